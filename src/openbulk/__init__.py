@@ -1,0 +1,1 @@
+"""openbulk: load thousands or millions of records from a file into a cloud service."""

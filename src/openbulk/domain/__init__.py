@@ -1,0 +1,1 @@
+"""The words of openbulk: what a job, a record and an outcome are. Standard library only."""

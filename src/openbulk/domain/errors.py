@@ -1,0 +1,81 @@
+"""What can go wrong, named by what the catcher does next.
+
+    OpenbulkError
+    ├── CallerError            the caller's request cannot be done as it stands; nothing was done
+    │   ├── BadInput           ... mend the request
+    │   ├── NotSignedIn        ... send the right secrets
+    │   ├── NotAllowed         ... ask somebody who may
+    │   ├── NotFound           ... it is not there, or not yours
+    │   ├── Conflict           ... it is in a state that does not allow this
+    │   └── TooLarge           ... send less
+    └── ServiceError           a call to a cloud service failed; what happened to its records is said by the kind
+        ├── RetryLater         not done: send it again after a while
+        ├── Unsure             the answer was lost: it may have been done
+        ├── Refused            not done, and never will be as things stand: stop the job
+        └── SignInAgain        not done: the instance's credentials are no longer accepted
+"""
+
+
+class OpenbulkError(Exception):
+    """Everything openbulk raises on purpose. The message is a sentence for a person."""
+
+    def __init__(self, message: str, *, provider_message: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider_message = provider_message
+        """What the cloud service itself said, where it said something."""
+
+
+class CallerError(OpenbulkError):
+    """The caller's request cannot be done as it stands; nothing was done."""
+
+
+class BadInput(CallerError):
+    """The request is malformed or asks for something that does not exist; the message says what would be right."""
+
+
+class NotSignedIn(CallerError):
+    """The secrets in the request are missing or wrong."""
+
+
+class NotAllowed(CallerError):
+    """The caller is known, but may not do this."""
+
+
+class NotFound(CallerError):
+    """It does not exist, or belongs to somebody else: the caller cannot tell which."""
+
+
+class Conflict(CallerError):
+    """The thing asked about is in a state that does not allow this."""
+
+
+class TooLarge(CallerError):
+    """The request is larger than the server takes."""
+
+
+class ServiceError(OpenbulkError):
+    """A call to a cloud service failed. The records of that call have no outcome yet."""
+
+
+class RetryLater(ServiceError):
+    """The service did not do it, and would later (busy, throttled, down). Not a failure: it is waited for."""
+
+    def __init__(
+        self, message: str, *, after: float | None = None, provider_message: str | None = None
+    ) -> None:
+        super().__init__(message, provider_message=provider_message)
+        self.after = after
+        """Seconds that the service asked us to wait; None where it did not say."""
+
+
+class Unsure(ServiceError):
+    """The answer was lost: the service may or may not have done it."""
+
+
+class Refused(ServiceError):
+    """The service will not do this for anybody's retry (forbidden, disabled, misconfigured): the job stops."""
+
+
+class SignInAgain(ServiceError):
+    """The service no longer accepts the instance's credentials: the job waits for a person to sign in again."""

@@ -1,0 +1,21 @@
+"""An instance: one signed-in account at one service."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as the ledger remembers it, its secrets unsealed. Never log one."""
+
+    id: int
+    organization_id: int
+    element: str
+    """Key of its connector, such as `googlecalendar`."""
+    name: str
+    configuration: Mapping[str, str]
+    """What the caller configured, secrets among it."""
+    created_at: datetime
+    tags: Sequence[str] = field(default_factory=tuple)
+    disabled: bool = False

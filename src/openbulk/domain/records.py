@@ -1,0 +1,149 @@
+"""Records, and what became of them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+_LIST_ITEM = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>\d{1,4})\]")
+
+
+class Action(StrEnum):
+    """What a job does with each of its records."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
+class Fate(StrEnum):
+    """How a record ended. Exactly one of these is counted for each record of a job that was reached."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The service may or may not have taken it, and has no way to say: a person has to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a record was not taken, in words for the person who has to mend it."""
+
+    message: str
+    """What is wrong and what would be right, in one sentence."""
+    field: str | None = None
+    """The column or field at fault, where one is."""
+    provider_message: str | None = None
+    """What the cloud service said, word for word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record on its way to a service (or back)."""
+
+    row: int
+    """Its number in the file, from 1; the header of a CSV is not counted."""
+    values: Mapping[str, Any]
+    """Field name to value; nested objects as mappings, lists as sequences. A field without a value is absent."""
+    key: str = ""
+    """The same for every sending of this record: what makes a repeated call harmless where the service honours it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a format reads at one place of a file: a record's values, or the problem that kept it from being one."""
+
+    number: int
+    """From 1; the header of a CSV is not counted."""
+    values: Mapping[str, Any] | None = None
+    problem: Problem | None = None
+    line: int | None = None
+    """The physical line of the file on which it starts, from 1, header counted; None where a format has no lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one record."""
+
+    row: int
+    fate: Fate
+    id: str | None = None
+    """The record's id at the service, where there is one."""
+    problem: Problem | None = None
+    """Set exactly where the fate is `failed` or `unknown`."""
+
+    @classmethod
+    def failed(
+        cls, row: int, message: str, *, field: str | None = None, provider_message: str | None = None
+    ) -> "Outcome":
+        """The record was refused, because of what the message says."""
+        return cls(row, Fate.FAILED, problem=Problem(message, field, provider_message))
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted names into nested values: `{"start.date": d}` into `{"start": {"date": d}}`.
+
+    `attendees[0].email` makes a list; list places that no name fills are left out.
+    A name that is both a value and a parent of others (`start` and `start.date`) raises ValueError.
+    """
+    root: dict[Any, Any] = {}
+    for name, value in flat.items():
+        *parents, last = _steps(name)
+        place = root
+        for step in parents:
+            place = place.setdefault(step, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{name!r} is below a field that has a value of its own")
+        if isinstance(place.get(last), dict) and place[last]:
+            raise ValueError(f"{name!r} has both a value and fields below it")
+        place[last] = _Leaf(value)
+    settled = _settle(root)
+    assert isinstance(settled, dict)
+    return settled
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    value: Any
+
+
+def _steps(name: str) -> list[str | int]:
+    if "." not in name and "[" not in name:
+        return [name]
+    steps: list[str | int] = []
+    for part in name.split("."):
+        item = _LIST_ITEM.fullmatch(part)
+        steps += [item["name"], int(item["index"])] if item else [part]
+    return steps
+
+
+def _settle(node: Any) -> Any:
+    if isinstance(node, _Leaf):
+        return node.value
+    if node and all(isinstance(step, int) for step in node):
+        return [_settle(node[index]) for index in sorted(node)]
+    return {str(step): _settle(child) for step, child in node.items()}
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested values into dotted names: the reverse of `nest`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flatten_one(f"{prefix}{name}", value)
+    return flat
+
+
+def _flatten_one(path: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return flatten(value, f"{path}.")
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and value:
+        flat: dict[str, Any] = {}
+        for index, item in enumerate(value):
+            flat |= _flatten_one(f"{path}[{index}]", item)
+        return flat
+    return {path: value}

@@ -1,0 +1,24 @@
+"""The interface that every file format is read through."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, Protocol
+
+from openbulk.domain.records import Row
+
+
+class Format(Protocol):
+    """One way of writing records into a file. Reads as a stream: memory does not grow with the file."""
+
+    name: str
+    """As in `metaData.format` and in the status: `csv`."""
+
+    def recognizes(self, head: bytes) -> bool:
+        """Whether a file that begins with these bytes (up to 64 KiB) looks like this format."""
+
+    def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
+        """The rows of a file, numbered from 1 without a gap.
+
+        `file` is seekable and stands at its beginning; `options` is the caller's `metaData` (a format reads
+        the keys that it documents and ignores the rest). What cannot be read becomes a Row with a problem, and
+        reading goes on behind it. Raises BadInput where the file as a whole cannot be read.
+        """
