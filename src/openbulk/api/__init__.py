@@ -1,0 +1,82 @@
+"""The HTTP API: each handler parses, calls and presents."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Path
+
+from openbulk.api import bulk, health, instances, objects
+from openbulk.api.problems import RequestIds, present_errors
+from openbulk.api.services import Services
+from openbulk.domain.errors import NotFound
+
+BASE_PATH = "/elements/api-v2"
+
+HUBS = frozenset(
+    [
+        "messaging",
+        "documents",
+        "esignature",
+        "idmanagement",
+        "marketing",
+        "pointofsale",
+        "general",
+        "finance",
+        "questback",
+        "ocr",
+        "monitoring",
+        "db",
+        "sageaccounting",
+        "sagepayroll",
+        "native",
+        "fsa",
+        "helpdesk",
+        "ecommerce",
+        "collaboration",
+        "conferencing",
+        "payment",
+        "billing",
+        "expense",
+        "employee",
+        "scheduling",
+        "crm",
+        "analytics",
+        "erp",
+        "humancapital",
+        "social",
+        "rewards",
+        "screening",
+    ]
+)
+"""The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
+
+
+def make_api(services: Services) -> FastAPI:
+    """The application. Every path of an instance exists with and without a hub before it.
+
+    GET     /objects                        /objects/{object}/metadata
+    POST    /bulk/{object}
+    GET     /bulk/{id}/status               /bulk/{id}/errors
+    PUT     /bulk/{id}/cancel
+    POST    /instances                      /elements/{key}/instances
+    GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
+    PATCH   /instances/{id}
+    DELETE  /instances/{id}
+    GET     /healthz  /readyz  /metrics
+    """
+    api = FastAPI(title="openbulk", version="2.0", summary="Bulk loads into cloud services", redoc_url=None)
+    api.state.services = services
+    of_instance = APIRouter()
+    of_instance.include_router(objects.router)
+    of_instance.include_router(bulk.router)
+    api.include_router(of_instance, prefix=BASE_PATH)
+    api.include_router(of_instance, prefix=f"{BASE_PATH}/hubs/{{hub}}", dependencies=[Depends(_known_hub)])
+    api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(health.router)
+    api.add_middleware(RequestIds)
+    present_errors(api)
+    return api
+
+
+async def _known_hub(hub: Annotated[str, Path()]) -> None:
+    if hub not in HUBS:
+        raise NotFound(f"there is no hub {hub!r}; the hubs are: {', '.join(sorted(HUBS))}")

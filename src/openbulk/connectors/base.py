@@ -4,15 +4,18 @@ To add a service, copy `connectors/memory/`, keep its order, and run `openbulk.t
 
 OBJECT    a kind of record at the service, named as the service names it: `events`, `contact`
 RECORD    one thing of that kind; `Record.key` is the same for every sending of it
+TARGET    the object and the action that a job is about, and what its caller said of them
 OUTCOME   what became of a record; a record that the service refuses is an outcome, never an exception
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import aiohttp
+
 from openbulk.domain.query import Page, Query
-from openbulk.domain.records import Action, Outcome, Record
+from openbulk.domain.records import Action, Outcome, Record, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +25,28 @@ class Features:
     actions: frozenset[Action] = frozenset()
     """What `write` (or `native`) takes; empty where the object can only be read."""
     max_batch: int = 1
-    """Most records in one call of `write`."""
+    """Most records in one call of `write`, or in one `submit` of a native bulk import."""
     concurrency: int = 16
     """Most calls of `write` under way at one time for one job."""
     honours_keys: bool = False
-    """A batch sent twice with the same keys has the effect of one: it may be sent again when its answer was lost."""
+    """A batch sent twice with the same keys has the effect of one: it is sent again when its answer was lost."""
     can_read: bool = True
     native: bool = False
-    """Uploads go through the connector's `native`, in batches of up to `max_batch` records."""
+    """Uploads go through the connector's `native` instead of `write`."""
 
 
 class NativeBulk(Protocol):
     """A service's own bulk import: a batch is handed over, and its outcomes are collected later.
 
     The ticket is text, kept in the ledger: it survives a restart between `submit` and `collect`.
-    A submit that raised or was cut off has left nothing that takes effect, or is harmless when submitted again.
+    A `submit` that was cut off took no effect, or takes none when the batch is submitted again.
     """
 
-    async def submit(self, object: str, action: Action, batch: Sequence[Record]) -> str:
+    async def submit(self, target: Target, batch: Sequence[Record]) -> str:
         """Hand a batch over and return the ticket that asks for it."""
 
-    async def collect(self, ticket: str, batch: Sequence[Record]) -> Sequence[Outcome] | None:
-        """The outcomes of the batch that was submitted for this ticket, one a record, in any order.
+    async def collect(self, ticket: str, target: Target, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+        """The outcomes of the batch that this ticket was given for, one a record, in any order.
 
         None while the service still works on it; the engine asks again.
         """
@@ -69,21 +72,22 @@ class Connector(Protocol):
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """A JSON Schema of the object: `{"type": "object", "properties": {...}, "required": [...]}`.
 
-        Nested fields are nested schemas; `readOnly`, `enum`, `format` and `description` are given where known.
-        Raises KeyError for an object that `objects` does not name.
+        Nested fields are nested schemas; `readOnly`, `enum`, `format`, `title` and `description` where known.
+        Raises NotFound for an object that `objects` does not name.
         """
 
     def read(self, query: Query) -> AsyncIterator[Page]:
         """The records of an object, page by page, from `query.after` on."""
 
-    async def find(self, object: str, keys: Sequence[str]) -> Mapping[str, Record]:
-        """Which of these keys the service has: what the engine asks when the answer to a write was lost.
+    async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        """Which records of a batch the service already has: `Record.key` to the service's id.
 
-        A connector that cannot look records up by key returns nothing.
+        The engine asks this when the answer to a write was lost and the object does not honour keys.
+        A key of which the service cannot say is absent.
         """
 
-    async def write(self, object: str, action: Action, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the action with each record of the batch, and return an outcome for each, in any order."""
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """Do the target's action with each record of the batch, and return an outcome for each, in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +97,38 @@ class Setting:
     name: str
     help: str
     secret: bool = False
-    required: bool = False
+
+
+Remember = Callable[[Mapping[str, str]], Awaitable[None]]
+"""Keeps changed configuration entries of an instance, sealed: a refresh token that the service has rotated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a connector is told of the job that it writes for."""
+class AuthorizeRequest:
+    """What a caller gives to get the address at which a person signs in."""
 
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, as it came: a connector reads the keys that it documents."""
-    identifier_field: str | None = None
-    """The field that tells records apart, where the caller named one."""
+    api_key: str
+    api_secret: str
+    callback_url: str
+    base_url: str | None = None
+    scope: str | None = None
+    state: str | None = None
+
+
+class OAuth(Protocol):
+    """A service's sign-in by authorization code (RFC 6749, section 4.1)."""
+
+    def authorize_url(self, request: AuthorizeRequest) -> str:
+        """The address at which a person allows openbulk to act for them."""
+
+    async def exchange(
+        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession
+    ) -> Mapping[str, str]:
+        """Trade a code for tokens: the configuration entries to keep, sealed. Raises `SignInAgain`."""
 
 
 class Provider(Protocol):
-    """A service that instances can be made of: the one object that `connectors/__init__.py` lists."""
+    """A service that instances can be made of: what `connectors/__init__.py` lists."""
 
     key: str
     """As in `element.key`: `googlecalendar`."""
@@ -116,3 +137,9 @@ class Provider(Protocol):
     hub: str
     """The hub it belongs to: `scheduling`."""
     settings: Sequence[Setting]
+    """The configuration it understands; entries that it does not list are kept, but never secret."""
+    oauth: OAuth | None
+    """Its sign-in by authorization code, where it has one."""
+
+    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
+        """A connector for an instance with this configuration. Makes no call; raises BadInput where it cannot work."""

@@ -13,6 +13,8 @@
         ├── Unsure             the answer was lost: it may have been done
         ├── Refused            not done, and never will be as things stand: stop the job
         └── SignInAgain        not done: the instance's credentials are no longer accepted
+
+Beside the tree: AddressNotAllowed, an OSError raised where a connection is opened.
 """
 
 
@@ -61,9 +63,7 @@ class ServiceError(OpenbulkError):
 class RetryLater(ServiceError):
     """The service did not do it, and would later (busy, throttled, down). Not a failure: it is waited for."""
 
-    def __init__(
-        self, message: str, *, after: float | None = None, provider_message: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, after: float | None = None, provider_message: str | None = None) -> None:
         super().__init__(message, provider_message=provider_message)
         self.after = after
         """Seconds that the service asked us to wait; None where it did not say."""
@@ -79,3 +79,10 @@ class Refused(ServiceError):
 
 class SignInAgain(ServiceError):
     """The service no longer accepts the instance's credentials: the job waits for a person to sign in again."""
+
+
+class AddressNotAllowed(OSError):
+    """A connection to an address that this server may not call (private, loopback, link-local) was refused.
+
+    An OSError, because it takes the place of a connection that the network refused.
+    """

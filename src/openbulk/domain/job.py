@@ -4,12 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from openbulk.domain.records import Action, Fate
-
-RECORDS_PER_PART = 1_000
-"""A job's file is cut into parts of this many records; part 0 holds rows 1 to 1,000."""
+from openbulk.domain.records import Fate, Target
 
 
 class Status(StrEnum):
@@ -36,10 +32,11 @@ FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERR
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many records ended how. `not_reached` are those that a stopped job never came to."""
+    """How many records ended how."""
 
     created: int = 0
     updated: int = 0
+    upserted: int = 0
     unchanged: int = 0
     deleted: int = 0
     failed: int = 0
@@ -53,26 +50,20 @@ class Counts:
     @property
     def reached(self) -> int:
         """Records that have an outcome."""
-        return self.created + self.updated + self.unchanged + self.deleted + self.failed + self.unknown
+        return sum(getattr(self, fate.value) for fate in Fate)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
     """What the caller asked for: the part of a job that never changes."""
 
-    object: str
-    action: Action
+    target: Target
     file: str
-    """Name of the uploaded file in the file store."""
+    """Name of the uploaded file in the file store: random, and never used twice."""
     file_size: int
     """Bytes."""
     file_format: str
     """`csv`, `json` or `jsonl`."""
-    file_options: Mapping[str, Any] = field(default_factory=dict)
-    """What was said or seen of the file's dialect: encoding, delimiter."""
-    identifier_field: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, as it came."""
     callback_url: str | None = None
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +23,8 @@ class Fate(StrEnum):
 
     CREATED = "created"
     UPDATED = "updated"
+    UPSERTED = "upserted"
+    """Created or updated; the service does not say which."""
     UNCHANGED = "unchanged"
     DELETED = "deleted"
     FAILED = "failed"
@@ -52,6 +54,18 @@ class Record:
     """Field name to value; nested objects as mappings, lists as sequences. A field without a value is absent."""
     key: str = ""
     """The same for every sending of this record: what makes a repeated call harmless where the service honours it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the records of a job go, and what is done with them there."""
+
+    object: str
+    action: Action
+    identifier_field: str | None = None
+    """The field that tells records apart, where the caller named one (`identifierFieldName`)."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The caller's `metaData`, as it came: a connector reads the keys that it documents and ignores the rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,5 @@
+"""`python -m openbulk`."""
+
+from openbulk.cli import main
+
+main()

@@ -1,0 +1,157 @@
+"""Bulk jobs: upload a file, ask for the status, list the records that were not taken, cancel."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from openbulk.api import shapes
+from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.multipart import Received, receive
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.domain.errors import BadInput, NotFound
+from openbulk.domain.job import Job, Upload
+from openbulk.domain.records import Action, Target
+from openbulk.formats import inspect
+from openbulk.notify.egress import check_url
+from openbulk.storage.accounts import User
+
+router = APIRouter(tags=["Bulk"])
+
+MAX_PAGE = 2_000
+
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "csv, json or jsonl"},
+                        "metaData": {
+                            "type": "string",
+                            "description": "a JSON object: format, action, identifierFieldName, "
+                            "callback-payload, and what the connector documents",
+                            "example": '{"action": "create"}',
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/bulk/{object:path}", summary="Upload a file as a job", openapi_extra=_UPLOAD_BODY)
+async def upload(request: Request, object: str, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+    """Take a file in; its records are sent to the service as a job. Answers at once with the job's id."""
+    callback_url = request.headers.get("elements-async-callback-url") or None
+    if callback_url is not None:
+        check_url(callback_url, allow_private=services.allow_private_addresses)
+    name = uuid.uuid4().hex
+    received = await receive(request, services.files, name, services.max_upload_bytes)
+    try:
+        made = await _upload(services, object, name, received, request.query_params, callback_url)
+    except BaseException:
+        await asyncio.shield(services.files.delete(name))
+        raise
+    job = await services.engine.submit(
+        made,
+        organization_id=instance.organization_id,
+        instance_id=instance.id,
+        request_id=request.state.request_id,
+    )
+    return shapes.job_created(job)
+
+
+async def _upload(
+    services: Services,
+    object: str,
+    name: str,
+    received: Received,
+    query: Mapping[str, str],
+    callback_url: str | None,
+) -> Upload:
+    """What the caller asks for. Raises BadInput where it makes no sense, before there is a job."""
+    options = _metadata(received.fields.get("metaData") or query.get("metaData") or "{}")
+    file = services.files.open(name, received.size)
+    format = await asyncio.to_thread(inspect, file, options.get("format"), options)
+    identifier = options.get("identifierFieldName") or query.get("identifierFieldName") or None
+    return Upload(
+        target=Target(object, _action(options.get("action")), identifier, options),
+        file=name,
+        file_size=received.size,
+        file_format=format.name,
+        callback_url=callback_url,
+    )
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        options = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f'metaData is not JSON ({error}); it looks like {{"action": "create"}}') from error
+    if not isinstance(options, dict):
+        raise BadInput('metaData is not a JSON object; it looks like {"action": "create"}')
+    return options
+
+
+def _action(text: Any) -> Action:
+    if text in (None, ""):
+        return Action.CREATE
+    try:
+        return Action(str(text).lower())
+    except ValueError as error:
+        raise BadInput(f"metaData.action {text!r} is not known; it can be {', '.join(Action)}") from error
+
+
+@router.get("/bulk/{job_id}/status", summary="How a job stands")
+async def status(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """The status of a job, with how many records were taken and how many were not."""
+    return shapes.job_status(await _job(services, user, job_id), services.completed_status)
+
+
+@router.get("/bulk/{job_id}/errors", summary="The records that were not taken")
+async def errors(
+    response: Response,
+    job_id: str,
+    services: ServicesOfApp,
+    user: SignedInUser,
+    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    next_page: Annotated[str, Query(alias="nextPage")] = "",
+) -> list[dict[str, Any]]:
+    """The records of a job that were not taken, in the order of the file, page by page."""
+    job = await _job(services, user, job_id)
+    limit = _number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
+    after = _number(next_page or "0", "nextPage", least=0)
+    found = await services.ledger.errors(job.id, after=after, limit=limit + 1)
+    page = found[:limit]
+    response.headers["elements-returned-count"] = str(len(page))
+    if len(found) > limit:
+        response.headers["elements-next-page-token"] = str(page[-1].row)
+    return [shapes.record_error(error) for error in page]
+
+
+@router.put("/bulk/{job_id}/cancel", summary="Cancel a job")
+async def cancel(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Send no more of a job's records; what was sent stays sent."""
+    job = await services.engine.cancel(await _job(services, user, job_id))
+    return shapes.job_status(job, services.completed_status)
+
+
+async def _job(services: Services, user: User, job_id: str) -> Job:
+    job = await services.ledger.job(int(job_id)) if job_id.isdecimal() and len(job_id) < 19 else None
+    if job is None or job.organization_id != user.organization_id:
+        raise NotFound(f"there is no bulk job {job_id!r}")
+    return job
+
+
+def _number(text: str, name: str, *, least: int, most: int | None = None) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise BadInput(f"{name} is {text!r}; it has to be a whole number from {least} on")
+    return int(text) if most is None else min(int(text), most)

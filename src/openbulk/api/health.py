@@ -1,0 +1,33 @@
+"""For those who run the server: is it alive, can it take work, and what does it do."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from openbulk.api.services import ServicesOfApp
+
+router = APIRouter(tags=["Operation"])
+
+
+@router.get("/healthz", summary="Is the process alive")
+async def healthz() -> PlainTextResponse:
+    """Answers as long as the process can answer."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz", summary="Can the server take work")
+async def readyz(services: ServicesOfApp) -> Response:
+    """200 where database and file store answer, else 503 with what doesn't."""
+    broken = {}
+    for part, look in (("database", services.accounts.is_empty), ("files", services.files.names)):
+        try:
+            await look()
+        except Exception as error:  # whatever it is, the server cannot take work
+            broken[part] = type(error).__name__
+    return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
+
+
+@router.get("/metrics", summary="Figures for Prometheus")
+async def metrics() -> Response:
+    """Counters and gauges in the Prometheus text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,197 @@
+"""Instances: signing in to a service, and changing or deleting what was signed in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from openbulk.api import shapes
+from openbulk.api.callers import SignedInUser
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.connectors.base import AuthorizeRequest, Provider
+from openbulk.domain.errors import BadInput, NotFound
+from openbulk.domain.instance import Instance
+from openbulk.notify.egress import check_url
+from openbulk.security import new_secret
+from openbulk.storage.accounts import User
+
+router = APIRouter(tags=["Instances"])
+
+
+class ElementKey(BaseModel):
+    """Which service an instance is made of."""
+
+    key: str = Field(examples=["googlecalendar"])
+
+
+class InstanceBody(BaseModel):
+    """What a caller says of an instance. On a change, what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    element: ElementKey | None = None
+    name: str | None = Field(None, max_length=500)
+    configuration: dict[str, str | bool | int | float | None] | None = None
+    providerData: dict[str, str] | None = None  # noqa: N815 - the wire contract's name
+    tags: list[str] | None = None
+    disabled: bool | None = None
+
+
+@router.post("/instances", summary="Sign in to a service")
+async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Make an instance. Its token is in this answer and in no other."""
+    if body.element is None:
+        raise BadInput('the body names no service; add "element": {"key": "googlecalendar"}')
+    return await _create(body.element.key, body, services, user)
+
+
+@router.post("/elements/{key}/instances", summary="Sign in to this service")
+async def create_of(key: str, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Make an instance of the service in the path."""
+    return await _create(key, body, services, user)
+
+
+async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
+    provider = provider_named(services, key)
+    configuration = await _signed_in(provider, _texts(body.configuration), body.providerData, services)
+    token = new_secret()
+    instance = await services.accounts.add_instance(
+        organization_id=user.organization_id,
+        element=provider.key,
+        name=body.name or provider.name,
+        token=token,
+        configuration=configuration,
+        tags=body.tags or (),
+        now=datetime.now(UTC),
+    )
+    return _present(services, instance, user, token)
+
+
+@router.get("/instances", summary="All instances")
+async def list_all(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+    """The instances of the caller's organization, oldest first."""
+    instances: Sequence[Instance] = await services.accounts.instances_of(user.organization_id)
+    return [_present(services, instance, user) for instance in instances]
+
+
+@router.get("/instances/{instance_id}", summary="One instance")
+async def get(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """An instance, without its secrets."""
+    return _present(services, await _instance(services, user, instance_id), user)
+
+
+@router.patch("/instances/{instance_id}", summary="Change an instance")
+async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Change name, tags or configuration, sign in again, disable or enable. Its waiting jobs try again at once."""
+    instance = await _instance(services, user, instance_id)
+    configuration = instance.configuration
+    if body.configuration or body.providerData:
+        changed = {**instance.configuration, **_texts(body.configuration)}
+        provider = provider_named(services, instance.element)
+        configuration = await _signed_in(provider, changed, body.providerData, services)
+    instance = replace(
+        instance,
+        name=instance.name if body.name is None else body.name,
+        tags=instance.tags if body.tags is None else tuple(body.tags),
+        disabled=instance.disabled if body.disabled is None else body.disabled,
+        configuration=configuration,
+    )
+    await services.accounts.change_instance(instance)
+    await services.engine.instance_changed(instance.id)
+    return _present(services, instance, user)
+
+
+@router.delete("/instances/{instance_id}", summary="Delete an instance")
+async def delete(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Forget an instance and its credentials; its jobs that are not finished stop."""
+    instance = await _instance(services, user, instance_id)
+    await services.accounts.delete_instance(instance.id)
+    await services.engine.instance_changed(instance.id)
+    return {}
+
+
+@router.get("/elements/{key}/oauth/url", summary="Where a person signs in")
+async def oauth_url(
+    key: str,
+    services: ServicesOfApp,
+    _user: SignedInUser,
+    api_key: Annotated[str, Query(alias="apiKey")] = "",
+    api_secret: Annotated[str, Query(alias="apiSecret")] = "",
+    callback_url: Annotated[str, Query(alias="callbackUrl")] = "",
+    scope: str = "",
+    state: str = "",
+    site_address: Annotated[str, Query(alias="siteAddress")] = "",
+    base_url: Annotated[str, Query(alias="base.url")] = "",
+) -> dict[str, str]:
+    """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code."""
+    provider = provider_named(services, key)
+    if provider.oauth is None:
+        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
+    missing = [name for name, value in (("apiKey", api_key), ("callbackUrl", callback_url)) if not value]
+    if missing:
+        raise BadInput(f"the query parameter {' and '.join(missing)} is missing")
+    request = AuthorizeRequest(
+        api_key=api_key,
+        api_secret=api_secret,
+        callback_url=callback_url,
+        base_url=base_url or site_address or None,
+        scope=scope or None,
+        state=state or None,
+    )
+    return {"element": provider.key, "oauthUrl": provider.oauth.authorize_url(request)}
+
+
+def provider_named(services: Services, key: str) -> Provider:
+    """The service with a key, or with the number of one. Raises NotFound."""
+    by_number = dict(enumerate(services.providers.values(), 1))
+    provider = services.providers.get(key) or (by_number.get(int(key)) if key.isdecimal() else None)
+    if provider is None:
+        raise NotFound(f"there is no element {key!r}; the elements are: {', '.join(services.providers)}")
+    return provider
+
+
+async def _signed_in(
+    provider: Provider, configuration: Mapping[str, str], provider_data: Mapping[str, str] | None, services: Services
+) -> dict[str, str]:
+    """The configuration of an instance whose credentials have been seen to work. Raises ServiceError, BadInput."""
+    signed_in = dict(configuration)
+    if base_url := signed_in.get("base.url"):
+        check_url(base_url, allow_private=services.allow_private_addresses)
+    if code := (provider_data or {}).get("code"):
+        if provider.oauth is None:
+            raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
+        signed_in |= await provider.oauth.exchange(code, signed_in, services.http)
+
+    async def remember(changes: Mapping[str, str]) -> None:
+        signed_in.update(changes)
+
+    await provider.connect(signed_in, services.http, remember).check()
+    return signed_in
+
+
+def _settings(provider: Provider) -> str:
+    return ", ".join(setting.name for setting in provider.settings) or "none"
+
+
+def _texts(configuration: Mapping[str, str | bool | int | float | None] | None) -> dict[str, str]:
+    """Configuration entries as text; an entry set to null is left out."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in (configuration or {}).items()
+        if value is not None
+    }
+
+
+async def _instance(services: Services, user: User, instance_id: str) -> Instance:
+    found = await services.accounts.instance(int(instance_id)) if instance_id.isdecimal() else None
+    if found is None or found.organization_id != user.organization_id:
+        raise NotFound(f"there is no instance {instance_id!r}")
+    return found
+
+
+def _present(services: Services, instance: Instance, user: User, token: str = shapes.MASK) -> dict[str, Any]:
+    number = list(services.providers).index(instance.element) + 1
+    return shapes.instance(instance, services.providers[instance.element], number, user, token)

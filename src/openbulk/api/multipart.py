@@ -1,0 +1,151 @@
+"""A multipart upload, written into the file store while it arrives (RFC 7578)."""
+
+import asyncio
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Any
+
+from fastapi import Request
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
+
+from openbulk.domain.errors import BadInput, TooLarge
+from openbulk.storage.files import FileStore, FileWriter
+
+MAX_FIELD_BYTES = 1024 * 1024
+MAX_FIELDS = 50
+MAX_HEADER_BYTES = 16 * 1024
+_HOW = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An upload that has arrived whole."""
+
+    size: int
+    """Bytes of the file."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """The other parts of the form, by name."""
+
+
+async def receive(request: Request, files: FileStore, name: str, max_bytes: int) -> Received:
+    """Stream an upload's file part into the store under a name, and collect its other parts.
+
+    Memory holds one block of the file, whatever its size. Where the upload is malformed, too large or cut off,
+    nothing is left in the store. Raises BadInput, TooLarge.
+    """
+    form = _Form(_boundary(request))
+    writer = files.writer(name)
+    try:
+        async for chunk in request.stream():
+            form.feed(chunk)
+            await _keep(form, writer, max_bytes)
+        if not form.is_complete:
+            raise BadInput("the upload ended before its last boundary; send it again")
+        if not form.has_file:
+            raise BadInput(f"there is no file in the request; {_HOW}")
+        await writer.close()
+    except BaseException:
+        await asyncio.shield(writer.discard())
+        raise
+    return Received(writer.size, form.fields)
+
+
+async def _keep(form: "_Form", writer: FileWriter, max_bytes: int) -> None:
+    if form.file_bytes:
+        await writer.write(b"".join(form.file_bytes))
+        form.file_bytes.clear()
+    if writer.size > max_bytes:
+        raise TooLarge(f"the file is larger than {max_bytes} bytes; split it and upload the pieces")
+
+
+def _boundary(request: Request) -> bytes:
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    boundary = header.get_param("boundary")
+    if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
+        raise BadInput(f"the request is not multipart/form-data; {_HOW}")
+    return boundary.encode("latin-1", errors="replace")
+
+
+class _Form:
+    """Sorts the bytes of a form into the file and the other parts, as they come and in any order."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.file_bytes: list[bytes] = []
+        self.fields: dict[str, str] = {}
+        self.has_file = False
+        self.is_complete = False
+        self._header_name = b""
+        self._header_value = b""
+        self._header_bytes = 0
+        self._headers = Message()
+        self._part = ""
+        self._part_is_file = False
+        self._value = bytearray()
+        callbacks: Any = {
+            "on_part_begin": self._begin,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_text,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+            "on_end": self._complete,
+        }
+        self._parser = MultipartParser(boundary, callbacks)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the form. Raises BadInput, TooLarge."""
+        try:
+            self._parser.write(chunk)
+        except MultipartParseError as error:
+            raise BadInput(f"the multipart form is malformed ({error}); {_HOW}") from error
+
+    def _begin(self) -> None:
+        self._headers = Message()
+        self._header_bytes = 0
+        self._value.clear()
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+        self._bound_header(end - start)
+
+    def _header_text(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+        self._bound_header(end - start)
+
+    def _bound_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise TooLarge(f"a part's headers are larger than {MAX_HEADER_BYTES} bytes")
+
+    def _header_end(self) -> None:
+        self._headers[self._header_name.decode("latin-1")] = self._header_value.decode("utf-8", "replace")
+        self._header_name = self._header_value = b""
+
+    def _headers_finished(self) -> None:
+        name = self._headers.get_param("name", header="content-disposition")
+        self._part = name if isinstance(name, str) else ""
+        self._part_is_file = self._part == "file"
+        if self._part_is_file and self.has_file:
+            raise BadInput("there are two files in the request; send one a job")
+        self.has_file = self.has_file or self._part_is_file
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._part_is_file:
+            self.file_bytes.append(data[start:end])
+            return
+        self._value += data[start:end]
+        if len(self._value) > MAX_FIELD_BYTES:
+            raise TooLarge(f"the part {self._part!r} is larger than {MAX_FIELD_BYTES} bytes")
+
+    def _end(self) -> None:
+        if self._part_is_file:
+            return
+        if len(self.fields) == MAX_FIELDS:
+            raise TooLarge(f"there are more than {MAX_FIELDS} parts in the request")
+        self.fields[self._part] = self._value.decode("utf-8", "replace")
+
+    def _complete(self) -> None:
+        self.is_complete = True

@@ -1,0 +1,85 @@
+"""Errors as the wire contract spells them: `{"message", "requestId", "providerMessage"?}`, and never a stack trace."""
+
+import uuid
+from collections.abc import Mapping
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openbulk.domain import errors
+
+log = structlog.get_logger()
+
+STATUS: Mapping[type[errors.OpenbulkError], int] = {
+    errors.BadInput: 400,
+    errors.NotSignedIn: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.RetryLater: 502,
+    errors.Unsure: 502,
+    errors.Refused: 403,
+    errors.SignInAgain: 401,
+}
+
+
+class RequestIds:
+    """Gives every request an id, and sends it back as `Elements-Request-Id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"elements-request-id", request_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request=request_id):
+            await self._app(scope, receive, send_with_id)
+
+
+def present_errors(app: FastAPI) -> None:
+    """Answer every error of an app in the contract's shape."""
+
+    @app.exception_handler(errors.OpenbulkError)
+    async def known(request: Request, error: errors.OpenbulkError) -> JSONResponse:
+        return _answer(request, STATUS[type(error)], error.message, error.provider_message)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        return _answer(request, 400, f"{place}: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        message = {
+            404: f"there is nothing at {request.method} {request.url.path}",
+            405: f"{request.url.path} does not take {request.method}",
+        }.get(error.status_code, str(error.detail))
+        return _answer(request, error.status_code, message)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        log.error("request failed", path=request.url.path, exc_info=error)
+        return _answer(request, 500, "openbulk failed at this request; its log says more under this request id")
+
+
+def _answer(request: Request, status: int, message: str, provider_message: str | None = None) -> JSONResponse:
+    body = {"message": message, "requestId": request.state.request_id}
+    if provider_message:
+        body["providerMessage"] = provider_message
+    return JSONResponse(body, status)

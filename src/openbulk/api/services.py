@@ -1,0 +1,43 @@
+"""What the handlers are handed to do their work with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import aiohttp
+from fastapi import Depends, Request
+
+from openbulk.connectors.base import Provider
+from openbulk.engine.connections import Connections
+from openbulk.engine.engine import Engine
+from openbulk.formats.base import Format
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a running server that answer requests."""
+
+    accounts: Accounts
+    ledger: Ledger
+    files: FileStore
+    engine: Engine
+    connections: Connections
+    providers: Mapping[str, Provider]
+    formats: Mapping[str, Format]
+    http: aiohttp.ClientSession
+    allow_private_addresses: bool
+    completed_status: str
+    """How a finished job is spelled: `COMPLETE` as in the seed, or `COMPLETED` as at the live service."""
+    max_upload_bytes: int
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that a request came to."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesOfApp = Annotated[Services, Depends(services_of)]

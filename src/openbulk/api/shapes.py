@@ -1,0 +1,126 @@
+"""The vendor's JSON shapes: the only place that knows how the wire contract spells things."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from openbulk.connectors.base import Provider
+from openbulk.domain.instance import Instance
+from openbulk.domain.job import Job, Status
+from openbulk.storage.accounts import User
+from openbulk.storage.ledger import RecordError
+
+MASK = "********"
+
+
+def job_created(job: Job) -> dict[str, Any]:
+    """The answer to an upload. It has no `message`: a client takes one for an error."""
+    return {"id": str(job.id), "status": Status.CREATED.value, "instanceId": job.instance_id}
+
+
+def job_status(job: Job, completed: str) -> dict[str, Any]:
+    """The status of an upload (v2). No other keys than the contract's: a strict client breaks on more."""
+    status = completed if job.status is Status.COMPLETE else job.status.value
+    shape: dict[str, Any] = {
+        "id": str(job.id),
+        "status": status,
+        "instanceId": job.instance_id,
+        "object_name": job.upload.target.object,
+        "job_direction": "UPLOAD",
+        "recordsCount": job.counts.reached,
+        "recordsFailedCount": job.counts.failed + job.counts.unknown,
+        "fileFormat": job.upload.file_format,
+        "fileSize": job.upload.file_size,
+        "metadata": dict(job.upload.target.options),
+        "requestId": job.request_id,
+        "bulk_start_time": _epoch_ms(job.started_at),
+        "bulk_finish_time": _epoch_ms(job.finished_at),
+        "infoMessage": _info(job),
+        "error": job.error,
+    }
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+def notification(job: Job, completed: str) -> bytes:
+    """What a caller is told of a finished job: its status, and what the caller asked to be given back."""
+    shape = job_status(job, completed)
+    if "callback-payload" in job.upload.target.options:
+        shape["callback-payload"] = job.upload.target.options["callback-payload"]
+    return orjson.dumps(shape)
+
+
+def _epoch_ms(moment: Any) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def _info(job: Job) -> str | None:
+    """What a person should know beyond the numbers."""
+    if job.waiting_for is not None and job.waiting_until is not None:
+        return f"{job.waiting_for}; goes on at {job.waiting_until.isoformat(timespec='seconds')}"
+    if job.counts.unknown:
+        return f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
+    if job.is_finished and job.not_reached:
+        return f"{job.not_reached} of {job.records} records were not reached"
+    return None
+
+
+def record_error(error: RecordError) -> dict[str, Any]:
+    """A record that was not taken. Clients read the message from `status` or from `error`: it is in both."""
+    shape = {
+        "rowNum": error.row,
+        "lineNum": error.line,
+        "status": error.problem,
+        "error": error.problem,
+        "field": error.field,
+        "response": error.provider_message,
+    }
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+def instance(instance: Instance, provider: Provider, element_id: int, user: User, token: str = MASK) -> dict[str, Any]:
+    """An instance. Its token is shown once, when it is made; its secrets never."""
+    secret = {setting.name for setting in provider.settings if setting.secret}
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "token": token,
+        "element": element(provider, element_id),
+        "configuration": {name: MASK if name in secret else value for name, value in instance.configuration.items()},
+        "tags": list(instance.tags),
+        "provisionInteractions": [],
+        "valid": True,
+        "disabled": instance.disabled,
+        "createdDate": instance.created_at.isoformat(timespec="seconds"),
+        "user": {"id": user.id, "emailAddress": user.email},
+    }
+
+
+def element(provider: Provider, element_id: int) -> dict[str, Any]:
+    """A service that instances can be made of."""
+    return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
+
+
+def fields(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's fields, nested ones by dotted paths, from its JSON Schema."""
+    return {"fields": list(_fields(schema, ""))}
+
+
+def _fields(schema: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
+    required: Sequence[str] = schema.get("required", ())
+    for name, field in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        shape = {
+            "vendorPath": path,
+            "type": field.get("type", "string"),
+            "format": field.get("format"),
+            "vendorDisplayName": field.get("title", name),
+            "description": field.get("description"),
+            "enum": field.get("enum"),
+            "vendorReadOnly": bool(field.get("readOnly", False)),
+            "vendorRequired": name in required,
+        }
+        yield {key: value for key, value in shape.items() if value is not None}
+        yield from _fields(field, f"{path}.")
+        if isinstance(field.get("items"), Mapping):
+            yield from _fields(field["items"], f"{path}[*].")

@@ -1,0 +1,39 @@
+"""`openbulk sandbox`: stand-ins for the services, to try everything without an account."""
+
+from typing import Annotated
+
+import typer
+
+from openbulk.sandbox import eloqua, google, server
+
+sandbox = typer.Typer(help="Run a stand-in for a service, to try everything without an account.", no_args_is_help=True)
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0: any.")]
+Latency = Annotated[int, typer.Option(help="Milliseconds before each answer.", min=0)]
+Quota = Annotated[int | None, typer.Option(help="Calls a minute and user; more are refused.", min=1)]
+Faults = Annotated[str, typer.Option(help="Faults and their share of calls: drop-after=0.02,error-503=0.01,seed=42")]
+
+
+@sandbox.command("google")
+def run_google(
+    port: Port = 8091,
+    host: Host = "127.0.0.1",
+    latency_ms: Latency = 0,
+    quota_per_minute: Quota = None,
+    faults: Faults = "",
+) -> None:
+    """Google's OAuth and Calendar API."""
+    server.run(google.make_app(google.Options(latency_ms, quota_per_minute, faults)), host, port)
+
+
+@sandbox.command("eloqua")
+def run_eloqua(
+    port: Port = 8092,
+    host: Host = "127.0.0.1",
+    latency_ms: Latency = 0,
+    quota_per_minute: Quota = None,
+    faults: Faults = "",
+) -> None:
+    """Oracle Eloqua's Bulk and REST APIs."""
+    server.run(eloqua.make_app(eloqua.Options(latency_ms, quota_per_minute, faults)), host, port)

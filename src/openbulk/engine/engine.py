@@ -1,0 +1,253 @@
+"""The engine: takes jobs in, gives them their turns, ends them, and has their callers told."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import structlog
+
+from openbulk.domain.errors import BadInput, NotFound, ServiceError
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.engine.connections import Connections
+from openbulk.engine.lanes import Lanes, NextSlice
+from openbulk.engine.notifications import Notifications
+from openbulk.engine.parts import cut
+from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
+from openbulk.engine.upload import Complete, Crash, Ending, GoOn, Stop, UploadTurn, Wait, ending_of
+from openbulk.formats.base import Format
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.files import FileStore, FileTruncated
+from openbulk.storage.ledger import Fenced, Ledger, Turn
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 30.0
+KEEP_FINISHED_WORK = timedelta(days=1)
+
+
+def utc_now() -> datetime:
+    """The time that jobs are dated with."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """Runs jobs so that they survive: whatever dies, a job goes on where the ledger says it stood."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        files: FileStore,
+        formats: Mapping[str, Format],
+        accounts: Accounts,
+        connections: Connections,
+        lanes: Lanes,
+        http: aiohttp.ClientSession,
+        present: Callable[[Job], bytes],
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._formats = formats
+        self._connections = connections
+        self._lanes = lanes
+        self._now = now
+        self._draining = asyncio.Event()
+        self._at_work: set[int] = set()
+        self._notifications = Notifications(ledger, accounts, lanes, http, present, now)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    # --- its life ---
+
+    async def start(self) -> None:
+        """Begin to work; goes on with what was under way when the last process ended."""
+        await self._lanes.start(run_slice=self._run_slice, deliver=self._notifications.deliver)
+        self._sweeper = asyncio.create_task(self._sweep_for_ever())
+
+    async def stop(self, patience: float = 5.0) -> None:
+        """Finish the calls under way, write their outcomes down and stop."""
+        self._draining.set()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._at_work:  # noqa: ASYNC110 - turns come and go; there is no one event to wait for
+                    await asyncio.sleep(0.02)
+        await asyncio.to_thread(self._lanes.stop)
+
+    # --- what callers ask of it ---
+
+    async def submit(self, upload: Upload, *, organization_id: int, instance_id: int, request_id: str) -> Job:
+        """Take a job in. Once this returns it will be done, whatever happens to this process."""
+        job = await self._ledger.add_job(
+            upload,
+            organization_id=organization_id,
+            instance_id=instance_id,
+            request_id=request_id,
+            now=self._now(),
+        )
+        log.info("job created", job=job.id, instance=instance_id, object=upload.target.object)
+        await self._lanes.take_turn(self._next(job))
+        return job
+
+    async def cancel(self, job: Job) -> Job:
+        """Cancel a job: nothing more is sent. One that was finished stays as it is."""
+        cancelled = await self._ledger.cancel(job.id, self._now())
+        if cancelled is None:
+            return await self._ledger.job(job.id) or job
+        log.info("job cancelled", job=job.id, status=cancelled.status)
+        if cancelled.is_finished:
+            await self._notifications.announce(cancelled)
+        return cancelled
+
+    async def instance_changed(self, instance_id: int) -> None:
+        """Connect anew, and let the instance's waiting jobs try at once."""
+        self._connections.forget(instance_id)
+        for job in await self._ledger.active_jobs():
+            if job.instance_id == instance_id:
+                number = await self._ledger.wake(job.id)
+                if number is not None:
+                    await self._lanes.take_turn(NextSlice(job.id, number, lane=instance_id))
+
+    # --- turns ---
+
+    async def _run_slice(self, job_id: int, number: int) -> NextSlice | None:
+        """Give a job its turn; the turn that follows."""
+        turn = await self._ledger.begin_slice(job_id, number, self._now())
+        if turn is None:
+            return await self._due(job_id, number)
+        self._at_work.add(job_id)
+        try:
+            following = await self._end_turn(turn, await self._take_turn(turn))
+        except Fenced:
+            return None
+        finally:
+            self._at_work.discard(job_id)
+        # What is due while this process shuts down is for the next one: its sweep finds it in the ledger.
+        return None if self._draining.is_set() else following
+
+    async def _due(self, job_id: int, number: int) -> NextSlice | None:
+        """The turn that a job is waiting for, where it is not the one that was asked about."""
+        job = await self._ledger.job(job_id)
+        if job is None or job.is_finished or job.slice == number:
+            return None
+        return self._next(job)
+
+    def _next(self, job: Job) -> NextSlice:
+        delay = (job.waiting_until - self._now()).total_seconds() if job.waiting_until else 0.0
+        in_lane = job.records is not None or delay > 0
+        return NextSlice(job.id, job.slice, job.instance_id if in_lane else None, max(0.0, delay))
+
+    async def _take_turn(self, turn: Turn) -> Ending:
+        if turn.job.slice_attempts > MAX_SLICE_ATTEMPTS:
+            return Stop(Status.ABORTED, f"failed {MAX_SLICE_ATTEMPTS} times in a row without getting anywhere")
+        if turn.job.status is Status.CANCELLATION_PENDING:
+            return GoOn()
+        try:
+            return await (self._read_file(turn.job) if turn.job.records is None else self._upload(turn))
+        except Fenced:
+            raise
+        except ServiceError as error:
+            return ending_of(error)
+        except (NotFound, BadInput, FileTruncated, FileNotFoundError) as error:
+            return Stop(Status.ABORTED, str(error))
+        except Exception as error:
+            return Crash(error)
+
+    async def _read_file(self, job: Job) -> Ending:
+        """Cut a job's file into parts, beside the lanes: it costs the service nothing."""
+
+        async def stop() -> bool:
+            return self._draining.is_set() or await self._ledger.is_cancelled(job.id)
+
+        done = await cut(self._files, job, self._formats[job.upload.file_format], stop)
+        if done is not None:
+            await self._ledger.set_parts(job.id, done.records, done.first_rows)
+            log.info("file read", job=job.id, records=done.records)
+        return GoOn()
+
+    async def _upload(self, turn: Turn) -> Ending:
+        connector = await self._connections.to(turn.job.instance_id)
+        return await UploadTurn(
+            turn,
+            connector=connector,
+            ledger=self._ledger,
+            files=self._files,
+            draining=self._draining,
+            now=self._now,
+        ).run()
+
+    async def _end_turn(self, turn: Turn, ending: Ending) -> NextSlice | None:
+        job = turn.job
+        match ending:
+            case Stop(status=status, reason=reason):
+                await self._finish(job.id, turn.fence, status, reason)
+                return None
+            case _ if await self._ledger.is_cancelled(job.id):
+                await self._finish(job.id, turn.fence, Status.CANCELLED)
+                return None
+            case Complete():
+                await self._finish(job.id, turn.fence, Status.COMPLETE)
+                return None
+            case GoOn():
+                return await self._go_on(turn, 0.0, None)
+            case Wait(reason=reason, after=after):
+                log.info("job waits", job=job.id, reason=reason)
+                return await self._go_on(turn, wait_before_retry(turn.waits, after, random.random()), reason)  # noqa: S311
+            case Crash(error=error):
+                log.error("turn failed", job=job.id, attempt=job.slice_attempts, exc_info=error)
+                return await self._go_on_after_crash(turn, error)
+
+    async def _go_on(self, turn: Turn, delay: float, reason: str | None) -> NextSlice:
+        until = self._now() + timedelta(seconds=delay) if delay else None
+        number = await self._ledger.end_slice(turn.job.id, turn.fence, wait_until=until, wait_for=reason)
+        return NextSlice(turn.job.id, number, lane=turn.job.instance_id, delay=delay)
+
+    async def _go_on_after_crash(self, turn: Turn, error: Exception) -> NextSlice:
+        delay = wait_before_retry(turn.job.slice_attempts - 1, None, 0.0)
+        number = await self._ledger.end_slice(
+            turn.job.id,
+            turn.fence,
+            crashed=True,
+            wait_until=self._now() + timedelta(seconds=delay),
+            wait_for=f"an unexpected failure ({type(error).__name__}); trying again",
+        )
+        return NextSlice(turn.job.id, number, lane=turn.job.instance_id, delay=delay)
+
+    async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
+        job = await self._ledger.finish(job_id, fence, status, now=self._now(), error=error)
+        log.info("job finished", job=job.id, status=status, records=job.counts.reached, reason=error)
+        await self._notifications.announce(job)
+
+    # --- what was left lying ---
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await self._sweep()
+            except Exception:  # the next round may fare better, and nothing else depends on this one
+                log.exception("sweep failed")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep(self) -> None:
+        """Put back on its way whatever a process that died dropped between the ledger and the lanes."""
+        jobs = [job for job in await self._ledger.active_jobs() if job.id not in self._at_work]
+        going_on = await self._lanes.whether_going_on([self._next(job).id for job in jobs])
+        for job in jobs:
+            match going_on.get(self._next(job).id):
+                case None:
+                    await self._lanes.take_turn(self._next(job))
+                case False if (skipped := await self._ledger.skip_slice(job.id, job.slice)) is not None:
+                    await self._lanes.take_turn(self._next(skipped))
+        await self._notifications.sweep()
+        await self._lanes.forget(finished_before=(self._now() - KEEP_FINISHED_WORK).isoformat())
+
+    async def delete_orphans(self) -> int:
+        """Delete files that no job owns; how many. Only while no upload is under way: at the start."""
+        orphans = await self._files.names() - await self._ledger.files()
+        for name in orphans:
+            await self._files.delete(name)
+        return len(orphans)

@@ -1,0 +1,71 @@
+"""A job's file, cut into parts: a slice starts at any record without reading what is before it."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from openbulk.domain.job import Job
+from openbulk.domain.records import Problem, Row
+from openbulk.formats.base import Format
+from openbulk.storage.files import FileStore, part_path
+
+RECORDS_PER_PART = 1_000
+BYTES_PER_PART = 4 * 1024 * 1024
+"""A part is closed at whichever of the two it reaches first: what a slice holds in memory is bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A file that was cut to its end."""
+
+    records: int
+    first_rows: Sequence[int]
+    """The rows that its parts begin with."""
+
+
+async def cut(files: FileStore, job: Job, format: Format, stop: Callable[[], Awaitable[bool]]) -> Cut | None:
+    """Cut a job's file into parts; None where `stop` said so before its end.
+
+    Cutting again makes the same parts. Raises BadInput where the file as a whole cannot be read.
+    """
+    upload = job.upload
+    raw = files.open(upload.file, upload.file_size)
+    rows = format.read(io.BufferedReader(raw, 256 * 1024), upload.target.options)
+    first_rows: list[int] = []
+    records = 0
+    while packed := await asyncio.to_thread(_next_part, rows):
+        await files.put(part_path(upload.file, records + 1), b"\n".join(packed))
+        first_rows.append(records + 1)
+        records += len(packed)
+        if await stop():
+            return None
+    return Cut(records, first_rows)
+
+
+def _next_part(rows: Iterator[Row]) -> list[bytes]:
+    packed: list[bytes] = []
+    size = 0
+    for row in rows:
+        packed.append(orjson.dumps((row.line, row.values, row.problem and asdict(row.problem))))
+        size += len(packed[-1])
+        if len(packed) == RECORDS_PER_PART or size >= BYTES_PER_PART:
+            break
+    return packed
+
+
+async def rows_of(files: FileStore, job: Job, first_rows: Sequence[int], *, after: int) -> AsyncIterator[Row]:
+    """The rows of a job's parts from behind a row on."""
+    for first in first_rows:
+        part = await files.get(part_path(job.upload.file, first))
+        for number, packed in enumerate(part.split(b"\n"), first):
+            if number > after:
+                yield _unpack(number, orjson.loads(packed))
+
+
+def _unpack(number: int, packed: Any) -> Row:
+    line, values, problem = packed
+    return Row(number, values, problem and Problem(**problem), line)

@@ -1,0 +1,425 @@
+"""One turn of an upload: records are sent, and outcomes and cursor are written down together.
+
+A turn ends after about two seconds where another job waits for the lane, else after half a minute. It ends
+early where the service has to be waited for, or somebody asks for it. Whatever ends it, calls under way are
+waited for and their outcomes written down.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.domain.errors import Refused, RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.job import Job, Status
+from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row
+from openbulk.engine.parts import rows_of
+from openbulk.engine.retry import MAX_RESENDS, SIGN_IN_AGAIN_AFTER
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger, Ticket, Turn
+
+log = structlog.get_logger()
+
+TURN_SECONDS = 2.0
+LONGEST_TURN_SECONDS = 30.0
+COMMIT_SECONDS = 0.25
+COMMIT_OUTCOMES = 1_000
+WATCH_SECONDS = 0.25
+NATIVE_POLL_FIRST = 0.05
+NATIVE_POLL_MOST = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Every record has an outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The turn is over, the job is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The service has to be waited for."""
+
+    reason: str
+    after: float | None = None
+    """Seconds that the service asked for; None where it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The job ends before its end."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Something happened that nobody foresaw."""
+
+    error: Exception
+
+
+Ending = Complete | GoOn | Wait | Stop | Crash
+
+
+def ending_of(error: ServiceError) -> Ending:
+    """How a turn ends when a call to the service failed."""
+    match error:
+        case RetryLater(after=after):
+            return Wait(error.message, after)
+        case SignInAgain():
+            return Wait(error.message, SIGN_IN_AGAIN_AFTER)
+        case Refused():
+            return Stop(Status.ERROR, error.message)
+        case _:
+            return Wait(error.message)
+
+
+def refusal_of(job: Job, objects: Mapping[str, Features]) -> str | None:
+    """Why no record of a job can be taken: its object does not exist, or cannot do what is asked."""
+    target = job.upload.target
+    features = objects.get(target.object)
+    if features is None:
+        return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
+    if not features.actions:
+        return f"{target.object!r} can only be read"
+    if target.action not in features.actions:
+        possible = ", ".join(sorted(features.actions))
+        return f"{target.object!r} cannot {target.action}; metaData.action can be: {possible}"
+    return None
+
+
+def key_of(job: Job, row: Row) -> str:
+    """The key of a record: by the caller's identifier where it tells records apart, else by file and row."""
+    target = job.upload.target
+    if target.identifier_field and target.action is not Action.CREATE:
+        value = _value_at(row.values or {}, target.identifier_field)
+        if value is not None:
+            return f"{target.identifier_field}={value}"
+    return f"{job.upload.file}:{row.number}"
+
+
+def _value_at(values: Mapping[str, object], path: str) -> object:
+    place: object = values
+    for step in path.split("."):
+        place = place.get(step) if isinstance(place, Mapping) else None
+    return values.get(path, place)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a turn knows of its job's rows."""
+
+    cursor: int
+    done: set[int] = field(default_factory=set)
+    """Rows behind the cursor that have an outcome, written down or not."""
+    results: list[Outcome] = field(default_factory=list)
+    """Outcomes that are not written down yet."""
+    lines: dict[int, int | None] = field(default_factory=dict)
+    """The lines of rows that may need one: those that are under way or have a problem."""
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Take outcomes in, and move the cursor behind the last row before which all have one."""
+        for outcome in outcomes:
+            self.results.append(outcome)
+            self.done.add(outcome.row)
+        while self.cursor + 1 in self.done:
+            self.cursor += 1
+            self.done.remove(self.cursor)
+
+    def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
+        """The outcomes to write down, and the lines of those with a problem."""
+        results, self.results = self.results, []
+        lines = {outcome.row: self.lines.pop(outcome.row, None) for outcome in results}
+        return results, {outcome.row: lines[outcome.row] for outcome in results if outcome.problem is not None}
+
+
+class UploadTurn:
+    """Runs one turn of one job."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        *,
+        connector: Connector,
+        ledger: Ledger,
+        files: FileStore,
+        draining: asyncio.Event,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._job = turn.job
+        self._fence = turn.fence
+        self._ticket = turn.ticket
+        self._connector = connector
+        self._ledger = ledger
+        self._files = files
+        self._draining = draining
+        self._now = now
+        self._ending: Ending | None = None
+        self._progress = Progress(turn.job.cursor)
+        self._first_rows: Sequence[int] = ()
+        self._committed_at = 0.0
+
+    async def run(self) -> Ending:
+        """Send records until the turn ends; how it ended. Raises Fenced where somebody else took over."""
+        try:
+            objects = await self._connector.objects()
+        except ServiceError as error:
+            return ending_of(error)
+        job = self._job
+        self._first_rows = await self._ledger.parts_from(job.id, job.cursor + 1)
+        self._progress.done = set(await self._ledger.rows_done(job.id, job.cursor))
+        watch = asyncio.create_task(self._watch())
+        try:
+            refusal = refusal_of(job, objects)
+            if refusal is not None:
+                await self._refuse_all(refusal)
+            elif (features := objects[job.upload.target.object]).native:
+                assert self._connector.native is not None
+                await self._import_natively(self._connector.native, features)
+            else:
+                await self._write(features)
+            await self._commit()
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+        if self._progress.cursor == job.records:
+            return Complete()
+        return self._ending or GoOn()
+
+    # --- records one way or the other into the service ---
+
+    async def _refuse_all(self, reason: str) -> None:
+        async for row in self._rows():
+            if not self._settle_broken(row):
+                self._progress.add([Outcome.failed(row.number, reason)])
+            await self._commit_if_due()
+            if self._ending:
+                return
+
+    async def _write(self, features: Features) -> None:
+        await self._settle_intents(features)
+        slots = asyncio.Semaphore(features.concurrency)
+        try:
+            async with asyncio.TaskGroup() as calls:
+                async for batch in self._batches(features.max_batch):
+                    await slots.acquire()
+                    if self._ending:
+                        return
+                    call = calls.create_task(self._send(batch, features))
+                    call.add_done_callback(lambda _: slots.release())
+                    await self._commit_if_due()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _import_natively(self, native: NativeBulk, features: Features) -> None:
+        target = self._job.upload.target
+        while not self._ending and self._progress.cursor != self._job.records:
+            batch, until = await self._native_batch(features.max_batch)
+            if batch:
+                try:
+                    if self._ticket is None:
+                        self._ticket = Ticket(await native.submit(target, batch), until)
+                        await self._ledger.set_ticket(self._job.id, self._fence, self._ticket)
+                    outcomes = await self._collect(native, self._ticket, batch)
+                except ServiceError as error:
+                    self._end(ending_of(error))
+                    return
+                if outcomes is None:
+                    return
+                self._progress.add(_one_each(batch, outcomes))
+            await self._commit(ticket_done=True)
+            self._ticket = None
+
+    async def _native_batch(self, most: int) -> tuple[list[Record], int]:
+        """The next batch, and the last row that it reaches; broken rows on the way are settled."""
+        batch: list[Record] = []
+        until = self._progress.cursor
+        stop_at = self._ticket.until if self._ticket else self._job.records
+        async for row in self._rows():
+            assert stop_at is not None
+            if row.number > stop_at or len(batch) == most:
+                break
+            if not self._settle_broken(row):
+                batch.append(self._record(row))
+            until = row.number
+        return batch, until
+
+    async def _collect(self, native: NativeBulk, ticket: Ticket, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+        """The outcomes of a batch; None where the turn ended before the service was done with it."""
+        pause = NATIVE_POLL_FIRST
+        while (outcomes := await native.collect(ticket.text, self._job.upload.target, batch)) is None:
+            if self._ending:
+                return None
+            await asyncio.sleep(pause)
+            pause = min(NATIVE_POLL_MOST, pause * 1.5)
+        return outcomes
+
+    # --- one batch ---
+
+    async def _send(self, batch: Sequence[Record], features: Features) -> None:
+        """Send a batch and take its outcomes in; a failure of the service ends the turn."""
+        try:
+            if not features.honours_keys:
+                await self._ledger.add_intents(self._job.id, [record.row for record in batch])
+            self._progress.add(_one_each(batch, await self._outcomes(batch, features)))
+        except RetryLater as error:
+            if not features.honours_keys:
+                await self._ledger.drop_intents(self._job.id, [record.row for record in batch])
+            self._end(ending_of(error))
+        except ServiceError as error:
+            self._end(ending_of(error))
+        except Exception as error:
+            self._end(Crash(error))
+
+    async def _outcomes(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
+        """Write a batch; where the answer is lost, write it again if that is harmless, else look it up."""
+        target = self._job.upload.target
+        resends = 0
+        while True:
+            try:
+                return await self._connector.write(target, batch)
+            except Unsure as error:
+                if not features.honours_keys:
+                    return await self._look_up(batch, error.message)
+                if resends == MAX_RESENDS or self._ending:
+                    raise
+                resends += 1
+                await asyncio.sleep(0.1 * 4**resends)
+
+    async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
+        """What became of records whose answer was lost, as far as the service can say."""
+        found = await self._connector.find(self._job.upload.target, batch)
+        return [
+            Outcome(record.row, _FATE[self._job.upload.target.action], found[record.key])
+            if record.key in found
+            else Outcome(record.row, Fate.UNKNOWN, problem=Problem(_unknown(reason)))
+            for record in batch
+        ]
+
+    async def _settle_intents(self, features: Features) -> None:
+        """Look up what was being sent when an earlier runner of this job died."""
+        if features.honours_keys:
+            return
+        batch = await self._records_of(await self._ledger.intended(self._job.id))
+        if not batch:
+            return
+        try:
+            self._progress.add(await self._look_up(batch, "openbulk was stopped in the middle of the call"))
+        except ServiceError as error:
+            self._end(ending_of(error))
+        await self._commit()
+
+    async def _records_of(self, numbers: frozenset[int]) -> list[Record]:
+        records: list[Record] = []
+        if numbers:
+            async for row in self._rows():
+                if row.number in numbers:
+                    self._progress.lines[row.number] = row.line
+                    records.append(self._record(row))
+                if row.number >= max(numbers):
+                    break
+        return records
+
+    # --- rows ---
+
+    async def _rows(self) -> AsyncIterator[Row]:
+        """The rows that have no outcome yet."""
+        progress = self._progress
+        async for row in rows_of(self._files, self._job, self._first_rows, after=progress.cursor):
+            if row.number > progress.cursor and row.number not in progress.done:
+                yield row
+
+    async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
+        batch: list[Record] = []
+        async for row in self._rows():
+            if self._settle_broken(row):
+                await self._commit_if_due()
+                continue
+            batch.append(self._record(row))
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _settle_broken(self, row: Row) -> bool:
+        """Whether the row is one that could not be read: then it has its outcome."""
+        self._progress.lines[row.number] = row.line
+        if row.values is None:
+            self._progress.add([Outcome(row.number, Fate.FAILED, problem=row.problem)])
+        return row.values is None
+
+    def _record(self, row: Row) -> Record:
+        return Record(row.number, row.values or {}, key_of(self._job, row))
+
+    # --- the turn's frame ---
+
+    def _end(self, ending: Ending) -> None:
+        """The first reason to end a turn is the one that counts, unless a graver one follows."""
+        if self._ending is None or isinstance(ending, Stop | Crash):
+            self._ending = ending
+
+    async def _watch(self) -> None:
+        """End the turn when it is time."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while self._ending is None:
+            lasted = clock() - began
+            if (
+                self._draining.is_set()
+                or lasted > LONGEST_TURN_SECONDS
+                or await self._ledger.is_cancelled(self._job.id)
+                or (lasted > TURN_SECONDS and await self._ledger.has_rival(self._job, self._now()))
+            ):
+                self._end(GoOn())
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _commit_if_due(self) -> None:
+        since = asyncio.get_running_loop().time() - self._committed_at
+        if len(self._progress.results) >= COMMIT_OUTCOMES or (self._progress.results and since > COMMIT_SECONDS):
+            await self._commit()
+
+    async def _commit(self, *, ticket_done: bool = False) -> None:
+        results, lines = self._progress.take()
+        if results or ticket_done:
+            await self._ledger.commit(
+                self._job.id,
+                self._fence,
+                results,
+                cursor=self._progress.cursor,
+                lines=lines,
+                ticket_done=ticket_done,
+            )
+        self._committed_at = asyncio.get_running_loop().time()
+
+
+_FATE = {
+    Action.CREATE: Fate.CREATED,
+    Action.UPDATE: Fate.UPDATED,
+    Action.UPSERT: Fate.UPSERTED,
+    Action.DELETE: Fate.DELETED,
+}
+
+
+def _unknown(reason: str) -> str:
+    return f"nobody knows whether the service has taken this record ({reason}); look there before sending it again"
+
+
+def _one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Exactly one outcome for each record, also where a connector forgot one: then it is unknown."""
+    by_row = {outcome.row: outcome for outcome in outcomes}
+    return [
+        by_row.get(record.row)
+        or Outcome(record.row, Fate.UNKNOWN, problem=Problem(_unknown("the connector did not say")))
+        for record in batch
+    ]

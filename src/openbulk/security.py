@@ -1,0 +1,118 @@
+"""Secrets: hashed where they only need to be recognized, sealed where they are needed again, and signatures."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+
+
+def new_secret() -> str:
+    """A secret for a caller: 256 random bits in base64, as the service we replace writes them."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def fingerprint(secret: str) -> str:
+    """What is stored of a caller's secret: enough to recognize it, useless to sign in with.
+
+    Plain SHA-256 is right for secrets of 256 random bits, which nobody can guess their way to; a slow hash
+    would only slow down every request.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def same_secret(secret: str, stored_fingerprint: str) -> bool:
+    """Whether this is the secret that was stored, in the same time whatever the answer."""
+    return hmac.compare_digest(fingerprint(secret), stored_fingerprint)
+
+
+class SealBroken(Exception):
+    """Sealed bytes were changed, belong somewhere else, or were sealed with a key that is not on the ring."""
+
+
+class Sealer:
+    """Seals bytes with AES-256-GCM (NIST SP 800-38D) under a ring of keys: the first seals, all of them open.
+
+    A sealed value is key id (4 bytes), nonce (12 random bytes), ciphertext and tag. `context` says what the
+    value is and where it belongs; it is not stored, and opening with another context fails, so that a sealed
+    value cannot be moved to where it does not belong.
+    """
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ValueError(f"a master key is {KEY_BYTES} bytes, in base64: 44 characters")
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self._first = _key_id(keys[0])
+
+    def seal(self, plain: bytes, context: str) -> bytes:
+        """Seal bytes for one place."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return self._first + nonce + self._ciphers[self._first].encrypt(nonce, plain, context.encode())
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """The bytes that were sealed for this place. Raises SealBroken."""
+        cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
+        if cipher is None:
+            raise SealBroken(f"{context} was sealed with a master key that is not configured any more")
+        nonce = sealed[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
+        try:
+            return cipher.decrypt(nonce, sealed[_KEY_ID_BYTES + _NONCE_BYTES :], context.encode())
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken(f"{context} was changed after it was sealed") from error
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was sealed with the key that seals today."""
+        return sealed[:_KEY_ID_BYTES] == self._first
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(b"openbulk key id" + key).digest()[:_KEY_ID_BYTES]
+
+
+def new_master_key() -> str:
+    """A master key, in base64."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def parse_master_keys(text: str) -> list[bytes]:
+    """The keys of a ring, newest first, written in base64 and set apart by commas or line ends."""
+    try:
+        return [base64.b64decode(word, validate=True) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise ValueError("a master key is written in base64: 44 characters for its 32 bytes") from error
+
+
+def load_or_make_master_keys(path: Path) -> list[bytes]:
+    """The key ring kept in a file that only its owner may read; made at the first start."""
+    if not path.exists():
+        _write_private(path, new_master_key() + "\n")
+    return parse_master_keys(path.read_text())
+
+
+def rotate_master_key(path: Path) -> None:
+    """Put a new key in front of the ring: it seals from now on, the older ones still open."""
+    rest = path.read_text() if path.exists() else ""
+    _write_private(path, f"{new_master_key()}\n{rest}")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file with mode 0600, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600, exist_ok=False)
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def webhook_signature(key: str, body: bytes) -> str:
+    """The value of `Elements-Webhook-Signature`: `sha256=` and the base64 HMAC-SHA256 of the raw body."""
+    digest = hmac.new(key.encode(), body, hashlib.sha256).digest()
+    return "sha256=" + base64.b64encode(digest).decode()

@@ -1,0 +1,209 @@
+"""Who may call, and the instances that they have signed in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from openbulk.domain.instance import Instance
+from openbulk.security import Sealer, fingerprint, same_secret
+from openbulk.storage.tables import instances, organizations, users
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person or program that may call."""
+
+    id: int
+    organization_id: int
+    email: str
+
+
+class Accounts:
+    """Remembers organizations, users and instances: secrets as fingerprints, configurations sealed."""
+
+    def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
+        self._engine = engine
+        self._sealer = sealer
+
+    async def is_empty(self) -> bool:
+        """Whether nobody may call yet: the first start."""
+        async with self._engine.connect() as connection:
+            return (await connection.execute(select(users.c.id).limit(1))).first() is None
+
+    async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
+        """Make an organization and its first user."""
+        async with self._engine.begin() as connection:
+            made = await connection.execute(insert(organizations).values(secret_fingerprint=fingerprint(secret)))
+            assert made.inserted_primary_key is not None
+            await connection.execute(
+                insert(users).values(
+                    organization_id=made.inserted_primary_key.id,
+                    email=user_email,
+                    secret_fingerprint=fingerprint(user_secret),
+                )
+            )
+
+    async def replace_secrets(self, organization_secret: str | None, user_secret: str | None) -> None:
+        """Give the first organization and the first user new secrets; None leaves one as it is."""
+        async with self._engine.begin() as connection:
+            for table, secret in ((organizations, organization_secret), (users, user_secret)):
+                if secret is not None:
+                    first = select(table.c.id).order_by(table.c.id).limit(1).scalar_subquery()
+                    await connection.execute(
+                        update(table).where(table.c.id == first).values(secret_fingerprint=fingerprint(secret))
+                    )
+
+    async def user(self, user_secret: str) -> User | None:
+        """The user with this secret."""
+        async with self._engine.connect() as connection:
+            row = (
+                await connection.execute(select(users).where(users.c.secret_fingerprint == fingerprint(user_secret)))
+            ).first()
+        if row is None or not same_secret(user_secret, row.secret_fingerprint):
+            return None
+        return User(row.id, row.organization_id, row.email)
+
+    async def is_organization_secret(self, organization_id: int, secret: str) -> bool:
+        """Whether this is the secret of this organization."""
+        async with self._engine.connect() as connection:
+            stored = await connection.scalar(
+                select(organizations.c.secret_fingerprint).where(organizations.c.id == organization_id)
+            )
+        return stored is not None and same_secret(secret, stored)
+
+    async def add_instance(
+        self,
+        *,
+        organization_id: int,
+        element: str,
+        name: str,
+        token: str,
+        configuration: Mapping[str, str],
+        tags: Sequence[str],
+        now: datetime,
+    ) -> Instance:
+        """Remember a signed-in instance."""
+        values = {
+            "organization_id": organization_id,
+            "element": element,
+            "name": name,
+            "tags": list(tags),
+            "created_at": now,
+        }
+        async with self._engine.begin() as connection:
+            made = await connection.execute(
+                insert(instances).values(**values, token_fingerprint=fingerprint(token), sealed_configuration=b"")
+            )
+            assert made.inserted_primary_key is not None
+            instance_id = int(made.inserted_primary_key.id)
+            await connection.execute(
+                update(instances)
+                .where(instances.c.id == instance_id)
+                .values(sealed_configuration=self._seal(instance_id, configuration))
+            )
+        return Instance(
+            id=instance_id,
+            organization_id=organization_id,
+            element=element,
+            name=name,
+            configuration=dict(configuration),
+            created_at=now,
+            tags=tuple(tags),
+        )
+
+    async def instance(self, instance_id: int) -> Instance | None:
+        """An instance by its id."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(instances).where(instances.c.id == instance_id))).first()
+        return None if row is None else self._instance(row)
+
+    async def instance_with_token(self, token: str) -> Instance | None:
+        """The instance that a caller's `Element` token stands for."""
+        async with self._engine.connect() as connection:
+            row = (
+                await connection.execute(select(instances).where(instances.c.token_fingerprint == fingerprint(token)))
+            ).first()
+        if row is None or not same_secret(token, row.token_fingerprint):
+            return None
+        return self._instance(row)
+
+    async def instances_of(self, organization_id: int) -> Sequence[Instance]:
+        """All instances of an organization, oldest first."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                select(instances).where(instances.c.organization_id == organization_id).order_by(instances.c.id)
+            )
+            return [self._instance(row) for row in rows]
+
+    async def change_instance(self, instance: Instance) -> None:
+        """Remember an instance as it is handed in: name, tags, configuration, disabled."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(instances)
+                .where(instances.c.id == instance.id)
+                .values(
+                    name=instance.name,
+                    tags=list(instance.tags),
+                    disabled=instance.disabled,
+                    sealed_configuration=self._seal(instance.id, instance.configuration),
+                )
+            )
+
+    async def update_configuration(self, instance_id: int, changes: Mapping[str, str]) -> None:
+        """Change some entries of an instance's configuration, in one transaction."""
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(select(instances).where(instances.c.id == instance_id).with_for_update())
+            ).first()
+            if row is not None:
+                configuration = {**self._instance(row).configuration, **changes}
+                await connection.execute(
+                    update(instances)
+                    .where(instances.c.id == instance_id)
+                    .values(sealed_configuration=self._seal(instance_id, configuration))
+                )
+
+    async def delete_instance(self, instance_id: int) -> None:
+        """Forget an instance and its credentials."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(instances).where(instances.c.id == instance_id))
+
+    async def reseal(self) -> int:
+        """Seal every configuration with the newest master key; how many had an older one."""
+        changed = 0
+        async with self._engine.begin() as connection:
+            for row in (await connection.execute(select(instances))).all():
+                if not self._sealer.is_current(row.sealed_configuration):
+                    configuration = self._instance(row).configuration
+                    await connection.execute(
+                        update(instances)
+                        .where(instances.c.id == row.id)
+                        .values(sealed_configuration=self._seal(row.id, configuration))
+                    )
+                    changed += 1
+        return changed
+
+    def _seal(self, instance_id: int, configuration: Mapping[str, str]) -> bytes:
+        return self._sealer.seal(orjson.dumps(dict(configuration)), _context(instance_id))
+
+    def _instance(self, row: Row[Any]) -> Instance:
+        plain = self._sealer.open(row.sealed_configuration, _context(row.id))
+        return Instance(
+            id=row.id,
+            organization_id=row.organization_id,
+            element=row.element,
+            name=row.name,
+            configuration=orjson.loads(plain),
+            created_at=row.created_at,
+            tags=tuple(row.tags),
+            disabled=row.disabled,
+        )
+
+
+def _context(instance_id: int) -> str:
+    return f"configuration of instance {instance_id}"

@@ -1,0 +1,72 @@
+"""Opening the ledger's database, SQLite or PostgreSQL, and bringing its tables up to date."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+_ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_SYNC_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+_BUSY_TIMEOUT_MS = 30_000
+
+
+def open_ledger_engine(url: str) -> AsyncEngine:
+    """The engine that the ledger speaks through."""
+    engine = create_async_engine(_with_driver(url, _ASYNC_DRIVERS))
+    if engine.dialect.name == "sqlite":
+        _make_sqlite_durable(engine.sync_engine)
+    return engine
+
+
+def open_lane_engine(url: str) -> Engine:
+    """The engine that the lanes (DBOS) keep their own tables through; it wants a synchronous one."""
+    engine = create_engine(_with_driver(url, _SYNC_DRIVERS))
+    if engine.dialect.name == "sqlite":
+        _make_sqlite_durable(engine)
+    return engine
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables up to date. Only ever goes forward."""
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _with_driver(url: str, drivers: dict[str, str]) -> str:
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend not in drivers:
+        raise ValueError(f"a database address begins with sqlite:/// or postgresql://, not {backend}://")
+    return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
+
+
+def _make_sqlite_durable(engine: Engine) -> None:
+    """Every commit reaches the disk (WAL, synchronous=FULL), and writers queue instead of failing.
+
+    Transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused half-way
+    (https://sqlite.org/lang_transaction.html).
+    """
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

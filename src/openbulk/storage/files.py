@@ -1,0 +1,182 @@
+"""The file store: uploads and the parts that they are cut into, each block sealed on its own.
+
+An upload is a folder of numbered blocks, each an object of its own. So it is written while it arrives with one
+block in memory, it is the same on a disk and in an object store, nothing half-written is ever visible, and what
+is left of an upload that was cut off is found by listing and deleted.
+"""
+
+import asyncio
+import contextlib
+import io
+import os
+import shutil
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore, ObjectStore
+
+from openbulk.security import Sealer
+
+BLOCK_BYTES = 1024 * 1024
+"""Plain bytes in a block. One is held in memory for each upload under way."""
+
+
+class FileTruncated(Exception):
+    """A block of a file is missing or short: the store has lost what it was given."""
+
+
+class FileStore:
+    """Keeps files by name. Names are made by openbulk, never by callers."""
+
+    def __init__(self, store: ObjectStore, sealer: Sealer) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._root = Path(store.prefix) if isinstance(store, LocalStore) and store.prefix else None
+
+    def writer(self, name: str) -> "FileWriter":
+        """Begin a file; it is there once the writer is closed."""
+        return FileWriter(self, name)
+
+    def open(self, name: str, size: int) -> "StoredFile":
+        """Open a file of `size` bytes for reading, in a thread: its methods block."""
+        return StoredFile(self, name, size)
+
+    async def put(self, path: str, plain: bytes) -> None:
+        """Keep one sealed object; on a disk, it has reached the disk on return."""
+        await obstore.put_async(self._store, path, self._sealer.seal(plain, path))
+        if self._root is not None:
+            await asyncio.to_thread(_reach_disk, self._root / path)
+
+    async def get(self, path: str) -> bytes:
+        """The plain bytes of one object. Raises FileNotFoundError, SealBroken."""
+        answer = await obstore.get_async(self._store, path)
+        return self._sealer.open(bytes(await answer.bytes_async()), path)
+
+    def get_now(self, path: str) -> bytes:
+        """The same for use in a thread: it blocks."""
+        return self._sealer.open(bytes(obstore.get(self._store, path).bytes()), path)
+
+    async def delete(self, name: str) -> None:
+        """Delete a file and everything below its name; nothing happens where there is none."""
+        if self._root is not None:
+            await asyncio.to_thread(_delete_folder, self._root / name)
+            return
+        async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
+            await obstore.delete_async(self._store, [item["path"] for item in page])
+
+    async def names(self) -> frozenset[str]:
+        """The names of all files, also of those that were never closed."""
+        found = await obstore.list_with_delimiter_async(self._store)
+        return frozenset(found["common_prefixes"])
+
+
+class FileWriter:
+    """Writes a file block by block while it arrives."""
+
+    def __init__(self, files: FileStore, name: str) -> None:
+        self._files = files
+        self._name = name
+        self._buffer = bytearray()
+        self._blocks = 0
+        self.size = 0
+        """Bytes written so far."""
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes of the file."""
+        self.size += len(data)
+        self._buffer += data
+        while len(self._buffer) >= BLOCK_BYTES:
+            await self._put_block(bytes(self._buffer[:BLOCK_BYTES]))
+            del self._buffer[:BLOCK_BYTES]
+
+    async def close(self) -> None:
+        """Write down what is left; the file is there from now on."""
+        if self._buffer:
+            await self._put_block(bytes(self._buffer))
+            self._buffer.clear()
+
+    async def discard(self) -> None:
+        """Leave nothing of the file behind."""
+        await self._files.delete(self._name)
+
+    async def _put_block(self, plain: bytes) -> None:
+        await self._files.put(_block_path(self._name, self._blocks), plain)
+        self._blocks += 1
+
+
+class StoredFile(io.RawIOBase):
+    """A file of the store as a seekable binary stream. Holds one block; its methods block the thread."""
+
+    def __init__(self, files: FileStore, name: str, size: int) -> None:
+        super().__init__()
+        self._files = files
+        self._name = name
+        self._size = size
+        self._position = 0
+        self._index = -1
+        self._block = b""
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a place in the file."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        """Fill the buffer as far as the current block goes. Raises FileTruncated, SealBroken."""
+        if self._position >= self._size:
+            return 0
+        index, offset = divmod(self._position, BLOCK_BYTES)
+        self._load(index)
+        piece = self._block[offset : offset + len(buffer)]
+        if not piece:
+            raise FileTruncated(f"block {index} of file {self._name} is shorter than it was written")
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def _load(self, index: int) -> None:
+        if index == self._index:
+            return
+        try:
+            self._block = self._files.get_now(_block_path(self._name, index))
+        except FileNotFoundError as error:
+            raise FileTruncated(f"block {index} of file {self._name} is missing") from error
+        self._index = index
+
+
+def _block_path(name: str, index: int) -> str:
+    return f"{name}/blocks/{index:08d}"
+
+
+def part_path(name: str, first_row: int) -> str:
+    """Where the part of a file's records that begins with a row is kept."""
+    return f"{name}/parts/{first_row:012d}"
+
+
+def _reach_disk(path: Path) -> None:
+    """Make sure that a file and its name survive a power cut."""
+    for place in (path, path.parent):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _delete_folder(folder: Path) -> None:
+    """Also takes what a store that was killed in mid-write left beside its objects."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)

@@ -1,0 +1,468 @@
+"""The ledger: every job, how far it came, and what became of each of its records."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Case, Row, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from openbulk.domain.job import FINAL, Counts, Job, Status, Upload
+from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.storage.tables import Moment, deliveries, intents, jobs, outcomes, parts
+
+ACTIVE = tuple(status.value for status in Status if status not in FINAL)
+
+
+class Fenced(Exception):
+    """Somebody else works on this slice now: stop, and write nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordError:
+    """A record that was not taken, or of which nobody knows."""
+
+    row: int
+    line: int | None
+    fate: Fate
+    problem: str
+    field: str | None
+    provider_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A batch that a native bulk import works on: the rows from behind the cursor to `until`."""
+
+    text: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A slice that was begun: the job as it stands, and the fence behind which its runner may commit."""
+
+    job: Job
+    fence: int
+    waits: int
+    """How often in a row the job has waited without getting anywhere."""
+    ticket: Ticket | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification on its way."""
+
+    id: int
+    job_id: int
+    instance_id: int
+    url: str
+    body: bytes
+    attempts: int
+    due_at: datetime
+    finished_at: datetime | None
+
+
+class Ledger:
+    """Remembers jobs. One function a statement, named for what its caller wants."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    # --- jobs ---
+
+    async def add_job(
+        self, upload: Upload, *, organization_id: int, instance_id: int, request_id: str, now: datetime
+    ) -> Job:
+        """Write a new job down; from here on it will be done."""
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    insert(jobs)
+                    .values(
+                        organization_id=organization_id,
+                        instance_id=instance_id,
+                        request_id=request_id,
+                        object=upload.target.object,
+                        action=upload.target.action.value,
+                        identifier_field=upload.target.identifier_field,
+                        options=dict(upload.target.options),
+                        file=upload.file,
+                        file_size=upload.file_size,
+                        file_format=upload.file_format,
+                        callback_url=upload.callback_url,
+                        status=Status.CREATED.value,
+                        created_at=now,
+                    )
+                    .returning(jobs)
+                )
+            ).one()
+        return _job(row)
+
+    async def job(self, job_id: int) -> Job | None:
+        """A job by its id."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
+        return None if row is None else _job(row)
+
+    async def active_jobs(self) -> Sequence[Job]:
+        """The jobs that are not finished, oldest first."""
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id))
+            return [_job(row) for row in rows]
+
+    async def has_rival(self, job: Job, now: datetime) -> bool:
+        """Whether another job of the same instance could work now, were it its turn."""
+        rival = select(jobs.c.id).where(
+            jobs.c.instance_id == job.instance_id,
+            jobs.c.id != job.id,
+            jobs.c.status.in_(ACTIVE),
+            jobs.c.records.is_not(None),
+            or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
+        )
+        async with self._reading.connect() as connection:
+            return (await connection.execute(rival.limit(1))).first() is not None
+
+    async def is_cancelled(self, job_id: int) -> bool:
+        """Whether somebody asked for the job to be cancelled."""
+        async with self._reading.connect() as connection:
+            status = await connection.scalar(select(jobs.c.status).where(jobs.c.id == job_id))
+        return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
+
+    async def files(self) -> frozenset[str]:
+        """The names of the files that belong to a job."""
+        async with self._reading.connect() as connection:
+            return frozenset((await connection.scalars(select(jobs.c.file))).all())
+
+    # --- a job's turns ---
+
+    async def set_parts(self, job_id: int, records: int, first_rows: Sequence[int]) -> None:
+        """The file has been cut to its end: it holds this many records, in parts that begin at these rows."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(parts).where(parts.c.job_id == job_id))
+            if first_rows:
+                await connection.execute(insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows])
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(records=records))
+
+    async def parts_from(self, job_id: int, row: int) -> Sequence[int]:
+        """The first rows of the part that holds a row, and of those behind it."""
+        holder = (
+            select(func.max(parts.c.first_row))
+            .where(parts.c.job_id == job_id, parts.c.first_row <= row)
+            .scalar_subquery()
+        )
+        async with self._reading.connect() as connection:
+            found = await connection.scalars(
+                select(parts.c.first_row)
+                .where(parts.c.job_id == job_id, parts.c.first_row >= holder)
+                .order_by(parts.c.first_row)
+            )
+            return found.all()
+
+    async def begin_slice(self, job_id: int, number: int, now: datetime) -> Turn | None:
+        """Begin a slice and raise the fence; None where it isn't this slice's turn any more."""
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
+                    .values(
+                        status=_running_unless_cancelled(),
+                        slice_running=True,
+                        slice_attempts=jobs.c.slice_attempts + 1,
+                        fence=jobs.c.fence + 1,
+                        started_at=func.coalesce(jobs.c.started_at, now),
+                        waiting_until=None,
+                        waiting_for=None,
+                    )
+                    .returning(jobs)
+                )
+            ).first()
+        if row is None:
+            return None
+        ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
+        return Turn(_job(row), row.fence, row.waits, ticket)
+
+    async def end_slice(
+        self,
+        job_id: int,
+        fence: int,
+        *,
+        crashed: bool = False,
+        wait_until: datetime | None = None,
+        wait_for: str | None = None,
+    ) -> int:
+        """End a slice whose job goes on; the number of the slice that is due next. Raises Fenced.
+
+        Only a slice that crashed leaves its attempt counted: waiting for a service is not failing.
+        """
+        waiting = wait_for is not None
+        async with self._engine.begin() as connection:
+            return await _behind_fence(
+                connection,
+                job_id,
+                fence,
+                slice=jobs.c.slice + 1,
+                slice_running=False,
+                slice_attempts=jobs.c.slice_attempts if crashed else 0,
+                waits=jobs.c.waits + 1 if waiting else 0,
+                waiting_until=wait_until,
+                waiting_for=wait_for,
+            )
+
+    async def skip_slice(self, job_id: int, number: int) -> Job | None:
+        """The lanes have lost a slice: another one is due in its place. None where it was found meanwhile."""
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
+                    .values(slice=jobs.c.slice + 1, fence=jobs.c.fence + 1, slice_running=False)
+                    .returning(jobs)
+                )
+            ).first()
+        return None if row is None else _job(row)
+
+    async def wake(self, job_id: int) -> int | None:
+        """End a job's waiting; the number of the slice that is due now, None where it doesn't wait."""
+        async with self._engine.begin() as connection:
+            number: int | None = await connection.scalar(
+                update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.waiting_until.is_not(None), jobs.c.slice_running.is_(False))
+                .values(slice=jobs.c.slice + 1, waiting_until=None, waiting_for=None)
+                .returning(jobs.c.slice)
+            )
+        return number
+
+    async def commit(
+        self,
+        job_id: int,
+        fence: int,
+        results: Sequence[Outcome],
+        *,
+        cursor: int,
+        lines: Mapping[int, int | None],
+        ticket_done: bool = False,
+    ) -> None:
+        """Write outcomes and cursor down together. Raises Fenced, and then nothing is written."""
+        tally = Counter(outcome.fate for outcome in results)
+        changes: dict[str, Any] = {fate.value: jobs.c[fate.value] + count for fate, count in tally.items()}
+        if ticket_done:
+            changes |= {"ticket": None, "ticket_until": None}
+        async with self._engine.begin() as connection:
+            await _behind_fence(connection, job_id, fence, cursor=cursor, slice_attempts=0, waits=0, **changes)
+            if results:
+                await connection.execute(
+                    insert(outcomes), [_outcome_values(job_id, outcome, lines) for outcome in results]
+                )
+
+    async def set_ticket(self, job_id: int, fence: int, ticket: Ticket) -> None:
+        """A native bulk import took a batch. Raises Fenced."""
+        async with self._engine.begin() as connection:
+            await _behind_fence(
+                connection, job_id, fence, ticket=ticket.text, ticket_until=ticket.until, slice_attempts=0
+            )
+
+    async def finish(self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None) -> Job:
+        """End a job for good. Raises Fenced."""
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(ACTIVE))
+                    .values(
+                        status=status.value,
+                        error=error,
+                        finished_at=now,
+                        slice_running=False,
+                        waiting_until=None,
+                        waiting_for=None,
+                    )
+                    .returning(jobs)
+                )
+            ).first()
+            if row is None:
+                raise Fenced
+            await connection.execute(delete(intents).where(intents.c.job_id == job_id))
+        return _job(row)
+
+    async def cancel(self, job_id: int, now: datetime) -> Job | None:
+        """Cancel a job: at once where no slice of it runs, else by asking the slice.
+
+        None where it had finished before.
+        """
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.status.in_(ACTIVE))
+                    .values(status=_cancelled_or_pending(), finished_at=_finished_unless_running(now))
+                    .returning(jobs)
+                )
+            ).first()
+        return None if row is None else _job(row)
+
+    # --- what became of records ---
+
+    async def rows_done(self, job_id: int, after: int) -> frozenset[int]:
+        """The rows behind the cursor that have an outcome already."""
+        async with self._reading.connect() as connection:
+            found = await connection.scalars(
+                select(outcomes.c.row).where(outcomes.c.job_id == job_id, outcomes.c.row > after)
+            )
+            return frozenset(found.all())
+
+    async def add_intents(self, job_id: int, rows: Sequence[int]) -> None:
+        """Write down that these rows are about to be sent."""
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(intents), [{"job_id": job_id, "row": row} for row in rows])
+
+    async def drop_intents(self, job_id: int, rows: Sequence[int]) -> None:
+        """These rows were not sent after all, or have an outcome."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(intents).where(intents.c.job_id == job_id, intents.c.row.in_(rows)))
+
+    async def intended(self, job_id: int) -> frozenset[int]:
+        """Rows that were about to be sent when the job's runner died, and have no outcome."""
+        with_outcome = select(outcomes.c.row).where(
+            outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
+        )
+        async with self._reading.connect() as connection:
+            found = await connection.scalars(
+                select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists())
+            )
+            return frozenset(found.all())
+
+    async def errors(self, job_id: int, *, after: int, limit: int) -> Sequence[RecordError]:
+        """The records of a job with a problem, in the order of the file, from behind a row on."""
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(
+                select(outcomes)
+                .where(outcomes.c.job_id == job_id, outcomes.c.row > after, outcomes.c.problem.is_not(None))
+                .order_by(outcomes.c.row)
+                .limit(limit)
+            )
+            return [
+                RecordError(row.row, row.line, Fate(row.fate), row.problem, row.field, row.provider_message)
+                for row in rows
+            ]
+
+    # --- notifications ---
+
+    async def add_delivery(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
+        """Write a job's notification down; from here on it will be delivered. A job has at most one."""
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(select(deliveries).where(deliveries.c.job_id == job.id))).first()
+            if row is None:
+                row = (
+                    await connection.execute(
+                        insert(deliveries)
+                        .values(job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now)
+                        .returning(deliveries)
+                    )
+                ).one()
+        return _delivery(row)
+
+    async def jobs_to_notify(self) -> Sequence[Job]:
+        """Finished jobs whose caller asked to be told, and whose notification is not written down yet."""
+        written = select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id)
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(
+                select(jobs).where(jobs.c.status.not_in(ACTIVE), jobs.c.callback_url.is_not(None), ~written.exists())
+            )
+            return [_job(row) for row in rows]
+
+    async def delivery(self, delivery_id: int) -> Delivery | None:
+        """A notification by its id."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(deliveries).where(deliveries.c.id == delivery_id))).first()
+        return None if row is None else _delivery(row)
+
+    async def open_deliveries(self) -> Sequence[Delivery]:
+        """Notifications that are neither delivered nor given up."""
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(select(deliveries).where(deliveries.c.finished_at.is_(None)))
+            return [_delivery(row) for row in rows]
+
+    async def end_attempt(
+        self, delivery_id: int, attempt: int, result: str, *, due_at: datetime, finished_at: datetime | None
+    ) -> None:
+        """An attempt to deliver has ended: in the end (`finished_at`), or until the next one is due."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id == delivery_id)
+                .values(attempts=attempt, result=result, due_at=due_at, finished_at=finished_at)
+            )
+
+
+async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> int:
+    """Change a job that nobody else has taken over since; the number of its slice. Raises Fenced."""
+    number = await connection.scalar(
+        update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes).returning(jobs.c.slice)
+    )
+    if number is None:
+        raise Fenced
+    return int(number)
+
+
+def _running_unless_cancelled() -> Case[str]:
+    pending = Status.CANCELLATION_PENDING.value
+    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+
+
+def _cancelled_or_pending() -> Case[str]:
+    return case((jobs.c.slice_running.is_(True), Status.CANCELLATION_PENDING.value), else_=Status.CANCELLED.value)
+
+
+def _finished_unless_running(now: datetime) -> Case[datetime | None]:
+    return case((jobs.c.slice_running.is_(True), null()), else_=literal(now, Moment))
+
+
+def _outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | None]) -> dict[str, Any]:
+    problem = outcome.problem
+    return {
+        "job_id": job_id,
+        "row": outcome.row,
+        "line": lines.get(outcome.row),
+        "fate": outcome.fate.value,
+        "record_id": outcome.id,
+        "problem": problem and problem.message,
+        "field": problem and problem.field,
+        "provider_message": problem and problem.provider_message,
+    }
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        organization_id=row.organization_id,
+        instance_id=row.instance_id,
+        upload=Upload(
+            target=Target(row.object, Action(row.action), row.identifier_field, row.options),
+            file=row.file,
+            file_size=row.file_size,
+            file_format=row.file_format,
+            callback_url=row.callback_url,
+        ),
+        status=Status(row.status),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        request_id=row.request_id,
+        records=row.records,
+        cursor=row.cursor,
+        counts=Counts(**{field.name: getattr(row, field.name) for field in fields(Counts)}),
+        slice=row.slice,
+        slice_attempts=row.slice_attempts,
+        waiting_until=row.waiting_until,
+        waiting_for=row.waiting_for,
+        error=row.error,
+    )
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(row.id, row.job_id, row.instance_id, row.url, row.body, row.attempts, row.due_at, row.finished_at)

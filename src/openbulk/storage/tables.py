@@ -1,0 +1,176 @@
+"""The ledger's tables, as the code sees them; `migrations/` makes them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    false,
+)
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, kept as milliseconds since 1970 in UTC: the same on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else round(value.timestamp() * 1000)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the key is spelled INTEGER."""
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("secret_fingerprint", String(64), nullable=False, unique=True),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("email", Text, nullable=False),
+    Column("secret_fingerprint", String(64), nullable=False, unique=True),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("element", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("token_fingerprint", String(64), nullable=False, unique=True),
+    Column("sealed_configuration", LargeBinary, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
+    Column("created_at", Moment, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("instance_id", BigInteger, nullable=False),
+    Column("request_id", Text),
+    Column("object", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("identifier_field", Text),
+    Column("options", JSON, nullable=False),
+    Column("file", Text, nullable=False, unique=True),
+    Column("file_size", BigInteger, nullable=False),
+    Column("file_format", Text, nullable=False),
+    Column("callback_url", Text),
+    Column("status", Text, nullable=False),
+    Column("error", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("records", BigInteger),
+    Column("cursor", BigInteger, nullable=False, server_default="0"),
+    Column("created", BigInteger, nullable=False, server_default="0"),
+    Column("updated", BigInteger, nullable=False, server_default="0"),
+    Column("upserted", BigInteger, nullable=False, server_default="0"),
+    Column("unchanged", BigInteger, nullable=False, server_default="0"),
+    Column("deleted", BigInteger, nullable=False, server_default="0"),
+    Column("failed", BigInteger, nullable=False, server_default="0"),
+    Column("unknown", BigInteger, nullable=False, server_default="0"),
+    # Whose turn it is: the number of the slice that is due, whether it runs, and the fence that only the
+    # newest runner of it may commit behind.
+    Column("slice", BigInteger, nullable=False, server_default="0"),
+    Column("slice_running", Boolean, nullable=False, server_default=false()),
+    Column("slice_attempts", Integer, nullable=False, server_default="0"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("waits", Integer, nullable=False, server_default="0"),
+    Column("waiting_until", Moment),
+    Column("waiting_for", Text),
+    # The batch that a native bulk import is working on: rows cursor + 1 to ticket_until.
+    Column("ticket", Text),
+    Column("ticket_until", BigInteger),
+    Index("jobs_of_instance", "instance_id", "status"),
+    Index("jobs_by_status", "status"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("row", BigInteger, primary_key=True),
+    Column("line", BigInteger),
+    Column("fate", String(9), nullable=False),
+    Column("record_id", Text),
+    Column("problem", Text),
+    Column("field", Text),
+    Column("provider_message", Text),
+    sqlite_with_rowid=False,
+)
+
+with_problem = outcomes.c.problem.is_not(None)
+Index(
+    "outcomes_with_problem",
+    outcomes.c.job_id,
+    outcomes.c.row,
+    sqlite_where=with_problem,
+    postgresql_where=with_problem,
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("first_row", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""The parts that a job's file was cut into; written when all of them are."""
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("row", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Rows about to be sent to an object that does not honour keys.
+
+One that has no outcome after a crash may have been sent or not.
+"""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", BigInteger, nullable=False),
+    Column("instance_id", BigInteger, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Column("result", Text),
+    Index("deliveries_open", "finished_at", "due_at"),
+)
+"""Notifications: written in the transaction that finishes a job, delivered at least once."""
