@@ -15,18 +15,28 @@ _BUSY_TIMEOUT_MS = 30_000
 
 
 def open_ledger_engine(url: str) -> AsyncEngine:
-    """The engine that the ledger speaks through."""
+    """The engine that the ledger speaks through.
+
+    On SQLite its transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused
+    half-way (https://sqlite.org/lang_transaction.html).
+    """
     engine = create_async_engine(_with_driver(url, _ASYNC_DRIVERS))
     if engine.dialect.name == "sqlite":
         _make_sqlite_durable(engine.sync_engine)
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
     return engine
 
 
 def open_lane_engine(url: str) -> Engine:
-    """The engine that the lanes (DBOS) keep their own tables through; it wants a synchronous one."""
-    engine = create_engine(_with_driver(url, _SYNC_DRIVERS))
-    if engine.dialect.name == "sqlite":
-        _make_sqlite_durable(engine)
+    """The engine that the lanes (DBOS) keep their own tables through: a synchronous one, which begins by itself."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(_with_driver(url, _SYNC_DRIVERS))
+    engine = create_engine(url, connect_args={"isolation_level": "IMMEDIATE"})
+    _make_sqlite_durable(engine)
     return engine
 
 
@@ -52,11 +62,7 @@ def _with_driver(url: str, drivers: dict[str, str]) -> str:
 
 
 def _make_sqlite_durable(engine: Engine) -> None:
-    """Every commit reaches the disk (WAL, synchronous=FULL), and writers queue instead of failing.
-
-    Transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused half-way
-    (https://sqlite.org/lang_transaction.html).
-    """
+    """Every commit reaches the disk (WAL, synchronous=FULL), and writers queue instead of failing."""
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -66,7 +72,3 @@ def _make_sqlite_durable(engine: Engine) -> None:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

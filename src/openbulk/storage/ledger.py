@@ -174,7 +174,7 @@ class Ledger:
                         slice_running=True,
                         slice_attempts=jobs.c.slice_attempts + 1,
                         fence=jobs.c.fence + 1,
-                        started_at=func.coalesce(jobs.c.started_at, now),
+                        started_at=func.coalesce(jobs.c.started_at, literal(now, Moment)),
                         waiting_until=None,
                         waiting_for=None,
                     )

@@ -1,0 +1,65 @@
+"""What can go wrong on the way to a service and back, asked for by shares of the calls."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+KINDS: Mapping[str, str] = {
+    "drop-before": "close the connection without doing the work",
+    "drop-after": "do the work, then close the connection without an answer",
+    "error-429": "answer 429 without doing the work",
+    "error-500": "answer 500 without doing the work",
+    "error-503": "answer 503 without doing the work",
+    "slow": "answer three seconds late",
+    "expire-token": "the access token of this call is expired from now on",
+}
+
+
+@dataclass
+class Faults:
+    """Draws a fault, or none, for each call."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Begin to draw; the same seed draws the same faults."""
+        self._chance = random.Random(self.seed)  # noqa: S311 - chance, not secrecy
+
+    @classmethod
+    def parse(cls, spec: str) -> "Faults":
+        """From `drop-after=0.02,error-503=0.01,seed=42`. Raises ValueError, saying what is possible."""
+        shares: dict[str, float] = {}
+        seed = None
+        for part in filter(None, (part.strip() for part in spec.split(","))):
+            kind, _, value = part.partition("=")
+            if kind == "seed":
+                seed = int(value)
+            elif kind in KINDS:
+                shares[kind] = _share(part, value)
+            else:
+                raise ValueError(f"there is no fault {kind!r}; the faults are: {', '.join(KINDS)}, and seed")
+        if sum(shares.values()) > 1:
+            raise ValueError("the shares of all faults add up to more than 1")
+        return cls(shares, seed)
+
+    def draw(self) -> str | None:
+        """The fault of the next call."""
+        if not self.shares:
+            return None
+        point = self._chance.random()
+        for kind, share in self.shares.items():
+            if point < share:
+                return kind
+            point -= share
+        return None
+
+
+def _share(part: str, value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"{part!r}: a share is a number from 0 to 1, as in drop-after=0.02")
+    return share

@@ -1,0 +1,13 @@
+"""A stand-in for Google: OAuth 2 and the Calendar API v3.
+
+GET  /o/oauth2/v2/auth                        the page on which a person allows or denies
+POST /token   POST /revoke                    codes, refresh tokens and service accounts for access tokens
+*    /calendar/v3/...                         calendars and events
+GET  /                                        what it holds, for people
+GET  /sandbox/events  /sandbox/stats          the same, for tests
+POST /sandbox/tokens  /sandbox/faults  /sandbox/reset
+"""
+
+from openbulk.sandbox.google.app import Options, make_app
+
+__all__ = ["Options", "make_app"]

@@ -1,0 +1,58 @@
+"""Google's error bodies (https://developers.google.com/workspace/calendar/api/guides/errors)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from openbulk.sandbox.traffic import json_response
+
+
+class Rejected(Exception):
+    """A call that Google would refuse."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, *, domain: str = "global", location: tuple[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.domain = domain
+        self.location = location
+
+    def answer(self) -> web.Response:
+        """The answer that says so."""
+        error: dict[str, Any] = {"domain": self.domain, "reason": self.reason, "message": self.message}
+        if self.location is not None:
+            error["locationType"], error["location"] = self.location
+        body = {"error": {"errors": [error], "code": self.code, "message": self.message}}
+        return json_response(body, self.code)
+
+
+def invalid(message: str, field: str | None = None) -> Rejected:
+    """400 `invalid`."""
+    return Rejected(400, "invalid", message, location=("parameter", field) if field else None)
+
+
+def required(message: str) -> Rejected:
+    """400 `required`."""
+    return Rejected(400, "required", message)
+
+
+def not_found() -> Rejected:
+    """404 `notFound`."""
+    return Rejected(404, "notFound", "Not Found")
+
+
+def over_quota() -> web.Response:
+    """403 `rateLimitExceeded`."""
+    return Rejected(403, "rateLimitExceeded", "Rate Limit Exceeded", domain="usageLimits").answer()
+
+
+def failure(code: int) -> web.Response:
+    """429, 500 or 503, as Google words them."""
+    return {
+        429: Rejected(429, "rateLimitExceeded", "Rate Limit Exceeded", domain="usageLimits"),
+        500: Rejected(500, "backendError", "Backend Error"),
+        503: Rejected(503, "backendError", "Service unavailable. Please try again."),
+    }[code].answer()

@@ -1,0 +1,245 @@
+"""The Google sandbox: its paths, and what they do."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from openbulk.sandbox.faults import Faults
+from openbulk.sandbox.google import answers, oauth
+from openbulk.sandbox.google.answers import Rejected, invalid
+from openbulk.sandbox.google.listing import list_events
+from openbulk.sandbox.google.store import Store
+from openbulk.sandbox.page import page, paragraph, table
+from openbulk.sandbox.traffic import Traffic, json_response
+
+API = "/calendar/v3"
+MAX_BODY_BYTES = 1024 * 1024
+NEWEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the sandbox behaves."""
+
+    latency_ms: int = 0
+    quota_per_minute: int | None = None
+    """Calls a minute and user."""
+    faults: str = ""
+    token_seconds: int = 3600
+    """Life of an access token."""
+
+
+def make_app(options: Options) -> web.Application:
+    """The sandbox. Raises ValueError where the faults are not understood."""
+    return _Sandbox(options).app
+
+
+class _Sandbox:
+    """What the handlers share."""
+
+    def __init__(self, options: Options) -> None:
+        self.store = Store()
+        self.sign_in = oauth.SignIn(options.token_seconds)
+        self.traffic = Traffic(
+            is_call=lambda request: request.path.startswith(API),
+            caller_of=self._user_or_nobody,
+            over_quota=answers.over_quota,
+            failure=answers.failure,
+            expire_token=self.sign_in.expire,
+            latency_ms=options.latency_ms,
+            quota_per_minute=options.quota_per_minute,
+            faults=Faults.parse(options.faults),
+        )
+        traffic = web.middleware(self.traffic.middleware)
+        self.app = web.Application(middlewares=[traffic, _reject], client_max_size=MAX_BODY_BYTES)
+        self.app["name"] = "Google sandbox"
+        self._add_routes()
+
+    def _add_routes(self) -> None:
+        events = f"{API}/calendars/{{calendar}}/events"
+        self.app.add_routes(
+            [
+                web.get("/", self.show),
+                web.get("/o/oauth2/v2/auth", oauth.authorize_page),
+                web.post("/o/oauth2/v2/auth", oauth.authorize(self.sign_in)),
+                web.post("/token", oauth.token(self.sign_in)),
+                web.post("/revoke", oauth.revoke(self.sign_in)),
+                web.post(f"{API}/calendars", self.insert_calendar),
+                web.get(f"{API}/calendars/{{calendar}}", self.get_calendar),
+                web.get(f"{API}/users/me/calendarList", self.list_calendars),
+                web.post(events, self.insert_event),
+                web.post(f"{events}/import", self.insert_event),
+                web.get(events, self.list_events),
+                web.get(f"{events}/{{event}}", self.get_event),
+                web.patch(f"{events}/{{event}}", self.patch_event),
+                web.put(f"{events}/{{event}}", self.update_event),
+                web.delete(f"{events}/{{event}}", self.delete_event),
+                web.get("/sandbox/events", self.all_events),
+                web.get("/sandbox/stats", self.stats),
+                web.post("/sandbox/tokens", oauth.hand_out(self.sign_in)),
+                web.post("/sandbox/faults", self.traffic.change_faults),
+                web.post("/sandbox/reset", self.reset),
+            ]
+        )
+
+    def _user_or_nobody(self, request: web.Request) -> str:
+        try:
+            return self.sign_in.user_of(request)
+        except Rejected:
+            return ""
+
+    # --- the Calendar API ---
+
+    async def insert_calendar(self, request: web.Request) -> web.Response:
+        """`calendars.insert`."""
+        user = self.sign_in.user_of(request)
+        return json_response(self.store.add_calendar(user, await _body(request)).resource())
+
+    async def get_calendar(self, request: web.Request) -> web.Response:
+        """`calendars.get`."""
+        user = self.sign_in.user_of(request)
+        return json_response(self.store.calendar(user, request.match_info["calendar"]).resource())
+
+    async def list_calendars(self, request: web.Request) -> web.Response:
+        """`calendarList.list`, in one page."""
+        user = self.sign_in.user_of(request)
+        items = [
+            {
+                "kind": "calendar#calendarListEntry",
+                **calendar.entry(),
+                "accessRole": "owner",
+                "primary": calendar.id == user,
+            }
+            for calendar in self.store.calendars_of(user)
+        ]
+        return json_response({"kind": "calendar#calendarList", "etag": '"1"', "items": items})
+
+    async def insert_event(self, request: web.Request) -> web.Response:
+        """`events.insert`, and `events.import`, which needs the iCalUID."""
+        user = self.sign_in.user_of(request)
+        calendar = self.store.calendar(user, request.match_info["calendar"])
+        body = await _body(request)
+        if request.path.endswith("/import") and not body.get("iCalUID"):
+            raise answers.required("Missing iCalUID.")
+        if not request.path.endswith("/import"):
+            body.pop("iCalUID", None)
+        return json_response(self.store.insert(calendar, user, body).body)
+
+    async def list_events(self, request: web.Request) -> web.Response:
+        """`events.list`."""
+        user = self.sign_in.user_of(request)
+        calendar = self.store.calendar(user, request.match_info["calendar"])
+        return json_response(list_events(self.store, calendar, request.query))
+
+    async def get_event(self, request: web.Request) -> web.Response:
+        """`events.get`; "the get method always returns" cancelled events (reference of the field `status`)."""
+        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        return json_response(self.store.event(calendar, request.match_info["event"]).body)
+
+    async def patch_event(self, request: web.Request) -> web.Response:
+        """`events.patch`."""
+        return await self._change(request, merge=True)
+
+    async def update_event(self, request: web.Request) -> web.Response:
+        """`events.update`."""
+        return await self._change(request, merge=False)
+
+    async def _change(self, request: web.Request, *, merge: bool) -> web.Response:
+        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        event = self.store.event(calendar, request.match_info["event"])
+        _check_etag(request, event.body["etag"])
+        return json_response(self.store.replace(calendar, event, await _body(request), merge=merge).body)
+
+    async def delete_event(self, request: web.Request) -> web.Response:
+        """`events.delete`."""
+        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        event = self.store.event(calendar, request.match_info["event"])
+        _check_etag(request, event.body["etag"])
+        self.store.remove(calendar, event)
+        return web.Response(status=204)
+
+    # --- what it holds ---
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """The page for people."""
+        live = list(self.store.live_events())
+        counts = {calendar.id: 0 for calendar in self.store.calendars.values()}
+        for calendar, _ in live:
+            counts[calendar.id] += 1
+        newest = sorted(live, key=lambda pair: pair[1].version, reverse=True)[:NEWEST]
+        return page(
+            "Google sandbox",
+            paragraph(f"Everything here is in memory and gone when the sandbox stops. {len(live)} events."),
+            table(
+                "Calendars",
+                ["Calendar", "Owner", "Events"],
+                [(c.summary, c.owner, counts[c.id]) for c in self.store.calendars.values()],
+            ),
+            table(
+                f"Newest {NEWEST} events",
+                ["Summary", "Start", "End", "Location", "Calendar", "Id"],
+                [
+                    (
+                        e.body.get("summary", ""),
+                        _when(e.body["start"]),
+                        _when(e.body["end"]),
+                        e.body.get("location", ""),
+                        c.summary,
+                        e.body["id"],
+                    )
+                    for c, e in newest
+                ],
+            ),
+            table("Calls", ["Status", "Calls"], self.traffic.stats()["by_status"].items()),
+        )
+
+    async def all_events(self, request: web.Request) -> web.Response:
+        """All live events, of one calendar where it is named."""
+        wanted = request.query.get("calendarId")
+        return json_response([e.body for c, e in self.store.live_events() if wanted in (None, c.id)])
+
+    async def stats(self, _request: web.Request) -> web.Response:
+        """Counts of the calls so far."""
+        return json_response({**self.traffic.stats(), "inserted": self.store.inserted})
+
+    async def reset(self, _request: web.Request) -> web.Response:
+        """Forget events and calls; tokens stay good."""
+        self.store.__init__()  # type: ignore[misc]
+        self.traffic.reset()
+        return json_response({})
+
+
+def _when(place: dict[str, Any]) -> str:
+    return str(place.get("dateTime") or place.get("date"))
+
+
+def _check_etag(request: web.Request, etag: str) -> None:
+    if request.headers.get("If-Match", etag) not in {etag, "*"}:
+        raise Rejected(412, "conditionNotMet", "Precondition Failed", location=("header", "If-Match"))
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise Rejected(400, "parseError", "Parse Error") from error
+    if not isinstance(body, dict):
+        raise invalid("Bad Request")
+    return body
+
+
+@web.middleware
+async def _reject(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Rejected as rejected:
+        return rejected.answer()
+    except web.HTTPNotFound:
+        return answers.not_found().answer()
+    except web.HTTPRequestEntityTooLarge:
+        return Rejected(413, "uploadTooLarge", "Request Entity Too Large").answer()

@@ -1,0 +1,30 @@
+"""Runs a sandbox until it is told to stop."""
+
+import asyncio
+import signal
+
+from aiohttp import web
+
+
+def run(app: web.Application, host: str, port: int) -> None:
+    """Serve an app, say where on one line, and stop cleanly on SIGTERM or SIGINT. Port 0 takes any that is free."""
+    asyncio.run(_serve(app, host, port))
+
+
+async def _serve(app: web.Application, host: str, port: int) -> None:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        print(f"{app['name']} listens on http://{host}:{runner.addresses[0][1]}", flush=True)  # noqa: T201
+        await _told_to_stop()
+    finally:
+        await runner.cleanup()
+
+
+async def _told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

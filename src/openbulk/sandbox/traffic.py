@@ -1,0 +1,127 @@
+"""What every sandbox does with its callers' traffic: delay it, count it, bound it, and disturb it when asked."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from openbulk.sandbox.faults import Faults
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SLOW_SECONDS = 3.0
+WINDOW_SECONDS = 60.0
+
+
+@dataclass
+class Traffic:
+    """The state of a sandbox's calls. `middleware` applies it to the paths for which `is_call` is true."""
+
+    is_call: Callable[[web.Request], bool]
+    caller_of: Callable[[web.Request], str]
+    """Whose quota a call counts on."""
+    over_quota: Callable[[], web.Response]
+    failure: Callable[[int], web.Response]
+    """The service's own answer for 429, 500 and 503."""
+    expire_token: Callable[[web.Request], None]
+    latency_ms: int = 0
+    quota_per_minute: int | None = None
+    faults: Faults = field(default_factory=Faults)
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all calls."""
+        self.by_status: Counter[int] = Counter()
+        self.by_method: Counter[str] = Counter()
+        self.refused = 0
+        self.max_calls_in_window = 0
+        self._recent: deque[float] = deque()
+        self._recent_of: dict[str, deque[float]] = {}
+
+    def stats(self) -> dict[str, Any]:
+        """Counts of the calls so far."""
+        return {
+            "calls": sum(self.by_status.values()),
+            "refused": self.refused,
+            "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
+            "by_method": dict(self.by_method),
+            "max_calls_in_any_60s": self.max_calls_in_window,
+        }
+
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Handle one request."""
+        if not self.is_call(request):
+            return await handler(request)
+        self.by_method[request.method] += 1
+        response = await self._answer(request, handler)
+        self.by_status[response.status] += 1
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.latency_ms:
+            await asyncio.sleep(self.latency_ms / 1000)
+        if not self._within_quota(request):
+            self.refused += 1
+            return self.over_quota()
+        match self.faults.draw():
+            case "drop-before":
+                return _drop(request)
+            case "drop-after":
+                await handler(request)
+                return _drop(request)
+            case "error-429" | "error-500" | "error-503" as fault:
+                return self.failure(int(fault[-3:]))
+            case "slow":
+                await asyncio.sleep(SLOW_SECONDS)
+            case "expire-token":
+                self.expire_token(request)
+        return await handler(request)
+
+    def _within_quota(self, request: web.Request) -> bool:
+        """A sliding window for each caller: a refused call does not count on it."""
+        now = monotonic()
+        _slide(self._recent, now)
+        self._recent.append(now)
+        self.max_calls_in_window = max(self.max_calls_in_window, len(self._recent))
+        if self.quota_per_minute is None:
+            return True
+        recent = self._recent_of.setdefault(self.caller_of(request), deque())
+        _slide(recent, now)
+        if len(recent) >= self.quota_per_minute:
+            return False
+        recent.append(now)
+        return True
+
+    async def change_faults(self, request: web.Request) -> web.Response:
+        """`POST /sandbox/faults {"spec": "..."}`: other faults from now on."""
+        try:
+            self.faults = Faults.parse(orjson.loads(await request.read())["spec"])
+        except (ValueError, KeyError, TypeError) as error:
+            return json_response({"error": str(error)}, 400)
+        return json_response({"shares": self.faults.shares})
+
+
+def _slide(window: deque[float], now: float) -> None:
+    while window and window[0] <= now - WINDOW_SECONDS:
+        window.popleft()
+
+
+def _drop(request: web.Request) -> web.Response:
+    """Close the connection under the caller's feet; what is returned never reaches it."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=499)
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """An answer in JSON."""
+    return web.Response(
+        body=orjson.dumps(value), status=status, headers=headers, content_type="application/json", charset="utf-8"
+    )

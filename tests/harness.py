@@ -1,0 +1,246 @@
+"""Starts openbulk and its sandboxes as a user does, and speaks HTTP to them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+USER_SECRET = "user+secret/of=tests"
+ORGANIZATION_SECRET = "organization+secret/of=tests"
+BASE_PATH = "/elements/api-v2"
+START_SECONDS = 30.0
+_ADDRESS = re.compile(r"listens on (http://\S+)")
+
+
+@dataclass
+class Reply:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    json_body: Any = None,
+    timeout: float = 30.0,
+) -> Reply:
+    """Make one request; redirects are answers, and so are errors."""
+    sent = dict(headers or {})
+    if json_body is not None:
+        body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
+    call = urllib.request.Request(url, body, sent, method=method)
+    try:
+        with _opener.open(call, timeout=timeout) as answer:
+            return Reply(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+    except urllib.error.HTTPError as error:
+        return Reply(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+
+
+def multipart(file: bytes | None, fields: Mapping[str, str], *, metadata_first: bool = False) -> tuple[bytes, str]:
+    """A form as curl sends it; the body and its content type."""
+    boundary = uuid.uuid4().hex
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    if file is not None:
+        head = b'Content-Disposition: form-data; name="file"; filename="sample.csv"\r\nContent-Type: text/csv\r\n\r\n'
+        parts.insert(len(parts) if metadata_first else 0, head + file)
+    body = b"".join(b"--" + boundary.encode() + b"\r\n" + part + b"\r\n" for part in parts)
+    return body + b"--" + boundary.encode() + b"--\r\n", f"multipart/form-data; boundary={boundary}"
+
+
+@dataclass
+class Process:
+    """A program under test."""
+
+    popen: subprocess.Popen[bytes]
+    output: Path
+    url: str
+
+    def kill(self) -> None:
+        """kill -9, as a crash does."""
+        self.popen.send_signal(signal.SIGKILL)
+        self.popen.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, as an operator does; the exit code."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(20)
+
+    def log(self) -> str:
+        return self.output.read_text()
+
+    def peak_memory_mb(self) -> float:
+        """The most memory that the process held at any time, in MB (Linux)."""
+        status = Path(f"/proc/{self.popen.pid}/status").read_text()
+        match = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert match
+        return int(match[1]) / 1024
+
+
+@dataclass
+class Processes:
+    """Starts programs and ends those that are left."""
+
+    folder: Path
+    started: list[Process] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.started:
+            if process.popen.poll() is None:
+                process.kill()
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
+        """Start a program that says where it listens, and wait until it does."""
+        output = self.folder / f"{len(self.started)}-{arguments[0]}.log"
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBULK_")} | dict(env or {})
+        with output.open("wb") as file:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "openbulk", *arguments], stdout=file, stderr=file, env=environment
+            )
+        process = Process(popen, output, "")
+        self.started.append(process)
+        deadline = time.monotonic() + START_SECONDS
+        while not (match := _ADDRESS.search(process.log())):
+            assert popen.poll() is None, f"{arguments} ended:\n{process.log()}"
+            assert time.monotonic() < deadline, f"{arguments} did not start:\n{process.log()}"
+            time.sleep(0.02)
+        process.url = match[1]
+        return process
+
+    def sandbox(self, service: str, *options: str, port: int = 0) -> Process:
+        """Start a stand-in for a service."""
+        return self.run("sandbox", service, "--port", str(port), *options)
+
+    def server(self, *options: str, port: int = 0, data_dir: Path | None = None, **env: str) -> "Server":
+        """Start openbulk, allowed to call loopback addresses unless told otherwise."""
+        settings = {
+            "OPENBULK_USER_SECRET": USER_SECRET,
+            "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
+            "OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true",
+            "OPENBULK_DATA_DIR": str(data_dir or self.folder / "data"),
+            **env,
+        }
+        return Server(self.run("serve", "--port", str(port), *options, env=settings))
+
+
+@dataclass
+class Server:
+    """A running openbulk, as its callers see it."""
+
+    process: Process
+    element_token: str | None = None
+
+    @property
+    def authorization(self) -> str:
+        secrets = f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}"
+        return secrets + (f", Element {self.element_token}" if self.element_token else "")
+
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:
+        """Make a request with the caller's secrets; the path is below /elements/api-v2."""
+        sent = {"Authorization": self.authorization, **(headers or {})}
+        return request(method, f"{self.process.url}{BASE_PATH}{path}", headers=sent, **more)
+
+    def instance(self, element: str, configuration: Mapping[str, str] | None = None, **more: Any) -> "Server":
+        """Make an instance; the same server with its token."""
+        body = {"element": {"key": element}, "configuration": dict(configuration or {}), **more}
+        reply = self.call("POST", "/instances", json_body=body)
+        assert reply.status == 200, reply.body
+        return Server(self.process, reply.json["token"])
+
+    def eloqua(self, sandbox: Process, **configuration: str) -> "Server":
+        """An instance of the Eloqua sandbox."""
+        signed_in = {"base.url": sandbox.url, "username": "Acme\\admin", "password": "secret"}
+        return self.instance("eloqua", {**signed_in, **configuration})
+
+    def google(self, sandbox: Process, **configuration: str) -> "Server":
+        """An instance of the Google sandbox, signed in by a refresh token."""
+        tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+        signed_in = {
+            "base.url": sandbox.url,
+            "oauth.api.key": "client",
+            "oauth.api.secret": "secret",
+            "oauth.user.refresh_token": tokens["refresh_token"],
+        }
+        return self.instance("googlecalendar", {**signed_in, **configuration})
+
+    def upload(
+        self,
+        object: str,
+        file: bytes | None,
+        metadata: Mapping[str, Any] | str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        metadata_first: bool = False,
+    ) -> Reply:
+        """Upload a file as curl does."""
+        text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+        fields = {} if metadata is None else {"metaData": text}
+        body, content_type = multipart(file, fields, metadata_first=metadata_first)
+        path = f"/bulk/{urllib.parse.quote(object)}{query}"
+        return self.call("POST", path, body=body, headers={"Content-Type": content_type, **(headers or {})})
+
+    def status(self, job_id: str) -> Any:
+        reply = self.call("GET", f"/bulk/{job_id}/status")
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    def finished(self, job_id: str, *, within: float = 30.0) -> Any:
+        """The status of a job once it is finished."""
+        deadline = time.monotonic() + within
+        while (status := self.status(job_id))["status"] in {"CREATED", "RUNNING", "CANCELLATION_PENDING"}:
+            assert time.monotonic() < deadline, f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
+            time.sleep(0.02)
+        return status
+
+    def done(self, object: str, file: bytes, metadata: Mapping[str, Any] | None = None, **more: Any) -> Any:
+        """Upload a file and wait until its job is finished; its status."""
+        reply = self.upload(object, file, metadata)
+        assert reply.status == 200, reply.body
+        return self.finished(reply.json["id"], **more)
+
+    def errors(self, job_id: str) -> list[dict[str, Any]]:
+        """All error records of a job."""
+        found: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            reply = self.call("GET", f"/bulk/{job_id}/errors?pageSize=2000&nextPage={token}")
+            assert reply.status == 200, reply.body
+            found += reply.json
+            token = reply.headers.get("elements-next-page-token", "")
+            if not token:
+                return found
