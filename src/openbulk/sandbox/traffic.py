@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from openbulk.sandbox.faults import Faults
 
@@ -19,7 +20,7 @@ WINDOW_SECONDS = 60.0
 
 @dataclass
 class Traffic:
-    """The state of a sandbox's calls. `middleware` applies it to the paths for which `is_call` is true."""
+    """The state of a sandbox's calls. `middleware` applies it to the requests for which `is_call` is true."""
 
     is_call: Callable[[web.Request], bool]
     caller_of: Callable[[web.Request], str]
@@ -55,14 +56,19 @@ class Traffic:
             "max_calls_in_any_60s": self.max_calls_in_window,
         }
 
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle one request."""
-        if not self.is_call(request):
-            return await handler(request)
-        self.by_method[request.method] += 1
-        response = await self._answer(request, handler)
-        self.by_status[response.status] += 1
-        return response
+    def middleware(self) -> Middleware:
+        """What an app puts around its handlers."""
+
+        @web.middleware
+        async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not self.is_call(request):
+                return await handler(request)
+            self.by_method[request.method] += 1
+            response = await self._answer(request, handler)
+            self.by_status[response.status] += 1
+            return response
+
+        return handle
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.latency_ms:

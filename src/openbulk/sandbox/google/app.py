@@ -53,8 +53,7 @@ class _Sandbox:
             quota_per_minute=options.quota_per_minute,
             faults=Faults.parse(options.faults),
         )
-        traffic = web.middleware(self.traffic.middleware)
-        self.app = web.Application(middlewares=[traffic, _reject], client_max_size=MAX_BODY_BYTES)
+        self.app = web.Application(middlewares=[self.traffic.middleware(), _reject], client_max_size=MAX_BODY_BYTES)
         self.app["name"] = "Google sandbox"
         self._add_routes()
 
