@@ -223,7 +223,9 @@ class Server:
         """The status of a job once it is finished."""
         deadline = time.monotonic() + within
         while (status := self.status(job_id))["status"] in {"CREATED", "RUNNING", "CANCELLATION_PENDING"}:
-            assert time.monotonic() < deadline, f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
+            assert time.monotonic() < deadline, (
+                f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
+            )
             time.sleep(0.02)
         return status
 

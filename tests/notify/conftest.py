@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from receiver import Receiver
 
+from notify.receiver import Receiver
 from openbulk.notify.egress import guarded_connector
 
 

@@ -9,8 +9,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
-from receiver import Receiver
 
+from notify.receiver import Receiver
 from openbulk.domain.errors import AddressNotAllowed, BadInput
 from openbulk.notify.egress import check_url, guarded_connector, is_public
 
@@ -139,7 +139,7 @@ PUBLIC = "192.31.196.1"
 async def _call_briefly(client: aiohttp.ClientSession, url: str) -> None:
     """Try a public address, which may be out of reach of a test machine, but is not refused for what it is."""
     try:
-        async with client.post(url, timeout=aiohttp.ClientTimeout(total=0.3)):
+        async with client.post(url, timeout=aiohttp.ClientTimeout(sock_connect=0.3)):
             pass
     except TimeoutError:
         pass
@@ -147,8 +147,9 @@ async def _call_briefly(client: aiohttp.ClientSession, url: str) -> None:
         assert not isinstance(error.os_error, AddressNotAllowed)
 
 
-async def test_of_several_addresses_only_the_public_ones_are_called(receiver: Receiver) -> None:
-    connector = guarded_connector(allow_private=False, limit=1, resolver=Answers(["127.0.0.1", PUBLIC, "::1"]))
+@pytest.mark.parametrize("addresses", [["127.0.0.1", PUBLIC, "::1"], [PUBLIC, "127.0.0.1"]])
+async def test_of_several_addresses_only_the_public_ones_are_tried(receiver: Receiver, addresses: list[str]) -> None:
+    connector = guarded_connector(allow_private=False, limit=1, resolver=Answers(addresses))
     async with aiohttp.ClientSession(connector=connector) as client:
         await _call_briefly(client, f"http://hooks.example.com:{receiver.port}/")
     assert receiver.received == []
@@ -204,7 +205,8 @@ def test_addresses_that_can_be_called_are_taken(url: str) -> None:
         ("https://example.com:99999/", "malformed"),
         ("https://example.com:0/", "malformed"),
         ("https://exam ple.com/", "malformed"),
-        ("https://example.com/\r\nX-Header: 1", "malformed"),
+        ("https://example.com/\r\nX-Header:1", "malformed"),
+        ("https://exam\tple.com/", "malformed"),
         ("https://[::1/", "malformed"),
         ("https://a..b/", "malformed"),
         (f"https://{'a' * 64}.com/", "malformed"),
@@ -233,7 +235,7 @@ def test_private_addresses_are_taken_where_they_are_allowed(url: str) -> None:
 
 
 def test_a_relative_address_is_refused_where_private_ones_are_allowed() -> None:
-    with pytest.raises(BadInput, match="https://example.com/hooks/openbulk"):
+    with pytest.raises(BadInput, match=r"https://example\.com/hooks/openbulk"):
         check_url("/formulas/instances/7/executions", allow_private=True)
 
 

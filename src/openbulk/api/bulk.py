@@ -80,13 +80,13 @@ async def _upload(
     """What the caller asks for. Raises BadInput where it makes no sense, before there is a job."""
     options = _metadata(received.fields.get("metaData") or query.get("metaData") or "{}")
     file = services.files.open(name, received.size)
-    format = await asyncio.to_thread(inspect, file, options.get("format"), options)
+    seen = await asyncio.to_thread(inspect, file, options.get("format"), options)
     identifier = options.get("identifierFieldName") or query.get("identifierFieldName") or None
     return Upload(
         target=Target(object, _action(options.get("action")), identifier, options),
         file=name,
         file_size=received.size,
-        file_format=format.name,
+        file_format=seen.name,
         callback_url=callback_url,
     )
 

@@ -1,13 +1,15 @@
 """Telling callers that their jobs are finished, as durable work of its own."""
 
+import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import aiohttp
 import structlog
 
 from openbulk.domain.job import Job
 from openbulk.engine.lanes import Lanes, NextAttempt
+from openbulk.notify.callbacks import Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.ledger import Delivery, Ledger
 
@@ -49,7 +51,27 @@ class Notifications:
 
     async def deliver(self, delivery_id: int, number: int) -> NextAttempt | None:
         """Make an attempt; the one that follows where it has to be repeated."""
-        raise AssertionError
+        delivery = await self._ledger.delivery(delivery_id)
+        if delivery is None or delivery.finished_at is not None or delivery.attempts >= number:
+            return None
+        instance = await self._accounts.instance(delivery.instance_id)
+        attempt = await deliver(
+            self._http,
+            Notification(delivery.id, delivery.url, delivery.body),
+            instance.configuration if instance else {},
+            self._now(),
+        )
+        wait = wait_before_next(attempt, number, chance=random.random())  # noqa: S311
+        log.info("notification", job=delivery.job_id, attempt=number, result=attempt.result, again_in=wait)
+        now = self._now()
+        await self._ledger.end_attempt(
+            delivery.id,
+            number,
+            attempt.result,
+            due_at=now + timedelta(seconds=wait or 0.0),
+            finished_at=now if wait is None else None,
+        )
+        return None if wait is None else NextAttempt(delivery.id, number + 1, wait)
 
     def _next(self, delivery: Delivery) -> NextAttempt:
         delay = max(0.0, (delivery.due_at - self._now()).total_seconds())

@@ -1,7 +1,6 @@
 """A job's file, cut into parts: a slice starts at any record without reading what is before it."""
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,8 +32,7 @@ async def cut(files: FileStore, job: Job, format: Format, stop: Callable[[], Awa
     Cutting again makes the same parts. Raises BadInput where the file as a whole cannot be read.
     """
     upload = job.upload
-    raw = files.open(upload.file, upload.file_size)
-    rows = format.read(io.BufferedReader(raw, 256 * 1024), upload.target.options)
+    rows = format.read(files.open(upload.file, upload.file_size), upload.target.options)
     first_rows: list[int] = []
     records = 0
     while packed := await asyncio.to_thread(_next_part, rows):

@@ -1,0 +1,71 @@
+"""Bytes to records: the formats that files come in, and telling which one a file is."""
+
+import codecs
+import io
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from openbulk.domain.errors import BadInput
+from openbulk.formats.base import Format
+from openbulk.formats.csv import Csv
+from openbulk.formats.encoding import Utf8File, encoding_of
+from openbulk.formats.json import Json
+from openbulk.formats.jsonl import Jsonl
+
+FORMATS: Mapping[str, Format] = {made.name: made for made in (Json(), Jsonl(), Csv())}
+"""By name, in the order in which they are asked whether they recognize a file."""
+
+HEAD_BYTES = 64 * 1024
+INSPECTED_BYTES = 1024 * 1024
+"""As much of a file is looked at before a job is made of it."""
+
+_ALSO_CALLED = {
+    "text/csv": "csv",
+    "txt/csv": "csv",
+    "application/json": "json",
+    "application/jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "application/x-ndjson": "jsonl",
+}
+_NOT_TEXT = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook (xlsx)",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (xls)",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "gzip",
+}
+
+
+def inspect(file: BinaryIO, told: Any, options: Mapping[str, Any]) -> Format:
+    """The format of a file that can be read and holds at least one record. Raises BadInput, saying what would be right.
+
+    `told` is `metaData.format`, where the caller gave one. Looks at the beginning only, and goes back to it.
+    """
+    head = file.read(INSPECTED_BYTES)
+    file.seek(0)
+    if not head.strip():
+        raise BadInput("the file is empty; send a file with at least one record")
+    found = recognize(head[:HEAD_BYTES], told)
+    if next(found.read(io.BytesIO(head), options), None) is None:
+        raise BadInput(f"the file holds no record; {found.looks_like}")
+    return found
+
+
+def recognize(head: bytes, told: Any = None) -> Format:
+    """The format of a file that begins with these bytes. Raises BadInput.
+
+    `json` may be told of a file with one object a line, too: the live service calls both by that name.
+    """
+    for magic, what in _NOT_TEXT.items():
+        if head.startswith(magic):
+            raise BadInput(f"the file is {what}; save it as CSV and send that")
+    text = Utf8File(io.BytesIO(head), encoding_of(io.BytesIO(head), {})).read(HEAD_BYTES)
+    if text and b"\x00" in text.removeprefix(codecs.BOM_UTF8):
+        raise BadInput("the file is not text; send csv, json or jsonl")
+    seen = next(made for made in FORMATS.values() if made.recognizes(text or b""))
+    if told in (None, ""):
+        return seen
+    name = str(told).lower()
+    name = _ALSO_CALLED.get(name, name)
+    if name not in FORMATS:
+        raise BadInput(f"metaData.format {told!r} is not known; it can be {', '.join(FORMATS)}")
+    return seen if name == "json" and seen.name == "jsonl" else FORMATS[name]

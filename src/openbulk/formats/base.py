@@ -11,9 +11,11 @@ class Format(Protocol):
 
     name: str
     """As in `metaData.format` and in the status: `csv`."""
+    looks_like: str
+    """What a file in this format has to look like, in half a sentence, for a person whose file does not."""
 
     def recognizes(self, head: bytes) -> bool:
-        """Whether a file that begins with these bytes (up to 64 KiB) looks like this format."""
+        """Whether a file that begins with these bytes (up to 64 KiB, as UTF-8) looks like this format."""
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The rows of a file, numbered from 1 without a gap.

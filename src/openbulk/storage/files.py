@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import obstore
 from obstore.store import LocalStore, ObjectStore
@@ -19,6 +20,9 @@ from openbulk.security import Sealer
 
 BLOCK_BYTES = 1024 * 1024
 """Plain bytes in a block. One is held in memory for each upload under way."""
+
+
+READ_BYTES = 256 * 1024
 
 
 class FileTruncated(Exception):
@@ -37,9 +41,9 @@ class FileStore:
         """Begin a file; it is there once the writer is closed."""
         return FileWriter(self, name)
 
-    def open(self, name: str, size: int) -> "StoredFile":
+    def open(self, name: str, size: int) -> BinaryIO:
         """Open a file of `size` bytes for reading, in a thread: its methods block."""
-        return StoredFile(self, name, size)
+        return io.BufferedReader(StoredFile(self, name, size), READ_BYTES)
 
     async def put(self, path: str, plain: bytes) -> None:
         """Keep one sealed object; on a disk, it has reached the disk on return."""

@@ -1,0 +1,113 @@
+"""Oracle Eloqua: contacts and accounts through its bulk import, campaigns and lists one by one."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from openbulk.connectors.base import Connector, Features, NativeBulk, OAuth, Remember, Setting
+from openbulk.connectors.eloqua.bulk import ENTITIES, EloquaBulk
+from openbulk.connectors.eloqua.rest import (
+    ACTIVITY_SCHEMA,
+    ASSETS,
+    READABLE,
+    read_activities,
+    read_pages,
+    write_asset,
+)
+from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
+from openbulk.connectors.http import Client
+from openbulk.domain.errors import NotFound
+from openbulk.domain.query import Page, Query
+from openbulk.domain.records import Action, Outcome, Record, Target
+
+ACTIVITIES = "activities"
+RECORDS_PER_IMPORT = 20_000
+"""A few megabytes of staged data: large enough that Eloqua's 2,000 imports an hour are no wall (40 million records),
+small enough to be held in memory and to lose little when a sync fails."""
+
+_IMPORTED = Features(
+    frozenset({Action.CREATE, Action.UPSERT}), max_batch=RECORDS_PER_IMPORT, honours_keys=True, native=True
+)
+_ASSET = Features(frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}), concurrency=4)
+
+
+class Eloqua:
+    """One signed-in Eloqua account."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bulk = EloquaBulk(service)
+
+    @property
+    def native(self) -> NativeBulk | None:
+        """Eloqua's import of contacts and accounts."""
+        return self._bulk
+
+    async def check(self) -> None:
+        """Ask who is signed in."""
+        await self._service.locate()
+
+    async def objects(self) -> Mapping[str, Features]:
+        """In the order in which the service that we replace lists them. An import always creates or updates."""
+        return {
+            ACTIVITIES: Features(),
+            "contact": _IMPORTED,
+            "campaign": _ASSET,
+            "list": _ASSET,
+            "account": _IMPORTED,
+        }
+
+    async def metadata(self, object: str) -> Mapping[str, Any]:
+        """From the account's own field list."""
+        if object == ACTIVITIES:
+            return ACTIVITY_SCHEMA
+        if object in ASSETS:
+            return ASSETS[object].schema
+        if object in ENTITIES:
+            return (await self._bulk.fields(object)).schema(ENTITIES[object].identifier)
+        raise _no_object(object)
+
+    async def read(self, query: Query) -> AsyncIterator[Page]:
+        """Records through the REST API."""
+        if query.object != ACTIVITIES and query.object not in READABLE:
+            raise _no_object(query.object)
+        reader = read_activities if query.object == ACTIVITIES else read_pages
+        async for page in reader(self._service, query):
+            yield page
+
+    async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        """Eloqua cannot say which campaign or list came from which record."""
+        return {}
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """Campaigns and lists, one call each."""
+        asset = ASSETS[target.object]
+        return [await write_asset(self._service, asset, target.action, record) for record in batch]
+
+
+def _no_object(object: str) -> NotFound:
+    return NotFound(f"Eloqua has no object {object!r}; its objects are: activities, contact, campaign, list, account")
+
+
+class EloquaProvider:
+    """Makes connectors to Eloqua."""
+
+    key = "eloqua"
+    name = "Oracle Eloqua"
+    hub = "marketing"
+    settings: Sequence[Setting] = (
+        Setting("username", "Company\\user."),
+        Setting("password", "Password of that user.", secret=True),
+        Setting("oauth.api.key", "Client id of the Eloqua app, instead of user and password."),
+        Setting("oauth.api.secret", "Client secret of the Eloqua app.", secret=True),
+        Setting("oauth.callback.url", "Redirect address that was used to sign in."),
+        Setting("oauth.user.refresh_token", "Refresh token; made from providerData.code.", secret=True),
+        Setting("base.url", "Where to sign in; default: https://login.eloqua.com. For sandboxes and proxies."),
+    )
+    oauth: OAuth | None = EloquaOAuth()
+
+    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
+        """A connector for an instance. Raises BadInput where the configuration has no credentials."""
+        client = Client(http, auth_of(configuration, http, remember), self.name)
+        return Eloqua(Service(client, configuration.get("base.url") or LOGIN_URL))

@@ -1,0 +1,78 @@
+"""The fields of contacts and accounts, as the account's own field list has them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from openbulk.connectors.eloqua.service import Service
+
+JSON_TYPES = {"number": "number", "numeric": "number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a contact or an account."""
+
+    name: str
+    """Its internal name: `C_EmailAddress`."""
+    title: str
+    statement: str
+    """In Eloqua's markup language: `{{Contact.Field(C_EmailAddress)}}`."""
+    data_type: str
+    is_read_only: bool
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """All fields of an entity."""
+
+    object: str
+    all: Sequence[Field]
+
+    def named(self, column: str) -> Field | None:
+        """The field that a column means: by internal name or by title, in any case."""
+        wanted = column.strip().lower()
+        by_name = {field.name.lower(): field for field in self.all}
+        return by_name.get(wanted) or {field.title.lower(): field for field in self.all}.get(wanted)
+
+    def complaint(self, column: str) -> str:
+        """What to tell the person whose column is no field."""
+        near = get_close_matches(column, [field.name for field in self.all], 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"/objects/{self.object}/metadata lists the fields"
+        return f"{column!r} is not a field of {self.object}; {hint}"
+
+    def schema(self, identifier: str) -> dict[str, Any]:
+        """The fields as JSON Schema."""
+        return {
+            "type": "object",
+            "properties": {field.name: _schema_of(field) for field in self.all},
+            "required": [field.name for field in self.all if field.is_required or field.name == identifier],
+        }
+
+
+async def read_fields(service: Service, object: str, plural: str) -> Fields:
+    """Ask the service for its fields."""
+    items = [item async for page in service.pages(f"/{plural}/fields") for item in page]
+    return Fields(object, [_field(item) for item in items])
+
+
+def _field(item: Mapping[str, Any]) -> Field:
+    return Field(
+        name=item["internalName"],
+        title=item.get("name", item["internalName"]),
+        statement=item["statement"],
+        data_type=item.get("dataType", "string"),
+        is_read_only=bool(item.get("hasReadOnlyConstraint")),
+        is_required=bool(item.get("hasNotNullConstraint")),
+    )
+
+
+def _schema_of(field: Field) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": JSON_TYPES.get(field.data_type, "string"), "title": field.title}
+    if field.data_type == "date":
+        schema["format"] = "date-time"
+    if field.is_read_only:
+        schema["readOnly"] = True
+    return schema

@@ -1,0 +1,124 @@
+"""Eloqua's REST API: campaigns and lists one by one, and reading.
+
+https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/rest-endpoints.html
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openbulk.connectors.eloqua.service import Service, failure
+from openbulk.connectors.http import Answer
+from openbulk.domain.query import Page, Query
+from openbulk.domain.records import Action, Fate, Outcome, Record
+
+MAX_COUNT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A kind of thing that is written one by one."""
+
+    object: str
+    path: str
+    list_path: str
+    schema: Mapping[str, Any]
+
+
+def _schema(**more: Mapping[str, Any]) -> Mapping[str, Any]:
+    text = {"type": "string"}
+    fields = {"id": {**text, "readOnly": True}, "name": text, "description": text, "folderId": text, **more}
+    return {"type": "object", "properties": fields, "required": ["name"]}
+
+
+ASSETS: Mapping[str, Asset] = {
+    "campaign": Asset(
+        "campaign",
+        "/api/rest/2.0/assets/campaign",
+        "/api/rest/2.0/assets/campaigns",
+        _schema(
+            startAt={"type": "string", "description": "Unix time in seconds"},
+            endAt={"type": "string", "description": "Unix time in seconds"},
+            budgetedCost={"type": "string"},
+        ),
+    ),
+    "list": Asset(
+        "list",
+        "/api/rest/2.0/assets/contact/list",
+        "/api/rest/2.0/assets/contact/lists",
+        _schema(scope={"type": "string", "enum": ["global", "local"]}),
+    ),
+}
+READABLE: Mapping[str, str] = {
+    "contact": "/api/rest/1.0/data/contacts",
+    "account": "/api/rest/1.0/data/accounts",
+    **{name: asset.list_path for name, asset in ASSETS.items()},
+}
+ACTIVITY_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        name: {"type": "string", "readOnly": True} for name in ("id", "type", "activityDate", "contact", "asset")
+    },
+}
+
+
+async def write_asset(service: Service, asset: Asset, action: Action, record: Record) -> Outcome:
+    """Create a campaign or list, or change or delete the one with the record's `id`."""
+    values = dict(record.values)
+    number = values.get("id")
+    if action is Action.CREATE:
+        answer = await service.call("POST", asset.path, json=values)
+        return _outcome(record, answer, Fate.CREATED)
+    if not number:
+        return Outcome.failed(record.row, f"id is missing: it says which {asset.object} to {action}", field="id")
+    if action is Action.UPDATE:
+        return _outcome(record, await service.call("PUT", f"{asset.path}/{number}", json=values), Fate.UPDATED)
+    return _outcome(record, await service.call("DELETE", f"{asset.path}/{number}"), Fate.DELETED)
+
+
+def _outcome(record: Record, answer: Answer, fate: Fate) -> Outcome:
+    if answer.is_success:
+        made = answer.json() if answer.body else {}
+        return Outcome(record.row, fate, str(made.get("id") or record.values.get("id")))
+    if answer.status == 404:
+        return Outcome.failed(record.row, f"Eloqua has nothing with the id {record.values.get('id')!r}", field="id")
+    return Outcome.failed(record.row, _complaint(answer), provider_message=answer.text())
+
+
+def _complaint(answer: Answer) -> str:
+    """Eloqua's list of validation failures in a sentence."""
+    try:
+        failures = answer.json()
+        return "; ".join(f"{one['property']}: {one['requirement']['type']} is not met" for one in failures)
+    except (TypeError, KeyError):
+        return f"Eloqua refused the record ({answer.status})"
+
+
+async def read_pages(service: Service, query: Query) -> AsyncIterator[Page]:
+    """Records of an object, page by page; the cursor is the number of the next page."""
+    number = int(query.after or 1)
+    size = min(query.page_size, MAX_COUNT)
+    while True:
+        parameters = {**query.parameters, "count": str(size), "page": str(number), "depth": "complete"}
+        answer = await service.call("GET", READABLE[query.object], params=parameters)
+        if not answer.is_success:
+            raise failure(answer)
+        said = answer.json()
+        number += 1
+        more = (number - 1) * size < int(said.get("total", 0)) and bool(said["elements"])
+        yield Page(said["elements"], str(number) if more else None)
+        if not more:
+            return
+
+
+async def read_activities(service: Service, query: Query) -> AsyncIterator[Page]:
+    """What contacts did, a page for each page of contacts."""
+    contacts = Query("contact", page_size=query.page_size, after=query.after)
+    async for page in read_pages(service, contacts):
+        records: list[Mapping[str, Any]] = []
+        for contact in page.records:
+            answer = await service.call("GET", f"/api/rest/1.0/data/activities/contact/{contact['id']}")
+            if not answer.is_success:
+                raise failure(answer)
+            records += answer.json()
+        yield Page(records, page.next)

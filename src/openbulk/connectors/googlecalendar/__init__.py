@@ -1,0 +1,128 @@
+"""Google Calendar: events are created, each once, whatever happens on the way."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from openbulk.connectors.base import Connector, Features, OAuth, Remember, Setting
+from openbulk.connectors.googlecalendar.errors import Refusal, refusal
+from openbulk.connectors.googlecalendar.events import Insert, calendar_of, insert_of, is_ours
+from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.googlecalendar.schema import event_schema
+from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
+from openbulk.connectors.http import Client
+from openbulk.domain.errors import NotFound
+from openbulk.domain.query import Page, Query
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+
+API_URL = "https://www.googleapis.com"
+MAX_PAGE = 2500
+EVENTS = "events"
+
+
+class GoogleCalendar:
+    """One signed-in Google account."""
+
+    native = None
+
+    def __init__(self, client: Client, base_url: str) -> None:
+        self._client = client
+        self._api = f"{base_url.rstrip('/')}/calendar/v3"
+
+    async def check(self) -> None:
+        """List one event of the primary calendar: the narrowest scope allows that."""
+        parameters = {"maxResults": "1", "fields": "kind"}
+        answer = await self._client.call("GET", f"{self._api}/calendars/primary/events", params=parameters)
+        if not answer.is_success:
+            refusal(answer)
+
+    async def objects(self) -> Mapping[str, Features]:
+        """Events."""
+        return {EVENTS: Features(frozenset({Action.CREATE}), max_batch=1, concurrency=32, honours_keys=True)}
+
+    async def metadata(self, object: str) -> Mapping[str, Any]:
+        """The fields of Google's discovery document."""
+        _check_object(object)
+        return event_schema()
+
+    async def read(self, query: Query) -> AsyncIterator[Page]:
+        """The events of the calendar that the parameter `calendarId` names; other parameters go to `events.list`."""
+        _check_object(query.object)
+        parameters = dict(query.parameters)
+        path = f"/calendars/{calendar_of({'calendarId': parameters.pop('calendarId', None)})}/events"
+        parameters["maxResults"] = str(min(query.page_size, MAX_PAGE))
+        token = query.after
+        while True:
+            page_parameters = {**parameters, "pageToken": token} if token else parameters
+            answer = await self._client.call("GET", self._api + path, params=page_parameters)
+            if not answer.is_success:
+                raise NotFound(refusal(answer).hint)
+            body = answer.json()
+            token = body.get("nextPageToken")
+            yield Page(body.get("items", []), token)
+            if token is None:
+                return
+
+    async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        """Not needed: an event that is sent twice is created once."""
+        return {}
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """Create events, one call each."""
+        return [await self._create(record, target) for record in batch]
+
+    async def _create(self, record: Record, target: Target) -> Outcome:
+        try:
+            insert = insert_of(record, target)
+        except FieldError as error:
+            return Outcome.failed(record.row, error.message, field=error.field)
+        answer = await self._client.call("POST", self._api + insert.path, params=insert.parameters, json=insert.body)
+        if answer.is_success:
+            return Outcome(record.row, Fate.CREATED, insert.body["id"])
+        refused = refusal(answer)
+        if refused.status == 409:
+            return await self._taken(record, insert, refused)
+        return Outcome.failed(record.row, f"{refused.hint}: {refused.message}", provider_message=refused.message)
+
+    async def _taken(self, record: Record, insert: Insert, refused: Refusal) -> Outcome:
+        """The id exists already. If it is ours, an earlier sending of this record took it: that is success."""
+        if not insert.has_own_id:
+            return Outcome(record.row, Fate.CREATED, insert.body["id"])
+        answer = await self._client.call("GET", self._api + insert.event_path)
+        if answer.is_success and is_ours(answer.json(), insert):
+            return Outcome(record.row, Fate.CREATED, insert.body["id"])
+        return Outcome.failed(
+            record.row,
+            f"an event with the id {insert.body['id']!r} exists, or did before it was deleted; use another id or none",
+            field="id",
+            provider_message=refused.message,
+        )
+
+
+def _check_object(object: str) -> None:
+    if object != EVENTS:
+        raise NotFound(f"Google Calendar has no object {object!r}; its objects are: {EVENTS}")
+
+
+class GoogleCalendarProvider:
+    """Makes connectors to Google Calendar."""
+
+    key = "googlecalendar"
+    name = "Google Calendar"
+    hub = "scheduling"
+    settings: Sequence[Setting] = (
+        Setting("oauth.api.key", "Client id of the Google Cloud project."),
+        Setting("oauth.api.secret", "Client secret of the Google Cloud project.", secret=True),
+        Setting("oauth.callback.url", "Redirect address that was used to sign in."),
+        Setting("oauth.user.refresh_token", "Refresh token of the account; made from providerData.code.", secret=True),
+        Setting("google.service_account", "JSON key of a service account, instead of the above.", secret=True),
+        Setting("google.subject", "Address of the person whom the service account stands in for."),
+        Setting("base.url", "Where Google is; default: Google itself. For sandboxes and proxies."),
+    )
+    oauth: OAuth | None = GoogleOAuth()
+
+    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
+        """A connector for an instance. Raises BadInput where the configuration has no credentials."""
+        client = Client(http, auth_of(configuration, http, remember), self.name)
+        return GoogleCalendar(client, configuration.get("base.url") or API_URL)

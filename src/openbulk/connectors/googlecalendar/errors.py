@@ -1,0 +1,76 @@
+"""What Google's refusals mean: for the record, for the job, or for the whole sign-in.
+
+Classified by `errors[0].reason`, never by the status alone: 403 means at least five things
+(https://developers.google.com/workspace/calendar/api/guides/errors).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from openbulk.connectors.http import Answer
+from openbulk.domain.errors import Refused, RetryLater
+
+USAGE_LIMIT_WAIT_SECONDS = 3600.0
+_BUSY = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+_SETUP = {
+    "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; enable it there",
+    "insufficientPermissions": "the sign-in does not allow to write events; sign in again with the scope "
+    "https://www.googleapis.com/auth/calendar.events",
+    "domainPolicy": "the administrator of the domain does not allow this application",
+}
+_HINTS = {
+    "timeRangeEmpty": "the event ends before it starts, or on the day it starts: the end of an all-day event is the "
+    "day after its last",
+    "required": "a required field is missing",
+    "invalid": "a value is not valid",
+    "forbiddenForServiceAccounts": "a service account can only invite guests with domain-wide delegation; "
+    "set google.subject",
+    "forbidden": "this account may not write to that calendar",
+    "requiredAccessLevel": "this account may not write to that calendar",
+    "notFound": "there is no such calendar, or it is not shared with this account; check calendarId",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why Google did not take one record."""
+
+    status: int
+    reason: str
+    message: str
+    """In Google's words."""
+
+    @property
+    def hint(self) -> str:
+        """In words for the person who has to mend the record."""
+        return _HINTS.get(self.reason, f"Google refused the event ({self.reason or self.status})")
+
+
+def refusal(answer: Answer) -> Refusal:
+    """The refusal of one record. Raises RetryLater and Refused where it is not about the record."""
+    error = _error_of(answer)
+    first = (error.get("errors") or [{}])[0]
+    reason = str(first.get("reason", ""))
+    message = str(first.get("message") or error.get("message") or answer.text())
+    if reason in _BUSY:
+        raise RetryLater(f"Google's rate limit is reached ({reason})", provider_message=message)
+    if reason == "quotaExceeded":
+        raise RetryLater(
+            "Google's limits on calendar use are reached (events created, invitations sent or calendars made in a "
+            "short time); they are lifted after hours",
+            after=USAGE_LIMIT_WAIT_SECONDS,
+            provider_message=message,
+        )
+    if reason in _SETUP:
+        raise Refused(_SETUP[reason], provider_message=message)
+    return Refusal(answer.status, reason, message)
+
+
+def _error_of(answer: Answer) -> dict[str, Any]:
+    try:
+        error = orjson.loads(answer.body)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {}
