@@ -56,8 +56,9 @@ def _epoch_ms(moment: Any) -> int | None:
 
 def _info(job: Job) -> str | None:
     """What a person should know beyond the numbers."""
-    if job.waiting_for is not None and job.waiting_until is not None:
-        return f"{job.waiting_for}; goes on at {job.waiting_until.isoformat(timespec='seconds')}"
+    if job.waiting_for is not None:
+        again = job.waiting_until and f"; goes on at {job.waiting_until.isoformat(timespec='seconds')}"
+        return job.waiting_for + (again or "")
     if job.counts.unknown:
         return f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
     if job.is_finished and job.not_reached:

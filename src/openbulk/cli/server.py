@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +16,9 @@ import uvicorn
 
 from openbulk.app import CannotStart, FirstSecrets, running_server
 from openbulk.settings import Settings
+
+BACKLOG = 2048
+"""Connections that wait while the server is busy; as uvicorn has it."""
 
 
 def serve(
@@ -35,9 +41,26 @@ def serve(
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
     async with running_server(settings) as server:
+        listener.listen(BACKLOG)
         _greet(listener.getsockname(), server.first_secrets)
         config = uvicorn.Config(server.api, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await _Listening(config).serve(sockets=[listener])
+
+
+class _Listening(uvicorn.Server):
+    """Uvicorn, except that a signal only ends the listening.
+
+    Its own way is to raise the signal again when it has stopped to listen, and that would end the process before
+    the engine has drained.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop to listen on SIGTERM and SIGINT; at the second one, without waiting for requests."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

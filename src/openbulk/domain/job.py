@@ -91,7 +91,7 @@ class Job:
     """How often this slice was started without moving the cursor."""
     waiting_until: datetime | None = None
     waiting_for: str | None = None
-    """Why the job waits, in a sentence; None while it works."""
+    """Why the job waits, in a sentence; None once it has got on again."""
     error: str | None = None
     """Why the job stopped before its end, in a sentence."""
 

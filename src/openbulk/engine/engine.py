@@ -194,9 +194,10 @@ class Engine:
                 return None
             case GoOn():
                 return await self._go_on(turn, 0.0, None)
-            case Wait(reason=reason, after=after):
-                log.info("job waits", job=job.id, reason=reason)
-                return await self._go_on(turn, wait_before_retry(turn.waits, after, random.random()), reason)  # noqa: S311
+            case Wait(reason=reason, after=after, most=most):
+                delay = wait_before_retry(turn.waits, after, random.random(), most)  # noqa: S311
+                log.info("job waits", job=job.id, reason=reason, seconds=round(delay, 1))
+                return await self._go_on(turn, delay, reason)
             case Crash(error=error):
                 log.error("turn failed", job=job.id, attempt=job.slice_attempts, exc_info=error)
                 return await self._go_on_after_crash(turn, error)

@@ -18,7 +18,7 @@ from openbulk.domain.errors import Refused, RetryLater, ServiceError, SignInAgai
 from openbulk.domain.job import Job, Status
 from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row
 from openbulk.engine.parts import rows_of
-from openbulk.engine.retry import MAX_RESENDS, SIGN_IN_AGAIN_AFTER
+from openbulk.engine.retry import BACKOFF_MOST, MAX_RESENDS, SIGN_IN_BACKOFF_MOST
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger, Ticket, Turn
 
@@ -50,6 +50,8 @@ class Wait:
     reason: str
     after: float | None = None
     """Seconds that the service asked for; None where it did not say."""
+    most: float = BACKOFF_MOST
+    """Seconds that it is waited for at most before the next try, where the service did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def ending_of(error: ServiceError) -> Ending:
         case RetryLater(after=after):
             return Wait(error.message, after)
         case SignInAgain():
-            return Wait(error.message, SIGN_IN_AGAIN_AFTER)
+            return Wait(error.message, most=SIGN_IN_BACKOFF_MOST)
         case Refused():
             return Stop(Status.ERROR, error.message)
         case _:

@@ -176,7 +176,6 @@ class Ledger:
                         fence=jobs.c.fence + 1,
                         started_at=func.coalesce(jobs.c.started_at, literal(now, Moment)),
                         waiting_until=None,
-                        waiting_for=None,
                     )
                     .returning(jobs)
                 )
@@ -253,7 +252,9 @@ class Ledger:
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
         async with self._engine.begin() as connection:
-            await _behind_fence(connection, job_id, fence, cursor=cursor, slice_attempts=0, waits=0, **changes)
+            await _behind_fence(
+                connection, job_id, fence, cursor=cursor, slice_attempts=0, waits=0, waiting_for=None, **changes
+            )
             if results:
                 await connection.execute(
                     insert(outcomes), [_outcome_values(job_id, outcome, lines) for outcome in results]

@@ -1,0 +1,69 @@
+"""kill -9 in the middle of an upload: nothing lost, nothing doubled."""
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+from harness import Processes, Server, request
+
+EVENTS = 5_000
+KILLS = 5
+
+
+def events_csv(count: int) -> bytes:
+    rows = [f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)]
+    return ("summary,start.date,end.date\n" + "\n".join(rows) + "\n").encode()
+
+
+def test_an_upload_that_is_killed_five_times_creates_every_event_exactly_once(
+    processes: Processes, tmp_path: Path
+) -> None:
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    sandbox = processes.sandbox("google", "--latency-ms", "20")
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).google(sandbox)
+    job_id = server.upload("events", events_csv(EVENTS)).json["id"]
+
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.1, 1.2))
+        server.process.kill()
+        server = Server(processes.server(data_dir=data).process, server.element_token)
+        assert server.status(job_id)["status"] in {"CREATED", "RUNNING"}, f"seed {seed}: too fast to be killed"
+
+    status = server.finished(job_id, within=120)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", EVENTS, 0)
+    events = request("GET", f"{sandbox.url}/sandbox/events").json
+    copies = Counter(event["summary"] for event in events)
+    assert copies == {f"Lesson {n}": 1 for n in range(1, EVENTS + 1)}, f"seed {seed}"
+
+
+def test_a_server_killed_while_it_reads_the_file_reads_it_again(processes: Processes, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).instance("memory")
+    rows = b"name,age\n" + b"Ann,7\n" * 300_000
+    job_id = server.upload("records", rows).json["id"]
+    server.process.kill()
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    status = server.finished(job_id, within=60)
+    assert (status["status"], status["recordsCount"]) == ("COMPLETE", 300_000)
+
+
+def test_a_server_that_is_told_to_stop_goes_on_where_it_was(processes: Processes, tmp_path: Path) -> None:
+    sandbox = processes.sandbox("google", "--latency-ms", "50")
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).google(sandbox)
+    job_id = server.upload("events", events_csv(1_500)).json["id"]
+    time.sleep(1.0)
+    began = time.monotonic()
+    assert server.process.stop() == 0
+    assert time.monotonic() - began < 7
+    done = request("GET", f"{sandbox.url}/sandbox/stats").json["inserted"]
+
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    assert server.finished(job_id, within=60)["recordsCount"] == 1_500
+    stats = request("GET", f"{sandbox.url}/sandbox/stats").json
+    assert 0 < done < 1_500
+    assert stats["inserted"] == 1_500
+    assert stats["by_status"] == {"200": stats["calls"]}, "a drained server repeats no call"
