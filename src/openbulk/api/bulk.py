@@ -81,9 +81,8 @@ async def _upload(
     options = _metadata(received.fields.get("metaData") or query.get("metaData") or "{}")
     file = services.files.open(name, received.size)
     seen = await asyncio.to_thread(inspect, file, options.get("format"), options)
-    identifier = options.get("identifierFieldName") or query.get("identifierFieldName") or None
     return Upload(
-        target=Target(object, _action(options.get("action")), identifier, options),
+        target=Target(object, _action(options.get("action")), _identifier(options, query), options),
         file=name,
         file_size=received.size,
         file_format=seen.name,
@@ -99,6 +98,14 @@ def _metadata(text: str) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise BadInput('metaData is not a JSON object; it looks like {"action": "create"}')
     return options
+
+
+def _identifier(options: Mapping[str, Any], query: Mapping[str, str]) -> str | None:
+    """The field that tells records apart; in the query it is seen in the wild, too."""
+    name = options.get("identifierFieldName") or query.get("identifierFieldName") or None
+    if name is not None and not isinstance(name, str):
+        raise BadInput("metaData.identifierFieldName is not a text; it is the name of a column")
+    return name
 
 
 def _action(text: Any) -> Action:

@@ -219,7 +219,7 @@ class _Rows:
 
     def _width_problem(self, cells: Sequence[str]) -> str:
         name = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}.get(self.delimiter, repr(self.delimiter))
-        counts = f"the row has {len(cells)} cells, the header {len(self.header)}"
+        counts = f"the row has {len(cells)} cell{'s' * (len(cells) > 1)}, the header has {len(self.header)}"
         if len(cells) > len(self.header):
             return f"{counts}; a text with a {name} in it belongs in double quotes"
         return f"{counts}: the first missing is {self.header[len(cells)]!r}; an empty cell still needs its {name}"

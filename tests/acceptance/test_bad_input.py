@@ -1,0 +1,222 @@
+"""Bad input: a clear error, and nothing lost."""
+
+import asyncio
+import http.client
+import socket
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, Processes, Server, multipart, request
+from openbulk.security import Sealer
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.database import open_ledger_engine
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Processes(tmp_path_factory.mktemp("bad-input")) as processes:
+        yield processes.server(OPENBULK_MAX_UPLOAD_BYTES=str(5 * 1024 * 1024)).instance("memory")
+
+
+def files_of(server: Server) -> set[str]:
+    folder = server.process.output.parent / "data" / "files"
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("", "the user secret is missing"),
+        ("User ,Organization ", "the user secret is missing"),
+        (f"User {USER_SECRET}", "the organization secret is missing"),
+        (f"User wrong, Organization {ORGANIZATION_SECRET}", "the user secret is not known"),
+        (f"User {USER_SECRET}, Organization wrong", "the organization secret is not that of"),
+        (f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}", "the instance's token is missing"),
+        (f"Element wrong, User {USER_SECRET}", "the Element token is not known"),
+    ],
+)
+def test_no_or_wrong_secrets_are_401(server: Server, header: str, says: str) -> None:
+    reply = request("GET", f"{server.process.url}{BASE_PATH}/objects", headers={"Authorization": header})
+    assert reply.status == 401
+    assert says in reply.json["message"]
+    assert reply.json["requestId"] == reply.headers["elements-request-id"]
+
+
+@pytest.mark.parametrize("order", ["{e}, {u}", "{u}, {e}", "{o}, {e}, {u}", "{e},{o},{u}"])
+def test_secrets_come_in_any_order(server: Server, order: str) -> None:
+    header = order.format(
+        e=f"Element {server.element_token}", u=f"User {USER_SECRET}", o=f"Organization {ORGANIZATION_SECRET}"
+    )
+    reply = request("GET", f"{server.process.url}{BASE_PATH}/objects", headers={"Authorization": header})
+    assert reply.json == ["records", "log"]
+
+
+@pytest.mark.parametrize(
+    ("file", "metadata", "says"),
+    [
+        (None, None, "there is no file in the request"),
+        (b"", None, "the file is empty"),
+        (b" \r\n", None, "the file is empty"),
+        (b"name,age\n", None, "the file holds no record; a CSV has field names in its first line"),
+        (b"name,,age\n1,2,3\n", None, "column 2 has no name in the header"),
+        (b"name,age,name\n1,2,3\n", None, "column 1 and column 3 are both called 'name'"),
+        (b"[]", None, "the file holds no record; a JSON file is an array of objects"),
+        (b"PK\x03\x04rest", None, "an Excel workbook"),
+        (b"name\nAnn\n", "{not json", "metaData is not JSON"),
+        (b"name\nAnn\n", "[1]", "metaData is not a JSON object"),
+        (b"name\nAnn\n", {"action": "explode"}, "metaData.action 'explode' is not known; it can be create, update"),
+        (b"name\nAnn\n", {"format": "xml"}, "metaData.format 'xml' is not known; it can be"),
+        (b"name\nAnn\n", {"encoding": "ebcdic"}, "metaData.encoding 'ebcdic' is not known"),
+        (b"name\nAnn\n", {"identifierFieldName": 7}, "metaData.identifierFieldName is not a text"),
+    ],
+)
+def test_what_cannot_be_a_job_is_400_and_leaves_nothing(
+    server: Server, file: bytes | None, metadata: dict[str, str] | str | None, says: str
+) -> None:
+    before = files_of(server)
+    reply = server.upload("records", file, metadata)
+    assert reply.status == 400, reply.body
+    assert says in reply.json["message"]
+    assert files_of(server) == before
+
+
+def test_a_request_that_is_no_form_is_400(server: Server) -> None:
+    reply = server.call("POST", "/bulk/records", body=b"name\nAnn\n", headers={"Content-Type": "text/csv"})
+    assert (reply.status, "curl -F file=@sample.csv" in reply.json["message"]) == (400, True)
+
+
+def test_a_file_that_is_too_large_is_413_and_leaves_nothing(server: Server) -> None:
+    before = files_of(server)
+    reply = server.upload("records", b"name\n" + b"x" * 6 * 1024 * 1024)
+    assert (reply.status, files_of(server)) == (413, before)
+
+
+def test_metadata_may_stand_before_the_file(server: Server) -> None:
+    metadata = {"identifierFieldName": "name", "action": "upsert"}
+    reply = server.upload("records", b"name\nAnn\n", metadata, metadata_first=True)
+    assert server.finished(reply.json["id"])["metadata"] == metadata
+
+
+@pytest.mark.parametrize("path", ["/bulk/999999/status", "/bulk/abc/status", "/bulk/999999/errors", "/instances/99"])
+def test_what_does_not_exist_is_404(server: Server, path: str) -> None:
+    assert server.call("GET", path).status == 404
+
+
+def test_unknown_paths_hubs_and_methods_answer_in_the_contracts_shape(server: Server) -> None:
+    for method, path, status in (
+        ("GET", "/nothing/here", 404),
+        ("GET", "/hubs/nonsense/objects", 404),
+        ("POST", "/objects", 405),
+        ("GET", "/objects/nonsense/metadata", 404),
+    ):
+        reply = server.call(method, path)
+        assert (reply.status, set(reply.json)) == (status, {"message", "requestId"}), path
+
+
+def test_a_file_that_breaks_in_the_middle_loses_only_the_rows_that_broke(server: Server) -> None:
+    lines = [f"Name {n},{n}" for n in range(1, 10_001)]
+    lines[7_311] = '"Name 7312,7312'
+    lines[7_999] = "Name 8000,8000,more"
+    lines[8_999] = "Name 9000"
+    data = b"name,age\n" + "\n".join(lines).encode() + b"\n"
+    data = data.replace(b"Name 9500,", b"Name \xff,")
+    status = server.done("records", data)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 10_000, 4)
+    errors = server.errors(status["id"])
+    assert [(error["rowNum"], error["lineNum"]) for error in errors] == [
+        (7312, 7313),
+        (8000, 8001),
+        (9000, 9001),
+        (9500, 9501),
+    ]
+    assert [error["error"].split(";")[0] for error in errors] == [
+        "a quote is opened and not closed",
+        "the row has 3 cells, the header has 2",
+        "the row has 1 cell, the header has 2: the first missing is 'age'",
+        "byte 0xFF at position 6 of the line is not UTF-8",
+    ]
+
+
+def test_an_object_that_does_not_exist_gives_one_error_a_row(server: Server) -> None:
+    status = server.done("bad", b"name\n" + b"Ann\n" * 37)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 37, 37)
+    first = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30")
+    assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
+    token = first.headers["elements-next-page-token"]
+    second = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30&nextPage={token}")
+    assert (len(second.json), "elements-next-page-token" in second.headers) == (7, False)
+    assert second.json[-1]["rowNum"] == 37
+    assert second.json[-1]["status"] == "there is no object 'bad'; the objects are: records, log"
+
+
+def test_one_bad_record_does_not_sink_its_neighbours(server: Server) -> None:
+    status = server.done("records", b'[{"name": "Ann"}, {"fail": "no Bobs here"}, {"name": "Cara"}]')
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (3, 1)
+    assert [error["error"] for error in server.errors(status["id"])] == ["no Bobs here"]
+
+
+def test_a_connection_cut_in_mid_upload_leaves_no_job_and_no_file(server: Server) -> None:
+    before = files_of(server)
+    last = int(server.upload("records", b"name\nAnn\n").json["id"])
+    url = urllib.parse.urlsplit(server.process.url)
+    body, content_type = multipart(b"name\n" + b"Ann\n" * 900_000, {})
+    connection = http.client.HTTPConnection(str(url.hostname), url.port)
+    connection.putrequest("POST", f"{BASE_PATH}/bulk/records")
+    connection.putheader("Authorization", server.authorization)
+    connection.putheader("Content-Type", content_type)
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders()
+    connection.send(body[: len(body) // 2])
+    deadline = time.monotonic() + 10
+    while len(files_of(server)) != len(before) + 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert isinstance(connection.sock, socket.socket)
+    connection.sock.shutdown(socket.SHUT_RDWR)
+    connection.close()
+    while len(files_of(server)) != len(before) + 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(files_of(server)) == len(before) + 1, "only the file of the whole upload is there"
+    assert server.call("GET", f"/bulk/{last + 1}/status").status == 404
+
+
+def test_an_upload_cut_off_by_a_crash_leaves_no_file(processes: Processes, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).instance("memory")
+    orphan = data / "files" / "0123456789abcdef" / "blocks"
+    orphan.mkdir(parents=True)
+    (orphan / "00000000").write_bytes(b"sealed")
+    server.process.kill()
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    assert files_of(server) == set()
+
+
+def test_jobs_and_instances_of_another_organization_are_404(processes: Processes, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).instance("memory")
+    job_id = server.done("records", b"name\nAnn\n")["id"]
+    assert server.process.stop() == 0
+    add_organization(data / "ledger.db", "other-organization", "other-user")
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    stranger = {"Authorization": "User other-user, Organization other-organization"}
+    for path in (f"/bulk/{job_id}/status", f"/bulk/{job_id}/errors", "/instances/1"):
+        assert request("GET", f"{server.process.url}{BASE_PATH}{path}", headers=stranger).status == 404
+    reply = request("GET", f"{server.process.url}{BASE_PATH}/instances", headers=stranger)
+    assert reply.json == []
+    with_token = {"Authorization": f"User other-user, Element {server.element_token}"}
+    assert request("GET", f"{server.process.url}{BASE_PATH}/objects", headers=with_token).status == 401
+
+
+def add_organization(database: Path, organization_secret: str, user_secret: str) -> None:
+    """A second organization, as a platform team would add one."""
+
+    async def add() -> None:
+        engine = open_ledger_engine(f"sqlite:///{database}")
+        accounts = Accounts(engine, Sealer([bytes(32)]))
+        await accounts.add_organization(organization_secret, "bob@example.com", user_secret)
+        await engine.dispose()
+
+    asyncio.run(add())
