@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
+from starlette.requests import ClientDisconnect
 
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
@@ -45,8 +46,10 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
         if not form.has_file:
             raise BadInput(f"there is no file in the request; {_HOW}")
         await writer.close()
-    except BaseException:
+    except BaseException as error:
         await asyncio.shield(writer.discard())
+        if isinstance(error, ClientDisconnect):
+            raise BadInput("the upload was cut off") from error
         raise
     return Received(writer.size, form.fields)
 

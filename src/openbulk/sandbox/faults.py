@@ -34,7 +34,7 @@ class Faults:
         for part in filter(None, (part.strip() for part in spec.split(","))):
             kind, _, value = part.partition("=")
             if kind == "seed":
-                seed = int(value)
+                seed = _seed(value)
             elif kind in KINDS:
                 shares[kind] = _share(part, value)
             else:
@@ -53,6 +53,13 @@ class Faults:
                 return kind
             point -= share
         return None
+
+
+def _seed(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError as error:
+        raise ValueError(f"seed={value!r} is not a whole number, as in seed=42") from error
 
 
 def _share(part: str, value: str) -> float:

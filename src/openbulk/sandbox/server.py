@@ -5,6 +5,9 @@ import signal
 
 from aiohttp import web
 
+NAME = web.AppKey("NAME", str)
+"""What a sandbox calls itself."""
+
 
 def run(app: web.Application, host: str, port: int) -> None:
     """Serve an app, say where on one line, and stop cleanly on SIGTERM or SIGINT. Port 0 takes any that is free."""
@@ -16,7 +19,7 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        print(f"{app['name']} listens on http://{host}:{runner.addresses[0][1]}", flush=True)  # noqa: T201
+        print(f"{app[NAME]} listens on http://{host}:{runner.addresses[0][1]}", flush=True)  # noqa: T201
         await _told_to_stop()
     finally:
         await runner.cleanup()

@@ -13,6 +13,7 @@ from openbulk.sandbox.eloqua.rest import Rest
 from openbulk.sandbox.eloqua.store import Store, Table
 from openbulk.sandbox.faults import Faults
 from openbulk.sandbox.page import page, paragraph, table
+from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Traffic, json_response
 
 NEWEST = 50
@@ -59,7 +60,7 @@ class _Sandbox:
         self.app = web.Application(
             middlewares=[self.traffic.middleware(), self._signed_in], client_max_size=2 * MAX_STAGING_BYTES
         )
-        self.app["name"] = "Eloqua sandbox"
+        self.app[NAME] = "Eloqua sandbox"
         self.app.add_routes(
             [
                 web.get("/", self.show),

@@ -34,6 +34,11 @@ def invalid(message: str, field: str | None = None) -> Rejected:
     return Rejected(400, "invalid", message, location=("parameter", field) if field else None)
 
 
+def bad_request() -> Rejected:
+    """400 `badRequest`: a value that cannot be read (googleapis/google-api-java-client#625 and #1628)."""
+    return Rejected(400, "badRequest", "Bad Request")
+
+
 def required(message: str) -> Rejected:
     """400 `required`."""
     return Rejected(400, "required", message)

@@ -9,15 +9,18 @@ from aiohttp import web
 
 from openbulk.sandbox.faults import Faults
 from openbulk.sandbox.google import answers, oauth
-from openbulk.sandbox.google.answers import Rejected, invalid
+from openbulk.sandbox.google.answers import Rejected, bad_request
 from openbulk.sandbox.google.listing import list_events
-from openbulk.sandbox.google.store import Store
+from openbulk.sandbox.google.store import Calendar, Event, Store
 from openbulk.sandbox.page import page, paragraph, table
+from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Traffic, json_response
 
 API = "/calendar/v3"
 MAX_BODY_BYTES = 1024 * 1024
 NEWEST = 50
+CHUNK = 1000
+"""Events that are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class _Sandbox:
             faults=Faults.parse(options.faults),
         )
         self.app = web.Application(middlewares=[self.traffic.middleware(), _reject], client_max_size=MAX_BODY_BYTES)
-        self.app["name"] = "Google sandbox"
+        self.app[NAME] = "Google sandbox"
         self._add_routes()
 
     def _add_routes(self) -> None:
@@ -70,7 +73,7 @@ class _Sandbox:
                 web.get(f"{API}/calendars/{{calendar}}", self.get_calendar),
                 web.get(f"{API}/users/me/calendarList", self.list_calendars),
                 web.post(events, self.insert_event),
-                web.post(f"{events}/import", self.insert_event),
+                web.post(f"{events}/import", self.import_event),
                 web.get(events, self.list_events),
                 web.get(f"{events}/{{event}}", self.get_event),
                 web.patch(f"{events}/{{event}}", self.patch_event),
@@ -117,15 +120,16 @@ class _Sandbox:
         return json_response({"kind": "calendar#calendarList", "etag": '"1"', "items": items})
 
     async def insert_event(self, request: web.Request) -> web.Response:
-        """`events.insert`, and `events.import`, which needs the iCalUID."""
+        """`events.insert`."""
         user = self.sign_in.user_of(request)
         calendar = self.store.calendar(user, request.match_info["calendar"])
-        body = await _body(request)
-        if request.path.endswith("/import") and not body.get("iCalUID"):
-            raise answers.required("Missing iCalUID.")
-        if not request.path.endswith("/import"):
-            body.pop("iCalUID", None)
-        return json_response(self.store.insert(calendar, user, body).body)
+        return _event_response(self.store.insert(calendar, user, await _body(request)))
+
+    async def import_event(self, request: web.Request) -> web.Response:
+        """`events.import`."""
+        user = self.sign_in.user_of(request)
+        calendar = self.store.calendar(user, request.match_info["calendar"])
+        return _event_response(self.store.import_event(calendar, user, await _body(request)))
 
     async def list_events(self, request: web.Request) -> web.Response:
         """`events.list`."""
@@ -136,7 +140,7 @@ class _Sandbox:
     async def get_event(self, request: web.Request) -> web.Response:
         """`events.get`; "the get method always returns" cancelled events (reference of the field `status`)."""
         calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
-        return json_response(self.store.event(calendar, request.match_info["event"]).body)
+        return _event_response(self.store.event(calendar, request.match_info["event"]))
 
     async def patch_event(self, request: web.Request) -> web.Response:
         """`events.patch`."""
@@ -148,15 +152,16 @@ class _Sandbox:
 
     async def _change(self, request: web.Request, *, merge: bool) -> web.Response:
         calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        body = await _body(request)
         event = self.store.event(calendar, request.match_info["event"])
-        _check_etag(request, event.body["etag"])
-        return json_response(self.store.replace(calendar, event, await _body(request), merge=merge).body)
+        _check_etag(request, event.etag)
+        return _event_response(self.store.replace(calendar, event, body, merge=merge))
 
     async def delete_event(self, request: web.Request) -> web.Response:
         """`events.delete`."""
         calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
         event = self.store.event(calendar, request.match_info["event"])
-        _check_etag(request, event.body["etag"])
+        _check_etag(request, event.etag)
         self.store.remove(calendar, event)
         return web.Response(status=204)
 
@@ -180,25 +185,22 @@ class _Sandbox:
             table(
                 f"Newest {NEWEST} events",
                 ["Summary", "Start", "End", "Location", "Calendar", "Id"],
-                [
-                    (
-                        e.body.get("summary", ""),
-                        _when(e.body["start"]),
-                        _when(e.body["end"]),
-                        e.body.get("location", ""),
-                        c.summary,
-                        e.body["id"],
-                    )
-                    for c, e in newest
-                ],
+                [_row(calendar, event.body) for calendar, event in newest],
             ),
             table("Calls", ["Status", "Calls"], self.traffic.stats()["by_status"].items()),
         )
 
-    async def all_events(self, request: web.Request) -> web.Response:
-        """All live events, of one calendar where it is named."""
+    async def all_events(self, request: web.Request) -> web.StreamResponse:
+        """All live events, of one calendar where it is named; streamed, since there may be a million."""
         wanted = request.query.get("calendarId")
-        return json_response([e.body for c, e in self.store.live_events() if wanted in (None, c.id)])
+        found = [event.json for calendar, event in self.store.live_events() if wanted in (None, calendar.id)]
+        answer = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+        await answer.prepare(request)
+        for begin in range(0, len(found), CHUNK):
+            await answer.write((b"," if begin else b"[") + b",".join(found[begin : begin + CHUNK]))
+        await answer.write(b"]" if found else b"[]")
+        await answer.write_eof()
+        return answer
 
     async def stats(self, _request: web.Request) -> web.Response:
         """Counts of the calls so far."""
@@ -206,9 +208,19 @@ class _Sandbox:
 
     async def reset(self, _request: web.Request) -> web.Response:
         """Forget events and calls; tokens stay good."""
-        self.store.__init__()  # type: ignore[misc]
+        self.store.reset()
         self.traffic.reset()
         return json_response({})
+
+
+def _row(calendar: Calendar, body: dict[str, Any]) -> tuple[str, ...]:
+    begins, ends = _when(body["start"]), _when(body["end"])
+    return body.get("summary", ""), begins, ends, body.get("location", ""), calendar.summary, body["id"]
+
+
+def _event_response(event: Event) -> web.Response:
+    headers = {"ETag": event.etag}
+    return web.Response(body=event.json, content_type="application/json", charset="utf-8", headers=headers)
 
 
 def _when(place: dict[str, Any]) -> str:
@@ -226,7 +238,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise Rejected(400, "parseError", "Parse Error") from error
     if not isinstance(body, dict):
-        raise invalid("Bad Request")
+        raise bad_request()
     return body
 
 
@@ -238,7 +250,7 @@ async def _reject(
         return await handler(request)
     except Rejected as rejected:
         return rejected.answer()
-    except web.HTTPNotFound:
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return answers.not_found().answer()
     except web.HTTPRequestEntityTooLarge:
         return Rejected(413, "uploadTooLarge", "Request Entity Too Large").answer()

@@ -1,13 +1,25 @@
 """`events.list`: filters, pages and sync tokens (https://developers.google.com/workspace/calendar/api/v3/reference/events/list)."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
 
 from openbulk.sandbox.google.answers import Rejected, invalid
 from openbulk.sandbox.google.store import Calendar, Event, Store
-from openbulk.sandbox.google.times import parse_bound
+from openbulk.sandbox.google.times import parse_bound, time_range_empty
+
+
+class Query(Protocol):
+    """The parameters of a call; a parameter may be repeated."""
+
+    def get(self, key: str, /) -> str | None: ...
+    def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]: ...
+
 
 MAX_RESULTS = 2500
+_MAX_DIGITS = 18
 DEFAULT_RESULTS = 250
 _NOT_WITH_SYNC_TOKEN = (
     "iCalUID",
@@ -21,18 +33,18 @@ _NOT_WITH_SYNC_TOKEN = (
 )
 
 
-def list_events(store: Store, calendar: Calendar, query: Mapping[str, str]) -> dict[str, Any]:
-    """A page of a calendar's events. Raises Rejected (400, 410)."""
+def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any]:
+    """A page, for orjson to encode, of a calendar's events. Raises Rejected (400, 410)."""
     since = _synced_version(store, query)
     begin, version = _page_start(query, store.version)
     size = _size(query)
     wanted = _filter(query, since)
-    items: list[dict[str, Any]] = []
+    items: list[orjson.Fragment] = []
     position = begin
     while position < len(calendar.order) and len(items) < size:
         event = calendar.events[calendar.order[position]]
         if wanted(event):
-            items.append(event.body)
+            items.append(orjson.Fragment(event.json))
         position += 1
     page = {
         "kind": "calendar#events",
@@ -47,67 +59,91 @@ def list_events(store: Store, calendar: Calendar, query: Mapping[str, str]) -> d
     return {**page, "nextSyncToken": f"s{store.generation}.{version}"}
 
 
-def _size(query: Mapping[str, str]) -> int:
-    text = query.get("maxResults", str(DEFAULT_RESULTS))
-    if not text.isdecimal() or int(text) < 1:
+def _size(query: Query) -> int:
+    text = query.get("maxResults")
+    if text is None:
+        return DEFAULT_RESULTS
+    size = _number(text)
+    if not size:
         raise invalid("Invalid value for: maxResults", "maxResults")
-    return min(int(text), MAX_RESULTS)
+    return min(size, MAX_RESULTS)
 
 
-def _page_start(query: Mapping[str, str], now: int) -> tuple[int, int]:
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
+
+
+def _page_start(query: Query, now: int) -> tuple[int, int]:
     """Where a page begins, and the version that the first page saw: what changes since belongs to the next sync."""
     token = query.get("pageToken")
     if not token:
         return 0, now
-    position, _, version = token.removeprefix("p").partition(".")
-    if not token.startswith("p") or not position.isdecimal() or not version.isdecimal():
+    first, _, second = token.removeprefix("p").partition(".")
+    position, version = _number(first), _number(second)
+    if not token.startswith("p") or position is None or version is None:
         raise invalid("Invalid page token value.", "pageToken")
-    return int(position), int(version)
+    return position, version
 
 
-def _synced_version(store: Store, query: Mapping[str, str]) -> int | None:
+def _synced_version(store: Store, query: Query) -> int | None:
     token = query.get("syncToken")
     if not token:
         return None
     for name in _NOT_WITH_SYNC_TOKEN:
         if query.get(name):
             raise invalid(f"Sync token cannot be used with {name}.", name)
-    generation, _, version = token.removeprefix("s").partition(".")
-    if generation != store.generation or not version.isdecimal():
-        raise Rejected(410, "fullSyncRequired", "Sync token is no longer valid, a full sync is required.")
-    return int(version)
+    generation, _, text = token.removeprefix("s").partition(".")
+    version = _number(text)
+    if generation != store.generation or version is None:
+        raise _full_sync_required()
+    return version
 
 
-def _filter(query: Mapping[str, str], since: int | None) -> Callable[[Event], bool]:
-    tests: list[Callable[[Event], bool]] = []
-    if since is not None:
-        return lambda event: event.version > since
-    if query.get("showDeleted") != "true":
-        tests.append(lambda event: event.is_live)
+def _full_sync_required() -> Rejected:
+    # Domain and location as in KeepSoftwareSimple/compass-calendar#1239.
+    message = "Sync token is no longer valid, a full sync is required."
+    return Rejected(410, "fullSyncRequired", message, domain="calendar", location=("parameter", "syncToken"))
+
+
+def _filter(query: Query, since: int | None) -> Callable[[Event], bool]:
     if query.get("orderBy") == "startTime" and query.get("singleEvents") != "true":
         raise invalid("The requested ordering is not available for the particular query.", "orderBy")
-    if time_min := parse_bound(query.get("timeMin"), "timeMin"):
-        tests.append(lambda event: event.end > time_min)
-    if time_max := parse_bound(query.get("timeMax"), "timeMax"):
-        tests.append(lambda event: event.start < time_max)
-    if updated_min := parse_bound(query.get("updatedMin"), "updatedMin"):
-        tests.append(lambda event: parse_bound(event.body["updated"], "updated") >= updated_min)  # type: ignore[operator]
+    if since is not None:
+        return lambda event: event.version > since
+    tests = _time_tests(query)
+    if query.get("showDeleted") != "true" and not query.get("updatedMin"):
+        tests.append(lambda event: event.is_live)
     if uid := query.get("iCalUID"):
-        tests.append(lambda event: event.body["iCalUID"] == uid)
+        tests.append(lambda event: bool(event.body["iCalUID"] == uid))
     if words := query.get("q"):
         tests.append(lambda event: words.lower() in _text(event).lower())
-    for name, kind in (("privateExtendedProperty", "private"), ("sharedExtendedProperty", "shared")):
-        if query.get(name):
-            tests.append(_property_test(query[name], kind, name))
+    for kind in ("private", "shared"):
+        parameter = f"{kind}ExtendedProperty"
+        tests += [_property_test(text, kind, parameter) for text in query.getall(parameter, ())]
     return lambda event: all(test(event) for test in tests)
 
 
+def _time_tests(query: Query) -> list[Callable[[Event], bool]]:
+    time_min, time_max = parse_bound(query.get("timeMin")), parse_bound(query.get("timeMax"))
+    tests: list[Callable[[Event], bool]] = []
+    if time_min is not None and time_max is not None and time_min >= time_max:
+        raise time_range_empty()
+    if time_min is not None:
+        tests.append(lambda event: event.end > time_min)
+    if time_max is not None:
+        tests.append(lambda event: event.start < time_max)
+    if (updated_min := parse_bound(query.get("updatedMin"))) is not None:
+        tests.append(lambda event: datetime.fromisoformat(event.body["updated"]).timestamp() >= updated_min)
+    return tests
+
+
 def _text(event: Event) -> str:
-    return " ".join(str(event.body.get(name, "")) for name in ("summary", "description", "location", "attendees"))
+    body = event.body
+    return " ".join(str(body.get(name, "")) for name in ("summary", "description", "location", "attendees"))
 
 
 def _property_test(text: str, kind: str, parameter: str) -> Callable[[Event], bool]:
     name, equals, value = text.partition("=")
     if not equals:
         raise invalid("Invalid extended property constraint.", parameter)
-    return lambda event: event.body.get("extendedProperties", {}).get(kind, {}).get(name) == value
+    return lambda event: bool(event.body.get("extendedProperties", {}).get(kind, {}).get(name) == value)

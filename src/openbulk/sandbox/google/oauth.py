@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -20,10 +21,11 @@ import orjson
 from aiohttp import web
 
 from openbulk.sandbox.google.answers import Rejected
-from openbulk.sandbox.page import page
+from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
 
 CODE_SECONDS = 600
+_WEB_ADDRESS = re.compile(r"https?://\S+")
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -95,9 +97,11 @@ async def authorize_page(request: web.Request) -> web.Response:
     query = request.query
     for name in ("client_id", "redirect_uri", "scope"):
         if not query.get(name):
-            return page("Error 400: invalid_request", f"<p>Missing required parameter: {name}</p>")
+            return _refusal_page("invalid_request", f"Missing required parameter: {name}")
     if query.get("response_type") != "code":
-        return page("Error 400: unsupported_response_type", "<p>response_type must be code</p>")
+        return _refusal_page("unsupported_response_type", "response_type must be code")
+    if not _WEB_ADDRESS.fullmatch(query["redirect_uri"]):
+        return _refusal_page("invalid_request", "redirect_uri must begin with http:// or https://")
     hidden = "".join(
         f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>" for name, value in query.items()
     )
@@ -109,6 +113,12 @@ async def authorize_page(request: web.Request) -> web.Response:
         f"<form method=post>{hidden}<p>as <input name=account value='{user}'></p>"
         "<button name=decision value=allow>Allow</button><button name=decision value=deny>Deny</button></form>",
     )
+
+
+def _refusal_page(error: str, explanation: str) -> web.Response:
+    answer = page(f"Error 400: {error}", paragraph(explanation))
+    answer.set_status(400)
+    return answer
 
 
 def authorize(sign_in: SignIn) -> Any:
@@ -124,6 +134,8 @@ def authorize(sign_in: SignIn) -> Any:
         else:
             back |= {"error": "access_denied"}
         target = form.get("redirect_uri", "")
+        if not _WEB_ADDRESS.fullmatch(target):
+            return _refusal_page("invalid_request", "redirect_uri must begin with http:// or https://")
         glue = "&" if "?" in target else "?"
         return web.Response(status=302, headers={"Location": f"{target}{glue}{urlencode(back)}"})
 
@@ -184,7 +196,7 @@ def _verifies(grant: Grant, verifier: str) -> bool:
     if grant.challenge_method == "S256":
         digest = hashlib.sha256(verifier.encode()).digest()
         verifier = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    return hmac.compare_digest(verifier, grant.challenge)
+    return hmac.compare_digest(verifier.encode(), grant.challenge.encode())
 
 
 def _by_refresh_token(sign_in: SignIn, form: Mapping[str, str], _audience: str) -> dict[str, Any]:
@@ -200,15 +212,26 @@ def _by_assertion(sign_in: SignIn, form: Mapping[str, str], audience: str) -> di
     header, claims = _jwt(form.get("assertion", ""))
     if header.get("alg") != "RS256":
         raise Refused("invalid_grant", "Invalid JWT Signature.")
-    if claims.get("aud") not in {audience, "https://oauth2.googleapis.com/token"}:
+    if claims.get("aud") not in (audience, "https://oauth2.googleapis.com/token"):
         raise Refused("invalid_grant", "Invalid JWT: aud must be the token endpoint.")
-    now = time.time()
-    if not claims.get("iat", 0) - 300 <= now <= claims.get("exp", 0) <= now + 3660:
-        raise Refused("invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes)")
+    if not _is_timely(claims, time.time()):
+        raise Refused(
+            "invalid_grant",
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
+            "Check your iat and exp values in the JWT claim.",
+        )
     if not claims.get("scope"):
         raise Refused("invalid_scope", "Empty or missing scope not allowed.")
     grant = Grant(str(claims.get("sub") or claims.get("iss")), "", str(claims["scope"]))
     return _token_answer(sign_in, grant)
+
+
+def _is_timely(claims: Mapping[str, Any], now: float) -> bool:
+    """Issued at most five minutes in the future, not run out, and good for an hour at most."""
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if not isinstance(issued, int | float) or not isinstance(expires, int | float):
+        return False
+    return issued - 300 <= now <= expires <= now + 3660
 
 
 def _jwt(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -216,7 +239,10 @@ def _jwt(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
         header, claims, signature = assertion.split(".")
         if not signature:
             raise ValueError("no signature")
-        return tuple(orjson.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims))
+        parts = [orjson.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims)]
+        if not all(isinstance(part, dict) for part in parts):
+            raise ValueError("not objects")
+        return parts[0], parts[1]
     except (ValueError, binascii.Error) as error:
         raise Refused("invalid_grant", "Invalid JWT: failed to parse") from error
 

@@ -1,36 +1,46 @@
 """Calendars and events, in memory."""
 
+import base64
 import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from openbulk.sandbox.google.answers import Rejected, invalid, not_found
-from openbulk.sandbox.google.times import check_times, stamp
+import orjson
+
+from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_found, required
+from openbulk.sandbox.google.fields import check_lists, encoded, given, merged
+from openbulk.sandbox.google.times import check_times, is_zone, stamp
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
-_BASE32HEX = "0123456789abcdefghijklmnopqrstuv"
-_SERVER_FIELDS = frozenset(
-    {"kind", "etag", "htmlLink", "created", "updated", "creator", "organizer", "sequence", "iCalUID"}
-)
-"""Fields that Google fills; what a caller sends in them is ignored."""
+_DEFAULTS: Mapping[str, Any] = {"status": "confirmed", "reminders": {"useDefault": True}, "eventType": "default"}
+_SERVER_FIELDS = ("kind", "id", "htmlLink", "created", "creator", "organizer", "iCalUID", "sequence")
+"""What Google fills when it makes an event, and keeps whatever a caller sends."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Event:
-    """An event, or the tombstone of one."""
+    """An event, or the tombstone of one. A change makes a new one."""
 
-    body: dict[str, Any]
-    start: datetime
-    end: datetime
+    json: bytes
+    """As the API shows it. Kept encoded: a million events as dicts would take five times the memory."""
+    id: str
+    etag: str
+    is_live: bool
+    """False for a tombstone."""
+    start: float
+    """Unix time."""
+    end: float
+    """Unix time."""
     version: int
+    """The number of the change that made it: greater than that of any change before."""
 
     @property
-    def is_live(self) -> bool:
-        """False for a tombstone."""
-        return bool(self.body["status"] != "cancelled")
+    def body(self) -> dict[str, Any]:
+        """The event as the API shows it, decoded."""
+        body: dict[str, Any] = orjson.loads(self.json)
+        return body
 
 
 @dataclass
@@ -57,6 +67,10 @@ class Store:
     """All calendars of all users."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything. Sync tokens of before are no longer good."""
         self.calendars: dict[str, Calendar] = {}
         self.version = 0
         self.generation = secrets.token_hex(4)
@@ -80,48 +94,67 @@ class Store:
 
     def add_calendar(self, user: str, body: Mapping[str, Any]) -> Calendar:
         """Make a secondary calendar. Raises Rejected (400)."""
-        if not body.get("summary"):
-            raise Rejected(400, "required", "Missing title.")
-        name = f"{secrets.token_hex(16)}@group.calendar.google.com"
-        made = Calendar(name, str(body["summary"]), user, str(body.get("timeZone") or "UTC"))
-        self.calendars[name] = made
-        return made
+        summary, zone = body.get("summary"), body.get("timeZone") or "UTC"
+        if not isinstance(summary, str) or not summary:
+            raise required("Missing title.")
+        if not is_zone(zone):
+            raise invalid("Invalid time zone.")
+        name = f"c_{secrets.token_hex(32)}@group.calendar.google.com"
+        self.calendars[name] = Calendar(name, summary, user, zone)
+        return self.calendars[name]
 
     def insert(self, calendar: Calendar, user: str, body: Mapping[str, Any]) -> Event:
         """A new event. Raises Rejected (400, 409)."""
-        event_id = body.get("id") or _new_id()
-        if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
+        event_id, uid = body.get("id") or _new_id(), body.get("iCalUID")
+        # Both at once get this answer too (melgarafael/DeskcommCRM#467): "only one of them should be supplied".
+        if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id) or (uid and body.get("id")):
             raise invalid("Invalid resource id value.")
+        return self._add(calendar, user, body, event_id, uid or f"{event_id}@google.com")
+
+    def import_event(self, calendar: Calendar, user: str, body: Mapping[str, Any]) -> Event:
+        """A private copy of an event of another calendar. Raises Rejected (400, 409).
+
+        Its id is made of its iCalUID, as Google makes it. A second import of the same iCalUID is answered 409 here
+        (insanum/gcalcli#712); others saw it change the event (insanum/gcalcli#599): it is not documented.
+        """
+        uid = body.get("iCalUID")
+        if not uid or not isinstance(uid, str):
+            raise required("Required")
+        return self._add(
+            calendar, user, body, "_" + base64.b32hexencode(uid.encode()).decode().rstrip("=").lower(), uid
+        )
+
+    def _add(self, calendar: Calendar, user: str, body: Mapping[str, Any], event_id: str, uid: Any) -> Event:
+        if not isinstance(uid, str):
+            raise bad_request()
         if event_id in calendar.events:
             raise Rejected(409, "duplicate", "The requested identifier already exists.")
-        person = {"email": user, "self": True}
+        address = base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode()).decode().rstrip("=")
         made = {
             "kind": "calendar#event",
             "id": event_id,
-            "status": "confirmed",
-            "htmlLink": f"https://www.google.com/calendar/event?eid={event_id}",
+            "htmlLink": f"https://www.google.com/calendar/event?eid={address}",
             "created": stamp(),
-            "creator": person,
+            "creator": {"email": user, "self": True},
             "organizer": {"email": calendar.id, "self": True},
-            "iCalUID": body.get("iCalUID") or f"{event_id}@google.com",
+            "iCalUID": uid,
             "sequence": 0,
-            "reminders": {"useDefault": True},
-            "eventType": "default",
         }
-        event = self._kept(calendar, {**made, **_given(body), "id": event_id})
+        event = self._kept(calendar, {**made, **_fresh(body)})
         calendar.order.append(event_id)
         self.inserted += 1
         return event
 
     def replace(self, calendar: Calendar, event: Event, body: Mapping[str, Any], *, merge: bool) -> Event:
-        """Change an event: `merge` keeps what the body leaves out (PATCH), else it is gone (PUT)."""
-        server = {name: event.body[name] for name in (*_SERVER_FIELDS, "id") if name in event.body}
-        base = (
-            event.body if merge else {"status": "confirmed", "reminders": {"useDefault": True}, "eventType": "default"}
-        )
-        given = {name: value for name, value in _given(body).items() if name != "id"}
-        merged = {name: value for name, value in {**base, **given, **server}.items() if value is not None}
-        return self._kept(calendar, {**merged, "sequence": event.body["sequence"] + 1})
+        """Change an event: `merge` keeps what the body leaves out (PATCH), else it is gone (PUT). Raises Rejected.
+
+        A tombstone comes back to life where the new status is not `cancelled`.
+        """
+        old = event.body
+        fields = merged(old, given(body)) if merge else _fresh(body)
+        changed = {**fields, **{name: old[name] for name in _SERVER_FIELDS}}
+        moved = any(changed.get(name) != old.get(name) for name in ("start", "end", "recurrence", "status"))
+        return self._kept(calendar, {**changed, "sequence": old["sequence"] + moved})
 
     def remove(self, calendar: Calendar, event: Event) -> None:
         """Delete an event; its tombstone stays. Raises Rejected (410)."""
@@ -143,18 +176,21 @@ class Store:
                 if event.is_live:
                     yield calendar, event
 
-    def _kept(self, calendar: Calendar, body: dict[str, Any]) -> Event:
+    def _kept(self, calendar: Calendar, body: Mapping[str, Any]) -> Event:
         start, end = check_times(body, calendar.time_zone)
-        self.version += 1
-        body |= {"etag": f'"{self.version}"', "updated": stamp()}
-        event = Event(body, start, end, self.version)
-        calendar.events[body["id"]] = event
+        check_lists(body)
+        version = self.version + 1
+        etag = f'"{version:016}"'
+        json = encoded({**body, "etag": etag, "updated": stamp()})
+        self.version = version
+        event = Event(json, body["id"], etag, body["status"] != "cancelled", start, end, version)
+        calendar.events[event.id] = event
         return event
 
 
-def _given(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if name not in _SERVER_FIELDS}
+def _fresh(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_DEFAULTS, **merged({}, given(body))}
 
 
 def _new_id() -> str:
-    return "".join(secrets.choice(_BASE32HEX) for _ in range(26))
+    return base64.b32hexencode(secrets.token_bytes(16)).decode().rstrip("=").lower()
