@@ -141,6 +141,12 @@ class Processes:
         process.url = match[1]
         return process
 
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBULK_")}
+        command = [sys.executable, "-m", "openbulk", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+
     def sandbox(self, service: str, *options: str, port: int = 0) -> Process:
         """Start a stand-in for a service."""
         return self.run("sandbox", service, "--port", str(port), *options)

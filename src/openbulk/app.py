@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -123,6 +124,7 @@ def _services(
         lanes=Lanes(open_lane_engine(_lanes_url(settings))),
         http=http,
         present=present,
+        keep_files=timedelta(days=settings.keep_files_days),
     )
     return Services(
         accounts=accounts,

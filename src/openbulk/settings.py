@@ -34,4 +34,5 @@ class Settings(BaseSettings):
         "COMPLETE", description="How a finished job is spelled; COMPLETED for clients of the live service."
     )
     max_upload_bytes: int = Field(6 * 1024**3, gt=0, description="Largest file that an upload may bring, in bytes.")
+    keep_files_days: float = Field(7, gt=0, description="Days for which the file of a finished job is kept.")
     log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")

@@ -1,17 +1,26 @@
 """The vendor's JSON shapes: the only place that knows how the wire contract spells things."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from openbulk.connectors.base import Provider
+from openbulk.connectors.base import Provider, Setting
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Job, Status
 from openbulk.storage.accounts import User
 from openbulk.storage.ledger import RecordError
 
 MASK = "********"
+PLATFORM_SETTINGS = (
+    Setting("event.notification.signature.key", "Key that notifications are signed with.", secret=True),
+    Setting("event.notification.callback.headers", "Headers to add to notifications.", secret=True),
+    Setting("event.notification.basic.username", "User name for notifications."),
+    Setting("event.notification.basic.password", "Password for notifications.", secret=True),
+)
+"""Configuration that every instance understands, whatever its service."""
+_SOUNDS_SECRET = re.compile(r"secret|password|passwd|token|key|credential|private|auth", re.IGNORECASE)
 
 
 def job_created(job: Job) -> dict[str, Any]:
@@ -81,13 +90,12 @@ def record_error(error: RecordError) -> dict[str, Any]:
 
 def instance(instance: Instance, provider: Provider, element_id: int, user: User, token: str = MASK) -> dict[str, Any]:
     """An instance. Its token is shown once, when it is made; its secrets never."""
-    secret = {setting.name for setting in provider.settings if setting.secret}
     return {
         "id": instance.id,
         "name": instance.name,
         "token": token,
         "element": element(provider, element_id),
-        "configuration": {name: MASK if name in secret else value for name, value in instance.configuration.items()},
+        "configuration": _shown(instance.configuration, provider),
         "tags": list(instance.tags),
         "provisionInteractions": [],
         "valid": True,
@@ -95,6 +103,19 @@ def instance(instance: Instance, provider: Provider, element_id: int, user: User
         "createdDate": instance.created_at.isoformat(timespec="seconds"),
         "user": {"id": user.id, "emailAddress": user.email},
     }
+
+
+def _shown(configuration: Mapping[str, str], provider: Provider) -> dict[str, str]:
+    return {name: MASK if _is_secret(name, provider) else value for name, value in configuration.items()}
+
+
+def _is_secret(name: str, provider: Provider) -> bool:
+    """Whether a configuration entry is never shown: one that its provider or the platform says is secret.
+
+    Of an entry that nobody knows, the name decides: better one too many is hidden than one too few.
+    """
+    known = {setting.name: setting.secret for setting in (*provider.settings, *PLATFORM_SETTINGS)}
+    return known.get(name, _SOUNDS_SECRET.search(name) is not None)
 
 
 def element(provider: Provider, element_id: int) -> dict[str, Any]:

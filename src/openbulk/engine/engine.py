@@ -11,12 +11,14 @@ import structlog
 
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.job import Job, Status, Upload
+from openbulk.engine import metrics
 from openbulk.engine.connections import Connections
+from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait, ending_of
 from openbulk.engine.lanes import Lanes, NextSlice
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.parts import cut
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
-from openbulk.engine.upload import Complete, Crash, Ending, GoOn, Stop, UploadTurn, Wait, ending_of
+from openbulk.engine.upload import UploadTurn
 from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.files import FileStore, FileTruncated
@@ -47,6 +49,7 @@ class Engine:
         lanes: Lanes,
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
+        keep_files: timedelta,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._ledger = ledger
@@ -54,6 +57,7 @@ class Engine:
         self._formats = formats
         self._connections = connections
         self._lanes = lanes
+        self._keep_files = keep_files
         self._now = now
         self._draining = asyncio.Event()
         self._at_work: set[int] = set()
@@ -196,6 +200,7 @@ class Engine:
                 return await self._go_on(turn, 0.0, None)
             case Wait(reason=reason, after=after, most=most):
                 delay = wait_before_retry(turn.waits, after, random.random(), most)  # noqa: S311
+                metrics.WAITS.inc()
                 log.info("job waits", job=job.id, reason=reason, seconds=round(delay, 1))
                 return await self._go_on(turn, delay, reason)
             case Crash(error=error):
@@ -220,6 +225,7 @@ class Engine:
 
     async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
         job = await self._ledger.finish(job_id, fence, status, now=self._now(), error=error)
+        metrics.JOBS.labels(status).inc()
         log.info("job finished", job=job.id, status=status, records=job.counts.reached, reason=error)
         await self._notifications.announce(job)
 
@@ -234,7 +240,7 @@ class Engine:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _sweep(self) -> None:
-        """Put back on its way whatever a process that died dropped between the ledger and the lanes."""
+        """Put back on its way what a process that died dropped between ledger and lanes; forget what is old."""
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in self._at_work]
         going_on = await self._lanes.whether_going_on([self._next(job).id for job in jobs])
         for job in jobs:
@@ -244,6 +250,9 @@ class Engine:
                 case False if (skipped := await self._ledger.skip_slice(job.id, job.slice)) is not None:
                     await self._lanes.take_turn(self._next(skipped))
         await self._notifications.sweep()
+        for name in await self._ledger.files_of_jobs_finished_before(self._now() - self._keep_files):
+            await self._files.delete(name)
+            await self._ledger.forget_file(name)
         await self._lanes.forget(finished_before=(self._now() - KEEP_FINISHED_WORK).isoformat())
 
     async def delete_orphans(self) -> int:

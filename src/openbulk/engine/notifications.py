@@ -8,6 +8,7 @@ import aiohttp
 import structlog
 
 from openbulk.domain.job import Job
+from openbulk.engine import metrics
 from openbulk.engine.lanes import Lanes, NextAttempt
 from openbulk.notify.callbacks import Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
@@ -62,6 +63,8 @@ class Notifications:
             self._now(),
         )
         wait = wait_before_next(attempt, number, chance=random.random())  # noqa: S311
+        ended = "delivered" if attempt.is_delivered else "given up" if wait is None else "to repeat"
+        metrics.NOTIFICATIONS.labels(ended).inc()
         log.info("notification", job=delivery.job_id, attempt=number, result=attempt.result, again_in=wait)
         now = self._now()
         await self._ledger.end_attempt(

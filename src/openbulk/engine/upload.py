@@ -6,23 +6,21 @@ waited for and their outcomes written down.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
 from openbulk.connectors.base import Connector, Features, NativeBulk
-from openbulk.domain.errors import Refused, RetryLater, ServiceError, SignInAgain, Unsure
-from openbulk.domain.job import Job, Status
-from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row
+from openbulk.domain.errors import RetryLater, ServiceError, Unsure
+from openbulk.domain.records import Fate, Outcome, Problem, Record, Row
+from openbulk.engine import metrics
+from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import rows_of
-from openbulk.engine.retry import BACKOFF_MOST, MAX_RESENDS, SIGN_IN_BACKOFF_MOST
+from openbulk.engine.progress import FATE, Progress, key_of, one_each, refusal_of, unknown
+from openbulk.engine.retry import MAX_RESENDS
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger, Ticket, Turn
-
-log = structlog.get_logger()
 
 TURN_SECONDS = 2.0
 LONGEST_TURN_SECONDS = 30.0
@@ -31,117 +29,6 @@ COMMIT_OUTCOMES = 1_000
 WATCH_SECONDS = 0.25
 NATIVE_POLL_FIRST = 0.05
 NATIVE_POLL_MOST = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """Every record has an outcome."""
-
-
-@dataclass(frozen=True, slots=True)
-class GoOn:
-    """The turn is over, the job is not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The service has to be waited for."""
-
-    reason: str
-    after: float | None = None
-    """Seconds that the service asked for; None where it did not say."""
-    most: float = BACKOFF_MOST
-    """Seconds that it is waited for at most before the next try, where the service did not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The job ends before its end."""
-
-    status: Status
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """Something happened that nobody foresaw."""
-
-    error: Exception
-
-
-Ending = Complete | GoOn | Wait | Stop | Crash
-
-
-def ending_of(error: ServiceError) -> Ending:
-    """How a turn ends when a call to the service failed."""
-    match error:
-        case RetryLater(after=after):
-            return Wait(error.message, after)
-        case SignInAgain():
-            return Wait(error.message, most=SIGN_IN_BACKOFF_MOST)
-        case Refused():
-            return Stop(Status.ERROR, error.message)
-        case _:
-            return Wait(error.message)
-
-
-def refusal_of(job: Job, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of a job can be taken: its object does not exist, or cannot do what is asked."""
-    target = job.upload.target
-    features = objects.get(target.object)
-    if features is None:
-        return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
-    if not features.actions:
-        return f"{target.object!r} can only be read"
-    if target.action not in features.actions:
-        possible = ", ".join(sorted(features.actions))
-        return f"{target.object!r} cannot {target.action}; metaData.action can be: {possible}"
-    return None
-
-
-def key_of(job: Job, row: Row) -> str:
-    """The key of a record: by the caller's identifier where it tells records apart, else by file and row."""
-    target = job.upload.target
-    if target.identifier_field and target.action is not Action.CREATE:
-        value = _value_at(row.values or {}, target.identifier_field)
-        if value is not None:
-            return f"{target.identifier_field}={value}"
-    return f"{job.upload.file}:{row.number}"
-
-
-def _value_at(values: Mapping[str, object], path: str) -> object:
-    place: object = values
-    for step in path.split("."):
-        place = place.get(step) if isinstance(place, Mapping) else None
-    return values.get(path, place)
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a turn knows of its job's rows."""
-
-    cursor: int
-    done: set[int] = field(default_factory=set)
-    """Rows behind the cursor that have an outcome, written down or not."""
-    results: list[Outcome] = field(default_factory=list)
-    """Outcomes that are not written down yet."""
-    lines: dict[int, int | None] = field(default_factory=dict)
-    """The lines of rows that may need one: those that are under way or have a problem."""
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Take outcomes in, and move the cursor behind the last row before which all have one."""
-        for outcome in outcomes:
-            self.results.append(outcome)
-            self.done.add(outcome.row)
-        while self.cursor + 1 in self.done:
-            self.cursor += 1
-            self.done.remove(self.cursor)
-
-    def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
-        """The outcomes to write down, and the lines of those with a problem."""
-        results, self.results = self.results, []
-        lines = {outcome.row: self.lines.pop(outcome.row, None) for outcome in results}
-        return results, {outcome.row: lines[outcome.row] for outcome in results if outcome.problem is not None}
 
 
 class UploadTurn:
@@ -238,7 +125,7 @@ class UploadTurn:
                     return
                 if outcomes is None:
                     return
-                self._progress.add(_one_each(batch, outcomes))
+                self._progress.add(one_each(batch, outcomes))
             await self._commit(ticket_done=True)
             self._ticket = None
 
@@ -273,7 +160,7 @@ class UploadTurn:
         try:
             if not features.honours_keys:
                 await self._ledger.add_intents(self._job.id, [record.row for record in batch])
-            self._progress.add(_one_each(batch, await self._outcomes(batch, features)))
+            self._progress.add(one_each(batch, await self._outcomes(batch, features)))
         except RetryLater as error:
             if not features.honours_keys:
                 await self._ledger.drop_intents(self._job.id, [record.row for record in batch])
@@ -302,9 +189,9 @@ class UploadTurn:
         """What became of records whose answer was lost, as far as the service can say."""
         found = await self._connector.find(self._job.upload.target, batch)
         return [
-            Outcome(record.row, _FATE[self._job.upload.target.action], found[record.key])
+            Outcome(record.row, FATE[self._job.upload.target.action], found[record.key])
             if record.key in found
-            else Outcome(record.row, Fate.UNKNOWN, problem=Problem(_unknown(reason)))
+            else Outcome(record.row, Fate.UNKNOWN, problem=Problem(unknown(reason)))
             for record in batch
         ]
 
@@ -402,26 +289,6 @@ class UploadTurn:
                 lines=lines,
                 ticket_done=ticket_done,
             )
+            for fate, count in Counter(outcome.fate for outcome in results).items():
+                metrics.RECORDS.labels(fate).inc(count)
         self._committed_at = asyncio.get_running_loop().time()
-
-
-_FATE = {
-    Action.CREATE: Fate.CREATED,
-    Action.UPDATE: Fate.UPDATED,
-    Action.UPSERT: Fate.UPSERTED,
-    Action.DELETE: Fate.DELETED,
-}
-
-
-def _unknown(reason: str) -> str:
-    return f"nobody knows whether the service has taken this record ({reason}); look there before sending it again"
-
-
-def _one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Exactly one outcome for each record, also where a connector forgot one: then it is unknown."""
-    by_row = {outcome.row: outcome for outcome in outcomes}
-    return [
-        by_row.get(record.row)
-        or Outcome(record.row, Fate.UNKNOWN, problem=Problem(_unknown("the connector did not say")))
-        for record in batch
-    ]

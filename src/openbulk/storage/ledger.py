@@ -135,7 +135,18 @@ class Ledger:
     async def files(self) -> frozenset[str]:
         """The names of the files that belong to a job."""
         async with self._reading.connect() as connection:
-            return frozenset((await connection.scalars(select(jobs.c.file))).all())
+            return frozenset((await connection.scalars(select(jobs.c.file).where(jobs.c.has_file))).all())
+
+    async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
+        """The names of files that have served their time."""
+        old = select(jobs.c.file).where(jobs.c.has_file, jobs.c.finished_at < moment)
+        async with self._reading.connect() as connection:
+            return (await connection.scalars(old)).all()
+
+    async def forget_file(self, name: str) -> None:
+        """A job's file has been deleted."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
     # --- a job's turns ---
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    true,
 )
 
 metadata = MetaData()
@@ -84,6 +85,7 @@ jobs = Table(
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),
+    Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", Text),
     Column("status", Text, nullable=False),
     Column("error", Text),

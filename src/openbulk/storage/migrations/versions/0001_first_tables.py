@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("file", sa.Text(), nullable=False),
         sa.Column("file_size", sa.BigInteger(), nullable=False),
         sa.Column("file_format", sa.Text(), nullable=False),
+        sa.Column("has_file", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("callback_url", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),

@@ -1,0 +1,133 @@
+"""Measures a real server from outside, and writes the table in RESULTS.md. `make bench` runs it."""
+
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from harness import Processes, Server, request  # noqa: E402
+
+SAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A line of the table."""
+
+    what: str
+    measured: str
+    target: str
+
+
+@contextmanager
+def processes() -> Iterator[Processes]:
+    """A place for one measurement's processes."""
+    with tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder, Processes(Path(folder)) as started:
+        yield started
+
+
+def main() -> None:
+    """Measure everything, print it, and write it down."""
+    figures: list[Figure] = []
+    for measure in (ten_rows, memory, google_events):
+        for figure in measure():
+            print(f"{figure.what}: {figure.measured} (target: {figure.target})", flush=True)
+            figures.append(figure)
+    write(figures)
+
+
+def ten_rows() -> Iterator[Figure]:
+    """From the upload's first byte to the first status that says it is finished."""
+    with processes() as started:
+        server = started.server().instance("memory")
+        file = b"name\n" + b"Ann\n" * 10
+        server.done("records", file)
+        taken = []
+        for _ in range(SAMPLES):
+            began = time.monotonic()
+            server.done("records", file)
+            taken.append(time.monotonic() - began)
+    middle, worst = statistics.median(taken), max(taken)
+    yield Figure(
+        "ten rows, submitted to finished (20 times)", f"{middle:.2f} s in the middle, {worst:.2f} s at worst", "0.5 s"
+    )
+
+
+def memory() -> Iterator[Figure]:
+    """Peak memory and time by the size of the file, each on a new server."""
+    peaks, costs = {}, {}
+    for rows in (10_000, 100_000, 1_000_000):
+        with processes() as started:
+            server = started.server().instance("memory", {"keep": "false"})
+            file = contacts(rows)
+            began = time.monotonic()
+            status = server.done("records", file, within=900)
+            costs[rows] = (time.monotonic() - began) / rows
+            peaks[rows] = server.process.peak_memory_mb()
+            assert (status["recordsCount"], status["recordsFailedCount"]) == (rows, 0), status
+        yield Figure(
+            f"{rows:,} rows ({len(file) / 1e6:.0f} MB of CSV) into memory",
+            f"{peaks[rows]:.0f} MB at the peak, {costs[rows] * rows:.1f} s, {1 / costs[rows]:,.0f} rows/s",
+            "under 250 MB",
+        )
+    yield Figure(
+        "peak memory, 1,000,000 rows against 10,000", f"{peaks[1_000_000] / peaks[10_000] - 1:+.0%}", "at most +20 %"
+    )
+    yield Figure(
+        "cost per record, 1,000,000 rows against 10,000", f"{costs[1_000_000] / costs[10_000] - 1:+.0%}", "within 10 %"
+    )
+
+
+def contacts(rows: int) -> bytes:
+    """A CSV of seven columns, as the sample has them."""
+    line = "person{n}@example.com,Ann,Smith,Design Engineer,(333) 333-1234,Acme,http://www.acme.com\n"
+    head = "C_EmailAddress,C_FirstName,C_LastName,C_Title,C_BusPhone,C_Company,C_Website1\n"
+    return (head + "".join(line.format(n=n) for n in range(rows))).encode()
+
+
+def google_events() -> Iterator[Figure]:
+    """Events into the Google sandbox, 100 ms away."""
+    count = 5_000
+    with processes() as started:
+        sandbox = started.sandbox("google", "--latency-ms", "100")
+        server: Server = started.server().google(sandbox)
+        rows = "".join(f"Lesson {n},2026-09-01,2026-09-02\n" for n in range(count))
+        began = time.monotonic()
+        server.done("events", f"summary,start.date,end.date\n{rows}".encode(), within=300)
+        taken = time.monotonic() - began
+        stats = request("GET", f"{sandbox.url}/sandbox/stats").json
+    yield Figure(
+        f"{count:,} events, provider 100 ms away, 32 calls at a time",
+        f"{taken:.1f} s, {count / taken:.0f} events/s, {stats['calls']} calls",
+        f"the wall is 32 / 0.1 s = 320/s: {count / 320:.1f} s",
+    )
+
+
+def write(figures: list[Figure]) -> None:
+    """RESULTS.md, as it stands after this run."""
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    lines = [
+        "# What `make bench` measured",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; SQLite, server, sandbox and caller on one machine; one run.",
+        "",
+        "| what | measured | target |",
+        "|---|---|---|",
+        *(f"| {figure.what} | {figure.measured} | {figure.target} |" for figure in figures),
+        "",
+    ]
+    (HERE / "RESULTS.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""How a turn ends, and what that means for its job."""
+
+from dataclasses import dataclass
+
+from openbulk.domain.errors import Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.job import Status
+from openbulk.engine.retry import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Every record has an outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The turn is over, the job is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The service has to be waited for."""
+
+    reason: str
+    after: float | None = None
+    """Seconds that the service asked for; None where it did not say."""
+    most: float = BACKOFF_MOST
+    """Seconds that it is waited for at most before the next try, where the service did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The job ends before its end."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Something happened that nobody foresaw."""
+
+    error: Exception
+
+
+Ending = Complete | GoOn | Wait | Stop | Crash
+
+
+def ending_of(error: ServiceError) -> Ending:
+    """How a turn ends when a call to the service failed."""
+    match error:
+        case RetryLater(after=after):
+            return Wait(error.message, after)
+        case SignInAgain():
+            return Wait(error.message, most=SIGN_IN_BACKOFF_MOST)
+        case Refused():
+            return Stop(Status.ERROR, error.message)
+        case _:
+            return Wait(error.message)

@@ -1,0 +1,91 @@
+"""From a job's rows to the records that are sent, and back to one outcome for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from openbulk.connectors.base import Features
+from openbulk.domain.job import Job
+from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row
+
+
+def refusal_of(job: Job, objects: Mapping[str, Features]) -> str | None:
+    """Why no record of a job can be taken: its object does not exist, or cannot do what is asked."""
+    target = job.upload.target
+    features = objects.get(target.object)
+    if features is None:
+        return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
+    if not features.actions:
+        return f"{target.object!r} can only be read"
+    if target.action not in features.actions:
+        possible = ", ".join(sorted(features.actions))
+        return f"{target.object!r} cannot {target.action}; metaData.action can be: {possible}"
+    return None
+
+
+def key_of(job: Job, row: Row) -> str:
+    """The key of a record: by the caller's identifier where it tells records apart, else by file and row."""
+    target = job.upload.target
+    if target.identifier_field and target.action is not Action.CREATE:
+        value = _value_at(row.values or {}, target.identifier_field)
+        if value is not None:
+            return f"{target.identifier_field}={value}"
+    return f"{job.upload.file}:{row.number}"
+
+
+def _value_at(values: Mapping[str, object], path: str) -> object:
+    place: object = values
+    for step in path.split("."):
+        place = place.get(step) if isinstance(place, Mapping) else None
+    return values.get(path, place)
+
+
+FATE = {
+    Action.CREATE: Fate.CREATED,
+    Action.UPDATE: Fate.UPDATED,
+    Action.UPSERT: Fate.UPSERTED,
+    Action.DELETE: Fate.DELETED,
+}
+"""What became of a record that is found at the service after its answer was lost."""
+
+
+def unknown(reason: str) -> str:
+    """What to tell a person of a record whose outcome nobody knows."""
+    return f"nobody knows whether the service has taken this record ({reason}); look there before sending it again"
+
+
+def one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Exactly one outcome for each record, also where a connector forgot one: then it is unknown."""
+    by_row = {outcome.row: outcome for outcome in outcomes}
+    return [
+        by_row.get(record.row)
+        or Outcome(record.row, Fate.UNKNOWN, problem=Problem(unknown("the connector did not say")))
+        for record in batch
+    ]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a turn knows of its job's rows."""
+
+    cursor: int
+    done: set[int] = field(default_factory=set)
+    """Rows behind the cursor that have an outcome, written down or not."""
+    results: list[Outcome] = field(default_factory=list)
+    """Outcomes that are not written down yet."""
+    lines: dict[int, int | None] = field(default_factory=dict)
+    """The lines of rows that may need one: those that are under way or have a problem."""
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Take outcomes in, and move the cursor behind the last row before which all have one."""
+        for outcome in outcomes:
+            self.results.append(outcome)
+            self.done.add(outcome.row)
+        while self.cursor + 1 in self.done:
+            self.cursor += 1
+            self.done.remove(self.cursor)
+
+    def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
+        """The outcomes to write down, and the lines of those with a problem."""
+        results, self.results = self.results, []
+        lines = {outcome.row: self.lines.pop(outcome.row, None) for outcome in results}
+        return results, {outcome.row: lines[outcome.row] for outcome in results if outcome.problem is not None}

@@ -1,0 +1,80 @@
+"""Jobs side by side, cancelled, and of services that cannot tell twice from once."""
+
+import time
+from pathlib import Path
+
+from harness import Processes, Server, request
+
+
+def lessons(count: int, name: str = "Lesson") -> bytes:
+    rows = "\n".join(f"{name} {n},2026-09-01,2026-09-02" for n in range(count))
+    return f"summary,start.date,end.date\n{rows}\n".encode()
+
+
+def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -> None:
+    sandbox = processes.sandbox("google", "--latency-ms", "100")
+    server = processes.server().google(sandbox)
+    job_id = server.upload("events", lessons(3_000)).json["id"]
+    time.sleep(1.5)
+    reply = server.call("PUT", f"/bulk/{job_id}/cancel")
+    assert (reply.status, reply.json["status"]) == (200, "CANCELLATION_PENDING")
+    status = server.finished(job_id, within=3)
+    assert status["status"] == "CANCELLED"
+    inserted = request("GET", f"{sandbox.url}/sandbox/stats").json["inserted"]
+    assert 0 < status["recordsCount"] == inserted < 3_000, "what was sent is counted"
+    assert status["infoMessage"] == f"{3_000 - inserted} of 3000 records were not reached"
+
+
+def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:
+    sandbox = processes.sandbox("google", "--faults", "error-503=1")
+    server = processes.server().google(sandbox)
+    request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": "error-503=1"})
+    job_id = server.upload("events", lessons(3)).json["id"]
+    deadline = time.monotonic() + 10
+    while "busy" not in server.status(job_id).get("infoMessage", "") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.call("PUT", f"/bulk/{job_id}/cancel")
+    assert server.finished(job_id, within=3)["status"] == "CANCELLED"
+
+
+def test_two_jobs_of_one_instance_take_turns(processes: Processes) -> None:
+    sandbox = processes.sandbox("google", "--latency-ms", "100")
+    server = processes.server().google(sandbox)
+    long = server.upload("events", lessons(2_500, "Long")).json["id"]
+    time.sleep(0.5)
+    short = server.upload("events", lessons(20, "Short")).json["id"]
+    assert server.finished(short, within=6)["recordsCount"] == 20
+    assert server.status(long)["status"] == "RUNNING", "the short job did not have to wait for the long one"
+    assert server.finished(long, within=60)["recordsCount"] == 2_500
+
+
+def test_jobs_of_two_instances_run_side_by_side(processes: Processes) -> None:
+    slow = processes.sandbox("google", "--latency-ms", "100")
+    server = processes.server()
+    busy, idle = server.google(slow), server.instance("memory")
+    job_id = busy.upload("events", lessons(1_500)).json["id"]
+    idle.done("records", b"name\nAnn\n", within=3)
+    assert busy.status(job_id)["status"] == "RUNNING"
+
+
+def test_a_record_whose_answer_is_lost_for_good_is_unknown_and_never_sent_twice(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """Eloqua's campaigns have no key: what was under way when the server died may have been made, or not."""
+    sandbox = processes.sandbox("eloqua", "--latency-ms", "300")
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).eloqua(sandbox)
+    rows = "\n".join(f"Campaign {n}" for n in range(40))
+    job_id = server.upload("campaign", f"name\n{rows}\n".encode()).json["id"]
+    while not request("GET", f"{sandbox.url}/sandbox/campaigns").json:
+        time.sleep(0.02)
+    server.process.kill()
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    status = server.finished(job_id, within=60)
+    names = [campaign["name"] for campaign in request("GET", f"{sandbox.url}/sandbox/campaigns").json]
+    assert len(names) == len(set(names)), "nothing twice"
+    errors = server.errors(job_id)
+    unknown = {f"Campaign {error['rowNum'] - 1}" for error in errors}
+    assert status["recordsCount"] == 40 and status["recordsFailedCount"] == len(errors) > 0
+    assert {f"Campaign {n}" for n in range(40)} - set(names) <= unknown, "what is not there is shown to the person"
+    assert all("nobody knows whether" in error["error"] for error in errors)
