@@ -26,7 +26,7 @@ def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -
 
 
 def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:
-    sandbox = processes.sandbox("google", "--faults", "error-503=1")
+    sandbox = processes.sandbox("google")
     server = processes.server().google(sandbox)
     request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": "error-503=1"})
     job_id = server.upload("events", lessons(3)).json["id"]
