@@ -1,0 +1,58 @@
+"""The cursor never passes a row without an outcome, and every record has exactly one."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbulk.connectors.base import Features
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.records import Action, Fate, Outcome, Record, Row, Target
+from openbulk.engine.progress import Progress, key_of, one_each, refusal_of
+
+
+def job(action: Action = Action.CREATE, object: str = "events", identifier: str | None = None) -> Job:
+    upload = Upload(Target(object, action, identifier), file="f00d", file_size=1, file_format="csv")
+    return Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
+
+
+@given(st.permutations(range(1, 30)), st.integers(1, 29))
+def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(order: list[int], taken: int) -> None:
+    progress = Progress(0)
+    for row in order[:taken]:
+        progress.add([Outcome(row, Fate.CREATED)])
+    seen = set(order[:taken])
+    expected = next(row for row in range(31) if row + 1 not in seen)
+    assert progress.cursor == expected
+    assert progress.done == {row for row in seen if row > expected}
+
+
+def test_only_rows_with_a_problem_keep_their_line() -> None:
+    progress = Progress(0, lines={1: 2, 2: 3})
+    progress.add([Outcome(1, Fate.CREATED), Outcome.failed(2, "no")])
+    results, lines = progress.take()
+    assert [outcome.row for outcome in results] == [1, 2]
+    assert lines == {2: 3}
+    assert progress.take() == ([], {})
+
+
+def test_an_outcome_that_a_connector_forgot_is_unknown() -> None:
+    batch = [Record(1, {}), Record(2, {})]
+    outcomes = one_each(batch, [Outcome(2, Fate.CREATED)])
+    assert [outcome.fate for outcome in outcomes] == [Fate.UNKNOWN, Fate.CREATED]
+
+
+def test_created_records_are_keyed_by_file_and_row_whatever_their_identifier_says() -> None:
+    row = Row(7, {"ref": "a"})
+    assert key_of(job(identifier="ref"), row) == "f00d:7"
+    assert key_of(job(Action.UPSERT, identifier="ref"), row) == "ref=a"
+    assert key_of(job(Action.UPSERT, identifier="ref"), Row(8, {})) == "f00d:8"
+    assert key_of(job(Action.UPSERT, identifier="a.b"), Row(9, {"a": {"b": 1}})) == "a.b=1"
+
+
+def test_what_an_object_cannot_do_is_said_with_what_it_can() -> None:
+    objects = {"events": Features(frozenset({Action.CREATE})), "activities": Features()}
+    assert refusal_of(job(), objects) is None
+    assert refusal_of(job(Action.DELETE), objects) == "'events' cannot delete; metaData.action can be: create"
+    assert refusal_of(job(object="activities"), objects) == "'activities' can only be read"
+    assert refusal_of(job(object="bad"), objects) == "there is no object 'bad'; the objects are: events, activities"

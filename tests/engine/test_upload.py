@@ -1,0 +1,287 @@
+"""A turn, against services that fail in every way: what is committed, what is sent again, how the turn ends."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from obstore.store import LocalStore
+
+from openbulk.connectors.base import Features, NativeBulk
+from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, Unsure
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.query import Page, Query
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait
+from openbulk.engine.parts import cut
+from openbulk.engine.upload import UploadTurn
+from openbulk.formats import FORMATS
+from openbulk.security import Sealer
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Fenced, Ledger
+
+Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
+
+
+def created(batch: Sequence[Record]) -> list[Outcome]:
+    return [Outcome(record.row, Fate.CREATED, f"id-{record.row}") for record in batch]
+
+
+@dataclass
+class Scripted:
+    """A service that answers as it is told to: the answers in turn, then success."""
+
+    features: Features
+    answers: list[Answer] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
+    native: NativeBulk | None = None
+    sent: list[int] = field(default_factory=list)
+
+    async def check(self) -> None:
+        """Signed in."""
+
+    async def objects(self) -> Mapping[str, Features]:
+        return {"things": self.features}
+
+    async def metadata(self, object: str) -> Mapping[str, Any]:
+        return {}
+
+    async def read(self, query: Query) -> AsyncIterator[Page]:
+        yield Page([], None)
+
+    async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        return {record.key: self.known[record.key] for record in batch if record.key in self.known}
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        self.sent += [record.row for record in batch]
+        answer = self.answers.pop(0) if self.answers else created
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(batch)
+
+
+@dataclass
+class Bench:
+    """A ledger and a file store, with one job of some rows."""
+
+    ledger: Ledger
+    files: FileStore
+    job: Job
+
+    async def turn(self, connector: Scripted, draining: asyncio.Event | None = None) -> Ending:
+        """Run the turn that is due."""
+        job = await self.now()
+        turn = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC))
+        assert turn is not None
+        runner = UploadTurn(
+            turn,
+            connector=connector,
+            ledger=self.ledger,
+            files=self.files,
+            draining=draining or asyncio.Event(),
+            now=lambda: datetime.now(UTC),
+        )
+        ending = await runner.run()
+        await self.ledger.end_slice(job.id, turn.fence)
+        return ending
+
+    async def now(self) -> Job:
+        job = await self.ledger.job(self.job.id)
+        assert job is not None
+        return job
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(1, 11)))
+    yield made
+    await made.ledger._engine.dispose()
+
+
+async def make_bench(folder: Path, content: bytes) -> Bench:
+    sealer = Sealer([os.urandom(32)])
+    engine = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
+    await migrate(engine)
+    await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
+    ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
+    writer = files.writer("f00d")
+    await writer.write(content)
+    await writer.close()
+    upload = Upload(Target("things", Action.CREATE), "f00d", len(content), "csv")
+    job = await ledger.add_job(upload, organization_id=1, instance_id=1, request_id="r", now=datetime.now(UTC))
+
+    async def never() -> bool:
+        return False
+
+    done = await cut(files, job, FORMATS["csv"], never)
+    assert done is not None
+    await ledger.set_parts(job.id, done.records, done.first_rows)
+    return Bench(ledger, files, job)
+
+
+KEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1, honours_keys=True)
+UNKEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1)
+
+
+async def test_every_record_gets_its_outcome(bench: Bench) -> None:
+    connector = Scripted(KEYED)
+    assert await bench.turn(connector) == Complete()
+    job = await bench.now()
+    assert (job.cursor, job.counts.created, job.counts.reached) == (10, 10, 10)
+    assert connector.sent == list(range(1, 11))
+
+
+async def test_a_busy_service_ends_the_turn_and_the_next_one_goes_on_where_it_was(bench: Bench) -> None:
+    connector = Scripted(KEYED, [created, created, RetryLater("busy", after=7)])
+    assert await bench.turn(connector) == Wait("busy", 7)
+    assert (await bench.now()).cursor == 2
+    assert await bench.turn(connector) == Complete()
+    assert connector.sent == [1, 2, 3, *range(3, 11)]
+
+
+async def test_a_lost_answer_is_sent_again_where_that_is_harmless(bench: Bench) -> None:
+    connector = Scripted(KEYED, [Unsure("lost")])
+    assert await bench.turn(connector) == Complete()
+    assert connector.sent == [1, *range(1, 11)]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench: Bench) -> None:
+    connector = Scripted(UNKEYED, [Unsure("lost"), Unsure("lost")], known={"f00d:2": "id-2"})
+    assert await bench.turn(connector) == Complete()
+    job = await bench.now()
+    assert connector.sent == list(range(1, 11)), "nothing is sent twice"
+    assert (job.counts.created, job.counts.unknown) == (9, 1)
+    (error,) = await bench.ledger.errors(job.id, after=0, limit=10)
+    assert (error.row, error.line, error.fate) == (1, 2, Fate.UNKNOWN)
+
+
+async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(bench: Bench) -> None:
+    await bench.ledger.add_intents(bench.job.id, [1, 2])
+    connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
+    assert await bench.turn(connector) == Complete()
+    counts = (await bench.now()).counts
+    assert connector.sent == list(range(3, 11))
+    assert (counts.created, counts.unknown) == (9, 1)
+
+
+async def test_a_call_that_was_refused_for_now_is_sent_again_also_where_that_could_double(bench: Bench) -> None:
+    connector = Scripted(UNKEYED, [RetryLater("busy")])
+    assert await bench.turn(connector) == Wait("busy")
+    assert await bench.turn(connector) == Complete()
+    assert connector.sent == [1, *range(1, 11)]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(bench: Bench) -> None:
+    turn = await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC))
+    assert turn is not None
+    outcomes = [Outcome(3, Fate.CREATED), Outcome(5, Fate.CREATED)]
+    await bench.ledger.commit(bench.job.id, turn.fence, outcomes, cursor=0, lines={})
+    connector = Scripted(KEYED)
+    assert await bench.turn(connector) == Complete()
+    assert connector.sent == [1, 2, 4, 6, 7, 8, 9, 10]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
+    async def overtake() -> None:
+        assert await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC)) is not None
+
+    def answer(batch: Sequence[Record]) -> list[Outcome]:
+        overtaking.append(asyncio.ensure_future(overtake()))
+        return created(batch)
+
+    overtaking: list[asyncio.Future[None]] = []
+    slow = Features(frozenset({Action.CREATE}), max_batch=10, concurrency=1, honours_keys=True)
+    with pytest.raises(Fenced):
+        await bench.turn(Scripted(slow, [answer]))
+    assert (await bench.now()).counts.reached == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "ending"),
+    [
+        (Refused("forbidden"), Stop(Status.ERROR, "forbidden")),
+        (SignInAgain("expired"), Wait("expired", most=300.0)),
+    ],
+)
+async def test_a_service_that_refuses_stops_the_job_and_one_that_forgot_us_is_waited_for(
+    bench: Bench, error: Exception, ending: Ending
+) -> None:
+    assert await bench.turn(Scripted(KEYED, [created, error])) == ending
+    assert (await bench.now()).cursor == 1
+
+
+async def test_an_unforeseen_failure_loses_no_outcome(bench: Bench) -> None:
+    ending = await bench.turn(Scripted(KEYED, [created, ZeroDivisionError("oops")]))
+    assert isinstance(ending, Crash)
+    assert (await bench.now()).counts.created == 1
+
+
+async def test_a_turn_ends_when_the_server_shuts_down(bench: Bench) -> None:
+    draining = asyncio.Event()
+
+    def answer(batch: Sequence[Record]) -> list[Outcome]:
+        draining.set()
+        return created(batch)
+
+    connector = Scripted(KEYED, [answer])
+    write = connector.write
+
+    async def slow_write(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        outcomes = await write(target, batch)
+        await asyncio.sleep(0.4)
+        return outcomes
+
+    connector.write = slow_write  # type: ignore[method-assign]
+    assert await bench.turn(connector, draining) == GoOn()
+    assert 0 < (await bench.now()).cursor < 10
+
+
+class Ticketed:
+    """A native bulk import that needs some asking."""
+
+    def __init__(self, asks: int) -> None:
+        self.submitted: list[list[int]] = []
+        self._asks = asks
+
+    async def submit(self, target: Target, batch: Sequence[Record]) -> str:
+        self.submitted.append([record.row for record in batch])
+        return f"ticket {len(self.submitted)}"
+
+    async def collect(self, ticket: str, target: Target, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+        self._asks -= 1
+        if self._asks > 0:
+            return None
+        assert [record.row for record in batch] == self.submitted[int(ticket.split()[1]) - 1]
+        return [Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, Fate.CREATED) for r in batch]
+
+
+async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(tmp_path: Path) -> None:
+    bench = await make_bench(tmp_path, b"name,x\nA,1\nB,1\nbroken\nC,1\nD,1\nE,1\n")
+    native = Ticketed(asks=10**6)
+    features = Features(frozenset({Action.CREATE}), max_batch=3, native=True)
+    draining = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, draining.set)
+    assert await bench.turn(Scripted(features, native=native), draining) == GoOn()
+    assert native.submitted == [[1, 2, 4]]
+
+    native._asks = 0
+    assert await bench.turn(Scripted(features, native=native)) == Complete()
+    assert native.submitted == [[1, 2, 4], [5, 6]]
+    job = await bench.now()
+    assert (job.cursor, job.counts.created, job.counts.failed) == (6, 4, 2)
+    assert [(e.row, e.line) for e in await bench.ledger.errors(job.id, after=0, limit=9)] == [(3, 4), (4, 5)]
+    await bench.ledger._engine.dispose()
+
+
+async def test_a_file_that_cannot_be_read_as_a_whole_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="both called 'a'"):
+        await make_bench(tmp_path, b"a,a\n1,2\n")
