@@ -44,7 +44,9 @@ def _unknown(full: str, name: str, known: Sequence[str]) -> str:
 
 
 def _converted_one(value: Any, schema: Mapping[str, Any], path: str) -> Any:
-    match schema["type"]:
+    match schema.get("type"):
+        case None:
+            return _from_json(value, path, "its value", "{}")
         case "object":
             parsed = _from_json(value, path, "an object", '{"useDefault": true}')
             if not isinstance(parsed, Mapping):

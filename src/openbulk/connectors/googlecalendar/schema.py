@@ -27,7 +27,7 @@ def _schema_of(source: dict[str, Any], method: str) -> dict[str, Any]:
     """A schema of the discovery document (JSON Schema draft 3) in today's spelling, references resolved."""
     if "$ref" in source:
         source = {**_discovery()["schemas"][source["$ref"]], **{k: v for k, v in source.items() if k != "$ref"}}
-    schema: dict[str, Any] = {"type": source["type"]}
+    schema: dict[str, Any] = {} if source["type"] == "any" else {"type": source["type"]}
     description = source.get("description", "")
     if description:
         schema["description"] = description

@@ -107,7 +107,7 @@ async def _named(request: web.Request) -> dict[str, Any]:
             "requirement": {"type": "NonEmptyTextRequirement"},
             "value": "",
         }
-        raise web.HTTPBadRequest(body=orjson.dumps([failure]), content_type="application/json")
+        raise web.HTTPBadRequest(text=orjson.dumps([failure]).decode(), content_type="application/json")
     return body
 
 

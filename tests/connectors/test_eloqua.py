@@ -1,0 +1,226 @@
+"""Oracle Eloqua, against the sandbox."""
+
+from collections.abc import Mapping
+
+import aiohttp
+import orjson
+import pytest
+
+from openbulk.connectors.base import Connector
+from openbulk.connectors.eloqua import EloquaProvider
+from openbulk.connectors.eloqua.bulk import staging_bodies
+from openbulk.domain.errors import BadInput, RetryLater
+from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.sandbox import eloqua
+from openbulk.testing.connectors import Connect, ConnectorTests, record, send
+from support import Serve, forget
+
+CONTACT = Target("contact", Action.CREATE)
+
+
+def configuration(url: str, **more: str) -> dict[str, str]:
+    return {"base.url": url, "username": "Acme\\ann", "password": "secret", **more}
+
+
+def contact(name: str, **more: str) -> dict[str, str]:
+    return {"C_EmailAddress": f"{name.lower()}@example.com", "C_FirstName": name, **more}
+
+
+async def held(http: aiohttp.ClientSession, url: str, what: str = "contacts") -> list[dict[str, str]]:
+    async with http.get(f"{url}/sandbox/{what}") as answer:
+        records: list[dict[str, str]] = await answer.json()
+    return records
+
+
+def problem(outcome: Outcome) -> str:
+    assert outcome.problem is not None
+    return outcome.problem.message
+
+
+class EloquaTests(ConnectorTests):
+    first_record_index = 1
+
+    @pytest.fixture
+    async def url(self, serve: Serve) -> str:
+        return await serve(eloqua.make_app(eloqua.Options(first_record_index=self.first_record_index)))
+
+    @pytest.fixture
+    async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
+        return lambda: EloquaProvider().connect(configuration(url), http, forget)
+
+    @pytest.fixture
+    async def connect_with_wrong_credentials(self, http: aiohttp.ClientSession, url: str) -> Connect:
+        return lambda: EloquaProvider().connect(configuration(url, password="wrong"), http, forget)
+
+    @pytest.fixture
+    async def connect_to_nowhere(self, http: aiohttp.ClientSession) -> Connect:
+        return lambda: EloquaProvider().connect(configuration("http://127.0.0.1:1"), http, forget)
+
+
+class TestContacts(EloquaTests):
+    object_name = "contact"
+    good = (contact("Ann"), contact("Bob"), contact("Cara"))
+    bad = {"C_EmailAddress": "not an address"}  # noqa: RUF012
+    shows = "C_FirstName"
+
+    async def test_rejects_are_told_of_the_right_rows_whatever_their_reason(self, connect: Connect) -> None:
+        values: list[Mapping[str, str]] = [
+            contact("Ann"),
+            {"C_EmailAddress": "no address", "C_FirstName": "Bob"},
+            contact("Cara"),
+            contact("Ann"),
+            {"C_FirstName": "Dan"},
+            contact("Eve", C_EmailAdress="x"),
+            contact("Fay", C_Annual_Revenue1="much"),
+            contact("Gus", C_DateCreated="2026-01-01"),
+        ]
+        outcomes = await send(connect, CONTACT, [record(row, v) for row, v in enumerate(values, 11)])
+        assert [o.row for o in outcomes if o.fate is Fate.FAILED] == [12, 14, 15, 16, 17, 18]
+        assert [problem(o) for o in outcomes if o.problem] == [
+            "the e-mail address is not valid; addresses look like ann@example.com",
+            "the identifier is in the file twice; keep one of the rows",
+            "C_EmailAddress is required: it tells records apart",
+            "'C_EmailAdress' is not a field of contact; did you mean 'C_EmailAddress'?",
+            "a value does not fit its field's type",
+            "'C_DateCreated' is filled by Eloqua; leave the column out",
+        ]
+
+    async def test_what_a_row_leaves_out_stays_as_eloqua_has_it(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        await send(connect, CONTACT, [record(1, contact("Ann", C_City="Bonn")), record(2, contact("Bob"))])
+        changed = [record(1, contact("Ann", C_Title="Dr")), record(2, contact("Bob", C_City="Ulm"))]
+        outcomes = await send(connect, CONTACT, changed)
+        assert {outcome.fate for outcome in outcomes} == {Fate.UPDATED}
+        ann, bob = await held(http, url)
+        assert (ann["C_City"], ann["C_Title"], bob["C_City"]) == ("Bonn", "Dr", "Ulm")
+
+    async def test_created_and_updated_in_one_import_are_told_as_one_of_the_two(self, connect: Connect) -> None:
+        (first,) = await send(connect, CONTACT, [record(1, contact("Ann"))])
+        both = await send(connect, CONTACT, [record(1, contact("Ann")), record(2, contact("Bob"))])
+        assert (first.fate, {outcome.fate for outcome in both}) == (Fate.CREATED, {Fate.UPSERTED})
+
+    async def test_columns_are_found_by_title_and_in_any_case(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        await send(connect, CONTACT, [record(1, {"email address": "ann@example.com", "c_firstname": "Ann"})])
+        (one,) = await held(http, url)
+        assert (one["C_EmailAddress"], one["C_FirstName"]) == ("ann@example.com", "Ann")
+
+    async def test_an_identifier_of_the_callers_own_tells_records_apart(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        target = Target("contact", Action.UPSERT, "C_Company")
+        for city in ("Bonn", "Ulm"):
+            await send(connect, target, [record(1, {"C_Company": "Acme", "C_City": city})])
+        assert [one["C_City"] for one in await held(http, url)] == ["Ulm"]
+        (outcome,) = await send(connect, Target("contact", Action.UPSERT, "Shoe size"), [record(1, contact("Ann"))])
+        assert "'Shoe size' is not a field of contact" in problem(outcome)
+
+    async def test_more_columns_than_eloqua_imports_are_said_to_be_too_many(self, connect: Connect) -> None:
+        (outcome,) = await send(connect, CONTACT, [record(1, {str(n): "x" for n in range(101)})])
+        assert problem(outcome) == "the file has 101 columns; Eloqua imports at most 100: leave some out"
+
+    async def test_a_submit_that_was_cut_off_imports_nothing(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        native = connect().native
+        assert native is not None
+        async with http.post(f"{url}/sandbox/faults", json={"spec": "drop-after=0.5,seed=3"}):
+            pass
+        with pytest.raises(Exception, match="did not answer"):
+            for _ in range(10):
+                await native.submit(CONTACT, self.records())
+        async with http.post(f"{url}/sandbox/faults", json={"spec": ""}):
+            pass
+        outcomes = await send(connect, CONTACT, self.records())
+        assert all(outcome.problem is None for outcome in outcomes)
+        assert len(await held(http, url)) == 3
+
+
+class TestContactsCountedFromZero(TestContacts):
+    first_record_index = 0
+
+
+class TestAccounts(EloquaTests):
+    object_name = "account"
+    good = ({"M_CompanyName": "Acme"}, {"M_CompanyName": "Bolt"}, {"M_CompanyName": "Cord"})
+    bad = {"M_City": "Bonn"}  # noqa: RUF012
+    shows = "M_CompanyName"
+
+
+class TestCampaigns(EloquaTests):
+    object_name = "campaign"
+    good = ({"name": "Spring"}, {"name": "Summer"}, {"name": "Autumn"})
+    bad = {"description": "nameless"}  # noqa: RUF012
+    shows = "name"
+
+    async def test_campaigns_are_changed_and_deleted_by_id(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        (made,) = await send(connect, self.target(), [record(1, {"name": "Spring"})])
+        changes = record(1, {"id": made.id, "name": "Summer"})
+        (changed,) = await send(connect, Target(self.object_name, Action.UPDATE), [changes])
+        assert (changed.fate, [one["name"] for one in await held(http, url, f"{self.object_name}s")]) == (
+            Fate.UPDATED,
+            ["Summer"],
+        )
+        (gone,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})])
+        (again,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})])
+        (missing,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"name": "x"})])
+        assert (gone.fate, again.fate) == (Fate.DELETED, Fate.FAILED)
+        assert "id is missing" in problem(missing)
+
+
+class TestLists(TestCampaigns):
+    object_name = "list"
+
+
+async def test_objects_are_listed_in_the_order_of_the_service_that_we_replace(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    url = await serve(eloqua.make_app(eloqua.Options()))
+    connector: Connector = EloquaProvider().connect(configuration(url), http, forget)
+    assert list(await connector.objects()) == ["activities", "contact", "campaign", "list", "account"]
+
+
+async def test_sign_in_by_oauth_keeps_each_new_refresh_token(http: aiohttp.ClientSession, serve: Serve) -> None:
+    url = await serve(eloqua.make_app(eloqua.Options()))
+    settings = {"base.url": url, "oauth.api.key": "app", "oauth.api.secret": "secret"}
+    data = {"grant_type": "password", "username": "Acme\\ann", "password": "secret"}
+    headers = {"Authorization": aiohttp.encode_basic_auth("app", "secret")}
+    async with http.post(f"{url}/auth/oauth2/token", data=data, headers=headers) as answer:
+        settings["oauth.user.refresh_token"] = (await answer.json())["refresh_token"]
+
+    async def remember(changes: Mapping[str, str]) -> None:
+        assert changes["oauth.user.refresh_token"] != settings["oauth.user.refresh_token"]
+        settings.update(changes)
+
+    for _ in range(3):
+        await EloquaProvider().connect(dict(settings), http, remember).check()
+
+
+async def test_a_staging_area_that_is_full_is_waited_for(http: aiohttp.ClientSession, serve: Serve) -> None:
+    url = await serve(eloqua.make_app(eloqua.Options(faults="error-429=1")))
+    native = EloquaProvider().connect(configuration(url), http, forget).native
+    assert native is not None
+    with pytest.raises(RetryLater):
+        await native.submit(CONTACT, [record(1, contact("Ann"))])
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"), [({}, "no credentials"), ({"username": "a", "password": "b"}, "company")]
+)
+async def test_an_instance_without_credentials_says_what_to_give(
+    http: aiohttp.ClientSession, settings: Mapping[str, str], says: str
+) -> None:
+    with pytest.raises(BadInput, match=says):
+        EloquaProvider().connect(settings, http, forget)
+
+
+def test_staged_data_is_split_by_bytes_and_nothing_is_left_out() -> None:
+    rows = [{"C_EmailAddress": f"person{n}@example.com", "C_FirstName": "ä" * (n % 50)} for n in range(1_000)]
+    bodies = list(staging_bodies(rows, most=10_000))
+    assert len(bodies) > 5
+    assert all(len(body) <= 10_000 for body in bodies)
+    assert [row for body in bodies for row in orjson.loads(body)] == rows

@@ -1,0 +1,48 @@
+"""The reference connector keeps the promises of every connector."""
+
+import aiohttp
+import pytest
+
+from openbulk.connectors.memory import MemoryProvider
+from openbulk.domain.records import Action, Fate, Target
+from openbulk.testing.connectors import Connect, ConnectorTests, record, send
+from support import forget
+
+
+class TestMemory(ConnectorTests):
+    object_name = "records"
+    good = ({"name": "Ann"}, {"name": "Bob"}, {"name": "Cara"})
+    bad = {"fail": "not this one"}  # noqa: RUF012
+    shows = "name"
+
+    @pytest.fixture
+    async def connect(self, http: aiohttp.ClientSession) -> Connect:
+        provider = MemoryProvider()
+        return lambda: provider.connect({}, http, forget)
+
+    async def test_every_action_does_what_it_says(self, connect: Connect) -> None:
+        fates = []
+        for action, values in (
+            (Action.UPSERT, {"name": "Ann"}),
+            (Action.UPSERT, {"name": "Ann"}),
+            (Action.UPDATE, {"name": "Anna"}),
+            (Action.DELETE, {}),
+            (Action.DELETE, {}),
+            (Action.UPDATE, {"name": "Ann"}),
+        ):
+            fates += [o.fate for o in await send(connect, Target("records", action), [record(1, values)])]
+        assert fates == [Fate.CREATED, Fate.UNCHANGED, Fate.UPDATED, Fate.DELETED, Fate.FAILED, Fate.FAILED]
+
+    async def test_a_space_of_its_own_is_apart(self, http: aiohttp.ClientSession) -> None:
+        provider = MemoryProvider()
+        await send(lambda: provider.connect({}, http, forget), self.target(), self.records())
+        assert await self.shown(provider.connect({"space": "other"}, http, forget)) == []
+
+    async def test_what_is_not_kept_is_not_there(self, http: aiohttp.ClientSession) -> None:
+        provider = MemoryProvider()
+        await send(lambda: provider.connect({"keep": "false"}, http, forget), self.target(), self.records())
+        assert await self.shown(provider.connect({}, http, forget)) == []
+
+
+class TestMemoryLog(TestMemory):
+    object_name = "log"
