@@ -48,11 +48,20 @@ def _next_part(rows: Iterator[Row]) -> list[bytes]:
     packed: list[bytes] = []
     size = 0
     for row in rows:
-        packed.append(orjson.dumps((row.line, row.values, row.problem and asdict(row.problem))))
+        packed.append(_pack(row))
         size += len(packed[-1])
         if len(packed) == RECORDS_PER_PART or size >= BYTES_PER_PART:
             break
     return packed
+
+
+def _pack(row: Row) -> bytes:
+    """A row as it is kept. One whose values no service could be sent (integers beyond 64 bits, half characters,
+    hundreds of levels) becomes a broken one."""
+    try:
+        return orjson.dumps((row.line, row.values, row.problem and asdict(row.problem)))
+    except TypeError as error:
+        return _pack(Row(row.number, None, Problem(f"a value cannot be sent ({error})"), row.line))
 
 
 async def rows_of(files: FileStore, job: Job, first_rows: Sequence[int], *, after: int) -> AsyncIterator[Row]:

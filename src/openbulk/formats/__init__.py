@@ -1,6 +1,5 @@
 """Bytes to records: the formats that files come in, and telling which one a file is."""
 
-import codecs
 import io
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -58,10 +57,10 @@ def recognize(head: bytes, told: Any = None) -> Format:
     for magic, what in _NOT_TEXT.items():
         if head.startswith(magic):
             raise BadInput(f"the file is {what}; save it as CSV and send that")
-    text = Utf8File(io.BytesIO(head), encoding_of(io.BytesIO(head), {})).read(HEAD_BYTES)
-    if text and b"\x00" in text.removeprefix(codecs.BOM_UTF8):
+    text = io.BufferedReader(Utf8File(io.BytesIO(head), encoding_of(io.BytesIO(head), {}))).read()
+    if b"\x00" in text:
         raise BadInput("the file is not text; send csv, json or jsonl")
-    seen = next(made for made in FORMATS.values() if made.recognizes(text or b""))
+    seen = next(made for made in FORMATS.values() if made.recognizes(text))
     if told in (None, ""):
         return seen
     name = str(told).lower()

@@ -8,6 +8,7 @@ a line without any value is skipped: spreadsheets write such lines below the las
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -78,7 +79,7 @@ class _Lines:
         if isinstance(line, CutLine):
             self._damaged[self.number + 1] = f"the line is longer than {len(line)} bytes"
         try:
-            return line.decode(self._encoding if self._encoding == "cp1252" else "utf-8")
+            return line.decode()
         except UnicodeDecodeError as error:
             self._damaged[self.number + 1] = (
                 f"byte 0x{line[error.start]:02X} at position {error.start + 1} of the line is not "
@@ -125,7 +126,9 @@ def _delimiter(lines: _Lines, options: Mapping[str, Any]) -> str:
 
 def _fitness(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
     """How many lines have as many cells as the first one, and how many cells that is; a lone cell fits nothing."""
-    rows = list(csv.reader(sample, delimiter=delimiter))
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # the rows before the one that cannot be read are sample enough
+        rows.extend(csv.reader(sample, delimiter=delimiter))
     width = len(rows[0]) if rows else 0
     if width < 2:
         return 0, 0
@@ -222,7 +225,7 @@ class _Rows:
         counts = f"the row has {len(cells)} cell{'s' * (len(cells) > 1)}, the header has {len(self.header)}"
         if len(cells) > len(self.header):
             return f"{counts}; a text with a {name} in it belongs in double quotes"
-        return f"{counts}: the first missing is {self.header[len(cells)]!r}; an empty cell still needs its {name}"
+        return f"{counts}: the first missing is {self.header[len(cells)]!r}; an empty cell needs its {name}"
 
 
 def _quoting_problem(error: csv.Error | None) -> str:

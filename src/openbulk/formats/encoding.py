@@ -99,14 +99,18 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def text_lines(file: BinaryIO, encoding: str) -> Iterator[bytes]:
-    """The lines of a file with their ends, without its byte order mark, in UTF-8 or in Windows-1252.
+    """The lines of a file with their ends, in UTF-8. What the encoding lacks is not valid UTF-8 in them either."""
+    return byte_lines(_utf8_chunks(file, encoding))
 
-    A file in UTF-16 is turned into UTF-8 on the way; what cannot be is not valid UTF-8 afterwards either.
-    """
+
+def _utf8_chunks(file: BinaryIO, encoding: str) -> Iterator[bytes]:
+    """A file's bytes, turned into UTF-8 where they are not, without a byte order mark."""
     chunks = _chunks(file)
     if encoding.startswith("utf-16"):
         chunks = _utf8_of_utf16(chunks, encoding)
-    return byte_lines(_without_mark(chunks))
+    elif encoding == "cp1252":
+        chunks = (chunk.decode("cp1252", "surrogateescape").encode("utf-8", "surrogateescape") for chunk in chunks)
+    return _without_mark(chunks)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -154,8 +158,7 @@ class Utf8File(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         super().__init__()
-        self._lines = text_lines(file, encoding)
-        self._encoding = encoding
+        self._chunks = _utf8_chunks(file, encoding)
         self._left = b""
 
     def readable(self) -> bool:
@@ -165,10 +168,10 @@ class Utf8File(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer with the next bytes."""
         while not self._left:
-            line = next(self._lines, None)
-            if line is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return 0
-            self._left = line.decode("cp1252", "replace").encode() if self._encoding == "cp1252" else line
+            self._left = chunk
         size = min(len(buffer), len(self._left))
         buffer[:size] = self._left[:size]
         self._left = self._left[size:]

@@ -21,20 +21,18 @@ class Jsonl:
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The objects; a line that is none is a broken row, and a blank one is skipped."""
-        encoding = encoding_of(file, options)
-        return self._rows(text_lines(file, encoding), encoding)
+        return self._rows(text_lines(file, encoding_of(file, options)))
 
-    def _rows(self, lines: Iterator[bytes], encoding: str) -> Iterator[Row]:
+    def _rows(self, lines: Iterator[bytes]) -> Iterator[Row]:
         number = 0
         for place, line in enumerate(lines, 1):
             if line.isspace():
                 continue
             number += 1
-            text = line.decode("cp1252", "replace").encode() if encoding == "cp1252" else line
-            yield self._row(number, place, text, too_long=isinstance(line, CutLine))
+            yield self._row(number, place, line)
 
-    def _row(self, number: int, place: int, text: bytes, *, too_long: bool) -> Row:
-        if too_long:
+    def _row(self, number: int, place: int, text: bytes) -> Row:
+        if isinstance(text, CutLine):
             return Row(number, problem=Problem(f"the line is longer than {len(text)} bytes"), line=place)
         try:
             value = orjson.loads(text)

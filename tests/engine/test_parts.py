@@ -1,0 +1,77 @@
+"""A file is cut into parts of bounded size, and read again from any row."""
+
+import io
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore
+
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.records import Action, Row, Target
+from openbulk.engine.parts import BYTES_PER_PART, Cut, cut, rows_of
+from openbulk.formats import FORMATS
+from openbulk.security import Sealer
+from openbulk.storage.files import FileStore, part_path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileStore:
+    return FileStore(LocalStore(tmp_path), Sealer([os.urandom(32)]))
+
+
+async def never() -> bool:
+    return False
+
+
+async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple[Job, Cut]:
+    writer = files.writer("f00d")
+    await writer.write(content)
+    await writer.close()
+    upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)
+    job = Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
+    done = await cut(files, job, FORMATS[name], never)
+    assert done is not None
+    return job, done
+
+
+async def all_of(rows: AsyncIterator[Row]) -> list[Row]:
+    return [row async for row in rows]
+
+
+async def test_every_row_is_read_again_from_wherever_a_slice_begins(files: FileStore) -> None:
+    content = b"n\n" + b"".join(b"%d\n" % n if n != 1_500 else b"1500,x\n" for n in range(1, 2_501))
+    job, done = await parts_of(files, content)
+    assert done == Cut(2_500, [1, 1_001, 2_001])
+    expected = list(FORMATS["csv"].read(io.BytesIO(content), {}))
+    for after in (0, 1, 999, 1_000, 1_001, 2_499, 2_500):
+        first_rows = [row for row in done.first_rows if row + 1_000 > after + 1 or row == done.first_rows[-1]]
+        assert await all_of(rows_of(files, job, first_rows, after=after)) == expected[after:]
+
+
+async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
+    _, done = await parts_of(files, b"n,text\n" + b"".join(b"%d,%s\n" % (n, b"x" * 100_000) for n in range(300)))
+    assert done.records == 300
+    assert len(done.first_rows) > 5
+    for first in done.first_rows:
+        assert len(await files.get(part_path("f00d", first))) < BYTES_PER_PART + 200_000
+
+
+async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files: FileStore) -> None:
+    lines = [b'{"n": 1}', b'{"n": 123456789012345678901234567890}', b'{"n": 3}']
+    job, done = await parts_of(files, b"[" + b",".join(lines) + b"]", "json")
+    rows = await all_of(rows_of(files, job, done.first_rows, after=0))
+    assert [row.values for row in rows] == [{"n": 1}, None, {"n": 3}]
+    assert rows[1].problem is not None
+    assert "cannot be sent" in rows[1].problem.message
+
+
+async def test_cutting_stops_when_it_is_told_to(files: FileStore) -> None:
+    job, _ = await parts_of(files, b"n\n" + b"1\n" * 5_000)
+
+    async def at_once() -> bool:
+        return True
+
+    assert await cut(files, job, FORMATS["csv"], at_once) is None

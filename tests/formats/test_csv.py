@@ -1,0 +1,177 @@
+"""CSV as people have it."""
+
+import csv
+import io
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openbulk.domain.errors import BadInput
+from openbulk.formats import FORMATS
+from openbulk.testing.formats import RECORDS, FormatTests
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+ENCODINGS = {"utf-8": "utf-8", "utf-8-sig": "utf-8-sig", "utf-16": "utf-16", "windows-1252": "cp1252"}
+
+
+def written(rows: Sequence[Sequence[str]], delimiter: str = ",", line_end: str = "\n") -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(rows)
+    return text.getvalue()
+
+
+class TestCsv(FormatTests):
+    format = FORMATS["csv"]
+
+    def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
+        return written([list(records[0]), *([str(v) for v in r.values()] for r in records)]).encode()
+
+    def broken(self) -> bytes:
+        lines = self.encode(RECORDS).split(b"\n")
+        lines[1 + self.broken_place] = b'"Name, with a quote that is not closed,x'
+        return b"\n".join(lines)
+
+    def problems(self, content: bytes, **options: Any) -> list[tuple[int, int | None, str]]:
+        return [(r.number, r.line, r.problem.message) for r in self.read(content, **options) if r.problem]
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=8),
+        st.sampled_from(",;\t|"),
+        st.sampled_from(["\n", "\r\n"]),
+        st.sampled_from(list(ENCODINGS)),
+    )
+    def test_any_table_comes_back(
+        self, table: list[tuple[str, str, str]], delimiter: str, line_end: str, encoding: str
+    ) -> None:
+        text = written([("a", "b", "c"), *table], delimiter, line_end)
+        try:
+            content = text.encode(ENCODINGS[encoding])
+        except UnicodeEncodeError:
+            return
+        told = encoding.removesuffix("-sig")
+        rows = self.read(content, encoding=told, delimiter=delimiter)
+        expected = [{k: v for k, v in zip("abc", cells, strict=True) if v} for cells in table if any(cells)]
+        assert [row.values for row in rows] == expected, [row.problem for row in rows]
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.binary(max_size=300))
+    def test_any_bytes_are_survived(self, content: bytes) -> None:
+        self.check_survives(content)
+        self.check_survives(b"a,b\n" + content)
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.text('ab,"\n\r ;', max_size=60))
+    def test_any_tangle_of_quotes_is_survived(self, text: str) -> None:
+        self.check_survives(b"a,b\n" + text.encode())
+
+    @given(st.integers(0, 39), st.sampled_from([b"x", b"x,y,z", b"x,\xff", b'x,"y', b'"x"y,z']))
+    def test_a_row_that_breaks_leaves_the_others_as_they_are(self, place: int, damage: bytes) -> None:
+        lines = [b"name %d,%d" % (n, n) for n in range(1_200)]
+        lines[place] = damage
+        rows = self.read(b"name,age\n" + b"\n".join(lines) + b"\n")
+        assert [row.number for row in rows if row.values is None] == [place + 1]
+        assert [row.line for row in rows if row.values is None] == [place + 2]
+        good = [row.values for row in rows if row.values is not None]
+        assert good == [{"name": f"name {n}", "age": str(n)} for n in range(1_200) if n != place]
+
+    @pytest.mark.parametrize(
+        ("content", "values"),
+        [
+            (b"a,b\r\n1,2\r\n", [{"a": "1", "b": "2"}]),
+            (b"a,b\r1,2\r3,4\r", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
+            (b"a,b\n1,2\r\n3,4\r5,6", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": "5", "b": "6"}]),
+            (b"a;b\n1,5;2\n", [{"a": "1,5", "b": "2"}]),
+            (b"a\tb\n1\t2\n", [{"a": "1", "b": "2"}]),
+            (b"sep=;\r\na;b\r\n1;2\r\n", [{"a": "1", "b": "2"}]),
+            (b'a,b\n"x\ny","say ""hi"""\n', [{"a": "x\ny", "b": 'say "hi"'}]),
+            (b" a , b \n1,2\n", [{"a": "1", "b": "2"}]),
+            (b"a,b,,\n1,2,,\n\n,,,\n", [{"a": "1", "b": "2"}]),
+            (b"\n\na,b\n1,\n", [{"a": "1"}]),
+            (b"a\nonly\n", [{"a": "only"}]),
+            (b"s.d,s.z,l[0].e,l[1].e\n1,2,3,4\n", [{"s": {"d": "1", "z": "2"}, "l": [{"e": "3"}, {"e": "4"}]}]),
+            ("name\nZoë\n".encode("cp1252"), [{"name": "Zoë"}]),
+            ("name;town\nZoë;Köln\n".encode("utf-16"), [{"name": "Zoë", "town": "Köln"}]),
+            ("name;town\nZoë;Köln\n".encode("utf-16-le"), [{"name": "Zoë", "town": "Köln"}]),
+            ("name;town\nZoë;Köln\n".encode("utf-16-be"), [{"name": "Zoë", "town": "Köln"}]),
+        ],
+    )
+    def test_files_as_people_have_them(self, content: bytes, values: list[dict[str, Any]]) -> None:
+        assert [row.values for row in self.read(content)] == values
+
+    def test_what_is_wrong_is_said_with_what_would_be_right(self) -> None:
+        content = b'a,b\n1\n1,2,3\n"x"y,2\n"x,2\nz,3\n'
+        assert self.problems(content) == [
+            (
+                1,
+                2,
+                "the row has 1 cell, the header has 2: the first missing is 'b'; an empty cell needs its comma",
+            ),
+            (2, 3, "the row has 3 cells, the header has 2; a text with a comma in it belongs in double quotes"),
+            (
+                3,
+                4,
+                "a quoted text goes on behind its closing quote, or a quote is not closed; "
+                'double a quote that belongs to the text ("")',
+            ),
+            (4, 5, 'a quote is opened and not closed; close it, or double a quote that belongs to the text ("")'),
+        ]
+
+    def test_a_record_of_several_lines_that_is_too_short_is_one_broken_row(self) -> None:
+        rows = self.read(b'a,b\n"x\ny\nz"\n1,2\n')
+        assert [(row.number, row.line, row.values) for row in rows] == [(1, 2, None), (2, 5, {"a": "1", "b": "2"})]
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"a,b,a\n1,2,3\n", "column 1 and column 3 are both called 'a'"),
+            (b"a,,b\n1,2,3\n", "column 2 has no name"),
+            (b'"a"b,c\n1,2\n', "the header cannot be read"),
+            (b"a,\xff\n1,2\n" + b"1,2\n" * 1_100, "the header cannot be read"),
+        ],
+    )
+    def test_a_header_that_cannot_be_used_is_refused(self, content: bytes, says: str) -> None:
+        with pytest.raises(BadInput, match=says):
+            self.read(content)
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            ({"encoding": "klingon"}, "metaData.encoding 'klingon' is not known"),
+            ({"delimiter": "::"}, "metaData.delimiter '::' is not one character"),
+            ({"delimiter": '"'}, "is not one character"),
+        ],
+    )
+    def test_options_that_cannot_be_used_are_refused(self, options: dict[str, str], says: str) -> None:
+        with pytest.raises(BadInput, match=says):
+            self.read(b"a,b\n1,2\n", **options)
+
+    def test_chunks_of_the_file_do_not_show(self) -> None:
+        chance = random.Random(7)
+        table = [(f"Zoë {n}", "x\r\ny" * chance.randrange(40), "é" * chance.randrange(60)) for n in range(8_000)]
+        for encoding in ("utf-8", "utf-16"):
+            content = written([("a", "b", "c"), *table], line_end="\r\n").encode(encoding)
+            assert len(content) > 3 * 256 * 1024
+            expected = [{k: v for k, v in zip("abc", cells, strict=True) if v} for cells in table]
+            assert [row.values for row in self.read(content)] == expected
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"a,b\n" + b'"x,1\n' * 20_000,
+            b"a,b\n" + b'x,"' + b"y" * 5_000_000 + b'"\n1,2\n',
+            b"a,b\n" + b"x" * 40_000_000 + b"\n1,2\n",
+            b"a,b\n" + b'"' + b"\n" * 300_000,
+            b"a,b\n" + b'x,"y\n' * 2 + b"1,2\n" * 200_000,
+        ],
+        ids=["quotes", "long cell", "long line", "open quote over blank lines", "two open quotes"],
+    )
+    def test_hostile_files_take_seconds_and_not_minutes(self, content: bytes) -> None:
+        began = time.monotonic()
+        self.check_survives(content)
+        assert time.monotonic() - began < 20

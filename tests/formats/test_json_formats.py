@@ -1,0 +1,89 @@
+"""JSON arrays and JSON Lines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openbulk.domain.errors import BadInput
+from openbulk.formats import FORMATS
+from openbulk.testing.formats import RECORDS, FormatTests
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), min_size=1, max_size=6)
+
+
+class TestJson(FormatTests):
+    format = FORMATS["json"]
+
+    def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
+        return json.dumps(list(records), ensure_ascii=False).encode()
+
+    def broken(self) -> bytes:
+        elements: list[Any] = list(RECORDS)
+        elements[self.broken_place] = "not an object"
+        return json.dumps(elements, ensure_ascii=False).encode()
+
+    @settings(max_examples=200, deadline=None)
+    @given(OBJECTS)
+    def test_any_objects_come_back(self, objects: list[dict[str, Any]]) -> None:
+        assert [row.values for row in self.read(self.encode(objects))] == objects
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_survived(self, content: bytes) -> None:
+        self.check_survives(content)
+        self.check_survives(b"[" + content)
+        self.check_survives(b'[{"a": 1}, ' + content)
+
+    def test_what_comes_before_an_error_of_syntax_is_taken(self) -> None:
+        rows = self.read(b'[{"a": 1}, {"a": 2}, {"a": }, {"a": 4}]')
+        assert [row.values for row in rows] == [{"a": 1}, {"a": 2}, None]
+        assert rows[-1].problem is not None
+        assert "the JSON breaks behind element 2" in rows[-1].problem.message
+
+    def test_numbers_are_numbers(self) -> None:
+        (row,) = self.read(b'[{"a": 1, "b": 1.5, "c": 1e3, "d": null, "e": true}]')
+        assert row.values == {"a": 1, "b": 1.5, "c": 1000.0, "d": None, "e": True}
+
+    def test_what_is_no_array_is_refused(self) -> None:
+        with pytest.raises(BadInput, match="is not a JSON array"):
+            self.read(b'{"a": 1}')
+
+
+class TestJsonl(FormatTests):
+    format = FORMATS["jsonl"]
+
+    def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
+        return b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in records)
+
+    def broken(self) -> bytes:
+        lines = self.encode(RECORDS).split(b"\n")
+        lines[self.broken_place] = b'{"name": '
+        return b"\n".join(lines)
+
+    @settings(max_examples=200, deadline=None)
+    @given(OBJECTS)
+    def test_any_objects_come_back(self, objects: list[dict[str, Any]]) -> None:
+        assert [row.values for row in self.read(self.encode(objects))] == objects
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_survived(self, content: bytes) -> None:
+        self.check_survives(content)
+        self.check_survives(b'{"a": 1}\n' + content)
+
+    def test_blank_lines_are_no_rows_and_lines_are_counted(self) -> None:
+        rows = self.read(b'\n{"a": 1}\r\n\n  \n[1]\n{"a": 2}')
+        assert [(row.number, row.line, row.values) for row in rows] == [
+            (1, 2, {"a": 1}),
+            (2, 5, None),
+            (3, 6, {"a": 2}),
+        ]
