@@ -5,6 +5,7 @@ A null stays None: in JSON it can be told from an absent field, and services tak
 
 import io
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, BinaryIO
 
 import ijson
@@ -36,9 +37,9 @@ class Json:
 def _rows(text: BinaryIO) -> Iterator[Row]:
     number = 0
     try:
-        for number, element in enumerate(ijson.items(text, "item", use_float=True), 1):
+        for number, element in enumerate(ijson.items(text, "item"), 1):
             if isinstance(element, dict):
-                yield Row(number, element)
+                yield Row(number, _plain(element))
             else:
                 kind = type(element).__name__
                 yield Row(number, problem=Problem(f"the element is not an object but {kind}; {Json.looks_like}"))
@@ -48,6 +49,15 @@ def _rows(text: BinaryIO) -> Iterator[Row]:
             number + 1,
             problem=Problem(f"the JSON breaks {place} ({_first_line(error)}); nothing behind it could be read"),
         )
+
+
+def _plain(value: Any) -> Any:
+    """Decimals as floats. ijson could make floats itself, but would then stop at the first integer beyond 64 bits."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _first_line(error: Exception) -> str:
