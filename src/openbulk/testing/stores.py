@@ -1,0 +1,325 @@
+"""The promises of what remembers: the file store and the ledger, whatever they keep things in.
+
+class TestFilesOnDisk(FileStoreTests):
+    @pytest.fixture
+    def store(self, tmp_path): return LocalStore(tmp_path)
+"""
+
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import obstore
+import pytest
+from obstore.store import ObjectStore
+
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.security import SealBroken, Sealer
+from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated
+from openbulk.storage.ledger import Fenced, Ledger, Ticket
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class FileStoreTests:
+    """Inherit this and override the fixture `store`."""
+
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        """An empty object store."""
+        pytest.skip("override the fixture `store`")
+
+    @pytest.fixture
+    def files(self, store: ObjectStore) -> FileStore:
+        """A file store upon it."""
+        return FileStore(store, Sealer([os.urandom(32)]))
+
+    async def written(self, files: FileStore, content: bytes, name: str = "f00d", chunk: int = 70_001) -> bytes:
+        """Write a file in chunks, as it arrives over a network."""
+        writer = files.writer(name)
+        for begin in range(0, len(content), chunk):
+            await writer.write(content[begin : begin + chunk])
+        await writer.close()
+        assert writer.size == len(content)
+        return content
+
+    @pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7])
+    async def test_a_file_is_read_as_it_was_written(self, files: FileStore, size: int) -> None:
+        """Also where it ends at a block's border."""
+        content = await self.written(files, os.urandom(size))
+        assert files.open("f00d", size).read() == content
+
+    async def test_a_file_is_read_from_any_place(self, files: FileStore) -> None:
+        """It is seekable."""
+        content = await self.written(files, os.urandom(2 * BLOCK_BYTES + 5))
+        file = files.open("f00d", len(content))
+        for place in (BLOCK_BYTES - 3, 0, 2 * BLOCK_BYTES, len(content), 17):
+            file.seek(place)
+            assert file.read(10) == content[place : place + 10]
+
+    async def test_nothing_is_left_of_a_file_that_was_given_up(self, files: FileStore) -> None:
+        """An upload that is cut off leaves nothing."""
+        writer = files.writer("f00d")
+        await writer.write(os.urandom(BLOCK_BYTES + 1))
+        assert await files.names() == {"f00d"}, "what a crash leaves can be found"
+        await writer.discard()
+        assert await files.names() == frozenset()
+
+    async def test_a_file_is_deleted_with_all_below_its_name_and_no_other(self, files: FileStore) -> None:
+        """Deleting what is not there does nothing."""
+        await self.written(files, b"one", "one")
+        await self.written(files, b"two", "one2")
+        await files.put("one/parts/000000000001", b"part")
+        await files.delete("one")
+        await files.delete("one")
+        assert await files.names() == {"one2"}
+
+    async def test_nothing_can_be_read_without_the_key(self, files: FileStore, store: ObjectStore) -> None:
+        """What the store holds is sealed."""
+        await self.written(files, b"unmistakable " * 100)
+        path = "f00d/blocks/00000000"
+        assert b"unmistakable" not in bytes(obstore.get(store, path).bytes())
+        with pytest.raises(SealBroken):
+            FileStore(store, Sealer([os.urandom(32)])).get_now(path)
+
+    async def test_a_block_that_was_changed_moved_or_lost_is_noticed(
+        self, files: FileStore, store: ObjectStore
+    ) -> None:
+        """Never read as if nothing had happened."""
+        content = await self.written(files, os.urandom(3 * BLOCK_BYTES))
+        first, second = "f00d/blocks/00000000", "f00d/blocks/00000001"
+        blocks = {path: bytes(obstore.get(store, path).bytes()) for path in (first, second)}
+        for damaged in (blocks[second], blocks[first][:-1] + bytes([blocks[first][-1] ^ 1]), b""):
+            obstore.put(store, first, damaged)
+            with pytest.raises(SealBroken):
+                files.open("f00d", len(content)).read(1)
+        obstore.put(store, first, blocks[first])
+        obstore.delete(store, second)
+        with pytest.raises(FileTruncated):
+            files.open("f00d", len(content)).read()
+
+    async def test_a_file_that_is_shorter_than_it_should_be_is_noticed(self, files: FileStore) -> None:
+        """The ledger knows its size."""
+        await self.written(files, b"short")
+        with pytest.raises(FileTruncated):
+            files.open("f00d", 100).read()
+
+
+class LedgerTests:
+    """Inherit this and override the fixture `ledger`: an empty ledger with an organization of id 1."""
+
+    @pytest.fixture
+    async def ledger(self) -> AsyncIterator[Ledger]:
+        """An empty ledger."""
+        pytest.skip("override the fixture `ledger`")
+        yield  # type: ignore[misc]
+
+    async def job(self, ledger: Ledger, file: str = "f00d", instance: int = 1, records: int | None = 10) -> Job:
+        """A job whose file has been read."""
+        upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, 7, "csv", "https://example.com/")
+        made = await ledger.add_job(upload, organization_id=1, instance_id=instance, request_id="r", now=NOW)
+        if records is not None:
+            await ledger.set_parts(made.id, records, list(range(1, records + 1, 4)))
+        return await self.now(ledger, made.id)
+
+    async def now(self, ledger: Ledger, job_id: int) -> Job:
+        """The job as it stands."""
+        found = await ledger.job(job_id)
+        assert found is not None
+        return found
+
+    async def begun(self, ledger: Ledger, job: Job) -> int:
+        """Begin the slice that is due; its fence."""
+        turn = await ledger.begin_slice(job.id, (await self.now(ledger, job.id)).slice, NOW)
+        assert turn is not None
+        return turn.fence
+
+    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
+        """To the last option, and with points in time in UTC."""
+        job = await self.job(ledger)
+        assert job.upload == Upload(
+            Target("things", Action.CREATE, "ref", {"a": [1]}), "f00d", 7, "csv", "https://example.com/"
+        )
+        assert (job.status, job.created_at, job.records, job.cursor) == (Status.CREATED, NOW, 10, 0)
+        assert await ledger.job(job.id + 1) is None
+        assert await ledger.files() == {"f00d"}
+
+    async def test_outcomes_and_cursor_are_written_together(self, ledger: Ledger) -> None:
+        """And counted."""
+        job = await self.job(ledger)
+        fence = await self.begun(ledger, job)
+        results = [Outcome(1, Fate.CREATED, "a"), Outcome.failed(2, "no", field="f", provider_message="p")]
+        await ledger.commit(job.id, fence, results, cursor=2, lines={2: 3})
+        job = await self.now(ledger, job.id)
+        assert (job.status, job.cursor, job.counts.created, job.counts.failed) == (Status.RUNNING, 2, 1, 1)
+        (error,) = await ledger.errors(job.id, after=0, limit=9)
+        assert (error.row, error.line, error.problem, error.field, error.provider_message) == (2, 3, "no", "f", "p")
+
+    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: Ledger) -> None:
+        """Whatever it tries."""
+        job = await self.job(ledger)
+        old = await self.begun(ledger, job)
+        await self.begun(ledger, job)
+        before = await self.now(ledger, job.id)
+        with pytest.raises(Fenced):
+            await ledger.commit(job.id, old, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        with pytest.raises(Fenced):
+            await ledger.end_slice(job.id, old)
+        with pytest.raises(Fenced):
+            await ledger.set_ticket(job.id, old, Ticket("t", 3))
+        with pytest.raises(Fenced):
+            await ledger.finish(job.id, old, Status.COMPLETE, now=NOW)
+        assert await self.now(ledger, job.id) == before
+        assert await ledger.rows_done(job.id, 0) == frozenset()
+
+    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: Ledger) -> None:
+        """Not one that is over, not one that is yet to come, not one of a finished job."""
+        job = await self.job(ledger)
+        assert await ledger.begin_slice(job.id, 1, NOW) is None
+        fence = await self.begun(ledger, job)
+        assert await ledger.end_slice(job.id, fence) == 1
+        assert await ledger.begin_slice(job.id, 0, NOW) is None
+        fence = await self.begun(ledger, job)
+        await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
+        assert await ledger.begin_slice(job.id, 1, NOW) is None
+
+    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: Ledger) -> None:
+        """Getting on forgives both."""
+        job = await self.job(ledger)
+        for _ in range(3):
+            await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=NOW, wait_for="busy")
+        assert (await self.now(ledger, job.id)).slice_attempts == 0
+        for attempt in (1, 2):
+            turn = await ledger.begin_slice(job.id, 2 + attempt, NOW)
+            assert turn is not None
+            assert (turn.job.slice_attempts, turn.waits) == (attempt, 2 + attempt)
+            await ledger.end_slice(job.id, turn.fence, crashed=True, wait_for="crash")
+        fence = await self.begun(ledger, job)
+        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        job = await self.now(ledger, job.id)
+        assert (job.slice_attempts, job.waiting_for) == (0, None)
+
+    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: Ledger) -> None:
+        """Then the slice is asked to end."""
+        idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
+        fence = await self.begun(ledger, busy)
+        cancelled = await ledger.cancel(idle.id, NOW)
+        asked = await ledger.cancel(busy.id, NOW)
+        assert cancelled is not None
+        assert (cancelled.status, cancelled.finished_at) == (Status.CANCELLED, NOW)
+        assert asked is not None
+        assert (asked.status, asked.finished_at) == (Status.CANCELLATION_PENDING, None)
+        assert await ledger.is_cancelled(idle.id)
+        assert await ledger.is_cancelled(busy.id)
+        await ledger.commit(busy.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.finish(busy.id, fence, Status.CANCELLED, now=NOW)
+        assert await ledger.cancel(busy.id, NOW) is None
+        assert (await self.now(ledger, busy.id)).counts.created == 1
+
+    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: Ledger) -> None:
+        """And its runner, should it live, is shut out."""
+        job = await self.job(ledger)
+        fence = await self.begun(ledger, job)
+        skipped = await ledger.skip_slice(job.id, 0)
+        assert skipped is not None
+        assert skipped.slice == 1
+        assert await ledger.skip_slice(job.id, 0) is None
+        with pytest.raises(Fenced):
+            await ledger.end_slice(job.id, fence)
+
+    async def test_a_waiting_job_can_be_woken(self, ledger: Ledger) -> None:
+        """One that works cannot."""
+        job = await self.job(ledger)
+        assert await ledger.wake(job.id) is None
+        later = NOW + timedelta(hours=1)
+        await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in")
+        assert (await self.now(ledger, job.id)).waiting_until == later
+        assert await ledger.wake(job.id) == 2
+        assert (await self.now(ledger, job.id)).waiting_until is None
+
+    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: Ledger) -> None:
+        """Of the same instance, read, and not waiting."""
+        job = await self.job(ledger, "a")
+        assert not await ledger.has_rival(job, NOW)
+        await self.job(ledger, "b", instance=2)
+        await self.job(ledger, "c", records=None)
+        waiting = await self.job(ledger, "d")
+        later = NOW + timedelta(minutes=1)
+        await ledger.end_slice(waiting.id, await self.begun(ledger, waiting), wait_until=later, wait_for="busy")
+        assert not await ledger.has_rival(job, NOW)
+        assert await ledger.has_rival(job, later)
+
+    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
+        """Over any number of slices."""
+        job = await self.job(ledger)
+        await ledger.set_ticket(job.id, await self.begun(ledger, job), Ticket("t", 3))
+        turn = await ledger.begin_slice(job.id, 0, NOW)
+        assert turn is not None
+        assert turn.ticket == Ticket("t", 3)
+        await ledger.commit(job.id, turn.fence, [], cursor=3, lines={}, ticket_done=True)
+        turn = await ledger.begin_slice(job.id, 0, NOW)
+        assert turn is not None
+        assert turn.ticket is None
+
+    async def test_intents_without_an_outcome_are_what_may_have_been_sent(self, ledger: Ledger) -> None:
+        """Those with one, and those taken back, are not."""
+        job = await self.job(ledger)
+        fence = await self.begun(ledger, job)
+        await ledger.add_intents(job.id, [1, 2, 3])
+        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.drop_intents(job.id, [2])
+        assert await ledger.intended(job.id) == {3}
+        await ledger.finish(job.id, fence, Status.CANCELLED, now=NOW)
+        assert await ledger.intended(job.id) == frozenset()
+
+    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: Ledger) -> None:
+        """Parts of this job begin at 1, 5 and 9."""
+        job = await self.job(ledger)
+        assert [list(await ledger.parts_from(job.id, row)) for row in (1, 4, 5, 9, 10)] == [
+            [1, 5, 9],
+            [1, 5, 9],
+            [5, 9],
+            [9],
+            [9],
+        ]
+
+    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: Ledger) -> None:
+        """Successes are not among them."""
+        job = await self.job(ledger)
+        fence = await self.begun(ledger, job)
+        results = [
+            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, Fate.CREATED) for row in (9, 1, 4, 3, 7)
+        ]
+        await ledger.commit(job.id, fence, results, cursor=0, lines={})
+        assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
+        assert await ledger.rows_done(job.id, 3) == {4, 7, 9}
+
+    async def test_a_finished_job_is_announced_until_that_is_written_down_and_then_delivered(
+        self, ledger: Ledger
+    ) -> None:
+        """One notification a job, whatever dies in between."""
+        job = await self.job(ledger)
+        assert await ledger.jobs_to_notify() == []
+        job = await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        assert [one.id for one in await ledger.jobs_to_notify()] == [job.id]
+        first = await ledger.add_delivery(job, "https://example.com/", b"{}", NOW)
+        again = await ledger.add_delivery(job, "https://example.com/", b"{other}", NOW)
+        assert first == again
+        assert await ledger.jobs_to_notify() == []
+        await ledger.end_attempt(first.id, 1, "503", due_at=NOW + timedelta(seconds=5), finished_at=None)
+        (open_one,) = await ledger.open_deliveries()
+        assert (open_one.attempts, open_one.due_at) == (1, NOW + timedelta(seconds=5))
+        await ledger.end_attempt(first.id, 2, "200", due_at=NOW, finished_at=NOW)
+        assert await ledger.open_deliveries() == []
+
+    async def test_files_that_have_served_their_time_are_told_once(self, ledger: Ledger) -> None:
+        """Those of jobs that are not finished are kept."""
+        job = await self.job(ledger, "old")
+        await self.job(ledger, "unfinished")
+        await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        assert await ledger.files_of_jobs_finished_before(NOW) == []
+        assert await ledger.files_of_jobs_finished_before(NOW + timedelta(seconds=1)) == ["old"]
+        await ledger.forget_file("old")
+        assert await ledger.files_of_jobs_finished_before(NOW + timedelta(seconds=1)) == []
+        assert await ledger.files() == {"unfinished"}

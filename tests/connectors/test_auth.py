@@ -1,0 +1,207 @@
+"""Signing in by OAuth 2, against a token endpoint that answers as it is told to."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from openbulk.connectors.auth import (
+    REFRESH_TOKEN,
+    BearerAuth,
+    Token,
+    TokenEndpoint,
+    authorize_url,
+    refreshing,
+    request_token,
+)
+from openbulk.domain.errors import RetryLater, ServiceError, SignInAgain
+from support import Serve, forget
+
+REFRESH = {"grant_type": "refresh_token", "refresh_token": "refresh-secret"}
+SECRETS = ("refresh-secret", "client-secret", "access-secret")
+
+
+class TokenService:
+    """Gives out tokens in the order of its script; the last answer is repeated."""
+
+    def __init__(self, *script: tuple[int, Any], seconds: float = 0.0) -> None:
+        self.script = list(script)
+        self.seconds = seconds
+        self.asked: list[dict[str, str]] = []
+        self.app = web.Application()
+        self.app.router.add_post("/token", self.token)
+
+    async def token(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.asked.append({**form, "Authorization": request.headers.get("Authorization", "")})
+        await asyncio.sleep(self.seconds)
+        status, body = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return (
+            web.Response(text=body, status=status) if isinstance(body, str) else web.json_response(body, status=status)
+        )
+
+    async def endpoint(self, serve: Serve, **more: Any) -> TokenEndpoint:
+        return TokenEndpoint(f"{await serve(self.app)}/token", "client", "client-secret", **more)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def granted(access: str = "access-secret", **more: Any) -> tuple[int, dict[str, Any]]:
+    return 200, {"access_token": access, "expires_in": 3600, "token_type": "Bearer", **more}
+
+
+def test_an_authorize_address_leaves_out_what_has_no_value() -> None:
+    url = authorize_url("https://example.com/auth", {"client_id": "a b", "state": None, "scope": "x/y"})
+    assert parse_qs(urlsplit(url).query) == {"client_id": ["a b"], "scope": ["x/y"]}
+
+
+# --- what the service says ---
+
+
+@pytest.mark.parametrize("secret_in_header", [False, True])
+async def test_the_secret_travels_as_the_service_wants_it(
+    http: aiohttp.ClientSession, serve: Serve, secret_in_header: bool
+) -> None:
+    service = TokenService(granted(refresh_token="next"))
+    endpoint = await service.endpoint(serve, secret_in_header=secret_in_header)
+    assert await request_token(http, endpoint, REFRESH) == Token("access-secret", 3600.0, "next")
+    in_form = {"client_id": "client", "client_secret": "client-secret", "Authorization": ""}
+    in_header = {"Authorization": "Basic Y2xpZW50OmNsaWVudC1zZWNyZXQ="}
+    assert service.asked == [REFRESH | (in_header if secret_in_header else in_form)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "says", "provider_says"),
+    [
+        (400, {"error": "invalid_grant", "error_description": "Gone."}, SignInAgain, "sign in again", "Gone."),
+        (401, {"error": "invalid_client"}, SignInAgain, "check oauth.api.key and oauth.api.secret", None),
+        (401, "", SignInAgain, "check oauth.api.key and oauth.api.secret", None),
+        (401, {"error": "unauthorized_client"}, SignInAgain, "the administrator of their organization", None),
+        (400, {"error": "redirect_uri_mismatch"}, SignInAgain, "oauth.callback.url is not", None),
+        (400, {"error": "org_internal"}, SignInAgain, r"\(org_internal\)", None),
+        (404, "<html>", SignInAgain, r"\(404\)", "<html>"),
+        (400, '{"error": ', SignInAgain, r"\(400\)", '{"error": '),
+        (400, "[]", SignInAgain, r"\(400\)", "[]"),
+        (400, {"error": "internal_failure"}, RetryLater, "internal_failure", None),
+        (500, "", RetryLater, "failed with 500", ""),
+        (503, "", RetryLater, "busy", ""),
+        (429, "", RetryLater, "busy", ""),
+        (200, "<html>", RetryLater, "not JSON", None),
+        (200, {"welcome": "to our network"}, RetryLater, "without a token", None),
+        (200, [], RetryLater, "without a token", None),
+        (200, {"access_token": "access-secret", "expires_in": "soon"}, RetryLater, "without a token", None),
+    ],
+)
+async def test_a_refusal_says_what_to_do_and_never_a_secret(
+    http: aiohttp.ClientSession,
+    serve: Serve,
+    status: int,
+    body: Any,
+    error: type[ServiceError],
+    says: str,
+    provider_says: str | None,
+) -> None:
+    endpoint = await TokenService((status, body)).endpoint(serve)
+    with pytest.raises(error, match=says) as raised:
+        await request_token(http, endpoint, REFRESH)
+    assert raised.value.provider_message == provider_says
+    shown = f"{raised.value!r} {raised.value.__cause__!r} {endpoint!r}"
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+async def test_a_token_service_that_does_not_answer_is_asked_later(http: aiohttp.ClientSession) -> None:
+    with pytest.raises(RetryLater, match="cannot be reached"):
+        await request_token(http, TokenEndpoint("http://127.0.0.1:1/token"), REFRESH)
+
+
+def test_a_token_that_is_printed_shows_nothing() -> None:
+    assert "secret" not in repr(Token("access-secret", 1.0, "refresh-secret"))
+
+
+# --- refresh tokens that change ---
+
+
+async def test_a_rotated_refresh_token_is_remembered_and_used(http: aiohttp.ClientSession, serve: Serve) -> None:
+    service = TokenService(granted(refresh_token="second"), granted())
+    remembered: list[Mapping[str, str]] = []
+
+    async def remember(changes: Mapping[str, str]) -> None:
+        remembered.append(changes)
+
+    fetch = refreshing(http, await service.endpoint(serve), "first", remember)
+    for _ in range(3):
+        await fetch()
+    assert [form["refresh_token"] for form in service.asked] == ["first", "second", "second"]
+    assert remembered == [{REFRESH_TOKEN: "second"}]
+
+
+async def test_a_rotated_refresh_token_survives_a_caller_who_gives_up(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    service = TokenService(granted(refresh_token="second"), seconds=0.2)
+    remembered = asyncio.Event()
+
+    async def remember(_changes: Mapping[str, str]) -> None:
+        remembered.set()
+
+    auth = BearerAuth(refreshing(http, await service.endpoint(serve), "first", remember))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(auth.headers(), 0.1)
+    await asyncio.wait_for(remembered.wait(), 5)
+    assert await auth.headers() == {"Authorization": "Bearer access-secret"}
+    assert len(service.asked) == 1
+
+
+# --- access tokens ---
+
+
+async def signed_in(http: aiohttp.ClientSession, serve: Serve, service: TokenService) -> tuple[BearerAuth, Clock]:
+    clock = Clock()
+    return BearerAuth(refreshing(http, await service.endpoint(serve), "first", forget), clock), clock
+
+
+async def test_however_many_calls_wait_one_token_is_fetched(http: aiohttp.ClientSession, serve: Serve) -> None:
+    service = TokenService(granted(), seconds=0.05)
+    auth, _ = await signed_in(http, serve, service)
+    headers = await asyncio.gather(*(auth.headers() for _ in range(50)))
+    assert headers == [{"Authorization": "Bearer access-secret"}] * 50
+    assert len(service.asked) == 1
+
+
+async def test_a_token_is_renewed_a_minute_before_it_runs_out(http: aiohttp.ClientSession, serve: Serve) -> None:
+    service = TokenService(granted("one"), granted("two"))
+    auth, clock = await signed_in(http, serve, service)
+    seen = []
+    for clock.now in (0.0, 3539.0, 3540.0):
+        seen.append((await auth.headers())["Authorization"])
+    assert seen == ["Bearer one", "Bearer one", "Bearer two"]
+
+
+async def test_a_token_that_many_calls_see_refused_is_renewed_once(http: aiohttp.ClientSession, serve: Serve) -> None:
+    service = TokenService(granted("one"), granted("two"), seconds=0.05)
+    auth, _ = await signed_in(http, serve, service)
+    refused = await auth.headers()
+    assert await asyncio.gather(*(auth.renew(refused) for _ in range(50))) == [True] * 50
+    assert await auth.renew(refused), "a call that comes late with the old token"
+    assert await auth.headers() == {"Authorization": "Bearer two"}
+    assert len(service.asked) == 2
+
+
+async def test_calls_that_wait_share_a_failure_and_the_next_one_tries_anew(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
+    service = TokenService((503, ""), granted(), seconds=0.05)
+    auth, _ = await signed_in(http, serve, service)
+    ends = await asyncio.gather(*(auth.headers() for _ in range(50)), return_exceptions=True)
+    assert {type(end) for end in ends} == {RetryLater}
+    assert len(service.asked) == 1
+    assert await auth.headers() == {"Authorization": "Bearer access-secret"}

@@ -1,0 +1,92 @@
+"""Callers and instances: recognized, never readable."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from openbulk.domain.instance import Instance
+from openbulk.security import SealBroken, Sealer
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.database import migrate, open_ledger_engine
+
+OLD, NEW = bytes(32), bytes(range(32))
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(opened)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+async def accounts(engine: AsyncEngine) -> Accounts:
+    made = Accounts(engine, Sealer([OLD]))
+    assert await made.is_empty()
+    await made.add_organization("organization-secret", "ann@example.com", "user-secret")
+    return made
+
+
+async def instance(accounts: Accounts, token: str = "element-token") -> Instance:
+    return await accounts.add_instance(
+        organization_id=1,
+        element="memory",
+        name="Mine",
+        token=token,
+        configuration={"password": "unmistakable"},
+        tags=["a"],
+        now=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+
+
+async def test_callers_are_recognized_by_their_secrets(accounts: Accounts) -> None:
+    user = await accounts.user("user-secret")
+    assert user is not None
+    assert (user.email, user.organization_id) == ("ann@example.com", 1)
+    assert await accounts.user("user-secret ") is None
+    assert await accounts.is_organization_secret(1, "organization-secret")
+    assert not await accounts.is_organization_secret(1, "user-secret")
+    assert not await accounts.is_organization_secret(2, "organization-secret")
+    assert not await accounts.is_empty()
+
+
+async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Accounts) -> None:
+    made = await instance(accounts)
+    assert await accounts.instance(made.id) == made == await accounts.instance_with_token("element-token")
+    assert await accounts.instance_with_token("another") is None
+    changed = replace(made, name="Yours", tags=("b",), disabled=True, configuration={"x": "y"})
+    await accounts.change_instance(changed)
+    assert await accounts.instances_of(1) == [changed]
+    await accounts.update_configuration(made.id, {"z": "1"})
+    assert (await accounts.instances_of(1))[0].configuration == {"x": "y", "z": "1"}
+    await accounts.delete_instance(made.id)
+    await accounts.update_configuration(made.id, {"z": "2"})
+    assert await accounts.instances_of(1) == []
+
+
+async def test_no_secret_can_be_read_in_the_database(accounts: Accounts, tmp_path: Path) -> None:
+    await instance(accounts)
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for secret in (b"unmistakable", b"element-token", b"user-secret", b"organization-secret"):
+        assert secret not in held
+
+
+async def test_a_new_master_key_seals_everything_anew(accounts: Accounts, engine: AsyncEngine) -> None:
+    made = await instance(accounts)
+    rotated = Accounts(engine, Sealer([NEW, OLD]))
+    assert (await rotated.reseal(), await rotated.reseal()) == (1, 0)
+    assert await Accounts(engine, Sealer([NEW])).instance(made.id) == made
+    with pytest.raises(SealBroken, match="not configured any more"):
+        await accounts.instance(made.id)
+
+
+async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(accounts: Accounts) -> None:
+    await accounts.replace_secrets(None, "another-user-secret")
+    assert await accounts.user("user-secret") is None
+    assert await accounts.user("another-user-secret") is not None
+    assert await accounts.is_organization_secret(1, "organization-secret")

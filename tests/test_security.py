@@ -1,0 +1,75 @@
+"""Sealing, keys and signatures."""
+
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbulk import security
+from openbulk.security import SealBroken, Sealer
+
+KEYS = st.binary(min_size=32, max_size=32)
+
+
+@given(KEYS, st.binary(max_size=200), st.text(max_size=20))
+def test_what_was_sealed_is_opened_in_its_own_place_only(key: bytes, plain: bytes, context: str) -> None:
+    sealed = Sealer([key]).seal(plain, context)
+    assert Sealer([key]).open(sealed, context) == plain
+    with pytest.raises(SealBroken):
+        Sealer([key]).open(sealed, context + "!")
+
+
+@given(KEYS, st.binary(max_size=50), st.data())
+def test_a_change_of_any_byte_is_noticed(key: bytes, plain: bytes, data: st.DataObject) -> None:
+    sealed = bytearray(Sealer([key]).seal(plain, "place"))
+    place = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(SealBroken):
+        Sealer([key]).open(bytes(sealed), "place")
+
+
+@given(st.binary(max_size=60))
+def test_what_was_never_sealed_is_not_opened(garbage: bytes) -> None:
+    with pytest.raises(SealBroken):
+        Sealer([bytes(32)]).open(garbage, "place")
+
+
+def test_the_first_key_seals_and_all_of_them_open() -> None:
+    old, new = bytes(32), bytes([1] * 32)
+    sealed = Sealer([old]).seal(b"plain", "place")
+    ring = Sealer([new, old])
+    assert ring.open(sealed, "place") == b"plain"
+    assert not ring.is_current(sealed)
+    assert ring.is_current(ring.seal(b"plain", "place"))
+
+
+def test_sealing_twice_never_gives_the_same() -> None:
+    sealer = Sealer([bytes(32)])
+    assert len({sealer.seal(b"plain", "place") for _ in range(100)}) == 100
+
+
+def test_a_key_file_is_made_once_for_its_owner_alone_and_rotated_in_front(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "master.key"
+    (first,) = security.load_or_make_master_keys(path)
+    assert security.load_or_make_master_keys(path) == [first]
+    security.rotate_master_key(path)
+    second, old = security.load_or_make_master_keys(path)
+    assert (old, second == first) == (first, False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["master.key"]
+
+
+@pytest.mark.parametrize("text", ["not base64!", base64.b64encode(b"short").decode(), ""])
+def test_what_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="master key"):
+        Sealer(security.parse_master_keys(text))
+
+
+def test_secrets_are_recognized() -> None:
+    secret = security.new_secret()
+    assert security.same_secret(secret, security.fingerprint(secret))
+    assert not security.same_secret(secret + "=", security.fingerprint(secret))
+    assert len(base64.b64decode(secret)) == 32
