@@ -121,3 +121,22 @@ def test_ten_rows_are_done_within_half_a_second(processes: Processes) -> None:
     began = time.monotonic()
     server.done("records", b"name\n" + b"Ann\n" * 10)
     assert time.monotonic() - began < 2.0, "the target is 0.5 s; make bench measures it"
+
+
+def test_the_fields_of_an_object_are_those_of_the_service(processes: Processes) -> None:
+    server = processes.server()
+    events = server.google(processes.sandbox("google")).call("GET", "/objects/events/metadata").json["fields"]
+    contact = server.eloqua(processes.sandbox("eloqua"))
+    contacts = contact.call("GET", "/hubs/marketing/objects/contact/metadata").json["fields"]
+    event = {field["vendorPath"]: field for field in events}
+    assert (event["start"]["vendorRequired"], event["summary"]["vendorRequired"]) == (True, False)
+    assert (event["htmlLink"]["vendorReadOnly"], event["summary"]["vendorReadOnly"]) == (True, False)
+    assert event["start.dateTime"]["format"] == "date-time"
+    assert "private" in event["visibility"]["enum"]
+    assert event["attendees[*].email"]["type"] == "string"
+    fields = {field["vendorPath"]: field for field in contacts}
+    assert (fields["C_EmailAddress"]["vendorRequired"], fields["C_FirstName"]["vendorDisplayName"]) == (
+        True,
+        "First Name",
+    )
+    assert fields["C_DateCreated"]["vendorReadOnly"]

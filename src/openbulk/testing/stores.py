@@ -113,7 +113,7 @@ class LedgerTests:
     async def ledger(self) -> AsyncIterator[Ledger]:
         """An empty ledger."""
         pytest.skip("override the fixture `ledger`")
-        yield  # type: ignore[misc]
+        yield
 
     async def job(self, ledger: Ledger, file: str = "f00d", instance: int = 1, records: int | None = 10) -> Job:
         """A job whose file has been read."""

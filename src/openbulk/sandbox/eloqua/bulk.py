@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 
 from openbulk.sandbox.eloqua.fields import ENTITIES, Entity, Field
+from openbulk.sandbox.eloqua.paging import number_in
 from openbulk.sandbox.eloqua.store import Store, Table, now
 from openbulk.sandbox.traffic import json_response
 
@@ -335,8 +336,8 @@ async def _json(request: web.Request) -> dict[str, Any]:
 
 def _page(request: web.Request, items: Sequence[Any]) -> web.Response:
     """A page by `limit` (1 to 1000) and `offset`."""
-    limit = min(PAGE, max(1, int(request.query.get("limit", PAGE))))
-    offset = int(request.query.get("offset", 0))
+    limit = min(PAGE, max(1, number_in(request.query, "limit", PAGE)))
+    offset = number_in(request.query, "offset", 0)
     page = items[offset : offset + limit]
     return json_response(
         {

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from openbulk.sandbox.eloqua.paging import number_in
 from openbulk.sandbox.eloqua.store import Store
 from openbulk.sandbox.traffic import json_response
 
@@ -113,8 +114,8 @@ async def _named(request: web.Request) -> dict[str, Any]:
 
 def _page(request: web.Request, elements: Sequence[Any]) -> web.Response:
     """A page by `count` (1 to 1000) and `page` (from 1)."""
-    size = min(DEFAULT_COUNT, max(1, int(request.query.get("count", DEFAULT_COUNT))))
-    number = max(1, int(request.query.get("page", 1)))
+    size = min(DEFAULT_COUNT, max(1, number_in(request.query, "count", DEFAULT_COUNT)))
+    number = max(1, number_in(request.query, "page", 1))
     begin = (number - 1) * size
     return json_response(
         {"elements": elements[begin : begin + size], "page": number, "pageSize": size, "total": len(elements)}
