@@ -59,8 +59,9 @@ class Rest:
 
     async def create_asset(self, request: web.Request) -> web.Response:
         """A new campaign or list."""
+        named = await _named(request)
         number = next(self._store.asset_numbers)
-        body = {**await _named(request), "id": str(number), "type": _type(request)}
+        body = {**named, "id": str(number), "type": _type(request)}
         self._assets(request)[number] = body
         return json_response(body, 201)
 
