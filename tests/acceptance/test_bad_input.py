@@ -101,9 +101,32 @@ def test_metadata_may_stand_before_the_file(server: Server) -> None:
     assert server.finished(reply.json["id"])["metadata"] == metadata
 
 
-@pytest.mark.parametrize("path", ["/bulk/999999/status", "/bulk/abc/status", "/bulk/999999/errors", "/instances/99"])
+HUGE = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/bulk/999999/status",
+        "/bulk/abc/status",
+        f"/bulk/{HUGE}/status",
+        "/bulk/%D9%A1/status",
+        "/bulk/999999/errors",
+        "/instances/99",
+        f"/instances/{HUGE}",
+        "/instances/-1",
+        f"/elements/{HUGE}/oauth/url",
+    ],
+)
 def test_what_does_not_exist_is_404(server: Server, path: str) -> None:
     assert server.call("GET", path).status == 404
+
+
+@pytest.mark.parametrize("query", [f"pageSize={HUGE}", "pageSize=0", "pageSize=x", "nextPage=-1", f"nextPage={HUGE}"])
+def test_pages_that_make_no_sense_are_400(server: Server, query: str) -> None:
+    job_id = server.upload("records", b"name\nAnn\n").json["id"]
+    reply = server.call("GET", f"/bulk/{job_id}/errors?{query}")
+    assert (reply.status, "it has to be a whole number" in reply.json["message"]) == (400, True)
 
 
 def test_unknown_paths_hubs_and_methods_answer_in_the_contracts_shape(server: Server) -> None:

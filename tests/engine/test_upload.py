@@ -171,6 +171,21 @@ async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_
     assert (counts.created, counts.unknown) == (9, 1)
 
 
+async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and_not_sent_again(bench: Bench) -> None:
+    connector = Scripted(UNKEYED, [Unsure("lost")], known={"f00d:1": "id-1"})
+    find = connector.find
+
+    async def down(target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        raise RetryLater("down")
+
+    connector.find = down  # type: ignore[method-assign]
+    assert await bench.turn(connector) == Wait("down")
+    connector.find = find  # type: ignore[method-assign]
+    assert await bench.turn(connector) == Complete()
+    assert connector.sent == list(range(1, 11))
+    assert (await bench.now()).counts.created == 10
+
+
 async def test_a_call_that_was_refused_for_now_is_sent_again_also_where_that_could_double(bench: Bench) -> None:
     connector = Scripted(UNKEYED, [RetryLater("busy")])
     assert await bench.turn(connector) == Wait("busy")
@@ -191,17 +206,16 @@ async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(be
 
 
 async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
-    async def overtake() -> None:
+    connector = Scripted(KEYED)
+    write = connector.write
+
+    async def overtaken_meanwhile(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         assert await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC)) is not None
+        return await write(target, batch)
 
-    def answer(batch: Sequence[Record]) -> list[Outcome]:
-        overtaking.append(asyncio.ensure_future(overtake()))
-        return created(batch)
-
-    overtaking: list[asyncio.Future[None]] = []
-    slow = Features(frozenset({Action.CREATE}), max_batch=10, concurrency=1, honours_keys=True)
+    connector.write = overtaken_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Fenced):
-        await bench.turn(Scripted(slow, [answer]))
+        await bench.turn(connector)
     assert (await bench.now()).counts.reached == 0
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.ids import id_in
 from openbulk.api.multipart import Received, receive
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, NotFound
@@ -152,13 +153,15 @@ async def cancel(job_id: str, services: ServicesOfApp, user: SignedInUser) -> di
 
 
 async def _job(services: Services, user: User, job_id: str) -> Job:
-    job = await services.ledger.job(int(job_id)) if job_id.isdecimal() and len(job_id) < 19 else None
+    number = id_in(job_id)
+    job = None if number is None else await services.ledger.job(number)
     if job is None or job.organization_id != user.organization_id:
         raise NotFound(f"there is no bulk job {job_id!r}")
     return job
 
 
 def _number(text: str, name: str, *, least: int, most: int | None = None) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise BadInput(f"{name} is {text!r}; it has to be a whole number from {least} on")
-    return int(text) if most is None else min(int(text), most)
+    number = id_in(text)
+    if number is None or number < least:
+        raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
+    return number if most is None else min(number, most)

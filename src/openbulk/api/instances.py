@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInUser
+from openbulk.api.ids import id_in
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.connectors.base import AuthorizeRequest, Provider
 from openbulk.domain.errors import BadInput, NotFound
@@ -147,7 +148,7 @@ async def oauth_url(
 def provider_named(services: Services, key: str) -> Provider:
     """The service with a key, or with the number of one. Raises NotFound."""
     by_number = dict(enumerate(services.providers.values(), 1))
-    provider = services.providers.get(key) or (by_number.get(int(key)) if key.isdecimal() else None)
+    provider = services.providers.get(key) or by_number.get(id_in(key) or 0)
     if provider is None:
         raise NotFound(f"there is no element {key!r}; the elements are: {', '.join(services.providers)}")
     return provider
@@ -186,7 +187,8 @@ def _texts(configuration: Mapping[str, str | bool | int | float | None] | None) 
 
 
 async def _instance(services: Services, user: User, instance_id: str) -> Instance:
-    found = await services.accounts.instance(int(instance_id)) if instance_id.isdecimal() else None
+    number = id_in(instance_id)
+    found = None if number is None else await services.accounts.instance(number)
     if found is None or found.organization_id != user.organization_id:
         raise NotFound(f"there is no instance {instance_id!r}")
     return found

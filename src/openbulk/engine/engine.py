@@ -94,7 +94,11 @@ class Engine:
             now=self._now(),
         )
         log.info("job created", job=job.id, instance=instance_id, object=upload.target.object)
-        await self._lanes.take_turn(self._next(job))
+        try:
+            await self._lanes.take_turn(self._next(job))
+        except Exception:
+            # The job stands in the ledger: it is taken, and the sweep puts it on its way.
+            log.exception("job is taken, but has to wait for the sweep", job=job.id)
         return job
 
     async def cancel(self, job: Job) -> Job:

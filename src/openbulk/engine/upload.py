@@ -186,8 +186,14 @@ class UploadTurn:
                 await asyncio.sleep(0.1 * 4**resends)
 
     async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
-        """What became of records whose answer was lost, as far as the service can say."""
-        found = await self._connector.find(self._job.upload.target, batch)
+        """What became of records whose answer was lost, as far as the service can say.
+
+        Raises Unsure where it cannot be asked now: the intents stand, and the next turn asks again.
+        """
+        try:
+            found = await self._connector.find(self._job.upload.target, batch)
+        except ServiceError as error:
+            raise Unsure(error.message, provider_message=error.provider_message) from error
         return [
             Outcome(record.row, FATE[self._job.upload.target.action], found[record.key])
             if record.key in found
