@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI
 from obstore.store import LocalStore
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
 from openbulk.api import make_api, shapes
@@ -26,6 +27,7 @@ from openbulk.notify.egress import guarded_connector
 from openbulk.settings import Settings
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_lane_engine, open_ledger_engine
+from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 
@@ -95,7 +97,7 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
             accounts = Accounts(engine, sealer)
             first_secrets = await _first_start(accounts, settings)
             async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
-                services = _services(settings, accounts, Ledger(engine), sealer, http)
+                services = _services(settings, accounts, engine, sealer, http)
                 await services.engine.delete_orphans()
                 await services.engine.start()
                 try:
@@ -107,8 +109,9 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
 
 
 def _services(
-    settings: Settings, accounts: Accounts, ledger: Ledger, sealer: security.Sealer, http: aiohttp.ClientSession
+    settings: Settings, accounts: Accounts, database: AsyncEngine, sealer: security.Sealer, http: aiohttp.ClientSession
 ) -> Services:
+    ledger = Ledger(database)
     files = FileStore(LocalStore(settings.data_dir / "files", mkdir=True), sealer)
     connections = Connections(accounts, PROVIDERS, http)
 
@@ -117,6 +120,7 @@ def _services(
 
     engine = Engine(
         ledger=ledger,
+        deliveries=Deliveries(database),
         files=files,
         formats=FORMATS,
         accounts=accounts,

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import BLOCK_BYTES, FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.tables import metadata
@@ -53,6 +54,10 @@ class TestLedgerOnSqlite(LedgerTests):
     async def ledger(self, engine: AsyncEngine) -> AsyncIterator[Ledger]:
         await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
         yield Ledger(engine)
+
+    @pytest.fixture
+    async def deliveries(self, engine: AsyncEngine) -> Deliveries:
+        return Deliveries(engine)
 
 
 async def test_the_migrations_make_the_tables_that_the_code_sees(engine: AsyncEngine) -> None:

@@ -21,6 +21,7 @@ from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.upload import UploadTurn
 from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, FileTruncated
 from openbulk.storage.ledger import Fenced, Ledger, Turn
 
@@ -42,6 +43,7 @@ class Engine:
         self,
         *,
         ledger: Ledger,
+        deliveries: Deliveries,
         files: FileStore,
         formats: Mapping[str, Format],
         accounts: Accounts,
@@ -61,7 +63,7 @@ class Engine:
         self._now = now
         self._draining = asyncio.Event()
         self._at_work: set[int] = set()
-        self._notifications = Notifications(ledger, accounts, lanes, http, present, now)
+        self._notifications = Notifications(deliveries, accounts, lanes, http, present, now)
         self._sweeper: asyncio.Task[None] | None = None
 
     # --- its life ---

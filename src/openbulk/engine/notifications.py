@@ -12,7 +12,7 @@ from openbulk.engine import metrics
 from openbulk.engine.lanes import Lanes, NextAttempt
 from openbulk.notify.callbacks import Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.ledger import Delivery, Ledger
+from openbulk.storage.deliveries import Deliveries, Delivery
 
 log = structlog.get_logger()
 
@@ -22,14 +22,14 @@ class Notifications:
 
     def __init__(
         self,
-        ledger: Ledger,
+        deliveries: Deliveries,
         accounts: Accounts,
         lanes: Lanes,
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         now: Callable[[], datetime],
     ) -> None:
-        self._ledger = ledger
+        self._deliveries = deliveries
         self._accounts = accounts
         self._lanes = lanes
         self._http = http
@@ -40,19 +40,19 @@ class Notifications:
         """A job is finished: tell its caller, where that was asked for."""
         if job.upload.callback_url is None:
             return
-        delivery = await self._ledger.add_delivery(job, job.upload.callback_url, self._present(job), self._now())
+        delivery = await self._deliveries.add(job, job.upload.callback_url, self._present(job), self._now())
         await self._lanes.attempt(NextAttempt(delivery.id, delivery.attempts + 1))
 
     async def sweep(self) -> None:
         """Take up the notifications that a process which died dropped."""
-        for job in await self._ledger.jobs_to_notify():
+        for job in await self._deliveries.jobs_to_notify():
             await self.announce(job)
-        for delivery in await self._ledger.open_deliveries():
+        for delivery in await self._deliveries.open():
             await self._lanes.attempt(self._next(delivery))
 
     async def deliver(self, delivery_id: int, number: int) -> NextAttempt | None:
         """Make an attempt; the one that follows where it has to be repeated."""
-        delivery = await self._ledger.delivery(delivery_id)
+        delivery = await self._deliveries.get(delivery_id)
         if delivery is None or delivery.finished_at is not None or delivery.attempts >= number:
             return None
         instance = await self._accounts.instance(delivery.instance_id)
@@ -67,7 +67,7 @@ class Notifications:
         metrics.NOTIFICATIONS.labels(ended).inc()
         log.info("notification", job=delivery.job_id, attempt=number, result=attempt.result, again_in=wait)
         now = self._now()
-        await self._ledger.end_attempt(
+        await self._deliveries.end_attempt(
             delivery.id,
             number,
             attempt.result,

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.job import FINAL, Counts, Job, Status, Upload
 from openbulk.domain.records import Action, Fate, Outcome, Target
-from openbulk.storage.tables import Moment, deliveries, intents, jobs, outcomes, parts
+from openbulk.storage.tables import Moment, intents, jobs, outcomes, parts
 
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
 
@@ -51,20 +51,6 @@ class Turn:
     ticket: Ticket | None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A notification on its way."""
-
-    id: int
-    job_id: int
-    instance_id: int
-    url: str
-    body: bytes
-    attempts: int
-    due_at: datetime
-    finished_at: datetime | None
-
-
 class Ledger:
     """Remembers jobs. One function a statement, named for what its caller wants."""
 
@@ -100,19 +86,19 @@ class Ledger:
                     .returning(jobs)
                 )
             ).one()
-        return _job(row)
+        return job_of(row)
 
     async def job(self, job_id: int) -> Job | None:
         """A job by its id."""
         async with self._reading.connect() as connection:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
     async def active_jobs(self) -> Sequence[Job]:
         """The jobs that are not finished, oldest first."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id))
-            return [_job(row) for row in rows]
+            return [job_of(row) for row in rows]
 
     async def has_rival(self, job: Job, now: datetime) -> bool:
         """Whether another job of the same instance could work now, were it its turn."""
@@ -194,7 +180,7 @@ class Ledger:
         if row is None:
             return None
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        return Turn(_job(row), row.fence, row.waits, ticket)
+        return Turn(job_of(row), row.fence, row.waits, ticket)
 
     async def end_slice(
         self,
@@ -234,7 +220,7 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
     async def wake(self, job_id: int) -> int | None:
         """End a job's waiting; the number of the slice that is due now, None where it doesn't wait."""
@@ -299,7 +285,7 @@ class Ledger:
             if row is None:
                 raise Fenced
             await connection.execute(delete(intents).where(intents.c.job_id == job_id))
-        return _job(row)
+        return job_of(row)
 
     async def cancel(self, job_id: int, now: datetime) -> Job | None:
         """Cancel a job: at once where no slice of it runs, else by asking the slice.
@@ -315,7 +301,7 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
     # --- what became of records ---
 
@@ -362,54 +348,6 @@ class Ledger:
                 for row in rows
             ]
 
-    # --- notifications ---
-
-    async def add_delivery(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
-        """Write a job's notification down; from here on it will be delivered. A job has at most one."""
-        async with self._engine.begin() as connection:
-            row = (await connection.execute(select(deliveries).where(deliveries.c.job_id == job.id))).first()
-            if row is None:
-                row = (
-                    await connection.execute(
-                        insert(deliveries)
-                        .values(job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now)
-                        .returning(deliveries)
-                    )
-                ).one()
-        return _delivery(row)
-
-    async def jobs_to_notify(self) -> Sequence[Job]:
-        """Finished jobs whose caller asked to be told, and whose notification is not written down yet."""
-        written = select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id)
-        async with self._reading.connect() as connection:
-            rows = await connection.execute(
-                select(jobs).where(jobs.c.status.not_in(ACTIVE), jobs.c.callback_url.is_not(None), ~written.exists())
-            )
-            return [_job(row) for row in rows]
-
-    async def delivery(self, delivery_id: int) -> Delivery | None:
-        """A notification by its id."""
-        async with self._reading.connect() as connection:
-            row = (await connection.execute(select(deliveries).where(deliveries.c.id == delivery_id))).first()
-        return None if row is None else _delivery(row)
-
-    async def open_deliveries(self) -> Sequence[Delivery]:
-        """Notifications that are neither delivered nor given up."""
-        async with self._reading.connect() as connection:
-            rows = await connection.execute(select(deliveries).where(deliveries.c.finished_at.is_(None)))
-            return [_delivery(row) for row in rows]
-
-    async def end_attempt(
-        self, delivery_id: int, attempt: int, result: str, *, due_at: datetime, finished_at: datetime | None
-    ) -> None:
-        """An attempt to deliver has ended: in the end (`finished_at`), or until the next one is due."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id == delivery_id)
-                .values(attempts=attempt, result=result, due_at=due_at, finished_at=finished_at)
-            )
-
 
 async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> int:
     """Change a job that nobody else has taken over since; the number of its slice. Raises Fenced."""
@@ -448,7 +386,8 @@ def _outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | Non
     }
 
 
-def _job(row: Row[Any]) -> Job:
+def job_of(row: Row[Any]) -> Job:
+    """A job from its row."""
     return Job(
         id=row.id,
         organization_id=row.organization_id,
@@ -474,7 +413,3 @@ def _job(row: Row[Any]) -> Job:
         waiting_for=row.waiting_for,
         error=row.error,
     )
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(row.id, row.job_id, row.instance_id, row.url, row.body, row.attempts, row.due_at, row.finished_at)

@@ -16,6 +16,7 @@ from obstore.store import ObjectStore
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.security import SealBroken, Sealer
+from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated
 from openbulk.storage.ledger import Fenced, Ledger, Ticket
 
@@ -107,13 +108,18 @@ class FileStoreTests:
 
 
 class LedgerTests:
-    """Inherit this and override the fixture `ledger`: an empty ledger with an organization of id 1."""
+    """Inherit this and override the fixtures `ledger`, an empty one with an organization of id 1, and `deliveries`."""
 
     @pytest.fixture
     async def ledger(self) -> AsyncIterator[Ledger]:
         """An empty ledger."""
         pytest.skip("override the fixture `ledger`")
         yield
+
+    @pytest.fixture
+    async def deliveries(self) -> Deliveries:
+        """The deliveries in the same database."""
+        pytest.skip("override the fixture `deliveries`")
 
     async def job(self, ledger: Ledger, file: str = "f00d", instance: int = 1, records: int | None = 10) -> Job:
         """A job whose file has been read."""
@@ -296,22 +302,22 @@ class LedgerTests:
         assert await ledger.rows_done(job.id, 3) == {4, 7, 9}
 
     async def test_a_finished_job_is_announced_until_that_is_written_down_and_then_delivered(
-        self, ledger: Ledger
+        self, ledger: Ledger, deliveries: Deliveries
     ) -> None:
         """One notification a job, whatever dies in between."""
         job = await self.job(ledger)
-        assert await ledger.jobs_to_notify() == []
+        assert await deliveries.jobs_to_notify() == []
         job = await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
-        assert [one.id for one in await ledger.jobs_to_notify()] == [job.id]
-        first = await ledger.add_delivery(job, "https://example.com/", b"{}", NOW)
-        again = await ledger.add_delivery(job, "https://example.com/", b"{other}", NOW)
+        assert [one.id for one in await deliveries.jobs_to_notify()] == [job.id]
+        first = await deliveries.add(job, "https://example.com/", b"{}", NOW)
+        again = await deliveries.add(job, "https://example.com/", b"{other}", NOW)
         assert first == again
-        assert await ledger.jobs_to_notify() == []
-        await ledger.end_attempt(first.id, 1, "503", due_at=NOW + timedelta(seconds=5), finished_at=None)
-        (open_one,) = await ledger.open_deliveries()
+        assert await deliveries.jobs_to_notify() == []
+        await deliveries.end_attempt(first.id, 1, "503", due_at=NOW + timedelta(seconds=5), finished_at=None)
+        (open_one,) = await deliveries.open()
         assert (open_one.attempts, open_one.due_at) == (1, NOW + timedelta(seconds=5))
-        await ledger.end_attempt(first.id, 2, "200", due_at=NOW, finished_at=NOW)
-        assert await ledger.open_deliveries() == []
+        await deliveries.end_attempt(first.id, 2, "200", due_at=NOW, finished_at=NOW)
+        assert await deliveries.open() == []
 
     async def test_files_that_have_served_their_time_are_told_once(self, ledger: Ledger) -> None:
         """Those of jobs that are not finished are kept."""

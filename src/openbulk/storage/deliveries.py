@@ -1,0 +1,85 @@
+"""Notifications on their way to callers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from openbulk.domain.job import Job
+from openbulk.storage.ledger import ACTIVE, job_of
+from openbulk.storage.tables import deliveries, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification on its way."""
+
+    id: int
+    job_id: int
+    instance_id: int
+    url: str
+    body: bytes
+    attempts: int
+    due_at: datetime
+    finished_at: datetime | None
+
+
+class Deliveries:
+    """Remembers notifications until they are delivered or given up."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def add(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
+        """Write a job's notification down; from here on it will be delivered. A job has at most one."""
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(select(deliveries).where(deliveries.c.job_id == job.id))).first()
+            if row is None:
+                row = (
+                    await connection.execute(
+                        insert(deliveries)
+                        .values(job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now)
+                        .returning(deliveries)
+                    )
+                ).one()
+        return _delivery(row)
+
+    async def jobs_to_notify(self) -> Sequence[Job]:
+        """Finished jobs whose caller asked to be told, and whose notification is not written down yet."""
+        written = select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id)
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(
+                select(jobs).where(jobs.c.status.not_in(ACTIVE), jobs.c.callback_url.is_not(None), ~written.exists())
+            )
+            return [job_of(row) for row in rows]
+
+    async def get(self, delivery_id: int) -> Delivery | None:
+        """A notification by its id."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(deliveries).where(deliveries.c.id == delivery_id))).first()
+        return None if row is None else _delivery(row)
+
+    async def open(self) -> Sequence[Delivery]:
+        """Notifications that are neither delivered nor given up."""
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(select(deliveries).where(deliveries.c.finished_at.is_(None)))
+            return [_delivery(row) for row in rows]
+
+    async def end_attempt(
+        self, delivery_id: int, attempt: int, result: str, *, due_at: datetime, finished_at: datetime | None
+    ) -> None:
+        """An attempt to deliver has ended: in the end (`finished_at`), or until the next one is due."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id == delivery_id)
+                .values(attempts=attempt, result=result, due_at=due_at, finished_at=finished_at)
+            )
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(row.id, row.job_id, row.instance_id, row.url, row.body, row.attempts, row.due_at, row.finished_at)
