@@ -141,9 +141,9 @@ class Processes:
         process.url = match[1]
         return process
 
-    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def command(self, *arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBULK_")}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBULK_")} | dict(env or {})
         command = [sys.executable, "-m", "openbulk", *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
 

@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI
 from obstore.store import LocalStore
 from pydantic import SecretStr
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
@@ -78,6 +79,13 @@ def ledger_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite:///{settings.data_dir / 'ledger.db'}"
 
 
+def _ledger_engine(settings: Settings) -> AsyncEngine:
+    try:
+        return open_ledger_engine(ledger_url(settings))
+    except (ValueError, ArgumentError) as error:
+        raise CannotStart(f"the database cannot be used: {error}") from error
+
+
 def _lanes_url(settings: Settings) -> str:
     """The lanes have a SQLite file of their own, so that they and the ledger never wait for one another."""
     if settings.database_url is None or settings.database_url.startswith("sqlite"):
@@ -90,7 +98,7 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
     """Start every part, in order; drain and stop them in the other."""
     with _owned(settings.data_dir):
         sealer = sealer_of(settings)
-        engine = open_ledger_engine(ledger_url(settings))
+        engine = _ledger_engine(settings)
         connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
         try:
             await migrate(engine)
@@ -181,7 +189,7 @@ def _owned(data_dir: Path) -> Iterator[None]:
 async def opened_accounts(settings: Settings) -> AsyncIterator[Accounts]:
     """The accounts alone, for a server that is not running."""
     with _owned(settings.data_dir):
-        engine = open_ledger_engine(ledger_url(settings))
+        engine = _ledger_engine(settings)
         try:
             await migrate(engine)
             yield Accounts(engine, sealer_of(settings))

@@ -4,6 +4,8 @@ import stat
 import time
 from pathlib import Path
 
+import pytest
+
 from harness import ORGANIZATION_SECRET, USER_SECRET, Processes, Server, request
 
 SECRETS = ["s3cret-password", "s3cret-signature", "s3cret-basic", "s3cret-unheard-of"]
@@ -131,6 +133,30 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(p
     second = processes.command("serve", "--port", "0", "--data-dir", str(processes.folder / "data"))
     assert second.returncode == 1
     assert "another openbulk works in" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "says"),
+    [
+        (("serve",), {"OPENBULK_PORT": "abc"}, "OPENBULK_PORT: Input should be a valid integer"),
+        (("serve",), {"OPENBULK_MASTER_KEY": "s3cret"}, "a master key is written in base64"),
+        (("serve",), {"OPENBULK_DATABASE_URL": "mysql://x"}, "begins with sqlite:/// or postgresql://"),
+        (("serve",), {"OPENBULK_DATABASE_URL": "nonsense"}, "the database cannot be used"),
+        (("serve", "--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1"),
+        (("sandbox", "google", "--faults", "nonsense=1"), {}, "there is no fault 'nonsense'"),
+        (("sandbox", "eloqua", "--faults", "slow=2"), {}, "a share is a number from 0 to 1"),
+        (("sandbox", "google", "--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1"),
+    ],
+)
+def test_what_cannot_start_says_why_in_a_sentence(
+    processes: Processes, arguments: tuple[str, ...], env: dict[str, str], says: str
+) -> None:
+    settings = {"OPENBULK_DATA_DIR": str(processes.folder / "data"), "COLUMNS": "500", **env}
+    done = processes.command(*arguments, env=settings)
+    assert done.returncode in {1, 2}
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr
 
 
 def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> None:

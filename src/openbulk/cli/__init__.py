@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from openbulk.app import CannotStart, master_key_file, opened_accounts
 from openbulk.cli.sandboxes import sandbox
@@ -46,6 +47,13 @@ def main() -> None:
     """Run the command line; what a person can mend is said in a sentence."""
     try:
         cli()
-    except CannotStart as error:
-        typer.echo(f"openbulk cannot start: {error}", err=True)
+    except (CannotStart, ValidationError) as error:
+        said = str(error) if isinstance(error, CannotStart) else _settings_problem(error)
+        typer.echo(f"openbulk cannot start: {said}", err=True)
         raise SystemExit(1) from error
+
+
+def _settings_problem(error: ValidationError) -> str:
+    """What is wrong with the settings, without their values: some of those are secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"OPENBULK_{str(first['loc'][0]).upper()}: {first['msg']}"

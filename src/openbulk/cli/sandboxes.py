@@ -1,8 +1,10 @@
 """`openbulk sandbox`: stand-ins for the services, to try everything without an account."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
+from aiohttp import web
 
 from openbulk.sandbox import eloqua, google, server
 
@@ -24,7 +26,7 @@ def run_google(
     faults: Faults = "",
 ) -> None:
     """Google's OAuth and Calendar API."""
-    server.run(google.make_app(google.Options(latency_ms, quota_per_minute, faults)), host, port)
+    _run(lambda: google.make_app(google.Options(latency_ms, quota_per_minute, faults)), host, port)
 
 
 @sandbox.command("eloqua")
@@ -36,4 +38,13 @@ def run_eloqua(
     faults: Faults = "",
 ) -> None:
     """Oracle Eloqua's Bulk and REST APIs."""
-    server.run(eloqua.make_app(eloqua.Options(latency_ms, quota_per_minute, faults)), host, port)
+    _run(lambda: eloqua.make_app(eloqua.Options(latency_ms, quota_per_minute, faults)), host, port)
+
+
+def _run(make_app: Callable[[], web.Application], host: str, port: int) -> None:
+    try:
+        server.run(make_app(), host, port)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}") from error

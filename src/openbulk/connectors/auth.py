@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 
 from openbulk.connectors.base import Remember
 from openbulk.connectors.http import Client, NoAuth
@@ -24,7 +26,7 @@ class TokenEndpoint:
 
     url: str
     client_id: str = ""
-    client_secret: str = ""
+    client_secret: str = field(default="", repr=False)
     secret_in_header: bool = False
     """Basic authentication instead of two more form fields (RFC 6749, section 2.3.1)."""
 
@@ -33,10 +35,10 @@ class TokenEndpoint:
 class Token:
     """What a service gave out."""
 
-    access: str
+    access: str = field(repr=False)
     life: float
     """Seconds."""
-    refresh: str | None = None
+    refresh: str | None = field(default=None, repr=False)
 
 
 FetchToken = Callable[[], Awaitable[Token]]
@@ -62,25 +64,47 @@ async def request_token(http: aiohttp.ClientSession, endpoint: TokenEndpoint, fo
         # Nothing was changed that matters: a token that got lost is asked for again.
         raise RetryLater(error.message, provider_message=error.provider_message) from error
     except SignInAgain as error:
-        raise _refusal("invalid_client", None) from error
+        raise _refusal(error.provider_message or "", "invalid_client") from error
     if not answer.is_success:
-        said = answer.json() if answer.body.startswith(b"{") else {}
-        raise _refusal(str(said.get("error", answer.status)), said.get("error_description"))
-    said = answer.json()
-    return Token(
-        access=str(said["access_token"]),
-        life=float(said.get("expires_in", DEFAULT_LIFE_SECONDS)),
-        refresh=said.get("refresh_token"),
-    )
+        raise _refusal(answer.text(), str(answer.status))
+    return _token_of(answer.json())
 
 
-def _refusal(error: str, description: str | None) -> ServiceError:
-    """The service's refusal in words for the person who has to mend it (RFC 6749, section 5.2)."""
-    message = {
-        "invalid_grant": "the sign-in has expired or was revoked, or its code was used before; sign in again",
-        "invalid_client": "the service does not know this application; check oauth.api.key and oauth.api.secret",
-        "redirect_uri_mismatch": "oauth.callback.url is not the address that was used to sign in",
-    }.get(error, f"the service refused to sign in ({error})")
+def _token_of(said: Any) -> Token:
+    try:
+        return Token(
+            access=str(said["access_token"]),
+            life=float(said.get("expires_in") or DEFAULT_LIFE_SECONDS),
+            refresh=said.get("refresh_token"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RetryLater("the sign-in service gave an answer without a token: what answered was not it") from error
+
+
+_TEMPORARY = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
+"""Said with a status of 400, too (google-auth takes them for temporary in `google.oauth2._client`)."""
+_REFUSALS = {
+    "invalid_grant": "the sign-in has expired or was revoked, or its code was used before; sign in again",
+    "invalid_client": "the service does not know this application; check oauth.api.key and oauth.api.secret",
+    "unauthorized_client": "this application or service account is not allowed to act for that person; "
+    "the administrator of their organization has to allow it",
+    "redirect_uri_mismatch": "oauth.callback.url is not the address that was used to sign in",
+}
+
+
+def _refusal(body: str, otherwise: str) -> ServiceError:
+    """A refusal in words for the person who has to mend it (RFC 6749, section 5.2).
+
+    `otherwise` is what it means where the body is not one of those that the RFC describes.
+    """
+    try:
+        said = orjson.loads(body)
+        error, description = str(said["error"]), str(said.get("error_description", "")) or None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        error, description = otherwise, body or None
+    if error in _TEMPORARY:
+        return RetryLater(f"the sign-in service is not well ({error})", provider_message=description)
+    message = _REFUSALS.get(error, f"the service refused to sign in ({error})")
     return SignInAgain(message, provider_message=description)
 
 
@@ -107,25 +131,33 @@ class BearerAuth:
     def __init__(self, fetch: FetchToken, clock: Callable[[], float] = monotonic) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
         self._header: Mapping[str, str] = {}
         self._good_until = 0.0
 
     async def headers(self) -> Mapping[str, str]:
         """The header with a token that is good for a while yet. Raises SignInAgain, RetryLater."""
         if self._clock() >= self._good_until:
-            async with self._lock:
-                if self._clock() >= self._good_until:
-                    await self._take(await self._fetch())
+            await self._renewed()
         return self._header
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
         """Fetch another token, unless another call has done so since; True: the call may be sent once more."""
-        async with self._lock:
-            if refused == self._header:
-                await self._take(await self._fetch())
+        if refused == self._header:
+            await self._renewed()
         return True
 
-    async def _take(self, token: Token) -> None:
+    async def _renewed(self) -> None:
+        """Wait for the fetch that is under way, or for a new one. All who wait share how it ends.
+
+        A caller who gives up does not end it: a refresh token can be good for one use only (Eloqua's is), and the
+        one that replaces it must not be lost.
+        """
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._take())
+        await asyncio.shield(self._fetching)
+
+    async def _take(self) -> None:
+        token = await self._fetch()
         self._header = {"Authorization": f"Bearer {token.access}"}
         self._good_until = self._clock() + max(1.0, token.life - RENEW_EARLY_SECONDS)

@@ -6,19 +6,20 @@ from typing import Any
 import aiohttp
 
 from openbulk.connectors.base import Connector, Features, OAuth, Remember, Setting
-from openbulk.connectors.googlecalendar.errors import Refusal, refusal
+from openbulk.connectors.googlecalendar.errors import DUPLICATE, Refusal, refusal
 from openbulk.connectors.googlecalendar.events import Insert, calendar_of, insert_of, is_ours
 from openbulk.connectors.googlecalendar.fields import FieldError
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.http import Client
-from openbulk.domain.errors import NotFound
+from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 
 API_URL = "https://www.googleapis.com"
 MAX_PAGE = 2500
 EVENTS = "events"
+_JSON = {"Content-Type": "application/json"}
 
 
 class GoogleCalendar:
@@ -35,7 +36,8 @@ class GoogleCalendar:
         parameters = {"maxResults": "1", "fields": "kind"}
         answer = await self._client.call("GET", f"{self._api}/calendars/primary/events", params=parameters)
         if not answer.is_success:
-            refusal(answer)
+            refused = refusal(answer)
+            raise Refused(str(refused), provider_message=refused.message)
 
     async def objects(self) -> Mapping[str, Features]:
         """Events."""
@@ -57,7 +59,9 @@ class GoogleCalendar:
             page_parameters = {**parameters, "pageToken": token} if token else parameters
             answer = await self._client.call("GET", self._api + path, params=page_parameters)
             if not answer.is_success:
-                raise NotFound(refusal(answer).hint)
+                refused = refusal(answer)
+                kind = NotFound if refused.status == 404 else Refused
+                raise kind(str(refused), provider_message=refused.message)
             body = answer.json()
             token = body.get("nextPageToken")
             yield Page(body.get("items", []), token)
@@ -77,24 +81,29 @@ class GoogleCalendar:
             insert = insert_of(record, target)
         except FieldError as error:
             return Outcome.failed(record.row, error.message, field=error.field)
-        answer = await self._client.call("POST", self._api + insert.path, params=insert.parameters, json=insert.body)
+        answer = await self._client.call(
+            "POST", self._api + insert.path, params=insert.parameters, data=insert.body, headers=_JSON
+        )
         if answer.is_success:
-            return Outcome(record.row, Fate.CREATED, insert.body["id"])
+            return Outcome(record.row, Fate.CREATED, insert.id)
         refused = refusal(answer)
-        if refused.status == 409:
+        if refused.reason == DUPLICATE:
             return await self._taken(record, insert, refused)
-        return Outcome.failed(record.row, f"{refused.hint}: {refused.message}", provider_message=refused.message)
+        where = f"calendar {insert.calendar!r}: " if refused.status == 404 else ""
+        return Outcome.failed(record.row, f"{where}{refused}", provider_message=refused.message)
 
     async def _taken(self, record: Record, insert: Insert, refused: Refusal) -> Outcome:
         """The id exists already. If it is ours, an earlier sending of this record took it: that is success."""
-        if not insert.has_own_id:
-            return Outcome(record.row, Fate.CREATED, insert.body["id"])
+        if insert.mark is None:
+            return Outcome(record.row, Fate.CREATED, insert.id)
         answer = await self._client.call("GET", self._api + insert.event_path)
-        if answer.is_success and is_ours(answer.json(), insert):
-            return Outcome(record.row, Fate.CREATED, insert.body["id"])
+        if not answer.is_success:
+            refused = refusal(answer)
+        elif is_ours(answer.json(), insert):
+            return Outcome(record.row, Fate.CREATED, insert.id)
         return Outcome.failed(
             record.row,
-            f"an event with the id {insert.body['id']!r} exists, or did before it was deleted; use another id or none",
+            f"an event with the id {insert.id!r} exists, or did before it was deleted; use another id or none",
             field="id",
             provider_message=refused.message,
         )

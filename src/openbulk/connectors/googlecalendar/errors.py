@@ -14,6 +14,8 @@ from openbulk.domain.errors import Refused, RetryLater
 
 USAGE_LIMIT_WAIT_SECONDS = 3600.0
 _BUSY = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+DUPLICATE = "duplicate"
+"""The reason that says: an event has this id already, or had it before it was deleted."""
 _SETUP = {
     "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; enable it there",
     "insufficientPermissions": "the sign-in does not allow to write events; sign in again with the scope "
@@ -45,7 +47,11 @@ class Refusal:
     @property
     def hint(self) -> str:
         """In words for the person who has to mend the record."""
-        return _HINTS.get(self.reason, f"Google refused the event ({self.reason or self.status})")
+        return _HINTS.get(self.reason, f"Google refused it ({self.reason or self.status})")
+
+    def __str__(self) -> str:
+        """The hint and Google's own words."""
+        return f"{self.hint}: {self.message}"
 
 
 def refusal(answer: Answer) -> Refusal:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+import orjson
 
 from openbulk.connectors.googlecalendar.fields import FieldError, converted
 from openbulk.connectors.googlecalendar.schema import event_schema
@@ -24,9 +26,12 @@ class Insert:
 
     calendar: str
     parameters: Mapping[str, str]
-    body: Mapping[str, Any]
-    has_own_id: bool
-    """Whether the id is the caller's. One that we made from the record's key can only have been taken by us."""
+    body: bytes
+    """JSON."""
+    id: str
+    mark: str | None
+    """What tells our own event from another one with the same id, where the id is the caller's. An id that we made
+    from the record's key needs none: it can only have been taken by us."""
 
     @property
     def path(self) -> str:
@@ -36,7 +41,7 @@ class Insert:
     @property
     def event_path(self) -> str:
         """The event's own path."""
-        return f"{self.path}/{self.body['id']}"
+        return f"{self.path}/{self.id}"
 
 
 def insert_of(record: Record, target: Target) -> Insert:
@@ -46,26 +51,26 @@ def insert_of(record: Record, target: Target) -> Insert:
     body = converted(values, event_schema())
     _check_times(body)
     _settle_ical_uid(body)
-    own_id = body.get("id")
-    if own_id is None:
-        body["id"] = event_id(record.key)
+    mark = None
+    if "id" in body:
+        _check_id(body["id"])
+        mark = _short(record.key)
+        body.setdefault("extendedProperties", {}).setdefault("private", {})[_KEY_PROPERTY] = mark
     else:
-        _check_id(own_id)
-        # Tells our own event from another one with the same id, should the answer to this call get lost.
-        body.setdefault("extendedProperties", {}).setdefault("private", {})[_KEY_PROPERTY] = _short(record.key)
-    return Insert(str(calendar), _parameters(body, target.options), body, own_id is not None)
+        body["id"] = event_id(record.key)
+    return Insert(str(calendar), _parameters(body, target.options), _encoded(body), body["id"], mark)
 
 
 def is_ours(event: Mapping[str, Any], insert: Insert) -> bool:
     """Whether an event that has the caller's id is the one that this call made earlier."""
-    private = event.get("extendedProperties", {}).get("private", {})
-    return bool(private.get(_KEY_PROPERTY) == insert.body["extendedProperties"]["private"][_KEY_PROPERTY])
+    return bool(event.get("extendedProperties", {}).get("private", {}).get(_KEY_PROPERTY) == insert.mark)
 
 
 def event_id(key: str) -> str:
     """A legal event id (base32hex in lower case, 5 to 1024 characters) that is the same for the same key.
 
-    https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`
+    https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`. It says, too, that
+    a collision may go unnoticed: two sendings of one record must not be under way at the same time.
     """
     digest = hashlib.sha256(b"openbulk:" + key.encode()).digest()
     return base64.b32hexencode(digest).decode().lower().rstrip("=")
@@ -76,7 +81,7 @@ def calendar_of(options: Mapping[str, Any]) -> str:
     if options.get("calendarId"):
         return str(options["calendarId"])
     match = _CALENDAR_PATH.fullmatch(str(options.get("path") or ""))
-    return match["calendar"] if match else "primary"
+    return unquote(match["calendar"]) if match else "primary"
 
 
 def _check_times(body: Mapping[str, Any]) -> None:
@@ -115,6 +120,13 @@ def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     if "attachments" in body:
         parameters["supportsAttachments"] = "true"
     return parameters
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:  # half a character, a number of more than 64 bits, a thousand levels
+        raise FieldError(None, f"the record cannot be written as JSON ({error})") from error
 
 
 def _short(key: str) -> str:

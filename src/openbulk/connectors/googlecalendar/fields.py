@@ -16,7 +16,7 @@ _FILLED_BY_GOOGLE = frozenset({"kind", "etag", "sequence"})
 class FieldError(Exception):
     """A value that Google would refuse; the message says what would be right."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str | None, message: str) -> None:
         super().__init__(message)
         self.field = field
         self.message = message
@@ -58,8 +58,6 @@ def _converted_one(value: Any, schema: Mapping[str, Any], path: str) -> Any:
             return _boolean(value, path)
         case "integer":
             return _integer(value, path)
-        case "number":
-            return _number(value, path)
         case _:
             return _text(value, schema, path)
 
@@ -85,7 +83,11 @@ def _converted_list(value: Any, schema: Mapping[str, Any], path: str) -> list[An
         items = items.splitlines()
     if isinstance(items, str) or not isinstance(items, Sequence):
         raise FieldError(path, f"{path} is {value!r}; a list is written as JSON, {example}, or as {path}[0].email")
-    return [_converted_one(item, schema["items"], f"{path}[{index}]") for index, item in enumerate(items)]
+    return [
+        _converted_one(item, schema["items"], f"{path}[{index}]")
+        for index, item in enumerate(items)
+        if item is not None
+    ]
 
 
 def _boolean(value: Any, path: str) -> bool:
@@ -102,13 +104,6 @@ def _integer(value: Any, path: str) -> int:
         return int(str(value).strip())
     except ValueError as error:
         raise FieldError(path, f"{path} is {value!r}; it has to be a whole number, like 10") from error
-
-
-def _number(value: Any, path: str) -> float:
-    try:
-        return float(str(value).strip())
-    except ValueError as error:
-        raise FieldError(path, f"{path} is {value!r}; it has to be a number, like 0.5") from error
 
 
 def _text(value: Any, schema: Mapping[str, Any], path: str) -> str:

@@ -30,6 +30,10 @@ AUTHORIZE_URL = "https://accounts.google.com/o/oauth2/v2/auth"
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 SERVICE_ACCOUNT = "google.service_account"
 _ASSERTION_SECONDS = 3600
+_ACCOUNT_REFUSED = (
+    "Google does not accept the service account: check that its key was not deleted, that google.subject is an "
+    f"address of the domain, and that domain-wide delegation allows the scope {SCOPE}"
+)
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -110,6 +114,10 @@ def _as_service_account(key: str, configuration: Mapping[str, str], http: aiohtt
         if subject := configuration.get("google.subject"):
             claims["sub"] = subject
         assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
-        return await request_token(http, TokenEndpoint(audience), {"grant_type": _JWT_BEARER, "assertion": assertion})
+        form = {"grant_type": _JWT_BEARER, "assertion": assertion}
+        try:
+            return await request_token(http, TokenEndpoint(audience), form)
+        except SignInAgain as error:
+            raise SignInAgain(_ACCOUNT_REFUSED, provider_message=error.provider_message) from error
 
     return fetch
