@@ -86,13 +86,6 @@ def _ledger_engine(settings: Settings) -> AsyncEngine:
         raise CannotStart(f"the database cannot be used: {error}") from error
 
 
-def _lanes_url(settings: Settings) -> str:
-    """The lanes have a SQLite file of their own, so that they and the ledger never wait for one another."""
-    if settings.database_url is None or settings.database_url.startswith("sqlite"):
-        return f"sqlite:///{settings.data_dir / 'lanes.db'}"
-    return settings.database_url
-
-
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[Server]:
     """Start every part, in order; drain and stop them in the other."""
@@ -133,7 +126,7 @@ def _services(
         formats=FORMATS,
         accounts=accounts,
         connections=connections,
-        lanes=Lanes(open_lane_engine(_lanes_url(settings))),
+        lanes=Lanes(open_lane_engine(settings.data_dir / "lanes.db")),
         http=http,
         present=present,
         keep_files=timedelta(days=settings.keep_files_days),

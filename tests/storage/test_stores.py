@@ -82,5 +82,5 @@ async def test_every_commit_reaches_the_disk(engine: AsyncEngine) -> None:
 
 
 def test_an_address_of_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ValueError, match="begins with sqlite:/// or postgresql://"):
-        open_ledger_engine("mysql://localhost/openbulk")
+    with pytest.raises(ValueError, match="has to begin with sqlite:///"):
+        open_ledger_engine("postgresql://localhost/openbulk")

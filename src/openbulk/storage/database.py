@@ -1,4 +1,4 @@
-"""Opening the ledger's database, SQLite or PostgreSQL, and bringing its tables up to date."""
+"""Opening the databases, and bringing the ledger's tables up to date."""
 
 from pathlib import Path
 from typing import Any
@@ -9,33 +9,31 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-_ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
-_SYNC_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_TIMEOUT_MS = 30_000
 
 
 def open_ledger_engine(url: str) -> AsyncEngine:
-    """The engine that the ledger speaks through.
+    """The engine that the ledger speaks through. Raises ValueError for any other database than SQLite.
 
-    On SQLite its transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused
-    half-way (https://sqlite.org/lang_transaction.html).
+    Its transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused half-way
+    (https://sqlite.org/lang_transaction.html).
     """
-    engine = create_async_engine(_with_driver(url, _ASYNC_DRIVERS))
-    if engine.dialect.name == "sqlite":
-        _make_sqlite_durable(engine.sync_engine)
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise ValueError("its address has to begin with sqlite:///; other databases are not supported yet")
+    engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"))
+    _make_sqlite_durable(engine.sync_engine)
 
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
-def open_lane_engine(url: str) -> Engine:
+def open_lane_engine(path: Path) -> Engine:
     """The engine that the lanes (DBOS) keep their own tables through: a synchronous one, which begins by itself."""
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(_with_driver(url, _SYNC_DRIVERS))
-    engine = create_engine(url, connect_args={"isolation_level": "IMMEDIATE"})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": "IMMEDIATE"})
     _make_sqlite_durable(engine)
     return engine
 
@@ -51,14 +49,6 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _with_driver(url: str, drivers: dict[str, str]) -> str:
-    parsed = make_url(url)
-    backend = parsed.get_backend_name()
-    if backend not in drivers:
-        raise ValueError(f"a database address begins with sqlite:/// or postgresql://, not {backend}://")
-    return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
 
 
 def _make_sqlite_durable(engine: Engine) -> None:
