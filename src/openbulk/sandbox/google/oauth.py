@@ -109,7 +109,7 @@ async def authorize_page(request: web.Request) -> web.Response:
     user = escape(query.get("login_hint") or "sandbox@example.com")
     return page(
         "Sign in to the Google sandbox",
-        f"<p><b>{escape(query['client_id'])}</b> wants to:</p><ul>{scopes}</ul>"
+        f"<p><b>{escape(query['client_id'])}</b> asks for:</p><ul>{scopes}</ul>"
         f"<form method=post>{hidden}<p>as <input name=account value='{user}'></p>"
         "<button name=decision value=allow>Allow</button><button name=decision value=deny>Deny</button></form>",
     )
