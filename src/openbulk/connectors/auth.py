@@ -12,11 +12,13 @@ import orjson
 
 from openbulk.connectors.base import Remember
 from openbulk.connectors.http import Client, NoAuth
-from openbulk.domain.errors import RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.errors import BadInput, RetryLater, ServiceError, SignInAgain, Unsure
 
 RENEW_EARLY_SECONDS = 60.0
 """A token is renewed this long before it runs out, so that none runs out on its way."""
 DEFAULT_LIFE_SECONDS = 3600.0
+API_KEY = "oauth.api.key"
+API_SECRET = "oauth.api.secret"  # noqa: S105 - the name of a setting
 REFRESH_TOKEN = "oauth.user.refresh_token"  # noqa: S105 - the name of a setting
 
 
@@ -106,6 +108,34 @@ def _refusal(body: str, otherwise: str) -> ServiceError:
         return RetryLater(f"the sign-in service is not well ({error})", provider_message=description)
     message = _REFUSALS.get(error, f"the service refused to sign in ({error})")
     return SignInAgain(message, provider_message=description)
+
+
+def endpoint_of(configuration: Mapping[str, str], url: str, *, secret_in_header: bool = False) -> TokenEndpoint:
+    """The token endpoint for the application that an instance is signed in through. Raises BadInput."""
+    missing = [name for name in (API_KEY, API_SECRET) if not configuration.get(name)]
+    if missing:
+        raise BadInput(f"the configuration lacks {' and '.join(missing)}: id and secret of the application")
+    return TokenEndpoint(url, configuration[API_KEY], configuration[API_SECRET], secret_in_header)
+
+
+async def exchange_code(
+    http: aiohttp.ClientSession, endpoint: TokenEndpoint, code: str, configuration: Mapping[str, str], *, element: str
+) -> Mapping[str, str]:
+    """Trade a code for a refresh token: the configuration entry to keep. Raises SignInAgain, RetryLater.
+
+    `element` is the service's key: where the code gave none, the way to one that does begins at its sign-in address.
+    """
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": configuration.get("oauth.callback.url", ""),
+    }
+    token = await request_token(http, endpoint, form)
+    if token.refresh is None:
+        raise SignInAgain(
+            f"the service gave no refresh token; sign in at the address that /elements/{element}/oauth/url gives"
+        )
+    return {REFRESH_TOKEN: token.refresh}
 
 
 def refreshing(

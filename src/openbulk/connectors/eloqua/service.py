@@ -9,7 +9,15 @@ from typing import Any
 
 import aiohttp
 
-from openbulk.connectors.auth import REFRESH_TOKEN, BearerAuth, TokenEndpoint, authorize_url, refreshing, request_token
+from openbulk.connectors.auth import (
+    REFRESH_TOKEN,
+    BearerAuth,
+    TokenEndpoint,
+    authorize_url,
+    endpoint_of,
+    exchange_code,
+    refreshing,
+)
 from openbulk.connectors.base import AuthorizeRequest, Remember
 from openbulk.connectors.http import Answer, Auth, Client
 from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, SignInAgain
@@ -55,15 +63,7 @@ class EloquaOAuth:
         self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token."""
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": configuration.get("oauth.callback.url", ""),
-        }
-        token = await request_token(http, _endpoint(configuration), form)
-        if token.refresh is None:
-            raise SignInAgain("Eloqua gave no refresh token; sign in again")
-        return {REFRESH_TOKEN: token.refresh}
+        return await exchange_code(http, _endpoint(configuration), code, configuration, element="eloqua")
 
 
 def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Auth:
@@ -83,15 +83,7 @@ def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remem
 
 def _endpoint(configuration: Mapping[str, str]) -> TokenEndpoint:
     base = (configuration.get("base.url") or LOGIN_URL).rstrip("/")
-    missing = [name for name in ("oauth.api.key", "oauth.api.secret") if not configuration.get(name)]
-    if missing:
-        raise BadInput(f"the configuration lacks {' and '.join(missing)}: client id and secret of the Eloqua app")
-    return TokenEndpoint(
-        f"{base}/auth/oauth2/token",
-        configuration["oauth.api.key"],
-        configuration["oauth.api.secret"],
-        secret_in_header=True,
-    )
+    return endpoint_of(configuration, f"{base}/auth/oauth2/token", secret_in_header=True)
 
 
 class Service:

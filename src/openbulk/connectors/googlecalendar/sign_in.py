@@ -18,6 +18,8 @@ from openbulk.connectors.auth import (
     Token,
     TokenEndpoint,
     authorize_url,
+    endpoint_of,
+    exchange_code,
     refreshing,
     request_token,
 )
@@ -66,17 +68,7 @@ class GoogleOAuth:
         self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token."""
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": configuration.get("oauth.callback.url", ""),
-        }
-        token = await request_token(http, _endpoint(configuration), form)
-        if token.refresh is None:
-            raise SignInAgain(
-                "Google gave no refresh token; sign in at the address that /elements/googlecalendar/oauth/url gives"
-            )
-        return {REFRESH_TOKEN: token.refresh}
+        return await exchange_code(http, _endpoint(configuration), code, configuration, element="googlecalendar")
 
 
 def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> BearerAuth:
@@ -92,10 +84,7 @@ def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remem
 
 
 def _endpoint(configuration: Mapping[str, str]) -> TokenEndpoint:
-    missing = [name for name in ("oauth.api.key", "oauth.api.secret") if not configuration.get(name)]
-    if missing:
-        raise BadInput(f"the configuration lacks {' and '.join(missing)}: client id and secret of the Google project")
-    return TokenEndpoint(token_url(configuration), configuration["oauth.api.key"], configuration["oauth.api.secret"])
+    return endpoint_of(configuration, token_url(configuration))
 
 
 def _as_service_account(key: str, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> FetchToken:
