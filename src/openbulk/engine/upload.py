@@ -20,7 +20,7 @@ from openbulk.engine.parts import rows_of
 from openbulk.engine.progress import FATE, Progress, key_of, one_each, refusal_of, unknown
 from openbulk.engine.retry import MAX_RESENDS
 from openbulk.storage.files import FileStore
-from openbulk.storage.ledger import Ledger, Ticket, Turn
+from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
 
 TURN_SECONDS = 2.0
 LONGEST_TURN_SECONDS = 30.0
@@ -167,6 +167,8 @@ class UploadTurn:
             self._end(ending_of(error))
         except ServiceError as error:
             self._end(ending_of(error))
+        except Fenced:
+            raise
         except Exception as error:
             self._end(Crash(error))
 
