@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,12 +105,23 @@ def rotate_master_key(path: Path) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600, whole or not at all."""
+    """Write a file with mode 0600, whole or not at all; on return it has reached the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600, exist_ok=False)
     draft.write_text(text)
+    # Without its key nothing that was sealed can be opened again: a power cut must not take it.
+    _sync(draft)
     draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def webhook_signature(key: str, body: bytes) -> str:

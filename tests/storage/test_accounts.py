@@ -1,27 +1,19 @@
 """Callers and instances: recognized, never readable."""
 
-from collections.abc import AsyncIterator
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.instance import Instance
 from openbulk.security import SealBroken, Sealer
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.database import migrate, open_ledger_engine
 
 OLD, NEW = bytes(32), bytes(range(32))
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    await migrate(opened)
-    yield opened
-    await opened.dispose()
 
 
 @pytest.fixture
@@ -90,3 +82,33 @@ async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(acc
     assert await accounts.user("user-secret") is None
     assert await accounts.user("another-user-secret") is not None
     assert await accounts.is_organization_secret(1, "organization-secret")
+
+
+async def test_credentials_that_were_moved_to_another_instance_are_not_opened(
+    accounts: Accounts, engine: AsyncEngine
+) -> None:
+    mine, theirs = await instance(accounts, "mine"), await instance(accounts, "theirs")
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE instances SET sealed_configuration = "
+                "(SELECT sealed_configuration FROM instances WHERE id = :mine) WHERE id = :theirs"
+            ),
+            {"mine": mine.id, "theirs": theirs.id},
+        )
+    assert await accounts.instance(mine.id) == mine
+    with pytest.raises(SealBroken, match="was changed after it was sealed"):
+        await accounts.instance(theirs.id)
+
+
+async def test_a_token_stands_for_one_instance_only(accounts: Accounts) -> None:
+    mine, theirs = await instance(accounts, "mine"), await instance(accounts, "theirs")
+    assert (await accounts.instance_with_token("mine"), await accounts.instance_with_token("theirs")) == (mine, theirs)
+
+
+async def test_changes_of_one_configuration_at_the_same_time_all_stay(accounts: Accounts) -> None:
+    made = await instance(accounts)
+    await asyncio.gather(*(accounts.update_configuration(made.id, {f"key{n}": str(n)}) for n in range(8)))
+    changed = await accounts.instance(made.id)
+    assert changed is not None
+    assert changed.configuration == {"password": "unmistakable", **{f"key{n}": str(n) for n in range(8)}}

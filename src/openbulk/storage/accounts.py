@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.instance import Instance
 from openbulk.security import Sealer, fingerprint, same_secret
+from openbulk.storage.database import for_reading
 from openbulk.storage.tables import instances, organizations, users
 
 
@@ -28,11 +29,12 @@ class Accounts:
 
     def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
         self._engine = engine
+        self._reading = for_reading(engine)
         self._sealer = sealer
 
     async def is_empty(self) -> bool:
         """Whether nobody may call yet: the first start."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             return (await connection.execute(select(users.c.id).limit(1))).first() is None
 
     async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
@@ -60,7 +62,7 @@ class Accounts:
 
     async def user(self, user_secret: str) -> User | None:
         """The user with this secret."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             row = (
                 await connection.execute(select(users).where(users.c.secret_fingerprint == fingerprint(user_secret)))
             ).first()
@@ -70,7 +72,7 @@ class Accounts:
 
     async def is_organization_secret(self, organization_id: int, secret: str) -> bool:
         """Whether this is the secret of this organization."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             stored = await connection.scalar(
                 select(organizations.c.secret_fingerprint).where(organizations.c.id == organization_id)
             )
@@ -118,13 +120,13 @@ class Accounts:
 
     async def instance(self, instance_id: int) -> Instance | None:
         """An instance by its id."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             row = (await connection.execute(select(instances).where(instances.c.id == instance_id))).first()
         return None if row is None else self._instance(row)
 
     async def instance_with_token(self, token: str) -> Instance | None:
         """The instance that a caller's `Element` token stands for."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             row = (
                 await connection.execute(select(instances).where(instances.c.token_fingerprint == fingerprint(token)))
             ).first()
@@ -134,7 +136,7 @@ class Accounts:
 
     async def instances_of(self, organization_id: int) -> Sequence[Instance]:
         """All instances of an organization, oldest first."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             rows = await connection.execute(
                 select(instances).where(instances.c.organization_id == organization_id).order_by(instances.c.id)
             )

@@ -26,9 +26,16 @@ def open_ledger_engine(url: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # The event also comes where there is no transaction to begin.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def for_reading(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine for single reads: they begin no transaction, and wait for no writer."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def open_lane_engine(path: Path) -> Engine:

@@ -9,6 +9,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.job import Job
+from openbulk.storage.database import for_reading
 from openbulk.storage.ledger import ACTIVE, job_of
 from openbulk.storage.tables import deliveries, jobs
 
@@ -32,7 +33,7 @@ class Deliveries:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = for_reading(engine)
 
     async def add(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
         """Write a job's notification down; from here on it will be delivered. A job has at most one."""

@@ -10,7 +10,7 @@ import contextlib
 import io
 import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import obstore
@@ -49,7 +49,7 @@ class FileStore:
         """Keep one sealed object; on a disk, it has reached the disk on return."""
         await obstore.put_async(self._store, path, self._sealer.seal(plain, path))
         if self._root is not None:
-            await asyncio.to_thread(_reach_disk, self._root / path)
+            await asyncio.to_thread(_reach_disk, self._root, path)
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken."""
@@ -170,10 +170,10 @@ def part_path(name: str, first_row: int) -> str:
     return f"{name}/parts/{first_row:012d}"
 
 
-def _reach_disk(path: Path) -> None:
-    """Make sure that a file and its name survive a power cut."""
-    for place in (path, path.parent):
-        descriptor = os.open(place, os.O_RDONLY)
+def _reach_disk(root: Path, path: str) -> None:
+    """Make sure that a file, its name and those of its folders survive a power cut."""
+    for name in (PurePath(path), *PurePath(path).parents):
+        descriptor = os.open(root / name, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

@@ -7,12 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Case, Row, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.job import FINAL, Counts, Job, Status, Upload
-from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.domain.records import Action, Fate, Outcome, Problem, Target
+from openbulk.storage.database import for_reading
 from openbulk.storage.tables import Moment, intents, jobs, outcomes, parts
 
+_NEVER_LOOKED_UP = (
+    "nobody knows whether the service has taken this record (the job ended before it could be looked up); "
+    "look there before sending it again"
+)
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
 
 
@@ -56,7 +62,7 @@ class Ledger:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = for_reading(engine)
 
     # --- jobs ---
 
@@ -284,8 +290,7 @@ class Ledger:
             ).first()
             if row is None:
                 raise Fenced
-            await connection.execute(delete(intents).where(intents.c.job_id == job_id))
-        return job_of(row)
+            return await _given_up(connection, job_of(row))
 
     async def cancel(self, job_id: int, now: datetime) -> Job | None:
         """Cancel a job: at once where no slice of it runs, else by asking the slice.
@@ -297,11 +302,19 @@ class Ledger:
                 await connection.execute(
                     update(jobs)
                     .where(jobs.c.id == job_id, jobs.c.status.in_(ACTIVE))
-                    .values(status=_cancelled_or_pending(), finished_at=_finished_unless_running(now))
+                    .values(
+                        status=_cancelled_or_pending(),
+                        finished_at=_finished_unless_running(now),
+                        waiting_until=None,
+                        waiting_for=None,
+                    )
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+            if row is None:
+                return None
+            job = job_of(row)
+            return await _given_up(connection, job) if job.is_finished else job
 
     # --- what became of records ---
 
@@ -314,9 +327,12 @@ class Ledger:
             return frozenset(found.all())
 
     async def add_intents(self, job_id: int, rows: Sequence[int]) -> None:
-        """Write down that these rows are about to be sent."""
+        """Write down that these rows are about to be sent. Raises Fenced where somebody may have sent one already."""
         async with self._engine.begin() as connection:
-            await connection.execute(insert(intents), [{"job_id": job_id, "row": row} for row in rows])
+            try:
+                await connection.execute(insert(intents), [{"job_id": job_id, "row": row} for row in rows])
+            except IntegrityError as error:
+                raise Fenced from error
 
     async def drop_intents(self, job_id: int, rows: Sequence[int]) -> None:
         """These rows were not sent after all, or have an outcome."""
@@ -325,14 +341,8 @@ class Ledger:
 
     async def intended(self, job_id: int) -> frozenset[int]:
         """Rows that were about to be sent when the job's runner died, and have no outcome."""
-        with_outcome = select(outcomes.c.row).where(
-            outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
-        )
         async with self._reading.connect() as connection:
-            found = await connection.scalars(
-                select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists())
-            )
-            return frozenset(found.all())
+            return await _intended(connection, job_id)
 
     async def errors(self, job_id: int, *, after: int, limit: int) -> Sequence[RecordError]:
         """The records of a job with a problem, in the order of the file, from behind a row on."""
@@ -357,6 +367,26 @@ async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **
     if number is None:
         raise Fenced
     return int(number)
+
+
+async def _intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
+    with_outcome = select(outcomes.c.row).where(outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row)
+    found = await connection.scalars(select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists()))
+    return frozenset(found.all())
+
+
+async def _given_up(connection: AsyncConnection, job: Job) -> Job:
+    """A job that has just ended: what may have been sent and will not be looked up any more is unknown."""
+    rows = await _intended(connection, job.id)
+    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
+    if not rows:
+        return job
+    results = [Outcome(row, Fate.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
+    await connection.execute(insert(outcomes), [_outcome_values(job.id, outcome, {}) for outcome in results])
+    row = await connection.execute(
+        update(jobs).where(jobs.c.id == job.id).values(unknown=jobs.c.unknown + len(rows)).returning(jobs)
+    )
+    return job_of(row.one())
 
 
 def _running_unless_cancelled() -> Case[str]:

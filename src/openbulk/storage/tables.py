@@ -165,7 +165,7 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("job_id", BigInteger, nullable=False),
+    Column("job_id", BigInteger, nullable=False, unique=True),
     Column("instance_id", BigInteger, nullable=False),
     Column("url", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -175,4 +175,4 @@ deliveries = Table(
     Column("result", Text),
     Index("deliveries_open", "finished_at", "due_at"),
 )
-"""Notifications: written in the transaction that finishes a job, delivered at least once."""
+"""Notifications of finished jobs: at most one a job, delivered at least once."""

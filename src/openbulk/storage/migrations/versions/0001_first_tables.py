@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column("result", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("job_id"),
     )
     op.create_index("deliveries_open", "deliveries", ["finished_at", "due_at"], unique=False)
     op.create_table(

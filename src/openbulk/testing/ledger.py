@@ -1,110 +1,23 @@
-"""The promises of what remembers: the file store and the ledger, whatever they keep things in.
+"""The promises of a ledger, whatever database it is kept in.
 
-class TestFilesOnDisk(FileStoreTests):
+class TestLedgerOnSqlite(LedgerTests):
     @pytest.fixture
-    def store(self, tmp_path): return LocalStore(tmp_path)
+    async def ledger(self, engine): return Ledger(engine)
 """
 
-import os
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import obstore
 import pytest
-from obstore.store import ObjectStore
 
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Fate, Outcome, Target
-from openbulk.security import SealBroken, Sealer
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated
 from openbulk.storage.ledger import Fenced, Ledger, Ticket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-class FileStoreTests:
-    """Inherit this and override the fixture `store`."""
-
-    @pytest.fixture
-    def store(self) -> ObjectStore:
-        """An empty object store."""
-        pytest.skip("override the fixture `store`")
-
-    @pytest.fixture
-    def files(self, store: ObjectStore) -> FileStore:
-        """A file store upon it."""
-        return FileStore(store, Sealer([os.urandom(32)]))
-
-    async def written(self, files: FileStore, content: bytes, name: str = "f00d", chunk: int = 70_001) -> bytes:
-        """Write a file in chunks, as it arrives over a network."""
-        writer = files.writer(name)
-        for begin in range(0, len(content), chunk):
-            await writer.write(content[begin : begin + chunk])
-        await writer.close()
-        assert writer.size == len(content)
-        return content
-
-    @pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7])
-    async def test_a_file_is_read_as_it_was_written(self, files: FileStore, size: int) -> None:
-        """Also where it ends at a block's border."""
-        content = await self.written(files, os.urandom(size))
-        assert files.open("f00d", size).read() == content
-
-    async def test_a_file_is_read_from_any_place(self, files: FileStore) -> None:
-        """It is seekable."""
-        content = await self.written(files, os.urandom(2 * BLOCK_BYTES + 5))
-        file = files.open("f00d", len(content))
-        for place in (BLOCK_BYTES - 3, 0, 2 * BLOCK_BYTES, len(content), 17):
-            file.seek(place)
-            assert file.read(10) == content[place : place + 10]
-
-    async def test_nothing_is_left_of_a_file_that_was_given_up(self, files: FileStore) -> None:
-        """An upload that is cut off leaves nothing."""
-        writer = files.writer("f00d")
-        await writer.write(os.urandom(BLOCK_BYTES + 1))
-        assert await files.names() == {"f00d"}, "what a crash leaves can be found"
-        await writer.discard()
-        assert await files.names() == frozenset()
-
-    async def test_a_file_is_deleted_with_all_below_its_name_and_no_other(self, files: FileStore) -> None:
-        """Deleting what is not there does nothing."""
-        await self.written(files, b"one", "one")
-        await self.written(files, b"two", "one2")
-        await files.put("one/parts/000000000001", b"part")
-        await files.delete("one")
-        await files.delete("one")
-        assert await files.names() == {"one2"}
-
-    async def test_nothing_can_be_read_without_the_key(self, files: FileStore, store: ObjectStore) -> None:
-        """What the store holds is sealed."""
-        await self.written(files, b"unmistakable " * 100)
-        path = "f00d/blocks/00000000"
-        assert b"unmistakable" not in bytes(obstore.get(store, path).bytes())
-        with pytest.raises(SealBroken):
-            FileStore(store, Sealer([os.urandom(32)])).get_now(path)
-
-    async def test_a_block_that_was_changed_moved_or_lost_is_noticed(
-        self, files: FileStore, store: ObjectStore
-    ) -> None:
-        """Never read as if nothing had happened."""
-        content = await self.written(files, os.urandom(3 * BLOCK_BYTES))
-        first, second = "f00d/blocks/00000000", "f00d/blocks/00000001"
-        blocks = {path: bytes(obstore.get(store, path).bytes()) for path in (first, second)}
-        for damaged in (blocks[second], blocks[first][:-1] + bytes([blocks[first][-1] ^ 1]), b""):
-            obstore.put(store, first, damaged)
-            with pytest.raises(SealBroken):
-                files.open("f00d", len(content)).read(1)
-        obstore.put(store, first, blocks[first])
-        obstore.delete(store, second)
-        with pytest.raises(FileTruncated):
-            files.open("f00d", len(content)).read()
-
-    async def test_a_file_that_is_shorter_than_it_should_be_is_noticed(self, files: FileStore) -> None:
-        """The ledger knows its size."""
-        await self.written(files, b"short")
-        with pytest.raises(FileTruncated):
-            files.open("f00d", 100).read()
 
 
 class LedgerTests:
@@ -151,6 +64,13 @@ class LedgerTests:
         assert await ledger.job(job.id + 1) is None
         assert await ledger.files() == {"f00d"}
 
+    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: Ledger) -> None:
+        """Whatever they are doing."""
+        fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
+        await ledger.finish(done.id, await self.begun(ledger, done), Status.ABORTED, now=NOW, error="no")
+        await self.begun(ledger, running)
+        assert [job.id for job in await ledger.active_jobs()] == [fresh.id, running.id]
+
     async def test_outcomes_and_cursor_are_written_together(self, ledger: Ledger) -> None:
         """And counted."""
         job = await self.job(ledger)
@@ -179,6 +99,17 @@ class LedgerTests:
         assert await self.now(ledger, job.id) == before
         assert await ledger.rows_done(job.id, 0) == frozenset()
 
+    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(self, ledger: Ledger) -> None:
+        """However many workers believe that it is theirs."""
+        job = await self.job(ledger)
+        fences = sorted(await asyncio.gather(*(self.begun(ledger, job) for _ in range(5))))
+        assert len(set(fences)) == 5
+        tries = [ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={}) for fence in fences]
+        *shut_out, last = await asyncio.gather(*tries, return_exceptions=True)
+        assert [type(error) for error in shut_out] == [Fenced] * 4
+        assert last is None
+        assert (await self.now(ledger, job.id)).counts.created == 1
+
     async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: Ledger) -> None:
         """Not one that is over, not one that is yet to come, not one of a finished job."""
         job = await self.job(ledger)
@@ -189,6 +120,14 @@ class LedgerTests:
         fence = await self.begun(ledger, job)
         await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
+
+    async def test_a_job_started_when_its_first_slice_did(self, ledger: Ledger) -> None:
+        """Every later slice leaves that as it is."""
+        job = await self.job(ledger)
+        for minutes in (1, 2):
+            turn = await ledger.begin_slice(job.id, 0, NOW + timedelta(minutes=minutes))
+            assert turn is not None
+            assert turn.job.started_at == NOW + timedelta(minutes=1)
 
     async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: Ledger) -> None:
         """Getting on forgives both."""
@@ -205,6 +144,9 @@ class LedgerTests:
         await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
         job = await self.now(ledger, job.id)
         assert (job.slice_attempts, job.waiting_for) == (0, None)
+        turn = await ledger.begin_slice(job.id, job.slice, NOW)
+        assert turn is not None
+        assert turn.waits == 0
 
     async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: Ledger) -> None:
         """Then the slice is asked to end."""
@@ -222,6 +164,26 @@ class LedgerTests:
         await ledger.finish(busy.id, fence, Status.CANCELLED, now=NOW)
         assert await ledger.cancel(busy.id, NOW) is None
         assert (await self.now(ledger, busy.id)).counts.created == 1
+
+    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: Ledger) -> None:
+        """Nor can it be woken."""
+        job = await self.job(ledger)
+        later = NOW + timedelta(hours=1)
+        await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in")
+        cancelled = await ledger.cancel(job.id, NOW)
+        assert cancelled is not None
+        assert (cancelled.waiting_until, cancelled.waiting_for) == (None, None)
+        assert await ledger.wake(job.id) is None
+        assert await ledger.active_jobs() == []
+
+    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(self, ledger: Ledger) -> None:
+        """By the next runner, where the one that was asked has died: it ends the job."""
+        job = await self.job(ledger)
+        await self.begun(ledger, job)
+        await ledger.cancel(job.id, NOW)
+        turn = await ledger.begin_slice(job.id, 0, NOW)
+        assert turn is not None
+        assert turn.job.status is Status.CANCELLATION_PENDING
 
     async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: Ledger) -> None:
         """And its runner, should it live, is shut out."""
@@ -276,7 +238,31 @@ class LedgerTests:
         await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
         await ledger.drop_intents(job.id, [2])
         assert await ledger.intended(job.id) == {3}
-        await ledger.finish(job.id, fence, Status.CANCELLED, now=NOW)
+
+    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: Ledger) -> None:
+        """Nor is anything of the same batch."""
+        job = await self.job(ledger)
+        await ledger.add_intents(job.id, [3])
+        with pytest.raises(Fenced):
+            await ledger.add_intents(job.id, [2, 3, 4])
+        assert await ledger.intended(job.id) == {3}
+
+    @pytest.mark.parametrize("running", [True, False])
+    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(self, ledger: Ledger, running: bool) -> None:
+        """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
+        job = await self.job(ledger)
+        fence = await self.begun(ledger, job)
+        await ledger.add_intents(job.id, [1, 2, 3])
+        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        if running:
+            ended: Job | None = await ledger.finish(job.id, fence, Status.ERROR, now=NOW, error="no")
+        else:
+            await ledger.end_slice(job.id, fence, wait_until=NOW, wait_for="the answer was lost")
+            ended = await ledger.cancel(job.id, NOW)
+        assert ended == await self.now(ledger, job.id)
+        assert (ended.counts.created, ended.counts.unknown, ended.not_reached) == (1, 2, 7)
+        errors = await ledger.errors(job.id, after=0, limit=9)
+        assert [(error.row, error.fate) for error in errors] == [(2, Fate.UNKNOWN), (3, Fate.UNKNOWN)]
         assert await ledger.intended(job.id) == frozenset()
 
     async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: Ledger) -> None:
@@ -289,6 +275,15 @@ class LedgerTests:
             [9],
             [9],
         ]
+
+    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: Ledger) -> None:
+        """Also none, where it holds no record."""
+        job = await self.job(ledger)
+        await ledger.set_parts(job.id, 3, [1, 3])
+        assert await ledger.parts_from(job.id, 1) == [1, 3]
+        await ledger.set_parts(job.id, 0, [])
+        assert await ledger.parts_from(job.id, 1) == []
+        assert (await self.now(ledger, job.id)).not_reached == 0
 
     async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: Ledger) -> None:
         """Successes are not among them."""
@@ -318,6 +313,27 @@ class LedgerTests:
         assert (open_one.attempts, open_one.due_at) == (1, NOW + timedelta(seconds=5))
         await deliveries.end_attempt(first.id, 2, "200", due_at=NOW, finished_at=NOW)
         assert await deliveries.open() == []
+
+    async def test_a_job_has_one_notification_however_often_it_is_written_down_at_once(
+        self, ledger: Ledger, deliveries: Deliveries
+    ) -> None:
+        """And none where nobody asked for one."""
+        job = await self.job(ledger)
+        job = await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        added = await asyncio.gather(*(deliveries.add(job, "https://example.com/", b"{}", NOW) for _ in range(5)))
+        assert await deliveries.open() == added[:1]
+        assert added == added[:1] * 5
+        assert await deliveries.get(added[0].id) == added[0]
+        assert await deliveries.get(added[0].id + 1) is None
+        silent = await ledger.add_job(
+            replace(job.upload, file="silent", callback_url=None),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
+        )
+        await ledger.cancel(silent.id, NOW)
+        assert await deliveries.jobs_to_notify() == []
 
     async def test_files_that_have_served_their_time_are_told_once(self, ledger: Ledger) -> None:
         """Those of jobs that are not finished are kept."""

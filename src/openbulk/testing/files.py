@@ -1,0 +1,113 @@
+"""The promises of a file store, whatever it keeps things in.
+
+class TestFilesOnDisk(FileStoreTests):
+    @pytest.fixture
+    def store(self, tmp_path): return LocalStore(tmp_path)
+"""
+
+import os
+
+import obstore
+import pytest
+from obstore.store import ObjectStore
+
+from openbulk.security import SealBroken, Sealer
+from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated, part_path
+
+
+class FileStoreTests:
+    """Inherit this and override the fixture `store`."""
+
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        """An empty object store."""
+        pytest.skip("override the fixture `store`")
+
+    @pytest.fixture
+    def files(self, store: ObjectStore) -> FileStore:
+        """A file store upon it."""
+        return FileStore(store, Sealer([os.urandom(32)]))
+
+    async def written(self, files: FileStore, content: bytes, name: str = "f00d", chunk: int = 70_001) -> bytes:
+        """Write a file in chunks, as it arrives over a network."""
+        writer = files.writer(name)
+        for begin in range(0, len(content), chunk):
+            await writer.write(content[begin : begin + chunk])
+        await writer.close()
+        assert writer.size == len(content)
+        return content
+
+    @pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7])
+    async def test_a_file_is_read_as_it_was_written(self, files: FileStore, size: int) -> None:
+        """Also where it ends at a block's border."""
+        content = await self.written(files, os.urandom(size))
+        assert files.open("f00d", size).read() == content
+
+    async def test_a_file_is_read_from_any_place(self, files: FileStore) -> None:
+        """It is seekable."""
+        content = await self.written(files, os.urandom(2 * BLOCK_BYTES + 5))
+        file = files.open("f00d", len(content))
+        for place in (BLOCK_BYTES - 3, 0, 2 * BLOCK_BYTES, len(content), 17):
+            file.seek(place)
+            assert file.read(10) == content[place : place + 10]
+        file.seek(-4, os.SEEK_END)
+        assert file.read(10) == content[-4:]
+        file.seek(-6, os.SEEK_CUR)
+        assert file.read(10) == content[-6:]
+
+    async def test_nothing_is_left_of_a_file_that_was_given_up(self, files: FileStore) -> None:
+        """An upload that is cut off leaves nothing."""
+        writer = files.writer("f00d")
+        await writer.write(os.urandom(BLOCK_BYTES + 1))
+        assert await files.names() == {"f00d"}, "what a crash leaves can be found"
+        await writer.discard()
+        assert await files.names() == frozenset()
+
+    async def test_a_file_is_deleted_with_all_below_its_name_and_no_other(self, files: FileStore) -> None:
+        """Deleting what is not there does nothing."""
+        await self.written(files, b"one", "one")
+        await self.written(files, b"two", "one2")
+        await files.put("one/parts/000000000001", b"part")
+        await files.delete("one")
+        await files.delete("one")
+        assert await files.names() == {"one2"}
+
+    async def test_a_part_is_kept_replaced_and_missed(self, files: FileStore) -> None:
+        """Cutting a file again after a crash writes its parts again."""
+        path = part_path("f00d", 1001)
+        for content in (b"first", b"second"):
+            await files.put(path, content)
+            assert await files.get(path) == content == files.get_now(path)
+        for missing in ("f00d/parts/000000000001", "none/parts/000000001001"):
+            with pytest.raises(FileNotFoundError):
+                await files.get(missing)
+
+    async def test_nothing_can_be_read_without_the_key(self, files: FileStore, store: ObjectStore) -> None:
+        """What the store holds is sealed."""
+        await self.written(files, b"unmistakable " * 100)
+        path = "f00d/blocks/00000000"
+        assert b"unmistakable" not in bytes(obstore.get(store, path).bytes())
+        with pytest.raises(SealBroken):
+            FileStore(store, Sealer([os.urandom(32)])).get_now(path)
+
+    async def test_a_block_that_was_changed_moved_or_lost_is_noticed(
+        self, files: FileStore, store: ObjectStore
+    ) -> None:
+        """Never read as if nothing had happened."""
+        content = await self.written(files, os.urandom(3 * BLOCK_BYTES))
+        first, second = "f00d/blocks/00000000", "f00d/blocks/00000001"
+        blocks = {path: bytes(obstore.get(store, path).bytes()) for path in (first, second)}
+        for damaged in (blocks[second], blocks[first][:-1] + bytes([blocks[first][-1] ^ 1]), b""):
+            obstore.put(store, first, damaged)
+            with pytest.raises(SealBroken):
+                files.open("f00d", len(content)).read(1)
+        obstore.put(store, first, blocks[first])
+        obstore.delete(store, second)
+        with pytest.raises(FileTruncated):
+            files.open("f00d", len(content)).read()
+
+    async def test_a_file_that_is_shorter_than_it_should_be_is_noticed(self, files: FileStore) -> None:
+        """The ledger knows its size."""
+        await self.written(files, b"short")
+        with pytest.raises(FileTruncated):
+            files.open("f00d", 100).read()

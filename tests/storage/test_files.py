@@ -1,0 +1,37 @@
+"""Files in a folder, and in an object store."""
+
+import os
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore, MemoryStore, ObjectStore
+
+from openbulk.storage.files import BLOCK_BYTES, FileStore, part_path
+from openbulk.testing.files import FileStoreTests
+
+
+class TestFilesOnDisk(FileStoreTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ObjectStore:
+        return LocalStore(tmp_path)
+
+    async def test_no_record_can_be_read_on_the_disk(self, files: FileStore, tmp_path: Path) -> None:
+        await self.written(files, b"unmistakable " * 100_000)
+        await files.put(part_path("f00d", 1), b"unmistakable")
+        found = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(found) == 3
+        assert not any(b"unmistakable" in path.read_bytes() for path in found)
+
+    async def test_what_a_killed_write_left_beside_the_blocks_goes_with_the_file(
+        self, files: FileStore, tmp_path: Path
+    ) -> None:
+        await self.written(files, os.urandom(BLOCK_BYTES))
+        (tmp_path / "f00d" / "blocks" / "00000001#1").write_bytes(b"half")
+        await files.delete("f00d")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestFilesInAnObjectStore(FileStoreTests):
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        return MemoryStore()
