@@ -93,6 +93,8 @@ class TestCsv(FormatTests):
             (b" a , b \n1,2\n", [{"a": "1", "b": "2"}]),
             (b"a,b,,\n1,2,,\n\n,,,\n", [{"a": "1", "b": "2"}]),
             (b"\n\na,b\n1,\n", [{"a": "1"}]),
+            (b"\n\na;b\n1;2\n", [{"a": "1", "b": "2"}]),
+            (b"a,b\n  \n1,2\n \t\n", [{"a": "1", "b": "2"}]),
             (b"a\nonly\n", [{"a": "only"}]),
             (b"s.d,s.z,l[0].e,l[1].e\n1,2,3,4\n", [{"s": {"d": "1", "z": "2"}, "l": [{"e": "3"}, {"e": "4"}]}]),
             ("name\nZoë\n".encode("cp1252"), [{"name": "Zoë"}]),
@@ -125,6 +127,72 @@ class TestCsv(FormatTests):
     def test_a_record_of_several_lines_that_is_too_short_is_one_broken_row(self) -> None:
         rows = self.read(b'a,b\n"x\ny\nz"\n1,2\n')
         assert [(row.number, row.line, row.values) for row in rows] == [(1, 2, None), (2, 5, {"a": "1", "b": "2"})]
+
+    def test_a_quote_that_is_not_closed_costs_its_own_row_wherever_the_next_quote_is(self) -> None:
+        for closing in (b'y,"3"', b'"y",3', b'y,""'):
+            rows = self.read(b'a,b\n"x,1\nz,2\n' + closing + b"\nw,4\n")
+            assert [row.number for row in rows if row.problem] == [1], closing
+            assert (rows[1].values, rows[3].values) == ({"a": "z", "b": "2"}, {"a": "w", "b": "4"})
+
+    def test_a_quote_that_takes_in_whole_rows_gives_them_back(self) -> None:
+        rows = self.read(b'a,b\n"x,1\ny,2\n"\nw,4\n')
+        assert [(row.line, row.values) for row in rows] == [
+            (2, None),
+            (3, {"a": "y", "b": "2"}),
+            (4, None),
+            (5, {"a": "w", "b": "4"}),
+        ]
+
+    def test_the_rest_of_a_text_whose_quotes_are_wrong_is_not_taken_for_a_row(self) -> None:
+        rows = self.read(b'a,b\n1,"first line\nsecond" line,2\n3,4\n')
+        assert [(row.line, row.values) for row in rows] == [(2, None), (3, None), (4, {"a": "3", "b": "4"})]
+
+    def test_a_row_that_goes_on_for_too_long_is_broken_however_many_cells_it_has(self) -> None:
+        rows = self.read(b"a,b\n" + b'1,"\n' + b'","\n' * 300_000 + b'"\n')
+        assert rows[0].problem is not None
+        assert "a quote is opened and not closed" in rows[0].problem.message
+
+    def test_a_byte_that_windows_1252_lacks_speaks_against_it(self) -> None:
+        problems = self.problems(b"a\nZo\xeb\n\x81\n")
+        assert [message.partition(";")[0] for _, _, message in problems] == [
+            "byte 0xEB at position 3 of the line is not UTF-8",
+            "byte 0x81 at position 1 of the line is not UTF-8",
+        ]
+
+    @pytest.mark.parametrize(
+        ("content", "encoding", "says"),
+        [
+            (b"a,b\n1,\xc3\xa9\xff\n", None, "byte 0xFF at position 4 of the line is not UTF-8"),
+            (b"a,b\n1,\x81\n", None, "byte 0x81 at position 3 of the line is not UTF-8"),
+            (b"a,b\n1,\x81\n", "windows-1252", "byte 0x81 at position 3 of the line is not Windows-1252"),
+            (
+                "\ufeffa,b\n1,\ud83d\n".encode("utf-16-le", "surrogatepass"),
+                None,
+                "half a character stands at position 3",
+            ),
+        ],
+    )
+    def test_a_byte_that_cannot_be_read_breaks_its_row_and_names_its_place(
+        self, content: bytes, encoding: str | None, says: str
+    ) -> None:
+        tail = "2,é\n".encode(encoding or ("utf-16-le" if content.startswith(b"\xff\xfe") else "utf-8"))
+        first, second = self.read(content + tail, encoding=encoding)
+        assert first.problem is not None
+        assert (first.line, first.problem.field) == (2, "b")
+        assert first.problem.message.startswith(says)
+        assert second.values == {"a": "2", "b": "é"}
+
+    @pytest.mark.parametrize(("lines", "broken"), [(998, 0), (999, 1)])
+    def test_one_odd_line_in_a_thousand_is_damage_and_more_is_another_encoding(self, lines: int, broken: int) -> None:
+        rows = self.read(b"a\n" + b"Zo\xeb\n" + b"x\n" * (lines - 1))
+        assert sum(row.problem is not None for row in rows) == broken
+        assert broken or rows[0].values == {"a": "Zoë"}
+
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+    def test_utf16_may_be_told_without_the_order_of_its_bytes(self, order: str, mark: str) -> None:
+        content = f"{mark}name;town\nZoë;Köln\n".encode(order)
+        assert [row.values for row in self.read(content, encoding="UTF-16")] == [{"name": "Zoë", "town": "Köln"}]
 
     @pytest.mark.parametrize(
         ("content", "says"),
@@ -159,6 +227,11 @@ class TestCsv(FormatTests):
             assert len(content) > 3 * 256 * 1024
             expected = [{k: v for k, v in zip("abc", cells, strict=True) if v} for cells in table]
             assert [row.values for row in self.read(content)] == expected
+
+    @pytest.mark.parametrize("header", ["a" * length for length in range(1, 8)])
+    def test_lines_are_counted_right_where_chunks_meet(self, header: str) -> None:
+        rows = self.read(f"{header}\r\n".encode() + b"abcde\r\n" * 40_000)
+        assert [row.line for row in rows] == list(range(2, 40_002))
 
     @pytest.mark.parametrize(
         "content",

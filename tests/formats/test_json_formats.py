@@ -53,6 +53,15 @@ class TestJson(FormatTests):
         (row,) = self.read(b'[{"a": 1, "b": 1.5, "c": 1e3, "d": null, "e": true}]')
         assert row.values == {"a": 1, "b": 1.5, "c": 1000.0, "d": None, "e": True}
 
+    def test_an_array_in_one_long_line_is_read_to_its_end(self) -> None:
+        objects = [{"name": "x" * 1_000_000, "number": n} for n in range(20)]
+        assert [row.values for row in self.read(self.encode(objects))] == objects
+
+    def test_an_integer_beyond_64_bits_breaks_its_row_alone(self) -> None:
+        for digits in ("18446744073709551616", "1" * 5_000):
+            rows = self.read(b'[{"a": 1}, {"a": %s}, {"a": 18446744073709551615}]' % digits.encode())
+            assert [row.values for row in rows] == [{"a": 1}, None, {"a": 2**64 - 1}]
+
     def test_what_is_no_array_is_refused(self) -> None:
         with pytest.raises(BadInput, match="is not a JSON array"):
             self.read(b'{"a": 1}')
@@ -87,3 +96,19 @@ class TestJsonl(FormatTests):
             (2, 5, None),
             (3, 6, {"a": 2}),
         ]
+
+    def test_a_line_that_is_too_long_breaks_its_row_alone(self) -> None:
+        rows = self.read(b'{"a": 1}\n{"a": "' + b"x" * 17 * 1024 * 1024 + b'"}\r\n{"a": 3}\n')
+        assert [(row.line, row.values) for row in rows] == [(1, {"a": 1}), (2, None), (3, {"a": 3})]
+        assert rows[1].problem is not None
+        assert "the line is longer than" in rows[1].problem.message
+
+    def test_an_integer_beyond_64_bits_is_refused_and_not_rounded(self) -> None:
+        rows = self.read(b'{"a": 18446744073709551615}\n{"a": 18446744073709551616}\n')
+        assert [row.values for row in rows] == [{"a": 2**64 - 1}, None]
+
+    def test_a_byte_that_cannot_be_read_breaks_its_row_and_names_its_place(self) -> None:
+        rows = self.read('{"a": "é"}\n'.encode() + b'{"a": "\xff"}\n{"a": 3}\n')
+        assert [row.values for row in rows] == [{"a": "é"}, None, {"a": 3}]
+        assert rows[1].problem is not None
+        assert rows[1].problem.message.startswith("byte 0xFF at position 8 of the line is not UTF-8")

@@ -29,6 +29,8 @@ def name_of(content: bytes, told: Any = None, **options: Any) -> str:
         (b'{"a": 1}\n', "ndjson", "jsonl"),
         (b"{a},b\n1,2\n", "csv", "csv"),
         (b"a,b\n1,2\n", "", "csv"),
+        (b"a,b\n1,2\n", "txt/csv", "csv"),
+        (b'\n\n{"a": 1}\n', None, "jsonl"),
     ],
 )
 def test_a_format_is_told_or_seen(content: bytes, told: str | None, name: str) -> None:
@@ -49,6 +51,7 @@ def test_a_format_is_told_or_seen(content: bytes, told: str | None, name: str) -
         (b"%PDF-1.7", None, "a PDF"),
         (b"\x1f\x8b\x08...", None, "gzip"),
         (b"\x00\x01\x02\x03" * 20, None, "not text"),
+        (b"a,b\n1,2\n" * 100 + b"3,\x00\n", None, "zero bytes"),
         (b"a,b\n1,2\n", "xml", "metaData.format 'xml' is not known; it can be json, jsonl, csv"),
         (b"a,b\n1,2\n", 7, "metaData.format 7 is not known"),
         (b"a,b\n1,2\n", "json", "is not a JSON array"),
@@ -57,6 +60,13 @@ def test_a_format_is_told_or_seen(content: bytes, told: str | None, name: str) -
 def test_what_cannot_be_a_file_of_records_is_refused_with_a_sentence(content: bytes, told: Any, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         name_of(content, told)
+
+
+def test_a_told_encoding_is_heeded_when_the_format_is_looked_for() -> None:
+    content = "имя;город\nЮля;Москва\n".encode("utf-16-le")
+    assert name_of(content, encoding="utf-16") == "csv"
+    with pytest.raises(BadInput, match="zero bytes"):
+        name_of(content)
 
 
 def test_only_the_beginning_of_a_file_is_looked_at() -> None:

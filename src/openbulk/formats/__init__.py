@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from openbulk.domain.errors import BadInput
 from openbulk.formats.base import Format
 from openbulk.formats.csv import Csv
-from openbulk.formats.encoding import Utf8File, encoding_of
+from openbulk.formats.encoding import encoding_of, text_chunks
 from openbulk.formats.json import Json
 from openbulk.formats.jsonl import Jsonl
 
@@ -30,7 +30,7 @@ _NOT_TEXT = {
     b"PK\x03\x04": "a zip archive or an Excel workbook (xlsx)",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook (xls)",
     b"%PDF": "a PDF",
-    b"\x1f\x8b": "gzip",
+    b"\x1f\x8b": "packed with gzip",
 }
 
 
@@ -43,28 +43,33 @@ def inspect(file: BinaryIO, told: Any, options: Mapping[str, Any]) -> Format:
     file.seek(0)
     if not head.strip():
         raise BadInput("the file is empty; send a file with at least one record")
-    found = recognize(head[:HEAD_BYTES], told)
+    found = recognize(head[:HEAD_BYTES], told, options)
     if next(found.read(io.BytesIO(head), options), None) is None:
         raise BadInput(f"the file holds no record; {found.looks_like}")
     return found
 
 
-def recognize(head: bytes, told: Any = None) -> Format:
+def recognize(head: bytes, told: Any = None, options: Mapping[str, Any] | None = None) -> Format:
     """The format of a file that begins with these bytes. Raises BadInput.
 
     `json` may be told of a file with one object a line, too: the live service calls both by that name.
     """
+    name = _name_told(told)
     for magic, what in _NOT_TEXT.items():
         if head.startswith(magic):
             raise BadInput(f"the file is {what}; save it as CSV and send that")
-    text = io.BufferedReader(Utf8File(io.BytesIO(head), encoding_of(io.BytesIO(head), {}))).read()
-    if b"\x00" in text:
-        raise BadInput("the file is not text; send csv, json or jsonl")
-    seen = next(made for made in FORMATS.values() if made.recognizes(text))
+    text = "".join(text_chunks(io.BytesIO(head), encoding_of(io.BytesIO(head), options or {})))
+    if "\x00" in text:
+        raise BadInput("the file is not text: it has zero bytes in it; send csv, json or jsonl, best in UTF-8")
+    seen = next(made for made in FORMATS.values() if made.recognizes(text.encode(errors="surrogateescape")))
+    return seen if name is None or (name == "json" and seen.name == "jsonl") else FORMATS[name]
+
+
+def _name_told(told: Any) -> str | None:
     if told in (None, ""):
-        return seen
-    name = str(told).lower()
+        return None
+    name = str(told).strip().lower()
     name = _ALSO_CALLED.get(name, name)
     if name not in FORMATS:
         raise BadInput(f"metaData.format {told!r} is not known; it can be {', '.join(FORMATS)}")
-    return seen if name == "json" and seen.name == "jsonl" else FORMATS[name]
+    return name

@@ -2,7 +2,9 @@
 
 `metaData.delimiter` and `metaData.encoding` say what is otherwise found by looking. The first line names the
 fields; dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an absent field, and
-a line without any value is skipped: spreadsheets write such lines below the last one that is filled.
+a line without any value is skipped: spreadsheets write such lines below the last one that is filled. Empty cells
+beyond the header are Excel's, too, and pass; a row with too few cells is broken, as it may be cut off or shifted.
+All values are texts.
 """
 
 import csv
@@ -14,16 +16,18 @@ from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row, nest
-from openbulk.formats.encoding import CutLine, encoding_of, text_lines
+from openbulk.formats.encoding import damage, encoding_of, text_lines
 
-MAX_FIELD_CHARACTERS = 1024 * 1024
+MAX_RECORD_CHARACTERS = 1024 * 1024
 DELIMITERS = ",;\t|"
 _DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 _SAMPLE_LINES = 20
 _EXCEL_SEPARATOR = re.compile(r'"?sep=(?P<delimiter>.)"?\s*')
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of a byte that is not UTF-8."""
 
-# The bound is the module's own, for the whole process: without it, a quote that is never closed takes in the file.
-csv.field_size_limit(MAX_FIELD_CHARACTERS)
+# The module's own bound on a cell, for the whole process, is lower: a cell may be as long as a record.
+csv.field_size_limit(MAX_RECORD_CHARACTERS)
 
 
 class Csv:
@@ -54,43 +58,50 @@ class _Lines:
         self._again: list[str] = []
         self.taken: list[str] = []
         """The lines that the current record has taken so far."""
+        self._characters = 0
         self.number = 0
         """The line that was taken last, from 1."""
-        self._damaged: dict[int, str] = {}
+        self._last_damaged = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
+        """The next line; csv.Error where the record grows beyond any that was meant."""
         line = self._again.pop() if self._again else self._decoded(next(self._lines))
         self.taken.append(line)
         self.number += 1
+        self._characters += len(line)
+        if self._characters > MAX_RECORD_CHARACTERS:
+            raise csv.Error("the record is too long")
         return line
 
     @property
     def damage(self) -> str | None:
         """What is wrong with the bytes of the lines taken."""
-        if not self._damaged:
+        if self._last_damaged <= self.number - len(self.taken):
             return None
-        taken = range(self.number - len(self.taken) + 1, self.number + 1)
-        return next((self._damaged[number] for number in taken if number in self._damaged), None)
+        return next((found for line in self.taken if (found := self._damage_of(line))), None)
+
+    def _damage_of(self, line: str) -> str | None:
+        original = line.encode(errors="surrogateescape")
+        try:
+            original.decode()
+        except UnicodeDecodeError as error:
+            return damage(original, error, self._encoding)
+        return None
 
     def _decoded(self, line: bytes) -> str:
-        if isinstance(line, CutLine):
-            self._damaged[self.number + 1] = f"the line is longer than {len(line)} bytes"
         try:
             return line.decode()
-        except UnicodeDecodeError as error:
-            self._damaged[self.number + 1] = (
-                f"byte 0x{line[error.start]:02X} at position {error.start + 1} of the line is not "
-                f"{_ENCODING_NAMES.get(self._encoding, 'UTF-8')}; save the file as UTF-8, or name its encoding in "
-                "metaData.encoding"
-            )
-            return line.decode("utf-8", "replace")
+        except UnicodeDecodeError:
+            self._last_damaged = self.number + 1
+            return line.decode("utf-8", "surrogateescape")
 
     def begin_record(self) -> None:
         """The lines taken so far are done with."""
         self.taken = []
+        self._characters = 0
 
     def give_back(self, keep: int) -> None:
         """Take all lines but the first `keep` of the current record again."""
@@ -98,16 +109,18 @@ class _Lines:
         self._again.extend(reversed(back))
         self.number -= len(back)
         del self.taken[keep:]
+        self._characters = sum(map(len, self.taken))
 
     def peek(self, count: int) -> list[str]:
-        """The next lines, which stay the next."""
-        self.begin_record()
-        lines = [line for line, _ in zip(self, range(count), strict=False)]
+        """The first lines of the file, which stay the next: so many, or as many as a record may be long."""
+        while len(self.taken) < count:
+            try:
+                next(self)
+            except (StopIteration, csv.Error):
+                break
+        sample = self.taken.copy()
         self.give_back(0)
-        return lines
-
-
-_ENCODING_NAMES = {"cp1252": "Windows-1252", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+        return sample
 
 
 def _delimiter(lines: _Lines, options: Mapping[str, Any]) -> str:
@@ -126,35 +139,45 @@ def _delimiter(lines: _Lines, options: Mapping[str, Any]) -> str:
 
 def _fitness(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
     """How many lines have as many cells as the first one, and how many cells that is; a lone cell fits nothing."""
-    rows: list[list[str]] = []
+    widths: list[int] = []
     with suppress(csv.Error):  # the rows before the one that cannot be read are sample enough
-        rows.extend(csv.reader(sample, delimiter=delimiter))
-    width = len(rows[0]) if rows else 0
-    if width < 2:
-        return 0, 0
-    return sum(len(row) == width for row in rows), width
+        widths.extend(len(row) for row in csv.reader(sample, delimiter=delimiter) if row)
+    width = widths[0] if widths else 0
+    return (widths.count(width), width) if width > 1 else (0, 0)
 
 
 def _header(lines: _Lines, delimiter: str) -> list[str]:
     """The names of the fields. Raises BadInput where they can't be told apart."""
-    lines.begin_record()
-    try:
-        cells = next((row for row in csv.reader(lines, delimiter=delimiter, strict=True) if any(row)), [])
-    except csv.Error as error:
-        raise BadInput(f"line {lines.number}: the header cannot be read ({error}); {Csv.looks_like}") from error
-    if lines.damage:
-        raise BadInput(f"line {lines.number}: the header cannot be read: {lines.damage}")
+    cells = _first_filled_row(lines, delimiter)
     names = [cell.strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
     if not names:
         raise BadInput(f"the file is empty; {Csv.looks_like}")
+    columns: dict[str, int] = {}
     for column, name in enumerate(names, 1):
         if not name:
             raise BadInput(f"column {column} has no name in the header; name it, or take the column out")
-        if names.index(name) + 1 != column:
-            raise BadInput(f"column {names.index(name) + 1} and column {column} are both called {name!r}; rename one")
+        if (first := columns.setdefault(name, column)) != column:
+            raise BadInput(f"column {first} and column {column} are both called {name!r}; rename one")
     return names
+
+
+def _first_filled_row(lines: _Lines, delimiter: str) -> list[str]:
+    """The first row with a text in it; an empty one where there is none. Raises BadInput."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.begin_record()
+        begin = lines.number + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            lines.give_back(1)
+            raise BadInput(f"line {begin}: the header cannot be read: {_quoting_problem(lines, error)}") from error
+        if lines.damage:
+            raise BadInput(f"line {begin}: the header cannot be read: {lines.damage}")
+        if cells is None or any(cell.strip() for cell in cells):
+            return cells or []
 
 
 @dataclass
@@ -169,10 +192,13 @@ class _Rows:
         """Look once whether names are nested."""
         self._nested = any("." in name or "[" in name for name in self.header)
         self._number = 0
+        # A quote that was not closed reaches to this line: until there, a quote may be the end of that one.
+        self._doubtful_until = 0
 
     def all(self) -> Iterator[Row]:
         """Every row, good or broken."""
         lines, header, width = self.lines, self.header, len(self.header)
+        # After an error, it goes on with the next line that it gets (CPython resets it at the start of each record).
         reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         while True:
             lines.begin_record()
@@ -182,37 +208,52 @@ class _Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                lines.give_back(1)
-                reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
-                yield self._broken(begin, lines.damage or _quoting_problem(error))
+                yield self._broken(begin, self._start_over(error))
                 continue
-            if not any(cells):
-                continue
-            damage = lines.damage
-            if damage or len(cells) < width or any(cells[width:]):
-                problem = damage or self._width_problem(cells)
-                if len(lines.taken) > 1 and self._begins_row(lines.taken[1]):
-                    lines.give_back(1)
-                    reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
-                    problem = lines.damage or _quoting_problem(None)
-                yield self._broken(begin, problem)
-                continue
-            yield self._row(begin, {name: cell for name, cell in zip(header, cells, strict=False) if cell})
+            if len(cells) != width or lines.damage or begin <= self._doubtful_until:
+                problem = self._problem_of(cells)
+                if problem:
+                    yield self._broken(begin, problem)
+                    continue
+                if len(cells) < width:  # a blank line
+                    continue
+            if values := {name: cell for name, cell in zip(header, cells, strict=False) if cell}:
+                yield self._row(begin, values)
 
     def _row(self, line: int, values: dict[str, Any]) -> Row:
         if self._nested:
             try:
                 values = nest(values)
             except ValueError as error:
-                return self._broken(line, str(error))
+                return self._broken(line, Problem(str(error)))
         self._number += 1
         return Row(self._number, values, line=line)
 
-    def _broken(self, line: int, problem: str) -> Row:
+    def _broken(self, line: int, problem: Problem) -> Row:
         self._number += 1
-        return Row(self._number, problem=Problem(problem), line=line)
+        return Row(self._number, problem=problem, line=line)
 
-    def _begins_row(self, line: str) -> bool:
+    def _problem_of(self, cells: Sequence[str]) -> Problem | None:
+        """What is wrong with the record that was just read; None where nothing is, or where it is blank."""
+        lines, width = self.lines, len(self.header)
+        wrong_width = any(cells[width:]) or (len(cells) < width and any(cell.strip() for cell in cells))
+        if wrong_width and any(map(self._is_row, lines.taken[1:])):
+            return self._start_over(None)
+        if lines.damage:
+            return Problem(lines.damage, _damaged_field(self.header, cells))
+        if wrong_width:
+            return Problem(self._width_problem(cells))
+        if lines.number <= self._doubtful_until and "".join(lines.taken).count('"') % 2:
+            return Problem(_quoting_problem(lines, None))
+        return None
+
+    def _start_over(self, error: csv.Error | None) -> Problem:
+        """Give up only the first line of the record that was being read, and take the others again."""
+        self._doubtful_until = max(self._doubtful_until, self.lines.number)
+        self.lines.give_back(1)
+        return Problem(self.lines.damage or _quoting_problem(self.lines, error))
+
+    def _is_row(self, line: str) -> bool:
         """Whether a line that a record of several lines took in would be a row of its own."""
         try:
             cells = next(csv.reader([line], delimiter=self.delimiter, strict=True), [])
@@ -228,12 +269,17 @@ class _Rows:
         return f"{counts}: the first missing is {self.header[len(cells)]!r}; an empty cell needs its {name}"
 
 
-def _quoting_problem(error: csv.Error | None) -> str:
+def _damaged_field(header: Sequence[str], cells: Sequence[str]) -> str | None:
+    return next((name for name, cell in zip(header, cells, strict=False) if _UNDECODED.search(cell)), None)
+
+
+def _quoting_problem(lines: _Lines, error: csv.Error | None) -> str:
+    """Why the first line taken could not be read."""
     if error is not None and "expected after" in str(error):
         return (
             "a quoted text goes on behind its closing quote, or a quote is not closed; "
             'double a quote that belongs to the text ("")'
         )
-    if error is not None and "field larger" in str(error):
-        return f"a quote is not closed, or a cell is longer than {MAX_FIELD_CHARACTERS} characters"
+    if len(lines.taken[0]) > MAX_RECORD_CHARACTERS:
+        return f"the row is longer than {MAX_RECORD_CHARACTERS:,} characters; shorten it"
     return 'a quote is opened and not closed; close it, or double a quote that belongs to the text ("")'

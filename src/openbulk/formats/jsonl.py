@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-import orjson
-
 from openbulk.domain.records import Problem, Row
-from openbulk.formats.encoding import CutLine, encoding_of, text_lines
+from openbulk.formats.encoding import CutLine, damage, encoding_of, text_lines
+from openbulk.formats.json import Values, reason, row_of
 
 
 class Jsonl:
@@ -21,23 +20,31 @@ class Jsonl:
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The objects; a line that is none is a broken row, and a blank one is skipped."""
-        return self._rows(text_lines(file, encoding_of(file, options)))
+        encoding = encoding_of(file, options)
+        return self._rows(text_lines(file, encoding), encoding)
 
-    def _rows(self, lines: Iterator[bytes]) -> Iterator[Row]:
+    def _rows(self, lines: Iterator[bytes], encoding: str) -> Iterator[Row]:
         number = 0
+        values = Values()
         for place, line in enumerate(lines, 1):
             if line.isspace():
                 continue
             number += 1
-            yield self._row(number, place, line)
+            try:
+                value, problem = _value(line, values, encoding)
+            except ValueError as error:
+                yield Row(number, problem=Problem(str(error)), line=place)
+            else:
+                yield row_of(number, place, value, problem, self.looks_like)
 
-    def _row(self, number: int, place: int, text: bytes) -> Row:
-        if isinstance(text, CutLine):
-            return Row(number, problem=Problem(f"the line is longer than {len(text)} bytes"), line=place)
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            return Row(number, problem=Problem(f"the line is not JSON ({error}); {self.looks_like}"), line=place)
-        if not isinstance(value, dict):
-            return Row(number, problem=Problem(f"the line is not an object; {self.looks_like}"), line=place)
-        return Row(number, value, line=place)
+
+def _value(line: bytes, values: Values, encoding: str) -> tuple[Any, str | None]:
+    """The value of a line, and what is wrong in it. Raises ValueError with a sentence."""
+    if isinstance(line, CutLine):
+        raise ValueError(f"the line is longer than {len(line)} bytes")
+    try:
+        return values.one(line.decode())
+    except UnicodeDecodeError as error:
+        raise ValueError(damage(line, error, encoding)) from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the line is not JSON ({reason(error)}); {Jsonl.looks_like}") from error
