@@ -21,7 +21,8 @@ def test_an_upload_that_is_killed_five_times_creates_every_event_exactly_once(
 ) -> None:
     seed = random.randrange(10**6)
     chance = random.Random(seed)
-    sandbox = processes.sandbox("google", "--latency-ms", "20")
+    # 32 calls at a time, 60 ms each: at least 9 s of work, and at most 6 s of it before the last kill.
+    sandbox = processes.sandbox("google", "--latency-ms", "60")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
     job_id = server.upload("events", events_csv(EVENTS)).json["id"]
