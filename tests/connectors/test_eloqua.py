@@ -10,6 +10,7 @@ from openbulk.connectors.base import Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
 from openbulk.domain.errors import BadInput, RetryLater
+from openbulk.domain.query import Query
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
@@ -224,3 +225,12 @@ def test_staged_data_is_split_by_bytes_and_nothing_is_left_out() -> None:
     assert len(bodies) > 5
     assert all(len(body) <= 10_000 for body in bodies)
     assert [row for body in bodies for row in orjson.loads(body)] == rows
+
+
+async def test_what_contacts_did_can_be_read_each_activity_once(http: aiohttp.ClientSession, serve: Serve) -> None:
+    url = await serve(eloqua.make_app(eloqua.Options()))
+    connector: Connector = EloquaProvider().connect(configuration(url), http, forget)
+    await send(lambda: connector, CONTACT, [record(1, contact("Ann")), record(2, contact("Bob"))])
+    pages = [page async for page in connector.read(Query("activities"))]
+    assert len({activity["id"] for page in pages for activity in page.records}) == 2
+    assert sum(len(page.records) for page in pages) == 2

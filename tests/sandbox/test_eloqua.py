@@ -1,6 +1,7 @@
 """The Eloqua sandbox answers as Eloqua documents it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,20 +28,45 @@ class Eloqua:
         async with self._http.request(method, self.url + path, json=json, headers=headers, **more) as answer:
             return answer.status, await answer.json(content_type=None) if await answer.read() else None
 
-    async def imported(self, *batches: list[Any], definition: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Define, stage each batch, and sync to the end."""
-        status, made = await self("POST", "/api/bulk/2.0/contacts/imports", definition or IMPORT)
+    async def defined(self, **changes: Any) -> str:
+        """The path of a new definition."""
+        status, made = await self("POST", "/api/bulk/2.0/contacts/imports", {**IMPORT, **changes})
         assert status == 201, made
-        for batch in batches:
-            assert await self("POST", f"/api/bulk/2.0{made['uri']}/data", batch) == (204, None)
-        status, sync = await self("POST", "/api/bulk/2.0/syncs", {"syncedInstanceUri": made["uri"]})
-        assert (status, sync["status"]) == (201, "pending")
-        for _ in range(200):
+        return f"/api/bulk/2.0{made['uri']}"
+
+    async def ended(self, sync: dict[str, Any]) -> dict[str, Any]:
+        """The sync once it has ended."""
+        for _ in range(1_000):
             _, sync = await self("GET", f"/api/bulk/2.0{sync['uri']}")
             if sync["status"] not in {"pending", "active"}:
-                return dict(sync)
-            await asyncio.sleep(0.01)
+                return sync
+            await asyncio.sleep(0.005)
         raise AssertionError("the sync did not end")
+
+    async def imported(self, *batches: list[Any], **changes: Any) -> dict[str, Any]:
+        """Define, stage each batch, and sync to the end."""
+        definition = await self.defined(**changes)
+        for batch in batches:
+            assert await self("POST", f"{definition}/data", batch) == (204, None)
+        status, sync = await self.begun(definition)
+        assert (status, sync["status"]) == (201, "pending")
+        return await self.ended(sync)
+
+    async def begun(self, definition: str, **more: str) -> tuple[int, Any]:
+        """Start a sync."""
+        start = {"syncedInstanceUri": definition.removeprefix("/api/bulk/2.0"), **more}
+        return await self("POST", "/api/bulk/2.0/syncs", start)
+
+    async def listed(self, sync: dict[str, Any], what: str) -> list[dict[str, Any]]:
+        """The logs or rejects of a sync."""
+        _, page = await self("GET", f"/api/bulk/2.0{sync['uri']}/{what}")
+        assert page["totalResults"] == page["count"] == len(page["items"])
+        return list(page["items"])
+
+    async def rejected(self, *records: Any, **changes: Any) -> list[tuple[int, str, list[str]]]:
+        """Import records; of each reject its index, its code and its fields."""
+        rejects = await self.listed(await self.imported(list(records), **changes), "rejects")
+        return [(one["recordIndex"], one["statusCode"], one["invalidFields"]) for one in rejects]
 
 
 async def started(http: aiohttp.ClientSession, options: eloqua.Options) -> tuple[web.AppRunner, Eloqua]:
@@ -63,14 +89,6 @@ async def call(http: aiohttp.ClientSession) -> AsyncIterator[Eloqua]:
     await runner.cleanup()
 
 
-async def test_id_says_where_the_apis_are_or_that_nobody_is_signed_in(call: Eloqua) -> None:
-    assert (await call("GET", "/id"))[1]["urls"]["base"] == call.url
-    assert await call("GET", "/id", headers={}) == (200, "Not authenticated.")
-    wrong = {"Authorization": aiohttp.encode_basic_auth("Acme\\ann", "wrong")}
-    assert await call("GET", "/id", headers=wrong) == (200, "Not authenticated.")
-    assert (await call("GET", "/api/bulk/2.0/contacts/fields", headers=wrong))[0] == 401
-
-
 async def test_paths_are_the_same_in_any_case(call: Eloqua) -> None:
     one = await call("GET", "/API/Bulk/2.0/contacts/fields?limit=2")
     assert one == await call("GET", "/api/bulk/2.0/contacts/fields?limit=2")
@@ -86,6 +104,8 @@ async def test_paths_are_the_same_in_any_case(call: Eloqua) -> None:
         ({"fields": {"email": "{{Contact.Field(C_Nonsense)}}"}}, "fields.email"),
         ({"fields": {"email": FIELDS["email"], "made": "{{Contact.Field(C_DateCreated)}}"}}, "fields.made"),
         ({"identifierFieldName": "phone"}, "identifierFieldName"),
+        ({"identifierFieldName": ["email"]}, "identifierFieldName"),
+        ({"fields": {"email": ["x"]}}, "fields.email"),
         ({"updateRule": "never"}, "updateRule"),
     ],
 )
@@ -94,6 +114,22 @@ async def test_a_definition_that_is_wrong_is_refused_with_its_failures(
 ) -> None:
     status, body = await call("POST", "/api/bulk/2.0/contacts/imports", {**IMPORT, **change})
     assert (status, body["failures"][0]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("autoDeleteDuration", ["PT1H", "P30D"], ["PT59M", "soon", 3600]),
+        ("dataRetentionDuration", ["PT1H", "P14D", "P2W"], ["PT0S", "P15D", ""]),
+        ("isSyncTriggeredOnImport", [True, "false"], ["perhaps", 1]),
+    ],
+)
+async def test_durations_and_switches_are_checked(call: Eloqua, name: str, good: list[Any], bad: list[Any]) -> None:
+    for value in good:
+        await call.defined(**{name: value})
+    for value in bad:
+        status, body = await call("POST", "/api/bulk/2.0/contacts/imports", {**IMPORT, name: value})
+        assert (status, body["failures"][0]["field"]) == (400, name), value
 
 
 async def test_an_import_creates_and_updates_and_tells_of_rejects_by_their_index(call: Eloqua) -> None:
@@ -105,18 +141,15 @@ async def test_an_import_creates_and_updates_and_tells_of_rejects_by_their_index
     ]
     second = await call.imported(*batches)
     assert (first["status"], second["status"]) == ("success", "warning")
-    _, rejects = await call("GET", f"/api/bulk/2.0{second['uri']}/rejects?limit=1000")
-    assert [(one["recordIndex"], one["statusCode"]) for one in rejects["items"]] == [
-        (2, "ELQ-00002"),
-        (3, "ELQ-00061"),
-        (5, "ELQ-00026"),
-        (6, "ELQ-00032"),
-        (7, "ELQ-00059"),
-    ]
-    assert rejects["items"][0]["fieldValues"] == {"email": "nonsense", "name": "Bob"}
-    _, logs = await call("GET", f"/api/bulk/2.0{second['uri']}/logs")
-    counts = {one["statusCode"]: one["count"] for one in logs["items"]}
-    assert counts == {"ELQ-00022": 1, "ELQ-00004": 1, "ELQ-00001": 7, "ELQ-00060": 5}
+    assert first["createdAt"] <= first["syncStartedAt"] <= first["syncEndedAt"] <= second["createdAt"]
+    rejects = await call.listed(second, "rejects")
+    codes = ["ELQ-00002", "ELQ-00061", "ELQ-00026", "ELQ-00032", "ELQ-00059"]
+    found = [(one["recordIndex"], one["statusCode"]) for one in rejects]
+    assert found == list(zip([2, 3, 5, 6, 7], codes, strict=True))
+    assert rejects[0]["fieldValues"] == {"email": "nonsense", "name": "Bob"}
+    counts = {one["statusCode"]: one["count"] for one in await call.listed(second, "logs")}
+    totals = {"ELQ-00022": 1, "ELQ-00004": 1, "ELQ-00001": 7, "ELQ-00060": 5, "ELQ-00101": 0}
+    assert counts == {**totals, **dict.fromkeys(codes, 1)}
     _, contacts = await call("GET", "/sandbox/contacts")
     assert [(one["C_EmailAddress"], one["C_FirstName"]) for one in contacts] == [
         ("ANN@example.com", "Anna"),
@@ -124,39 +157,115 @@ async def test_an_import_creates_and_updates_and_tells_of_rejects_by_their_index
     ]
 
 
+async def test_values_that_do_not_fit_their_fields_are_rejected(call: Eloqua) -> None:
+    fields = {**FIELDS, "revenue": "{{Contact.Field(C_Annual_Revenue1)}}"}
+    ann, bob = {"email": "ann@example.com"}, {"email": "bob@example.com"}
+    records = [{**ann, "revenue": "much"}, {**bob, "name": ["Bob"]}, {**bob, "revenue": "1e6"}]
+    assert await call.rejected(*records, fields=fields) == [(1, "ELQ-00032", ["revenue"]), (2, "ELQ-00032", ["name"])]
+
+
+async def test_an_e_mail_address_belongs_to_one_contact(call: Eloqua) -> None:
+    await call.imported([{"email": "ann@example.com", "name": "Ann"}, {"email": "bob@example.com", "name": "Bob"}])
+    changes = [{"email": "bob@example.com", "name": "Ann"}, {"email": "b@example.com", "name": "Bob"}]
+    assert await call.rejected(*changes, identifierFieldName="name") == [(1, "ELQ-00011", ["email"])]
+    assert await call.rejected({"email": "ANN@example.com", "name": "Ann"}, identifierFieldName="name") == []
+    assert await call.rejected({"email": "bob@example.com", "name": "Another Bob"}) == []
+    _, contacts = await call("GET", "/sandbox/contacts")
+    assert [one["C_EmailAddress"] for one in contacts] == ["ANN@example.com", "b@example.com", "bob@example.com"]
+
+
+async def test_rejects_come_in_pages(call: Eloqua) -> None:
+    sync = await call.imported([{"email": str(n)} for n in range(1_500)])
+    _, first = await call("GET", f"/api/bulk/2.0{sync['uri']}/rejects?limit=2000")
+    _, second = await call("GET", f"/api/bulk/2.0{sync['uri']}/rejects?offset=1000")
+    assert [(page["count"], page["hasMore"], page["totalResults"]) for page in (first, second)] == [
+        (1000, True, 1500),
+        (500, False, 1500),
+    ]
+    assert [page["items"][0]["recordIndex"] for page in (first, second)] == [1, 1001]
+
+
 @pytest.mark.parametrize(("rule", "name"), [("always", ""), ("ifNewIsNotNull", "Ann"), ("ifExistingIsNull", "Ann")])
 async def test_the_update_rule_decides_what_an_empty_value_does(call: Eloqua, rule: str, name: str) -> None:
     await call.imported([{"email": "ann@example.com", "name": "Ann"}])
-    await call.imported([{"email": "ann@example.com", "name": ""}], definition={**IMPORT, "updateRule": rule})
+    await call.imported([{"email": "ann@example.com", "name": ""}], updateRule=rule)
     assert (await call("GET", "/sandbox/contacts"))[1][0]["C_FirstName"] == name
 
 
 async def test_data_that_is_staged_twice_is_imported_twice(call: Eloqua) -> None:
     row = {"email": "ann@example.com", "name": "Ann"}
     sync = await call.imported([row], [row])
-    _, rejects = await call("GET", f"/api/bulk/2.0{sync['uri']}/rejects")
-    assert [one["statusCode"] for one in rejects["items"]] == ["ELQ-00026"]
+    assert [one["statusCode"] for one in await call.listed(sync, "rejects")] == ["ELQ-00026"]
 
 
-async def test_more_than_32_megabytes_are_too_many(call: Eloqua) -> None:
-    _, made = await call("POST", "/api/bulk/2.0/contacts/imports", IMPORT)
-    big = [{"email": "ann@example.com", "name": "x" * 33 * 1024 * 1024}]
-    assert (await call("POST", f"/api/bulk/2.0{made['uri']}/data", big))[0] == 413
+async def test_staged_data_starts_a_sync_where_the_definition_says_so(call: Eloqua) -> None:
+    definition = await call.defined(isSyncTriggeredOnImport=True)
+    status, sync = await call("POST", f"{definition}/data", [{"email": "ann@example.com"}])
+    assert status == 201
+    assert (await call("POST", f"{definition}/data", [{"email": "bob@example.com"}]))[0] == 409
+    assert (await call.ended(sync))["status"] == "success"
+    assert len((await call("GET", "/sandbox/contacts"))[1]) == 1
+
+
+async def test_csv_is_staged_too_and_fails_in_the_sync_where_it_lacks_the_identifier(call: Eloqua) -> None:
+    csv, ends = {**ANN, "Content-Type": "text/csv"}, []
+    lines = 'email,name\r\nann@example.com,"Smith, Ann"\r\nbob@example.com\r\nx@example.com,X,more\r\n'
+    for data in (b"\xef\xbb\xbf" + lines.encode(), b"E-Mail,name\nann@example.com,Ann\n"):
+        definition = await call.defined()
+        assert (await call("POST", f"{definition}/data", data=data, headers=csv))[0] == 204
+        sync = await call.ended((await call.begun(definition))[1])
+        rejects = await call.listed(sync, "rejects")
+        ends.append((sync["status"], [(one["recordIndex"], one["statusCode"]) for one in rejects]))
+    assert ends == [("warning", [(3, "ELQ-00032")]), ("error", [])]
+    assert [one["severity"] for one in await call.listed(sync, "logs")] == ["error", "information"]
+    assert [one.get("C_FirstName") for one in (await call("GET", "/sandbox/contacts"))[1]] == ["Smith, Ann", None]
+    assert (await call("POST", f"{definition}/data", data=b"email\n\xff", headers=csv))[0] == 400
+
+
+async def test_more_than_32_megabytes_are_not_found(call: Eloqua) -> None:
+    definition = await call.defined()
+    for megabytes in (33, 65):
+        big = [{"email": "ann@example.com", "name": "x" * megabytes * 1024 * 1024}]
+        assert (await call("POST", f"{definition}/data", big))[0] == 404
     _, stats = await call("GET", "/sandbox/stats")
     assert stats["largest_data_post_bytes"] > 32 * 1024 * 1024
 
 
-async def test_a_definition_is_not_synced_twice_at_once_and_not_after_it_is_gone(
-    http: aiohttp.ClientSession,
-) -> None:
+async def test_a_large_sync_is_done_in_seconds_and_lets_other_calls_through(call: Eloqua) -> None:
+    definition, began, waits = await call.defined(), time.monotonic(), [0.0]
+    await call("POST", f"{definition}/data", [{"email": f"p{n}@example.com"} for n in range(60_000)])
+    _, sync = await call.begun(definition)
+    while sync["status"] in {"pending", "active"}:
+        asked = time.monotonic()
+        _, sync = await call("GET", f"/api/bulk/2.0{sync['uri']}")
+        waits.append(time.monotonic() - asked)
+    assert (sync["status"], time.monotonic() - began < 5, max(waits) < 0.3) == ("success", True, True)
+
+
+async def test_a_definition_is_not_synced_twice_at_once_and_not_after_it_is_gone(http: aiohttp.ClientSession) -> None:
     runner, call = await started(http, eloqua.Options(sync_ms=500))
-    _, made = await call("POST", "/api/bulk/2.0/contacts/imports", IMPORT)
-    start = {"syncedInstanceUri": made["uri"]}
-    assert (await call("POST", "/api/bulk/2.0/syncs", start))[0] == 201
-    assert (await call("POST", "/api/bulk/2.0/syncs", start))[0] == 409
-    assert (await call("DELETE", f"/api/bulk/2.0{made['uri']}"))[0] == 204
-    assert (await call("GET", f"/api/bulk/2.0{made['uri']}"))[0] == 404
-    assert (await call("POST", "/api/bulk/2.0/syncs", start))[0] == 400
+    definition = await call.defined()
+    status, sync = await call.begun(definition, callbackUrl="https://example.com/done")
+    assert (status, sync["callbackUrl"]) == (201, "https://example.com/done")
+    assert (await call.begun(definition))[0] == 409
+    assert (await call("DELETE", definition))[0] == 204
+    assert (await call("GET", definition))[0] == 404
+    assert (await call.begun(definition))[0] == 400
+    await runner.cleanup()
+
+
+async def test_a_reset_forgets_everything_and_stops_what_runs(http: aiohttp.ClientSession) -> None:
+    runner, call = await started(http, eloqua.Options(sync_ms=60_000))
+    definition = await call.defined(isSyncTriggeredOnImport=True)
+    _, sync = await call("POST", f"{definition}/data", [{"email": "ann@example.com"}])
+    await call("POST", "/api/rest/2.0/assets/campaign", {"name": "Spring"})
+    async with asyncio.timeout(5):
+        await call("POST", "/sandbox/reset")
+    for gone in (definition, f"/api/bulk/2.0{sync['uri']}"):
+        assert (await call("GET", gone))[0] == 404
+    for what in ("contacts", "campaigns"):
+        assert (await call("GET", f"/sandbox/{what}"))[1] == []
+    assert (await call("GET", "/sandbox/stats"))[1]["data_posts"] == 0
     await runner.cleanup()
 
 
@@ -173,19 +282,55 @@ async def test_campaigns_and_lists_are_made_changed_listed_and_deleted(call: Elo
     assert (await call("GET", f"/api/rest/2.0/{path}/1"))[0] == 404
 
 
+async def test_lists_are_searched_and_show_as_much_as_is_asked_for(call: Eloqua) -> None:
+    for name in ("Spring Sale", "Summer sale", "Autumn"):
+        await call("POST", "/api/rest/2.0/assets/campaign", {"name": name, "budgetedCost": "5"})
+    _, page = await call("GET", "/api/rest/2.0/assets/campaigns?search=name=*sale")
+    assert [one["name"] for one in page["elements"]] == ["Spring Sale", "Summer sale"]
+    assert "budgetedCost" not in page["elements"][0]
+    _, page = await call("GET", "/api/rest/2.0/assets/campaigns?search=autumn&depth=complete")
+    assert [(one["budgetedCost"], one["currentStatus"]) for one in page["elements"]] == [("5", "Draft")]
+    _, found = await call("GET", '/api/bulk/2.0/contacts/fields?q="name=*phone"')
+    assert [one["internalName"] for one in found["items"]] == ["C_BusPhone", "C_MobilePhone"]
+
+
 async def test_contacts_and_what_they_did_can_be_read(call: Eloqua) -> None:
     await call.imported([{"email": "ann@example.com", "name": "Ann"}])
     _, page = await call("GET", "/api/rest/1.0/data/contacts")
     number = page["elements"][0]["id"]
     assert (await call("GET", f"/api/rest/1.0/data/contact/{number}"))[1]["C_FirstName"] == "Ann"
     _, activities = await call("GET", f"/api/rest/1.0/data/activities/contact/{number}")
-    assert activities[0]["type"] == "emailSend"
+    assert [(one["activityType"], one["contact"]) for one in activities] == [("emailSend", number)]
+    assert (await call("GET", f"/api/rest/1.0/data/activities/contact/{number}?type=webVisit"))[1] == []
+
+
+async def test_accounts_are_imported_and_read(call: Eloqua) -> None:
+    fields = {"company": "{{Account.Field(M_CompanyName)}}"}
+    body = {"name": "test", "fields": fields, "identifierFieldName": "company"}
+    _, made = await call("POST", "/API/Bulk/2.0/accounts/imports", body)
+    _, sync = await call("POST", f"/api/bulk/2.0{made['uri']}/data", [{"company": "Acme"}])
+    logs = await call.listed(await call.ended(sync), "logs")
+    assert {one["statusCode"]: one["count"] for one in logs}["ELQ-00005"] == 1
+    _, page = await call("GET", "/api/rest/1.0/data/accounts")
+    assert [one["M_CompanyName"] for one in page["elements"]] == ["Acme"]
 
 
 async def test_a_quota_is_kept(http: aiohttp.ClientSession) -> None:
     runner, call = await started(http, eloqua.Options(quota_per_minute=2))
     seen = [(await call("GET", "/api/bulk/2.0/contacts/fields"))[0] for _ in range(3)]
     assert seen == [200, 200, 429]
+    await runner.cleanup()
+
+
+async def test_faults_and_latency_are_as_asked_for(http: aiohttp.ClientSession) -> None:
+    runner, call = await started(http, eloqua.Options(faults="error-503=1", latency_ms=50))
+    began = time.monotonic()
+    assert (await call("POST", "/api/rest/2.0/assets/campaign", {"name": "Spring"}))[0] == 503
+    assert time.monotonic() - began >= 0.05
+    await call("POST", "/sandbox/faults", {"spec": "drop-after=1"})
+    with pytest.raises(aiohttp.ClientError):
+        await call("POST", "/api/rest/2.0/assets/campaign", {"name": "Summer"})
+    assert [one["name"] for one in (await call("GET", "/sandbox/campaigns"))[1]] == ["Summer"]
     await runner.cleanup()
 
 
@@ -201,6 +346,8 @@ async def test_garbage_is_refused(call: Eloqua) -> None:
     assert (await call("POST", "/api/bulk/2.0/contacts/imports", data=b"{"))[0] == 400
     assert (await call("POST", "/api/bulk/2.0/contacts/imports", [1]))[0] == 400
     assert (await call("POST", "/api/rest/2.0/assets/campaign", data=b"{"))[0] == 400
-    assert (await call("GET", "/api/bulk/2.0/syncs/x"))[0] == 404
+    for number in ("x", "9" * 5_000, "\u0661"):
+        assert (await call("GET", f"/api/bulk/2.0/syncs/{number}"))[0] == 404
+    assert (await call("GET", "/api/rest/1.0/data/contacts", headers={"Authorization": "Basic \u00e4"}))[0] == 401
     assert (await call("GET", "/nowhere"))[0] == 404
     assert (await call("GET", "/api/bulk/2.0/contacts/fields?limit=x&offset=-3"))[0] == 200

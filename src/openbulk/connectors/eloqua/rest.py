@@ -3,6 +3,7 @@
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/rest-endpoints.html
 """
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,16 @@ READABLE: Mapping[str, str] = {
     "account": "/api/rest/1.0/data/accounts",
     **{name: asset.list_path for name, asset in ASSETS.items()},
 }
+ACTIVITY_TYPES = (
+    "campaignMembership",
+    "emailClickThrough",
+    "emailOpen",
+    "emailSend",
+    "emailSubscribe",
+    "emailUnsubscribe",
+    "formSubmit",
+    "webVisit",
+)
 ACTIVITY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -112,13 +123,20 @@ async def read_pages(service: Service, query: Query) -> AsyncIterator[Page]:
 
 
 async def read_activities(service: Service, query: Query) -> AsyncIterator[Page]:
-    """What contacts did, a page for each page of contacts."""
+    """What contacts did, a page for each page of contacts. Eloqua wants to be asked for one type at a time.
+
+    The parameters `type`, `startDate` and `endDate` (Unix time in seconds) narrow it down.
+    """
     contacts = Query("contact", page_size=query.page_size, after=query.after)
+    types = [query.parameters["type"]] if "type" in query.parameters else ACTIVITY_TYPES
+    dates = {"startDate": "0", "endDate": str(int(time.time())), **query.parameters}
     async for page in read_pages(service, contacts):
         records: list[Mapping[str, Any]] = []
         for contact in page.records:
-            answer = await service.call("GET", f"/api/rest/1.0/data/activities/contact/{contact['id']}")
-            if not answer.is_success:
-                raise failure(answer)
-            records += answer.json()
+            for kind in types:
+                path = f"/api/rest/1.0/data/activities/contact/{contact['id']}"
+                answer = await service.call("GET", path, params={**dates, "type": kind})
+                if not answer.is_success:
+                    raise failure(answer)
+                records += answer.json()
         yield Page(records, page.next)

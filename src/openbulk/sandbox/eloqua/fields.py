@@ -1,11 +1,15 @@
 """The fields of contacts and accounts, as an Eloqua instance has them out of the box.
 
-https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-contacts-fields-get.html
+https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Tutorials/FieldsMetadata.htm
+https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Tutorials/bulk_data_types.htm
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+_MADE = "1900-01-01T05:00:00.0000000Z"
+"""When Eloqua's own fields were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +19,8 @@ class Field:
     internal_name: str
     name: str
     data_type: str = "string"
+    """`emailAddress`, `string`, `number` or `date`."""
     is_read_only: bool = False
-    is_required: bool = False
     is_unique: bool = False
 
 
@@ -27,7 +31,7 @@ def _texts(names: str) -> list[Field]:
 
 
 _CONTACT = [
-    Field("C_EmailAddress", "Email Address", is_required=True, is_unique=True),
+    Field("C_EmailAddress", "Email Address", "emailAddress", is_unique=True),
     *_texts("""
         C_FirstName: First Name
         C_LastName: Last Name
@@ -54,7 +58,7 @@ _CONTACT = [
     Field("C_DateModified", "Date Modified", "date", is_read_only=True),
 ]
 _ACCOUNT = [
-    Field("M_CompanyName", "Company Name", is_required=True, is_unique=True),
+    Field("M_CompanyName", "Company Name", is_unique=True),
     *_texts("""
         M_Address1: Address 1
         M_Address2: Address 2
@@ -68,6 +72,7 @@ _ACCOUNT = [
     """),
     Field("M_Employees1", "Employees", "number"),
     Field("M_DateCreated", "Date Created", "date", is_read_only=True),
+    Field("M_DateModified", "Date Modified", "date", is_read_only=True),
 ]
 
 
@@ -79,7 +84,6 @@ class Entity:
     markup: str
     """As in `{{Contact.Field(C_EmailAddress)}}`."""
     fields: Mapping[str, Field]
-    identifier: str
     created_code: str
     updated_code: str
 
@@ -98,17 +102,15 @@ class Entity:
             "internalName": field.internal_name,
             "dataType": field.data_type,
             "hasReadOnlyConstraint": field.is_read_only,
-            "hasNotNullConstraint": field.is_required,
+            "hasNotNullConstraint": False,  # of the e-mail address, too: Oracle's tutorial shows it so
             "hasUniquenessConstraint": field.is_unique,
             "statement": self.statement(field),
             "uri": f"/{self.plural}/fields/{100000 + number}",
+            "createdAt": _MADE,
+            "updatedAt": _MADE,
         }
 
 
-CONTACTS = Entity(
-    "contacts", "Contact", {f.internal_name: f for f in _CONTACT}, "C_EmailAddress", "ELQ-00004", "ELQ-00022"
-)
-ACCOUNTS = Entity(
-    "accounts", "Account", {f.internal_name: f for f in _ACCOUNT}, "M_CompanyName", "ELQ-00005", "ELQ-00023"
-)
+CONTACTS = Entity("contacts", "Contact", {f.internal_name: f for f in _CONTACT}, "ELQ-00004", "ELQ-00022")
+ACCOUNTS = Entity("accounts", "Account", {f.internal_name: f for f in _ACCOUNT}, "ELQ-00005", "ELQ-00023")
 ENTITIES: Mapping[str, Entity] = {entity.plural: entity for entity in (CONTACTS, ACCOUNTS)}

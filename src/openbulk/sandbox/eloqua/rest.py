@@ -4,16 +4,24 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/rest-endpoints.h
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from openbulk.sandbox.eloqua.paging import number_in
-from openbulk.sandbox.eloqua.store import Store
+from openbulk.sandbox.eloqua.queries import NUMBER, matching, number_in
+from openbulk.sandbox.eloqua.store import Store, now
 from openbulk.sandbox.traffic import json_response
 
 DEFAULT_COUNT = 1000
+_MINIMAL = ("type", "id", "createdAt", "depth", "name", "updatedAt")
+"""What a list shows of each element unless it is asked for more."""
+_NEW: Mapping[str, Mapping[str, Any]] = {
+    "Campaign": {"currentStatus": "Draft", "isReadOnly": "false"},
+    "ContactList": {"scope": "global", "count": "0"},
+}
+"""What a new one has without saying so."""
 
 
 class Rest:
@@ -26,16 +34,17 @@ class Rest:
         """The paths below a prefix."""
         routes = [
             web.get(f"{prefix}/data/{{entity:contacts|accounts}}", self.list_records),
-            web.get(f"{prefix}/data/{{entity:contact|account}}/{{number}}", self.get_record),
-            web.get(f"{prefix}/data/activities/contact/{{number}}", self.list_activities),
+            web.get(f"{prefix}/data/{{entity:contact|account}}/{NUMBER}", self.get_record),
+            web.get(f"{prefix}/data/activities/contact/{NUMBER}", self.list_activities),
         ]
         for path in ("campaign", "contact/list"):
+            one = f"{prefix}/assets/{path}/{NUMBER}"
             routes += [
                 web.get(f"{prefix}/assets/{path}s", self.list_assets),
                 web.post(f"{prefix}/assets/{path}", self.create_asset),
-                web.get(f"{prefix}/assets/{path}/{{number}}", self.get_asset),
-                web.put(f"{prefix}/assets/{path}/{{number}}", self.update_asset),
-                web.delete(f"{prefix}/assets/{path}/{{number}}", self.delete_asset),
+                web.get(one, self.get_asset),
+                web.put(one, self.update_asset),
+                web.delete(one, self.delete_asset),
             ]
         return routes
 
@@ -49,21 +58,28 @@ class Rest:
         return json_response(_one(self._store.tables[f"{request.match_info['entity']}s"].records, request))
 
     async def list_activities(self, request: web.Request) -> web.Response:
-        """What a contact did."""
-        number = request.match_info["number"]
-        return json_response(self._store.activities.get(int(number), []) if number.isdecimal() else [])
+        """What a contact did: here, each was sent an e-mail when it was created."""
+        contact = _one(self._store.tables["contacts"].records, request)
+        activity = _welcome(contact)
+        wanted = request.query.get("type", activity["activityType"])
+        return json_response([activity] if wanted == activity["activityType"] else [])
 
     async def list_assets(self, request: web.Request) -> web.Response:
         """Campaigns or lists."""
-        return _page(request, list(self._assets(request).values()))
+        assets = list(self._assets(request).values())
+        if request.query.get("depth") in {"partial", "complete"}:
+            return _page(request, assets)
+        return _page(request, [{**_minimal(asset), "depth": "minimal"} for asset in assets])
 
     async def create_asset(self, request: web.Request) -> web.Response:
         """A new campaign or list."""
-        named = await _named(request)
+        kind = _kind(request)
+        named = await _named(request, None)
         number = next(self._store.asset_numbers)
-        body = {**named, "id": str(number), "type": _type(request)}
-        self._assets(request)[number] = body
-        return json_response(body, 201)
+        made = {"type": kind, "id": str(number), "createdAt": _unix(now()), "createdBy": "1", "depth": "complete"}
+        asset = {**_NEW[kind], **named, **made, "updatedAt": made["createdAt"], "updatedBy": "1"}
+        self._assets(request)[number] = asset
+        return json_response(asset, 201)
 
     async def get_asset(self, request: web.Request) -> web.Response:
         """One campaign or list."""
@@ -72,7 +88,8 @@ class Rest:
     async def update_asset(self, request: web.Request) -> web.Response:
         """Change a campaign or list."""
         asset = _one(self._assets(request), request)
-        asset |= {**await _named(request), "id": asset["id"], "type": asset["type"]}
+        kept = {name: asset[name] for name in ("type", "id", "createdAt", "createdBy", "depth")}
+        asset |= {**await _named(request, asset["id"]), **kept, "updatedAt": _unix(now())}
         return json_response(asset)
 
     async def delete_asset(self, request: web.Request) -> web.Response:
@@ -82,39 +99,67 @@ class Rest:
         return web.Response(status=200)
 
     def _assets(self, request: web.Request) -> dict[int, dict[str, Any]]:
-        return self._store.assets["campaigns" if _type(request) == "Campaign" else "lists"]
+        return self._store.assets["campaigns" if _kind(request) == "Campaign" else "lists"]
 
 
-def _type(request: web.Request) -> str:
+def _kind(request: web.Request) -> str:
     return "Campaign" if "/assets/campaign" in request.path else "ContactList"
 
 
 def _one(records: Mapping[int, dict[str, Any]], request: web.Request) -> dict[str, Any]:
-    number = request.match_info["number"]
-    if not number.isdecimal() or int(number) not in records:
+    number = int(request.match_info["number"])
+    if number not in records:
         raise web.HTTPNotFound
-    return records[int(number)]
+    return records[number]
 
 
-async def _named(request: web.Request) -> dict[str, Any]:
-    """A body with a name. Answers 400 as Eloqua does where it has none."""
+async def _named(request: web.Request, number: str | None) -> dict[str, Any]:
+    """A body with a name. Answers 400 as Eloqua does where it has none.
+
+    https://docs.oracle.com/cloud/latest/marketingcs_gs/OMCAC/APIRequests_HTTPValidationErrors.html
+    """
     try:
         body = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
         body = None
-    if not isinstance(body, dict) or not body.get("name"):
-        failure = {
-            "type": "ObjectValidationError",
-            "property": "name",
-            "requirement": {"type": "NonEmptyTextRequirement"},
-            "value": "",
-        }
-        raise web.HTTPBadRequest(text=orjson.dumps([failure]).decode(), content_type="application/json")
-    return body
+    if isinstance(body, dict) and isinstance(body.get("name"), str) and body["name"].strip():
+        return body
+    failure = {
+        "type": "ObjectValidationError",
+        "container": {"type": "ObjectKey", "objectType": _kind(request), "objectId": number or ""},
+        "property": "name",
+        "requirement": {"type": "NonEmptyTextRequirement"},
+        "value": "",
+    }
+    raise web.HTTPBadRequest(text=orjson.dumps([failure]).decode(), content_type="application/json")
 
 
-def _page(request: web.Request, elements: Sequence[Any]) -> web.Response:
-    """A page by `count` (1 to 1000) and `page` (from 1)."""
+def _welcome(contact: Mapping[str, Any]) -> dict[str, Any]:
+    """https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/RESTAPI/Reference/activity-detail-values.htm"""
+    return {
+        "type": "Activity",
+        "activityDate": _unix(contact["createdAt"]),
+        "activityType": "emailSend",
+        "asset": "1",
+        "assetType": "email",
+        "contact": contact["id"],
+        "details": [{"Key": "EmailName", "Value": "Welcome"}, {"Key": "SubjectLine", "Value": "Welcome"}],
+        "id": contact["id"],
+    }
+
+
+def _unix(time: str) -> str:
+    """The REST API writes a time in seconds since 1970."""
+    return str(int(datetime.fromisoformat(time).timestamp()))
+
+
+def _minimal(asset: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: asset[name] for name in _MINIMAL}
+
+
+def _page(request: web.Request, elements: Sequence[Mapping[str, Any]]) -> web.Response:
+    """A page by `count` (1 to 1000) and `page` (from 1) of the elements that meet `search`."""
+    elements = matching(elements, request.query.get("search", ""))
     size = min(DEFAULT_COUNT, max(1, number_in(request.query, "count", DEFAULT_COUNT)))
     number = max(1, number_in(request.query, "page", 1))
     begin = (number - 1) * size
