@@ -22,11 +22,13 @@ from openbulk.connectors import PROVIDERS
 from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
+from openbulk.engine.governor import Governor
 from openbulk.engine.lanes import Lanes
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import guarded_connector
 from openbulk.settings import Settings
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import migrate, open_lane_engine, open_ledger_engine
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
@@ -114,7 +116,7 @@ def _services(
 ) -> Services:
     ledger = Ledger(database)
     files = FileStore(LocalStore(settings.data_dir / "files", mkdir=True), sealer)
-    connections = Connections(accounts, PROVIDERS, http)
+    connections = Connections(accounts, PROVIDERS, http, Governor(Budgets(database)))
 
     def present(job: Job) -> bytes:
         return shapes.notification(job, settings.completed_status)

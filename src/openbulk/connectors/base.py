@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from openbulk.connectors.pace import Pace, Unpaced
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -99,6 +100,7 @@ class Setting:
     secret: bool = False
 
 
+UNPACED = Unpaced()
 Remember = Callable[[Mapping[str, str]], Awaitable[None]]
 """Keeps changed configuration entries of an instance, sealed: a refresh token that the service has rotated."""
 
@@ -141,5 +143,11 @@ class Provider(Protocol):
     oauth: OAuth | None
     """Its sign-in by authorization code, where it has one."""
 
-    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
+    def connect(
+        self,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        remember: Remember,
+        pace: Pace = UNPACED,
+    ) -> Connector:
         """A connector for an instance with this configuration. Makes no call; raises BadInput where it cannot work."""

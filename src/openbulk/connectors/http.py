@@ -1,6 +1,6 @@
 """Calls to a cloud service: signed in, timed, and answered with an answer or a ServiceError."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import aiohttp
 import orjson
 
+from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
 from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain, Unsure
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
@@ -63,6 +64,10 @@ class NoAuth:
         return False
 
 
+ThrottleOf = Callable[[Answer, str], Throttle | None]
+"""Reads from an answer of a service (named beside it) that it refused a call for being one too many."""
+
+
 class Client:
     """Speaks HTTP for one instance of a service.
 
@@ -71,10 +76,19 @@ class Client:
     changes something), SignInAgain (401 that renewing the credentials did not mend).
     """
 
-    def __init__(self, http: aiohttp.ClientSession, auth: Auth, service: str) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        auth: Auth,
+        service: str,
+        pace: Pace | None = None,
+        throttle_of: ThrottleOf | None = None,
+    ) -> None:
         self._http = http
         self._auth = auth
         self._service = service
+        self._pace = pace or Unpaced()
+        self._throttle_of = throttle_of or by_status
 
     async def call(
         self,
@@ -85,17 +99,33 @@ class Client:
         json: Any = None,
         data: bytes | Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        budgets: Sequence[Budget] = (),
     ) -> Answer:
-        """Make one call and return its answer; see the class for what is raised instead."""
+        """Make one call, when the budgets allow it, and return its answer; see the class for what is raised instead."""
         body: bytes | Mapping[str, str] | None = data
         extra = dict(headers or {})
         if json is not None:
             body, extra["Content-Type"] = orjson.dumps(json), "application/json"
         credentials = await self._auth.headers()
-        answer = await self._send(method, url, params, body, {**extra, **credentials})
+        answer = await self._send_paced(budgets, method, url, params, body, {**extra, **credentials})
         if answer.status == 401 and await self._auth.renew(credentials):
-            answer = await self._send(method, url, params, body, {**extra, **await self._auth.headers()})
+            renewed = {**extra, **await self._auth.headers()}
+            answer = await self._send_paced(budgets, method, url, params, body, renewed)
         self._raise_for_service(method, answer)
+        return answer
+
+    async def _send_paced(self, budgets: Sequence[Budget], method: str, *request: Any) -> Answer:
+        """Send a request with leave for it. Raises RetryLater where the service took it for one too many."""
+        permit = await self._pace.take(budgets)
+        try:
+            answer = await self._send(method, *request)
+        except BaseException:
+            self._pace.lost(permit)
+            raise
+        throttle = self._throttle_of(answer, self._service)
+        if throttle is not None:
+            raise await self._pace.refused(permit, throttle)
+        await self._pace.answered(permit)
         return answer
 
     async def _send(
@@ -134,7 +164,7 @@ class Client:
                 f"{self._service} no longer accepts this instance's credentials; sign in again",
                 provider_message=answer.text(),
             )
-        if answer.status in {429, 503}:
+        if answer.status == 503:
             raise RetryLater(
                 f"{self._service} is busy ({answer.status})",
                 after=seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC)),
@@ -144,6 +174,14 @@ class Client:
             reason = f"{self._service} failed with {answer.status}"
             error = Unsure if method in UNSAFE_METHODS else RetryLater
             raise error(reason, provider_message=answer.text())
+
+
+def by_status(answer: Answer, service: str) -> Throttle | None:
+    """What 429 says (RFC 6585, section 4), for services that say it with nothing else."""
+    if answer.status != 429:
+        return None
+    after = seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC))
+    return Throttle(f"{service} is busy (429)", after=after, provider_message=answer.text())
 
 
 async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:

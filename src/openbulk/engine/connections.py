@@ -1,45 +1,58 @@
 """The connectors of the instances that are in use, each made once and kept until its instance changes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import aiohttp
 
 from openbulk.connectors.base import Connector, Provider
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.instance import Instance
+from openbulk.engine.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An instance's connector, and the pace that its calls keep."""
+
+    connector: Connector
+    pace: InstancePace
 
 
 class Connections:
     """Connects instances to their services."""
 
-    def __init__(self, accounts: Accounts, providers: Mapping[str, Provider], http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, accounts: Accounts, providers: Mapping[str, Provider], http: aiohttp.ClientSession, governor: Governor
+    ) -> None:
         self._accounts = accounts
         self._providers = providers
         self._http = http
-        self._open: dict[int, Connector] = {}
+        self._governor = governor
+        self._open: dict[int, Connection] = {}
 
-    async def to(self, instance_id: int) -> Connector:
-        """The connector of an instance. Raises NotFound where it was deleted, SignInAgain where it is disabled."""
-        if (connector := self._open.get(instance_id)) is not None:
-            return connector
+    async def to(self, instance_id: int) -> Connection:
+        """The connection of an instance. Raises NotFound where it was deleted, SignInAgain where it is disabled."""
+        if (connection := self._open.get(instance_id)) is not None:
+            return connection
         instance = await self._accounts.instance(instance_id)
         if instance is None:
             raise NotFound(f"instance {instance_id} does not exist any more")
         if instance.disabled:
             raise SignInAgain(f"instance {instance_id} is disabled; enable it to go on")
-        connector = self.connect(instance)
-        self._open[instance_id] = connector
-        return connector
+        connection = self._connect(instance)
+        self._open[instance_id] = connection
+        return connection
 
-    def connect(self, instance: Instance) -> Connector:
-        """A connector of its own for an instance, for a first look at its credentials."""
+    def _connect(self, instance: Instance) -> Connection:
 
         async def remember(changes: Mapping[str, str]) -> None:
             await self._accounts.update_configuration(instance.id, changes)
 
         provider = self._providers[instance.element]
-        return provider.connect(instance.configuration, self._http, remember)
+        pace = self._governor.pace()
+        return Connection(provider.connect(instance.configuration, self._http, remember, pace), pace)
 
     def forget(self, instance_id: int) -> None:
         """The instance has changed: connect anew when it is needed."""

@@ -180,10 +180,11 @@ class Engine:
         return GoOn()
 
     async def _upload(self, turn: Turn) -> Ending:
-        connector = await self._connections.to(turn.job.instance_id)
+        connection = await self._connections.to(turn.job.instance_id)
+        connection.pace.begin_turn(await self._ledger.jobs_under_way(turn.job.instance_id))
         return await UploadTurn(
             turn,
-            connector=connector,
+            connector=connection.connector,
             ledger=self._ledger,
             files=self._files,
             draining=self._draining,

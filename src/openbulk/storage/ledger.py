@@ -118,6 +118,14 @@ class Ledger:
         async with self._reading.connect() as connection:
             return (await connection.execute(rival.limit(1))).first() is not None
 
+    async def jobs_under_way(self, instance_id: int) -> int:
+        """How many jobs of an instance have records to send, now or when they have waited."""
+        under_way = select(func.count()).where(
+            jobs.c.instance_id == instance_id, jobs.c.status.in_(ACTIVE), jobs.c.records.is_not(None)
+        )
+        async with self._reading.connect() as connection:
+            return int((await connection.scalar(under_way)) or 0)
+
     async def is_cancelled(self, job_id: int) -> bool:
         """Whether somebody asked for the job to be cancelled."""
         async with self._reading.connect() as connection:

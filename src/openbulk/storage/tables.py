@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -160,6 +161,19 @@ intents = Table(
 
 One that has no outcome after a crash may have been sent or not.
 """
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("slots", Text, nullable=False),
+    Column("learned", BigInteger),
+    Column("refused_at", Double, nullable=False),
+    Column("closed_until", Double, nullable=False),
+    Column("closed_for", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was spent of a service's budgets, and what the service has taught about them."""
 
 deliveries = Table(
     "deliveries",

@@ -5,7 +5,7 @@ from typing import Any
 
 import aiohttp
 
-from openbulk.connectors.base import Connector, Features, NativeBulk, OAuth, Remember, Setting
+from openbulk.connectors.base import UNPACED, Connector, Features, NativeBulk, OAuth, Remember, Setting
 from openbulk.connectors.eloqua.bulk import ENTITIES, EloquaBulk
 from openbulk.connectors.eloqua.rest import (
     ACTIVITY_SCHEMA,
@@ -17,6 +17,7 @@ from openbulk.connectors.eloqua.rest import (
 )
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.http import Client
+from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
@@ -107,7 +108,13 @@ class EloquaProvider:
     )
     oauth: OAuth | None = EloquaOAuth()
 
-    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
+    def connect(
+        self,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        remember: Remember,
+        pace: Pace = UNPACED,
+    ) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration has no credentials."""
-        client = Client(http, auth_of(configuration, http, remember), self.name)
+        client = Client(http, auth_of(configuration, http, remember), self.name, pace)
         return Eloqua(Service(client, configuration.get("base.url") or LOGIN_URL))

@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
-from openbulk.connectors.base import Connector, Features, OAuth, Remember, Setting
-from openbulk.connectors.googlecalendar.errors import DUPLICATE, Refusal, refusal
+from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
+from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.errors import DUPLICATE, Refusal, refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import Insert, calendar_of, insert_of, is_ours
 from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.http import Client
+from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
@@ -19,7 +23,6 @@ from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 API_URL = "https://www.googleapis.com"
 MAX_PAGE = 2500
 EVENTS = "events"
-_JSON = {"Content-Type": "application/json"}
 
 
 class GoogleCalendar:
@@ -27,14 +30,13 @@ class GoogleCalendar:
 
     native = None
 
-    def __init__(self, client: Client, base_url: str) -> None:
-        self._client = client
-        self._api = f"{base_url.rstrip('/')}/calendar/v3"
+    def __init__(self, api: CalendarApi) -> None:
+        self._api = api
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
         parameters = {"maxResults": "1", "fields": "kind"}
-        answer = await self._client.call("GET", f"{self._api}/calendars/primary/events", params=parameters)
+        answer = await self._api.call("GET", "/calendars/primary/events", "primary", params=parameters)
         if not answer.is_success:
             refused = refusal(answer)
             raise Refused(str(refused), provider_message=refused.message)
@@ -52,12 +54,13 @@ class GoogleCalendar:
         """The events of the calendar that the parameter `calendarId` names; other parameters go to `events.list`."""
         _check_object(query.object)
         parameters = dict(query.parameters)
-        path = f"/calendars/{calendar_of({'calendarId': parameters.pop('calendarId', None)})}/events"
+        calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
+        path = f"/calendars/{quote(calendar, safe='@')}/events"
         parameters["maxResults"] = str(min(query.page_size, MAX_PAGE))
         token = query.after
         while True:
             page_parameters = {**parameters, "pageToken": token} if token else parameters
-            answer = await self._client.call("GET", self._api + path, params=page_parameters)
+            answer = await self._api.call("GET", path, calendar, params=page_parameters)
             if not answer.is_success:
                 refused = refusal(answer)
                 kind = NotFound if refused.status == 404 else Refused
@@ -81,9 +84,7 @@ class GoogleCalendar:
             insert = insert_of(record, target)
         except FieldError as error:
             return Outcome.failed(record.row, error.message, field=error.field)
-        answer = await self._client.call(
-            "POST", self._api + insert.path, params=insert.parameters, data=insert.body, headers=_JSON
-        )
+        answer = await self._api.call("POST", insert.path, insert.calendar, params=insert.parameters, body=insert.body)
         if answer.is_success:
             return Outcome(record.row, Fate.CREATED, insert.id)
         refused = refusal(answer)
@@ -96,7 +97,7 @@ class GoogleCalendar:
         """The id exists already. If it is ours, an earlier sending of this record took it: that is success."""
         if insert.mark is None:
             return Outcome(record.row, Fate.CREATED, insert.id)
-        answer = await self._client.call("GET", self._api + insert.event_path)
+        answer = await self._api.call("GET", insert.event_path, insert.calendar)
         if not answer.is_success:
             refused = refusal(answer)
         elif is_ours(answer.json(), insert):
@@ -127,11 +128,22 @@ class GoogleCalendarProvider:
         Setting("oauth.user.refresh_token", "Refresh token of the account; made from providerData.code.", secret=True),
         Setting("google.service_account", "JSON key of a service account, instead of the above.", secret=True),
         Setting("google.subject", "Address of the person whom the service account stands in for."),
+        Setting(
+            "quota.user.minute", "Calls a minute that Google allows one user; default: 600, and what more it takes."
+        ),
+        Setting("quota.project.minute", "Calls a minute for the whole project; default: 10000, likewise."),
+        Setting("quota.project.day", "Calls a day for the whole project; default: 1000000, where Google charges."),
         Setting("base.url", "Where Google is; default: Google itself. For sandboxes and proxies."),
     )
     oauth: OAuth | None = GoogleOAuth()
 
-    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
+    def connect(
+        self,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        remember: Remember,
+        pace: Pace = UNPACED,
+    ) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration has no credentials."""
-        client = Client(http, auth_of(configuration, http, remember), self.name)
-        return GoogleCalendar(client, configuration.get("base.url") or API_URL)
+        client = Client(http, auth_of(configuration, http, remember), self.name, pace, throttle_of)
+        return GoogleCalendar(CalendarApi(client, configuration.get("base.url") or API_URL, Limits(configuration)))

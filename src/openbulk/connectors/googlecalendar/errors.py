@@ -9,11 +9,16 @@ from typing import Any
 
 import orjson
 
-from openbulk.connectors.http import Answer
-from openbulk.domain.errors import Refused, RetryLater
+from openbulk.connectors.http import Answer, by_status
+from openbulk.connectors.pace import Throttle
+from openbulk.domain.errors import Refused
 
 USAGE_LIMIT_WAIT_SECONDS = 3600.0
-_BUSY = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+_USER = "user"
+_USAGE_LIMITS = (
+    "Google's limits on calendar use are reached (events created, invitations sent or calendars made in a "
+    "short time); they are lifted after hours"
+)
 DUPLICATE = "duplicate"
 """The reason that says: an event has this id already, or had it before it was deleted."""
 _SETUP = {
@@ -55,23 +60,37 @@ class Refusal:
 
 
 def refusal(answer: Answer) -> Refusal:
-    """The refusal of one record. Raises RetryLater and Refused where it is not about the record."""
-    error = _error_of(answer)
-    first = (error.get("errors") or [{}])[0]
-    reason = str(first.get("reason", ""))
-    message = str(first.get("message") or error.get("message") or answer.text())
-    if reason in _BUSY:
-        raise RetryLater(f"Google's rate limit is reached ({reason})", provider_message=message)
-    if reason == "quotaExceeded":
-        raise RetryLater(
-            "Google's limits on calendar use are reached (events created, invitations sent or calendars made in a "
-            "short time); they are lifted after hours",
-            after=USAGE_LIMIT_WAIT_SECONDS,
-            provider_message=message,
-        )
+    """The refusal of one record. Raises Refused where it is about every record."""
+    reason, message = _said(answer)
     if reason in _SETUP:
         raise Refused(_SETUP[reason], provider_message=message)
     return Refusal(answer.status, reason, message)
+
+
+def throttle_of(answer: Answer, service: str) -> Throttle | None:
+    """What Google says where it takes a call for one too many, or has had enough of the account for hours.
+
+    `userRateLimitExceeded` is the limit of one user; `rateLimitExceeded` may be that, too, or the project's, or the
+    undocumented one of a single calendar (https://developers.google.com/workspace/calendar/api/guides/errors).
+    """
+    if answer.status not in {403, 429}:
+        return None
+    reason, message = _said(answer)
+    match reason:
+        case "quotaExceeded":
+            return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, message)
+        case "userRateLimitExceeded" | "rateLimitExceeded":
+            label = _USER if reason.startswith("user") else None
+            return Throttle(f"Google's rate limit is reached ({reason})", label, provider_message=message)
+        case _:
+            return by_status(answer, service)
+
+
+def _said(answer: Answer) -> tuple[str, str]:
+    """Reason and message of an answer that is an error."""
+    error = _error_of(answer)
+    first = (error.get("errors") or [{}])[0]
+    return str(first.get("reason", "")), str(first.get("message") or error.get("message") or answer.text())
 
 
 def _error_of(answer: Answer) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import aiohttp
 
-from openbulk.connectors.base import Connector, Features, OAuth, Remember, Setting
+from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
+from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
@@ -141,7 +142,13 @@ class MemoryProvider:
     def __init__(self) -> None:
         self._spaces: dict[str, Space] = {}
 
-    def connect(self, configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Connector:
-        """A connector for an instance."""
+    def connect(
+        self,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        remember: Remember,
+        pace: Pace = UNPACED,
+    ) -> Connector:
+        """A connector for an instance. Memory bounds no calls."""
         space = self._spaces.setdefault(configuration.get("space", ""), {})
         return Memory(space, keep=configuration.get("keep", "true").lower() != "false")

@@ -1,4 +1,4 @@
-"""First tables: callers, instances, jobs, parts, outcomes, intents, deliveries."""
+"""First tables: callers, instances, jobs, parts, outcomes, intents, deliveries, budgets."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,6 +26,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("job_id"),
     )
     op.create_index("deliveries_open", "deliveries", ["finished_at", "due_at"], unique=False)
+    op.create_table(
+        "budgets",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("slots", sa.Text(), nullable=False),
+        sa.Column("learned", sa.BigInteger(), nullable=True),
+        sa.Column("refused_at", sa.Double(), nullable=False),
+        sa.Column("closed_until", sa.Double(), nullable=False),
+        sa.Column("closed_for", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("scope"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "parts",
         sa.Column("job_id", sa.BigInteger(), nullable=False),

@@ -1,0 +1,196 @@
+"""The governor: how many calls each service gets, shared out between jobs, learned from refusals, remembered.
+
+Calls are granted in small lots, each lot in one transaction of the ledger: whatever dies, what was granted counts,
+and several processes spend from one budget. A lot that is not used up in half a second is given back.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from openbulk.connectors.pace import Budget, Permit, Throttle
+from openbulk.domain.errors import RetryLater
+from openbulk.engine import metrics
+from openbulk.engine.windows import Grant, blamed, give_back, grant, learn_less, learn_more, spend
+from openbulk.storage.budgets import Budgets, Spending
+
+log = structlog.get_logger()
+
+PATIENCE_SECONDS = 1.5
+"""A call waits this long for leave; what takes longer ends the turn."""
+LOT_SECONDS = 0.5
+LOT_FIRST = 16
+LOT_MOST = 256
+PROBE_SECONDS = 5.0
+"""A call that finds out whether there is more is waited for at most this long by the others."""
+
+
+@dataclass(slots=True)
+class _Lot:
+    """Calls that were granted together and are not made yet."""
+
+    size: int = LOT_FIRST
+    left: int = 0
+    granted_at: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Governor:
+    """Gives leave for calls, for all instances of this process."""
+
+    def __init__(self, budgets: Budgets, now: Callable[[], float] = time.time) -> None:
+        self._budgets = budgets
+        self._now = now
+        self._lots: dict[tuple[str, ...], _Lot] = {}
+        self._unanswered: Counter[str] = Counter()
+        self._probing: dict[str, asyncio.Event] = {}
+
+    def pace(self) -> "InstancePace":
+        """The pace of one instance."""
+        return InstancePace(self)
+
+    async def take(self, budgets: Sequence[Budget]) -> Permit:
+        """Leave for one call. Raises RetryLater where that takes more than a moment."""
+        patience = PATIENCE_SECONDS
+        while True:
+            await self._probe_to_end(budgets)
+            granted = await self._from_lot(budgets)
+            if granted.calls:
+                self._unanswered.update(budget.scope for budget in budgets)
+                return Permit(budgets, granted.probes)
+            if granted.after > patience:
+                raise RetryLater(granted.reason, after=granted.after)
+            patience -= granted.after
+            await asyncio.sleep(granted.after)
+
+    async def _probe_to_end(self, budgets: Sequence[Budget]) -> None:
+        for budget in budgets:
+            if (probe := self._probing.get(budget.scope)) is not None:
+                try:
+                    await asyncio.wait_for(probe.wait(), PROBE_SECONDS)
+                except TimeoutError:
+                    self._end_probe(budget.scope)
+
+    async def _from_lot(self, budgets: Sequence[Budget]) -> Grant:
+        lot = self._lots.setdefault(tuple(budget.scope for budget in budgets), _Lot())
+        async with lot.lock:
+            if lot.left and self._now() - lot.granted_at <= LOT_SECONDS:
+                lot.left -= 1
+                return Grant(1)
+            if any(budget.scope in self._probing for budget in budgets):
+                return Grant(0)  # somebody else began a probe while this call stood in line
+            granted = await self._next_lot(budgets, lot)
+            if granted.probes:
+                self._probing[granted.probes] = asyncio.Event()
+            return granted
+
+    async def _next_lot(self, budgets: Sequence[Budget], lot: _Lot) -> Grant:
+        """Give back what is left of a lot and have another granted; one of its calls is taken."""
+        unused, granted_at, now = lot.left, lot.granted_at, self._now()
+        lot.size = max(LOT_FIRST, lot.size - unused) if unused else min(LOT_MOST, lot.size * 2)
+
+        def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], Grant]:
+            left = [give_back(b, s, unused, granted_at) if unused else s for b, s in zip(budgets, spent, strict=True)]
+            given = grant(budgets, left, lot.size, now)
+            return [spend(b, s, given.calls, now) for b, s in zip(budgets, left, strict=True)], given
+
+        given = await self._budgets.change([budget.scope for budget in budgets], change)
+        lot.left, lot.granted_at = max(0, given.calls - 1), now
+        return given
+
+    async def answered(self, permit: Permit) -> None:
+        """The call is over; one that went beyond a limit has shown that there is more."""
+        self._over(permit)
+        if permit.probes is None:
+            return
+        budget = next(budget for budget in permit.budgets if budget.scope == permit.probes)
+        await self._budgets.change([budget.scope], lambda spent: ([learn_more(budget, spent[0])], None))
+        self._end_probe(budget.scope)
+
+    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
+        """Slow the budget that is to blame."""
+        metrics.REFUSALS.inc()
+        log.info("call refused", reason=throttle.message, scopes=[budget.scope for budget in permit.budgets])
+        try:
+            await self._slow(permit, throttle)
+        finally:
+            self.lost(permit)
+        return RetryLater(throttle.message, after=throttle.after, provider_message=throttle.provider_message)
+
+    async def _slow(self, permit: Permit, throttle: Throttle) -> None:
+        now = self._now()
+        unanswered = {budget.scope: self._outstanding(budget) for budget in permit.budgets}
+
+        def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
+            at_fault = blamed(permit, throttle, spent, now)
+            return [
+                _slowed(budget, spending, throttle, unanswered[budget.scope], now) if budget == at_fault else spending
+                for budget, spending in zip(permit.budgets, spent, strict=True)
+            ], None
+
+        if permit.budgets:
+            await self._budgets.change([budget.scope for budget in permit.budgets], change)
+
+    def lost(self, permit: Permit) -> None:
+        """The call is over, and teaches nothing."""
+        self._over(permit)
+        if permit.probes is not None:
+            self._end_probe(permit.probes)
+
+    def _outstanding(self, budget: Budget) -> int:
+        """Calls of this process that were granted and have no answer yet: made or not, the refused one among them."""
+        waiting = sum(lot.left for scopes, lot in self._lots.items() if budget.scope in scopes)
+        return self._unanswered[budget.scope] + waiting
+
+    def _over(self, permit: Permit) -> None:
+        for budget in permit.budgets:
+            self._unanswered[budget.scope] -= 1
+
+    def _end_probe(self, scope: str) -> None:
+        probe = self._probing.pop(scope, None)
+        if probe is not None:
+            probe.set()
+
+
+def _slowed(budget: Budget, spending: Spending, throttle: Throttle, unanswered: int, now: float) -> Spending:
+    if throttle.after is None:
+        return learn_less(budget, spending, unanswered, now)
+    return replace(spending, closed_until=max(now + throttle.after, spending.closed_until), closed_for=throttle.message)
+
+
+class InstancePace:
+    """The governor, as one instance sees it: its jobs take turns, and each turn has its share."""
+
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
+        self._jobs = 1
+        self._taken: Counter[str] = Counter()
+
+    def begin_turn(self, jobs: int) -> None:
+        """A turn of one of so many jobs begins: it may take its share of each budget."""
+        self._jobs = jobs
+        self._taken.clear()
+
+    async def take(self, budgets: Sequence[Budget]) -> Permit:
+        """Leave for one call. Raises RetryLater where the turn has had its share, or the budget is used up."""
+        if self._jobs > 1 and any(self._taken[b.scope] * self._jobs >= b.calls for b in budgets):
+            raise RetryLater("another job of this instance takes its turn", after=0.0)
+        permit = await self._governor.take(budgets)
+        self._taken.update(budget.scope for budget in budgets)
+        return permit
+
+    async def answered(self, permit: Permit) -> None:
+        """The service dealt with the call."""
+        await self._governor.answered(permit)
+
+    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
+        """The service took the call for one too many."""
+        return await self._governor.refused(permit, throttle)
+
+    def lost(self, permit: Permit) -> None:
+        """Nobody knows what became of the call."""
+        self._governor.lost(permit)

@@ -1,0 +1,128 @@
+"""What is left of a budget: calls counted in slots of a window that slides."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from openbulk.connectors.pace import Budget, Permit, Throttle
+from openbulk.storage.budgets import Spending
+
+SLOTS = 120
+"""A window is counted in as many slots: 0.5 s each for a minute, 12 min for a day."""
+NEARLY_FULL = 0.8
+"""A refusal is blamed on the widest budget of which so much is used; where none is, on the narrowest one."""
+GRACE = 0.5
+"""A call may reach the service this much later (in seconds) than it was granted, and count from then on."""
+WORTH_WAKING = 0.05
+"""A job that has to wait goes on when this share of a budget is free: fewer calls are not worth a turn."""
+PROBE_AGAIN_SECONDS = 600.0
+FIRST_GROWTH = 2.0
+LATER_GROWTH = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What budgets give together."""
+
+    calls: int
+    after: float = 0.0
+    """Seconds until there is more, where there are no calls."""
+    reason: str = ""
+    """Why there are none, in a sentence."""
+    probes: str | None = None
+    """The scope whose limit the one call granted goes beyond."""
+
+
+def limit_of(budget: Budget, spending: Spending) -> int:
+    """The limit as documented, or as the service has taught since."""
+    return budget.calls if spending.learned is None else spending.learned
+
+
+def used(budget: Budget, spending: Spending, now: float) -> int:
+    """Calls that count on the window that ends now."""
+    return sum(calls for slot, calls in spending.slots if _freed_at(budget, slot) > now)
+
+
+def grant(budgets: Sequence[Budget], spent: Sequence[Spending], wanted: int, now: float) -> Grant:
+    """As many of the wanted calls as every budget has left; or when there are some again."""
+    for spending in spent:
+        if spending.closed_until > now:
+            return Grant(0, spending.closed_until - now, spending.closed_for)
+    left = [limit_of(b, s) - used(b, s, now) for b, s in zip(budgets, spent, strict=True)]
+    calls = min([wanted, *left])
+    if calls > 0:
+        return Grant(calls)
+    empty = [(b, s) for b, s, free in zip(budgets, spent, left, strict=True) if free <= 0]
+    if all(_may_probe(budget, spending, now) for budget, spending in empty):
+        return Grant(1, probes=empty[0][0].scope)
+    after, budget = max(
+        ((_free_in(budget, spending, now), budget) for budget, spending in empty), key=lambda pair: pair[0]
+    )
+    return Grant(0, after, f"{budget.says}, and all are used")
+
+
+def spend(budget: Budget, spending: Spending, calls: int, now: float) -> Spending:
+    """The budget after so many calls were granted; what has left the window is forgotten."""
+    slots = {slot: count for slot, count in spending.slots if _freed_at(budget, slot) > now}
+    current = int(now // _slot_seconds(budget))
+    slots[current] = slots.get(current, 0) + calls
+    return replace(spending, slots=tuple(sorted(slots.items())))
+
+
+def give_back(budget: Budget, spending: Spending, calls: int, granted_at: float) -> Spending:
+    """The budget without calls that were granted at a moment and not made."""
+    current = int(granted_at // _slot_seconds(budget))
+    return replace(
+        spending,
+        slots=tuple((slot, max(0, count - calls) if slot == current else count) for slot, count in spending.slots),
+    )
+
+
+def blamed(permit: Permit, throttle: Throttle, spent: Sequence[Spending], now: float) -> Budget:
+    """The budget that a refusal is about: the one that was gone beyond, or is named, or is nearly used up."""
+    pairs = [
+        (budget, spending)
+        for budget, spending in zip(permit.budgets, spent, strict=True)
+        if permit.probes in (None, budget.scope) and throttle.label in (None, budget.label)
+    ] or list(zip(permit.budgets, spent, strict=True))
+    for budget, spending in pairs:
+        if used(budget, spending, now) >= limit_of(budget, spending) * NEARLY_FULL:
+            return budget
+    return pairs[-1][0]
+
+
+def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) -> Spending:
+    """The service refused a call: its limit is what it had answered until then."""
+    answered = used(budget, spending, now) - unanswered
+    return replace(spending, learned=max(1, min(limit_of(budget, spending), answered)), refused_at=now)
+
+
+def learn_more(budget: Budget, spending: Spending) -> Spending:
+    """The service answered a call beyond the limit that we knew."""
+    growth = LATER_GROWTH if spending.refused_at else FIRST_GROWTH
+    return replace(spending, learned=math.ceil(limit_of(budget, spending) * growth))
+
+
+def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:
+    return budget.may_be_more and (not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS)
+
+
+def _slot_seconds(budget: Budget) -> float:
+    return budget.seconds / SLOTS
+
+
+def _freed_at(budget: Budget, slot: int) -> float:
+    """When the calls of a slot no longer count."""
+    return (slot + 1) * _slot_seconds(budget) + budget.seconds + GRACE
+
+
+def _free_in(budget: Budget, spending: Spending, now: float) -> float:
+    """Seconds until there are enough calls to be worth a turn."""
+    limit = limit_of(budget, spending)
+    missing = used(budget, spending, now) - limit + math.ceil(limit * WORTH_WAKING)
+    for slot, calls in spending.slots:
+        if _freed_at(budget, slot) > now:
+            missing -= calls
+            if missing <= 0:
+                return _freed_at(budget, slot) - now
+    return budget.seconds
