@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import aiohttp
 import pytest
 
+from google_sandbox import configuration, event, held, set_faults
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, Unsure
@@ -15,33 +16,6 @@ from openbulk.testing.connectors import Connect, ConnectorTests, record, send
 from support import Serve, forget
 
 EVENTS = Target("events", Action.CREATE)
-
-
-def event(name: str, **more: object) -> dict[str, object]:
-    return {"summary": name, "start": {"date": "2026-03-01"}, "end": {"date": "2026-03-02"}, **more}
-
-
-async def configuration(http: aiohttp.ClientSession, url: str, **more: str) -> dict[str, str]:
-    async with http.post(f"{url}/sandbox/tokens", json={"user": "ann@example.com"}) as answer:
-        tokens = await answer.json()
-    return {
-        "base.url": url,
-        "oauth.api.key": "client",
-        "oauth.api.secret": "secret",
-        "oauth.user.refresh_token": tokens["refresh_token"],
-        **more,
-    }
-
-
-async def set_faults(http: aiohttp.ClientSession, url: str, spec: str) -> None:
-    async with http.post(f"{url}/sandbox/faults", json={"spec": spec}) as answer:
-        assert answer.status == 200
-
-
-async def held(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]:
-    async with http.get(f"{url}/sandbox/events") as answer:
-        events: list[dict[str, object]] = await answer.json()
-    return events
 
 
 class TestGoogleCalendar(ConnectorTests):
@@ -146,7 +120,7 @@ class TestGoogleCalendar(ConnectorTests):
         (outcome,) = await send(connect, EVENTS, [record(1, values)])
         assert outcome.fate is Fate.CREATED, outcome
         (one,) = await held(http, url)
-        assert one["start"] == {"dateTime": "2026-03-01T09:00:00", "timeZone": "Europe/Berlin"}
+        assert one["start"] == {"dateTime": "2026-03-01T09:00:00+01:00", "timeZone": "Europe/Berlin"}
         assert one["attendees"] == [{"email": "ann@example.com", "optional": True}]
         assert one["reminders"] == {"useDefault": False, "overrides": [{"method": "popup", "minutes": 10}]}
         assert (one["recurrence"], one["visibility"]) == (["RRULE:FREQ=DAILY;COUNT=3"], "private")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Fate, Outcome, Record, Row, Target
-from openbulk.engine.progress import Progress, key_of, one_each, refusal_of
+from openbulk.engine.progress import Progress, key_of, one_each, place_in_line, refusal_of, target_of
 
 
 def job(action: Action = Action.CREATE, object: str = "events", identifier: str | None = None) -> Job:
@@ -52,7 +52,31 @@ def test_created_records_are_keyed_by_file_and_row_whatever_their_identifier_say
 
 def test_what_an_object_cannot_do_is_said_with_what_it_can() -> None:
     objects = {"events": Features(frozenset({Action.CREATE})), "activities": Features()}
-    assert refusal_of(job(), objects) is None
-    assert refusal_of(job(Action.DELETE), objects) == "'events' cannot delete; metaData.action can be: create"
-    assert refusal_of(job(object="activities"), objects) == "'activities' can only be read"
-    assert refusal_of(job(object="bad"), objects) == "there is no object 'bad'; the objects are: events, activities"
+    assert refusal_of(target_of(job(), objects), objects) is None
+    assert (
+        refusal_of(target_of(job(Action.DELETE), objects), objects)
+        == "'events' cannot delete; metaData.action can be: create"
+    )
+    assert refusal_of(target_of(job(object="activities"), objects), objects) == "'activities' can only be read"
+    assert (
+        refusal_of(target_of(job(object="bad"), objects), objects)
+        == "there is no object 'bad'; the objects are: events, activities"
+    )
+
+
+def test_an_object_may_be_named_by_its_path() -> None:
+    """What the path says beside the object is metaData."""
+    objects = {"events": Features(frozenset(Action), paths=("calendars/{calendarId}/events",))}
+    target = target_of(job(object="calendars/team%40example.com/events"), objects)
+    assert (target.object, target.options) == ("events", {"calendarId": "team@example.com"})
+    assert target_of(job(object="calendars/events"), objects).object == "calendars/events"
+    assert target_of(job(object="events"), objects).options == {}
+
+
+def test_records_of_one_thing_stand_in_one_line() -> None:
+    """By the caller's identifier, else by the first of the object's own that the record has."""
+    features = Features(frozenset(Action), identifiers=("id", "iCalUID"))
+    by_uid = Record(2, {"iCalUID": "u1", "ref": "r"}, key="f:2")
+    assert place_in_line(Target("events", Action.UPDATE), features, by_uid) == "iCalUID=u1"
+    assert place_in_line(Target("events", Action.UPDATE, "ref"), features, by_uid) == "ref=r"
+    assert place_in_line(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"

@@ -32,6 +32,11 @@ class Features:
     honours_keys: bool = False
     """A batch sent twice with the same keys has the effect of one: it is sent again when its answer was lost."""
     can_read: bool = True
+    identifiers: tuple[str, ...] = ()
+    """The fields that tell records apart where the caller names none, the first that a record has; records that have
+    the same value there are sent one after another, in the order of the file."""
+    paths: tuple[str, ...] = ()
+    """Other names of the object, with values for metaData in them: `calendars/{calendarId}/events`."""
     native: bool = False
     """Uploads go through the connector's `native` instead of `write`."""
 

@@ -1,7 +1,7 @@
 """The governor: how many calls each service gets, shared out between jobs, learned from refusals, remembered.
 
 Calls are granted in small lots, each lot in one transaction of the ledger: whatever dies, what was granted counts,
-and several processes spend from one budget. A lot that is not used up in half a second is given back.
+and several processes spend from one budget. A lot that is not used up in a quarter of a second is given back.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 PATIENCE_SECONDS = 1.5
 """A call waits this long for leave; what takes longer ends the turn."""
-LOT_SECONDS = 0.5
+LOT_SECONDS = 0.25
 LOT_FIRST = 16
 LOT_MOST = 256
 PROBE_SECONDS = 5.0
@@ -179,9 +179,13 @@ class InstancePace:
         """Leave for one call. Raises RetryLater where the turn has had its share, or the budget is used up."""
         if self._jobs > 1 and any(self._taken[b.scope] * self._jobs >= b.calls for b in budgets):
             raise RetryLater("another job of this instance takes its turn", after=0.0)
-        permit = await self._governor.take(budgets)
-        self._taken.update(budget.scope for budget in budgets)
-        return permit
+        scopes = [budget.scope for budget in budgets]
+        self._taken.update(scopes)
+        try:
+            return await self._governor.take(budgets)
+        except BaseException:
+            self._taken.subtract(scopes)
+            raise
 
     async def answered(self, permit: Permit) -> None:
         """The service dealt with the call."""

@@ -1,16 +1,40 @@
 """From a job's rows to the records that are sent, and back to one outcome for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job
-from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row
+from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row, Target
 
 
-def refusal_of(job: Job, objects: Mapping[str, Features]) -> str | None:
+def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
+    """Where a job's records go: its object by the name that the service knows, whatever path it was given by."""
+    target = replace(job.upload.target, run=str(job.id), records=job.records)
+    for name, features in objects.items():
+        for path in features.paths:
+            if (found := _values_in(path, target.object)) is not None:
+                return replace(target, object=name, options={**target.options, **found})
+    return target
+
+
+def _values_in(path: str, given: str) -> dict[str, str] | None:
+    """The values that a path has in the places of another; None where it is not that path."""
+    wanted, steps = path.split("/"), given.strip("/").split("/")
+    if len(wanted) != len(steps):
+        return None
+    values: dict[str, str] = {}
+    for place, step in zip(wanted, steps, strict=True):
+        if place.startswith("{"):
+            values[place.strip("{}")] = unquote(step)
+        elif place != step:
+            return None
+    return values
+
+
+def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
     """Why no record of a job can be taken: its object does not exist, or cannot do what is asked."""
-    target = job.upload.target
     features = objects.get(target.object)
     if features is None:
         return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
@@ -30,6 +54,15 @@ def key_of(job: Job, row: Row) -> str:
         if value is not None:
             return f"{target.identifier_field}={value}"
     return f"{job.upload.file}:{row.number}"
+
+
+def place_in_line(target: Target, features: Features, record: Record) -> str:
+    """What records have in common that must be sent one after another."""
+    for name in [target.identifier_field] if target.identifier_field else features.identifiers:
+        value = _value_at(record.values, name)
+        if value not in (None, ""):
+            return f"{name}={value}"
+    return record.key
 
 
 def _value_at(values: Mapping[str, object], path: str) -> object:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.domain.errors import RetryLater, ServiceError, Unsure
@@ -17,7 +18,7 @@ from openbulk.domain.records import Fate, Outcome, Problem, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import rows_of
-from openbulk.engine.progress import FATE, Progress, key_of, one_each, refusal_of, unknown
+from openbulk.engine.progress import FATE, Progress, key_of, one_each, place_in_line, refusal_of, target_of, unknown
 from openbulk.engine.retry import MAX_RESENDS
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
@@ -56,6 +57,9 @@ class UploadTurn:
         self._progress = Progress(turn.job.cursor)
         self._first_rows: Sequence[int] = ()
         self._committed_at = 0.0
+        self._target = turn.job.upload.target
+        self._under_way: set[str] = set()
+        self._one_is_done = asyncio.Event()
 
     async def run(self) -> Ending:
         """Send records until the turn ends; how it ended. Raises Fenced where somebody else took over."""
@@ -64,14 +68,15 @@ class UploadTurn:
         except ServiceError as error:
             return ending_of(error)
         job = self._job
+        self._target = target_of(job, objects)
         self._first_rows = await self._ledger.parts_from(job.id, job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_done(job.id, job.cursor))
         watch = asyncio.create_task(self._watch())
         try:
-            refusal = refusal_of(job, objects)
+            refusal = refusal_of(self._target, objects)
             if refusal is not None:
                 await self._refuse_all(refusal)
-            elif (features := objects[job.upload.target.object]).native:
+            elif (features := objects[self._target.object]).native:
                 assert self._connector.native is not None
                 await self._import_natively(self._connector.native, features)
             else:
@@ -102,16 +107,30 @@ class UploadTurn:
             async with asyncio.TaskGroup() as calls:
                 async for batch in self._batches(features.max_batch):
                     await slots.acquire()
+                    places = {place_in_line(self._target, features, record) for record in batch}
+                    await self._until_in_line(places)
                     if self._ending:
                         return
+                    self._under_way |= places
                     call = calls.create_task(self._send(batch, features))
-                    call.add_done_callback(lambda _: slots.release())
+                    call.add_done_callback(partial(self._done, slots, places))
                     await self._commit_if_due()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
+    async def _until_in_line(self, places: set[str]) -> None:
+        """Wait until no record is under way that has to be done before these."""
+        while self._under_way & places and not self._ending:
+            self._one_is_done.clear()
+            await self._one_is_done.wait()
+
+    def _done(self, slots: asyncio.Semaphore, places: set[str], _call: asyncio.Task[None]) -> None:
+        self._under_way -= places
+        self._one_is_done.set()
+        slots.release()
+
     async def _import_natively(self, native: NativeBulk, features: Features) -> None:
-        target = self._job.upload.target
+        target = self._target
         while not self._ending and self._progress.cursor != self._job.records:
             batch, until = await self._native_batch(features.max_batch)
             if batch:
@@ -146,7 +165,7 @@ class UploadTurn:
     async def _collect(self, native: NativeBulk, ticket: Ticket, batch: Sequence[Record]) -> Sequence[Outcome] | None:
         """The outcomes of a batch; None where the turn ended before the service was done with it."""
         pause = NATIVE_POLL_FIRST
-        while (outcomes := await native.collect(ticket.text, self._job.upload.target, batch)) is None:
+        while (outcomes := await native.collect(ticket.text, self._target, batch)) is None:
             if self._ending:
                 return None
             await asyncio.sleep(pause)
@@ -176,7 +195,7 @@ class UploadTurn:
 
     async def _outcomes(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
         """Write a batch; where the answer is lost, write it again if that is harmless, else look it up."""
-        target = self._job.upload.target
+        target = self._target
         resends = 0
         while True:
             try:
@@ -195,11 +214,11 @@ class UploadTurn:
         Raises Unsure where it cannot be asked now: the intents stand, and the next turn asks again.
         """
         try:
-            found = await self._connector.find(self._job.upload.target, batch)
+            found = await self._connector.find(self._target, batch)
         except ServiceError as error:
             raise Unsure(error.message, provider_message=error.provider_message) from error
         return [
-            Outcome(record.row, FATE[self._job.upload.target.action], found[record.key])
+            Outcome(record.row, FATE[self._target.action], found[record.key])
             if record.key in found
             else Outcome(record.row, Fate.UNKNOWN, problem=Problem(unknown(reason)))
             for record in batch

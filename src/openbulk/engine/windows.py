@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.storage.budgets import Spending
 
-SLOTS = 120
-"""A window is counted in as many slots: 0.5 s each for a minute, 12 min for a day."""
+SLOTS = 240
+"""A window is counted in as many slots: 0.25 s each for a minute, 6 min for a day."""
 NEARLY_FULL = 0.8
 """A refusal is blamed on the widest budget of which so much is used; where none is, on the narrowest one."""
-GRACE = 0.5
+GRACE = 0.25
 """A call may reach the service this much later (in seconds) than it was granted, and count from then on."""
 WORTH_WAKING = 0.05
 """A job that has to wait goes on when this share of a budget is free: fewer calls are not worth a turn."""

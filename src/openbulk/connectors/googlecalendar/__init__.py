@@ -1,4 +1,4 @@
-"""Google Calendar: events are created, each once, whatever happens on the way."""
+"""Google Calendar: events are made, changed and deleted, each once, whatever happens on the way."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -8,21 +8,28 @@ import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
 from openbulk.connectors.googlecalendar.api import CalendarApi
-from openbulk.connectors.googlecalendar.errors import DUPLICATE, Refusal, refusal, throttle_of
-from openbulk.connectors.googlecalendar.events import Insert, calendar_of, insert_of, is_ours
-from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
+from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
+from openbulk.connectors.googlecalendar.uploads import MAX_PAGE, EventUploads
 from openbulk.connectors.http import Client
 from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.query import Page, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, Record, Target
 
 API_URL = "https://www.googleapis.com"
-MAX_PAGE = 2500
 EVENTS = "events"
+EVENT_FEATURES = Features(
+    frozenset(Action),
+    max_batch=1,
+    concurrency=32,
+    honours_keys=True,
+    identifiers=("id", "iCalUID"),
+    paths=("calendars/{calendarId}/events",),
+)
 
 
 class GoogleCalendar:
@@ -32,6 +39,7 @@ class GoogleCalendar:
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
+        self._events = EventUploads(api)
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -43,7 +51,7 @@ class GoogleCalendar:
 
     async def objects(self) -> Mapping[str, Features]:
         """Events."""
-        return {EVENTS: Features(frozenset({Action.CREATE}), max_batch=1, concurrency=32, honours_keys=True)}
+        return {EVENTS: EVENT_FEATURES}
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """The fields of Google's discovery document."""
@@ -76,38 +84,8 @@ class GoogleCalendar:
         return {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Create events, one call each."""
-        return [await self._create(record, target) for record in batch]
-
-    async def _create(self, record: Record, target: Target) -> Outcome:
-        try:
-            insert = insert_of(record, target)
-        except FieldError as error:
-            return Outcome.failed(record.row, error.message, field=error.field)
-        answer = await self._api.call("POST", insert.path, insert.calendar, params=insert.parameters, body=insert.body)
-        if answer.is_success:
-            return Outcome(record.row, Fate.CREATED, insert.id)
-        refused = refusal(answer)
-        if refused.reason == DUPLICATE:
-            return await self._taken(record, insert, refused)
-        where = f"calendar {insert.calendar!r}: " if refused.status == 404 else ""
-        return Outcome.failed(record.row, f"{where}{refused}", provider_message=refused.message)
-
-    async def _taken(self, record: Record, insert: Insert, refused: Refusal) -> Outcome:
-        """The id exists already. If it is ours, an earlier sending of this record took it: that is success."""
-        if insert.mark is None:
-            return Outcome(record.row, Fate.CREATED, insert.id)
-        answer = await self._api.call("GET", insert.event_path, insert.calendar)
-        if not answer.is_success:
-            refused = refusal(answer)
-        elif is_ours(answer.json(), insert):
-            return Outcome(record.row, Fate.CREATED, insert.id)
-        return Outcome.failed(
-            record.row,
-            f"an event with the id {insert.id!r} exists, or did before it was deleted; use another id or none",
-            field="id",
-            provider_message=refused.message,
-        )
+        """Do the target's action with each event, one call each where nothing has to be found first."""
+        return [await self._events.write(record, target) for record in batch]
 
 
 def _check_object(object: str) -> None:

@@ -1,79 +1,137 @@
-"""From a record to the request that creates its event."""
+"""From a record to what is asked of Google for it."""
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
 import orjson
 
 from openbulk.connectors.googlecalendar.fields import FieldError, converted
+from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, identity_of
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.domain.records import Record, Target
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
+"""An id that a new event may have; Google itself also makes others, of imported events and of occurrences."""
 _CALENDAR_PATH = re.compile(r"/?calendars/(?P<calendar>[^/]+)(?:/events)?/?")
 _SEND_UPDATES = ("none", "all", "externalOnly")
-_KEY_PROPERTY = "openbulkKey"
+_IDENTITY_FIELDS = ("id", "iCalUID", "recurringEventId", "originalStartTime")
+KEY_PROPERTY = "openbulkKey"
+RUN_PROPERTY = "openbulkRun"
 
 
 @dataclass(frozen=True, slots=True)
-class Insert:
-    """A call of `events.insert`."""
+class Plan:
+    """What one row asks for."""
 
+    row: int
+    key: str
     calendar: str
+    body: Mapping[str, Any]
+    """The fields to write, in Google's types, less those that say which event it is."""
+    identity: Identity | None
+    series: str | None
+    """Id of the series that an occurrence belongs to, where the row says it."""
+    organizer: Mapping[str, Any] | None
+    """The organizer that an imported event keeps."""
     parameters: Mapping[str, str]
-    body: bytes
-    """JSON."""
-    id: str
-    mark: str | None
-    """What tells our own event from another one with the same id, where the id is the caller's. An id that we made
-    from the record's key needs none: it can only have been taken by us."""
+    run: str
 
     @property
-    def path(self) -> str:
+    def events_path(self) -> str:
         """Below `/calendar/v3`."""
         return f"/calendars/{quote(self.calendar, safe='@')}/events"
 
+    def event_path(self, event_id: str) -> str:
+        """One event's path below `/calendar/v3`."""
+        return f"{self.events_path}/{quote(event_id, safe='')}"
+
     @property
-    def event_path(self) -> str:
-        """The event's own path."""
-        return f"{self.path}/{self.id}"
+    def is_cancelled(self) -> bool:
+        """Whether the row says that the event is not to be there."""
+        return self.body.get("status") == "cancelled"
+
+    @property
+    def mark(self) -> str:
+        """What tells an event that this record made from another one with the same id."""
+        return short(self.key)
 
 
-def insert_of(record: Record, target: Target) -> Insert:
-    """The call that creates a record's event; sent twice, it creates one. Raises FieldError."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A row in Google's types, its times still as the row has them."""
+
+    record: Record
+    calendar: str
+    body: Mapping[str, Any]
+    organizer: Mapping[str, Any] | None
+
+
+def draft_of(record: Record, target: Target) -> Draft:
+    """A record in Google's types. Raises FieldError."""
     values = dict(record.values)
-    calendar = values.pop("calendarId", None) or calendar_of(target.options)
-    body = converted(values, event_schema())
-    _check_times(body)
-    _settle_ical_uid(body)
-    mark = None
-    if "id" in body:
-        _check_id(body["id"])
-        mark = _short(record.key)
-        body.setdefault("extendedProperties", {}).setdefault("private", {})[_KEY_PROPERTY] = mark
-    else:
-        body["id"] = event_id(record.key)
-    return Insert(str(calendar), _parameters(body, target.options), _encoded(body), body["id"], mark)
+    calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
+    schema = event_schema()
+    column = target.identifier_field
+    if column and column in values and column not in schema["properties"]:
+        del values[column]  # it is kept in the event's private properties
+    organizer = values.pop("organizer", None)
+    return Draft(record, calendar, converted(values, schema), _organizer(organizer))
 
 
-def is_ours(event: Mapping[str, Any], insert: Insert) -> bool:
-    """Whether an event that has the caller's id is the one that this call made earlier."""
-    return bool(event.get("extendedProperties", {}).get("private", {}).get(_KEY_PROPERTY) == insert.mark)
+def plan_of(draft: Draft, body: Mapping[str, Any], target: Target) -> Plan:
+    """What a record asks for; `body` is the draft's with its times settled. Raises FieldError."""
+    record = draft.record
+    identity = identity_of({**record.values, **body}, body, target)
+    return Plan(
+        row=record.row,
+        key=record.key,
+        calendar=draft.calendar,
+        body=_with_property(body, identity),
+        identity=identity,
+        series=body.get("recurringEventId"),
+        organizer=draft.organizer,
+        parameters=_parameters(body, target.options),
+        run=short(target.run) if target.run else "",
+    )
 
 
-def event_id(key: str) -> str:
-    """A legal event id (base32hex in lower case, 5 to 1024 characters) that is the same for the same key.
+def _with_property(body: Mapping[str, Any], identity: Identity | None) -> Mapping[str, Any]:
+    """The body with its identity in the event's private properties, where it is kept there."""
+    if identity is not None and identity.is_property and identity.occurrence is None:
+        return marked(body, {identity.field: identity.value})
+    return body
 
-    https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`. It says, too, that
-    a collision may go unnoticed: two sendings of one record must not be under way at the same time.
-    """
-    digest = hashlib.sha256(b"openbulk:" + key.encode()).digest()
-    return base64.b32hexencode(digest).decode().lower().rstrip("=")
+
+def marked(body: Mapping[str, Any], properties: Mapping[str, str]) -> dict[str, Any]:
+    """The body with private properties added to it."""
+    extended = body.get("extendedProperties", {})
+    return {**body, "extendedProperties": {**extended, "private": {**extended.get("private", {}), **properties}}}
+
+
+def fields_of(plan: Plan) -> dict[str, Any]:
+    """The fields to write to an event that exists: less those that say which one it is."""
+    return {name: value for name, value in plan.body.items() if name not in _IDENTITY_FIELDS}
+
+
+def new_event(plan: Plan, event_id: str, properties: Mapping[str, str]) -> bytes:
+    """The body of `events.insert`. An event is created with an id or with an iCalUID, never with both."""
+    if not _EVENT_ID.fullmatch(event_id):
+        raise FieldError(
+            "id", f"id {event_id!r} is not a legal event id: 5 to 1024 of the characters a to v and 0 to 9"
+        )
+    check_times(plan.body)
+    return encoded(marked({**fields_of(plan), "id": event_id}, properties))
+
+
+def imported_event(plan: Plan, uid: str, properties: Mapping[str, str]) -> bytes:
+    """The body of `events.import`: a private copy of an event that was made elsewhere. It sends no mail."""
+    check_times(plan.body)
+    organizer = {"organizer": plan.organizer} if plan.organizer else {}
+    return encoded(marked({**fields_of(plan), **organizer, "iCalUID": uid}, properties))
 
 
 def calendar_of(options: Mapping[str, Any]) -> str:
@@ -84,7 +142,8 @@ def calendar_of(options: Mapping[str, Any]) -> str:
     return unquote(match["calendar"]) if match else "primary"
 
 
-def _check_times(body: Mapping[str, Any]) -> None:
+def check_times(body: Mapping[str, Any]) -> None:
+    """An event that is to be made needs start and end. Raises FieldError."""
     for name in ("start", "end"):
         place = body.get(name, {})
         if not place.get("date") and not place.get("dateTime"):
@@ -95,16 +154,23 @@ def _check_times(body: Mapping[str, Any]) -> None:
             raise FieldError(name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant")
 
 
-def _settle_ical_uid(body: dict[str, Any]) -> None:
-    """An event is created with an id or with an iCalUID, never with both; ours always have an id."""
-    uid = body.pop("iCalUID", None)
-    if uid and "id" not in body and not uid.endswith("@google.com"):
-        raise FieldError("iCalUID", "iCalUID belongs to imported events; leave the column out to create new ones")
+def whole(identity: Identity) -> Identity:
+    """The series that an occurrence belongs to."""
+    value = identity.value
+    if identity.field == ID and identity.occurrence:
+        value = value.removesuffix(f"_{identity.occurrence}")
+    return replace(identity, value=value, occurrence=None)
 
 
-def _check_id(own_id: str) -> None:
-    if not _EVENT_ID.fullmatch(own_id):
-        raise FieldError("id", f"id {own_id!r} is not a legal event id: 5 to 1024 of the characters a to v and 0 to 9")
+def is_import(plan: Plan) -> bool:
+    """Whether a new event is one that was made elsewhere: it is known by its iCalUID alone."""
+    return plan.identity is not None and plan.identity.field == ICAL_UID
+
+
+def _organizer(value: Any) -> Mapping[str, Any] | None:
+    if not isinstance(value, Mapping):
+        return None
+    return {name: str(value[name]) for name in ("email", "displayName") if value.get(name)} or None
 
 
 def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
@@ -122,12 +188,14 @@ def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     return parameters
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A body as JSON. Raises FieldError where it cannot be."""
     try:
         return orjson.dumps(body)
     except TypeError as error:  # half a character, a number of more than 64 bits, a thousand levels
         raise FieldError(None, f"the record cannot be written as JSON ({error})") from error
 
 
-def _short(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+def short(text: str) -> str:
+    """A text as 32 characters that stand for it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

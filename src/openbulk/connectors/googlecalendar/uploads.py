@@ -1,0 +1,408 @@
+"""Events on their way into calendars: made, changed or deleted, each once, and left alone where they are right."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.errors import DUPLICATE, Refusal, refusal
+from openbulk.connectors.googlecalendar.events import (
+    KEY_PROPERTY,
+    RUN_PROPERTY,
+    Draft,
+    Plan,
+    draft_of,
+    encoded,
+    fields_of,
+    imported_event,
+    is_import,
+    new_event,
+    plan_of,
+    whole,
+)
+from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, event_id, occurrence_of
+from openbulk.connectors.googlecalendar.mirror import Mirror
+from openbulk.connectors.googlecalendar.same import changes
+from openbulk.connectors.googlecalendar.times import choices_of, needs_zone, settled, with_iso_dates
+from openbulk.connectors.http import Answer
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+
+MAX_PAGE = 2500
+FEW_RECORDS = 20
+"""A job of so few records looks its events up one by one; a larger one lists the calendar."""
+MAX_MIRRORS = 8
+MAX_GENERATIONS = 20
+_GONE = frozenset({404, 410})
+
+Event = Mapping[str, Any]
+
+
+class NotTaken(Exception):
+    """Google refused a record."""
+
+    def __init__(self, refused: Refusal, before: str = "") -> None:
+        super().__init__(f"{before}{refused}")
+        self.refused = refused
+
+
+class EventUploads:
+    """Writes records into the calendars of one account."""
+
+    def __init__(self, api: CalendarApi) -> None:
+        self._api = api
+        self._mirrors: dict[tuple[str, str, str | None], Mirror] = {}
+        self._zones: dict[str, str] = {}
+        self._actions: Mapping[Action, Callable[[Plan, Target], Awaitable[Outcome]]] = {
+            Action.CREATE: self._create,
+            Action.UPDATE: self._update,
+            Action.UPSERT: self._upsert,
+            Action.DELETE: self._delete,
+        }
+
+    async def write(self, record: Record, target: Target) -> Outcome:
+        """Do the target's action with one record. Raises ServiceError."""
+        try:
+            return await self._actions[target.action](await self._planned(record, target), target)
+        except FieldError as error:
+            return Outcome.failed(record.row, error.message, field=error.field)
+        except NotTaken as error:
+            return Outcome.failed(record.row, str(error), provider_message=error.refused.message)
+
+    async def _planned(self, record: Record, target: Target) -> Plan:
+        choices = choices_of(target.options)
+        draft = draft_of(replace(record, values=with_iso_dates(record.values, choices.order)), target)
+        body = draft.body
+        if target.action is not Action.DELETE:
+            zone = choices.zone
+            if zone is None and needs_zone(body):
+                zone = await self._zone_of(draft)
+            body = settled(body, zone=zone or "UTC", choices=choices)
+        return plan_of(draft, body, target)
+
+    # --- the four actions ---
+
+    async def _create(self, plan: Plan, target: Target) -> Outcome:
+        identity = plan.identity
+        if identity is not None and identity.occurrence:
+            return await self._change_occurrence(plan, target)
+        if is_import(plan) and identity is not None:
+            return await self._import(plan, identity)
+        if identity is None:
+            return await self._insert(plan, event_id(plan.key))
+        return await self._insert_as(plan, identity.value)
+
+    async def _update(self, plan: Plan, target: Target) -> Outcome:
+        event = await self._found(plan, target)
+        identity = _named(plan)
+        if event is not None:
+            changed = await self._change(plan, event, target)
+            if changed is not None:
+                return changed
+        elif identity.occurrence:
+            return await self._change_occurrence(plan, target)
+        raise FieldError(
+            identity.field, f"calendar {plan.calendar!r} has no event with {identity}; the action upsert would make it"
+        )
+
+    async def _upsert(self, plan: Plan, target: Target) -> Outcome:
+        event = await self._found(plan, target)
+        if event is not None and (changed := await self._change(plan, event, target)) is not None:
+            return changed
+        if plan.is_cancelled and not _named(plan).occurrence:
+            return Outcome(plan.row, Fate.UNCHANGED)
+        if _named(plan).occurrence:
+            return await self._change_occurrence(plan, target)
+        return await self._make(plan, target)
+
+    async def _delete(self, plan: Plan, target: Target) -> Outcome:
+        identity = _named(plan)
+        found = identity.value if identity.field == ID else None
+        if identity.occurrence:
+            found = await self._occurrence_id(plan, target)
+        elif found is None:
+            event = await self._found(plan, target)
+            if event is None:
+                return Outcome(plan.row, Fate.UNCHANGED)
+            found = str(event["id"])
+        return await self._remove(plan, found, target)
+
+    # --- one event ---
+
+    async def _make(self, plan: Plan, target: Target) -> Outcome:
+        """Make an event that the calendar does not show; one that was deleted keeps its id, and gets its next life."""
+        identity = _named(plan)
+        if identity.field == ID:
+            return await self._insert_or_change(plan, identity.value, target) or await self._revive(
+                plan, identity.value
+            )
+        if identity.field == ICAL_UID:
+            return await self._import(plan, identity, target)
+        for generation in range(MAX_GENERATIONS):
+            made = event_id(f"{identity.field}={identity.value}", generation)
+            if (outcome := await self._insert_or_change(plan, made, target)) is not None:
+                return outcome
+        raise FieldError(
+            identity.field, f"the event with {identity} was made and deleted {MAX_GENERATIONS} times; give it another"
+        )
+
+    async def _insert_or_change(self, plan: Plan, new_id: str, target: Target) -> Outcome | None:
+        """Make an event, or change the one that has the id; None where that one was deleted."""
+        answer = await self._post(plan, plan.events_path, new_event(plan, new_id, _run_mark(plan)))
+        if answer is not None:
+            self._remember(plan, target, answer.json())
+            return Outcome(plan.row, Fate.CREATED, new_id)
+        event = (await self._call("GET", plan.event_path(new_id), plan)).json()
+        if event.get("status") == "cancelled":
+            return None
+        self._remember(plan, target, event)
+        return await self._change(plan, event, target)
+
+    async def _insert(self, plan: Plan, new_id: str) -> Outcome:
+        """Make an event with an id of ours: where it is taken, an earlier sending of this record has taken it."""
+        await self._post(plan, plan.events_path, new_event(plan, new_id, {}))
+        return Outcome(plan.row, Fate.CREATED, new_id)
+
+    async def _insert_as(self, plan: Plan, new_id: str) -> Outcome:
+        """Make an event with the caller's id."""
+        body = new_event(plan, new_id, {KEY_PROPERTY: plan.mark})
+        if await self._post(plan, plan.events_path, body) is not None:
+            return Outcome(plan.row, Fate.CREATED, new_id)
+        event = (await self._call("GET", plan.event_path(new_id), plan)).json()
+        if _private(event, KEY_PROPERTY) == plan.mark:
+            return Outcome(plan.row, Fate.CREATED, new_id)
+        raise _taken("id", new_id)
+
+    async def _import(self, plan: Plan, identity: Identity, target: Target | None = None) -> Outcome:
+        """Make a private copy of an event that was made elsewhere.
+
+        What Google does with an iCalUID that it has already is not documented, and was seen to differ: so it is
+        only imported where it is not there, and looked at where Google says that it is.
+        """
+        body = imported_event(plan, identity.value, {KEY_PROPERTY: plan.mark})
+        answer = await self._post(plan, f"{plan.events_path}/import", body, _without_mail(plan))
+        if answer is not None:
+            event = answer.json()
+            if target is not None:
+                self._remember(plan, target, event)
+            return Outcome(plan.row, Fate.CREATED, str(event["id"]))
+        event = await self._looked_up(plan, identity, {"showDeleted": "true"})
+        if event is None:
+            raise _taken(ICAL_UID, identity.value)
+        if event.get("status") == "cancelled":
+            return await self._revive(plan, str(event["id"]))
+        if _private(event, KEY_PROPERTY) == plan.mark:
+            return Outcome(plan.row, Fate.CREATED, str(event["id"]))
+        changed = None if target is None else await self._change(plan, event, target)
+        if changed is None:
+            raise _taken(ICAL_UID, identity.value)
+        return changed
+
+    async def _revive(self, plan: Plan, old_id: str) -> Outcome:
+        """Bring back an event that was deleted, as the row has it. Google does not allow that to everybody."""
+        body = encoded({"status": "confirmed", **fields_of(plan)})
+        answer = await self._api.call("PUT", plan.event_path(old_id), plan.calendar, params=plan.parameters, body=body)
+        if answer.is_success:
+            return Outcome(plan.row, Fate.CREATED, old_id)
+        raise NotTaken(
+            refusal(answer), f"the event {old_id!r} was deleted, and its id stays taken; give the row another id: "
+        )
+
+    async def _change(self, plan: Plan, event: Event, target: Target) -> Outcome | None:
+        """Write to an event what the row has otherwise; None where it is gone."""
+        if plan.is_cancelled:
+            if event.get("status") == "cancelled":
+                return Outcome(plan.row, Fate.UNCHANGED, event["id"])
+            return await self._remove(plan, str(event["id"]), target)
+        different = changes(fields_of(plan), event)
+        if not different:
+            is_ours = bool(plan.run) and _private(event, RUN_PROPERTY) == plan.run
+            return Outcome(plan.row, Fate.CREATED if is_ours else Fate.UNCHANGED, event["id"])
+        answer = await self._api.call(
+            "PATCH", plan.event_path(event["id"]), plan.calendar, params=plan.parameters, body=patch_of(different)
+        )
+        if answer.status in _GONE:
+            self._forget(plan, target, str(event["id"]))
+            return None
+        self._remember(plan, target, _checked(answer, plan).json())
+        return Outcome(plan.row, Fate.UPDATED, event["id"])
+
+    async def _remove(self, plan: Plan, old_id: str, target: Target) -> Outcome:
+        path = plan.event_path(old_id)
+        answer = await self._api.call("DELETE", path, plan.calendar, params=_mail(plan))
+        self._forget(plan, target, old_id)
+        if answer.status == 404:
+            await self._zone_of(plan)  # where it is the calendar that is not there, that is refused
+            return Outcome(plan.row, Fate.UNCHANGED, old_id)
+        if answer.status != 410:
+            _checked(answer, plan)
+        return Outcome(plan.row, Fate.DELETED, old_id)
+
+    # --- occurrences of a series ---
+
+    async def _change_occurrence(self, plan: Plan, target: Target) -> Outcome:
+        """Write one occurrence that is as its series has it until now."""
+        occurrence = await self._occurrence_id(plan, target)
+        if plan.is_cancelled:
+            return await self._remove(plan, occurrence, target)
+        body = patch_of(fields_of(plan))
+        answer = await self._api.call(
+            "PATCH", plan.event_path(occurrence), plan.calendar, params=plan.parameters, body=body
+        )
+        if answer.status in _GONE:
+            raise FieldError("originalStartTime", f"the series {_named(plan)} has no occurrence at that time")
+        self._remember(plan, target, _checked(answer, plan).json())
+        return Outcome(plan.row, Fate.UPDATED, occurrence)
+
+    async def _occurrence_id(self, plan: Plan, target: Target) -> str:
+        """The id of an occurrence: its series' and its original start
+        (https://developers.google.com/workspace/calendar/api/guides/recurringevents)."""
+        identity = _named(plan)
+        series = plan.series or (whole(identity).value if identity.field == ID else None)
+        if series is None:
+            event = await self._found(replace(plan, identity=whole(identity)), target)
+            if event is None:
+                raise FieldError(
+                    identity.field, f"there is no series with {identity} in the calendar; its row has to come first"
+                )
+            series = str(event["id"])
+        return f"{series}_{identity.occurrence}"
+
+    # --- what is there ---
+
+    async def _found(self, plan: Plan, target: Target) -> Event | None:
+        """The event that a row means, as its calendar shows it."""
+        mirror, identity = self._mirror(plan, target), _named(plan)
+        if target.records is None or target.records > FEW_RECORDS:
+            await self._fill(mirror, plan)
+        event = mirror.find(identity)
+        if event is not None or mirror.is_complete:
+            return event
+        event = await self._looked_up(plan, identity, {})
+        if event is None or (event.get("status") == "cancelled" and not identity.occurrence):
+            return None
+        mirror.put(event)
+        return event
+
+    def _mirror(self, plan: Plan, target: Target) -> Mirror:
+        identity = plan.identity
+        name = identity.field if identity is not None and identity.is_property else None
+        place = (target.run, plan.calendar, name)
+        if place not in self._mirrors:
+            if len(self._mirrors) == MAX_MIRRORS:
+                self._mirrors.pop(next(iter(self._mirrors))).close()
+            self._mirrors[place] = Mirror(name)
+        return self._mirrors[place]
+
+    async def _fill(self, mirror: Mirror, plan: Plan) -> None:
+        """List the calendar, from where it was left when a call had to wait."""
+        async with mirror.filling:
+            while not mirror.is_complete:
+                parameters = {"maxResults": str(MAX_PAGE)}
+                if mirror.page_token:
+                    parameters["pageToken"] = mirror.page_token
+                page = (await self._call("GET", plan.events_path, plan, parameters)).json()
+                mirror.put(*page.get("items", []))
+                mirror.page_token = page.get("nextPageToken")
+                mirror.is_complete = mirror.page_token is None
+
+    async def _looked_up(self, plan: Plan, identity: Identity, parameters: Mapping[str, str]) -> Event | None:
+        """One event, asked for by itself."""
+        if identity.field == ID:
+            wanted = identity.value
+            if identity.occurrence and not wanted.endswith(f"_{identity.occurrence}"):
+                wanted = f"{wanted}_{identity.occurrence}"
+            answer = await self._api.call("GET", plan.event_path(wanted))
+            return None if answer.status in _GONE else dict(_checked(answer, plan).json())
+        if identity.field == ICAL_UID:
+            query = {"iCalUID": identity.value}
+        else:
+            query = {"privateExtendedProperty": f"{identity.field}={identity.value}"}
+        page = (await self._call("GET", plan.events_path, plan, {**query, **parameters})).json()
+        found = [event for event in page.get("items", []) if occurrence_of(event) == identity.occurrence]
+        return found[0] if found else None
+
+    async def _zone_of(self, place: Plan | Draft) -> str:
+        """The time zone of a calendar, asked for once."""
+        if place.calendar not in self._zones:
+            path = f"/calendars/{quote(place.calendar, safe='@')}/events"
+            answer = await self._api.call("GET", path, params={"maxResults": "1", "fields": "timeZone"})
+            if not answer.is_success:
+                raise NotTaken(refusal(answer), _where(answer, place.calendar))
+            self._zones[place.calendar] = str(answer.json().get("timeZone") or "UTC")
+        return self._zones[place.calendar]
+
+    def _remember(self, plan: Plan, target: Target, event: Event) -> None:
+        if target.action is not Action.CREATE:
+            self._mirror(plan, target).put(event)
+
+    def _forget(self, plan: Plan, target: Target, event: str) -> None:
+        self._mirror(plan, target).forget(event)
+
+    # --- calls ---
+
+    async def _post(
+        self, plan: Plan, path: str, body: bytes, parameters: Mapping[str, str] | None = None
+    ) -> Answer | None:
+        """Make an event; None where its id is taken."""
+        answer = await self._api.call(
+            "POST", path, plan.calendar, params=plan.parameters if parameters is None else parameters, body=body
+        )
+        if not answer.is_success and refusal(answer).reason == DUPLICATE:
+            return None
+        return _checked(answer, plan)
+
+    async def _call(self, method: str, path: str, plan: Plan, parameters: Mapping[str, str] | None = None) -> Answer:
+        return _checked(await self._api.call(method, path, plan.calendar, params=parameters), plan)
+
+
+def patch_of(fields: Mapping[str, Any]) -> bytes:
+    """The body of `events.patch`: it merges objects, so that a time replaces a date only where that is cleared."""
+    body = dict(fields)
+    for name in ("start", "end"):
+        if name in body:
+            body[name] = {"date": None, "dateTime": None, "timeZone": None, **body[name]}
+    return encoded(body)
+
+
+def _named(plan: Plan) -> Identity:
+    assert plan.identity is not None, "only what is created may be without an identity"
+    return plan.identity
+
+
+def _private(event: Event, name: str) -> str | None:
+    value = event.get("extendedProperties", {}).get("private", {}).get(name)
+    return None if value is None else str(value)
+
+
+def _run_mark(plan: Plan) -> Mapping[str, str]:
+    return {RUN_PROPERTY: plan.run} if plan.run else {}
+
+
+def _mail(plan: Plan) -> Mapping[str, str]:
+    return {"sendUpdates": plan.parameters["sendUpdates"]}
+
+
+def _without_mail(plan: Plan) -> Mapping[str, str]:
+    """The parameters of `events.import`, which sends no mail and knows no `sendUpdates`."""
+    return {name: value for name, value in plan.parameters.items() if name != "sendUpdates"}
+
+
+def _checked(answer: Answer, plan: Plan) -> Answer:
+    """The answer, where Google did what was asked. Raises NotTaken."""
+    if answer.is_success:
+        return answer
+    raise NotTaken(refusal(answer), _where(answer, plan.calendar))
+
+
+def _where(answer: Answer, calendar: str) -> str:
+    return f"calendar {calendar!r}: " if answer.status == 404 else ""
+
+
+def _taken(field: str, value: str) -> FieldError:
+    return FieldError(
+        field,
+        f"an event with the {field} {value!r} exists, or did before it was deleted; use another or none, or the "
+        "action upsert to change it",
+    )

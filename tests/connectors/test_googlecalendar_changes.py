@@ -1,0 +1,210 @@
+"""Events that are there already: changed, left alone, deleted and made again, against the sandbox."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import pytest
+
+from google_sandbox import configuration, event, held, set_faults
+from openbulk.connectors.base import Connector
+from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.domain.errors import Unsure
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.sandbox import google
+from support import Serve, forget
+
+UID = "timetable-17@school.example"
+
+
+@pytest.fixture
+async def url(serve: Serve) -> str:
+    return await serve(google.make_app(google.Options()))
+
+
+@pytest.fixture
+async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
+    return GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+
+
+def target(action: Action = Action.UPSERT, identifier: str | None = None, run: str = "1", **more: Any) -> Target:
+    return Target("events", action, identifier, run=run, options=more.pop("options", {}), **more)
+
+
+async def sent(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> Sequence[Outcome]:
+    """The outcomes of rows, sent one after another as the rows of one job."""
+    return [
+        (await connector.write(to, [Record(number, values, key=f"run{to.run}:{number}")]))[0]
+        for number, values in enumerate(rows, 1)
+    ]
+
+
+async def fates(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> list[Fate]:
+    """How rows ended."""
+    return [outcome.fate for outcome in await sent(connector, to, *rows)]
+
+
+async def calls(http: aiohttp.ClientSession, url: str) -> dict[str, int]:
+    """The calls made so far, by method."""
+    async with http.get(f"{url}/sandbox/stats") as answer:
+        counted: dict[str, int] = (await answer.json())["by_method"]
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("identifier", "more"),
+    [(None, {"id": "maths2026"}), (None, {"iCalUID": UID}), ("ref", {"ref": "17"}), (None, {})],
+    ids=["id", "iCalUID", "column", "summary and start"],
+)
+async def test_the_same_rows_sent_again_change_nothing(
+    connector: Connector, http: aiohttp.ClientSession, url: str, identifier: str | None, more: dict[str, str]
+) -> None:
+    """However events are told apart: the second job finds them as they should be, with one listing and no write."""
+    row = event("Maths", location="Room 4", **more)
+    assert await fates(connector, target(identifier=identifier), row) == [Fate.CREATED]
+    before = await calls(http, url)
+    assert await fates(connector, target(identifier=identifier, run="2"), row) == [Fate.UNCHANGED]
+    after = await calls(http, url)
+    assert {name: after[name] - before.get(name, 0) for name in after} == {"GET": 1, "POST": 0}
+    assert len(await held(http, url)) == 1
+
+
+@pytest.mark.parametrize("records", [None, 3], ids=["listed", "looked up one by one"])
+@pytest.mark.parametrize(("identifier", "more"), [("ref", {"ref": "17"}), ("id", {"id": "maths2026"})])
+async def test_a_changed_row_changes_its_event_and_nothing_else(
+    connector: Connector,
+    http: aiohttp.ClientSession,
+    url: str,
+    records: int | None,
+    identifier: str,
+    more: dict[str, str],
+) -> None:
+    """What the row does not speak of stays as it is."""
+    first = target(identifier=identifier)
+    assert await fates(connector, first, event("Maths", location="Room 4", **more)) == [Fate.CREATED]
+    second = target(Action.UPDATE, identifier, run="2", records=records)
+    assert await fates(connector, second, {"location": "Room 5", **more}) == [Fate.UPDATED]
+    (only,) = await held(http, url)
+    assert (only["summary"], only["location"]) == ("Maths", "Room 5")
+
+
+async def test_a_date_becomes_a_time(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
+    """Google merges what a patch has: the date has to be cleared."""
+    await sent(connector, target(identifier="ref"), event("Maths", ref="1"))
+    timed = {
+        "summary": "Maths",
+        "ref": "1",
+        "start": {"dateTime": "2026-03-01T09:00:00+00:00", "timeZone": "UTC"},
+        "end": {"dateTime": "2026-03-01T10:00:00+00:00", "timeZone": "UTC"},
+    }
+    assert await fates(connector, target(identifier="ref", run="2"), timed) == [Fate.UPDATED]
+    (only,) = await held(http, url)
+    assert "date" not in only["start"]  # type: ignore[operator]
+
+
+async def test_an_update_of_what_is_not_there_says_so(connector: Connector) -> None:
+    """And what would make it."""
+    (outcome,) = await sent(connector, target(Action.UPDATE, "ref"), event("Maths", ref="1"))
+    assert outcome.problem is not None
+    assert "has no event with ref '1'; the action upsert would make it" in outcome.problem.message
+
+
+async def test_an_update_needs_to_know_which_event_is_meant(connector: Connector) -> None:
+    """A row without anything that tells events apart fails before a call is spent."""
+    (outcome,) = await sent(connector, target(Action.UPDATE), event("Maths"))
+    assert outcome.problem is not None
+    assert "give a column id or iCalUID, or name the column" in outcome.problem.message
+
+
+@pytest.mark.parametrize(
+    ("identifier", "more"),
+    [("ref", {"ref": "17"}), (None, {"id": "maths2026"}), (None, {"iCalUID": UID})],
+    ids=["column", "id", "iCalUID"],
+)
+async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
+    connector: Connector, http: aiohttp.ClientSession, url: str, identifier: str | None, more: dict[str, str]
+) -> None:
+    """Whoever deleted them."""
+    await sent(connector, target(identifier=identifier), event("Maths", **more))
+    assert await fates(connector, target(Action.DELETE, identifier, run="2"), more) == [Fate.DELETED]
+    assert await held(http, url) == []
+    (again,) = await fates(connector, target(Action.DELETE, identifier, run="3"), more)
+    assert again in {Fate.UNCHANGED, Fate.DELETED}
+
+
+async def test_deleting_what_never_was_changes_nothing(connector: Connector) -> None:
+    """It is as it should be; a calendar that never was is a mistake."""
+    assert await fates(connector, target(Action.DELETE), {"id": "neverthere"}) == [Fate.UNCHANGED]
+    (outcome,) = await sent(connector, target(Action.DELETE, options={"calendarId": "no@x"}), {"id": "neverthere"})
+    assert outcome.fate is Fate.FAILED
+    assert outcome.problem is not None
+    assert "calendar 'no@x'" in outcome.problem.message
+
+
+async def test_an_event_that_somebody_deleted_can_be_made_again(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """Its id stays taken: it gets another, and is found by its identifier from then on."""
+    row = event("Maths", ref="17")
+    ids = []
+    for run in range(1, 4):
+        (made,) = await sent(connector, target(identifier="ref", run=f"{run}a"), row)
+        assert made.fate is Fate.CREATED
+        ids.append(made.id)
+        await sent(connector, target(Action.DELETE, "ref", run=f"{run}b"), {"ref": "17"})
+    assert len(set(ids)) == 3
+
+
+async def test_an_event_with_the_callers_own_id_is_brought_back(connector: Connector) -> None:
+    """The id is wanted: the event of that id lives again."""
+    row = event("Maths", id="maths2026")
+    await sent(connector, target(), row)
+    await sent(connector, target(Action.DELETE, run="2"), row)
+    assert await fates(connector, target(run="3"), row) == [Fate.CREATED]
+    assert await fates(connector, target(run="4"), row) == [Fate.UNCHANGED]
+
+
+async def test_an_upsert_whose_answer_was_lost_makes_one_event(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """And counts it as created."""
+    await sent(connector, target(identifier="ref"), event("Other", ref="0"))
+    await set_faults(http, url, "drop-after=1")
+    with pytest.raises(Unsure):
+        await sent(connector, target(identifier="ref"), event("Maths", ref="17"))
+    await set_faults(http, url, "")
+    assert await fates(connector, target(identifier="ref"), event("Maths", ref="17")) == [Fate.CREATED]
+    assert len(await held(http, url)) == 2
+
+
+async def test_a_foreign_event_is_imported_without_mail(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """By `events.import`, which keeps its iCalUID; a second creation of it is refused."""
+    row = event("Fair", iCalUID=UID, organizer={"email": "fair@elsewhere.example"})
+    assert await fates(connector, target(Action.CREATE), row) == [Fate.CREATED]
+    (only,) = await held(http, url)
+    assert only["iCalUID"] == UID
+    (_, again) = await sent(connector, target(Action.CREATE, run="2"), event("Other"), row)
+    assert again.fate is Fate.FAILED
+    assert await fates(connector, target(Action.CREATE), row) == [Fate.CREATED], "the first one, sent once more"
+
+
+async def test_a_cancelled_row_deletes_its_event(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
+    """As calendar files say it; one that is not there stays away."""
+    await sent(connector, target(), event("Fair", iCalUID=UID))
+    cancelled = event("Fair", iCalUID=UID, status="cancelled")
+    assert await fates(connector, target(run="2"), cancelled) == [Fate.DELETED]
+    assert await fates(connector, target(run="3"), event("Fair", iCalUID="other@x", status="cancelled")) == [
+        Fate.UNCHANGED
+    ]
+    assert await held(http, url) == []
+
+
+async def test_rows_name_their_own_calendars(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
+    """A column `calendarId` goes before what metaData says."""
+    (outcome,) = await sent(
+        connector, target(Action.CREATE, options={"calendarId": "primary"}), event("Maths", calendarId="no@x")
+    )
+    assert outcome.problem is not None
+    assert "calendar 'no@x'" in outcome.problem.message

@@ -1,0 +1,66 @@
+"""A row that its event agrees with is not written; any difference is."""
+
+from typing import Any
+
+import pytest
+
+from openbulk.connectors.googlecalendar.same import changes, is_same
+
+EVENT: dict[str, Any] = {
+    "id": "maths2026",
+    "status": "confirmed",
+    "summary": "Maths",
+    "description": "Bring:\r\n- ruler \r\n",
+    "start": {"dateTime": "2026-03-01T09:00:00+01:00", "timeZone": "Europe/Berlin"},
+    "end": {"dateTime": "2026-03-01T10:00:00+01:00", "timeZone": "Europe/Berlin"},
+    "attendees": [
+        {"email": "Ann@example.com", "responseStatus": "accepted", "self": True},
+        {"email": "bob@example.com", "responseStatus": "needsAction", "optional": True},
+    ],
+    "recurrence": ["EXDATE:20260308T080000Z", "RRULE:FREQ=WEEKLY;BYDAY=MO,TU;COUNT=5"],
+    "reminders": {"useDefault": False, "overrides": [{"method": "popup", "minutes": 10}]},
+    "extendedProperties": {"private": {"ref": "17", "other": "x"}},
+    "attachments": [{"fileUrl": "https://x/1", "title": "One"}],
+}
+
+SAME: list[dict[str, Any]] = [
+    {},
+    EVENT,
+    {"summary": "Maths", "visibility": "default", "transparency": "opaque", "guestsCanModify": False, "location": ""},
+    {"description": "Bring:\n- ruler"},
+    {"start": {"dateTime": "2026-03-01T08:00:00+00:00"}},
+    {"attendees": [{"email": "bob@example.com"}, {"email": "ann@example.com", "optional": False}]},
+    {"recurrence": ["RRULE:COUNT=5;FREQ=weekly;INTERVAL=1;BYDAY=TU,MO", "EXDATE:20260308T080000Z"]},
+    {"reminders": {"useDefault": False, "overrides": [{"minutes": 10, "method": "popup"}]}},
+    {"extendedProperties": {"private": {"ref": "17"}}},
+    {"attachments": [{"fileUrl": "https://x/1"}]},
+    {"sequence": 7, "iCalUID": "x", "organizer": {"email": "y"}},
+]
+OTHER: list[dict[str, Any]] = [
+    {"summary": "Art"},
+    {"location": "Room 4"},
+    {"visibility": "private"},
+    {"guestsCanInviteOthers": False},
+    {"start": {"dateTime": "2026-03-01T09:00:01+01:00"}},
+    {"start": {"dateTime": "2026-03-01T09:00:00+01:00", "timeZone": "Europe/Paris"}},
+    {"start": {"date": "2026-03-01"}},
+    {"attendees": [{"email": "ann@example.com"}]},
+    {"attendees": [{"email": "bob@example.com", "optional": False}, {"email": "ann@example.com"}]},
+    {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=5"]},
+    {"reminders": {"useDefault": True}},
+    {"reminders": {"useDefault": False, "overrides": []}},
+    {"extendedProperties": {"private": {"ref": "18"}}},
+    {"attachments": []},
+]
+
+
+@pytest.mark.parametrize("given", SAME)
+def test_what_the_event_says_already_is_not_written(given: dict[str, Any]) -> None:
+    """However the row spells it."""
+    assert is_same(given, EVENT)
+
+
+@pytest.mark.parametrize("given", OTHER)
+def test_any_difference_is_written_and_nothing_else(given: dict[str, Any]) -> None:
+    """A patch has the field that differs."""
+    assert changes({**given, "summary": given.get("summary", "Maths")}, EVENT) == given

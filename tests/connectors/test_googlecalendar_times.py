@@ -1,0 +1,160 @@
+"""No time is ever moved silently."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.googlecalendar.times import (
+    Choices,
+    choices_of,
+    localized,
+    needs_zone,
+    settled,
+    with_iso_dates,
+)
+
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia", "UTC"]
+CHANGES = [
+    datetime.fromisoformat("2026-03-29"),
+    datetime.fromisoformat("2026-10-25"),
+    datetime.fromisoformat("2026-03-08"),
+    datetime.fromisoformat("2026-11-01"),
+    datetime.fromisoformat("2026-04-05"),
+]
+
+
+def timed(start: str, end: str, **more: Any) -> dict[str, Any]:
+    return {"start": {"dateTime": start}, "end": {"dateTime": end}, **more}
+
+
+def local_times() -> st.SearchStrategy[datetime]:
+    """Times on the days around clock changes, and any others."""
+    near = st.builds(
+        lambda day, minutes: day + timedelta(minutes=minutes), st.sampled_from(CHANGES), st.integers(0, 1440)
+    )
+    return near | st.datetimes(datetime.fromisoformat("1980-01-01"), datetime.fromisoformat("2040-01-01")).map(
+        lambda moment: moment.replace(microsecond=0)
+    )
+
+
+@given(local_times(), st.sampled_from(ZONES))
+def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(local: datetime, zone: str) -> None:
+    """In every zone: what comes back has the same time on the clock; what a clock change makes doubtful is refused."""
+    try:
+        moment = localized(local, zone, "error", "start.dateTime")
+    except FieldError as error:
+        assert "metaData.daylightSaving" in error.message
+        earlier = localized(local, zone, "earlier", "start")
+        later = localized(local, zone, "later", "start")
+        assert earlier < later
+        assert localized(local, zone, "compatible", "start") in {earlier, later}
+        return
+    shown = moment.astimezone(UTC).astimezone(ZoneInfo(zone))
+    assert shown.replace(tzinfo=None, fold=0) == local
+    assert {localized(local, zone, choice, "start") for choice in ("earlier", "later", "compatible")} == {moment}
+
+
+def test_a_time_that_clocks_skip_is_refused_with_both_readings() -> None:
+    """02:30 on the last Sunday in March is not in Berlin."""
+    with pytest.raises(FieldError) as error:
+        settled(timed("2026-03-29T02:30:00", "2026-03-29T04:00:00"), zone="Europe/Berlin", choices=Choices())
+    assert "does not exist in Europe/Berlin" in error.value.message
+    assert "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00" in error.value.message
+
+
+def test_a_time_that_is_there_twice_is_what_the_caller_says() -> None:
+    """02:30 on the last Sunday in October, the first or the second time."""
+    body = timed("2026-10-25T02:30:00", "2026-10-25T04:00:00")
+    for choice, offset in (("earlier", "+02:00"), ("later", "+01:00"), ("compatible", "+02:00")):
+        event = settled(body, zone="Europe/Berlin", choices=Choices(daylight_saving=choice))
+        assert event["start"]["dateTime"] == f"2026-10-25T02:30:00{offset}"
+    with pytest.raises(FieldError, match="exists twice"):
+        settled(body, zone="Europe/Berlin", choices=Choices())
+
+
+def test_a_row_has_the_first_word_on_its_zone() -> None:
+    """Its own, the one of its start for its end, else what it is given."""
+    body = timed("2026-05-30T10:00:00", "2026-05-30T11:00:00")
+    assert settled(body, zone="Asia/Tokyo", choices=Choices())["start"] == {
+        "dateTime": "2026-05-30T10:00:00+09:00",
+        "timeZone": "Asia/Tokyo",
+    }
+    body["start"]["timeZone"] = "America/New_York"
+    event = settled(body, zone="Asia/Tokyo", choices=Choices())
+    assert event["end"] == {"dateTime": "2026-05-30T11:00:00-04:00", "timeZone": "America/New_York"}
+    assert not needs_zone(body)
+
+
+def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
+    """Google wants to know in which zone a series recurs."""
+    body = timed("2026-05-30T10:00:00+02:00", "2026-05-30T11:00:00+02:00")
+    assert not needs_zone(body)
+    assert settled(body, zone="UTC", choices=Choices()) == body
+    weekly = {**body, "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=3"]}
+    assert needs_zone(weekly)
+    assert settled(weekly, zone="Europe/Berlin", choices=Choices())["start"]["timeZone"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"start": {"date": "2026-05-30"}, "end": {"date": "2026-05-30"}}, "2026-05-31 for one day"),
+        ({"start": {"date": "2026-05-30"}, "end": {"dateTime": "2026-05-30T10:00:00"}}, "two dates, or two times"),
+        (timed("2026-05-30T10:00:00", "2026-05-30T09:00:00"), "is before start.dateTime"),
+        ({"start": {"dateTime": "2026-05-30T10:00:00", "timeZone": "Europe/Berln"}}, "did you mean 'Europe/Berlin'?"),
+        (
+            {"start": {"dateTime": "2026-05-30T10:00:00", "timeZone": "W. Europe Standard Time"}},
+            "did you mean 'Europe/Berlin'?",
+        ),
+        ({"recurrence": ["every week"]}, "it looks like RRULE:FREQ=WEEKLY"),
+        ({"recurrence": ["RRULE:COUNT=3"]}, "has no FREQ"),
+        ({"recurrence": ["RRULE:FREQ=DAILY;COUNT=3;UNTIL=20260601"]}, "keep one"),
+        (timed("2026-05-30T10:00:00Z", "2026-05-30T11:00:00Z", recurrence=["RRULE:FREQ=DAILY;UNTIL=20260601"]), "UTC"),
+    ],
+)
+def test_what_google_would_refuse_is_said_before(body: dict[str, Any], says: str) -> None:
+    """With what would be right."""
+    with pytest.raises(FieldError) as error:
+        settled(body, zone="UTC", choices=Choices())
+    assert says in error.value.message
+
+
+def test_an_all_day_event_without_an_end_is_one_day() -> None:
+    """Its end is exclusive."""
+    event = settled({"start": {"date": "2026-12-31"}}, zone="UTC", choices=Choices())
+    assert event["end"] == {"date": "2027-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("order", "text", "iso"),
+    [
+        ("MDY", "05/30/2026", "2026-05-30"),
+        ("DMY", "30.5.26", "2026-05-30"),
+        ("YMD", "2026/05/30 10:00 PM", "2026-05-30T22:00:00"),
+        ("DMY", "30/05/2026 12:15 am", "2026-05-30T00:15:00"),
+        ("MDY", "2026-05-30T10:00:00Z", "2026-05-30T10:00:00Z"),
+    ],
+)
+def test_dates_are_read_in_the_order_that_metadata_says(order: str, text: str, iso: str) -> None:
+    """ISO 8601 is what it is in any order."""
+    assert with_iso_dates({"start": {"dateTime": text}}, order)["start"]["dateTime"] == iso
+
+
+def test_a_date_that_is_none_in_that_order_is_said_to_be_none() -> None:
+    """Never read in another order."""
+    with pytest.raises(FieldError, match="they look like 05/30/2026"):
+        with_iso_dates({"start": {"date": "30/05/2026"}}, "MDY")
+
+
+def test_choices_that_are_not_known_are_refused() -> None:
+    """With those that are."""
+    assert choices_of({"daylightSaving": "Later", "timeZone": "UTC", "dateOrder": "dmy"}) == Choices(
+        "UTC", "later", "DMY"
+    )
+    with pytest.raises(FieldError, match="it can be error, earlier, later, compatible"):
+        choices_of({"daylightSaving": "never"})

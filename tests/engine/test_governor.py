@@ -1,0 +1,101 @@
+"""The governor shares out what a service allows, and remembers it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from openbulk.connectors.pace import Budget, Throttle
+from openbulk.domain.errors import RetryLater
+from openbulk.engine.governor import Governor, InstancePace
+from openbulk.storage.budgets import Budgets
+from openbulk.storage.database import migrate, open_ledger_engine
+
+USER = Budget("user", "user", 100, 60.0, "one user has 100 calls a minute")
+NOW = 1_800_000_000.0
+
+
+class Clock:
+    """A time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def budgets(tmp_path: Path) -> AsyncIterator[Budgets]:
+    engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(engine)
+    yield Budgets(engine)
+    await engine.dispose()
+
+
+async def taken(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
+    """How many of so many calls got leave at once."""
+    answers = await asyncio.gather(*(pace.take([budget]) for _ in range(calls)), return_exceptions=True)
+    return sum(not isinstance(answer, BaseException) for answer in answers)
+
+
+async def test_calls_are_granted_until_the_budget_is_used_up(budgets: Budgets) -> None:
+    """Then the wait is said, and why."""
+    pace = Governor(budgets, Clock()).pace()
+    assert await taken(pace, 150) == 100
+    with pytest.raises(RetryLater, match="100 calls a minute") as busy:
+        await pace.take([USER])
+    assert busy.value.after is not None
+    assert 60 < busy.value.after < 62
+
+
+async def test_what_was_spent_outlives_the_process(budgets: Budgets) -> None:
+    """Another governor on the same ledger goes on where the first one left off."""
+    assert await taken(Governor(budgets, Clock()).pace(), 96) == 96
+    assert await taken(Governor(budgets, Clock()).pace(), 50) <= 4
+
+
+async def test_two_governors_never_grant_a_call_twice(budgets: Budgets) -> None:
+    """As two machines on one ledger."""
+    clock = Clock()
+    both = [Governor(budgets, clock).pace() for _ in range(2)]
+    assert sum(await asyncio.gather(*(taken(pace, 80) for pace in both))) <= 100
+
+
+async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
+    """With two jobs, half of the budget; then it is the other one's turn."""
+    pace = Governor(budgets, Clock()).pace()
+    for _ in range(2):
+        pace.begin_turn(2)
+        assert await taken(pace, 80) == 50
+    pace.begin_turn(2)
+    assert await taken(pace, 1) == 0
+
+
+async def test_a_usage_limit_stops_all_calls_until_it_is_lifted(budgets: Budgets) -> None:
+    """Also those of another process, without a call."""
+    clock = Clock()
+    pace = Governor(budgets, clock).pace()
+    permit = await pace.take([USER])
+    await pace.refused(permit, Throttle("too many events were made", label="user", after=3_600.0))
+    other = Governor(budgets, clock).pace()
+    with pytest.raises(RetryLater, match="too many events") as busy:
+        await other.take([USER])
+    assert busy.value.after == 3_600.0
+    clock.now += 3_601
+    await other.take([USER])
+
+
+async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_it(budgets: Budgets) -> None:
+    """Refused, it was one refusal; answered, the others go on."""
+    may_be_more = Budget("user", "user", 100, 60.0, "one user has 100 calls a minute", may_be_more=True)
+    pace = Governor(budgets, Clock()).pace()
+    permits = [await pace.take([may_be_more]) for _ in range(100)]
+    probe = await pace.take([may_be_more])
+    assert [permit.probes for permit in (permits[-1], probe)] == [None, "user"]
+    waiting = asyncio.create_task(taken(pace, 20, may_be_more))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await pace.answered(probe)
+    assert await waiting == 20

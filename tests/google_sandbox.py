@@ -1,0 +1,30 @@
+"""What tests say to a Google sandbox, and ask of it."""
+
+import aiohttp
+
+
+def event(name: str, **more: object) -> dict[str, object]:
+    return {"summary": name, "start": {"date": "2026-03-01"}, "end": {"date": "2026-03-02"}, **more}
+
+
+async def configuration(http: aiohttp.ClientSession, url: str, **more: str) -> dict[str, str]:
+    async with http.post(f"{url}/sandbox/tokens", json={"user": "ann@example.com"}) as answer:
+        tokens = await answer.json()
+    return {
+        "base.url": url,
+        "oauth.api.key": "client",
+        "oauth.api.secret": "secret",
+        "oauth.user.refresh_token": tokens["refresh_token"],
+        **more,
+    }
+
+
+async def set_faults(http: aiohttp.ClientSession, url: str, spec: str) -> None:
+    async with http.post(f"{url}/sandbox/faults", json={"spec": spec}) as answer:
+        assert answer.status == 200
+
+
+async def held(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]:
+    async with http.get(f"{url}/sandbox/events") as answer:
+        events: list[dict[str, object]] = await answer.json()
+    return events
