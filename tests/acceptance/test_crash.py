@@ -68,3 +68,49 @@ def test_a_server_that_is_told_to_stop_goes_on_where_it_was(processes: Processes
     assert 0 < done < 1_500
     assert stats["inserted"] == 1_500
     assert stats["by_status"] == {"200": stats["calls"]}, "a drained server repeats no call"
+
+
+FAULTS = "drop-before=0.02,drop-after=0.02,error-429=0.02,error-500=0.02,error-503=0.02,slow=0.02,expire-token=0.02"
+MANY = 20_000
+BROKEN = {777: "2026-03-29T02:30:00", 12_345: "2026-02-30T09:00:00"}
+"""Rows whose time does not exist: in Berlin, and anywhere."""
+
+
+def timetable_csv(count: int) -> bytes:
+    """Lessons in Berlin's time, each with a number of its own."""
+    rows = [
+        f"{n},Lesson {n},{BROKEN.get(n, f'2026-09-{n % 28 + 1:02d}T09:00:00')},2026-10-24T10:00:00"
+        for n in range(1, count + 1)
+    ]
+    return ("ref,summary,start.dateTime,end.dateTime\n" + "\n".join(rows) + "\n").encode()
+
+
+def test_twenty_thousand_events_over_a_bad_line_with_two_kills_are_all_there_once(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """Every fault that the sandbox knows hits one call in fifty; what failed is explained, row by row."""
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    sandbox = processes.sandbox("google", "--faults", f"{FAULTS},seed={seed}")
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).google(sandbox)
+    metadata = {"action": "upsert", "identifierFieldName": "ref", "timeZone": "Europe/Berlin"}
+    job_id = server.upload("events", timetable_csv(MANY), metadata).json["id"]
+    for _ in range(2):
+        time.sleep(chance.uniform(3, 10))
+        server.process.kill()
+        server = Server(processes.server(data_dir=data).process, server.element_token)
+        assert server.status(job_id)["status"] in {"CREATED", "RUNNING"}, f"seed {seed}: too fast to be killed"
+
+    status = server.finished(job_id, within=600)
+    expected = ("COMPLETE", MANY, len(BROKEN))
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == expected, f"seed {seed}"
+    explained = {error["rowNum"]: error["status"] for error in server.errors(job_id)}
+    assert explained.keys() == BROKEN.keys(), f"seed {seed}"
+    assert "does not exist in Europe/Berlin" in explained[777]
+    assert "is not a date" in explained[12_345]
+    events = request("GET", f"{sandbox.url}/sandbox/events", timeout=60).json
+    there = Counter((event["summary"], event["start"]["dateTime"]) for event in events)
+    assert there == {
+        (f"Lesson {n}", f"2026-09-{n % 28 + 1:02d}T09:00:00+02:00"): 1 for n in range(1, MANY + 1) if n not in BROKEN
+    }, f"seed {seed}"

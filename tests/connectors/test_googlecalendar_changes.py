@@ -208,3 +208,13 @@ async def test_rows_name_their_own_calendars(connector: Connector, http: aiohttp
     )
     assert outcome.problem is not None
     assert "calendar 'no@x'" in outcome.problem.message
+
+
+async def test_rows_that_mailed_people_outside_are_counted(connector: Connector) -> None:
+    """Only where mail was asked for, and somebody of another domain than the account's was invited."""
+    guests = {"inside": "bob@example.com", "outside": "eve@elsewhere.example"}
+    for send, counted in (("all", {"inside": False, "outside": True}), ("none", {"inside": False, "outside": False})):
+        to = target(Action.CREATE, run=send, options={"sendUpdates": send})
+        rows = [event("Fair", attendees=[{"email": email}]) for email in guests.values()]
+        outcomes = await sent(connector, to, *rows)
+        assert dict(zip(guests, [outcome.mails_outside for outcome in outcomes], strict=True)) == counted

@@ -186,9 +186,16 @@ async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_call_that_was_refused_for_now_is_sent_again_also_where_that_could_double(bench: Bench) -> None:
-    connector = Scripted(UNKEYED, [RetryLater("busy")])
-    assert await bench.turn(connector) == Wait("busy")
+async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_double(bench: Bench) -> None:
+    connector = Scripted(UNKEYED, [RetryLater("busy", after=0.1)])
+    assert await bench.turn(connector) == Wait("busy", 0.1)
+    assert await bench.turn(connector) == Complete()
+    assert connector.sent == [1, *range(1, 11)]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_hiccup_of_the_service_does_not_end_the_turn(bench: Bench) -> None:
+    connector = Scripted(KEYED, [RetryLater("busy")])
     assert await bench.turn(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10

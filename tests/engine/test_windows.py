@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.engine.windows import (
+    IN_A_ROW,
+    NEARLY_FULL_IN_A_ROW,
     PROBE_AGAIN_SECONDS,
+    PROBES_IN_A_ROW,
     blamed,
     give_back,
     grant,
@@ -83,16 +86,18 @@ def test_a_documented_limit_that_may_be_more_is_gone_beyond_by_one_call() -> Non
 
 
 def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
-    """Else on the narrowest, which nobody has documented; a probe is to blame for itself."""
+    """Else on the narrowest, which nobody has documented, when it is no hiccup; a probe is to blame for itself."""
     calendar = replace(USER, scope="calendar", label="calendar")
     budgets = [PROJECT, USER, calendar]
     throttle = Throttle("too fast")
     few = [Spending()] * 3
-    assert blamed(Permit(budgets), throttle, few, NOW) == calendar
+    assert blamed(Permit(budgets), throttle, few, 1, NOW) is None
+    assert blamed(Permit(budgets), throttle, few, IN_A_ROW, NOW) == calendar
     many = [Spending(), spend(USER, Spending(), 580, NOW), Spending()]
-    assert blamed(Permit(budgets), throttle, many, NOW) == USER
-    assert blamed(Permit(budgets), Throttle("too fast", label="user"), few, NOW) == USER
-    assert blamed(Permit(budgets, probes="project"), throttle, many, NOW) == PROJECT
+    assert blamed(Permit(budgets), throttle, many, NEARLY_FULL_IN_A_ROW, NOW) == USER
+    assert blamed(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW) == USER
+    assert blamed(Permit(budgets, probes="project"), throttle, many, 1, NOW) is None
+    assert blamed(Permit(budgets, probes="project"), throttle, many, PROBES_IN_A_ROW, NOW) == PROJECT
 
 
 def test_a_closed_budget_says_why_and_until_when() -> None:

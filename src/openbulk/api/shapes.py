@@ -65,14 +65,20 @@ def _epoch_ms(moment: Any) -> int | None:
 
 def _info(job: Job) -> str | None:
     """What a person should know beyond the numbers."""
+    return "; ".join(_remarks(job)) or None
+
+
+def _remarks(job: Job) -> Iterator[str]:
     if job.waiting_for is not None:
-        again = job.waiting_until and f"; goes on at {job.waiting_until.isoformat(timespec='seconds')}"
-        return job.waiting_for + (again or "")
+        yield job.waiting_for
+        if job.waiting_until:
+            yield f"goes on at {job.waiting_until.isoformat(timespec='seconds')}"
+    if job.mailed_outside:
+        yield f"{job.mailed_outside} records have attendees outside the organization, who were sent mail"
     if job.counts.unknown:
-        return f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
+        yield f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
     if job.is_finished and job.not_reached:
-        return f"{job.not_reached} of {job.records} records were not reached"
-    return None
+        yield f"{job.not_reached} of {job.records} records were not reached"
 
 
 def record_error(error: RecordError) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, Servi
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_RENEWALS = 3
+"""How often a call is sent again with new credentials: new ones may have run out, too, where many calls share them."""
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -108,9 +110,11 @@ class Client:
             body, extra["Content-Type"] = orjson.dumps(json), "application/json"
         credentials = await self._auth.headers()
         answer = await self._send_paced(budgets, method, url, params, body, {**extra, **credentials})
-        if answer.status == 401 and await self._auth.renew(credentials):
-            renewed = {**extra, **await self._auth.headers()}
-            answer = await self._send_paced(budgets, method, url, params, body, renewed)
+        for _ in range(MAX_RENEWALS):
+            if answer.status != 401 or not await self._auth.renew(credentials):
+                break
+            credentials = await self._auth.headers()
+            answer = await self._send_paced(budgets, method, url, params, body, {**extra, **credentials})
         self._raise_for_service(method, answer)
         return answer
 

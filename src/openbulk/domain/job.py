@@ -85,6 +85,8 @@ class Job:
     cursor: int = 0
     """Every record up to this row has an outcome."""
     counts: Counts = field(default_factory=Counts)
+    mailed_outside: int = 0
+    """Records about which people outside the organization were sent mail."""
     slice: int = 0
     """Number of the slice that is due or running."""
     slice_attempts: int = 0

@@ -94,6 +94,8 @@ class Outcome:
     """The record's id at the service, where there is one."""
     problem: Problem | None = None
     """Set exactly where the fate is `failed` or `unknown`."""
+    mails_outside: bool = False
+    """Whether people outside the caller's organization were sent mail about it."""
 
     @classmethod
     def failed(

@@ -47,6 +47,7 @@ class Governor:
         self._now = now
         self._lots: dict[tuple[str, ...], _Lot] = {}
         self._unanswered: Counter[str] = Counter()
+        self._refused_in_a_row: Counter[str] = Counter()
         self._probing: dict[str, asyncio.Event] = {}
 
     def pace(self) -> "InstancePace":
@@ -105,6 +106,8 @@ class Governor:
     async def answered(self, permit: Permit) -> None:
         """The call is over; one that went beyond a limit has shown that there is more."""
         self._over(permit)
+        for scope in (budget.scope for budget in permit.budgets if budget.scope in self._refused_in_a_row):
+            del self._refused_in_a_row[scope]
         if permit.probes is None:
             return
         budget = next(budget for budget in permit.budgets if budget.scope == permit.probes)
@@ -122,18 +125,21 @@ class Governor:
         return RetryLater(throttle.message, after=throttle.after, provider_message=throttle.provider_message)
 
     async def _slow(self, permit: Permit, throttle: Throttle) -> None:
-        now = self._now()
+        if not permit.budgets:
+            return
+        now, narrowest = self._now(), permit.budgets[-1].scope
+        self._refused_in_a_row[narrowest] += 1
+        in_a_row = self._refused_in_a_row[narrowest]
         unanswered = {budget.scope: self._outstanding(budget) for budget in permit.budgets}
 
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
-            at_fault = blamed(permit, throttle, spent, now)
+            at_fault = blamed(permit, throttle, spent, in_a_row, now)
             return [
                 _slowed(budget, spending, throttle, unanswered[budget.scope], now) if budget == at_fault else spending
                 for budget, spending in zip(permit.budgets, spent, strict=True)
             ], None
 
-        if permit.budgets:
-            await self._budgets.change([budget.scope for budget in permit.budgets], change)
+        await self._budgets.change([budget.scope for budget in permit.budgets], change)
 
     def lost(self, permit: Permit) -> None:
         """The call is over, and teaches nothing."""

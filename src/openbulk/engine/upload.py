@@ -6,6 +6,7 @@ waited for and their outcomes written down.
 """
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from openbulk.engine import metrics
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import rows_of
 from openbulk.engine.progress import FATE, Progress, key_of, one_each, place_in_line, refusal_of, target_of, unknown
-from openbulk.engine.retry import MAX_RESENDS
+from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
 
@@ -194,19 +195,22 @@ class UploadTurn:
             self._end(Crash(error))
 
     async def _outcomes(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
-        """Write a batch; where the answer is lost, write it again if that is harmless, else look it up."""
-        target = self._target
+        """Write a batch, once more where the service has a hiccup; where the answer is lost, write it again if that
+        is harmless, else look it up."""
         resends = 0
         while True:
             try:
-                return await self._connector.write(target, batch)
+                return await self._connector.write(self._target, batch)
             except Unsure as error:
                 if not features.honours_keys:
                     return await self._look_up(batch, error.message)
                 if resends == MAX_RESENDS or self._ending:
                     raise
-                resends += 1
-                await asyncio.sleep(0.1 * 4**resends)
+            except RetryLater as busy:
+                if busy.after is not None or resends == MAX_RESENDS or self._ending:
+                    raise
+            resends += 1
+            await asyncio.sleep(wait_before_resend(resends, random.random()))  # noqa: S311
 
     async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
         """What became of records whose answer was lost, as far as the service can say.

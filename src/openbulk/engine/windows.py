@@ -9,13 +9,18 @@ from openbulk.storage.budgets import Spending
 
 SLOTS = 240
 """A window is counted in as many slots: 0.25 s each for a minute, 6 min for a day."""
-NEARLY_FULL = 0.8
-"""A refusal is blamed on the widest budget of which so much is used; where none is, on the narrowest one."""
+NEARLY_FULL = 0.95
+"""A refusal is blamed on the widest budget of which so much is used."""
+PROBES_IN_A_ROW = 2
+NEARLY_FULL_IN_A_ROW = 3
+IN_A_ROW = 8
+"""So many refusals with no answer between them are no hiccup of the service: of a call that goes beyond a limit, where
+a budget is nearly used up, and where none is; then the narrowest has a limit that nobody has documented."""
 GRACE = 0.25
 """A call may reach the service this much later (in seconds) than it was granted, and count from then on."""
 WORTH_WAKING = 0.05
 """A job that has to wait goes on when this share of a budget is free: fewer calls are not worth a turn."""
-PROBE_AGAIN_SECONDS = 600.0
+PROBE_AGAIN_SECONDS = 60.0
 FIRST_GROWTH = 2.0
 LATER_GROWTH = 1.1
 
@@ -78,17 +83,19 @@ def give_back(budget: Budget, spending: Spending, calls: int, granted_at: float)
     )
 
 
-def blamed(permit: Permit, throttle: Throttle, spent: Sequence[Spending], now: float) -> Budget:
-    """The budget that a refusal is about: the one that was gone beyond, or is named, or is nearly used up."""
+def blamed(permit: Permit, throttle: Throttle, spent: Sequence[Spending], in_a_row: int, now: float) -> Budget | None:
+    """The budget that a refusal is about: the one that was gone beyond, or is nearly used up; None where it may be
+    a hiccup of the service."""
     pairs = [
         (budget, spending)
         for budget, spending in zip(permit.budgets, spent, strict=True)
         if permit.probes in (None, budget.scope) and throttle.label in (None, budget.label)
     ] or list(zip(permit.budgets, spent, strict=True))
-    for budget, spending in pairs:
-        if used(budget, spending, now) >= limit_of(budget, spending) * NEARLY_FULL:
-            return budget
-    return pairs[-1][0]
+    full = [b for b, s in pairs if used(b, s, now) >= limit_of(b, s) * NEARLY_FULL]
+    enough = PROBES_IN_A_ROW if permit.probes else NEARLY_FULL_IN_A_ROW if full else IN_A_ROW
+    if throttle.after is None and in_a_row < enough:
+        return None
+    return full[0] if full else pairs[-1][0]
 
 
 def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) -> Spending:

@@ -260,6 +260,8 @@ class Ledger:
         """Write outcomes and cursor down together. Raises Fenced, and then nothing is written."""
         tally = Counter(outcome.fate for outcome in results)
         changes: dict[str, Any] = {fate.value: jobs.c[fate.value] + count for fate, count in tally.items()}
+        if mailed := sum(outcome.mails_outside for outcome in results):
+            changes["mailed_outside"] = jobs.c.mailed_outside + mailed
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
         async with self._engine.begin() as connection:
@@ -445,6 +447,7 @@ def job_of(row: Row[Any]) -> Job:
         records=row.records,
         cursor=row.cursor,
         counts=Counts(**{field.name: getattr(row, field.name) for field in fields(Counts)}),
+        mailed_outside=row.mailed_outside,
         slice=row.slice,
         slice_attempts=row.slice_attempts,
         waiting_until=row.waiting_until,

@@ -102,6 +102,7 @@ jobs = Table(
     Column("deleted", BigInteger, nullable=False, server_default="0"),
     Column("failed", BigInteger, nullable=False, server_default="0"),
     Column("unknown", BigInteger, nullable=False, server_default="0"),
+    Column("mailed_outside", BigInteger, nullable=False, server_default="0"),
     # Whose turn it is: the number of the slice that is due, whether it runs, and the fence that only the
     # newest runner of it may commit behind.
     Column("slice", BigInteger, nullable=False, server_default="0"),

@@ -152,7 +152,7 @@ class EventUploads:
         answer = await self._post(plan, plan.events_path, new_event(plan, new_id, _run_mark(plan)))
         if answer is not None:
             self._remember(plan, target, answer.json())
-            return Outcome(plan.row, Fate.CREATED, new_id)
+            return _done(plan, Fate.CREATED, new_id, answer.json())
         event = (await self._call("GET", plan.event_path(new_id), plan)).json()
         if event.get("status") == "cancelled":
             return None
@@ -161,14 +161,18 @@ class EventUploads:
 
     async def _insert(self, plan: Plan, new_id: str) -> Outcome:
         """Make an event with an id of ours: where it is taken, an earlier sending of this record has taken it."""
-        await self._post(plan, plan.events_path, new_event(plan, new_id, {}))
-        return Outcome(plan.row, Fate.CREATED, new_id)
+        answer = await self._post(plan, plan.events_path, new_event(plan, new_id, {}))
+        return (
+            Outcome(plan.row, Fate.CREATED, new_id)
+            if answer is None
+            else _done(plan, Fate.CREATED, new_id, answer.json())
+        )
 
     async def _insert_as(self, plan: Plan, new_id: str) -> Outcome:
         """Make an event with the caller's id."""
         body = new_event(plan, new_id, {KEY_PROPERTY: plan.mark})
-        if await self._post(plan, plan.events_path, body) is not None:
-            return Outcome(plan.row, Fate.CREATED, new_id)
+        if (answer := await self._post(plan, plan.events_path, body)) is not None:
+            return _done(plan, Fate.CREATED, new_id, answer.json())
         event = (await self._call("GET", plan.event_path(new_id), plan)).json()
         if _private(event, KEY_PROPERTY) == plan.mark:
             return Outcome(plan.row, Fate.CREATED, new_id)
@@ -204,7 +208,7 @@ class EventUploads:
         body = encoded({"status": "confirmed", **fields_of(plan)})
         answer = await self._api.call("PUT", plan.event_path(old_id), plan.calendar, params=plan.parameters, body=body)
         if answer.is_success:
-            return Outcome(plan.row, Fate.CREATED, old_id)
+            return _done(plan, Fate.CREATED, old_id, answer.json())
         raise NotTaken(
             refusal(answer), f"the event {old_id!r} was deleted, and its id stays taken; give the row another id: "
         )
@@ -225,8 +229,9 @@ class EventUploads:
         if answer.status in _GONE:
             self._forget(plan, target, str(event["id"]))
             return None
-        self._remember(plan, target, _checked(answer, plan).json())
-        return Outcome(plan.row, Fate.UPDATED, event["id"])
+        changed = _checked(answer, plan).json()
+        self._remember(plan, target, changed)
+        return _done(plan, Fate.UPDATED, str(event["id"]), changed)
 
     async def _remove(self, plan: Plan, old_id: str, target: Target) -> Outcome:
         path = plan.event_path(old_id)
@@ -252,8 +257,9 @@ class EventUploads:
         )
         if answer.status in _GONE:
             raise FieldError("originalStartTime", f"the series {_named(plan)} has no occurrence at that time")
-        self._remember(plan, target, _checked(answer, plan).json())
-        return Outcome(plan.row, Fate.UPDATED, occurrence)
+        changed = _checked(answer, plan).json()
+        self._remember(plan, target, changed)
+        return _done(plan, Fate.UPDATED, occurrence, changed)
 
     async def _occurrence_id(self, plan: Plan, target: Target) -> str:
         """The id of an occurrence: its series' and its original start
@@ -364,6 +370,23 @@ def patch_of(fields: Mapping[str, Any]) -> bytes:
         if name in body:
             body[name] = {"date": None, "dateTime": None, "timeZone": None, **body[name]}
     return encoded(body)
+
+
+def _done(plan: Plan, fate: Fate, event_id: str, event: Event) -> Outcome:
+    """The outcome of a row that was written; `event` is what Google answered."""
+    return Outcome(plan.row, fate, event_id, mails_outside=_mails_outside(plan, event))
+
+
+def _mails_outside(plan: Plan, event: Event) -> bool:
+    """Whether attendees of another domain than the account's were sent mail."""
+    if plan.parameters["sendUpdates"] == "none":
+        return False
+    own = _domain(event.get("creator", {}).get("email", ""))
+    return any(_domain(one.get("email", "")) != own for one in event.get("attendees", ()))
+
+
+def _domain(email: str) -> str:
+    return email.rpartition("@")[2].lower()
 
 
 def _named(plan: Plan) -> Identity:

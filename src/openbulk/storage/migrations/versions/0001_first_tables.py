@@ -127,6 +127,7 @@ def upgrade() -> None:
         sa.Column("deleted", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("failed", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("unknown", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("mailed_outside", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("slice", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("slice_running", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("slice_attempts", sa.Integer(), server_default="0", nullable=False),
