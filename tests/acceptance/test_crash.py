@@ -5,15 +5,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from google_sandbox import events_csv
 from harness import Processes, Server, request
 
 EVENTS = 5_000
 KILLS = 5
-
-
-def events_csv(count: int) -> bytes:
-    rows = [f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)]
-    return ("summary,start.date,end.date\n" + "\n".join(rows) + "\n").encode()
 
 
 def test_an_upload_that_is_killed_five_times_creates_every_event_exactly_once(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,9 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from openbulk.connectors.base import AuthorizeRequest, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.domain.errors import NotFound, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.query import Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.engine.governor import Governor
+from openbulk.storage.budgets import Budgets
+from openbulk.storage.database import migrate, open_ledger_engine
 from support import Serve, forget
 
 Answer = tuple[int, Any]
@@ -324,3 +328,27 @@ async def test_a_service_account_that_is_refused_is_told_what_to_mend(
     with pytest.raises(SignInAgain, match=r"google\.subject") as raised:
         await connector.check()
     assert raised.value.provider_message == "No."
+
+
+async def test_a_usage_limit_costs_one_call_and_no_more(
+    google: Google, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Whoever asks next is told why and for how long, without a call."""
+    engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(engine)
+    google.answers["POST"] = said(403, "quotaExceeded")
+    for _ in range(3):
+        pace = Governor(Budgets(engine)).pace()
+        connector = GoogleCalendarProvider().connect(google.settings, http, forget, pace)
+        with pytest.raises(RetryLater, match="they are lifted after hours") as busy:
+            await create(connector, EVENT)
+        assert busy.value.after is not None
+        assert busy.value.after > 3_500
+    assert len(google.asked) == 1
+    await engine.dispose()
+
+
+async def test_a_limit_of_the_configuration_has_to_be_a_number(google: Google, http: aiohttp.ClientSession) -> None:
+    """It is said when the instance is made."""
+    with pytest.raises(BadInput, match="has to be a whole number of calls"):
+        GoogleCalendarProvider().connect({**google.settings, "quota.user.minute": "many"}, http, forget)

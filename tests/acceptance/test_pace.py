@@ -1,0 +1,45 @@
+"""A service's quota is used and kept to, and a job that has to wait says so."""
+
+import time
+from typing import Any
+
+from google_sandbox import events_csv
+from harness import Processes, request
+
+QUOTA = 120
+
+
+def reached(status: dict[str, Any]) -> int:
+    count: int = status["recordsCount"]
+    return count
+
+
+def test_a_job_that_fits_into_the_minute_does_not_wait_and_the_next_one_says_until_when(processes: Processes) -> None:
+    """No call beyond the quota is made: the sandbox refuses the few that try whether there is more."""
+    sandbox = processes.sandbox("google", "--quota-per-minute", str(QUOTA))
+    server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})
+    began = time.monotonic()
+    assert server.done("events", events_csv(QUOTA - 20))["recordsCount"] == QUOTA - 20
+    assert time.monotonic() - began < 10
+
+    job_id = server.upload("events", events_csv(100)).json["id"]
+    deadline = time.monotonic() + 20
+    while "goes on at" not in (status := server.status(job_id)).get("infoMessage", ""):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
+    assert "Google takes 120 calls a minute for one user, and all are used" in status["infoMessage"]
+    assert 0 < reached(status) < 100
+    # The sign-in's first look is a call that nobody counted.
+    assert request("GET", f"{sandbox.url}/sandbox/stats").json["refused"] <= 4
+
+
+def test_two_jobs_of_one_instance_share_a_minute(processes: Processes) -> None:
+    """Neither takes it all, whichever came first."""
+    sandbox = processes.sandbox("google", "--quota-per-minute", str(QUOTA), "--latency-ms", "200")
+    server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})
+    jobs = [server.upload("events", events_csv(300)).json["id"] for _ in range(2)]
+    deadline = time.monotonic() + 30
+    while sum(counts := [reached(server.status(job_id)) for job_id in jobs]) < QUOTA - 10:
+        assert time.monotonic() < deadline, counts
+        time.sleep(0.1)
+    assert min(counts) > QUOTA / 4, counts
