@@ -8,10 +8,11 @@ from openbulk.domain.errors import BadInput
 from openbulk.formats.base import Format
 from openbulk.formats.csv import Csv
 from openbulk.formats.encoding import encoding_of, text_chunks
+from openbulk.formats.googlecsv import GoogleCsv
 from openbulk.formats.json import Json
 from openbulk.formats.jsonl import Jsonl
 
-FORMATS: Mapping[str, Format] = {made.name: made for made in (Json(), Jsonl(), Csv())}
+FORMATS: Mapping[str, Format] = {made.name: made for made in (Json(), Jsonl(), GoogleCsv(), Csv())}
 """By name, in the order in which they are asked whether they recognize a file."""
 
 HEAD_BYTES = 64 * 1024

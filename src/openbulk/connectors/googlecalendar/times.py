@@ -18,17 +18,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.domain.dates import EXAMPLES, looks_written, written_date, written_time
 
 PLACES = ("start", "end", "originalStartTime")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
-ORDERS: Mapping[str, tuple[str, str, str]] = {"MDY": ("m", "d", "y"), "DMY": ("d", "m", "y"), "YMD": ("y", "m", "d")}
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
 _LINE = re.compile(r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>;[^:]*)?:(?P<value>.+)", re.IGNORECASE)
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_WRITTEN_DATE = re.compile(r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?:[ T,]+(?P<time>.+))?")
-_WRITTEN_TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*(?P<half>[AaPp]\.?[Mm]\.?)?")
-_CENTURY_TURNS = 70
-"""Two digits of a year from here on are of the century before (POSIX strptime turns at 69)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ def choices_of(options: Mapping[str, Any]) -> Choices:
     return Choices(
         zone,
         _one_of(options, "daylightSaving", DAYLIGHT_SAVING) or "error",
-        _one_of(options, "dateOrder", tuple(ORDERS)),
+        _one_of(options, "dateOrder", tuple(EXAMPLES)),
     )
 
 
@@ -78,41 +73,16 @@ def with_iso_dates(values: Mapping[str, Any], order: str | None) -> Mapping[str,
 
 
 def _iso(value: Any, order: str, path: str) -> Any:
-    text = str(value).strip()
-    match = None if _ISO_DATE.match(text) else _WRITTEN_DATE.fullmatch(text)
-    if match is None:
+    day, _, time = str(value).strip().partition(" ")
+    if not looks_written(day):
         return value
     try:
-        day = _day_of(match.groups()[:3], order)
-        time = match["time"]
-        return day.isoformat() if time is None else f"{day.isoformat()}T{_time_of(time)}"
+        date_part = written_date(day, order).isoformat()
+        return f"{date_part}T{written_time(time).isoformat()}" if time else date_part
     except ValueError as error:
-        example = {"MDY": "05/30/2026", "DMY": "30/05/2026", "YMD": "2026/05/30"}[order]
         raise FieldError(
-            path, f"{path} {value!r} is not a date; by metaData.dateOrder {order} they look like {example}"
+            path, f"{path} {value!r} is not a date; by metaData.dateOrder {order} they look like {EXAMPLES[order]}"
         ) from error
-
-
-def _day_of(numbers: tuple[str | Any, ...], order: str) -> date:
-    named = dict(zip(ORDERS[order], numbers, strict=True))
-    if len(named["y"]) not in {2, 4}:
-        raise ValueError("a year has two or four digits")
-    year = int(named["y"])
-    if len(named["y"]) == 2:
-        year += 1900 if year >= _CENTURY_TURNS else 2000
-    return date(year, int(named["m"]), int(named["d"]))
-
-
-def _time_of(text: str) -> str:
-    match = _WRITTEN_TIME.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("not a time")
-    hour, minute, second = (int(part or 0) for part in match.groups()[:3])
-    if half := match["half"]:
-        if not 1 <= hour <= 12:
-            raise ValueError("not an hour of a half day")
-        hour = hour % 12 + (12 if half[0] in "pP" else 0)
-    return f"{hour:02}:{minute:02}:{second:02}"
 
 
 # --- zones and clock changes ---

@@ -1,0 +1,117 @@
+"""Google Calendar's own CSV, and Outlook's."""
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbulk.domain.errors import BadInput
+from openbulk.domain.records import Row
+from openbulk.formats import inspect, recognize
+from openbulk.formats.googlecsv import GoogleCsv
+
+HEADER = "Subject,Start Date,Start Time,End Date,End Time,All Day Event,Description,Location,Private"
+GOOGLES_OWN = f"""{HEADER}
+Final Exam,05/30/2026,10:00 AM,05/30/2026,1:00 PM,False,"50 multiple choice questions, two essays",Room 214,True
+"""
+
+
+def rows(text: str, **options: Any) -> list[Row]:
+    return list(GoogleCsv().read(io.BytesIO(text.encode()), options))
+
+
+def event(*lines: str, header: str = HEADER, **options: Any) -> Mapping[str, Any]:
+    found = rows("\n".join([header, *lines]), **options)[0]
+    assert found.values is not None, found.problem
+    return found.values
+
+
+def test_googles_own_example_is_recognized_and_read() -> None:
+    """As its help page shows it; also in other cases and orders of columns, and with semicolons."""
+    assert inspect(io.BytesIO(GOOGLES_OWN.encode()), None, {}).name == "googlecsv"
+    assert recognize(b"start time;start date;SUBJECT\n10:00;30.05.2026;x\n").name == "googlecsv"
+    assert recognize(b"Subject,Start,Owner\n1,2,3\n").name == "csv"
+    assert recognize(GOOGLES_OWN.encode(), "csv").name == "csv"
+    (row,) = rows(GOOGLES_OWN)
+    assert row.values == {
+        "summary": "Final Exam",
+        "description": "50 multiple choice questions, two essays",
+        "location": "Room 214",
+        "visibility": "private",
+        "start": {"dateTime": "2026-05-30T10:00:00"},
+        "end": {"dateTime": "2026-05-30T13:00:00"},
+    }
+
+
+def test_the_last_day_of_an_all_day_event_is_one_of_its_days() -> None:
+    """The API's end is the day after."""
+    assert event("Camp,05/30/2026,,06/01/2026,,True,,,")["end"] == {"date": "2026-06-02"}
+    assert event("Camp,05/30/2026,,,,,,,")["end"] == {"date": "2026-05-31"}
+
+
+def test_what_is_left_out_is_as_google_reads_it() -> None:
+    """No end is an hour later; no end date is the same day."""
+    assert event("x,05/30/2026,11:30 PM,,,,,,")["end"] == {"dateTime": "2026-05-31T00:30:00"}
+    assert event("x,05/30/2026,10:00 AM,,11:00 AM,,,,")["end"] == {"dateTime": "2026-05-30T11:00:00"}
+
+
+@pytest.mark.parametrize(
+    ("dates", "first"),
+    [
+        (["05/30/2026", "06/01/2026"], "2026-05-30"),
+        (["03/04/2026", "30/04/2026"], "2026-04-03"),
+        (["03/04/2026", "04/05/2026"], "2026-03-04"),
+        (["03.04.26", "30.04.26"], "2026-04-03"),
+        (["2026-04-03", "2026-05-30"], "2026-04-03"),
+        (["2026/04/03", "2026/05/30"], "2026-04-03"),
+    ],
+)
+def test_the_whole_file_tells_the_order_of_its_dates(dates: Sequence[str], first: str) -> None:
+    """A 30th somewhere settles it for every row; where both fit, the month is first, as Google has it."""
+    assert event(*(f"x,{day},,,,,,," for day in dates))["start"] == {"date": first}
+
+
+def test_metadata_has_the_first_word_on_the_order() -> None:
+    """And only one of the three."""
+    assert event("x,03/04/2026,,,,,,,", dateOrder="dmy")["start"] == {"date": "2026-04-03"}
+    with pytest.raises(BadInput, match="it can be MDY, DMY, YMD"):
+        rows(GOOGLES_OWN, dateOrder="german")
+
+
+def test_a_date_that_is_none_breaks_its_row_and_no_other() -> None:
+    """Saying how the dates of the file look."""
+    found = rows(f"{HEADER}\na,05/30/2026,,,,,,,\nb,02/30/2026,,,,,,,\nc,05/31/2026,25:00,,,,,,\nd,,,,,,,,\n")
+    problems = [row.problem and (row.problem.field, row.problem.message.partition(";")[0]) for row in found]
+    assert problems == [
+        None,
+        ("Start Date", "Start Date '02/30/2026' is not a date"),
+        ("Start Time", "Start Time '25:00' is not a time"),
+        ("Start Date", "Start Date is empty"),
+    ]
+
+
+def test_outlooks_other_columns_are_left_out() -> None:
+    """Its export begins as Google's does."""
+    header = '"Subject","Start Date","Start Time","End Date","End Time","All day event","Reminder on/off","Categories"'
+    line = '"Sitzung","5/30/2026","9:00:00 AM","5/30/2026","10:00:00 AM","False","True","Work"'
+    assert event(line, header=header) == {
+        "summary": "Sitzung",
+        "start": {"dateTime": "2026-05-30T09:00:00"},
+        "end": {"dateTime": "2026-05-30T10:00:00"},
+    }
+
+
+@given(
+    st.lists(st.dates(date(2000, 1, 1), date(2060, 1, 1)), min_size=1).filter(
+        lambda days: any(d.day > 12 for d in days)
+    ),
+    st.sampled_from(["%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d"]),
+)
+def test_dates_are_read_as_they_were_written_in_any_order_that_the_file_gives_away(days: list[date], form: str) -> None:
+    """A day beyond the twelfth is enough."""
+    text = "\n".join([HEADER, *(f"x,{day.strftime(form)},,,,,,," for day in days)])
+    assert [row.values and row.values["start"]["date"] for row in rows(text)] == [day.isoformat() for day in days]
