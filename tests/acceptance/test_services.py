@@ -42,7 +42,7 @@ def test_events_are_uploaded_through_oauth_sign_in(processes: Processes) -> None
     assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 2, 0)
     events = request("GET", f"{sandbox.url}/sandbox/events").json
     assert [(event["summary"], event["start"]["dateTime"], event["location"]) for event in events] == [
-        ("Maths", "2026-09-01T08:00:00", "Room 1"),
+        ("Maths", "2026-09-01T08:00:00+02:00", "Room 1"),
         ("Art, and music", "2026-09-01T09:00:00+02:00", "Room 2"),
     ]
 
