@@ -9,10 +9,11 @@ from openbulk.formats.base import Format
 from openbulk.formats.csv import Csv
 from openbulk.formats.encoding import encoding_of, text_chunks
 from openbulk.formats.googlecsv import GoogleCsv
+from openbulk.formats.ics import Ics
 from openbulk.formats.json import Json
 from openbulk.formats.jsonl import Jsonl
 
-FORMATS: Mapping[str, Format] = {made.name: made for made in (Json(), Jsonl(), GoogleCsv(), Csv())}
+FORMATS: Mapping[str, Format] = {made.name: made for made in (Ics(), Json(), Jsonl(), GoogleCsv(), Csv())}
 """By name, in the order in which they are asked whether they recognize a file."""
 
 HEAD_BYTES = 64 * 1024
@@ -25,6 +26,8 @@ _ALSO_CALLED = {
     "application/json": "json",
     "application/jsonl": "jsonl",
     "ndjson": "jsonl",
+    "ical": "ics",
+    "text/calendar": "ics",
     "application/x-ndjson": "jsonl",
 }
 _NOT_TEXT = {

@@ -1,0 +1,341 @@
+"""Calendar files (iCalendar, RFC 5545), as Google, Outlook, Apple and timetable programs export them.
+
+Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRULE` and its kin are `recurrence`,
+`RECURRENCE-ID` is `originalStartTime`. The file is read block by block: only its time zones are known beforehand.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo, available_timezones
+
+from icalendar import Event
+from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+from openbulk.domain.records import Problem, Row
+from openbulk.formats.encoding import encoding_of, text_lines
+
+MAX_EVENT_BYTES = 1024 * 1024
+_MAX_REMINDERS = 5
+"""Google takes no more (discovery document, `reminders.overrides`)."""
+_RECURRENCE = re.compile(r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>(?:;[^:]*)?):(?P<value>.*)", re.I)
+_UNTIL = re.compile(r"(?<=UNTIL=)(?P<day>\d{8})(?:T(?P<time>\d{6})(?P<utc>Z?))?", re.I)
+_TZID = re.compile(r'TZID="?([^;:"]+)"?', re.I)
+_STATUS = {"TENTATIVE": "tentative", "CONFIRMED": "confirmed", "CANCELLED": "cancelled"}
+_VISIBILITY = {"PUBLIC": "public", "PRIVATE": "private", "CONFIDENTIAL": "confidential"}
+_TRANSPARENCY = {"OPAQUE": "opaque", "TRANSPARENT": "transparent"}
+_ANSWERS = {
+    "NEEDS-ACTION": "needsAction",
+    "DECLINED": "declined",
+    "TENTATIVE": "tentative",
+    "ACCEPTED": "accepted",
+}
+_RESOURCES = frozenset({"RESOURCE", "ROOM"})
+_METHODS = {"EMAIL": "email"}
+
+
+class Ics:
+    """Reads calendar files."""
+
+    name = "ics"
+    looks_like = "a calendar file begins with BEGIN:VCALENDAR and holds events between BEGIN:VEVENT and END:VEVENT"
+
+    def recognizes(self, head: bytes) -> bool:
+        """Its first line says so."""
+        return head.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"
+
+    def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
+        """The events; one that cannot be read is a broken row. To-dos, journals and free-busy times are left out."""
+        encoding = encoding_of(file, options)
+        frame = _frame(text_lines(file, encoding))
+        file.seek(0)
+        return self._rows(text_lines(file, encoding), frame)
+
+    def _rows(self, lines: Iterator[bytes], frame: "_Frame") -> Iterator[Row]:
+        for number, block in enumerate(_blocks(lines), 1):
+            try:
+                values = event_of(block, frame)
+            except ValueError as error:
+                yield Row(number, problem=Problem(str(error)), line=block.line)
+            else:
+                yield Row(number, values, line=block.line)
+
+
+# --- lines to blocks ---
+
+
+@dataclass
+class _Block:
+    """The lines of one VEVENT, unfolded."""
+
+    line: int
+    """Where it begins."""
+    lines: list[str] = field(default_factory=list)
+    size: int = 0
+    is_closed: bool = False
+    is_damaged: bool = False
+
+    def add(self, raw: bytes) -> None:
+        """Take a line in; one that begins with a blank goes on where the last one ended (section 3.1)."""
+        self.size += len(raw)
+        if self.size > MAX_EVENT_BYTES:
+            return
+        text = raw.decode(errors="replace").rstrip("\r\n")
+        self.is_damaged |= "\ufffd" in text
+        if text[:1] in {" ", "\t"} and self.lines:
+            self.lines[-1] += text[1:]
+        elif text.strip():
+            self.lines.append(text)
+
+
+def _blocks(lines: Iterator[bytes]) -> Iterator[_Block]:
+    block: _Block | None = None
+    for number, raw in enumerate(lines, 1):
+        name = raw.strip().upper()
+        if name == b"BEGIN:VEVENT":
+            if block is not None:
+                yield block  # the one before has no end
+            block = _Block(number)
+        if block is None:
+            continue
+        block.add(raw)
+        if name == b"END:VEVENT":
+            block.is_closed = True
+            yield block
+            block = None
+    if block is not None:
+        yield block
+
+
+# --- what holds for the whole file ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    zone: str | None = None
+    """The calendar's own (`X-WR-TIMEZONE`)."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names that its VTIMEZONEs give to IANA zones (`X-LIC-LOCATION`)."""
+    cancels: bool = False
+    """Whether the file takes its events back (`METHOD:CANCEL`, RFC 5546)."""
+
+
+def _frame(lines: Iterator[bytes]) -> _Frame:
+    zone, name, cancels = None, "", False
+    aliases: dict[str, str] = {}
+    in_event = False
+    for raw in lines:
+        text = raw.decode(errors="replace").strip()
+        key, _, value = text.partition(":")
+        match key.upper():
+            case "BEGIN" | "END" if value.upper() == "VEVENT":
+                in_event = key.upper() == "BEGIN"
+            case "X-WR-TIMEZONE":
+                zone = value
+            case "METHOD" if not in_event:
+                cancels = value.upper() == "CANCEL"
+            case "TZID" if not in_event:
+                name = value
+            case "X-LIC-LOCATION" if not in_event:
+                aliases[name] = value
+    return _Frame(_zone_named(zone, aliases) if zone else None, aliases, cancels)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone_named(name: str, aliases: Mapping[str, str]) -> str | None:
+    """The IANA name of a zone that a file calls by this one: as it is, Windows', or at the end of a path."""
+    parts = name.strip().strip("/").split("/")
+    tails = ["/".join(parts[begin:]) for begin in range(len(parts))]
+    for candidate in (name.strip(), aliases.get(name, ""), WINDOWS_TO_OLSON.get(name.strip(), ""), *tails):
+        if candidate in _zones():
+            return candidate
+    return None
+
+
+# --- a block to an event ---
+
+
+def event_of(block: _Block, frame: _Frame) -> dict[str, Any]:
+    """An event in the fields of the Calendar API. Raises ValueError with a sentence."""
+    event = _parsed(block)
+    values: dict[str, Any] = {
+        name: str(event[key])
+        for key, name in (("UID", "iCalUID"), ("SUMMARY", "summary"), ("DESCRIPTION", "description"))
+        if event.get(key)
+    }
+    if event.get("LOCATION"):
+        values["location"] = str(event["LOCATION"])
+    if event.get("SEQUENCE") is not None:
+        values["sequence"] = int(event["SEQUENCE"])
+    values |= dict(_words(event, frame))
+    values |= _times(event, frame)
+    values |= _people(event)
+    if recurrence := _recurrence(block, values["start"], frame):
+        values["recurrence"] = recurrence
+    if alarms := _reminders(event):
+        values["reminders"] = {"useDefault": False, "overrides": alarms}
+    return values
+
+
+def _parsed(block: _Block) -> Any:
+    if not block.is_closed:
+        raise ValueError("the event has no END:VEVENT: the file is cut off here, or a line is missing")
+    if block.size > MAX_EVENT_BYTES:
+        raise ValueError(f"the event is longer than {MAX_EVENT_BYTES} bytes")
+    if block.is_damaged:
+        raise ValueError("the event has bytes that are not in the file's encoding; metaData.encoding says which it is")
+    # What it gives has a type for each property; which one is for the properties' names to say.
+    event: Any = Event.from_ical("\r\n".join(block.lines) + "\r\n")
+    if event.errors:
+        name, problem = event.errors[0]
+        raise ValueError(f"{name or 'a line'} cannot be read ({problem})")
+    if "DTSTART" not in event:
+        raise ValueError("the event has no DTSTART; it looks like DTSTART;TZID=Europe/Berlin:20260530T100000")
+    return event
+
+
+def _words(event: Any, frame: _Frame) -> Iterator[tuple[str, str]]:
+    """Fields with a choice of words; one that is not known is left out."""
+    if frame.cancels:
+        yield "status", "cancelled"
+    for key, name, known in (
+        ("STATUS", "status", _STATUS),
+        ("CLASS", "visibility", _VISIBILITY),
+        ("TRANSP", "transparency", _TRANSPARENCY),
+    ):
+        word = known.get(str(event.get(key, "")).upper())
+        if word and not (frame.cancels and name == "status"):
+            yield name, word
+
+
+def _times(event: Any, frame: _Frame) -> dict[str, Any]:
+    start = _place(event, "DTSTART", frame)
+    places = {"start": start, "end": _end(event, start, frame)}
+    if "RECURRENCE-ID" in event:
+        places["originalStartTime"] = _place(event, "RECURRENCE-ID", frame)
+    return places
+
+
+def _place(event: Any, name: str, frame: _Frame) -> dict[str, str]:
+    """A date or time as the API has it: with its zone, or local where the file names none."""
+    moment = event[name].dt
+    if not isinstance(moment, datetime):
+        if not isinstance(moment, date):
+            raise ValueError(f"{name} is neither a date nor a time; it looks like {name}:20260530T100000Z")
+        return {"date": moment.isoformat()}
+    told = event[name].params.get("TZID")
+    if told is None:
+        if moment.tzinfo is not None:
+            return {"dateTime": moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "timeZone": "UTC"}
+        return _local(moment, frame.zone)
+    zone = _zone_named(str(told), frame.aliases)
+    if zone is None:
+        raise ValueError(
+            f"{name} is in the time zone {str(told)!r}, which nobody knows; zones are called like Europe/Berlin (IANA)"
+        )
+    return _local(moment, zone)
+
+
+def _local(moment: datetime, zone: str | None) -> dict[str, str]:
+    text = moment.replace(tzinfo=None).isoformat()
+    return {"dateTime": text, "timeZone": zone} if zone else {"dateTime": text}
+
+
+def _end(event: Any, start: Mapping[str, str], frame: _Frame) -> dict[str, str]:
+    """DTEND, or DTSTART and DURATION; without either, a day, or no time at all (section 3.6.1)."""
+    if "DTEND" in event:
+        return _place(event, "DTEND", frame)
+    duration = event["DURATION"].dt if "DURATION" in event else None
+    if "date" in start:
+        days = max(1, duration.days) if duration else 1
+        return {"date": (date.fromisoformat(start["date"]) + timedelta(days=days)).isoformat()}
+    begins = datetime.fromisoformat(start["dateTime"])
+    ends = begins + (duration or timedelta())
+    return {**start, "dateTime": ends.isoformat().replace("+00:00", "Z")}
+
+
+def _people(event: Any) -> dict[str, Any]:
+    people: dict[str, Any] = {}
+    if "ORGANIZER" in event and (organizer := _person(event["ORGANIZER"])):
+        people["organizer"] = organizer
+    listed = event.get("ATTENDEE", [])
+    attendees = [_attendee(one) for one in (listed if isinstance(listed, list) else [listed])]
+    if attendees := [one for one in attendees if one]:
+        people["attendees"] = attendees
+    return people
+
+
+def _person(address: Any) -> dict[str, Any]:
+    """Mail address and name; empty where the address is none that mail is sent to."""
+    scheme, _, email = str(address).partition(":")
+    if scheme.lower() != "mailto" or "@" not in email:
+        return {}
+    name = address.params.get("CN")
+    return {"email": email.strip(), **({"displayName": str(name)} if name and str(name) != email else {})}
+
+
+def _attendee(address: Any) -> dict[str, Any]:
+    person = _person(address)
+    if not person:
+        return {}
+    parameters = {key: str(value).upper() for key, value in address.params.items()}
+    if answer := _ANSWERS.get(parameters.get("PARTSTAT", "")):
+        person["responseStatus"] = answer
+    if parameters.get("ROLE") == "OPT-PARTICIPANT":
+        person["optional"] = True
+    if parameters.get("CUTYPE") in _RESOURCES:
+        person["resource"] = True
+    return person
+
+
+def _reminders(event: Any) -> list[dict[str, Any]]:
+    """The alarms before the start; those at other times have no counterpart."""
+    found: list[dict[str, Any]] = []
+    for alarm in event.walk("VALARM"):
+        trigger = getattr(alarm.get("TRIGGER"), "dt", None)
+        if not isinstance(trigger, timedelta) or trigger > timedelta():
+            continue
+        method = _METHODS.get(str(alarm.get("ACTION", "")).upper(), "popup")
+        reminder = {"method": method, "minutes": int(-trigger.total_seconds() // 60)}
+        if reminder not in found:
+            found.append(reminder)
+    return found[:_MAX_REMINDERS]
+
+
+# --- recurrence ---
+
+
+def _recurrence(block: _Block, start: Mapping[str, str], frame: _Frame) -> Sequence[str]:
+    """The rules and dates of a series, as the API takes them: in IANA zones, with ends that fit the start."""
+    lines: list[str] = []
+    depth = 0
+    for text in block.lines:
+        depth += text.upper().startswith("BEGIN:") - text.upper().startswith("END:")
+        match = _RECURRENCE.fullmatch(text)
+        if match and depth == 1:
+            parameters = _TZID.sub(lambda found: f"TZID={_iana(found[1], frame)}", match["parameters"])
+            value = _UNTIL.sub(lambda found: _until(found, start), match["value"])
+            lines.append(f"{match['name'].upper()}{parameters}:{value}")
+    return lines
+
+
+def _iana(name: str, frame: _Frame) -> str:
+    return _zone_named(name, frame.aliases) or name
+
+
+def _until(found: re.Match[str], start: Mapping[str, str]) -> str:
+    """The end of a rule: a day for days, a time in UTC for times (section 3.3.10); many programs write it otherwise."""
+    if "date" in start:
+        return found["day"]
+    if found["utc"]:
+        return found[0]
+    last = time.fromisoformat(found["time"]) if found["time"] else time(23, 59, 59)
+    local = datetime.combine(date.fromisoformat(found["day"]), last, ZoneInfo(start.get("timeZone", "UTC")))
+    return local.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

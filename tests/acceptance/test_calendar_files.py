@@ -1,0 +1,84 @@
+"""Files that people have, on their way into a calendar: once, and again next week."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from harness import Process, Processes, request
+
+GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,All Day Event,Description,Location,Private
+Maths,09/07/2026,8:00 AM,09/07/2026,8:45 AM,False,Room changes,Room 4,False
+Camp,09/14/2026,,09/18/2026,,True,,Lake,True
+"""
+ICS = b"""BEGIN:VCALENDAR
+VERSION:2.0
+X-WR-TIMEZONE:Europe/Berlin
+BEGIN:VEVENT
+UID:maths-7a@school.example
+DTSTART;TZID=Europe/Berlin:20260907T080000
+DTEND;TZID=Europe/Berlin:20260907T084500
+RRULE:FREQ=WEEKLY;UNTIL=20261218;BYDAY=MO
+EXDATE;TZID=Europe/Berlin:20261012T080000
+ORGANIZER;CN=School:mailto:office@school.example
+ATTENDEE;CN=Ann;PARTSTAT=ACCEPTED:mailto:ann@example.com
+SUMMARY:Maths
+DESCRIPTION:Bring:\\n- ruler
+SEQUENCE:1
+BEGIN:VALARM
+ACTION:DISPLAY
+TRIGGER:-PT10M
+END:VALARM
+END:VEVENT
+BEGIN:VEVENT
+UID:camp@school.example
+DTSTART;VALUE=DATE:20260914
+DTEND;VALUE=DATE:20260919
+SUMMARY:Camp
+END:VEVENT
+BEGIN:VEVENT
+UID:flight@school.example
+DTSTART;TZID=Europe/Berlin:20260920T100000
+DTEND;TZID=America/New_York:20260920T130000
+SUMMARY:Flight
+END:VEVENT
+BEGIN:VEVENT
+UID:gone@school.example
+DTSTART:20260921T100000Z
+STATUS:CANCELLED
+SUMMARY:Called off
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def writes(sandbox: Process) -> int:
+    """Calls so far that change something."""
+    counted: Mapping[str, int] = request("GET", f"{sandbox.url}/sandbox/stats").json["by_method"]
+    return sum(number for method, number in counted.items() if method != "GET")
+
+
+@pytest.mark.parametrize(("file", "kind", "events"), [(GOOGLE_CSV, "googlecsv", 2), (ICS, "ics", 3)])
+def test_a_file_is_recognized_and_sent_again_it_makes_no_write(
+    processes: Processes, file: bytes, kind: str, events: int
+) -> None:
+    """Nobody has to say what it is; the second time, everything is as it should be."""
+    sandbox = processes.sandbox("google")
+    server = processes.server().google(sandbox)
+    metadata = {"action": "upsert", "timeZone": "Europe/Berlin"}
+    status = server.done("events", file, metadata)
+    assert (status["fileFormat"], status["recordsFailedCount"]) == (kind, 0), server.errors(status["id"])
+    assert len(request("GET", f"{sandbox.url}/sandbox/events").json) == events
+    before = writes(sandbox)
+    status = server.done("events", file, metadata)
+    assert (status["recordsFailedCount"], writes(sandbox) - before) == (0, 0)
+
+
+def test_a_file_goes_into_the_calendar_that_its_path_names(processes: Processes) -> None:
+    """The resource's path, as the object's name."""
+    sandbox = processes.sandbox("google")
+    server = processes.server().google(sandbox)
+    status = server.done("calendars/ann%40example.com/events", GOOGLE_CSV, {"timeZone": "UTC"})
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (2, 0)
+    status = server.done("calendars/nobody@x/events", GOOGLE_CSV, {"timeZone": "UTC"})
+    assert status["recordsFailedCount"] == 2
+    assert "calendar 'nobody@x'" in server.errors(status["id"])[0]["status"]

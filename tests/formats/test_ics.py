@@ -1,0 +1,236 @@
+"""Calendar files as programs export them."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from openbulk.domain.records import Row
+from openbulk.formats import inspect
+from openbulk.formats.ics import Ics
+from openbulk.testing.formats import RECORDS, FormatTests
+
+GOOGLE = """BEGIN:VCALENDAR\r
+PRODID:-//Google Inc//Google Calendar 70.9054//EN\r
+VERSION:2.0\r
+METHOD:PUBLISH\r
+X-WR-CALNAME:School\r
+X-WR-TIMEZONE:Europe/Berlin\r
+BEGIN:VTIMEZONE\r
+TZID:Europe/Berlin\r
+X-LIC-LOCATION:Europe/Berlin\r
+BEGIN:DAYLIGHT\r
+TZOFFSETFROM:+0100\r
+TZOFFSETTO:+0200\r
+DTSTART:19700329T020000\r
+RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU\r
+END:DAYLIGHT\r
+END:VTIMEZONE\r
+BEGIN:VEVENT\r
+DTSTART;TZID=Europe/Berlin:20260907T080000\r
+DTEND;TZID=Europe/Berlin:20260907T084500\r
+RRULE:FREQ=WEEKLY;UNTIL=20261218T225959Z;BYDAY=MO\r
+EXDATE;TZID=Europe/Berlin:20261012T080000\r
+DTSTAMP:20260801T120000Z\r
+ORGANIZER;CN=School:mailto:school@group.calendar.google.com\r
+UID:maths-7a@google.com\r
+ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=OPT-PARTICIPANT;PARTSTAT=ACCEPTED;CN="Lee, Ann\r
+ ";X-NUM-GUESTS=0:mailto:ann@example.com\r
+ATTENDEE;CUTYPE=ROOM;PARTSTAT=NEEDS-ACTION:mailto:room4@example.com\r
+CLASS:PRIVATE\r
+SEQUENCE:2\r
+STATUS:CONFIRMED\r
+SUMMARY:Maths\\, class 7a and a title that is so long that it goes on in\r
+  the next line\r
+TRANSP:OPAQUE\r
+BEGIN:VALARM\r
+ACTION:DISPLAY\r
+TRIGGER:-P0DT0H10M0S\r
+END:VALARM\r
+END:VEVENT\r
+BEGIN:VEVENT\r
+DTSTART;TZID=Europe/Berlin:20260914T100000\r
+DTEND;TZID=Europe/Berlin:20260914T104500\r
+UID:maths-7a@google.com\r
+RECURRENCE-ID;TZID=Europe/Berlin:20260914T080000\r
+SUMMARY:Maths\\, later\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+
+
+def rows(*events: str, head: str = "", **options: Any) -> list[Row]:
+    blocks = "".join(f"BEGIN:VEVENT\n{event.strip()}\nEND:VEVENT\n" for event in events)
+    text = f"BEGIN:VCALENDAR\nVERSION:2.0\n{head}{blocks}END:VCALENDAR\n"
+    return list(Ics().read(io.BytesIO(text.encode()), options))
+
+
+def event(text: str, head: str = "") -> Mapping[str, Any]:
+    (row,) = rows(text, head=head)
+    assert row.values is not None, row.problem
+    return row.values
+
+
+class TestIcs(FormatTests):
+    format = Ics()
+
+    def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
+        return self.file([self.block(record) for record in records])
+
+    def broken(self) -> bytes:
+        blocks = [self.block(record) for record in RECORDS]
+        blocks[self.broken_place] = blocks[self.broken_place].replace("DTSTART:2", "DTSTART:x")
+        return self.file(blocks)
+
+    def block(self, record: Mapping[str, Any]) -> str:
+        return f"BEGIN:VEVENT\r\nSUMMARY:{record['name']}\r\nDTSTART:20260530T100000Z\r\nEND:VEVENT\r\n"
+
+    def file(self, blocks: Sequence[str]) -> bytes:
+        return f"BEGIN:VCALENDAR\r\n{''.join(blocks)}END:VCALENDAR\r\n".encode()
+
+    def read(self, content: bytes, **options: Any) -> list[Row]:
+        """An event has a start and an end beside what the promises are about."""
+        city = {record["name"]: record["city"] for record in RECORDS}
+        return [
+            row
+            if row.values is None
+            else Row(row.number, {"name": (name := row.values["summary"]), "city": city[name]}, line=row.line)
+            for row in super().read(content, **options)
+        ]
+
+
+def test_what_google_exports_is_recognized_and_read() -> None:
+    """A series in its zone, with an occurrence that is at another time."""
+    assert inspect(io.BytesIO(GOOGLE.encode()), None, {}).name == "ics"
+    series, moved = (row.values for row in Ics().read(io.BytesIO(GOOGLE.encode()), {}))
+    assert series == {
+        "iCalUID": "maths-7a@google.com",
+        "summary": "Maths, class 7a and a title that is so long that it goes on in the next line",
+        "sequence": 2,
+        "status": "confirmed",
+        "visibility": "private",
+        "transparency": "opaque",
+        "start": {"dateTime": "2026-09-07T08:00:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-09-07T08:45:00", "timeZone": "Europe/Berlin"},
+        "organizer": {"email": "school@group.calendar.google.com", "displayName": "School"},
+        "attendees": [
+            {"email": "ann@example.com", "displayName": "Lee, Ann", "responseStatus": "accepted", "optional": True},
+            {"email": "room4@example.com", "responseStatus": "needsAction", "resource": True},
+        ],
+        "recurrence": [
+            "RRULE:FREQ=WEEKLY;UNTIL=20261218T225959Z;BYDAY=MO",
+            "EXDATE;TZID=Europe/Berlin:20261012T080000",
+        ],
+        "reminders": {"useDefault": False, "overrides": [{"method": "popup", "minutes": 10}]},
+    }
+    assert moved is not None
+    assert moved["originalStartTime"] == {"dateTime": "2026-09-14T08:00:00", "timeZone": "Europe/Berlin"}
+    assert moved["iCalUID"] == series["iCalUID"]
+
+
+@pytest.mark.filterwarnings("ignore:Timezone")  # the library says that it guesses, too
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("DTSTART;VALUE=DATE:20260530", {"date": "2026-05-30"}, {"date": "2026-05-31"}),
+        ("DTSTART;VALUE=DATE:20260530\nDURATION:P3D", {"date": "2026-05-30"}, {"date": "2026-06-02"}),
+        (
+            "DTSTART:20260530T100000Z\nDURATION:PT90M",
+            {"dateTime": "2026-05-30T10:00:00Z", "timeZone": "UTC"},
+            {"dateTime": "2026-05-30T11:30:00Z", "timeZone": "UTC"},
+        ),
+        ("DTSTART:20260530T100000", {"dateTime": "2026-05-30T10:00:00"}, {"dateTime": "2026-05-30T10:00:00"}),
+        (
+            "DTSTART;TZID=W. Europe Standard Time:20260530T100000\nDTEND;TZID=W. Europe Standard Time:20260530T110000",
+            {"dateTime": "2026-05-30T10:00:00", "timeZone": "Europe/Berlin"},
+            {"dateTime": "2026-05-30T11:00:00", "timeZone": "Europe/Berlin"},
+        ),
+        (
+            "DTSTART;TZID=/freeassociation.sourceforge.net/America/New_York:20260530T100000\nDURATION:PT1H",
+            {"dateTime": "2026-05-30T10:00:00", "timeZone": "America/New_York"},
+            {"dateTime": "2026-05-30T11:00:00", "timeZone": "America/New_York"},
+        ),
+    ],
+    ids=["a day", "three days", "UTC", "floating", "Windows' zone", "a zone at the end of a path"],
+)
+def test_starts_and_ends_are_as_programs_write_them(
+    text: str, start: Mapping[str, str], end: Mapping[str, str]
+) -> None:
+    """With DTEND, with DURATION, or with neither."""
+    values = event(text)
+    assert (values["start"], values["end"]) == (start, end)
+
+
+def test_a_zone_of_the_files_own_is_known_by_where_it_lies() -> None:
+    """Some programs number their zones, and say which one is meant beside that."""
+    head = "BEGIN:VTIMEZONE\nTZID:zone-1\nX-LIC-LOCATION:Asia/Tokyo\nEND:VTIMEZONE\nX-WR-TIMEZONE:Europe/Paris\n"
+    assert event("DTSTART;TZID=zone-1:20260530T100000", head)["start"]["timeZone"] == "Asia/Tokyo"
+    assert event("DTSTART:20260530T100000", head)["start"]["timeZone"] == "Europe/Paris"
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "read"),
+    [
+        ("DTSTART;TZID=Europe/Berlin:20260907T080000", "20261218", "20261218T225959Z"),
+        ("DTSTART;TZID=Europe/Berlin:20260907T080000", "20261218T235959", "20261218T225959Z"),
+        ("DTSTART;VALUE=DATE:20260907", "20261218T225959Z", "20261218"),
+    ],
+)
+def test_the_end_of_a_rule_fits_its_start(start: str, until: str, read: str) -> None:
+    """As the standard wants it, and many programs don't write it."""
+    assert event(f"{start}\nRRULE:FREQ=WEEKLY;UNTIL={until};BYDAY=MO")["recurrence"] == [
+        f"RRULE:FREQ=WEEKLY;UNTIL={read};BYDAY=MO"
+    ]
+
+
+def test_what_was_called_off_is_cancelled() -> None:
+    """One event by its status, all of a file by its method."""
+    assert event("DTSTART:20260530T100000Z\nSTATUS:CANCELLED")["status"] == "cancelled"
+    assert event("DTSTART:20260530T100000Z\nSTATUS:CONFIRMED", head="METHOD:CANCEL\n")["status"] == "cancelled"
+
+
+def test_an_event_that_cannot_be_read_says_why_and_on_which_line() -> None:
+    """Its neighbours are taken."""
+    found = rows(
+        "DTSTART:20260530T100000Z\nSUMMARY:good",
+        "SUMMARY:no start",
+        "DTSTART;TZID=Middle Earth:20260530T100000",
+        "DTSTART:soon",
+        "DTSTART:20260531T100000Z\nSUMMARY:good, too",
+    )
+    assert [row.values and row.values["summary"] for row in found] == ["good", None, None, None, "good, too"]
+    messages = [row.problem.message for row in found if row.problem]
+    assert "has no DTSTART" in messages[0]
+    assert "in the time zone 'Middle Earth', which nobody knows" in messages[1]
+    assert "DTSTART cannot be read" in messages[2]
+    assert [row.line for row in found] == [3, 7, 10, 13, 16]
+
+
+def test_an_event_that_is_cut_off_does_not_swallow_the_next() -> None:
+    """Nor the one at the end of a file that was cut off."""
+    text = (
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:a\nBEGIN:VEVENT\nSUMMARY:b\nDTSTART:20260530T100000Z\nEND:VEVENT\n"
+        "BEGIN:VEVENT\nSUMM"
+    )
+    found = list(Ics().read(io.BytesIO(text.encode()), {}))
+    assert [row.problem is None for row in found] == [False, True, False]
+
+
+def test_windows_1252_and_line_feeds_alone_are_read() -> None:
+    """As old programs write them."""
+    text = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Füße\nDTSTART;VALUE=DATE:20260530\nEND:VEVENT\nEND:VCALENDAR\n"
+    (row,) = Ics().read(io.BytesIO(text.encode("cp1252")), {})
+    assert row.values is not None
+    assert row.values["summary"] == "Füße"
+
+
+def test_alarms_become_reminders() -> None:
+    """Those before the start, once each; mail where the alarm is mail."""
+    alarm = "BEGIN:VALARM\nACTION:{}\nTRIGGER:{}\nEND:VALARM\n"
+    alarms = [("DISPLAY", "-PT15M"), ("AUDIO", "-PT15M"), ("EMAIL", "-P1D"), ("DISPLAY", "PT5M")]
+    text = "DTSTART:20260530T100000Z\n" + "".join(alarm.format(*one) for one in alarms)
+    assert event(text)["reminders"] == {
+        "useDefault": False,
+        "overrides": [{"method": "popup", "minutes": 15}, {"method": "email", "minutes": 1440}],
+    }
