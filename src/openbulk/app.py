@@ -135,6 +135,7 @@ def _services(
     )
     return Services(
         accounts=accounts,
+        sealer=sealer,
         ledger=ledger,
         files=files,
         engine=engine,

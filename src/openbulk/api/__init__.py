@@ -59,6 +59,7 @@ def make_api(services: Services) -> FastAPI:
     PUT     /bulk/{id}/cancel
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
+    PUT     /instances/{id}                 PATCH and PUT are one
     PATCH   /instances/{id}
     DELETE  /instances/{id}
     GET     /healthz  /readyz  /metrics

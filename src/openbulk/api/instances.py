@@ -1,10 +1,14 @@
 """Instances: signing in to a service, and changing or deleting what was signed in."""
 
+import asyncio
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,14 +16,19 @@ from openbulk.api import shapes
 from openbulk.api.callers import SignedInUser
 from openbulk.api.ids import id_in
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.connectors.base import AuthorizeRequest, Provider
-from openbulk.domain.errors import BadInput, NotFound
+from openbulk.api.sign_ins import SignIn, state_with, verifier_in
+from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN, challenge_of
+from openbulk.connectors.base import AuthorizeRequest, OAuth, Provider
+from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.instance import Instance
 from openbulk.notify.egress import check_url
 from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
+log = structlog.get_logger()
 router = APIRouter(tags=["Instances"])
+REVOKE_SECONDS = 10.0
+"""How long a service is waited for that should hear that an instance is gone."""
 
 
 class ElementKey(BaseModel):
@@ -57,7 +66,7 @@ async def create_of(key: str, body: InstanceBody, services: ServicesOfApp, user:
 
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = provider_named(services, key)
-    configuration = await _signed_in(provider, _texts(body.configuration), body.providerData, services)
+    configuration = await _signed_in(provider, _texts(body.configuration), body.providerData, services, user)
     token = new_secret()
     instance = await services.accounts.add_instance(
         organization_id=user.organization_id,
@@ -84,6 +93,7 @@ async def get(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> 
     return _present(services, await _instance(services, user, instance_id), user)
 
 
+@router.put("/instances/{instance_id}", summary="Change an instance")
 @router.patch("/instances/{instance_id}", summary="Change an instance")
 async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Change name, tags or configuration, sign in again, disable or enable. Its waiting jobs try again at once."""
@@ -92,7 +102,7 @@ async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, 
     if body.configuration or body.providerData:
         changed = {**instance.configuration, **_texts(body.configuration)}
         provider = provider_named(services, instance.element)
-        configuration = await _signed_in(provider, changed, body.providerData, services)
+        configuration = await _signed_in(provider, changed, body.providerData, services, user)
     instance = replace(
         instance,
         name=instance.name if body.name is None else body.name,
@@ -107,30 +117,62 @@ async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, 
 
 @router.delete("/instances/{instance_id}", summary="Delete an instance")
 async def delete(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Forget an instance and its credentials; its jobs that are not finished stop."""
+    """Forget an instance, give its access back; its jobs that are not finished stop."""
     instance = await _instance(services, user, instance_id)
     await services.accounts.delete_instance(instance.id)
     await services.engine.instance_changed(instance.id)
+    await _revoke(services, instance)
     return {}
+
+
+async def _revoke(services: Services, instance: Instance) -> None:
+    """Give back what an instance that is gone was allowed. It is gone all the same where the service is not there."""
+    oauth = provider_named(services, instance.element).oauth
+    if oauth is None or REFRESH_TOKEN not in instance.configuration or await _is_shared(services, instance):
+        return
+    try:
+        async with asyncio.timeout(REVOKE_SECONDS):
+            await oauth.revoke(instance.configuration, services.http)
+    except (ServiceError, TimeoutError) as error:
+        log.warning("access not revoked", instance=instance.id, reason=str(error) or "no answer in time")
+
+
+async def _is_shared(services: Services, deleted: Instance) -> bool:
+    """Whether another instance is signed in through the same application.
+
+    It may be the same person's, and Google ends all access of a person and an application together: it would be
+    signed out, too (https://github.com/Significant-Gravitas/AutoGPT/pull/10493).
+    """
+    return any(
+        other.element == deleted.element
+        and REFRESH_TOKEN in other.configuration
+        and other.configuration.get(API_KEY) == deleted.configuration.get(API_KEY)
+        for other in await services.accounts.instances_of(deleted.organization_id)
+    )
 
 
 @router.get("/elements/{key}/oauth/url", summary="Where a person signs in")
 async def oauth_url(
     key: str,
     services: ServicesOfApp,
-    _user: SignedInUser,
+    user: SignedInUser,
+    *,
     api_key: Annotated[str, Query(alias="apiKey")] = "",
     api_secret: Annotated[str, Query(alias="apiSecret")] = "",
     callback_url: Annotated[str, Query(alias="callbackUrl")] = "",
     scope: str = "",
     state: str = "",
+    pkce: bool = False,
     site_address: Annotated[str, Query(alias="siteAddress")] = "",
     base_url: Annotated[str, Query(alias="base.url")] = "",
 ) -> dict[str, str]:
-    """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code."""
+    """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code.
+
+    With `pkce` the code is good for nobody but this server: give the state that comes back with it, which is also in
+    this answer, as `providerData.state`.
+    """
     provider = provider_named(services, key)
-    if provider.oauth is None:
-        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
+    oauth = _oauth_of(provider)
     missing = [name for name, value in (("apiKey", api_key), ("callbackUrl", callback_url)) if not value]
     if missing:
         raise BadInput(f"the query parameter {' and '.join(missing)} is missing")
@@ -142,7 +184,20 @@ async def oauth_url(
         scope=scope or None,
         state=state or None,
     )
-    return {"element": provider.key, "oauthUrl": provider.oauth.authorize_url(request)}
+    if not pkce:
+        return shapes.sign_in_address(provider.key, oauth.authorize_url(request))
+    if not oauth.takes_challenge:
+        raise BadInput(f"{provider.name} does not know PKCE; leave pkce out")
+    sign_in = SignIn(user.organization_id, provider.key, api_key, callback_url)
+    request = _challenged(request, sign_in, services)
+    return shapes.sign_in_address(provider.key, oauth.authorize_url(request), request.state)
+
+
+def _challenged(request: AuthorizeRequest, sign_in: SignIn, services: Services) -> AuthorizeRequest:
+    """Bind the code to a verifier that only this server can read out of the state."""
+    verifier = secrets.token_urlsafe(32)
+    state = state_with(verifier, sign_in, request.state or "", services.sealer, time.time())
+    return replace(request, state=state, challenge=challenge_of(verifier))
 
 
 def provider_named(services: Services, key: str) -> Provider:
@@ -154,17 +209,30 @@ def provider_named(services: Services, key: str) -> Provider:
     return provider
 
 
+def _oauth_of(provider: Provider) -> OAuth:
+    if provider.oauth is None:
+        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
+    return provider.oauth
+
+
 async def _signed_in(
-    provider: Provider, configuration: Mapping[str, str], provider_data: Mapping[str, str] | None, services: Services
+    provider: Provider,
+    configuration: Mapping[str, str],
+    provider_data: Mapping[str, str] | None,
+    services: Services,
+    user: User,
 ) -> dict[str, str]:
     """The configuration of an instance whose credentials have been seen to work. Raises ServiceError, BadInput."""
     signed_in = dict(configuration)
     if base_url := signed_in.get("base.url"):
         check_url(base_url, allow_private=services.allow_private_addresses)
     if code := (provider_data or {}).get("code"):
-        if provider.oauth is None:
-            raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
-        signed_in |= await provider.oauth.exchange(code, signed_in, services.http)
+        state = (provider_data or {}).get("state", "")
+        sign_in = SignIn(
+            user.organization_id, provider.key, signed_in.get(API_KEY, ""), signed_in.get("oauth.callback.url", "")
+        )
+        verifier = verifier_in(state, sign_in, services.sealer, time.time())
+        signed_in |= await _oauth_of(provider).exchange(code, signed_in, services.http, verifier=verifier)
 
     async def remember(changes: Mapping[str, str]) -> None:
         signed_in.update(changes)

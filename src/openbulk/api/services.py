@@ -11,6 +11,7 @@ from openbulk.connectors.base import Provider
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
 from openbulk.formats.base import Format
+from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
@@ -21,6 +22,7 @@ class Services:
     """The parts of a running server that answer requests."""
 
     accounts: Accounts
+    sealer: Sealer
     ledger: Ledger
     files: FileStore
     engine: Engine

@@ -129,6 +129,11 @@ def element(provider: Provider, element_id: int) -> dict[str, Any]:
     return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
 
 
+def sign_in_address(element_key: str, address: str, state: str | None = None) -> dict[str, str]:
+    """Where a person signs in; and the state to give back with the code, where one was made."""
+    return {"element": element_key, "oauthUrl": address} | ({"state": state} if state else {})
+
+
 def fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     """An object's fields, nested ones by dotted paths, from its JSON Schema."""
     return {"fields": list(_fields(schema, ""))}

@@ -1,6 +1,8 @@
 """OAuth 2 for connectors: authorize addresses, codes, and access tokens that renew themselves (RFC 6749)."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -12,7 +14,7 @@ import orjson
 
 from openbulk.connectors.base import Remember
 from openbulk.connectors.http import Client, NoAuth
-from openbulk.domain.errors import BadInput, RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, SignInAgain, Unsure
 
 RENEW_EARLY_SECONDS = 60.0
 """A token is renewed this long before it runs out, so that none runs out on its way."""
@@ -41,6 +43,8 @@ class Token:
     life: float
     """Seconds."""
     refresh: str | None = field(default=None, repr=False)
+    scope: str | None = None
+    """What it allows, in the service's words; None where the service did not say."""
 
 
 FetchToken = Callable[[], Awaitable[Token]]
@@ -49,6 +53,11 @@ FetchToken = Callable[[], Awaitable[Token]]
 def authorize_url(address: str, parameters: Mapping[str, str | None]) -> str:
     """The address at which a person allows an application to act; parameters without a value are left out."""
     return f"{address}?{urlencode({name: value for name, value in parameters.items() if value})}"
+
+
+def challenge_of(verifier: str) -> str:
+    """What a code is bound to, so that only who knows the verifier can trade it (RFC 7636, method S256)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 async def request_token(http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]) -> Token:
@@ -78,6 +87,7 @@ def _token_of(said: Any) -> Token:
             access=str(said["access_token"]),
             life=float(said.get("expires_in") or DEFAULT_LIFE_SECONDS),
             refresh=said.get("refresh_token"),
+            scope=said.get("scope"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RetryLater("the sign-in service gave an answer without a token: what answered was not it") from error
@@ -92,6 +102,10 @@ _REFUSALS = {
     "the administrator of their organization has to allow it",
     "redirect_uri_mismatch": "oauth.callback.url is not the address that was used to sign in",
 }
+_NOT_VERIFIED = (
+    "the code and providerData.state are not of one sign-in: for a code of an address made with pkce=true, give the "
+    "state that came back with it; for any other code, give none"
+)
 
 
 def _refusal(body: str, otherwise: str) -> ServiceError:
@@ -107,6 +121,10 @@ def _refusal(body: str, otherwise: str) -> ServiceError:
     if error in _TEMPORARY:
         return RetryLater(f"the sign-in service is not well ({error})", provider_message=description)
     message = _REFUSALS.get(error, f"the service refused to sign in ({error})")
+    if error == "invalid_grant" and "verifier" in (description or ""):
+        # "Missing code verifier.", "Invalid code verifier.", "code_verifier or verifier is not needed.": so says Google
+        # (https://github.com/onaio/onadata/issues/3068, https://github.com/panva/oauth4webapi/issues/119).
+        message = _NOT_VERIFIED
     return SignInAgain(message, provider_message=description)
 
 
@@ -118,24 +136,42 @@ def endpoint_of(configuration: Mapping[str, str], url: str, *, secret_in_header:
     return TokenEndpoint(url, configuration[API_KEY], configuration[API_SECRET], secret_in_header)
 
 
-async def exchange_code(
-    http: aiohttp.ClientSession, endpoint: TokenEndpoint, code: str, configuration: Mapping[str, str], *, element: str
-) -> Mapping[str, str]:
-    """Trade a code for a refresh token: the configuration entry to keep. Raises SignInAgain, RetryLater.
-
-    `element` is the service's key: where the code gave none, the way to one that does begins at its sign-in address.
-    """
+async def token_for_code(
+    http: aiohttp.ClientSession,
+    endpoint: TokenEndpoint,
+    code: str,
+    configuration: Mapping[str, str],
+    verifier: str | None = None,
+) -> Token:
+    """Trade a code for tokens. Raises SignInAgain, RetryLater."""
     form = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": configuration.get("oauth.callback.url", ""),
     }
-    token = await request_token(http, endpoint, form)
+    return await request_token(http, endpoint, form | ({"code_verifier": verifier} if verifier else {}))
+
+
+def to_keep(token: Token, *, element: str) -> Mapping[str, str]:
+    """The configuration entry to keep of what a code gave. Raises SignInAgain where that is no refresh token.
+
+    `element` is the service's key: the way to a code that gives one begins at its sign-in address.
+    """
     if token.refresh is None:
         raise SignInAgain(
             f"the service gave no refresh token; sign in at the address that /elements/{element}/oauth/url gives"
         )
     return {REFRESH_TOKEN: token.refresh}
+
+
+async def revoke_token(http: aiohttp.ClientSession, url: str, token: str) -> None:
+    """Tell a service that a token is not used any more (RFC 7009). Raises ServiceError where it did not take it in.
+
+    A token that the service does not know is revoked already: Google says `invalid_token` to it.
+    """
+    answer = await Client(http, NoAuth(), "the sign-in service").call("POST", url, data={"token": token})
+    if not answer.is_success and "invalid_token" not in answer.text():
+        raise Refused(f"the service did not revoke the access ({answer.status})", provider_message=answer.text())
 
 
 def refreshing(

@@ -120,18 +120,32 @@ class AuthorizeRequest:
     base_url: str | None = None
     scope: str | None = None
     state: str | None = None
+    challenge: str | None = None
+    """What the code is bound to by PKCE (RFC 7636, method S256), where the service knows it."""
 
 
 class OAuth(Protocol):
     """A service's sign-in by authorization code (RFC 6749, section 4.1)."""
 
+    takes_challenge: bool
+    """Whether the service knows PKCE: only then it is given a challenge, and a verifier."""
+
     def authorize_url(self, request: AuthorizeRequest) -> str:
         """The address at which a person allows openbulk to act for them."""
 
     async def exchange(
-        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession
+        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession, *, verifier: str | None = None
     ) -> Mapping[str, str]:
-        """Trade a code for tokens: the configuration entries to keep, sealed. Raises `SignInAgain`."""
+        """Trade a code for tokens: the configuration entries to keep, sealed. Raises `SignInAgain`.
+
+        `verifier` is what the challenge of the code was made from; None where it was asked for without one.
+        """
+
+    async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
+        """Give back what `exchange` got: its tokens are worth nothing any more. Raises `ServiceError`.
+
+        Does nothing where there is nothing to give back, or the service has no way to.
+        """
 
 
 class Provider(Protocol):

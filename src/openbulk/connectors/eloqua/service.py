@@ -15,8 +15,9 @@ from openbulk.connectors.auth import (
     TokenEndpoint,
     authorize_url,
     endpoint_of,
-    exchange_code,
     refreshing,
+    to_keep,
+    token_for_code,
 )
 from openbulk.connectors.base import AuthorizeRequest, Remember
 from openbulk.connectors.http import Answer, Auth, Client
@@ -43,7 +44,9 @@ class BasicAuth:
 
 
 class EloquaOAuth:
-    """Eloqua's sign-in by consent. Its refresh tokens change at each use."""
+    """Eloqua's sign-in by consent. Its refresh tokens change at each use; Oracle describes no PKCE and no revoking."""
+
+    takes_challenge = False
 
     def authorize_url(self, request: AuthorizeRequest) -> str:
         """Asks for full access: Eloqua knows no narrower scope."""
@@ -60,10 +63,13 @@ class EloquaOAuth:
         )
 
     async def exchange(
-        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession
+        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession, *, verifier: str | None = None
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token."""
-        return await exchange_code(http, _endpoint(configuration), code, configuration, element="eloqua")
+        return to_keep(await token_for_code(http, _endpoint(configuration), code, configuration), element="eloqua")
+
+    async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
+        """There is no way to: the administrator removes the app in Eloqua."""
 
 
 def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Auth:

@@ -106,6 +106,7 @@ class GoogleCalendarProvider:
         Setting("oauth.user.refresh_token", "Refresh token of the account; made from providerData.code.", secret=True),
         Setting("google.service_account", "JSON key of a service account, instead of the above.", secret=True),
         Setting("google.subject", "Address of the person whom the service account stands in for."),
+        Setting("google.scope", "Scopes that the service account asks for; default: that of events."),
         Setting(
             "quota.user.minute", "Calls a minute that Google allows one user; default: 600, and what more it takes."
         ),
