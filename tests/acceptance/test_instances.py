@@ -1,12 +1,16 @@
 """Instances: made, shown without their secrets, changed, deleted."""
 
+import re
 import stat
 import time
+import urllib.parse
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import ORGANIZATION_SECRET, USER_SECRET, Processes, Server, request
+from harness import ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
 
 SECRETS = ["s3cret-password", "s3cret-signature", "s3cret-basic", "s3cret-unheard-of"]
 
@@ -100,6 +104,169 @@ def test_a_job_whose_instance_is_deleted_stops_with_a_reason(processes: Processe
     status = Server(server.process).finished(job_id)
     assert (status["status"], status["error"]) == ("ABORTED", "instance 1 does not exist any more")
     assert "were not reached" in status["infoMessage"]
+
+
+# --- signing in at Google ---
+
+BACK = "https://app.example.com/oauth"
+LESSON = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
+
+
+def address(server: Server, sandbox: Process, **more: str) -> Any:
+    """What the server says of where to sign in."""
+    asked = {"apiKey": "client", "apiSecret": "secret", "callbackUrl": BACK, "base.url": sandbox.url, **more}
+    reply = server.call("GET", f"/elements/googlecalendar/oauth/url?{urllib.parse.urlencode(asked)}")
+    assert reply.status == 200, reply.body
+    return reply.json
+
+
+def consent(url: str) -> dict[str, str]:
+    """Allow it, as a person does in the browser; what comes back to the callback."""
+    page = request("GET", url).body.decode()
+    form = dict(re.findall(r"name='([^']+)' value='([^']*)'", page)) | {"decision": "allow"}
+    body = urllib.parse.urlencode({name: unescape(value) for name, value in form.items()}).encode()
+    answer = request("POST", url, body=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    found = urllib.parse.parse_qs(urllib.parse.urlsplit(answer.headers["location"]).query)
+    return {name: values[0] for name, values in found.items()}
+
+
+def with_code(sandbox: Process, **provider_data: str) -> dict[str, Any]:
+    """The body that signs in with a code."""
+    configuration = {
+        "base.url": sandbox.url,
+        "oauth.api.key": "client",
+        "oauth.api.secret": "secret",
+        "oauth.callback.url": BACK,
+    }
+    return {"element": {"key": "googlecalendar"}, "configuration": configuration, "providerData": provider_data}
+
+
+def revoke_everything(sandbox: Process) -> None:
+    """What the person does at Google: take openbulk off the applications that they allow."""
+    tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    body = f"token={tokens['refresh_token']}".encode()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert request("POST", f"{sandbox.url}/revoke", body=body, headers=form).status == 200
+
+
+def is_signed_in(sandbox: Process, refresh_token: str) -> bool:
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": "x", "client_secret": "y"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urllib.parse.urlencode(form).encode()
+    return request("POST", f"{sandbox.url}/token", body=body, headers=headers).status == 200
+
+
+def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(processes: Processes) -> None:
+    """The server remembers nothing: all that it needs is sealed in the state."""
+    sandbox = processes.sandbox("google")
+    server = processes.server()
+    said = address(server, sandbox, pkce="true", state="tab.7")
+    assert "code_challenge_method=S256" in said["oauthUrl"]
+    back = consent(said["oauthUrl"])
+    assert back["state"] == said["state"]
+    assert back["state"].startswith("tab.7.")
+    server.process.kill()
+    server = processes.server()
+    made = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"], state=back["state"]))
+    assert made.status == 200, made.body
+    assert Server(server.process, made.json["token"]).done("events", LESSON)["recordsFailedCount"] == 0
+
+
+def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(processes: Processes) -> None:
+    """It finds its own state in the callback, and may send it along or not."""
+    sandbox = processes.sandbox("google")
+    server = processes.server()
+    for own in ("", "s1", "a.b"):
+        said = address(server, sandbox, **({"state": own} if own else {}))
+        assert said.keys() == {"element", "oauthUrl"}
+        assert "code_challenge" not in said["oauthUrl"]
+        back = consent(said["oauthUrl"])
+        assert back.get("state", "") == own
+        for sent in ({}, {"state": own}):
+            code = consent(said["oauthUrl"])["code"]
+            made = server.call("POST", "/instances", json_body=with_code(sandbox, code=code, **sent))
+            assert made.status == 200, made.body
+
+
+def test_a_code_without_its_state_or_with_another_one_is_refused_with_what_would_be_right(
+    processes: Processes,
+) -> None:
+    """The code is lost in the first case: the service takes it once."""
+    sandbox = processes.sandbox("google")
+    server = processes.server()
+    said = address(server, sandbox, pkce="true")
+    back = consent(said["oauthUrl"])
+    missing = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"]))
+    assert (missing.status, "give the state that came back with it" in missing.json["message"]) == (401, True)
+    body = with_code(sandbox, code=consent(said["oauthUrl"])["code"], state=said["state"])
+    body["configuration"]["oauth.callback.url"] = "https://elsewhere.example.com/"
+    other = server.call("POST", "/instances", json_body=body)
+    assert (other.status, "does not belong to this sign-in" in other.json["message"]) == (400, True)
+
+
+def test_a_service_that_knows_no_challenge_says_so(processes: Processes) -> None:
+    """Better than a sign-in that only looks protected."""
+    query = "apiKey=client&callbackUrl=https://app.example.com/&pkce=true"
+    reply = processes.server().call("GET", f"/elements/eloqua/oauth/url?{query}")
+    assert (reply.status, reply.json["message"]) == (400, "Oracle Eloqua does not know PKCE; leave pkce out")
+
+
+def test_a_person_who_left_events_unticked_is_told_at_once(processes: Processes) -> None:
+    """Not by the first upload."""
+    sandbox = processes.sandbox("google")
+    server = processes.server()
+    scope = "https://www.googleapis.com/auth/calendar.calendars"
+    code = consent(address(server, sandbox, scope=scope)["oauthUrl"])["code"]
+    reply = server.call("POST", "/instances", json_body=with_code(sandbox, code=code))
+    assert (reply.status, "was left unticked" in reply.json["message"]) == (401, True)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_job_whose_access_is_revoked_waits_and_goes_on_when_the_person_signs_in_again(
+    processes: Processes, method: str
+) -> None:
+    """Its status says what to do; no record is lost to it."""
+    sandbox = processes.sandbox("google")
+    server = processes.server().google(sandbox)
+    revoke_everything(sandbox)
+    job_id = server.upload("events", LESSON).json["id"]
+    deadline = time.monotonic() + 10
+    while "the sign-in has expired or was revoked" not in (status := server.status(job_id)).get("infoMessage", ""):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
+    assert status["status"] == "RUNNING"
+    back = consent(address(server, sandbox, pkce="true")["oauthUrl"])
+    change = with_code(sandbox, code=back["code"], state=back["state"])
+    assert server.call(method, "/instances/1", json_body=change).status == 200
+    assert server.finished(job_id, within=10)["recordsCount"] == 1
+    assert server.errors(job_id) == []
+
+
+def test_an_instance_that_is_deleted_gives_its_access_back_when_no_other_may_share_it(processes: Processes) -> None:
+    """Google ends all access of a person and an application together: the last one turns off the light."""
+    sandbox = processes.sandbox("google")
+    server = processes.server()
+    tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    for _ in range(2):
+        server.google(sandbox, **{"oauth.user.refresh_token": tokens["refresh_token"]})
+    assert server.call("DELETE", "/instances/1").status == 200
+    assert is_signed_in(sandbox, tokens["refresh_token"])
+    assert server.call("DELETE", "/instances/2").status == 200
+    assert not is_signed_in(sandbox, tokens["refresh_token"])
+    assert "access not revoked" not in server.process.log()
+
+
+def test_an_instance_is_deleted_where_its_service_cannot_be_reached(processes: Processes) -> None:
+    """The log says that the access could not be given back."""
+    sandbox = processes.sandbox("google")
+    server = processes.server().google(sandbox)
+    sandbox.kill()
+    assert server.call("DELETE", "/instances/1").status == 200
+    assert server.call("GET", "/instances/1").status == 404
+    assert "access not revoked" in server.process.log()
+
+
+# --- the server ---
 
 
 def test_credentials_outlive_a_rotation_of_the_master_key(processes: Processes, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -15,10 +16,14 @@ from openbulk.connectors.auth import (
     Token,
     TokenEndpoint,
     authorize_url,
+    challenge_of,
     refreshing,
     request_token,
+    revoke_token,
+    to_keep,
+    token_for_code,
 )
-from openbulk.domain.errors import RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import Refused, RetryLater, ServiceError, SignInAgain
 from support import Serve, forget
 
 REFRESH = {"grant_type": "refresh_token", "refresh_token": "refresh-secret"}
@@ -34,6 +39,7 @@ class TokenService:
         self.asked: list[dict[str, str]] = []
         self.app = web.Application()
         self.app.router.add_post("/token", self.token)
+        self.app.router.add_post("/revoke", self.token)
 
     async def token(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
@@ -64,6 +70,11 @@ def test_an_authorize_address_leaves_out_what_has_no_value() -> None:
     assert parse_qs(urlsplit(url).query) == {"client_id": ["a b"], "scope": ["x/y"]}
 
 
+def test_a_challenge_is_the_one_of_the_rfc() -> None:
+    """The example of RFC 7636, appendix B."""
+    assert challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
 # --- what the service says ---
 
 
@@ -87,6 +98,14 @@ async def test_the_secret_travels_as_the_service_wants_it(
         (401, "", SignInAgain, "check oauth.api.key and oauth.api.secret", None),
         (401, {"error": "unauthorized_client"}, SignInAgain, "the administrator of their organization", None),
         (400, {"error": "redirect_uri_mismatch"}, SignInAgain, "oauth.callback.url is not", None),
+        (400, {"error": "invalid_grant", "error_description": "Missing code verifier."}, SignInAgain, "state", ANY),
+        (
+            400,
+            {"error": "invalid_grant", "error_description": "code_verifier or verifier is not needed."},
+            SignInAgain,
+            "for any other code, give none",
+            ANY,
+        ),
         (400, {"error": "org_internal"}, SignInAgain, r"\(org_internal\)", None),
         (404, "<html>", SignInAgain, r"\(404\)", "<html>"),
         (400, '{"error": ', SignInAgain, r"\(400\)", '{"error": '),
@@ -125,6 +144,55 @@ async def test_a_token_service_that_does_not_answer_is_asked_later(http: aiohttp
 
 def test_a_token_that_is_printed_shows_nothing() -> None:
     assert "secret" not in repr(Token("access-secret", 1.0, "refresh-secret"))
+
+
+async def test_what_a_token_allows_is_read(http: aiohttp.ClientSession, serve: Serve) -> None:
+    """Google says so where a person left a box unticked."""
+    endpoint = await TokenService(granted(scope="a b")).endpoint(serve)
+    assert (await request_token(http, endpoint, REFRESH)).scope == "a b"
+
+
+# --- codes ---
+
+
+@pytest.mark.parametrize("verifier", [None, "v" * 43])
+async def test_a_code_is_traded_with_its_verifier_where_it_has_one(
+    http: aiohttp.ClientSession, serve: Serve, verifier: str | None
+) -> None:
+    """A service refuses a verifier that it did not ask for, as well as one that is missing."""
+    service = TokenService(granted(refresh_token="next"))
+    settings = {"oauth.callback.url": "http://localhost/back"}
+    token = await token_for_code(http, await service.endpoint(serve), "4/code", settings, verifier)
+    assert to_keep(token, element="x") == {REFRESH_TOKEN: "next"}
+    assert service.asked[0].get("code_verifier") == verifier
+    assert (service.asked[0]["code"], service.asked[0]["redirect_uri"]) == ("4/code", "http://localhost/back")
+
+
+# --- access that is given back ---
+
+
+@pytest.mark.parametrize("answer", [(200, {}), (400, {"error": "invalid_token"})])
+async def test_a_token_that_is_not_known_any_more_is_revoked(
+    http: aiohttp.ClientSession, serve: Serve, answer: tuple[int, Any]
+) -> None:
+    """What is wanted is that it is worth nothing."""
+    service = TokenService(answer)
+    await revoke_token(http, (await service.endpoint(serve)).url.replace("/token", "/revoke"), "refresh-secret")
+    assert service.asked == [{"token": "refresh-secret", "Authorization": ""}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [((400, {"error": "x"}), Refused), ((404, "<html>"), Refused), ((503, ""), RetryLater), ((500, ""), ServiceError)],
+)
+async def test_a_token_that_could_not_be_revoked_is_an_error_without_it(
+    http: aiohttp.ClientSession, serve: Serve, answer: tuple[int, Any], error: type[ServiceError]
+) -> None:
+    """The caller decides what that means; the token is in no message."""
+    endpoint = await TokenService(answer).endpoint(serve)
+    with pytest.raises(error) as raised:
+        await revoke_token(http, endpoint.url.replace("/token", "/revoke"), "refresh-secret")
+    assert "refresh-secret" not in f"{raised.value!r} {raised.value.__cause__!r}"
 
 
 # --- refresh tokens that change ---

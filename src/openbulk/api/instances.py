@@ -127,7 +127,7 @@ async def delete(instance_id: str, services: ServicesOfApp, user: SignedInUser) 
 
 async def _revoke(services: Services, instance: Instance) -> None:
     """Give back what an instance that is gone was allowed. It is gone all the same where the service is not there."""
-    oauth = provider_named(services, instance.element).oauth
+    oauth = services.providers[instance.element].oauth
     if oauth is None or REFRESH_TOKEN not in instance.configuration or await _is_shared(services, instance):
         return
     try:
