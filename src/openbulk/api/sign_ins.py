@@ -1,4 +1,4 @@
-"""The state of a sign-in: a sealed note to ourselves that comes back with the code (decision 11).
+"""The state of a sign-in: a sealed note to ourselves that comes back with the code (decision 12).
 
 A code that was asked for with a challenge is only given out for its verifier (PKCE, RFC 7636). The verifier travels
 sealed in `state`, through the browser and back, so that nothing has to be stored and any server that has the master
