@@ -52,7 +52,7 @@ def test_a_format_is_told_or_seen(content: bytes, told: str | None, name: str) -
         (b"\x1f\x8b\x08...", None, "gzip"),
         (b"\x00\x01\x02\x03" * 20, None, "not text"),
         (b"a,b\n1,2\n" * 100 + b"3,\x00\n", None, "zero bytes"),
-        (b"a,b\n1,2\n", "xml", "metaData.format 'xml' is not known; it can be ics, json, jsonl, googlecsv, csv"),
+        (b"a,b\n1,2\n", "xml", "metaData.format 'xml' is not known; it can be xlsx, ics, json, jsonl, googlecsv, csv"),
         (b"a,b\n1,2\n", 7, "metaData.format 7 is not known"),
         (b"a,b\n1,2\n", "json", "is not a JSON array"),
     ],

@@ -32,7 +32,8 @@ async def cut(files: FileStore, job: Job, format: Format, stop: Callable[[], Awa
     Cutting again makes the same parts. Raises BadInput where the file as a whole cannot be read.
     """
     upload = job.upload
-    rows = format.read(files.open(upload.file, upload.file_size), upload.target.options)
+    # Telling the encoding, or the order of dates, may read the whole file before the first row is there.
+    rows = await asyncio.to_thread(format.read, files.open(upload.file, upload.file_size), upload.target.options)
     first_rows: list[int] = []
     records = 0
     while packed := await asyncio.to_thread(_next_part, rows):

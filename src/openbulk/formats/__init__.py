@@ -12,8 +12,9 @@ from openbulk.formats.googlecsv import GoogleCsv
 from openbulk.formats.ics import Ics
 from openbulk.formats.json import Json
 from openbulk.formats.jsonl import Jsonl
+from openbulk.formats.xlsx import Xlsx
 
-FORMATS: Mapping[str, Format] = {made.name: made for made in (Ics(), Json(), Jsonl(), GoogleCsv(), Csv())}
+FORMATS: Mapping[str, Format] = {made.name: made for made in (Xlsx(), Ics(), Json(), Jsonl(), GoogleCsv(), Csv())}
 """By name, in the order in which they are asked whether they recognize a file."""
 
 HEAD_BYTES = 64 * 1024
@@ -28,10 +29,13 @@ _ALSO_CALLED = {
     "ndjson": "jsonl",
     "ical": "ics",
     "text/calendar": "ics",
+    "excel": "xlsx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "application/x-ndjson": "jsonl",
 }
+_NO_WORKBOOK = "the file is no workbook; leave the format out, and openbulk looks"
 _NOT_TEXT = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook (xlsx)",
+    b"PK\x03\x04": "a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook (xls)",
     b"%PDF": "a PDF",
     b"\x1f\x8b": "packed with gzip",
@@ -48,8 +52,10 @@ def inspect(file: BinaryIO, told: Any, options: Mapping[str, Any]) -> Format:
     if not head.strip():
         raise BadInput("the file is empty; send a file with at least one record")
     found = recognize(head[:HEAD_BYTES], told, options)
-    if next(found.read(io.BytesIO(head), options), None) is None:
+    looked_at = file if found.is_binary else io.BytesIO(head)
+    if next(found.read(looked_at, options), None) is None:
         raise BadInput(f"the file holds no record; {found.looks_like}")
+    file.seek(0)
     return found
 
 
@@ -59,13 +65,19 @@ def recognize(head: bytes, told: Any = None, options: Mapping[str, Any] | None =
     `json` may be told of a file with one object a line, too: the live service calls both by that name.
     """
     name = _name_told(told)
+    for binary in (made for made in FORMATS.values() if made.is_binary):
+        if binary.recognizes(head):
+            return binary
     for magic, what in _NOT_TEXT.items():
         if head.startswith(magic):
             raise BadInput(f"the file is {what}; save it as CSV and send that")
     text = "".join(text_chunks(io.BytesIO(head), encoding_of(io.BytesIO(head), options or {})))
     if "\x00" in text:
         raise BadInput("the file is not text: it has zero bytes in it; send csv, json or jsonl, best in UTF-8")
-    seen = next(made for made in FORMATS.values() if made.recognizes(text.encode(errors="surrogateescape")))
+    plain = text.encode(errors="surrogateescape")
+    seen = next(made for made in FORMATS.values() if not made.is_binary and made.recognizes(plain))
+    if name is not None and FORMATS[name].is_binary:
+        raise BadInput(f"metaData.format is {name}, but {_NO_WORKBOOK}")
     return seen if name is None or (name == "json" and seen.name == "jsonl") else FORMATS[name]
 
 

@@ -14,6 +14,9 @@ class Format(Protocol):
     looks_like: str
     """What a file in this format has to look like, in half a sentence, for a person whose file does not."""
 
+    is_binary: bool
+    """Whether a file is no text: then it is handed over as it is, and can only be read as a whole."""
+
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes (up to 64 KiB, as UTF-8) looks like this format."""
 

@@ -35,6 +35,7 @@ class Csv:
 
     name = "csv"
     looks_like = "a CSV has field names in its first line and a record in each line below"
+    is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
         """Any text may be CSV: it is asked last."""
@@ -148,12 +149,16 @@ def _fitness(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
 
 def _header(lines: _Lines, delimiter: str) -> list[str]:
     """The names of the fields. Raises BadInput where they can't be told apart."""
-    cells = _first_filled_row(lines, delimiter)
+    return field_names(_first_filled_row(lines, delimiter), Csv.looks_like)
+
+
+def field_names(cells: Sequence[str], looks_like: str) -> list[str]:
+    """The names in a header, less the empty ones at its end. Raises BadInput where they can't be told apart."""
     names = [cell.strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise BadInput(f"the file is empty; {Csv.looks_like}")
+        raise BadInput(f"the file is empty; {looks_like}")
     columns: dict[str, int] = {}
     for column, name in enumerate(names, 1):
         if not name:

@@ -8,7 +8,7 @@ which every date of the file is a date; where more than one fits, Google's, mont
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, BinaryIO
@@ -36,26 +36,31 @@ class GoogleCsv:
 
     name = "googlecsv"
     looks_like = "Google Calendar's CSV has the columns Subject and Start Date, and dates like 05/30/2026"
+    is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
         """Its first line names an event's subject and start, and one more of Google's columns."""
         line = next(iter(head.decode(errors="replace").lstrip("\ufeff").splitlines()), "")
-        names = max((_names(line, delimiter) for delimiter in DELIMITERS), key=len)
-        return {SUBJECT, START_DATE} <= names and bool(names & _TIMES)
+        return is_googles(max((_names(line, delimiter) for delimiter in DELIMITERS), key=len))
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events; a row whose date is none is broken. Raises BadInput where the header lacks a column."""
-        order = _order(file, options)
+        order = order_of((row.values or {} for row in Csv().read(file, options)), options)
         file.seek(0)
-        return (_event_row(row, order) for row in Csv().read(file, options))
+        return (event_row(row, order) for row in Csv().read(file, options))
 
 
-def _names(line: str, delimiter: str) -> frozenset[str]:
-    cells = next(csv.reader(io.StringIO(line), delimiter=delimiter), [])
-    return frozenset(cell.strip().lower() for cell in cells)
+def is_googles(header: Sequence[str]) -> bool:
+    """Whether the names of a table's columns are those of Google Calendar's CSV."""
+    names = frozenset(name.strip().lower() for name in header)
+    return {SUBJECT, START_DATE} <= names and bool(names & _TIMES)
 
 
-def _order(file: BinaryIO, options: Mapping[str, Any]) -> str:
+def _names(line: str, delimiter: str) -> Sequence[str]:
+    return next(csv.reader(io.StringIO(line), delimiter=delimiter), [])
+
+
+def order_of(rows: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> str:
     """The order of day, month and year that metaData says, or that fits most of the file: where one fits all, that."""
     told = str(options.get("dateOrder") or "").upper()
     if told in EXAMPLES:
@@ -63,8 +68,8 @@ def _order(file: BinaryIO, options: Mapping[str, Any]) -> str:
     if told:
         raise BadInput(f"metaData.dateOrder {told!r} is not known; it can be {', '.join(EXAMPLES)}")
     misfits = dict.fromkeys(_ORDERS, 0)
-    for row in Csv().read(file, options):
-        for text in _dates(_cells(row.values or {})):
+    for values in rows:
+        for text in _dates(_cells(values)):
             for order in _ORDERS:
                 misfits[order] += not _fits(text, order)
     return min(_ORDERS, key=misfits.__getitem__)
@@ -86,7 +91,8 @@ def _cells(values: Mapping[str, Any]) -> Cells:
     return {name.strip().lower(): str(value).strip() for name, value in values.items()}
 
 
-def _event_row(row: Row, order: str) -> Row:
+def event_row(row: Row, order: str) -> Row:
+    """A row of Google's columns in the fields of the Calendar API; a broken one where it is no event."""
     if row.values is None:
         return row
     cells = _cells(row.values)

@@ -42,6 +42,7 @@ class Ics:
 
     name = "ics"
     looks_like = "a calendar file begins with BEGIN:VCALENDAR and holds events between BEGIN:VEVENT and END:VEVENT"
+    is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
         """Its first line says so."""

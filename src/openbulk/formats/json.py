@@ -24,6 +24,7 @@ class Json:
 
     name = "json"
     looks_like = 'a JSON file is an array of objects: [{"summary": "Lesson"}, ...]'
+    is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
         """An array begins with a bracket."""

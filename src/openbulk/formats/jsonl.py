@@ -13,6 +13,7 @@ class Jsonl:
 
     name = "jsonl"
     looks_like = 'a JSON Lines file has an object in each line: {"summary": "Lesson"}'
+    is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
         """The first line begins an object."""

@@ -1,0 +1,121 @@
+"""Workbooks, as Excel and its kin save them."""
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+import pytest
+import xlsxwriter  # type: ignore[import-untyped]
+
+from openbulk.domain.errors import BadInput
+from openbulk.domain.records import Row
+from openbulk.formats import FORMATS, inspect
+from openbulk.formats import xlsx as xlsx_module
+from openbulk.formats.xlsx import Xlsx
+
+
+def workbook(*rows: Sequence[Any], sheets: Mapping[str, Sequence[Sequence[Any]]] | None = None) -> bytes:
+    """A workbook with these rows in its first sheet, and further sheets."""
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        formats = {
+            kind: book.add_format({"num_format": text})
+            for kind, text in ((datetime, "yyyy-mm-dd hh:mm"), (date, "yyyy-mm-dd"), (time, "hh:mm"))
+        }
+        for name, table in {"First": rows, **(sheets or {})}.items():
+            sheet = book.add_worksheet(name)
+            for line, cells in enumerate(table):
+                for column, cell in enumerate(cells):
+                    if type(cell) in formats:
+                        sheet.write_datetime(line, column, cell, formats[type(cell)])
+                    elif cell is not None:
+                        sheet.write(line, column, cell)
+    return content.getvalue()
+
+
+def read(content: bytes, **options: Any) -> list[Row]:
+    return list(Xlsx().read(io.BytesIO(content), options))
+
+
+def test_cells_come_out_as_what_they_are() -> None:
+    """Dates and times in ISO 8601, whole numbers whole; empty cells absent, empty rows skipped; dots nest."""
+    content = workbook(
+        [],
+        ["summary", "start.dateTime", "end.date", "at", "n", "share", "ok"],
+        ["Maths", datetime.fromisoformat("2026-05-30T10:00"), date(2026, 5, 30), time(10, 30), 7, 1.5, True],
+        [None, None],
+        ["Art", None, None, None, None, None, False],
+    )
+    assert inspect(io.BytesIO(content), None, {}).name == "xlsx"
+    first, second = read(content)
+    assert first.values == {
+        "summary": "Maths",
+        "start": {"dateTime": "2026-05-30T10:00:00"},
+        "end": {"date": "2026-05-30"},
+        "at": "10:30:00",
+        "n": 7,
+        "share": 1.5,
+        "ok": True,
+    }
+    assert (second.number, second.line, second.values) == (2, 5, {"summary": "Art", "ok": False})
+
+
+def test_a_sheet_with_googles_columns_is_googles_csv() -> None:
+    """With its dates as dates or as texts."""
+    header = ["Subject", "Start Date", "Start Time", "End Time", "All Day Event"]
+    content = workbook(
+        header, ["Maths", date(2026, 5, 30), time(10, 0), time(11, 0), False], ["Camp", "30.05.2026", None, None, True]
+    )
+    timed, all_day = (row.values for row in read(content))
+    assert timed == {
+        "summary": "Maths",
+        "start": {"dateTime": "2026-05-30T10:00:00"},
+        "end": {"dateTime": "2026-05-30T11:00:00"},
+    }
+    assert all_day == {"summary": "Camp", "start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
+
+
+def test_metadata_names_the_sheet() -> None:
+    """Else it is the first one."""
+    content = workbook(["a"], [1], sheets={"Lessons": [["b"], [2]]})
+    assert [row.values for row in read(content)] == [{"a": 1}]
+    assert [row.values for row in read(content, sheet="Lessons")] == [{"b": 2}]
+    with pytest.raises(BadInput, match="has no sheet 'Lesson'; its sheets are: First, Lessons"):
+        read(content, sheet="Lesson")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (workbook([], []), "is empty; a workbook has field names"),
+        (workbook(["a", "a"], [1, 2]), "are both called 'a'"),
+        (workbook(["a", None, "b"], [1, 2, 3]), "column 2 has no name"),
+        (workbook(["a"], [1])[:-200], "cannot be read"),
+        (b"PK\x03\x04" + b"xl/" * 50, "cannot be read"),
+    ],
+    ids=["empty", "two of a name", "no name", "cut off", "no archive"],
+)
+def test_what_cannot_be_read_is_refused_with_a_sentence(content: bytes, says: str) -> None:
+    """Before a job is made of it."""
+    with pytest.raises(BadInput, match=says):
+        inspect(io.BytesIO(content), None, {})
+
+
+def test_a_workbook_that_is_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what its directory says."""
+    monkeypatch.setattr(xlsx_module, "MAX_UNPACKED_BYTES", 10_000)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * 20_000)
+    with pytest.raises(BadInput, match="when it is unpacked"):
+        inspect(io.BytesIO(content.getvalue()), None, {})
+
+
+def test_a_table_of_text_is_no_workbook_whatever_it_is_called() -> None:
+    """And a workbook is one, whatever it is called."""
+    with pytest.raises(BadInput, match="the file is no workbook"):
+        inspect(io.BytesIO(b"a,b\n1,2\n"), "xlsx", {})
+    assert inspect(io.BytesIO(workbook(["a"], [1])), "csv", {}).name == "xlsx"
+    assert FORMATS["xlsx"].is_binary
