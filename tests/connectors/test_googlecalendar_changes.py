@@ -218,3 +218,27 @@ async def test_rows_that_mailed_people_outside_are_counted(connector: Connector)
         rows = [event("Fair", attendees=[{"email": email}]) for email in guests.values()]
         outcomes = await sent(connector, to, *rows)
         assert dict(zip(guests, [outcome.mails_outside for outcome in outcomes], strict=True)) == counted
+
+
+async def test_an_update_of_the_start_leaves_the_end_alone(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """A row that says nothing of the end makes no one-day event of a week."""
+    camp = {"summary": "Camp", "id": "camp2026", "start": {"date": "2026-09-14"}, "end": {"date": "2026-09-19"}}
+    await sent(connector, target(), camp)
+    earlier = {"id": "camp2026", "start": {"date": "2026-09-13"}}
+    assert await fates(connector, target(Action.UPDATE, run="2"), earlier) == [Fate.UPDATED]
+    (only,) = await held(http, url)
+    assert (only["start"], only["end"]) == ({"date": "2026-09-13"}, {"date": "2026-09-19"})
+
+
+async def test_the_calendars_reminders_replace_an_events_own(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """Google refuses to have both."""
+    own = {"useDefault": False, "overrides": [{"method": "popup", "minutes": 5}]}
+    await sent(connector, target(), event("Maths", id="maths2026", reminders=own))
+    default = event("Maths", id="maths2026", reminders={"useDefault": True})
+    assert await fates(connector, target(run="2"), default) == [Fate.UPDATED]
+    (only,) = await held(http, url)
+    assert only["reminders"] == {"useDefault": True, "overrides": []}

@@ -44,8 +44,6 @@ OTHER: list[dict[str, Any]] = [
     {"start": {"dateTime": "2026-03-01T09:00:01+01:00"}},
     {"start": {"dateTime": "2026-03-01T09:00:00+01:00", "timeZone": "Europe/Paris"}},
     {"start": {"date": "2026-03-01"}},
-    {"attendees": [{"email": "ann@example.com"}]},
-    {"attendees": [{"email": "bob@example.com", "optional": False}, {"email": "ann@example.com"}]},
     {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=5"]},
     {"reminders": {"useDefault": True}},
     {"reminders": {"useDefault": False, "overrides": []}},
@@ -64,3 +62,18 @@ def test_what_the_event_says_already_is_not_written(given: dict[str, Any]) -> No
 def test_any_difference_is_written_and_nothing_else(given: dict[str, Any]) -> None:
     """A patch has the field that differs."""
     assert changes({**given, "summary": given.get("summary", "Maths")}, EVENT) == given
+
+
+def test_who_is_added_costs_the_others_nothing() -> None:
+    """A list of attendees is written as a whole: what is known of those who were there is written with it."""
+    given = {"attendees": [{"email": "ann@example.com"}, {"email": "eve@example.com", "optional": True}]}
+    assert changes(given, EVENT)["attendees"] == [
+        {"email": "ann@example.com", "responseStatus": "accepted"},
+        {"email": "eve@example.com", "optional": True},
+    ]
+    given = {"attendees": [{"email": "bob@example.com", "optional": False}, {"email": "ann@example.com"}]}
+    assert changes(given, EVENT)["attendees"][0] == {
+        "email": "bob@example.com",
+        "responseStatus": "needsAction",
+        "optional": False,
+    }

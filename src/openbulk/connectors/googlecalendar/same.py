@@ -36,11 +36,14 @@ def changes(given: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any
 
     `event` is as `events.list` shows it. What the row does not speak of counts for nothing.
     """
-    return {
+    different = {
         name: value
         for name, value in given.items()
         if name not in _IGNORED and not _IS_SAME.get(name, _same_value)(value, event.get(name, DEFAULTS.get(name)))
     }
+    if different.get("attendees"):
+        different["attendees"] = _with_answers(different["attendees"], event.get("attendees", ()))
+    return different
 
 
 def is_same(given: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
@@ -91,6 +94,17 @@ def _same_attendees(given: Sequence[Mapping[str, Any]], seen: Any) -> bool:
         for name, value in one.items()
         if name not in _FILLED_BY_GOOGLE and name != "email"
     )
+
+
+def _with_answers(given: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The attendees of a row with what is known of them: a list is written as a whole, and somebody who is added
+    must not cost the others their answers."""
+    there = {str(one.get("email", "")).lower(): one for one in seen}
+    known = [there.get(str(one.get("email", "")).lower(), {}) for one in given]
+    return [
+        {**{name: before[name] for name in _OF_ATTENDEES if name in before}, **one}
+        for one, before in zip(given, known, strict=True)
+    ]
 
 
 def _same_recurrence(given: Sequence[str], seen: Any) -> bool:

@@ -100,17 +100,19 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     )
 
 
-def settled(body: Mapping[str, Any], *, zone: str, choices: Choices) -> dict[str, Any]:
+def settled(body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: bool = False) -> dict[str, Any]:
     """An event whose times say which moment they are. Raises FieldError.
 
-    `body` is in Google's types, `zone` the one of local times whose row has none.
+    `body` is in Google's types, `zone` the one of local times whose row has none. An update says nothing of what it
+    leaves out: an all-day event keeps its end.
     """
     result = dict(body)
     own_zone = body.get("start", {}).get("timeZone")
     for name in PLACES:
         if name in body:
             result[name] = _settled_place(name, body[name], own_zone or zone, choices, bool(body.get("recurrence")))
-    _settle_end(result)
+    if not is_update or result.get("end"):
+        _settle_end(result)
     for line in result.get("recurrence", ()):
         _check_recurrence(line, is_timed=bool(result.get("start", {}).get("dateTime")))
     return result

@@ -78,7 +78,7 @@ class EventUploads:
             zone = choices.zone
             if zone is None and needs_zone(body):
                 zone = await self._zone_of(draft)
-            body = settled(body, zone=zone or "UTC", choices=choices)
+            body = settled(body, zone=zone or "UTC", choices=choices, is_update=target.action is Action.UPDATE)
         return plan_of(draft, body, target)
 
     # --- the four actions ---
@@ -364,11 +364,14 @@ class EventUploads:
 
 
 def patch_of(fields: Mapping[str, Any]) -> bytes:
-    """The body of `events.patch`: it merges objects, so that a time replaces a date only where that is cleared."""
+    """The body of `events.patch`: it merges objects, so that what one field replaces in another has to be cleared:
+    the date where there is a time now, and the reminders of the event's own where it has the calendar's."""
     body = dict(fields)
     for name in ("start", "end"):
         if name in body:
             body[name] = {"date": None, "dateTime": None, "timeZone": None, **body[name]}
+    if body.get("reminders", {}).get("useDefault"):
+        body["reminders"] = {"overrides": [], **body["reminders"]}
     return encoded(body)
 
 
