@@ -242,3 +242,18 @@ async def test_the_calendars_reminders_replace_an_events_own(
     assert await fates(connector, target(run="2"), default) == [Fate.UPDATED]
     (only,) = await held(http, url)
     assert only["reminders"] == {"useDefault": True, "overrides": []}
+
+
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPSERT])
+async def test_a_calendar_that_is_not_there_costs_one_call(
+    connector: Connector, http: aiohttp.ClientSession, url: str, action: Action
+) -> None:
+    """However many rows are meant for it; another job asks again."""
+    rows = [event(f"Lesson {number}", calendarId="no@x") for number in range(5)]
+    outcomes = await sent(connector, target(action), *rows)
+    assert {outcome.problem and outcome.problem.message.partition(":")[0] for outcome in outcomes} == {
+        "calendar 'no@x'"
+    }
+    assert sum((await calls(http, url)).values()) == 1
+    await sent(connector, target(action, run="2"), *rows)
+    assert sum((await calls(http, url)).values()) == 2

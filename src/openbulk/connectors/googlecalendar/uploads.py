@@ -42,9 +42,11 @@ Event = Mapping[str, Any]
 class NotTaken(Exception):
     """Google refused a record."""
 
-    def __init__(self, refused: Refusal, before: str = "") -> None:
-        super().__init__(f"{before}{refused}")
+    def __init__(self, refused: Refusal, before: str = "", calendar: str | None = None) -> None:
+        super().__init__(f"calendar {calendar!r}: {refused}" if calendar else f"{before}{refused}")
         self.refused = refused
+        self.calendar = calendar
+        """The calendar, where it may be that which is not there."""
 
 
 class EventUploads:
@@ -54,6 +56,7 @@ class EventUploads:
         self._api = api
         self._mirrors: dict[tuple[str, str, str | None], Mirror] = {}
         self._zones: dict[str, str] = {}
+        self._missing: dict[tuple[str, str], NotTaken] = {}
         self._actions: Mapping[Action, Callable[[Plan, Target], Awaitable[Outcome]]] = {
             Action.CREATE: self._create,
             Action.UPDATE: self._update,
@@ -68,11 +71,14 @@ class EventUploads:
         except FieldError as error:
             return Outcome.failed(record.row, error.message, field=error.field)
         except NotTaken as error:
+            self._remember_missing(error, target)
             return Outcome.failed(record.row, str(error), provider_message=error.refused.message)
 
     async def _planned(self, record: Record, target: Target) -> Plan:
         choices = choices_of(target.options)
         draft = draft_of(replace(record, values=with_iso_dates(record.values, choices.order)), target)
+        if (missing := self._missing.get((target.run, draft.calendar))) is not None:
+            raise missing
         body = draft.body
         if target.action is not Action.DELETE:
             zone = choices.zone
@@ -80,6 +86,13 @@ class EventUploads:
                 zone = await self._zone_of(draft)
             body = settled(body, zone=zone or "UTC", choices=choices, is_update=target.action is Action.UPDATE)
         return plan_of(draft, body, target)
+
+    def _remember_missing(self, error: NotTaken, target: Target) -> None:
+        """A calendar that is not there costs a job one call, not one for each of its rows."""
+        if target.run and error.refused.status == 404 and error.calendar:
+            if len(self._missing) == MAX_MIRRORS:
+                self._missing.clear()
+            self._missing[target.run, error.calendar] = error
 
     # --- the four actions ---
 
@@ -153,7 +166,7 @@ class EventUploads:
         if answer is not None:
             self._remember(plan, target, answer.json())
             return _done(plan, Fate.CREATED, new_id, answer.json())
-        event = (await self._call("GET", plan.event_path(new_id), plan)).json()
+        event = await self._seen(plan, new_id)
         if event.get("status") == "cancelled":
             return None
         self._remember(plan, target, event)
@@ -173,7 +186,7 @@ class EventUploads:
         body = new_event(plan, new_id, {KEY_PROPERTY: plan.mark})
         if (answer := await self._post(plan, plan.events_path, body)) is not None:
             return _done(plan, Fate.CREATED, new_id, answer.json())
-        event = (await self._call("GET", plan.event_path(new_id), plan)).json()
+        event = await self._seen(plan, new_id)
         if _private(event, KEY_PROPERTY) == plan.mark:
             return Outcome(plan.row, Fate.CREATED, new_id)
         raise _taken("id", new_id)
@@ -329,13 +342,20 @@ class EventUploads:
         found = [event for event in page.get("items", []) if occurrence_of(event) == identity.occurrence]
         return found[0] if found else None
 
+    async def _seen(self, plan: Plan, event_id: str) -> Event:
+        """An event that is there, or was."""
+        answer = await self._api.call("GET", plan.event_path(event_id))
+        if not answer.is_success:
+            raise NotTaken(refusal(answer))
+        return dict(answer.json())
+
     async def _zone_of(self, place: Plan | Draft) -> str:
         """The time zone of a calendar, asked for once."""
         if place.calendar not in self._zones:
             path = f"/calendars/{quote(place.calendar, safe='@')}/events"
             answer = await self._api.call("GET", path, params={"maxResults": "1", "fields": "timeZone"})
             if not answer.is_success:
-                raise NotTaken(refusal(answer), _where(answer, place.calendar))
+                raise NotTaken(refusal(answer), calendar=_missing_calendar(answer, place.calendar))
             self._zones[place.calendar] = str(answer.json().get("timeZone") or "UTC")
         return self._zones[place.calendar]
 
@@ -419,11 +439,11 @@ def _checked(answer: Answer, plan: Plan) -> Answer:
     """The answer, where Google did what was asked. Raises NotTaken."""
     if answer.is_success:
         return answer
-    raise NotTaken(refusal(answer), _where(answer, plan.calendar))
+    raise NotTaken(refusal(answer), calendar=_missing_calendar(answer, plan.calendar))
 
 
-def _where(answer: Answer, calendar: str) -> str:
-    return f"calendar {calendar!r}: " if answer.status == 404 else ""
+def _missing_calendar(answer: Answer, calendar: str) -> str | None:
+    return calendar if answer.status == 404 else None
 
 
 def _taken(field: str, value: str) -> FieldError:
