@@ -10,7 +10,8 @@ from google_sandbox import configuration, event, held, set_faults
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import Unsure
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.query import Query
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target, flatten, nest
 from openbulk.sandbox import google
 from support import Serve, forget
 
@@ -257,3 +258,40 @@ async def test_a_calendar_that_is_not_there_costs_one_call(
     assert sum((await calls(http, url)).values()) == 1
     await sent(connector, target(action, run="2"), *rows)
     assert sum((await calls(http, url)).values()) == 2
+
+
+WEEK: list[dict[str, Any]] = [
+    {"summary": "Camp", "start": {"date": "2026-09-14"}, "end": {"date": "2026-09-19"}, "visibility": "private"},
+    {
+        "summary": "Maths",
+        "description": "Bring:\n- ruler",
+        "start": {"dateTime": "2026-09-07T08:00:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-09-07T08:45:00", "timeZone": "Europe/Berlin"},
+        "recurrence": ["RRULE:FREQ=WEEKLY;BYDAY=MO,TU;COUNT=10", "EXDATE;TZID=Europe/Berlin:20260914T080000"],
+        "attendees": [{"email": "ann@example.com", "responseStatus": "accepted"}, {"email": "bob@example.com"}],
+        "reminders": {"useDefault": False, "overrides": [{"method": "popup", "minutes": 10}]},
+        "extendedProperties": {"private": {"class": "7a"}, "shared": {"room": "4"}},
+    },
+    {
+        "summary": "Flight",
+        "start": {"dateTime": "2026-09-20T10:00:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-09-20T13:00:00", "timeZone": "America/New_York"},
+        "transparency": "transparent",
+        "guestsCanModify": True,
+    },
+    event("Fair", iCalUID=UID, organizer={"email": "fair@elsewhere.example"}),
+]
+
+
+@pytest.mark.parametrize("as_texts", [False, True], ids=["as json has it", "as a spreadsheet has it"])
+async def test_what_was_read_and_is_sent_again_makes_no_write(
+    connector: Connector, http: aiohttp.ClientSession, url: str, as_texts: bool
+) -> None:
+    """All-day, recurring, with guests, over zones, imported; with all the fields that Google fills."""
+    assert set(await fates(connector, target(Action.CREATE), *WEEK)) == {Fate.CREATED}
+    read = [dict(one) async for page in connector.read(Query("events")) for one in page.records]
+    before = await calls(http, url)
+    rows = [nest({name: str(value) for name, value in flatten(one).items()}) for one in read] if as_texts else read
+    assert await fates(connector, target(run="2"), *rows) == [Fate.UNCHANGED] * len(WEEK)
+    after = await calls(http, url)
+    assert {method: after[method] - before[method] for method in after} == {"GET": 1, "POST": 0}
