@@ -123,8 +123,8 @@ def google_quota() -> Iterator[Figure]:
             server.done("events", lessons(count), within=300)
             taken = time.monotonic() - began
             stats = request("GET", f"{sandbox.url}/sandbox/stats").json
-        # A sliding window takes a minute's calls at once, and from then on as many as leave it.
-        possible = quota * (1 + taken / 60) if count > quota else count
+        # 1,801 calls with the sign-in's: the last one waits for a fourth minute, whoever makes them.
+        possible = max(count, quota * taken / 60)
         yield Figure(
             f"{count:,} events, provider 100 ms away with {quota} calls a minute",
             f"{taken:.1f} s, {count / possible:.1%} of the quota, {stats['refused'] / stats['calls']:.2%} refused",

@@ -7,8 +7,10 @@ def event(name: str, **more: object) -> dict[str, object]:
     return {"summary": name, "start": {"date": "2026-03-01"}, "end": {"date": "2026-03-02"}, **more}
 
 
-async def configuration(http: aiohttp.ClientSession, url: str, **more: str) -> dict[str, str]:
-    async with http.post(f"{url}/sandbox/tokens", json={"user": "ann@example.com"}) as answer:
+async def configuration(
+    http: aiohttp.ClientSession, url: str, *, user: str = "ann@example.com", **more: str
+) -> dict[str, str]:
+    async with http.post(f"{url}/sandbox/tokens", json={"user": user}) as answer:
         tokens = await answer.json()
     return {
         "base.url": url,

@@ -65,7 +65,7 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
         (b"name,,age\n1,2,3\n", None, "column 2 has no name in the header"),
         (b"name,age,name\n1,2,3\n", None, "column 1 and column 3 are both called 'name'"),
         (b"[]", None, "the file holds no record; a JSON file is an array of objects"),
-        (b"PK\x03\x04rest", None, "an Excel workbook"),
+        (b"PK\x03\x04rest", None, "a zip archive"),
         (b"name\nAnn\n", "{not json", "metaData is not JSON"),
         (b"name\nAnn\n", "[1]", "metaData is not a JSON object"),
         (b"name\nAnn\n", {"action": "explode"}, "metaData.action 'explode' is not known; it can be create, update"),

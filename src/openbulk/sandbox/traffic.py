@@ -13,6 +13,8 @@ from aiohttp.typedefs import Middleware
 
 from openbulk.sandbox.faults import Faults
 
+Body = Callable[[web.Request], Awaitable[dict[str, Any]]]
+"""Reads a request's body as a JSON object."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SLOW_SECONDS = 3.0
 WINDOW_SECONDS = 60.0

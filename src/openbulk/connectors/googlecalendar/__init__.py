@@ -8,6 +8,7 @@ import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
 from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
 from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.limits import Limits
@@ -40,6 +41,7 @@ class GoogleCalendar:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._events = EventUploads(api)
+        self._directory = Directory(api)
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -50,17 +52,21 @@ class GoogleCalendar:
             raise Refused(str(refused), provider_message=refused.message)
 
     async def objects(self) -> Mapping[str, Features]:
-        """Events."""
-        return {EVENTS: EVENT_FEATURES}
+        """Events, calendars, the person's list of them, and who may see them."""
+        return {EVENTS: EVENT_FEATURES, **{name: one.features for name, one in COLLECTIONS.items()}}
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """The fields of Google's discovery document."""
         _check_object(object)
-        return event_schema()
+        return COLLECTIONS[object].schema() if object in COLLECTIONS else event_schema()
 
     async def read(self, query: Query) -> AsyncIterator[Page]:
         """The events of the calendar that the parameter `calendarId` names; other parameters go to `events.list`."""
         _check_object(query.object)
+        if query.object in COLLECTIONS:
+            async for listed in self._directory.read(query):
+                yield listed
+            return
         parameters = dict(query.parameters)
         calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
         path = f"/calendars/{quote(calendar, safe='@')}/events"
@@ -80,17 +86,20 @@ class GoogleCalendar:
                 return
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Not needed: an event that is sent twice is created once."""
-        return {}
+        """The calendars that were made; everything else that is sent twice is there once."""
+        return await self._directory.find(target, batch) if target.object == CALENDARS else {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the target's action with each event, one call each where nothing has to be found first."""
+        """Do the target's action with each record, one call each where nothing has to be found first."""
+        if target.object in COLLECTIONS:
+            return await self._directory.write(target, batch)
         return [await self._events.write(record, target) for record in batch]
 
 
 def _check_object(object: str) -> None:
-    if object != EVENTS:
-        raise NotFound(f"Google Calendar has no object {object!r}; its objects are: {EVENTS}")
+    if object != EVENTS and object not in COLLECTIONS:
+        names = ", ".join([EVENTS, *COLLECTIONS])
+        raise NotFound(f"Google Calendar has no object {object!r}; its objects are: {names}")
 
 
 class GoogleCalendarProvider:

@@ -14,7 +14,13 @@ _READ_ONLY = re.compile(r"\bRead-only\b")
 @cache
 def event_schema() -> dict[str, Any]:
     """The JSON Schema of an event as a create takes it. Fields that Google fills are `readOnly`."""
-    return _schema_of(_discovery()["schemas"]["Event"], "calendar.events.insert")
+    return schema_of("Event", "calendar.events.insert")
+
+
+@cache
+def schema_of(name: str, method: str) -> dict[str, Any]:
+    """The JSON Schema of a resource as the method that makes one takes it."""
+    return _schema_of(_discovery()["schemas"][name], method)
 
 
 @cache

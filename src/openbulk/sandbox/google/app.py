@@ -11,6 +11,7 @@ from openbulk.sandbox.faults import Faults
 from openbulk.sandbox.google import answers, oauth
 from openbulk.sandbox.google.answers import Rejected, bad_request
 from openbulk.sandbox.google.listing import list_events
+from openbulk.sandbox.google.sharing import Sharing
 from openbulk.sandbox.google.store import Calendar, Event, Store
 from openbulk.sandbox.page import page, paragraph, table
 from openbulk.sandbox.server import NAME
@@ -69,9 +70,7 @@ class _Sandbox:
                 web.post("/o/oauth2/v2/auth", oauth.authorize(self.sign_in)),
                 web.post("/token", oauth.token(self.sign_in)),
                 web.post("/revoke", oauth.revoke(self.sign_in)),
-                web.post(f"{API}/calendars", self.insert_calendar),
-                web.get(f"{API}/calendars/{{calendar}}", self.get_calendar),
-                web.get(f"{API}/users/me/calendarList", self.list_calendars),
+                *Sharing(self.store, self.sign_in, _body).routes(),
                 web.post(events, self.insert_event),
                 web.post(f"{events}/import", self.import_event),
                 web.get(events, self.list_events),
@@ -94,30 +93,6 @@ class _Sandbox:
             return ""
 
     # --- the Calendar API ---
-
-    async def insert_calendar(self, request: web.Request) -> web.Response:
-        """`calendars.insert`."""
-        user = self.sign_in.user_of(request)
-        return json_response(self.store.add_calendar(user, await _body(request)).resource())
-
-    async def get_calendar(self, request: web.Request) -> web.Response:
-        """`calendars.get`."""
-        user = self.sign_in.user_of(request)
-        return json_response(self.store.calendar(user, request.match_info["calendar"]).resource())
-
-    async def list_calendars(self, request: web.Request) -> web.Response:
-        """`calendarList.list`, in one page."""
-        user = self.sign_in.user_of(request)
-        items = [
-            {
-                "kind": "calendar#calendarListEntry",
-                **calendar.entry(),
-                "accessRole": "owner",
-                "primary": calendar.id == user,
-            }
-            for calendar in self.store.calendars_of(user)
-        ]
-        return json_response({"kind": "calendar#calendarList", "etag": '"1"', "items": items})
 
     async def insert_event(self, request: web.Request) -> web.Response:
         """`events.insert`."""

@@ -53,6 +53,20 @@ class Calendar:
     time_zone: str = "UTC"
     events: dict[str, Event] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+    """Description and location."""
+    rules: dict[str, str] = field(default_factory=dict)
+    """Who may do what with it: `user:ann@example.com` to `reader`."""
+    listed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By person who has it in their list: what they chose for it there."""
+
+    def __post_init__(self) -> None:
+        """It belongs to somebody."""
+        self.rules[f"user:{self.owner}"] = "owner"
+
+    def is_open_to(self, user: str) -> bool:
+        """Whether a person may see it."""
+        return any(self.rules.get(name, "none") != "none" for name in (f"user:{user}", "default"))
 
     def resource(self) -> dict[str, Any]:
         """The calendar as the API shows it."""
@@ -60,7 +74,7 @@ class Calendar:
 
     def entry(self) -> dict[str, Any]:
         """The fields that calendars and calendar list entries share."""
-        return {"id": self.id, "summary": self.summary, "timeZone": self.time_zone}
+        return {"id": self.id, "summary": self.summary, "timeZone": self.time_zone, **self.more}
 
 
 class Store:
@@ -83,14 +97,17 @@ class Store:
         if wanted == user and wanted not in self.calendars:
             self.calendars[user] = Calendar(user, user, user)
         found = self.calendars.get(wanted)
-        if found is None or found.owner != user:
+        if found is None or not found.is_open_to(user):
             raise not_found()
         return found
 
     def calendars_of(self, user: str) -> list[Calendar]:
         """The user's calendars, the primary one first."""
         primary = self.calendar(user, "primary")
-        return [primary, *(c for c in self.calendars.values() if c.owner == user and c is not primary)]
+        return [
+            primary,
+            *(c for c in self.calendars.values() if c is not primary and (c.owner == user or user in c.listed)),
+        ]
 
     def add_calendar(self, user: str, body: Mapping[str, Any]) -> Calendar:
         """Make a secondary calendar. Raises Rejected (400)."""
