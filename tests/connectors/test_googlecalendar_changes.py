@@ -295,3 +295,57 @@ async def test_what_was_read_and_is_sent_again_makes_no_write(
     assert await fates(connector, target(run="2"), *rows) == [Fate.UNCHANGED] * len(WEEK)
     after = await calls(http, url)
     assert {method: after[method] - before[method] for method in after} == {"GET": 1, "POST": 0}
+
+
+SERIES: dict[str, Any] = {
+    "iCalUID": UID,
+    "summary": "Maths",
+    "start": {"dateTime": "2026-10-19T08:00:00", "timeZone": "Europe/Berlin"},
+    "end": {"dateTime": "2026-10-19T08:45:00", "timeZone": "Europe/Berlin"},
+    "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"],
+}
+MOVED: dict[str, Any] = {
+    "iCalUID": UID,
+    "summary": "Maths, later",
+    "originalStartTime": {"dateTime": "2026-10-26T08:00:00", "timeZone": "Europe/Berlin"},
+    "start": {"dateTime": "2026-10-26T10:00:00", "timeZone": "Europe/Berlin"},
+    "end": {"dateTime": "2026-10-26T10:45:00", "timeZone": "Europe/Berlin"},
+}
+CALLED_OFF: dict[str, Any] = {
+    "iCalUID": UID,
+    "status": "cancelled",
+    "originalStartTime": {"dateTime": "2026-11-02T08:00:00", "timeZone": "Europe/Berlin"},
+}
+
+
+async def test_occurrences_of_a_series_are_moved_and_called_off(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """Over a clock change, as calendar files have it; sent again, all of it is as it should be."""
+    rows = [SERIES, MOVED, CALLED_OFF]
+    assert await fates(connector, target(), *rows) == [Fate.CREATED, Fate.UPDATED, Fate.DELETED]
+    shown = {one["id"].partition("_2026")[2]: one for one in await read_all(connector)}
+    assert shown["1026T070000Z"]["summary"] == "Maths, later"
+    assert shown["1102T070000Z"]["status"] == "cancelled"
+    before = await calls(http, url)
+    assert await fates(connector, target(run="2"), *rows) == [Fate.UNCHANGED] * 3
+    after = await calls(http, url)
+    assert after["GET"] - before["GET"] == 1
+    assert sum(after.values()) - sum(before.values()) == 1
+    assert await fates(connector, target(run="3"), *await read_all(connector)) == [Fate.UNCHANGED] * 3
+
+
+async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connector) -> None:
+    """Each is said."""
+    (alone,) = await sent(connector, target(), MOVED)
+    assert alone.problem is not None
+    assert "its row has to come first" in alone.problem.message
+    never = {**MOVED, "originalStartTime": {"dateTime": "2026-10-27T08:00:00", "timeZone": "Europe/Berlin"}}
+    (_, wrong) = await sent(connector, target(run="2"), SERIES, never)
+    assert wrong.problem is not None
+    assert "has no occurrence at that time" in wrong.problem.message
+
+
+async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
+    """Every event, as `events.list` shows it."""
+    return [one async for page in connector.read(Query("events")) for one in page.records]

@@ -112,7 +112,8 @@ def _filter(query: Query, since: int | None) -> Callable[[Event], bool]:
         return lambda event: event.version > since
     tests = _time_tests(query)
     if query.get("showDeleted") != "true" and not query.get("updatedMin"):
-        tests.append(lambda event: event.is_live)
+        # An occurrence that was called off is shown as long as its series is (discovery document, `showDeleted`).
+        tests.append(lambda event: event.is_live or (query.get("singleEvents") != "true" and _is_called_off(event)))
     if uid := query.get("iCalUID"):
         tests.append(lambda event: bool(event.body["iCalUID"] == uid))
     if words := query.get("q"):
@@ -121,6 +122,10 @@ def _filter(query: Query, since: int | None) -> Callable[[Event], bool]:
         parameter = f"{kind}ExtendedProperty"
         tests += [_property_test(text, kind, parameter) for text in query.getall(parameter, ())]
     return lambda event: all(test(event) for test in tests)
+
+
+def _is_called_off(event: Event) -> bool:
+    return "recurringEventId" in event.body
 
 
 def _time_tests(query: Query) -> list[Callable[[Event], bool]]:

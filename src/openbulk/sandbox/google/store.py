@@ -11,6 +11,7 @@ import orjson
 
 from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_found, required
 from openbulk.sandbox.google.fields import check_lists, encoded, given, merged
+from openbulk.sandbox.google.occurrences import occurrence, series_id
 from openbulk.sandbox.google.times import check_times, is_zone, stamp
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
@@ -158,7 +159,6 @@ class Store:
             "sequence": 0,
         }
         event = self._kept(calendar, {**made, **_fresh(body)})
-        calendar.order.append(event_id)
         self.inserted += 1
         return event
 
@@ -169,7 +169,10 @@ class Store:
         """
         old = event.body
         fields = merged(old, given(body)) if merge else _fresh(body)
-        changed = {**fields, **{name: old[name] for name in _SERVER_FIELDS}}
+        kept = (
+            (*_SERVER_FIELDS, "recurringEventId", "originalStartTime") if "recurringEventId" in old else _SERVER_FIELDS
+        )
+        changed = {**fields, **{name: old[name] for name in kept}}
         moved = any(changed.get(name) != old.get(name) for name in ("start", "end", "recurrence", "status"))
         return self._kept(calendar, {**changed, "sequence": old["sequence"] + moved})
 
@@ -180,11 +183,22 @@ class Store:
         self._kept(calendar, {**event.body, "status": "cancelled"})
 
     def event(self, calendar: Calendar, event_id: str) -> Event:
-        """An event or its tombstone. Raises Rejected (404)."""
-        found = calendar.events.get(event_id)
+        """An event, its tombstone, or an occurrence of a series. Raises Rejected (404)."""
+        found = calendar.events.get(event_id) or self._occurrence(calendar, event_id)
         if found is None:
             raise not_found()
         return found
+
+    def _occurrence(self, calendar: Calendar, event_id: str) -> Event | None:
+        """An occurrence that is as its series has it: it is kept when it is changed."""
+        series = calendar.events.get(series_id(event_id) or "")
+        if series is None or not series.is_live:
+            return None
+        body = occurrence(series.body, event_id)
+        if body is None:
+            return None
+        start, end = check_times(body, calendar.time_zone)
+        return Event(encoded({**body, "etag": series.etag}), event_id, series.etag, True, start, end, series.version)
 
     def live_events(self) -> Iterator[tuple[Calendar, Event]]:
         """Every event that was not deleted."""
@@ -201,6 +215,8 @@ class Store:
         json = encoded({**body, "etag": etag, "updated": stamp()})
         self.version = version
         event = Event(json, body["id"], etag, body["status"] != "cancelled", start, end, version)
+        if event.id not in calendar.events:
+            calendar.order.append(event.id)
         calendar.events[event.id] = event
         return event
 
