@@ -265,6 +265,13 @@ async def test_calls_over_the_quota_are_refused_for_each_user_apart() -> None:
         assert (stats["inserted"], stats["max_calls_in_any_60s"]) == (4, 6)
 
 
+async def test_calls_over_the_projects_quota_are_refused_whoever_makes_them() -> None:
+    async with sandbox(quota_per_minute=10, project_quota_per_minute=3) as ann:
+        bob = await ann.signed_in("bob@example.com")
+        answers = [(await caller.insert())[0] for caller in (ann, bob, ann, bob, ann)]
+        assert answers == [200, 200, 200, 403, 403]
+
+
 async def test_every_api_answer_takes_the_latency_and_pages_do_not() -> None:
     async with sandbox(latency_ms=150) as ann:
         began = time.monotonic()

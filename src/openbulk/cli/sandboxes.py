@@ -14,6 +14,9 @@ Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0: any.")]
 Latency = Annotated[int, typer.Option(help="Milliseconds before each answer.", min=0)]
 Quota = Annotated[int | None, typer.Option(help="Calls a minute and user; more are refused.", min=1)]
+ProjectQuota = Annotated[
+    int | None, typer.Option(help="Calls a minute of all users of one client; more are refused.", min=1)
+]
 Faults = Annotated[str, typer.Option(help="Faults and their share of calls: drop-after=0.02,error-503=0.01,seed=42")]
 
 
@@ -24,9 +27,11 @@ def run_google(
     latency_ms: Latency = 0,
     quota_per_minute: Quota = None,
     faults: Faults = "",
+    project_quota_per_minute: ProjectQuota = None,
 ) -> None:
     """Google's OAuth and Calendar API."""
-    _run(lambda: google.make_app(google.Options(latency_ms, quota_per_minute, faults)), host, port)
+    options = google.Options(latency_ms, quota_per_minute, faults, project_quota_per_minute=project_quota_per_minute)
+    _run(lambda: google.make_app(options), host, port)
 
 
 @sandbox.command("eloqua")

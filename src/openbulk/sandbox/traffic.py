@@ -33,6 +33,9 @@ class Traffic:
     expire_token: Callable[[web.Request], None]
     latency_ms: int = 0
     quota_per_minute: int | None = None
+    project_of: Callable[[web.Request], str] | None = None
+    """The project whose quota a call counts on, too, where the service has such."""
+    project_quota_per_minute: int | None = None
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
@@ -93,18 +96,21 @@ class Traffic:
         return await handler(request)
 
     def _within_quota(self, request: web.Request) -> bool:
-        """A sliding window for each caller: a refused call does not count on it."""
+        """A sliding window for each caller, and for each project: a refused call counts on neither."""
         now = monotonic()
         _slide(self._recent, now)
         self._recent.append(now)
         self.max_calls_in_window = max(self.max_calls_in_window, len(self._recent))
-        if self.quota_per_minute is None:
-            return True
-        recent = self._recent_of.setdefault(self.caller_of(request), deque())
-        _slide(recent, now)
-        if len(recent) >= self.quota_per_minute:
-            return False
-        recent.append(now)
+        windows: list[deque[float]] = []
+        for whose, quota in ((self.caller_of, self.quota_per_minute), (self.project_of, self.project_quota_per_minute)):
+            if whose is not None and quota is not None:
+                window = self._recent_of.setdefault(whose(request), deque())
+                _slide(window, now)
+                if len(window) >= quota:
+                    return False
+                windows.append(window)
+        for window in windows:
+            window.append(now)
         return True
 
     async def change_faults(self, request: web.Request) -> web.Response:

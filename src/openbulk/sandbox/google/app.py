@@ -32,6 +32,8 @@ class Options:
     quota_per_minute: int | None = None
     """Calls a minute and user."""
     faults: str = ""
+    project_quota_per_minute: int | None = None
+    """Calls a minute of all users who signed in through one client."""
     token_seconds: int = 3600
     """Life of an access token."""
 
@@ -55,6 +57,8 @@ class _Sandbox:
             expire_token=self.sign_in.expire,
             latency_ms=options.latency_ms,
             quota_per_minute=options.quota_per_minute,
+            project_of=self._project_or_none,
+            project_quota_per_minute=options.project_quota_per_minute,
             faults=Faults.parse(options.faults),
         )
         self.app = web.Application(middlewares=[self.traffic.middleware(), _reject], client_max_size=MAX_BODY_BYTES)
@@ -91,6 +95,12 @@ class _Sandbox:
             return self.sign_in.user_of(request)
         except Rejected:
             return ""
+
+    def _project_or_none(self, request: web.Request) -> str:
+        try:
+            return f"project {self.sign_in.client_of(request)}"
+        except Rejected:
+            return "project of nobody"
 
     # --- the Calendar API ---
 

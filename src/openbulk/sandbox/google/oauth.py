@@ -65,11 +65,18 @@ class SignIn:
 
     def user_of(self, request: web.Request) -> str:
         """The user whose access token a call carries. Raises Rejected (401 `authError`)."""
+        return self._grant_of(request).user
+
+    def client_of(self, request: web.Request) -> str:
+        """The client through which the call's user has signed in; empty for a service account."""
+        return self._grant_of(request).client_id
+
+    def _grant_of(self, request: web.Request) -> "Grant":
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         grant = self.access.get(token)
         if kind != "Bearer" or grant is None or grant.until < time.time():
             raise Rejected(401, "authError", "Invalid Credentials", location=("header", "Authorization"))
-        return grant.user
+        return grant
 
     def expire(self, request: web.Request) -> None:
         """Let the access token of a call run out now."""
