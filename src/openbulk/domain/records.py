@@ -127,6 +127,14 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return settled
 
 
+def value_at(values: Mapping[str, Any], path: str) -> object:
+    """The value of a field by its dotted name, nested or not; None where there is none."""
+    place: object = values
+    for step in path.split("."):
+        place = place.get(step) if isinstance(place, Mapping) else None
+    return values.get(path, place)
+
+
 @dataclass(frozen=True, slots=True)
 class _Leaf:
     value: Any

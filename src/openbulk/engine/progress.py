@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job
-from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row, Target
+from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row, Target, value_at
 
 
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
@@ -50,7 +50,7 @@ def key_of(job: Job, row: Row) -> str:
     """The key of a record: by the caller's identifier where it tells records apart, else by file and row."""
     target = job.upload.target
     if target.identifier_field and target.action is not Action.CREATE:
-        value = _value_at(row.values or {}, target.identifier_field)
+        value = value_at(row.values or {}, target.identifier_field)
         if value is not None:
             return f"{target.identifier_field}={value}"
     return f"{job.upload.file}:{row.number}"
@@ -59,17 +59,10 @@ def key_of(job: Job, row: Row) -> str:
 def place_in_line(target: Target, features: Features, record: Record) -> str:
     """What records have in common that must be sent one after another."""
     for name in [target.identifier_field] if target.identifier_field else features.identifiers:
-        value = _value_at(record.values, name)
+        value = value_at(record.values, name)
         if value not in (None, ""):
             return f"{name}={value}"
     return record.key
-
-
-def _value_at(values: Mapping[str, object], path: str) -> object:
-    place: object = values
-    for step in path.split("."):
-        place = place.get(step) if isinstance(place, Mapping) else None
-    return values.get(path, place)
 
 
 FATE = {

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openbulk.connectors.googlecalendar.fields import FieldError
-from openbulk.domain.records import Action, Target
+from openbulk.domain.records import Action, Target, value_at
 
 MAX_NAME = 44
 MAX_VALUE = 1024
@@ -52,7 +52,7 @@ def identity_of(values: Mapping[str, Any], body: Mapping[str, Any], target: Targ
     if field and field not in {ID, ICAL_UID}:
         if target.action is Action.CREATE:
             return None
-        return _by_property(field, _value_at(values, field), occurrence)
+        return _by_property(field, value_at(values, field), occurrence)
     for name in [field] if field else [ID, ICAL_UID]:
         if values.get(name):
             return Identity(name, str(values[name]), occurrence)
@@ -80,13 +80,6 @@ def _by_property(name: str, value: object, occurrence: str | None) -> Identity:
             name, f"{short} cannot be kept with an event: a name has at most {MAX_NAME} characters, a value {MAX_VALUE}"
         )
     return Identity(short, str(value), occurrence)
-
-
-def _value_at(values: Mapping[str, Any], path: str) -> object:
-    place: object = values
-    for step in path.split("."):
-        place = place.get(step) if isinstance(place, Mapping) else None
-    return values.get(path, place)
 
 
 def _natural(body: Mapping[str, Any]) -> Identity:
