@@ -349,3 +349,40 @@ async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connec
 async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
     """Every event, as `events.list` shows it."""
     return [one async for page in connector.read(Query("events")) for one in page.records]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"summary": "x", "start": {"date": "9999-12-31"}},
+        {"summary": "x", "start": {"date": "9999-12-31"}, "end": {"date": "9999-12-31"}},
+    ],
+)
+async def test_a_date_at_the_end_of_the_calendar_fails_its_row_only(connector: Connector, row: dict[str, Any]) -> None:
+    """It is no failure of openbulk."""
+    (outcome,) = await sent(connector, target(Action.CREATE), row)
+    assert outcome.problem is not None
+    assert "calendars go from year 1 to 9999" in outcome.problem.message
+
+
+async def test_one_half_of_a_time_can_be_changed_without_the_other(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """The moment of a series, which keeps its zone; its zone, which keeps the moment; or when it ends."""
+    await sent(connector, target(), {**SERIES, "iCalUID": None, "id": "maths2026"})
+    update = target(Action.UPDATE, run="2")
+    moved = {
+        "id": "maths2026",
+        "start": {"dateTime": "2026-10-19T09:00:00+02:00"},
+        "end": {"dateTime": "2026-10-19T09:45:00+02:00"},
+    }
+    zone = {"id": "maths2026", "start": {"timeZone": "Europe/Paris"}}
+    until = {"id": "maths2026", "recurrence": ["RRULE:FREQ=DAILY;UNTIL=20261231T225959Z"]}
+    assert await fates(connector, update, moved, zone, until, zone) == [
+        Fate.UPDATED,
+        Fate.UPDATED,
+        Fate.UPDATED,
+        Fate.UNCHANGED,
+    ]
+    (only,) = await held(http, url)
+    assert only["start"] == {"dateTime": "2026-10-19T09:00:00+02:00", "timeZone": "Europe/Paris"}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.googlecalendar.fields import FieldError, converted
+from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.times import (
     Choices,
     choices_of,
@@ -160,3 +161,16 @@ def test_choices_that_are_not_known_are_refused() -> None:
     )
     with pytest.raises(FieldError, match="it can be error, earlier, later, compatible"):
         choices_of({"daylightSaving": "never"})
+
+
+def test_a_time_before_there_were_zones_goes_out_in_utc() -> None:
+    """Its offset had seconds, which RFC 3339 cannot write."""
+    event = settled(timed("1890-01-01T12:00:00", "1890-01-01T13:00:00"), zone="Europe/Berlin", choices=Choices())
+    assert event["start"] == {"dateTime": "1890-01-01T11:06:32+00:00", "timeZone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize("text", ["2026-05-30-05:00", "2026-05-30110:00", "2026-05-30"])
+def test_what_is_no_time_is_not_read_as_one(text: str) -> None:
+    """A date with an offset, a slip of the finger, a date."""
+    with pytest.raises(FieldError, match="is not a date with a time"):
+        converted({"start": {"dateTime": text}}, event_schema())

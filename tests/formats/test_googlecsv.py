@@ -115,3 +115,9 @@ def test_dates_are_read_as_they_were_written_in_any_order_that_the_file_gives_aw
     """A day beyond the twelfth is enough."""
     text = "\n".join([HEADER, *(f"x,{day.strftime(form)},,,,,,," for day in days)])
     assert [row.values and row.values["start"]["date"] for row in rows(text)] == [day.isoformat() for day in days]
+
+
+def test_an_event_at_the_end_of_the_calendar_breaks_its_row_and_no_other() -> None:
+    """Its exclusive end would be beyond the last day that there is."""
+    found = rows(f"{HEADER}\na,12/31/9999,,,,,,,\nb,05/30/2026,,,,,,,\n")
+    assert [row.problem is None for row in found] == [False, True]

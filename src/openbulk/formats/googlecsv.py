@@ -98,6 +98,8 @@ def event_row(row: Row, order: str) -> Row:
     cells = _cells(row.values)
     try:
         return replace(row, values=event_of(cells, order))
+    except OverflowError:
+        return replace(row, values=None, problem=Problem("the event ends beyond the year 9999", field="End Date"))
     except ValueError as error:
         return replace(row, values=None, problem=Problem(str(error), field=_at_fault(error)))
 

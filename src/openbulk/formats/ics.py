@@ -59,6 +59,8 @@ class Ics:
         for number, block in enumerate(_blocks(lines), 1):
             try:
                 values = event_of(block, frame)
+            except OverflowError:
+                yield Row(number, problem=Problem("a date is before year 1 or beyond 9999"), line=block.line)
             except ValueError as error:
                 yield Row(number, problem=Problem(str(error)), line=block.line)
             else:

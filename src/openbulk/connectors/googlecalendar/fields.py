@@ -1,5 +1,6 @@
 """Values as spreadsheets write them, turned into the types that Google expects, before a call is spent."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ import orjson
 
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
+_DAY_AND_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[Tt ]", re.ASCII)
 _FILLED_BY_GOOGLE = frozenset({"kind", "etag", "sequence"})
 """Fields that Google fills without saying "Read-only" of them: as those, they are left out when they come back."""
 
@@ -132,9 +134,9 @@ def _date(text: str, path: str) -> str:
 def _date_time(text: str, path: str) -> str:
     """RFC 3339, also with a blank for the `T`; a time without seconds gets them."""
     try:
+        if not _DAY_AND_TIME.match(text.strip()):
+            raise ValueError("no day, or no time of it")  # fromisoformat takes any character between the two
         moment = datetime.fromisoformat(text.strip())
-        if len(text.strip()) <= len("2026-02-28"):
-            raise ValueError("no time of day")
     except ValueError as error:
         raise FieldError(
             path, f"{path} {text!r} is not a date with a time; they look like 2026-02-28T09:00:00+01:00"

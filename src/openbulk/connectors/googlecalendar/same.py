@@ -77,6 +77,8 @@ def _same_moment(given: Mapping[str, Any], seen: Any) -> bool:
     zones = given.get("timeZone"), seen.get("timeZone")
     if all(zones) and zones[0] != zones[1]:
         return False
+    if not given.get("dateTime"):
+        return True
     return _moment(given) == _moment(seen)
 
 

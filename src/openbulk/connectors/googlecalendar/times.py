@@ -114,7 +114,7 @@ def settled(body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: 
     if not is_update or result.get("end"):
         _settle_end(result)
     for line in result.get("recurrence", ()):
-        _check_recurrence(line, is_timed=bool(result.get("start", {}).get("dateTime")))
+        _check_recurrence(line, is_timed=_is_timed(result.get("start", {})))
     return result
 
 
@@ -125,13 +125,19 @@ def _settled_place(name: str, place: Mapping[str, Any], zone: str, choices: Choi
         raise FieldError(name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant")
     if not place.get("dateTime"):
         return place
-    moment = datetime.fromisoformat(place["dateTime"])
+    moment = _with_whole_minutes(datetime.fromisoformat(place["dateTime"]))
     named = place.get("timeZone") or zone
     if moment.tzinfo is None:
-        moment = localized(moment, named, choices.daylight_saving, f"{name}.dateTime")
+        moment = _with_whole_minutes(localized(moment, named, choices.daylight_saving, f"{name}.dateTime"))
     elif not place.get("timeZone") and not recurs:
         return {**place, "dateTime": moment.isoformat()}
     return {**place, "dateTime": moment.isoformat(), "timeZone": named}
+
+
+def _with_whole_minutes(moment: datetime) -> datetime:
+    """The moment in UTC where its offset has seconds, as before there were zones: RFC 3339 cannot write those."""
+    offset = moment.utcoffset()
+    return moment.astimezone(UTC) if offset is not None and offset.total_seconds() % 60 else moment
 
 
 def localized(local: datetime, zone: str, choice: str, path: str) -> datetime:
@@ -180,6 +186,11 @@ def _check_zone(zone: str, path: str) -> None:
 # --- start, end and recurrence ---
 
 
+def _is_timed(start: Mapping[str, Any]) -> bool | None:
+    """Whether an event has times rather than dates; None where the row does not say."""
+    return bool(start.get("dateTime")) if start.get("date") or start.get("dateTime") else None
+
+
 def _settle_end(event: dict[str, Any]) -> None:
     start, end = event.get("start", {}), event.get("end", {})
     if start.get("date") and not (end.get("date") or end.get("dateTime")):
@@ -202,7 +213,7 @@ def _settle_end(event: dict[str, Any]) -> None:
             )
 
 
-def _check_recurrence(line: str, *, is_timed: bool) -> None:
+def _check_recurrence(line: str, *, is_timed: bool | None) -> None:
     match = _LINE.fullmatch(line.strip())
     if match is None:
         raise FieldError(
@@ -221,5 +232,5 @@ def _check_recurrence(line: str, *, is_timed: bool) -> None:
         raise FieldError(
             "recurrence", f"recurrence {line!r}: UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z"
         )
-    if "UNTIL" in rule and not is_timed and "T" in rule["UNTIL"]:
+    if "UNTIL" in rule and is_timed is False and "T" in rule["UNTIL"]:
         raise FieldError("recurrence", f"recurrence {line!r}: UNTIL of an all-day event is a date, like UNTIL=20261218")

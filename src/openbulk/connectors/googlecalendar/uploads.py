@@ -70,6 +70,8 @@ class EventUploads:
             return await self._actions[target.action](await self._planned(record, target), target)
         except FieldError as error:
             return Outcome.failed(record.row, error.message, field=error.field)
+        except OverflowError:
+            return Outcome.failed(record.row, "a date is too early or too late; calendars go from year 1 to 9999")
         except NotTaken as error:
             self._remember_missing(error, target)
             return Outcome.failed(record.row, str(error), provider_message=error.refused.message)
@@ -389,10 +391,17 @@ def patch_of(fields: Mapping[str, Any]) -> bytes:
     body = dict(fields)
     for name in ("start", "end"):
         if name in body:
-            body[name] = {"date": None, "dateTime": None, "timeZone": None, **body[name]}
+            body[name] = {**_cleared(body[name]), **body[name]}
     if body.get("reminders", {}).get("useDefault"):
         body["reminders"] = {"overrides": [], **body["reminders"]}
     return encoded(body)
+
+
+def _cleared(place: Mapping[str, Any]) -> Mapping[str, None]:
+    """What a new start or end replaces; a zone alone replaces nothing."""
+    if place.get("date"):
+        return {"dateTime": None, "timeZone": None}
+    return {"date": None} if place.get("dateTime") else {}
 
 
 def _done(plan: Plan, fate: Fate, event_id: str, event: Event) -> Outcome:
