@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openbulk.domain.records import Row
 from openbulk.formats import inspect
@@ -234,3 +236,71 @@ def test_alarms_become_reminders() -> None:
         "useDefault": False,
         "overrides": [{"method": "popup", "minutes": 15}, {"method": "email", "minutes": 1440}],
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("DTSTART:20260530T100000Z\nDTSTART:20260531T100000Z", "DTSTART is there 2 times; an event has one"),
+        ("DTSTART:20260530T100000Z\nSUMMARY:a\nSUMMARY:b", "SUMMARY is there 2 times; an event has one"),
+        ("DTSTART:20260530T100000Z\nBEGIN:VALARM", "BEGIN:VALARM in the event has no END:VALARM"),
+    ],
+)
+def test_what_is_there_twice_or_not_closed_is_named(text: str, message: str) -> None:
+    """And the event behind it is taken."""
+    broken, good = rows(text, "DTSTART:20260530T100000Z")
+    assert broken.problem is not None
+    assert broken.problem.message == message
+    assert good.values is not None
+
+
+_LINES = st.sampled_from(
+    [
+        *("DTSTART:20260530T100000Z", "DTSTART;VALUE=DATE:20260530", "DTSTART;TZID=Europe/Berlin:20260530T100000"),
+        *("DTEND:20260530", "DTEND;VALUE=PERIOD:20260530T100000Z/PT1H", "DURATION:-P1D", "DURATION:PT0S"),
+        *("SEQUENCE:-1", "SEQUENCE:x", "RRULE:FREQ=DAILY;UNTIL=20260601", "RRULE:", "EXDATE;TZID=?:20260530"),
+        *("BEGIN:VALARM", "END:VALARM", "TRIGGER:-PT5M", "TRIGGER;RELATED=END:PT", "ACTION:EMAIL", "BEGIN:VEVENT"),
+        *("ATTENDEE:mailto:", "ATTENDEE;CN=a,b;ROLE=X,Y:mailto:a@b.c", "ORGANIZER;CN:x", "STATUS:", ":", ";", "A", "="),
+        *("END:VTODO", "RECURRENCE-ID;TZID=Mars:20260530T100000", 'SUMMARY;X="a:b', " folded", "\tfolded", "\x00"),
+    ]
+)
+
+
+@pytest.mark.filterwarnings("ignore:Timezone")  # the library says that it guesses, too
+@given(st.lists(st.one_of(_LINES, st.text(max_size=20)), max_size=8))
+def test_any_lines_are_an_event_or_a_problem(lines: list[str]) -> None:
+    """No event keeps those behind it from being read."""
+    content = "\n".join(["BEGIN:VCALENDAR", "BEGIN:VEVENT", *lines, "END:VEVENT", "END:VCALENDAR"])
+    found = list(Ics().read(io.BytesIO(content.encode(errors="replace")), {"encoding": "utf-8"}))
+    assert [row.number for row in found] == list(range(1, len(found) + 1))
+    assert all((row.values is None) == (row.problem is not None) for row in found)
+
+
+def test_a_fold_may_stand_in_the_middle_of_a_character() -> None:
+    """The standard counts bytes; and what was folded is never taken for the end of the event."""
+    text = (
+        b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART:20260530T100000Z\r\nSUMMARY:Stra\xc3\r\n \x9fenfest \xc3\xbc\r\n"
+    )
+    text += "DESCRIPTION:\ufffd\r\n END:VEVENT\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n".encode()
+    (row,) = Ics().read(io.BytesIO(text), {})
+    assert row.values is not None, row.problem
+    assert (row.values["summary"], row.values["description"]) == ("Straßenfest ü", "\ufffdEND:VEVENT")
+
+
+def test_an_alarm_before_the_end_has_no_counterpart() -> None:
+    """Google counts from the start."""
+    alarm = "BEGIN:VALARM\nACTION:DISPLAY\nTRIGGER;RELATED=END:-PT5M\nEND:VALARM"
+    assert "reminders" not in event(f"DTSTART:20260530T100000Z\n{alarm}")
+
+
+def test_a_night_shift_over_the_end_of_summer_time_has_its_eight_hours() -> None:
+    """Hours of a duration go by the clock, its days by the calendar."""
+    start = "DTSTART;TZID=Europe/Berlin:20261024T220000"
+    assert event(f"{start}\nDURATION:PT8H")["end"]["dateTime"] == "2026-10-25T05:00:00"
+    assert event(f"{start}\nDURATION:P1D")["end"]["dateTime"] == "2026-10-25T22:00:00"
+
+
+def test_what_is_called_off_needs_no_start() -> None:
+    """Its UID says which event it is, and RECURRENCE-ID which occurrence."""
+    values = event("UID:a\nRECURRENCE-ID;VALUE=DATE:20260530\nSTATUS:CANCELLED")
+    assert values == {"iCalUID": "a", "status": "cancelled", "originalStartTime": {"date": "2026-05-30"}}

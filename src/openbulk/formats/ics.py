@@ -33,6 +33,11 @@ _ANSWERS = {
     "TENTATIVE": "tentative",
     "ACCEPTED": "accepted",
 }
+_ONCE = (
+    *("UID", "SUMMARY", "DESCRIPTION", "LOCATION", "SEQUENCE", "DTSTART", "DTEND", "DURATION", "RECURRENCE-ID"),
+    *("STATUS", "CLASS", "TRANSP", "ORGANIZER"),
+)
+"""What an event has at most one of (section 3.6.1)."""
 _RESOURCES = frozenset({"RESOURCE", "ROOM"})
 _METHODS = {"EMAIL": "email"}
 
@@ -76,28 +81,30 @@ class _Block:
 
     line: int
     """Where it begins."""
-    lines: list[str] = field(default_factory=list)
+    raw: list[bytearray] = field(default_factory=list)
     size: int = 0
     is_closed: bool = False
-    is_damaged: bool = False
 
     def add(self, raw: bytes) -> None:
         """Take a line in; one that begins with a blank goes on where the last one ended (section 3.1)."""
         self.size += len(raw)
         if self.size > MAX_EVENT_BYTES:
             return
-        text = raw.decode(errors="replace").rstrip("\r\n")
-        self.is_damaged |= "\ufffd" in text
-        if text[:1] in {" ", "\t"} and self.lines:
-            self.lines[-1] += text[1:]
+        text = raw.rstrip(b"\r\n")
+        if text[:1] in {b" ", b"\t"} and self.raw:
+            self.raw[-1] += text[1:]
         elif text.strip():
-            self.lines.append(text)
+            self.raw.append(bytearray(text))
+
+    def lines(self) -> list[str]:
+        """Decoded as whole lines: a fold may stand in the middle of a character (section 3.1). Raises ValueError."""
+        return [line.decode() for line in self.raw]
 
 
 def _blocks(lines: Iterator[bytes]) -> Iterator[_Block]:
     block: _Block | None = None
     for number, raw in enumerate(lines, 1):
-        name = raw.strip().upper()
+        name = raw.rstrip().upper()  # behind a blank it would be the rest of a text
         if name == b"BEGIN:VEVENT":
             if block is not None:
                 yield block  # the one before has no end
@@ -131,7 +138,7 @@ def _frame(lines: Iterator[bytes]) -> _Frame:
     aliases: dict[str, str] = {}
     in_event = False
     for raw in lines:
-        text = raw.decode(errors="replace").strip()
+        text = raw.decode(errors="replace").rstrip()
         key, _, value = text.partition(":")
         match key.upper():
             case "BEGIN" | "END" if value.upper() == "VEVENT":
@@ -167,7 +174,8 @@ def _zone_named(name: str, aliases: Mapping[str, str]) -> str | None:
 
 def event_of(block: _Block, frame: _Frame) -> dict[str, Any]:
     """An event in the fields of the Calendar API. Raises ValueError with a sentence."""
-    event = _parsed(block)
+    lines = _whole(block)
+    event = _parsed(lines)
     values: dict[str, Any] = {
         name: str(event[key])
         for key, name in (("UID", "iCalUID"), ("SUMMARY", "summary"), ("DESCRIPTION", "description"))
@@ -180,28 +188,50 @@ def event_of(block: _Block, frame: _Frame) -> dict[str, Any]:
     values |= dict(_words(event, frame))
     values |= _times(event, frame)
     values |= _people(event)
-    if recurrence := _recurrence(block, values["start"], frame):
+    if recurrence := _recurrence(lines, values.get("start", {}), frame):
         values["recurrence"] = recurrence
     if alarms := _reminders(event):
         values["reminders"] = {"useDefault": False, "overrides": alarms}
     return values
 
 
-def _parsed(block: _Block) -> Any:
+def _whole(block: _Block) -> Sequence[str]:
     if not block.is_closed:
         raise ValueError("the event has no END:VEVENT: the file is cut off here, or a line is missing")
     if block.size > MAX_EVENT_BYTES:
         raise ValueError(f"the event is longer than {MAX_EVENT_BYTES} bytes")
-    if block.is_damaged:
-        raise ValueError("the event has bytes that are not in the file's encoding; metaData.encoding says which it is")
-    # What it gives has a type for each property; which one is for the properties' names to say.
-    event: Any = Event.from_ical("\r\n".join(block.lines) + "\r\n")
+    try:
+        return block.lines()
+    except UnicodeDecodeError:
+        raise ValueError(
+            "the event has bytes that are not in the file's encoding; metaData.encoding says which it is"
+        ) from None
+
+
+def _parsed(lines: Sequence[str]) -> Any:
+    """The library's event. What it gives has a type for each property; which one is for the names to say."""
+    if missing := _not_closed(lines):
+        raise ValueError(f"BEGIN:{missing} in the event has no END:{missing}")
+    event: Any = Event.from_ical("\r\n".join(lines) + "\r\n")
     if event.errors:
         name, problem = event.errors[0]
         raise ValueError(f"{name or 'a line'} cannot be read ({problem})")
-    if "DTSTART" not in event:
-        raise ValueError("the event has no DTSTART; it looks like DTSTART;TZID=Europe/Berlin:20260530T100000")
+    for name in _ONCE:
+        if isinstance(event.get(name), list):
+            raise ValueError(f"{name} is there {len(event[name])} times; an event has one")
     return event
+
+
+def _not_closed(lines: Sequence[str]) -> str | None:
+    """The part of an event, such as an alarm, that begins and does not end."""
+    begun: list[str] = []
+    for line in lines:
+        key, _, name = line.strip().upper().partition(":")
+        if key == "BEGIN":
+            begun.append(name)
+        elif key == "END" and begun and (last := begun.pop()) != name:
+            return last
+    return begun[-1] if begun else None
 
 
 def _words(event: Any, frame: _Frame) -> Iterator[tuple[str, str]]:
@@ -219,11 +249,20 @@ def _words(event: Any, frame: _Frame) -> Iterator[tuple[str, str]]:
 
 
 def _times(event: Any, frame: _Frame) -> dict[str, Any]:
-    start = _place(event, "DTSTART", frame)
-    places = {"start": start, "end": _end(event, start, frame)}
+    if "DTSTART" not in event and not _is_called_off(event, frame):
+        raise ValueError("the event has no DTSTART; it looks like DTSTART;TZID=Europe/Berlin:20260530T100000")
+    places: dict[str, Any] = {}
+    if "DTSTART" in event:
+        places["start"] = _place(event, "DTSTART", frame)
+        places["end"] = _end(event, places["start"], frame)
     if "RECURRENCE-ID" in event:
         places["originalStartTime"] = _place(event, "RECURRENCE-ID", frame)
     return places
+
+
+def _is_called_off(event: Any, frame: _Frame) -> bool:
+    """Then UID and RECURRENCE-ID say enough (RFC 5546, section 3.2.5)."""
+    return frame.cancels or str(event.get("STATUS", "")).upper() == "CANCELLED"
 
 
 def _place(event: Any, name: str, frame: _Frame) -> dict[str, str]:
@@ -259,9 +298,19 @@ def _end(event: Any, start: Mapping[str, str], frame: _Frame) -> dict[str, str]:
     if "date" in start:
         days = max(1, duration.days) if duration else 1
         return {"date": (date.fromisoformat(start["date"]) + timedelta(days=days)).isoformat()}
-    begins = datetime.fromisoformat(start["dateTime"])
-    ends = begins + (duration or timedelta())
+    ends = _later(datetime.fromisoformat(start["dateTime"]), duration or timedelta(), start.get("timeZone"))
     return {**start, "dateTime": ends.isoformat().replace("+00:00", "Z")}
+
+
+def _later(begins: datetime, duration: timedelta, zone: str | None) -> datetime:
+    """Days go by the calendar, hours by the clock: eight hours over a change to winter time end at five, not at six
+    (section 3.3.6)."""
+    ends = begins + timedelta(days=duration.days)
+    rest = timedelta(seconds=duration.seconds)
+    if zone is None or ends.tzinfo is not None:
+        return ends + rest
+    moment = ends.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) + rest
+    return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
 def _people(event: Any) -> dict[str, Any]:
@@ -302,11 +351,12 @@ def _reminders(event: Any) -> list[dict[str, Any]]:
     """The alarms before the start; those at other times have no counterpart."""
     found: list[dict[str, Any]] = []
     for alarm in event.walk("VALARM"):
-        trigger = getattr(alarm.get("TRIGGER"), "dt", None)
-        if not isinstance(trigger, timedelta) or trigger > timedelta():
+        trigger = alarm.get("TRIGGER")
+        before = getattr(trigger, "dt", None)
+        if not isinstance(before, timedelta) or before > timedelta() or trigger.params.get("RELATED", "") == "END":
             continue
         method = _METHODS.get(str(alarm.get("ACTION", "")).upper(), "popup")
-        reminder = {"method": method, "minutes": int(-trigger.total_seconds() // 60)}
+        reminder = {"method": method, "minutes": int(-before.total_seconds() // 60)}
         if reminder not in found:
             found.append(reminder)
     return found[:_MAX_REMINDERS]
@@ -315,11 +365,11 @@ def _reminders(event: Any) -> list[dict[str, Any]]:
 # --- recurrence ---
 
 
-def _recurrence(block: _Block, start: Mapping[str, str], frame: _Frame) -> Sequence[str]:
+def _recurrence(texts: Sequence[str], start: Mapping[str, str], frame: _Frame) -> Sequence[str]:
     """The rules and dates of a series, as the API takes them: in IANA zones, with ends that fit the start."""
     lines: list[str] = []
     depth = 0
-    for text in block.lines:
+    for text in texts:
         depth += text.upper().startswith("BEGIN:") - text.upper().startswith("END:")
         match = _RECURRENCE.fullmatch(text)
         if match and depth == 1:
