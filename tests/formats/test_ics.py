@@ -171,6 +171,73 @@ def test_a_zone_of_the_files_own_is_known_by_where_it_lies() -> None:
     assert event("DTSTART:20260530T100000", head)["start"]["timeZone"] == "Europe/Paris"
 
 
+OUTLOOK = """BEGIN:VCALENDAR
+PRODID:-//Microsoft Corporation//Outlook 16.0 MIMEDIR//EN
+VERSION:2.0
+METHOD:PUBLISH
+X-MS-OLK-FORCEINSPECTOROPEN:TRUE
+BEGIN:VTIMEZONE
+TZID:{zone}
+BEGIN:STANDARD
+DTSTART:16011104T020000
+RRULE:FREQ=YEARLY;BYDAY={autumn}
+TZOFFSETFROM:{summer}
+TZOFFSETTO:{winter}
+END:STANDARD
+BEGIN:DAYLIGHT
+DTSTART:16010311T020000
+RRULE:FREQ=YEARLY;BYDAY={spring}
+TZOFFSETFROM:{winter}
+TZOFFSETTO:{summer}
+END:DAYLIGHT
+END:VTIMEZONE
+BEGIN:VEVENT
+CLASS:PUBLIC
+CREATED:20260520T080000Z
+DTEND;TZID="{zone}":20260530T110000
+DTSTAMP:20260520T080000Z
+DTSTART;TZID="{zone}":20260530T100000
+LAST-MODIFIED:20260520T080000Z
+PRIORITY:5
+SEQUENCE:0
+SUMMARY;LANGUAGE=en-us:Review
+TRANSP:OPAQUE
+UID:040000008200E00074C5B7101A82E00800000000
+X-ALT-DESC;FMTTYPE=text/html:<html><body>Review</body></html>
+X-MICROSOFT-CDO-BUSYSTATUS:BUSY
+X-MICROSOFT-CDO-IMPORTANCE:1
+END:VEVENT
+END:VCALENDAR
+"""
+EUROPE = {"autumn": "-1SU;BYMONTH=10", "spring": "-1SU;BYMONTH=3"}
+AMERICA = {"autumn": "1SU;BYMONTH=11", "spring": "2SU;BYMONTH=3"}
+
+
+@pytest.mark.filterwarnings("ignore:Timezone")  # the library says that it guesses, too
+@pytest.mark.parametrize(
+    ("zone", "rules", "winter", "summer", "found"),
+    [
+        ("Customized Time Zone", EUROPE, "+0100", "+0200", "Europe/Paris"),
+        ("(UTC+01:00) Brussels, Copenhagen, Madrid, Paris", EUROPE, "+0100", "+0200", "Europe/Brussels"),
+        ("Customized Time Zone", AMERICA, "-0500", "-0400", "America/New_York"),
+        ("Customized Time Zone", AMERICA, "+0100", "+0200", None),
+        ("Customized Time Zone", EUROPE | {"spring": "SU;FREQ=SECONDLY"}, "+0100", "+0200", None),
+    ],
+    ids=["Europe's rules", "a city in its name", "America's rules", "rules that nobody has", "rules without end"],
+)
+def test_a_zone_that_outlook_describes_is_known_by_its_offsets(
+    zone: str, rules: Mapping[str, str], winter: str, summer: str, found: str | None
+) -> None:
+    """All year; and a zone that is nobody's is a problem that names it."""
+    (row,) = Ics().read(io.BytesIO(OUTLOOK.format(zone=zone, winter=winter, summer=summer, **rules).encode()), {})
+    if found is None:
+        assert row.problem is not None
+        assert f"the time zone '{zone}', which nobody knows" in row.problem.message
+        return
+    assert row.values is not None, row.problem
+    assert row.values["end"] == {"dateTime": "2026-05-30T11:00:00", "timeZone": found}
+
+
 @pytest.mark.parametrize(
     ("start", "until", "read"),
     [

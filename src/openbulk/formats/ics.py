@@ -7,12 +7,13 @@ Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRU
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
+from operator import eq
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo, available_timezones
 
-from icalendar import Event
+from icalendar import Event, Timezone
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.domain.records import Problem, Row
@@ -23,6 +24,22 @@ _MAX_REMINDERS = 5
 """Google takes no more (discovery document, `reminders.overrides`)."""
 _RECURRENCE = re.compile(r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>(?:;[^:]*)?):(?P<value>.*)", re.I)
 _UNTIL = re.compile(r"(?<=UNTIL=)(?P<day>\d{8})(?:T(?P<time>\d{6})(?P<utc>Z?))?", re.I)
+_YEARLY = re.compile(
+    r"RRULE:(?:;?(?:FREQ=YEARLY|INTERVAL=1|BYMONTH=\d+|BYDAY=[+-]?\d?\w\w|BYMONTHDAY=[\d,-]{1,30}|WKST=\w+|UNTIL=\w+))+",
+    re.I,
+)
+"""Rules that change clocks about once a year: they cost little to follow from 1601, where Windows' zones begin."""
+_PLAINNESS = {zone: (len(name), name) for name, zone in WINDOWS_TO_OLSON.items()}
+"""Usual zones are Windows'; the plainer the name there, the more usual ("Eastern Standard Time" is New York's)."""
+_MAX_OWN_ZONES = 50
+_MAX_CHANGES = 10
+_MAX_OWN_ZONE_BYTES = 16 * 1024
+_WEEKS = 53
+_SAMPLED = (
+    *(datetime(2026, 1, 1, 12) + timedelta(weeks=week) for week in range(_WEEKS)),  # noqa: DTZ001
+    *(datetime(year, month, 15, 12) for year in range(2008, 2026) for month in range(1, 13)),  # noqa: DTZ001
+)
+"""When zones are compared, on their own clocks: the weeks of a year, then the months since America's present rules."""
 _TZID = re.compile(r'TZID="?([^;:"]+)"?', re.I)
 _STATUS = {"TENTATIVE": "tentative", "CONFIRMED": "confirmed", "CANCELLED": "cancelled"}
 _VISIBILITY = {"PUBLIC": "public", "PRIVATE": "private", "CONFIDENTIAL": "confidential"}
@@ -128,30 +145,77 @@ class _Frame:
     zone: str | None = None
     """The calendar's own (`X-WR-TIMEZONE`)."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Names that its VTIMEZONEs give to IANA zones (`X-LIC-LOCATION`)."""
+    """The IANA zones that its VTIMEZONEs describe, by the names that the file gives them; "" where there is none."""
     cancels: bool = False
     """Whether the file takes its events back (`METHOD:CANCEL`, RFC 5546)."""
 
 
 def _frame(lines: Iterator[bytes]) -> _Frame:
-    zone, name, cancels = None, "", False
-    aliases: dict[str, str] = {}
-    in_event = False
+    zone, cancels, in_event = "", False, False
+    own: list[_Block] = []
     for raw in lines:
         text = raw.decode(errors="replace").rstrip()
         key, _, value = text.partition(":")
         match key.upper():
             case "BEGIN" | "END" if value.upper() == "VEVENT":
                 in_event = key.upper() == "BEGIN"
-            case "X-WR-TIMEZONE":
+            case "BEGIN" if value.upper() == "VTIMEZONE" and len(own) < _MAX_OWN_ZONES:
+                own.append(_Block(0))
+            case "X-WR-TIMEZONE" if not in_event:
                 zone = value
             case "METHOD" if not in_event:
                 cancels = value.upper() == "CANCEL"
-            case "TZID" if not in_event:
-                name = value
-            case "X-LIC-LOCATION" if not in_event:
-                aliases[name] = value
-    return _Frame(_zone_named(zone, aliases) if zone else None, aliases, cancels)
+        if own and not own[-1].is_closed and not in_event and own[-1].size < _MAX_OWN_ZONE_BYTES:
+            own[-1].add(raw)
+            own[-1].is_closed = text.upper() == "END:VTIMEZONE"
+    return _framed(zone, own, cancels=cancels)
+
+
+def _framed(zone: str, own: Sequence[_Block], *, cancels: bool) -> _Frame:
+    calendars = _zone_named(zone, {})
+    aliases = dict(_alias(block, calendars) for block in own)
+    return _Frame(_zone_named(zone, aliases), aliases, cancels)
+
+
+def _alias(block: _Block, calendars: str | None) -> tuple[str, str]:
+    """A zone that the file describes, and the IANA zone that it is: by name, by place, or by its offsets."""
+    lines = [line.decode(errors="replace") for line in block.raw]
+    texts = {key.upper(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name, place = texts.get("TZID", ""), texts.get("X-LIC-LOCATION", "")
+    return name, _zone_named(name, {name: place}) or _zone_like(name, lines, calendars) or ""
+
+
+def _zone_like(name: str, lines: Sequence[str], calendars: str | None) -> str | None:
+    """An IANA zone whose clocks show the same all year: one whose city is in the name, the calendar's own, or else
+    a usual one, best one that had the same rules before."""
+    told = _offsets_told(lines)
+    same = {zone for zone in _zones() if told and _offsets_of(zone)[:_WEEKS] == told[:_WEEKS]}
+    cities = (zone for zone in sorted(same) if zone.rpartition("/")[2].replace("_", " ").upper() in name.upper())
+    usual = sorted(
+        same & _PLAINNESS.keys(), key=lambda zone: (-sum(map(eq, _offsets_of(zone), told)), _PLAINNESS[zone])
+    )
+    return next((zone for zone in (*cities, calendars, *usual) if zone in same), None)
+
+
+def _offsets_told(lines: Sequence[str]) -> Sequence[timedelta | None]:
+    """The offsets that a VTIMEZONE has at the sampled moments; none where that cannot be told."""
+    rules = [line for line in lines if line.upper().startswith("RRULE")]
+    if len(rules) > _MAX_CHANGES or not all(map(_YEARLY.fullmatch, rules)):
+        return ()
+    try:
+        component: Any = Timezone.from_ical("\r\n".join(lines) + "\r\n")
+        return _offsets(component.to_tz(lookup_tzid=False))
+    except Exception:  # the library raises what it happens to meet; a zone that is used is told of there
+        return ()
+
+
+def _offsets(zone: tzinfo) -> Sequence[timedelta | None]:
+    return tuple(moment.replace(tzinfo=zone).utcoffset() for moment in _SAMPLED)
+
+
+@cache
+def _offsets_of(zone: str) -> Sequence[timedelta | None]:
+    return _offsets(ZoneInfo(zone))
 
 
 @cache
@@ -161,9 +225,10 @@ def _zones() -> frozenset[str]:
 
 def _zone_named(name: str, aliases: Mapping[str, str]) -> str | None:
     """The IANA name of a zone that a file calls by this one: as it is, Windows', or at the end of a path."""
-    parts = name.strip().strip("/").split("/")
+    name = name.strip()
+    parts = name.strip("/").split("/")
     tails = ["/".join(parts[begin:]) for begin in range(len(parts))]
-    for candidate in (name.strip(), aliases.get(name, ""), WINDOWS_TO_OLSON.get(name.strip(), ""), *tails):
+    for candidate in (name, aliases.get(name, ""), WINDOWS_TO_OLSON.get(name, ""), *tails):
         if candidate in _zones():
             return candidate
     return None
@@ -280,7 +345,8 @@ def _place(event: Any, name: str, frame: _Frame) -> dict[str, str]:
     zone = _zone_named(str(told), frame.aliases)
     if zone is None:
         raise ValueError(
-            f"{name} is in the time zone {str(told)!r}, which nobody knows; zones are called like Europe/Berlin (IANA)"
+            f"{name} is in the time zone {str(told)!r}, which nobody knows; zones are called like Europe/Berlin "
+            "(IANA), or a VTIMEZONE of that name describes them"
         )
     return _local(moment, zone)
 
