@@ -4,8 +4,11 @@ Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRU
 `RECURRENCE-ID` is `originalStartTime`. The file is read block by block: only its time zones are known beforehand.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
@@ -16,9 +19,20 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar import Event, Timezone
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding import encoding_of, text_lines
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_SPECIAL = re.compile(r"[\\,;]")
+_ESCAPED = re.compile(r"\\([\\,;nN])")
+_PLAIN = re.compile(r"[\w./+-]+", re.A)
+_ZONE_USED = re.compile(r'(?:DTSTART|DTEND|RECURRENCE-ID|EXDATE|RDATE)(?:;[^:;]*)*?;TZID="?([^;:"]+)', re.I)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2037
+"""Of a zone that is described. Zone files list changes no further than 32 bits of seconds reach (RFC 8536)."""
+_YEARS_OF_A_RULE = 10
+_DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 MAX_EVENT_BYTES = 1024 * 1024
 _MAX_REMINDERS = 5
 """Google takes no more (discovery document, `reminders.overrides`)."""
@@ -50,17 +64,34 @@ _ANSWERS = {
     "TENTATIVE": "tentative",
     "ACCEPTED": "accepted",
 }
+_TEXTS = {
+    "UID": "iCalUID",
+    "SUMMARY": "summary",
+    "DESCRIPTION": "description",
+    "LOCATION": "location",
+    "X-OPENBULK-EVENT-ID": "id",
+    "X-OPENBULK-SERIES-ID": "recurringEventId",
+}
+_PROPERTIES = "X-OPENBULK-EXTENDED-PROPERTIES"
+_ZONE_BESIDE = "X-OPENBULK-TZID"
+"""The zone of a time that is written in UTC, because the zone's clocks show it twice."""
 _ONCE = (
-    *("UID", "SUMMARY", "DESCRIPTION", "LOCATION", "SEQUENCE", "DTSTART", "DTEND", "DURATION", "RECURRENCE-ID"),
-    *("STATUS", "CLASS", "TRANSP", "ORGANIZER"),
+    *_TEXTS,
+    *("SEQUENCE", "DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "STATUS", "CLASS", "TRANSP", "ORGANIZER"),
+    _PROPERTIES,
 )
 """What an event has at most one of (section 3.6.1)."""
+_WORDS = (
+    ("STATUS", "status", _STATUS),
+    ("CLASS", "visibility", _VISIBILITY),
+    ("TRANSP", "transparency", _TRANSPARENCY),
+)
 _RESOURCES = frozenset({"RESOURCE", "ROOM"})
 _METHODS = {"EMAIL": "email"}
 
 
 class Ics:
-    """Reads calendar files."""
+    """Reads and writes calendar files."""
 
     name = "ics"
     looks_like = "a calendar file begins with BEGIN:VCALENDAR and holds events between BEGIN:VEVENT and END:VEVENT"
@@ -76,6 +107,25 @@ class Ics:
         frame = _frame(text_lines(file, encoding))
         file.seek(0)
         return self._rows(text_lines(file, encoding), frame)
+
+    def write(self, records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+        """A calendar file of events in the API's fields, piece by piece.
+
+        `records` is gone through twice, because the zones come before the events: hand in a collection, or an object
+        that begins anew. What iCalendar has no words for (colours, conferences, attachments) is left out. Raises
+        BadInput before the first piece where a record is no event.
+        """
+        if isinstance(records, Iterator):
+            raise TypeError("records are gone through twice; hand in a collection, not an iterator")
+        zones: set[str] = set()
+        for number, record in enumerate(records, 1):
+            zones |= _zones_used(_written(number, record))
+        yield _folded("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//openbulk//openbulk//EN", "CALSCALE:GREGORIAN")
+        for zone in sorted(zones & _zones()):
+            yield _folded(*_description(zone))
+        for number, record in enumerate(records, 1):
+            yield _folded(*_written(number, record))
+        yield _folded("END:VCALENDAR")
 
     def _rows(self, lines: Iterator[bytes], frame: "_Frame") -> Iterator[Row]:
         for number, block in enumerate(_blocks(lines), 1):
@@ -241,18 +291,13 @@ def event_of(block: _Block, frame: _Frame) -> dict[str, Any]:
     """An event in the fields of the Calendar API. Raises ValueError with a sentence."""
     lines = _whole(block)
     event = _parsed(lines)
-    values: dict[str, Any] = {
-        name: str(event[key])
-        for key, name in (("UID", "iCalUID"), ("SUMMARY", "summary"), ("DESCRIPTION", "description"))
-        if event.get(key)
-    }
-    if event.get("LOCATION"):
-        values["location"] = str(event["LOCATION"])
+    values: dict[str, Any] = {name: _text(event, key) for key, name in _TEXTS.items() if event.get(key)}
     if event.get("SEQUENCE") is not None:
         values["sequence"] = int(event["SEQUENCE"])
     values |= dict(_words(event, frame))
     values |= _times(event, frame)
     values |= _people(event)
+    values |= _own(event)
     if recurrence := _recurrence(lines, values.get("start", {}), frame):
         values["recurrence"] = recurrence
     if alarms := _reminders(event):
@@ -303,11 +348,7 @@ def _words(event: Any, frame: _Frame) -> Iterator[tuple[str, str]]:
     """Fields with a choice of words; one that is not known is left out."""
     if frame.cancels:
         yield "status", "cancelled"
-    for key, name, known in (
-        ("STATUS", "status", _STATUS),
-        ("CLASS", "visibility", _VISIBILITY),
-        ("TRANSP", "transparency", _TRANSPARENCY),
-    ):
+    for key, name, known in _WORDS:
         word = known.get(str(event.get(key, "")).upper())
         if word and not (frame.cancels and name == "status"):
             yield name, word
@@ -340,7 +381,8 @@ def _place(event: Any, name: str, frame: _Frame) -> dict[str, str]:
     told = event[name].params.get("TZID")
     if told is None:
         if moment.tzinfo is not None:
-            return {"dateTime": moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "timeZone": "UTC"}
+            beside = str(event[name].params.get(_ZONE_BESIDE, "UTC"))
+            return {"dateTime": moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "timeZone": beside}
         return _local(moment, frame.zone)
     zone = _zone_named(str(told), frame.aliases)
     if zone is None:
@@ -413,6 +455,22 @@ def _attendee(address: Any) -> dict[str, Any]:
     return person
 
 
+def _own(event: Any) -> dict[str, Any]:
+    """What `write` keeps where the standard has no place for it."""
+    if _PROPERTIES not in event:
+        return {}
+    try:
+        return {"extendedProperties": json.loads(_text(event, _PROPERTIES))}
+    except ValueError as error:
+        raise ValueError(f"{_PROPERTIES} is no JSON ({error}); leave it as openbulk wrote it, or out") from None
+
+
+def _text(event: Any, name: str) -> str:
+    """A TEXT; the library leaves those of names that it does not know as they are in the file."""
+    text = str(event[name])
+    return _ESCAPED.sub(lambda found: "\n" if found[1] in "nN" else found[1], text) if name[:2] == "X-" else text
+
+
 def _reminders(event: Any) -> list[dict[str, Any]]:
     """The alarms before the start; those at other times have no counterpart."""
     found: list[dict[str, Any]] = []
@@ -458,3 +516,274 @@ def _until(found: re.Match[str], start: Mapping[str, str]) -> str:
     last = time.fromisoformat(found["time"]) if found["time"] else time(23, 59, 59)
     local = datetime.combine(date.fromisoformat(found["day"]), last, ZoneInfo(start.get("timeZone", "UTC")))
     return local.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+# --- an event to lines ---
+
+
+def _written(number: int, record: Mapping[str, Any]) -> Sequence[str]:
+    """The lines of an event, not folded. Raises BadInput."""
+    try:
+        return ["BEGIN:VEVENT", *_lines_of(record), "END:VEVENT"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"record {number} cannot be written into a calendar file ({error}); "
+            'an event has a start: {"date": "2026-05-30"} or {"dateTime": "2026-05-30T10:00:00+02:00"}'
+        ) from None
+
+
+def _lines_of(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"DTSTAMP:{_stamp(_changed(record))}Z"
+    for name, key in _TEXTS.items():
+        if text := record.get(key) or (_uid(record) if name == "UID" else ""):
+            yield _line(name, _escaped(str(text)))
+    yield from _time_lines(record)
+    yield from (_line(*rule) for rule in _rules(record.get("recurrence") or ()))
+    if record.get("sequence") is not None:
+        yield f"SEQUENCE:{int(record['sequence'])}"
+    for name, key, words in _WORDS:
+        yield from (f"{name}:{word}" for word, meant in words.items() if meant == record.get(key))
+    if (record.get("organizer") or {}).get("email"):
+        yield _person_line("ORGANIZER", record["organizer"], {})
+    for attendee in record.get("attendees") or ():
+        if attendee.get("email"):
+            yield _person_line("ATTENDEE", attendee, _attendance(attendee))
+    if record.get("extendedProperties"):
+        yield _line(_PROPERTIES, _escaped(json.dumps(record["extendedProperties"], ensure_ascii=False)))
+    for reminder in (record.get("reminders") or {}).get("overrides") or ():
+        yield from _alarm(reminder, str(record.get("summary") or "Reminder"))
+
+
+def _uid(record: Mapping[str, Any]) -> str:
+    """For an event without an iCalUID: every VEVENT has one (section 3.8.4.7), the same each time it is written."""
+    if identifier := record.get("recurringEventId") or record.get("id"):
+        return f"{identifier}@google.com"  # as Google makes them for events that are created in it
+    content = json.dumps(record, sort_keys=True, default=str)
+    return f"{hashlib.sha256(content.encode(errors='replace')).hexdigest()[:32]}@openbulk"
+
+
+def _changed(record: Mapping[str, Any]) -> datetime:
+    """When the event was last changed: what DTSTAMP says in a file that is no invitation (section 3.8.7.2)."""
+    told = record.get("updated") or record.get("created") or "1970-01-01T00:00:00Z"
+    return datetime.fromisoformat(told).astimezone(UTC)
+
+
+def _time_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    original = record.get("originalStartTime")
+    is_called_off = record.get("status") == "cancelled"
+    # Google tells of an occurrence that was called off little more than when it was.
+    if not is_called_off or record.get("start"):
+        yield _place_line("DTSTART", record["start"])
+    if record.get("end"):
+        yield _place_line("DTEND", record["end"])
+    if original:
+        yield _place_line("RECURRENCE-ID", original)
+
+
+def _place_line(name: str, place: Mapping[str, Any]) -> str:
+    if place.get("date"):
+        return _line(name, date.fromisoformat(place["date"]).strftime("%Y%m%d").zfill(8), {"VALUE": "DATE"})
+    moment = datetime.fromisoformat(place["dateTime"])
+    zone = place.get("timeZone")
+    if moment.tzinfo is None:
+        if zone == "UTC":
+            return _line(name, f"{_stamp(moment)}Z")
+        return _line(name, _stamp(moment), {"TZID": zone})
+    local = moment.astimezone(ZoneInfo(zone)) if zone in _zones() and zone != "UTC" else None
+    if local is not None and local.fold == 0:  # of two times that clocks show alike, the first is meant (3.3.5)
+        return _line(name, _stamp(local), {"TZID": zone})
+    return _line(name, f"{_stamp(moment.astimezone(UTC))}Z", {_ZONE_BESIDE: None if zone == "UTC" else zone})
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds").replace("-", "").replace(":", "")
+
+
+def _rules(recurrence: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name with parameters, and value."""
+    for line in recurrence:
+        match = _RECURRENCE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"{line!r} is no line of a recurrence; it looks like RRULE:FREQ=WEEKLY;BYDAY=MO")
+        yield f"{match['name'].upper()}{match['parameters']}", match["value"]
+
+
+def _person_line(name: str, person: Mapping[str, Any], parameters: Mapping[str, str | None]) -> str:
+    return _line(name, f"mailto:{person['email']}", {"CN": person.get("displayName"), **parameters})
+
+
+def _attendance(attendee: Mapping[str, Any]) -> Mapping[str, str | None]:
+    answers = {meant: word for word, meant in _ANSWERS.items()}
+    return {
+        "CUTYPE": "RESOURCE" if attendee.get("resource") else None,
+        "ROLE": "OPT-PARTICIPANT" if attendee.get("optional") else None,
+        "PARTSTAT": answers.get(attendee.get("responseStatus", "")),
+    }
+
+
+def _alarm(reminder: Mapping[str, Any], summary: str) -> Iterator[str]:
+    """With what the standard asks of an alarm (section 3.6.6), less the address of a mail: the reader's is meant."""
+    yield "BEGIN:VALARM"
+    yield f"TRIGGER:-PT{int(reminder['minutes'])}M"
+    yield _line("DESCRIPTION", _escaped(summary))
+    if reminder.get("method") == "email":
+        yield "ACTION:EMAIL"
+        yield _line("SUMMARY", _escaped(summary))
+    else:
+        yield "ACTION:DISPLAY"
+    yield "END:VALARM"
+
+
+# --- lines to bytes ---
+
+
+def _line(name: str, value: str, parameters: Mapping[str, str | None] | None = None) -> str:
+    """A line of content; what has no place in one is left out of it."""
+    told = "".join(f";{key}={_quoted(text)}" for key, text in (parameters or {}).items() if text)
+    return _CONTROLS.sub("", f"{name}{told}:{value}")
+
+
+def _escaped(text: str) -> str:
+    """A TEXT value (section 3.3.11)."""
+    return _LINE_END.sub(r"\\n", _SPECIAL.sub(r"\\\g<0>", text))
+
+
+def _quoted(text: str) -> str:
+    """A parameter's value (RFC 6868)."""
+    text = _LINE_END.sub("^n", text.replace("^", "^^").replace('"', "^'"))
+    return text if _PLAIN.fullmatch(text) else f'"{text}"'
+
+
+def _folded(*lines: str) -> bytes:
+    """Lines with their ends, none longer than 75 bytes (section 3.1), and no character cut."""
+    return b"".join(_folded_one(line.encode(errors="replace")) for line in lines)
+
+
+def _folded_one(line: bytes) -> bytes:
+    pieces: list[bytes] = []
+    begin, room = 0, 75
+    while len(line) - begin > room:
+        end = begin + room
+        while line[end] & 0xC0 == 0x80:
+            end -= 1
+        pieces.append(line[begin:end])
+        begin, room = end, 74  # the blank counts
+    return b"\r\n ".join([*pieces, line[begin:]]) + b"\r\n"
+
+
+# --- zones to lines ---
+
+
+def _zones_used(lines: Sequence[str]) -> set[str]:
+    return {match[1] for match in map(_ZONE_USED.match, lines) if match}
+
+
+@cache
+def _description(zone: str) -> Sequence[str]:
+    """A VTIMEZONE: the zone's changes since 1970, and the rules that they follow for as long as anybody knows."""
+    lines = ["BEGIN:VTIMEZONE", f"TZID:{zone}"]
+    changes: dict[_Change, list[datetime]] = {}
+    for change, onset in _changes(ZoneInfo(zone)):
+        changes.setdefault(change, []).append(onset)
+    for change, onsets in changes.items():
+        rule, since = _rule(onsets)
+        if onsets[:since]:
+            lines += change.lines(onsets[0], _dates(onsets[1:since]))
+        if rule:
+            lines += change.lines(onsets[since], rule)
+    return [*lines, "END:VTIMEZONE"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """From one offset to another."""
+
+    before: timedelta
+    after: timedelta
+    name: str
+    is_summer: bool
+
+    def lines(self, onset: datetime, others: str | None) -> Sequence[str]:
+        """With its first onset on the clocks as they were before (section 3.6.5), and a line for the others."""
+        kind = "DAYLIGHT" if self.is_summer else "STANDARD"
+        return [
+            f"BEGIN:{kind}",
+            f"DTSTART:{_stamp(onset)}",
+            *([others] if others else []),
+            f"TZOFFSETFROM:{_offset(self.before)}",
+            f"TZOFFSETTO:{_offset(self.after)}",
+            _line("TZNAME", _escaped(self.name)),
+            f"END:{kind}",
+        ]
+
+
+def _changes(zone: ZoneInfo) -> Iterator[tuple[_Change, datetime]]:
+    """The changes of a zone's offset, each with the time on the clocks just before."""
+    last = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)
+    offset = _utcoffset(last, zone)
+    yield _change(last, offset, zone), datetime(_FIRST_YEAR, 1, 1)  # noqa: DTZ001
+    while last.year <= _LAST_YEAR:
+        following = last + timedelta(weeks=1)
+        if _utcoffset(following, zone) != offset:
+            moment = _moment_of_change(last, following, zone)
+            yield _change(moment, offset, zone), (moment + offset).replace(tzinfo=None)
+            following, offset = moment, _utcoffset(moment, zone)
+        last = following
+
+
+def _change(moment: datetime, before: timedelta, zone: ZoneInfo) -> _Change:
+    local = moment.astimezone(zone)
+    return _Change(before, _utcoffset(moment, zone), local.tzname() or "", bool(local.dst()))
+
+
+def _moment_of_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The first second with another offset than `before` has."""
+    offset = _utcoffset(before, zone)
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(after - before).total_seconds() // 2)
+        before, after = (middle, after) if _utcoffset(middle, zone) == offset else (before, middle)
+    return after
+
+
+def _utcoffset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
+
+
+def _rule(onsets: Sequence[datetime]) -> tuple[str | None, int]:
+    """The rule that the changes follow to the end, and the place of the first that does; none where there is none."""
+    last = onsets[-1]
+    if last.year < _LAST_YEAR:
+        return None, len(onsets)
+    found: list[tuple[int, int]] = []
+    for week in (-1, (last.day - 1) // 7 + 1):
+        years = 0
+        for onset, year in zip(reversed(onsets), range(last.year, 0, -1), strict=False):
+            if onset != _in_week(week, year, last):
+                break
+            years += 1
+        found.append((years, week))
+    years, week = max(found)
+    if years < _YEARS_OF_A_RULE:
+        return None, len(onsets)
+    return f"RRULE:FREQ=YEARLY;BYMONTH={last.month};BYDAY={week}{_DAYS[last.weekday()]}", len(onsets) - years
+
+
+def _in_week(week: int, year: int, like: datetime) -> datetime | None:
+    """The same time on the same day of a month's nth week, or of its last one (-1), where there is such a day."""
+    length = monthrange(year, like.month)[1]
+    first = length - 6 if week < 0 else 7 * week - 6
+    if first > length:
+        return None
+    day = first + (like.weekday() - like.replace(year=year, day=first).weekday()) % 7
+    return like.replace(year=year, day=day) if day <= length else None
+
+
+def _dates(onsets: Sequence[datetime]) -> str | None:
+    return f"RDATE:{','.join(map(_stamp, onsets))}" if onsets else None
+
+
+def _offset(offset: timedelta) -> str:
+    seconds = int(abs(offset).total_seconds())
+    sign = "-" if offset < timedelta() else "+"
+    text = f"{sign}{seconds // 3600:02}{seconds % 3600 // 60:02}"
+    return f"{text}{seconds % 60:02}" if seconds % 60 else text
