@@ -499,6 +499,7 @@ def test_a_time_comes_back_as_the_same_moment_in_its_zone() -> None:
     assert again("2026-05-30T10:00:00+02:00", None) == {"dateTime": "2026-05-30T08:00:00Z", "timeZone": "UTC"}
     assert again("2026-10-25T02:30:00+02:00", berlin) == {"dateTime": "2026-10-25T02:30:00", "timeZone": berlin}
     assert again("2026-10-25T02:30:00+01:00", berlin) == {"dateTime": "2026-10-25T01:30:00Z", "timeZone": berlin}
+    assert again("2026-05-30T10:00:00", "UTC") == {"dateTime": "2026-05-30T10:00:00Z", "timeZone": "UTC"}
     assert again("2026-05-30T10:00:00+02:00", "Middle/Earth")["dateTime"] == "2026-05-30T08:00:00Z"
 
 
@@ -537,7 +538,7 @@ def test_an_event_without_a_name_of_its_own_gets_one_that_stays() -> None:
 
 def test_no_text_becomes_a_line_of_its_own() -> None:
     """Whoever invites somebody does not write the calendar's other events."""
-    trick = "x\r\nEND:VEVENT\nBEGIN:VEVENT\rSUMMARY:y"
+    trick = "x\rx\nx\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nSUMMARY:y"
     event = {
         "iCalUID": trick,
         "summary": trick,
@@ -564,19 +565,57 @@ def test_records_that_can_be_gone_through_once_are_refused() -> None:
         next(Ics().write(iter([])))
 
 
+def description_of(zone: str) -> str:
+    """The VTIMEZONE in a file that speaks of the zone."""
+    day = {"date": "2026-05-30"}
+    text = written({"start": day, "recurrence": [f"EXDATE;TZID={zone}:20260530T100000"]}).decode()
+    end = "END:VTIMEZONE\r\n"
+    return text[text.index("BEGIN:VTIMEZONE") : text.index(end) + len(end)]
+
+
 @pytest.mark.parametrize(
-    "zone", ["Europe/Berlin", "America/New_York", "Asia/Jerusalem", "Africa/Casablanca", "Australia/Lord_Howe", "UTC"]
+    ("zone", "last_year"),
+    [
+        ("Europe/Berlin", 2060),
+        ("America/New_York", 2060),
+        ("Australia/Lord_Howe", 2060),
+        ("Asia/Jerusalem", 2037),
+        ("Africa/Casablanca", 2037),
+        ("Africa/Monrovia", 2060),
+        ("UTC", 2060),
+    ],
 )
-def test_a_zone_is_described_as_its_clocks_go(zone: str) -> None:
-    """Also to a program that knows it by its description only: the same offset at any hour of 67 years."""
-    day = {"dateTime": "2026-05-30T10:00:00", "timeZone": "Europe/Berlin"}
-    text = written({"start": day, "end": day, "recurrence": [f"EXDATE;TZID={zone}:20260530T100000"]}).decode()
-    begin = text.index(f"BEGIN:VTIMEZONE\r\nTZID:{zone}\r\n") if zone != "UTC" else text.rindex("BEGIN:VTIMEZONE")
-    described: Any = Timezone.from_ical(text[begin : text.index("END:VTIMEZONE\r\n", begin) + len("END:VTIMEZONE\r\n")])
+def test_a_zone_is_described_as_its_clocks_go(zone: str, last_year: int) -> None:
+    """To a program that knows it by its description only: every half hour of the days on which clocks are changed."""
+    described: Any = Timezone.from_ical(description_of(zone))
     read, real = described.to_tz(lookup_tzid=False), ZoneInfo(zone)
-    hour = datetime(1970, 1, 2, tzinfo=UTC)
-    for _ in range(4000):
-        local = hour.astimezone(real)
-        if not local.fold:
-            assert local.replace(tzinfo=read).utcoffset() == local.utcoffset(), local
-        hour += timedelta(hours=147)
+    day, compared = datetime(1970, 1, 2, tzinfo=UTC), 0
+    while day.year <= last_year:
+        following = day + timedelta(days=1)
+        if day.day == 1 or day.astimezone(real).utcoffset() != following.astimezone(real).utcoffset():
+            for half_hour in range(1, 49):
+                local = (day + timedelta(minutes=30 * half_hour)).astimezone(real)
+                twice = local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset()
+                assert twice or local.replace(tzinfo=read).utcoffset() == local.utcoffset(), local
+                compared += 1
+        day = following
+    assert compared > 12 * 67
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Jerusalem"])
+def test_a_zone_is_described_to_the_second_of_its_changes(zone: str) -> None:
+    """By the clocks as they were before each: 02:00 in spring, where the next hour is called 03:00."""
+    described: Any = Timezone.from_ical(description_of(zone))
+    moments, offsets = described.get_transitions()
+    second, real = timedelta(seconds=1), ZoneInfo(zone)
+    known = [(moment, told) for moment, (told, *_) in zip(moments, offsets, strict=True) if 1970 < moment.year < 2038]
+    for moment, told in known:
+        exact = moment.replace(tzinfo=UTC)
+        assert told == exact.astimezone(real).utcoffset() != (exact - second).astimezone(real).utcoffset()
+    assert len(known) > 80
+
+
+def test_a_zone_without_a_rule_is_described_by_its_dates() -> None:
+    """Morocco's clocks go by the moon: a year that happens to look like a rule is none."""
+    assert "RRULE" not in description_of("Africa/Casablanca")
+    assert "RRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=2SU\r\n" in description_of("America/New_York")
