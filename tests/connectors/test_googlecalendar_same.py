@@ -30,6 +30,7 @@ SAME: list[dict[str, Any]] = [
     {"description": "Bring:\n- ruler"},
     {"start": {"dateTime": "2026-03-01T08:00:00+00:00"}},
     {"attendees": [{"email": "bob@example.com"}, {"email": "ann@example.com", "optional": False}]},
+    {"recurrence": ["RRULE:WKST=MO;COUNT=5;FREQ=WEEKLY;BYDAY=MO, TU", "EXDATE;VALUE=DATE-TIME:20260308T080000Z"]},
     {"recurrence": ["RRULE:COUNT=5;FREQ=weekly;INTERVAL=1;BYDAY=TU,MO", "EXDATE:20260308T080000Z"]},
     {"reminders": {"useDefault": False, "overrides": [{"minutes": 10, "method": "popup"}]}},
     {"extendedProperties": {"private": {"ref": "17"}}},
@@ -77,3 +78,20 @@ def test_who_is_added_costs_the_others_nothing() -> None:
         "responseStatus": "needsAction",
         "optional": False,
     }
+
+
+def test_dates_that_are_left_out_may_stand_in_one_line_or_in_many() -> None:
+    """Google writes them in one; many programs write one each."""
+    one = {"recurrence": ["RRULE:FREQ=DAILY", "EXDATE;VALUE=DATE:20260308,20260309"]}
+    many = {"recurrence": ["EXDATE:20260309", "RRULE:FREQ=DAILY", "EXDATE:20260308"]}
+    assert is_same(many, one)
+    assert is_same(one, many)
+    assert not is_same({"recurrence": [*many["recurrence"], "EXDATE:20260310"]}, one)
+
+
+def test_silence_means_the_calendars_reminders_and_confidential_means_private() -> None:
+    """So neither is a change."""
+    assert is_same({"reminders": {"useDefault": True}}, {})
+    assert is_same({"visibility": "private"}, {"visibility": "confidential"})
+    assert not is_same({"reminders": {"useDefault": False}}, {})
+    assert not is_same({"visibility": "public"}, {"visibility": "private"})

@@ -248,3 +248,60 @@ class TestCsv(FormatTests):
         began = time.monotonic()
         self.check_survives(content)
         assert time.monotonic() - began < 20
+
+
+# --- written ---
+
+
+def text_of(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> str:
+    return b"".join(FORMATS["csv"].write(records, fields)).decode()
+
+
+def test_nested_fields_are_dotted_columns_side_by_side() -> None:
+    """In the order in which they are met; a list is JSON in a cell, and so is what dots would take apart."""
+    records: list[Mapping[str, Any]] = [
+        {"id": "a", "start": {"date": "2026-05-30"}, "summary": "Lesson, long"},
+        {"id": "b", "start": {"dateTime": "2026-05-30T10:00:00Z"}, "recurrence": ["RRULE:FREQ=DAILY"], "locked": True},
+        {"id": "c", "private": {"a.b": 'say "x"'}, "empty": {}, "none": None, "count": 3},
+    ]
+    assert text_of(records) == (
+        "id,start.date,start.dateTime,summary,recurrence,locked,private,empty,none,count\n"
+        'a,2026-05-30,,"Lesson, long",,,,,,\n'
+        'b,,2026-05-30T10:00:00Z,,"[""RRULE:FREQ=DAILY""]",true,,,,\n'
+        'c,,,,,,"{""a.b"":""say \\""x\\""""}",{},,3\n'
+    )
+
+
+def test_columns_are_those_that_are_asked_for() -> None:
+    """In their order; an object that is asked for as a whole is JSON."""
+    records: list[Mapping[str, Any]] = [{"id": "a", "start": {"date": "2026-05-30"}, "summary": "x"}, {"id": "b"}]
+    assert text_of(records, ["start.date", "id"]) == "start.date,id\n2026-05-30,a\n,b\n"
+    assert text_of(records, ["start"]) == 'start\n"{""date"":""2026-05-30""}"\n""\n'
+
+
+def test_records_that_can_be_gone_through_once_are_refused() -> None:
+    """Not written as an empty file."""
+    with pytest.raises(TypeError, match="gone through twice"):
+        next(FORMATS["csv"].write(iter([{"a": 1}])))
+
+
+LEAVES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["id", "text"]) | st.just("nested"),
+            LEAVES,
+            min_size=1,
+        ).map(lambda flat: {**flat, **({"nested": {"a": flat["nested"], "b": "1"}} if "nested" in flat else {})}),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_records_of_texts_come_back(records: list[dict[str, Any]]) -> None:
+    """Whatever quotes, delimiters, line ends and blanks they have."""
+    content = text_of(records).encode()
+    found = list(FORMATS["csv"].read(io.BytesIO(content), {"encoding": "utf-8", "delimiter": ","}))
+    assert [row.values for row in found] == records, content

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -121,3 +122,86 @@ def test_an_event_at_the_end_of_the_calendar_breaks_its_row_and_no_other() -> No
     """Its exclusive end would be beyond the last day that there is."""
     found = rows(f"{HEADER}\na,12/31/9999,,,,,,,\nb,05/30/2026,,,,,,,\n")
     assert [row.problem is None for row in found] == [False, True]
+
+
+# --- written ---
+
+
+def written(*events: Mapping[str, Any]) -> str:
+    return b"".join(GoogleCsv().write(events)).decode()
+
+
+def read_again(*events: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
+    return [row.values for row in rows(written(*events))]
+
+
+def test_an_event_is_written_as_googles_help_page_shows_it() -> None:
+    """With what tells it apart beside it."""
+    exam = {
+        "id": "exam1",
+        "iCalUID": "exam1@google.com",
+        "summary": "Final Exam",
+        "description": "50 multiple choice questions, two essays",
+        "location": "Room 214",
+        "visibility": "private",
+        "start": {"dateTime": "2026-05-30T10:00:00-04:00", "timeZone": "America/New_York"},
+        "end": {"dateTime": "2026-05-30T13:00:00-04:00", "timeZone": "America/New_York"},
+    }
+    header, line, _ = written(exam).split("\n")
+    assert header == f"{HEADER},id,iCalUID,calendarId,start.timeZone,end.timeZone"
+    assert line == (
+        'Final Exam,05/30/2026,10:00 AM,05/30/2026,1:00 PM,False,"50 multiple choice questions, two essays",Room 214,'
+        "True,exam1,exam1@google.com,,America/New_York,America/New_York"
+    )
+    assert read_again(exam) == [
+        {
+            **exam,
+            "start": {"dateTime": "2026-05-30T10:00:00", "timeZone": "America/New_York"},
+            "end": {"dateTime": "2026-05-30T13:00:00", "timeZone": "America/New_York"},
+        }
+    ]
+
+
+def test_a_flight_starts_and_ends_by_different_clocks() -> None:
+    """And both are read as they were."""
+    start = {"dateTime": "2026-05-30T23:30:00", "timeZone": "Europe/Berlin"}
+    end = {"dateTime": "2026-05-31T01:45:30", "timeZone": "America/New_York"}
+    assert read_again({"start": start, "end": end}) == [{"start": start, "end": end}]
+
+
+def test_called_off_events_are_left_out_and_others_than_events_are_refused() -> None:
+    """Before anything is written: what is half written can't be taken back."""
+    day = {"start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
+    assert read_again({"status": "cancelled", "id": "x_20260530"}, day) == [day]
+    with pytest.raises(BadInput, match=r"record 2 cannot be written: an event has a start"):
+        next(GoogleCsv().write([day, {"summary": "no event"}]))
+
+
+def test_what_google_holds_for_private_is_written_as_private() -> None:
+    """`confidential` is the same to Google: written as False, others could read it after the next import."""
+    day = {"start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
+    assert [(event or {}).get("visibility") for event in read_again({**day, "visibility": "confidential"}, day)] == [
+        "private",
+        None,
+    ]
+
+
+@given(
+    st.datetimes(datetime(1980, 1, 1), datetime(2060, 1, 1)),  # noqa: DTZ001
+    st.integers(0, 100_000),
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]),
+)
+def test_any_moment_is_read_as_the_moment_that_was_written(begins: datetime, minutes: int, zone: str) -> None:
+    """Also in the hour that clocks show twice."""
+    start = begins.replace(microsecond=0, tzinfo=UTC).astimezone(ZoneInfo(zone))
+    end = (start.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(ZoneInfo(zone))
+    moments = [start, end]
+    (found,) = read_again(
+        {n: {"dateTime": m.isoformat(), "timeZone": zone} for n, m in zip(("start", "end"), moments, strict=True)}
+    )
+    assert found is not None
+    again = [
+        datetime.fromisoformat(found[name]["dateTime"]).replace(tzinfo=ZoneInfo(found[name]["timeZone"]))
+        for name in ("start", "end")
+    ]
+    assert [moment.timestamp() for moment in again] == [moment.timestamp() for moment in moments]

@@ -102,6 +102,9 @@ class TestIcs(FormatTests):
     def block(self, record: Mapping[str, Any]) -> str:
         return f"BEGIN:VEVENT\r\nSUMMARY:{record['name']}\r\nDTSTART:20260530T100000Z\r\nEND:VEVENT\r\n"
 
+    def writable(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        return [{"summary": record["name"], "start": {"date": "2026-05-30"}} for record in records]
+
     def file(self, blocks: Sequence[str]) -> bytes:
         return f"BEGIN:VCALENDAR\r\n{''.join(blocks)}END:VCALENDAR\r\n".encode()
 

@@ -35,6 +35,7 @@ class TestJson(FormatTests):
     @given(OBJECTS)
     def test_any_objects_come_back(self, objects: list[dict[str, Any]]) -> None:
         assert [row.values for row in self.read(self.encode(objects))] == objects
+        assert [row.values for row in self.read(self.written(objects))] == objects
 
     @settings(max_examples=300, deadline=None)
     @given(st.binary(max_size=200))
@@ -82,6 +83,7 @@ class TestJsonl(FormatTests):
     @given(OBJECTS)
     def test_any_objects_come_back(self, objects: list[dict[str, Any]]) -> None:
         assert [row.values for row in self.read(self.encode(objects))] == objects
+        assert [row.values for row in self.read(self.written(objects))] == objects
 
     @settings(max_examples=300, deadline=None)
     @given(st.binary(max_size=200))

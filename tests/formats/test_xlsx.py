@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
@@ -119,3 +121,72 @@ def test_a_table_of_text_is_no_workbook_whatever_it_is_called() -> None:
         inspect(io.BytesIO(b"a,b\n1,2\n"), "xlsx", {})
     assert inspect(io.BytesIO(workbook(["a"], [1])), "csv", {}).name == "xlsx"
     assert FORMATS["xlsx"].is_binary
+
+
+# --- written ---
+
+
+def written(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> bytes:
+    return b"".join(Xlsx().write(records, fields))
+
+
+def read_again(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> list[Mapping[str, Any] | None]:
+    return [row.values for row in Xlsx().read(io.BytesIO(written(records, fields)), {})]
+
+
+def test_a_workbook_that_was_written_is_recognized_and_read() -> None:
+    """Texts stay texts, whatever Excel would make of them; numbers and truth are cells of their kind."""
+    event = {
+        "id": "0012",
+        "summary": "=HYPERLINK(1)",
+        "start": {"date": "2026-05-30"},
+        "sequence": 3,
+        "locked": True,
+        "share": 0.25,
+        "vendor": str(10**17),
+    }
+    assert inspect(io.BytesIO(written([event])), None, {}).name == "xlsx"
+    assert read_again([event, {"id": "0013"}]) == [event, {"id": "0013"}]
+
+
+def test_lists_and_large_numbers_are_texts() -> None:
+    """A list is JSON in one cell; a number with more digits than Excel keeps would come back as another."""
+    assert read_again([{"recurrence": ["RRULE:FREQ=DAILY"], "number": 10**17}]) == [
+        {"recurrence": '["RRULE:FREQ=DAILY"]', "number": str(10**17)}
+    ]
+
+
+def test_columns_are_those_that_are_asked_for() -> None:
+    """In their order, also where no record has a value."""
+    assert read_again([{"a": "1", "b": "2", "c": "3"}], ["c", "x", "a"]) == [{"c": "3", "a": "1"}]
+
+
+def test_what_a_sheet_has_no_room_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the format that has: Excel would cut it off."""
+    with pytest.raises(BadInput, match=r"record 2: text has more than the 32767 characters of a cell; ask for csv"):
+        written([{"text": "x"}, {"text": "x" * 32_768}])
+    with pytest.raises(BadInput, match=r"16385 fields, and a sheet has 16384 columns"):
+        written([{f"f{n}": "" for n in range(16_385)}])
+    monkeypatch.setattr(xlsx_module, "MAX_ROWS", 3)
+    assert len(read_again([{"a": "x"}] * 2)) == 2
+    with pytest.raises(BadInput, match=r"more records than a sheet has rows"):
+        written([{"a": "x"}] * 3)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["a", "b", "c"]),
+            st.one_of(
+                st.text(st.characters(codec="utf-8"), min_size=1),
+                st.booleans(),
+                st.integers(-(10**15), 10**15),
+            ),
+            min_size=1,
+        ),
+        max_size=6,
+    )
+)
+def test_any_values_come_back(records: list[dict[str, Any]]) -> None:
+    assert read_again(records, ["a", "b", "c"]) == records

@@ -1,7 +1,7 @@
 """Records, and what became of them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -159,19 +159,15 @@ def _settle(node: Any) -> Any:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested values into dotted names: the reverse of `nest`."""
+    """Turn nested values into dotted names: `{"start": {"date": d}}` into `{"start.date": d}`; `nest` turns them back.
+
+    Lists stay as they are, and so do mappings that are empty or whose names `nest` would take apart.
+    """
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flatten_one(f"{prefix}{name}", value)
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value and not any("." in key or "[" in key for key in value):
+            flat |= flatten(value, f"{path}.")
+        else:
+            flat[path] = value
     return flat
-
-
-def _flatten_one(path: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
-        return flatten(value, f"{path}.")
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and value:
-        flat: dict[str, Any] = {}
-        for index, item in enumerate(value):
-            flat |= _flatten_one(f"{path}[{index}]", item)
-        return flat
-    return {path: value}

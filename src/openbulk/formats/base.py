@@ -1,13 +1,13 @@
-"""The interface that every file format is read through."""
+"""The interface that every file format is read and written through."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
 from openbulk.domain.records import Row
 
 
 class Format(Protocol):
-    """One way of writing records into a file. Reads as a stream: memory does not grow with the file."""
+    """One way of writing records into a file. A stream both ways: memory does not grow with the file."""
 
     name: str
     """As in `metaData.format` and in the status: `csv`."""
@@ -26,4 +26,13 @@ class Format(Protocol):
         `file` is seekable and stands at its beginning; `options` is the caller's `metaData` (a format reads
         the keys that it documents and ignores the rest). What cannot be read becomes a Row with a problem, and
         reading goes on behind it. Raises BadInput where the file as a whole cannot be read.
+        """
+
+    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        """A file of these records, piece by piece.
+
+        `records` may be gone through more than once: hand in a collection, or an object that begins anew each time.
+        `fields` are the columns of a table, in their order; without them it has one for each field that a record
+        has. Formats without columns write what a record has. Raises BadInput before the first piece where a record
+        cannot be written.
         """

@@ -4,23 +4,27 @@
 fields; dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an absent field, and
 a line without any value is skipped: spreadsheets write such lines below the last one that is filled. Empty cells
 beyond the header are Excel's, too, and pass; a row with too few cells is broken, as it may be cut off or shifted.
-All values are texts.
+All values are texts. What is written has commas, `\\n` at the ends of lines, and lists as JSON in a cell.
 """
 
 import csv
+import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row, nest
+from openbulk.formats.columns import Table
 from openbulk.formats.encoding import damage, encoding_of, text_lines
 
 MAX_RECORD_CHARACTERS = 1024 * 1024
 DELIMITERS = ",;\t|"
 _DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
+_PIECE_CHARACTERS = 64 * 1024
 _SAMPLE_LINES = 20
 _EXCEL_SEPARATOR = re.compile(r'"?sep=(?P<delimiter>.)"?\s*')
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -31,7 +35,7 @@ csv.field_size_limit(MAX_RECORD_CHARACTERS)
 
 
 class Csv:
-    """Reads CSV."""
+    """Reads and writes CSV."""
 
     name = "csv"
     looks_like = "a CSV has field names in its first line and a record in each line below"
@@ -48,6 +52,33 @@ class Csv:
         delimiter = _delimiter(lines, options)
         header = _header(lines, delimiter)
         return _Rows(lines, delimiter, header).all()
+
+    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        """A header and a line for each record; a field without a value is an empty cell."""
+        table = Table(records, fields)
+        return written_rows(table.columns, map(table.cells, records))
+
+
+def written_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """The lines of a CSV, many at a time."""
+    text = io.StringIO(newline="")
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for cells in chain([header], rows):
+        texts = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
+        # The module sees a need for quotes only in the line end that it writes (CPython before 3.13).
+        has_other_line_end = any(isinstance(cell, str) and "\r" in cell for cell in texts)
+        (quoted if has_other_line_end else plain).writerow(texts)
+        if text.tell() > _PIECE_CHARACTERS:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    content = text.getvalue().encode(errors="replace")
+    text.seek(0)
+    text.truncate()
+    return content
 
 
 class _Lines:

@@ -1,26 +1,29 @@
-"""A JSON array of objects, read as a stream.
+"""A JSON array of objects, as a stream.
 
 A null stays None: in JSON it can be told from an absent field, and services take it for "clear this".
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isinf
 from typing import Any, BinaryIO
+
+import orjson
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding import encoding_of, text_chunks
 
 MAX_ELEMENT_CHARACTERS = 16 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _DIGITS_OF_64_BITS = 20
 """With the sign."""
 
 
 class Json:
-    """Reads a JSON array."""
+    """Reads and writes a JSON array."""
 
     name = "json"
     looks_like = 'a JSON file is an array of objects: [{"summary": "Lesson"}, ...]'
@@ -36,6 +39,28 @@ class Json:
         if not text.takes("["):
             raise BadInput(f"the file is not a JSON array; {self.looks_like}")
         return _rows(text)
+
+    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        """An array with an object in each line."""
+        before = b"["
+        for lines in written_lines(records, b",\n"):
+            yield before + lines
+            before = b",\n"
+        yield b"]\n" if before != b"[" else b"[]\n"
+
+
+def written_lines(records: Iterable[Mapping[str, Any]], between: bytes) -> Iterator[bytes]:
+    """Records as JSON, many at a time, with something between them."""
+    pieces: list[bytes] = []
+    size = 0
+    for record in records:
+        pieces.append(orjson.dumps(record))
+        size += len(pieces[-1])
+        if size > _PIECE_BYTES:
+            yield between.join(pieces)
+            pieces, size = [], 0
+    if pieces:
+        yield between.join(pieces)
 
 
 class Values:

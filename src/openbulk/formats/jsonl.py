@@ -1,15 +1,15 @@
 """JSON objects, one a line (JSON Lines, also known as NDJSON)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding import CutLine, damage, encoding_of, text_lines
-from openbulk.formats.json import Values, reason, row_of
+from openbulk.formats.json import Values, reason, row_of, written_lines
 
 
 class Jsonl:
-    """Reads JSON Lines."""
+    """Reads and writes JSON Lines."""
 
     name = "jsonl"
     looks_like = 'a JSON Lines file has an object in each line: {"summary": "Lesson"}'
@@ -23,6 +23,10 @@ class Jsonl:
         """The objects; a line that is none is a broken row, and a blank one is skipped."""
         encoding = encoding_of(file, options)
         return self._rows(text_lines(file, encoding), encoding)
+
+    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        """An object in each line."""
+        return (lines + b"\n" for lines in written_lines(records, b"\n"))
 
     def _rows(self, lines: Iterator[bytes], encoding: str) -> Iterator[Row]:
         number = 0

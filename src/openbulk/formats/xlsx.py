@@ -1,31 +1,42 @@
 """Excel workbooks (xlsx): one sheet, its first filled row the names of the fields, a record in each row below.
 
 The first sheet, or the one that `metaData.sheet` names. Dates and times come out in ISO 8601, whole numbers without a
-decimal point; a sheet with the columns of Google Calendar's own CSV is read as that.
+decimal point; a sheet with the columns of Google Calendar's own CSV is read as that. What is written has
+texts as texts, whatever they begin with, and lists as JSON in a cell.
 """
 
+import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO
 
+import xlsxwriter  # type: ignore[import-untyped]
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row, nest
+from openbulk.formats.columns import Cell, Table
 from openbulk.formats.csv import field_names
 from openbulk.formats.googlecsv import event_row, is_googles, order_of
 
 MAGIC = b"PK\x03\x04"
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
 """A workbook is unpacked as a whole: one that grows beyond this is refused before it is."""
+MAX_ROWS, MAX_COLUMNS, MAX_CELL_CHARACTERS = 1_048_576, 16_384, 32_767
+"""Of a sheet (https://support.microsoft.com/office/excel-specifications-and-limits)."""
+_EXACT_IN_EXCEL = 10**15
+"""Numbers have 15 digits there: longer ones are written as texts."""
+_TOO_LONG = -2
+_COLUMN_WIDTH = 22
+_PIECE_BYTES = 64 * 1024
 _PLACES = (b"xl/", b"[Content_Types].xml", b"_rels/.rels", b"docProps/")
 """What a workbook's archive begins with (ECMA-376, part 2)."""
 
 
 class Xlsx:
-    """Reads workbooks."""
+    """Reads and writes workbooks."""
 
     name = "xlsx"
     looks_like = "a workbook has field names in its first filled row and a record in each row below"
@@ -39,11 +50,53 @@ class Xlsx:
         """The rows of a sheet. Raises BadInput where the file is no workbook, or its header cannot be used."""
         _check_size(file)
         sheet = _sheet(file, options.get("sheet"))
-        table = _Table.of(sheet)
+        table = _Sheet.of(sheet)
         if not is_googles(table.header):
             return table.rows()
         order = order_of((row.values or {} for row in table.rows()), options)
         return (event_row(row, order) for row in table.rows())
+
+    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        """One sheet, its header in bold and always in sight. Raises BadInput where a sheet has no room for it all."""
+        table = Table(records, fields)
+        with tempfile.TemporaryFile() as file:
+            with xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+                _fill(workbook, table.columns, map(table.cells, records))
+            file.seek(0)
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+
+def _fill(workbook: Any, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    if len(columns) > MAX_COLUMNS:
+        raise BadInput(
+            f"there are {len(columns)} fields, and a sheet has {MAX_COLUMNS} columns; ask for fewer, or json"
+        )
+    sheet = workbook.add_worksheet("openbulk")
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, max(0, len(columns) - 1), _COLUMN_WIDTH)
+    bold = workbook.add_format({"bold": True})
+    for place, name in enumerate(columns):
+        sheet.write_string(0, place, name, bold)
+    for number, cells in enumerate(rows, 1):
+        if number >= MAX_ROWS:
+            raise BadInput(f"there are more records than a sheet has rows ({MAX_ROWS}); ask for csv")
+        for place, cell in enumerate(cells):
+            _write_cell(sheet, number, place, cell, columns[place])
+
+
+def _write_cell(sheet: Any, row: int, place: int, cell: Cell, name: str) -> None:
+    match cell:
+        case None:
+            return
+        case bool():
+            sheet.write_boolean(row, place, cell)
+        case int() | float() if abs(cell) <= _EXACT_IN_EXCEL:
+            sheet.write_number(row, place, cell)
+        case _ if sheet.write_string(row, place, str(cell)) == _TOO_LONG:
+            raise BadInput(
+                f"record {row}: {name} has more than the {MAX_CELL_CHARACTERS} characters of a cell; ask for csv"
+            )
 
 
 def _check_size(file: BinaryIO) -> None:
@@ -72,7 +125,7 @@ def _sheet(file: BinaryIO, wanted: Any) -> CalamineSheet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _Sheet:
     """A sheet, and where its records begin."""
 
     sheet: CalamineSheet
@@ -81,7 +134,7 @@ class _Table:
     """Number of the header's row in the sheet, from 1."""
 
     @classmethod
-    def of(cls, sheet: CalamineSheet) -> "_Table":
+    def of(cls, sheet: CalamineSheet) -> "_Sheet":
         for line, cells in enumerate(sheet.iter_rows(), 1):
             texts = [str(_value(cell)) if _value(cell) is not None else "" for cell in cells]
             if any(text.strip() for text in texts):

@@ -7,7 +7,7 @@ class TestMyFormat(FormatTests):
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -38,7 +38,37 @@ class FormatTests:
         """All rows of a file."""
         return list(self.format.read(io.BytesIO(content), options))
 
+    def writable(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The records as this format can write them: an event has a start."""
+        return records
+
+    def written(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> bytes:
+        """A file with these records, as the format itself writes it."""
+        return b"".join(self.format.write(records, fields))
+
     # --- promises ---
+
+    def test_what_is_written_reads_back(self) -> None:
+        """Recognized, and record for record the same."""
+        content = self.written(self.writable(RECORDS))
+        assert inspect(io.BytesIO(content), None, {}).name == self.format.name
+        assert [row.values for row in self.read(content)] == list(RECORDS)
+
+    def test_writing_twice_gives_the_same(self) -> None:
+        """A download that is asked for again is the same file, unless it says when it was made."""
+        records = self.writable(RECORDS)
+        assert [row.values for row in self.read(self.written(records))] == list(RECORDS)
+        assert self.format.is_binary or self.written(records) == self.written(records)
+
+    def test_a_file_without_records_is_written_too(self) -> None:
+        """And read again, it has none."""
+        assert self.read(self.written([], ["name", "city"])) == []
+
+    def test_a_large_file_is_written_in_pieces(self) -> None:
+        """Nobody holds it as a whole."""
+        pieces = [len(piece) for piece in self.format.write(self.writable(RECORDS * 1_000))]
+        assert max(pieces) < 256 * 1024
+        assert len(pieces) > 1
 
     def test_records_come_back_as_they_were(self) -> None:
         """In order, numbered from 1."""

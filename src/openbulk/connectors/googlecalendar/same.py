@@ -28,6 +28,8 @@ _OF_ATTENDEES: Mapping[str, Any] = {
 }
 _FILLED_BY_GOOGLE = frozenset({"id", "self", "organizer"})
 """Fields of an attendee that Google fills."""
+_SAID_BY_SILENCE = frozenset({"", "INTERVAL=1", "WKST=MO"})
+"""Parts of a rule that mean what it means without them (RFC 5545, section 3.3.10)."""
 _IGNORED = frozenset({"id", "iCalUID", "sequence", "etag", "kind", "organizer", "creator", "created", "updated"})
 
 
@@ -110,16 +112,20 @@ def _with_answers(given: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str
 
 
 def _same_recurrence(given: Sequence[str], seen: Any) -> bool:
-    return sorted(map(_rule, given)) == sorted(map(_rule, seen or ()))
+    return _rules(given) == _rules(seen or ())
 
 
-def _rule(line: str) -> str:
-    """A line of a recurrence in one spelling: the order of parts, of days, and of cases does not matter."""
-    name, _, value = line.strip().upper().partition(":")
+def _rules(lines: Sequence[str]) -> set[str]:
+    """The lines of a recurrence in one spelling: neither the order of parts, days and dates matters, nor their case,
+    nor how many dates a line has."""
+    return {rule for line in lines for rule in _spelled("".join(line.upper().split()))}
+
+
+def _spelled(line: str) -> Sequence[str]:
+    name, _, value = line.partition(":")
     if not name.endswith("RULE"):
-        return f"{name}:{','.join(sorted(value.split(',')))}"
-    parts = [part.strip() for part in value.split(";") if part.strip() not in {"", "INTERVAL=1"}]
-    return f"{name}:{';'.join(sorted(_part(part) for part in parts))}"
+        return [f"{name.replace(';VALUE=DATE-TIME', '').replace(';VALUE=DATE', '')}:{day}" for day in value.split(",")]
+    return [f"{name}:{';'.join(sorted(_part(part) for part in value.split(';') if part not in _SAID_BY_SILENCE))}"]
 
 
 def _part(part: str) -> str:
@@ -128,7 +134,7 @@ def _part(part: str) -> str:
 
 
 def _same_reminders(given: Mapping[str, Any], seen: Any) -> bool:
-    there = seen if isinstance(seen, Mapping) else {}
+    there = seen if isinstance(seen, Mapping) else {"useDefault": True}
     if bool(given.get("useDefault")) != bool(there.get("useDefault")):
         return False
     return "overrides" not in given or _overrides(given) == _overrides(there)
@@ -142,7 +148,13 @@ def _same_attachments(given: Sequence[Mapping[str, Any]], seen: Any) -> bool:
     return {one.get("fileUrl") for one in given} == {one.get("fileUrl") for one in seen or ()}
 
 
+def _same_visibility(given: Any, seen: Any) -> bool:
+    """`confidential` is `private` to Google (discovery document, `Event.visibility`)."""
+    return bool({given, seen} <= {"private", "confidential"} or given == seen)
+
+
 _IS_SAME: Mapping[str, Callable[[Any, Any], bool]] = {
+    "visibility": _same_visibility,
     "start": _same_moment,
     "end": _same_moment,
     "originalStartTime": _same_moment,

@@ -4,10 +4,11 @@ Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRU
 `RECURRENCE-ID` is `originalStartTime`. The file is read block by block: only its time zones are known beforehand.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Problem, Row
+from openbulk.formats.columns import check_can_begin_anew
 from openbulk.formats.encoding import encoding_of, text_lines
 from openbulk.formats.ics.lines import folded
 from openbulk.formats.ics.reading import Frame, blocks, event_of, frame_of
@@ -33,15 +34,13 @@ class Ics:
         file.seek(0)
         return self._rows(text_lines(file, encoding), frame)
 
-    def write(self, records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-        """A calendar file of events in the API's fields, piece by piece.
+    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        """A calendar file of events in the API's fields.
 
-        `records` is gone through twice, because the zones come before the events: hand in a collection, or an object
-        that begins anew. What iCalendar has no words for (colours, conferences, attachments) is left out. Raises
-        BadInput before the first piece where a record is no event.
+        What iCalendar has no words for (colours, conferences, attachments) is left out. Raises BadInput before the
+        first piece where a record is no event.
         """
-        if isinstance(records, Iterator):
-            raise TypeError("records are gone through twice; hand in a collection, not an iterator")
+        check_can_begin_anew(records)
         zones: set[str] = set()
         for number, record in enumerate(records, 1):
             zones |= zones_used(event_lines(number, record))
