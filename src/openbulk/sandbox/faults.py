@@ -1,18 +1,16 @@
 """What can go wrong on the way to a service and back, asked for by shares of the calls."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 KINDS: Mapping[str, str] = {
     "drop-before": "close the connection without doing the work",
     "drop-after": "do the work, then close the connection without an answer",
-    "error-429": "answer 429 without doing the work",
-    "error-500": "answer 500 without doing the work",
-    "error-503": "answer 503 without doing the work",
     "slow": "answer three seconds late",
     "expire-token": "the access token of this call is expired from now on",
 }
+"""What any service can be asked for; its own refusals are added to these."""
 
 
 @dataclass
@@ -27,18 +25,22 @@ class Faults:
         self._chance = random.Random(self.seed)  # noqa: S311 - chance, not secrecy
 
     @classmethod
-    def parse(cls, spec: str) -> "Faults":
-        """From `drop-after=0.02,error-503=0.01,seed=42`. Raises ValueError, saying what is possible."""
+    def parse(cls, spec: str, refusals: Iterable[str] = ()) -> "Faults":
+        """From `drop-after=0.02,error-503=0.01,seed=42`. Raises ValueError, saying what is possible.
+
+        `refusals` are the answers that the service can be asked for without doing the work: `error-503`.
+        """
+        kinds = [*KINDS, *refusals]
         shares: dict[str, float] = {}
         seed = None
         for part in filter(None, (part.strip() for part in spec.split(","))):
             kind, _, value = part.partition("=")
             if kind == "seed":
                 seed = _seed(value)
-            elif kind in KINDS:
+            elif kind in kinds:
                 shares[kind] = _share(part, value)
             else:
-                raise ValueError(f"there is no fault {kind!r}; the faults are: {', '.join(KINDS)}, and seed")
+                raise ValueError(f"there is no fault {kind!r}; the faults are: {', '.join(kinds)}, and seed")
         if sum(shares.values()) > 1:
             raise ValueError("the shares of all faults add up to more than 1")
         return cls(shares, seed)

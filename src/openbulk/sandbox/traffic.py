@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import InitVar, dataclass
 from time import monotonic
 from typing import Any
 
@@ -28,18 +28,19 @@ class Traffic:
     caller_of: Callable[[web.Request], str]
     """Whose quota a call counts on."""
     over_quota: Callable[[], web.Response]
-    failure: Callable[[int], web.Response]
-    """The service's own answer for 429, 500 and 503."""
+    refusals: Mapping[str, Callable[[], web.Response]]
+    """The service's own answers that faults ask for: by `error-503`, what it says then."""
     expire_token: Callable[[web.Request], None]
     latency_ms: int = 0
     quota_per_minute: int | None = None
     project_of: Callable[[web.Request], str] | None = None
     """The project whose quota a call counts on, too, where the service has such."""
     project_quota_per_minute: int | None = None
-    faults: Faults = field(default_factory=Faults)
+    faults_spec: InitVar[str] = ""
 
-    def __post_init__(self) -> None:
-        """Begin to count."""
+    def __post_init__(self, faults_spec: str) -> None:
+        """Begin to count. Raises ValueError where the faults are not understood."""
+        self.faults = Faults.parse(faults_spec, self.refusals)
         self.reset()
 
     def reset(self) -> None:
@@ -81,18 +82,18 @@ class Traffic:
         if not self._within_quota(request):
             self.refused += 1
             return self.over_quota()
-        match self.faults.draw():
+        match fault := self.faults.draw():
             case "drop-before":
                 return _drop(request)
             case "drop-after":
                 await handler(request)
                 return _drop(request)
-            case "error-429" | "error-500" | "error-503" as fault:
-                return self.failure(int(fault[-3:]))
             case "slow":
                 await asyncio.sleep(SLOW_SECONDS)
             case "expire-token":
                 self.expire_token(request)
+            case _ if fault is not None:
+                return self.refusals[fault]()
         return await handler(request)
 
     def _within_quota(self, request: web.Request) -> bool:
@@ -116,7 +117,7 @@ class Traffic:
     async def change_faults(self, request: web.Request) -> web.Response:
         """`POST /sandbox/faults {"spec": "..."}`: other faults from now on."""
         try:
-            self.faults = Faults.parse(orjson.loads(await request.read())["spec"])
+            self.faults = Faults.parse(orjson.loads(await request.read())["spec"], self.refusals)
         except (ValueError, KeyError, TypeError) as error:
             return json_response({"error": str(error)}, 400)
         return json_response({"shares": self.faults.shares})

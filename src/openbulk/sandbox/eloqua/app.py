@@ -1,6 +1,7 @@
 """The Eloqua sandbox: its paths, and what they do."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -11,7 +12,6 @@ from openbulk.sandbox.eloqua.page import overview
 from openbulk.sandbox.eloqua.rest import Rest
 from openbulk.sandbox.eloqua.sign_in import SignIn
 from openbulk.sandbox.eloqua.store import Store
-from openbulk.sandbox.faults import Faults
 from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Handler, Traffic, json_response
 
@@ -37,6 +37,10 @@ def make_app(options: Options) -> web.Application:
     return _Sandbox(options).app
 
 
+def _failure(status: int) -> web.Response:
+    return json_response("The service has encountered an error.", status)
+
+
 class _Sandbox:
     """What the handlers share."""
 
@@ -46,11 +50,11 @@ class _Sandbox:
             is_call=_is_call,
             caller_of=lambda request: request.headers.get("Authorization", ""),
             over_quota=lambda: json_response("Too Many Requests", 429),
-            failure=lambda status: json_response("The service has encountered an error.", status),
+            refusals={f"error-{status}": partial(_failure, status) for status in (429, 500, 503)},
             expire_token=self.sign_in.expire,
             latency_ms=options.latency_ms,
             quota_per_minute=options.quota_per_minute,
-            faults=Faults.parse(options.faults),
+            faults_spec=options.faults,
         )
         self.store = Store()
         self.bulk = Bulk(self.store, sync_ms=options.sync_ms, first_record_index=options.first_record_index)

@@ -1,5 +1,6 @@
 """Google's error bodies (https://developers.google.com/workspace/calendar/api/guides/errors)."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -51,13 +52,19 @@ def not_found() -> Rejected:
 
 def over_quota() -> web.Response:
     """403 `rateLimitExceeded`."""
-    return Rejected(403, "rateLimitExceeded", "Rate Limit Exceeded", domain="usageLimits").answer()
+    return _usage_limits(403, "rateLimitExceeded", "Rate Limit Exceeded").answer()
 
 
-def failure(code: int) -> web.Response:
-    """429, 500 or 503, as Google words them."""
-    return {
-        429: Rejected(429, "rateLimitExceeded", "Rate Limit Exceeded", domain="usageLimits"),
-        500: Rejected(500, "backendError", "Backend Error"),
-        503: Rejected(503, "backendError", "Service unavailable. Please try again."),
-    }[code].answer()
+def _usage_limits(code: int, reason: str, message: str) -> Rejected:
+    return Rejected(code, reason, message, domain="usageLimits")
+
+
+REFUSALS: Mapping[str, Callable[[], web.Response]] = {
+    "error-403-rate": over_quota,
+    "error-403-user-rate": _usage_limits(403, "userRateLimitExceeded", "User Rate Limit Exceeded").answer,
+    "error-403-quota": _usage_limits(403, "quotaExceeded", "Calendar usage limits exceeded.").answer,
+    "error-429": _usage_limits(429, "rateLimitExceeded", "Rate Limit Exceeded").answer,
+    "error-500": Rejected(500, "backendError", "Backend Error").answer,
+    "error-503": Rejected(503, "backendError", "Service unavailable. Please try again.").answer,
+}
+"""What a fault can ask for, as Google words it (its guide to errors)."""

@@ -1,21 +1,22 @@
 """The Google sandbox: its paths, and what they do."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from openbulk.sandbox.faults import Faults
 from openbulk.sandbox.google import answers, oauth
 from openbulk.sandbox.google.answers import Rejected, bad_request
-from openbulk.sandbox.google.listing import list_events
+from openbulk.sandbox.google.batch import PATH as BATCH
+from openbulk.sandbox.google.batch import batch
+from openbulk.sandbox.google.contract import Violations
+from openbulk.sandbox.google.listing import list_events, list_instances
 from openbulk.sandbox.google.sharing import Sharing
 from openbulk.sandbox.google.store import Calendar, Event, Store
 from openbulk.sandbox.page import page, paragraph, table
 from openbulk.sandbox.server import NAME
-from openbulk.sandbox.traffic import Traffic, json_response
+from openbulk.sandbox.traffic import Handler, Traffic, json_response
 
 API = "/calendar/v3"
 MAX_BODY_BYTES = 1024 * 1024
@@ -48,20 +49,23 @@ class _Sandbox:
 
     def __init__(self, options: Options) -> None:
         self.store = Store()
+        self.violations = Violations()
         self.sign_in = oauth.SignIn(options.token_seconds)
         self.traffic = Traffic(
             is_call=lambda request: request.path.startswith(API),
             caller_of=self._user_or_nobody,
             over_quota=answers.over_quota,
-            failure=answers.failure,
+            refusals=answers.REFUSALS,
             expire_token=self.sign_in.expire,
             latency_ms=options.latency_ms,
             quota_per_minute=options.quota_per_minute,
             project_of=self._project_or_none,
             project_quota_per_minute=options.project_quota_per_minute,
-            faults=Faults.parse(options.faults),
+            faults_spec=options.faults,
         )
-        self.app = web.Application(middlewares=[self.traffic.middleware(), _reject], client_max_size=MAX_BODY_BYTES)
+        self.app = web.Application(
+            middlewares=[self.traffic.middleware(), _reject, self._check], client_max_size=MAX_BODY_BYTES
+        )
         self.app[NAME] = "Google sandbox"
         self._add_routes()
 
@@ -74,21 +78,32 @@ class _Sandbox:
                 web.post("/o/oauth2/v2/auth", oauth.authorize(self.sign_in)),
                 web.post("/token", oauth.token(self.sign_in)),
                 web.post("/revoke", oauth.revoke(self.sign_in)),
+                web.post(BATCH, batch),
                 *Sharing(self.store, self.sign_in, _body).routes(),
                 web.post(events, self.insert_event),
                 web.post(f"{events}/import", self.import_event),
                 web.get(events, self.list_events),
                 web.get(f"{events}/{{event}}", self.get_event),
+                web.get(f"{events}/{{event}}/instances", self.list_instances),
                 web.patch(f"{events}/{{event}}", self.patch_event),
                 web.put(f"{events}/{{event}}", self.update_event),
                 web.delete(f"{events}/{{event}}", self.delete_event),
                 web.get("/sandbox/events", self.all_events),
                 web.get("/sandbox/stats", self.stats),
+                web.get("/sandbox/violations", self.list_violations),
                 web.post("/sandbox/tokens", oauth.hand_out(self.sign_in)),
                 web.post("/sandbox/faults", self.traffic.change_faults),
                 web.post("/sandbox/reset", self.reset),
             ]
         )
+
+    @web.middleware
+    async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Write down what Google's description of its API does not allow; it is answered as ever."""
+        if request.path.startswith(f"{API}/"):
+            path = request.rel_url.raw_path.removeprefix(f"{API}/")
+            self.violations.check(request.method, path, request.query, await request.read())
+        return await handler(request)
 
     def _user_or_nobody(self, request: web.Request) -> str:
         try:
@@ -121,6 +136,12 @@ class _Sandbox:
         user = self.sign_in.user_of(request)
         calendar = self.store.calendar(user, request.match_info["calendar"])
         return json_response(list_events(self.store, calendar, request.query))
+
+    async def list_instances(self, request: web.Request) -> web.Response:
+        """`events.instances`."""
+        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        series = self.store.event(calendar, request.match_info["event"])
+        return json_response(list_instances(self.store, calendar, series, request.query))
 
     async def get_event(self, request: web.Request) -> web.Response:
         """`events.get`; "the get method always returns" cancelled events (reference of the field `status`)."""
@@ -173,6 +194,11 @@ class _Sandbox:
                 [_row(calendar, event.body) for calendar, event in newest],
             ),
             table("Calls", ["Status", "Calls"], self.traffic.stats()["by_status"].items()),
+            table(
+                "Calls that Google's description of its API does not allow",
+                ["Method", "Problem", "Times"],
+                [tuple(one.values()) for one in self.violations.listed()],
+            ),
         )
 
     async def all_events(self, request: web.Request) -> web.StreamResponse:
@@ -191,9 +217,14 @@ class _Sandbox:
         """Counts of the calls so far."""
         return json_response({**self.traffic.stats(), "inserted": self.store.inserted})
 
+    async def list_violations(self, _request: web.Request) -> web.Response:
+        """What callers did that Google's description of its API does not allow."""
+        return json_response(self.violations.listed())
+
     async def reset(self, _request: web.Request) -> web.Response:
         """Forget events and calls; tokens stay good."""
         self.store.reset()
+        self.violations = Violations()
         self.traffic.reset()
         return json_response({})
 
@@ -228,9 +259,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 @web.middleware
-async def _reject(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _reject(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Rejected as rejected:

@@ -41,8 +41,9 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
     wanted = _filter(query, since)
     items: list[orjson.Fragment] = []
     position = begin
-    while position < len(calendar.order) and len(items) < size:
-        event = calendar.events[calendar.order[position]]
+    events = _Events(calendar) if query.get("singleEvents") != "true" else _single_events(store, calendar, query)
+    while position < len(events) and len(items) < size:
+        event = events[position]
         if wanted(event):
             items.append(orjson.Fragment(event.json))
         position += 1
@@ -54,9 +55,51 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
         "accessRole": "owner",
         "items": items,
     }
-    if position < len(calendar.order):
+    if position < len(events):
         return {**page, "nextPageToken": f"p{position}.{version}"}
     return {**page, "nextSyncToken": f"s{store.generation}.{version}"}
+
+
+def list_instances(store: Store, calendar: Calendar, series: Event, query: Query) -> dict[str, Any]:
+    """A page of the occurrences of a series, those that were changed among them. Raises Rejected (400)."""
+    time_min, time_max = parse_bound(query.get("timeMin")), parse_bound(query.get("timeMax"))
+    own = [event for event in calendar.events.values() if event.id.startswith(f"{series.id}_")]
+    wanted = _filter(query, None)
+    found = [
+        *(event for event in own if event.body.get("recurringEventId") == series.id and wanted(event)),
+        *(store.occurrences(calendar, series, time_min, time_max) if series.body.get("recurrence") else ()),
+    ]
+    found.sort(key=lambda event: event.start)
+    begin, version = _page_start(query, store.version)
+    end = begin + _size(query)
+    items = [orjson.Fragment(event.json) for event in found[begin:end]]
+    page = {"kind": "calendar#events", "summary": calendar.summary, "timeZone": calendar.time_zone, "items": items}
+    return {**page, "nextPageToken": f"p{end}.{version}"} if end < len(found) else page
+
+
+class _Events:
+    """A calendar's events in their order, looked up as they are asked for."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+
+    def __len__(self) -> int:
+        return len(self._calendar.order)
+
+    def __getitem__(self, position: int) -> Event:
+        return self._calendar.events[self._calendar.order[position]]
+
+
+def _single_events(store: Store, calendar: Calendar, query: Query) -> Sequence[Event]:
+    """Occurrences in place of their series (`singleEvents`), by their start where that is asked for."""
+    time_min, time_max = parse_bound(query.get("timeMin")), parse_bound(query.get("timeMax"))
+    found: list[Event] = []
+    for event in calendar.events.values():
+        if event.is_live and b'"recurrence"' in event.json and event.body.get("recurrence"):
+            found += store.occurrences(calendar, event, time_min, time_max)
+        else:
+            found.append(event)
+    return sorted(found, key=lambda event: event.start) if query.get("orderBy") == "startTime" else found
 
 
 def _size(query: Query) -> int:

@@ -4,14 +4,15 @@ https://developers.google.com/workspace/calendar/api/guides/recurringevents
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrulestr
+from dateutil.rrule import rruleset, rrulestr
 
 _ID = re.compile(r"(?P<series>.+)_(?P<day>\d{8})(?:T(?P<time>\d{6})Z)?")
+MAX_OCCURRENCES = 1000
 _OF_SERIES = ("recurrence", "etag", "updated")
 
 
@@ -30,10 +31,32 @@ def occurrence(series: Mapping[str, Any], event_id: str) -> dict[str, Any] | Non
     begins = datetime.fromisoformat(text).replace(tzinfo=UTC if match["time"] else None)
     if bool(match["time"]) != ("dateTime" in series["start"]) or not _occurs(series, begins):
         return None
+    return _body(series, begins)
+
+
+def occurrences(series: Mapping[str, Any], time_min: float | None, time_max: float | None) -> Iterator[dict[str, Any]]:
+    """The occurrences that end after `time_min` and begin before `time_max` (Unix time), as the series has them.
+
+    At most MAX_OCCURRENCES: where Google ends a series without an end is not documented.
+    """
+    length = _length(series)
+    for number, begins in enumerate(_rules(series)):
+        if number >= MAX_OCCURRENCES or (time_max is not None and _seconds(begins) >= time_max):
+            return
+        if time_min is None or _seconds(begins + length) > time_min:
+            yield _body(series, begins)
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _body(series: Mapping[str, Any], begins: datetime) -> dict[str, Any]:
     original = _place(series["start"], begins)
+    stamp = begins.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ") if begins.tzinfo else begins.strftime("%Y%m%d")
     return {
         **{name: value for name, value in series.items() if name not in _OF_SERIES},
-        "id": event_id,
+        "id": f"{series['id']}_{stamp}",
         "recurringEventId": series["id"],
         "originalStartTime": original,
         "start": original,
@@ -42,9 +65,13 @@ def occurrence(series: Mapping[str, Any], event_id: str) -> dict[str, Any] | Non
 
 
 def _occurs(series: Mapping[str, Any], begins: datetime) -> bool:
-    first = _moment(series["start"])
-    rules = rrulestr("\n".join(series["recurrence"]), dtstart=first, forceset=True)
+    rules: Any = _rules(series)
     return bool(rules.between(begins, begins, inc=True))
+
+
+def _rules(series: Mapping[str, Any]) -> rruleset:
+    rules: rruleset = rrulestr("\n".join(series["recurrence"]), dtstart=_moment(series["start"]), forceset=True)
+    return rules
 
 
 def _moment(place: Mapping[str, Any]) -> datetime:

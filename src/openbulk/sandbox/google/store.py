@@ -11,7 +11,7 @@ import orjson
 
 from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_found, required
 from openbulk.sandbox.google.fields import check_lists, encoded, given, merged
-from openbulk.sandbox.google.occurrences import occurrence, series_id
+from openbulk.sandbox.google.occurrences import occurrence, occurrences, series_id
 from openbulk.sandbox.google.times import check_times, is_zone, stamp
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
@@ -138,11 +138,12 @@ class Store:
         uid = body.get("iCalUID")
         if not uid or not isinstance(uid, str):
             raise required("Required")
-        return self._add(
-            calendar, user, body, "_" + base64.b32hexencode(uid.encode()).decode().rstrip("=").lower(), uid
-        )
+        event_id = "_" + base64.b32hexencode(uid.encode()).decode().rstrip("=").lower()
+        return self._add(calendar, user, body, event_id, uid, organizer=body.get("organizer"))
 
-    def _add(self, calendar: Calendar, user: str, body: Mapping[str, Any], event_id: str, uid: Any) -> Event:
+    def _add(
+        self, calendar: Calendar, user: str, body: Mapping[str, Any], event_id: str, uid: Any, organizer: Any = None
+    ) -> Event:
         if not isinstance(uid, str):
             raise bad_request()
         if event_id in calendar.events:
@@ -154,7 +155,7 @@ class Store:
             "htmlLink": f"https://www.google.com/calendar/event?eid={address}",
             "created": stamp(),
             "creator": {"email": user, "self": True},
-            "organizer": {"email": calendar.id, "self": True},
+            "organizer": _organizer(organizer, calendar),
             "iCalUID": uid,
             "sequence": 0,
         }
@@ -195,10 +196,15 @@ class Store:
         if series is None or not series.is_live:
             return None
         body = occurrence(series.body, event_id)
-        if body is None:
-            return None
-        start, end = check_times(body, calendar.time_zone)
-        return Event(encoded({**body, "etag": series.etag}), event_id, series.etag, True, start, end, series.version)
+        return _occurrence(calendar, series, body) if body else None
+
+    def occurrences(
+        self, calendar: Calendar, series: Event, time_min: float | None, time_max: float | None
+    ) -> Iterator[Event]:
+        """The occurrences of a series in a time that are as the series has them: changed ones are events themselves."""
+        for body in occurrences(series.body, time_min, time_max):
+            if body["id"] not in calendar.events:
+                yield _occurrence(calendar, series, body)
 
     def live_events(self) -> Iterator[tuple[Calendar, Event]]:
         """Every event that was not deleted."""
@@ -219,6 +225,18 @@ class Store:
             calendar.order.append(event.id)
         calendar.events[event.id] = event
         return event
+
+
+def _occurrence(calendar: Calendar, series: Event, body: Mapping[str, Any]) -> Event:
+    start, end = check_times(body, calendar.time_zone)
+    return Event(encoded({**body, "etag": series.etag}), body["id"], series.etag, True, start, end, series.version)
+
+
+def _organizer(told: Any, calendar: Calendar) -> dict[str, Any]:
+    """The calendar, unless an import says who else; "to change the organizer, use the move operation" later on."""
+    if not isinstance(told, dict) or not told.get("email") or told["email"] == calendar.id:
+        return {"email": calendar.id, "self": True}
+    return {name: told[name] for name in ("email", "displayName") if isinstance(told.get(name), str)}
 
 
 def _fresh(body: Mapping[str, Any]) -> dict[str, Any]:
