@@ -36,3 +36,10 @@ def events_csv(count: int) -> bytes:
     """A file of so many all-day events."""
     rows = [f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)]
     return ("summary,start.date,end.date\n" + "\n".join(rows) + "\n").encode()
+
+
+async def violations(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]:
+    """What was sent that Google's own description of its API does not allow."""
+    async with http.get(f"{url}/sandbox/violations") as answer:
+        found: list[dict[str, object]] = await answer.json()
+    return found

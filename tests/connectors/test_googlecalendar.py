@@ -1,12 +1,12 @@
 """Google Calendar, against the sandbox."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import pytest
 
-from google_sandbox import configuration, event, held, set_faults
+from google_sandbox import configuration, event, held, set_faults, violations
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, Unsure
@@ -25,8 +25,11 @@ class TestGoogleCalendar(ConnectorTests):
     shows = "summary"
 
     @pytest.fixture
-    async def url(self, serve: Serve) -> str:
-        return await serve(google.make_app(google.Options()))
+    async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
+        """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
+        address = await serve(google.make_app(google.Options()))
+        yield address
+        assert await violations(http, address) == []
 
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:

@@ -1,12 +1,12 @@
 """Calendars, the person's list of them, and who may see them, against the sandbox."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import pytest
 
-from google_sandbox import configuration, set_faults
+from google_sandbox import configuration, set_faults, violations
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import Unsure
@@ -21,8 +21,11 @@ RULE: Mapping[str, Any] = {"scope": {"type": "user", "value": "bob@example.com"}
 
 
 @pytest.fixture
-async def url(serve: Serve) -> str:
-    return await serve(google.make_app(google.Options()))
+async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
+    """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
+    address = await serve(google.make_app(google.Options()))
+    yield address
+    assert await violations(http, address) == []
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from openbulk.connectors.base import Features
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.events import calendar_of, encoded
-from openbulk.connectors.googlecalendar.fields import FieldError, converted
+from openbulk.connectors.googlecalendar.fields import FieldError, check_required, converted
 from openbulk.connectors.googlecalendar.same import changes
 from openbulk.connectors.googlecalendar.schema import schema_of
 from openbulk.connectors.http import Answer
@@ -121,6 +121,7 @@ class Directory:
 
     async def _make(self, place: "_Place") -> Outcome:
         body = {**place.body, **place.identity}
+        check_required(body, COLLECTIONS[place.object].schema())
         if place.object == CALENDARS:
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{_mark(place.record)}".lstrip()

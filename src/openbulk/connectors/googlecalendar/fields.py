@@ -39,6 +39,16 @@ def converted(values: Mapping[str, Any], schema: Mapping[str, Any], path: str = 
     return result
 
 
+def check_required(body: Mapping[str, Any], schema: Mapping[str, Any], path: str = "") -> None:
+    """Whether everything is there that has to be when a record is made. Raises FieldError."""
+    for name in schema.get("required", ()):
+        if body.get(name) in (None, ""):
+            raise FieldError(f"{path}{name}", f"{path}{name} is missing: Google makes none without it")
+    for name, field in schema.get("properties", {}).items():
+        if isinstance(body.get(name), Mapping):
+            check_required(body[name], field, f"{path}{name}.")
+
+
 def _unknown(full: str, name: str, known: Sequence[str]) -> str:
     near = get_close_matches(full, known, 1) or get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; its fields are: {', '.join(known)}"

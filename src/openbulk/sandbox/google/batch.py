@@ -38,10 +38,11 @@ async def batch(request: web.Request) -> web.Response:
     match = _BOUNDARY.match(request.headers.get("Content-Type", ""))
     if match is None:
         raise Rejected(400, "badRequest", "Failed to parse batch request, error: missing boundary.")
+    unread = request.clone()
     calls = [_call(part) for part in _parts(await request.read(), match["boundary"].encode())]
     if len(calls) > MAX_CALLS:
         raise Rejected(400, "badRequest", f"The batch request has too many calls; the limit is {MAX_CALLS}.")
-    answers = await asyncio.gather(*(_answer(request, call) for call in calls))
+    answers = await asyncio.gather(*(_answer(request.app, unread, call) for call in calls))
     boundary = f"batch_{secrets.token_hex(8)}"
     body = (
         b"".join(_part(boundary, call, answer) for call, answer in zip(calls, answers, strict=True))
@@ -72,15 +73,15 @@ def _headers(lines: Sequence[str]) -> CIMultiDict[str]:
     return CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
 
 
-async def _answer(request: web.Request, call: _Call) -> web.StreamResponse:
+async def _answer(app: web.Application, batched: web.Request, call: _Call) -> web.StreamResponse:
     """What the call alone would be answered; headers of the whole batch hold for each of its calls."""
-    outer = {name: value for name, value in request.headers.items() if not name.lower().startswith("content-")}
-    inner = request.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers={**outer, **call.headers})
+    outer = {name: value for name, value in batched.headers.items() if not name.lower().startswith("content-")}
+    inner = batched.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers={**outer, **call.headers})
     # aiohttp has no public way to hand an application a request: this is its own, less the connection.
     inner._read_bytes = call.body
     if inner.path == PATH:
         raise Rejected(400, "badRequest", "A batch cannot hold another.")
-    return await request.app._handle(inner)
+    return await app._handle(inner)
 
 
 def _part(boundary: str, call: _Call, answer: web.StreamResponse) -> bytes:

@@ -1,6 +1,6 @@
 """Google's own description of its API, to check calls against: what it would refuse, or not understand, is a violation.
 
-`contract.json` is the discovery document, https://www.googleapis.com/discovery/v1/apis/calendar/v3/rest, less its prose:
+`contract.json` is the discovery document (https://www.googleapis.com/discovery/v1/apis/calendar/v3/rest), less prose:
 
     python -m openbulk.sandbox.google.contract < discovery.json > contract.json
 """
@@ -63,7 +63,7 @@ def _slim(schema: Mapping[str, Any]) -> dict[str, Any]:
     if "enum" not in kept and (words := _ENUM_VALUE.findall(description)):
         kept["enum"] = words
     if _READ_ONLY.search(description):
-        kept["readOnly"] = True
+        kept["readOnlyBut"] = ["calendar.events.import"] if "except when importing" in description else []
     if methods := schema.get("annotations", {}).get("required"):
         kept["requiredBy"] = methods
     if "properties" in schema:
@@ -195,7 +195,9 @@ def _check_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], method: str
 
 def _object_check(schema: Mapping[str, Any], schemas: Mapping[str, Any], method: str) -> Check:
     fields = {name: _check_of(one, schemas, method) for name, one in schema.get("properties", {}).items()}
-    read_only = frozenset(name for name, one in schema.get("properties", {}).items() if one.get("readOnly"))
+    read_only = frozenset(
+        name for name, one in schema.get("properties", {}).items() if method not in one.get("readOnlyBut", [method])
+    )
     required = [name for name, one in schema.get("properties", {}).items() if method in one.get("requiredBy", ())]
     others = _check_of(schema["additionalProperties"], schemas, method) if "additionalProperties" in schema else None
 

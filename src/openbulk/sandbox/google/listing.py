@@ -64,9 +64,11 @@ def list_instances(store: Store, calendar: Calendar, series: Event, query: Query
     """A page of the occurrences of a series, those that were changed among them. Raises Rejected (400)."""
     time_min, time_max = parse_bound(query.get("timeMin")), parse_bound(query.get("timeMax"))
     own = [event for event in calendar.events.values() if event.id.startswith(f"{series.id}_")]
-    wanted = _filter(query, None)
+    wanted = _time_tests(query)
+    if query.get("showDeleted") != "true":
+        wanted.append(lambda event: event.is_live)
     found = [
-        *(event for event in own if event.body.get("recurringEventId") == series.id and wanted(event)),
+        *(event for event in own if all(test(event) for test in wanted)),
         *(store.occurrences(calendar, series, time_min, time_max) if series.body.get("recurrence") else ()),
     ]
     found.sort(key=lambda event: event.start)

@@ -1,0 +1,69 @@
+"""The promises of a connector, for calendars, a person's list of them, and who may see them."""
+
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+import aiohttp
+import pytest
+
+from google_sandbox import configuration, violations
+from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.domain.records import Action, Record, Target
+from openbulk.sandbox import google
+from openbulk.testing.connectors import Connect, ConnectorTests
+from support import Serve, forget
+
+ANN = "ann@example.com"
+
+
+class GoogleTests(ConnectorTests):
+    """Against the sandbox, signed in as Ann."""
+
+    @pytest.fixture
+    async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
+        address = await serve(google.make_app(google.Options()))
+        yield address
+        assert await violations(http, address) == []
+
+    @pytest.fixture
+    async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
+        settings = await configuration(http, url, user=ANN)
+        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
+
+
+class TestCalendars(GoogleTests):
+    object_name = "calendars"
+    good = ({"summary": "Class 7a"}, {"summary": "Class 7b", "timeZone": "Europe/Berlin"}, {"summary": "Class 7c"})
+    bad: ClassVar = {"description": "without a name"}
+    shows = "summary"
+    there_before = frozenset({ANN})
+
+
+class TestAccessControlList(GoogleTests):
+    object_name = "access-control-list"
+    good = tuple(
+        {"scope": {"type": kind, "value": value}, "role": "reader", "id": f"{kind}:{value}"}
+        for kind, value in (("user", "bob@example.com"), ("group", "staff@example.com"), ("domain", "example.com"))
+    )
+    bad: ClassVar = {"scope": {"type": "user", "value": "eve@example.com"}, "role": "spy"}
+    shows = "id"
+    there_before = frozenset({f"user:{ANN}"})
+
+
+class TestCalendarList(GoogleTests):
+    object_name = "calendar-list"
+    good = tuple({"id": f"{name}@example.com"} for name in ("bob", "cara", "dan"))
+    bad: ClassVar = {"id": "nobody@example.com"}
+    shows = "id"
+    there_before = frozenset({ANN})
+
+    @pytest.fixture
+    async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
+        """The others let Ann see their calendars."""
+        rule = {"scope": {"type": "user", "value": ANN}, "role": "reader"}
+        for other in self.good:
+            settings = await configuration(http, url, user=other["id"])
+            connector = GoogleCalendarProvider().connect(settings, http, forget)
+            await connector.write(Target("access-control-list", Action.CREATE), [Record(1, rule, key="share")])
+        settings = await configuration(http, url, user=ANN)
+        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
