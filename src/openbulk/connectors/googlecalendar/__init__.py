@@ -26,7 +26,7 @@ EVENTS = "events"
 EVENT_FEATURES = Features(
     frozenset(Action),
     max_batch=1,
-    concurrency=32,
+    concurrency=64,
     honours_keys=True,
     identifiers=("id", "iCalUID"),
     paths=("calendars/{calendarId}/events",),
