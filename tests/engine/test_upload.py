@@ -19,6 +19,7 @@ from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait
 from openbulk.engine.parts import cut
 from openbulk.engine.upload import UploadTurn
+from openbulk.engine.watch import Watch
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
@@ -84,8 +85,7 @@ class Bench:
             connector=connector,
             ledger=self.ledger,
             files=self.files,
-            draining=draining or asyncio.Event(),
-            now=lambda: datetime.now(UTC),
+            watch=Watch(job, self.ledger, draining or asyncio.Event(), lambda: datetime.now(UTC)),
         )
         ending = await runner.run()
         await self.ledger.end_slice(job.id, turn.fence)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Path
 
-from openbulk.api import bulk, health, instances, objects
+from openbulk.api import bulk, downloads, health, instances, objects
 from openbulk.api.problems import RequestIds, present_errors
 from openbulk.api.services import Services
 from openbulk.domain.errors import NotFound
@@ -54,8 +54,9 @@ def make_api(services: Services) -> FastAPI:
     """The application. Every path of an instance exists with and without a hub before it.
 
     GET     /objects                        /objects/{object}/metadata
-    POST    /bulk/{object}
+    POST    /bulk/{object}                  /bulk/query                 /bulk/download
     GET     /bulk/{id}/status               /bulk/{id}/errors
+    GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -68,7 +69,9 @@ def make_api(services: Services) -> FastAPI:
     api.state.services = services
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
+    of_instance.include_router(downloads.asking)
     of_instance.include_router(bulk.router)
+    of_instance.include_router(downloads.fetching)
     api.include_router(of_instance, prefix=BASE_PATH)
     api.include_router(of_instance, prefix=f"{BASE_PATH}/hubs/{{hub}}", dependencies=[Depends(_known_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)

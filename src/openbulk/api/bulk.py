@@ -10,19 +10,16 @@ from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInInstance, SignedInUser
-from openbulk.api.ids import id_in
 from openbulk.api.multipart import Received, receive
+from openbulk.api.paging import MAX_PAGE, job_of, number
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.domain.errors import BadInput, NotFound
-from openbulk.domain.job import Job, Upload
+from openbulk.domain.errors import BadInput
+from openbulk.domain.job import Upload
 from openbulk.domain.records import Action, Target
 from openbulk.formats import inspect
 from openbulk.notify.egress import check_url
-from openbulk.storage.accounts import User
 
 router = APIRouter(tags=["Bulk"])
-
-MAX_PAGE = 2_000
 
 _UPLOAD_BODY = {
     "requestBody": {
@@ -121,7 +118,7 @@ def _action(text: Any) -> Action:
 @router.get("/bulk/{job_id}/status", summary="How a job stands")
 async def status(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """The status of a job, with how many records were taken and how many were not."""
-    return shapes.job_status(await _job(services, user, job_id), services.completed_status)
+    return shapes.job_status(await job_of(services, user, job_id), services.completed_status)
 
 
 @router.get("/bulk/{job_id}/errors", summary="The records that were not taken")
@@ -134,9 +131,9 @@ async def errors(
     next_page: Annotated[str, Query(alias="nextPage")] = "",
 ) -> list[dict[str, Any]]:
     """The records of a job that were not taken, in the order of the file, page by page."""
-    job = await _job(services, user, job_id)
-    limit = _number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
-    after = _number(next_page or "0", "nextPage", least=0)
+    job = await job_of(services, user, job_id)
+    limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
+    after = number(next_page or "0", "nextPage", least=0)
     found = await services.ledger.errors(job.id, after=after, limit=limit + 1)
     page = found[:limit]
     response.headers["elements-returned-count"] = str(len(page))
@@ -148,20 +145,5 @@ async def errors(
 @router.put("/bulk/{job_id}/cancel", summary="Cancel a job")
 async def cancel(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Send no more of a job's records; what was sent stays sent."""
-    job = await services.engine.cancel(await _job(services, user, job_id))
+    job = await services.engine.cancel(await job_of(services, user, job_id))
     return shapes.job_status(job, services.completed_status)
-
-
-async def _job(services: Services, user: User, job_id: str) -> Job:
-    number = id_in(job_id)
-    job = None if number is None else await services.ledger.job(number)
-    if job is None or job.organization_id != user.organization_id:
-        raise NotFound(f"there is no bulk job {job_id!r}")
-    return job
-
-
-def _number(text: str, name: str, *, least: int, most: int | None = None) -> int:
-    number = id_in(text)
-    if number is None or number < least:
-        raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
-    return number if most is None else min(number, most)

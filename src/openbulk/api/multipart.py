@@ -1,6 +1,7 @@
 """A multipart upload, written into the file store while it arrives (RFC 7578)."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -52,6 +53,28 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
             raise BadInput("the upload was cut off") from error
         raise
     return Received(writer.size, form.fields)
+
+
+async def fields_of(request: Request) -> Mapping[str, str]:
+    """The parts of a small form by name; files are left out. Raises BadInput, TooLarge."""
+    form = _Form(_boundary(request))
+    form.feed(await body_of(request))
+    if not form.is_complete:
+        raise BadInput("the form ended before its last boundary; send it again")
+    return form.fields
+
+
+async def body_of(request: Request) -> bytes:
+    """A small body, whole. Raises BadInput, TooLarge."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FIELD_BYTES:
+                raise TooLarge(f"the body is larger than {MAX_FIELD_BYTES} bytes")
+    except ClientDisconnect as error:
+        raise BadInput("the request was cut off") from error
+    return bytes(body)
 
 
 async def _keep(form: "_Form", writer: FileWriter, max_bytes: int) -> None:

@@ -8,7 +8,8 @@ import orjson
 
 from openbulk.connectors.base import Provider, Setting
 from openbulk.domain.instance import Instance
-from openbulk.domain.job import Job, Status
+from openbulk.domain.job import Download, Job, Status
+from openbulk.formats.columns import in_order
 from openbulk.storage.accounts import User
 from openbulk.storage.ledger import RecordError
 
@@ -16,6 +17,7 @@ MASK = "********"
 PLATFORM_SETTINGS = (
     Setting("event.notification.signature.key", "Key that notifications are signed with.", secret=True),
     Setting("event.notification.callback.headers", "Headers to add to notifications.", secret=True),
+    Setting("bulk.json.lines", "true: application/json answers of downloads are JSON Lines, as some clients expect."),
     Setting("event.notification.basic.username", "User name for notifications."),
     Setting("event.notification.basic.password", "Password for notifications.", secret=True),
 )
@@ -29,33 +31,71 @@ def job_created(job: Job) -> dict[str, Any]:
 
 
 def job_status(job: Job, completed: str) -> dict[str, Any]:
-    """The status of an upload (v2). No other keys than the contract's: a strict client breaks on more."""
+    """The status of a job, with the keys of the way in which it was asked for."""
     status = completed if job.status is Status.COMPLETE else job.status.value
-    shape: dict[str, Any] = {
+    is_v3 = job.is_download and job.download.is_v3
+    shape = _status_v3(job, status) if is_v3 else _status_v2(job, status)
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+def _status_v3(job: Job, status: str) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "instanceId": job.instance_id,
+        "status": status,
+        "jobStatus": status,
+        "objectName": job.object,
+        "jobDirection": "DOWNLOAD",
+        "recordCount": job.cursor,
+        "errorCount": 0,
+        "statusMessage": _info(job) or (f"Successfully downloaded {job.cursor} records" if job.is_finished else None),
+        "error": job.error,
+        "createdDate": _epoch_ms(job.created_at),
+        "completionTime": _epoch_ms(job.finished_at),
+        "fileFormat": job.work.file_format.upper(),
+        "jobCriteria": dict(job.options),
+        "metaData": {"object": job.object},
+        "notificationUrl": job.work.callback_url,
+        "defaultSelectFields": ",".join(job.download.fields),
+        "native": False,
+    }
+
+
+def _status_v2(job: Job, status: str) -> dict[str, Any]:
+    """No other keys than the contract's: a strict client breaks on more."""
+    return {
         "id": str(job.id),
         "status": status,
         "instanceId": job.instance_id,
-        "object_name": job.upload.target.object,
-        "job_direction": "UPLOAD",
-        "recordsCount": job.counts.reached,
+        "object_name": job.object,
+        "job_direction": "DOWNLOAD" if job.is_download else "UPLOAD",
+        "recordsCount": job.cursor if job.is_download else job.counts.reached,
         "recordsFailedCount": job.counts.failed + job.counts.unknown,
-        "fileFormat": job.upload.file_format,
-        "fileSize": job.upload.file_size,
-        "metadata": dict(job.upload.target.options),
+        "fileFormat": job.work.file_format,
+        "fileSize": None if isinstance(job.work, Download) else job.work.file_size,
+        "metadata": dict(job.options),
         "requestId": job.request_id,
         "bulk_start_time": _epoch_ms(job.started_at),
         "bulk_finish_time": _epoch_ms(job.finished_at),
         "infoMessage": _info(job),
         "error": job.error,
     }
-    return {key: value for key, value in shape.items() if value is not None}
+
+
+def columns(job: Job) -> Sequence[str]:
+    """The columns of a download's table: those that were asked for, or all that its records have."""
+    return job.download.fields or in_order(job.columns)
+
+
+SUFFIXES = {"googlecsv": "csv"}
+"""Of files whose format is not called by its suffix."""
 
 
 def notification(job: Job, completed: str) -> bytes:
     """What a caller is told of a finished job: its status, and what the caller asked to be given back."""
     shape = job_status(job, completed)
-    if "callback-payload" in job.upload.target.options:
-        shape["callback-payload"] = job.upload.target.options["callback-payload"]
+    if "callback-payload" in job.options:
+        shape["callback-payload"] = job.options["callback-payload"]
     return orjson.dumps(shape)
 
 
@@ -77,7 +117,7 @@ def _remarks(job: Job) -> Iterator[str]:
         yield f"{job.mailed_outside} records have attendees outside the organization, who were sent mail"
     if job.counts.unknown:
         yield f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
-    if job.is_finished and job.not_reached:
+    if job.is_finished and not job.is_download and job.not_reached:
         yield f"{job.not_reached} of {job.records} records were not reached"
 
 

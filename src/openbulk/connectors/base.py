@@ -37,6 +37,10 @@ class Features:
     the same value there are sent one after another, in the order of the file."""
     paths: tuple[str, ...] = ()
     """Other names of the object, with values for metaData in them: `calendars/{calendarId}/events`."""
+    parameters: frozenset[str] = frozenset()
+    """The service's own query parameters, which a condition may name beside the fields: they are passed through."""
+    changed: str | None = None
+    """The field that says when a record was last changed; `Query.changed_since` is about it."""
     native: bool = False
     """Uploads go through the connector's `native` instead of `write`."""
 

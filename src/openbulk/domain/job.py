@@ -1,10 +1,12 @@
-"""A job: one file on its way into one object of one service."""
+"""A job: one file on its way into one object of one service, or out of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
+from openbulk.domain.query import Condition
 from openbulk.domain.records import Fate, Target
 
 
@@ -68,13 +70,56 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """What the caller asked for, where records are to come back."""
+
+    object: str
+    """By the name that the service knows, or one of its paths."""
+    file: str
+    """Name in the file store under which the records are kept: random, and never used twice."""
+    fields: tuple[str, ...] = ()
+    """The fields to keep, dotted; all of them where there are none."""
+    where: Condition | None = None
+    limit: int | None = None
+    page_size: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """The service's own query parameters, passed through."""
+    changed_since: datetime | None = None
+    keeps_nulls: bool = False
+    """Whether a field that was asked for and is not there is null, rather than absent."""
+    begin: "Position | None" = None
+    """Where to go on reading what an earlier job began; None at the beginning."""
+    text: str = ""
+    """The query as it is shown."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The caller's `metaData`, or the body that asked for it, as it came."""
+    file_format: str = "csv"
+    """The format in which the caller wants the records, unless he says otherwise when he fetches them."""
+    callback_url: str | None = None
+    is_v3: bool = False
+    """Whether it was asked for as `POST /bulk/download`, whose status has keys of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a download has read."""
+
+    after: str | None = None
+    """The cursor of the last page that was read; None before the first."""
+    skip: int = 0
+    """Records of the page behind it that were taken already."""
+    is_end: bool = False
+    """Whether there is nothing behind it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as the ledger remembers it."""
 
     id: int
     organization_id: int
     instance_id: int
-    upload: Upload
+    work: Upload | Download
     status: Status
     created_at: datetime
     started_at: datetime | None = None
@@ -96,6 +141,37 @@ class Job:
     """Why the job waits, in a sentence; None once it has got on again."""
     error: str | None = None
     """Why the job stopped before its end, in a sentence."""
+    position: Position = Position()
+    """How far a download has read; its cursor is the number of records that it has kept."""
+    columns: tuple[str, ...] = ()
+    """The dotted names of all fields that the records of a download have."""
+
+    @property
+    def upload(self) -> Upload:
+        """What was asked for, of an upload."""
+        assert isinstance(self.work, Upload)
+        return self.work
+
+    @property
+    def download(self) -> Download:
+        """What was asked for, of a download."""
+        assert isinstance(self.work, Download)
+        return self.work
+
+    @property
+    def is_download(self) -> bool:
+        """Whether records come out of the service."""
+        return isinstance(self.work, Download)
+
+    @property
+    def object(self) -> str:
+        """The object that it is about, as the caller called it."""
+        return self.work.object if isinstance(self.work, Download) else self.work.target.object
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The caller's `metaData`, as it came."""
+        return self.work.options if isinstance(self.work, Download) else self.work.target.options
 
     @property
     def is_finished(self) -> bool:

@@ -1,8 +1,26 @@
 """What a caller wants to read, and how it comes back."""
 
-from collections.abc import Mapping, Sequence
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
+
+from openbulk.domain.records import value_at
+
+_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+OPERATORS = (*_ORDERS, "like", "in", "is null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +34,8 @@ class Query:
     """The cursor of an earlier page: go on behind it."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The service's own query parameters, passed through."""
+    changed_since: datetime | None = None
+    """Records that were last changed before this may be left out, where the service can do that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +45,164 @@ class Page:
     records: Sequence[Mapping[str, Any]]
     next: str | None
     """None on the last page."""
+
+
+# --- conditions ---
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A field against values: one, or for `in` many, or for `is null` none."""
+
+    field: str
+    """Dotted where it is nested."""
+    operator: str
+    """One of OPERATORS."""
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold."""
+
+    part: "Condition"
+
+
+Condition = Comparison | All | Either | Not
+
+
+def holds(condition: Condition, record: Mapping[str, Any]) -> bool:
+    """Whether a record is wanted. As in SQL, what is compared with an absent value is neither true nor false, and
+    such a record is not wanted."""
+    return _truth(condition, record) is True
+
+
+def _truth(condition: Condition, record: Mapping[str, Any]) -> bool | None:
+    match condition:
+        case Comparison():
+            return _compared(condition, value_at(record, condition.field))
+        case Not(part=part):
+            truth = _truth(part, record)
+            return None if truth is None else not truth
+        case All(parts=parts):
+            return _joined((_truth(part, record) for part in parts), settled_by=False)
+        case Either(parts=parts):
+            return _joined((_truth(part, record) for part in parts), settled_by=True)
+
+
+def _joined(truths: Iterator[bool | None], *, settled_by: bool) -> bool | None:
+    found = list(truths)
+    if settled_by in found:
+        return settled_by
+    return None if None in found else not settled_by
+
+
+def _compared(comparison: Comparison, there: Any) -> bool | None:
+    if comparison.operator == "is null":
+        return there is None
+    if there is None:
+        return None
+    match comparison.operator:
+        case "in":
+            return any(_ordered("=", there, value) for value in comparison.values)
+        case "like":
+            return _pattern(str(comparison.values[0])).fullmatch(_text(there)) is not None
+        case name:
+            return _ordered(name, there, comparison.values[0])
+
+
+def _ordered(name: str, there: Any, value: Any) -> bool:
+    """Numbers as numbers, moments as moments, everything else as text: a CSV has only texts, and JSON has no dates."""
+    for kind in (_number, _moment):
+        mine, other = kind(there), kind(value)
+        if mine is not None and other is not None:
+            return _ORDERS[name](mine, other)
+    return _ORDERS[name](_text(there), _text(value))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def _moment(value: Any) -> datetime | None:
+    """A date, or a time; without an offset, in UTC."""
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@cache
+def _pattern(like: str) -> re.Pattern[str]:
+    """`%` stands for any text, `_` for one character."""
+    pieces = {"%": ".*", "_": "."}
+    return re.compile("".join(pieces.get(character) or re.escape(character) for character in like), re.DOTALL)
+
+
+def fields_of(condition: Condition) -> Iterator[str]:
+    """The fields that a condition speaks of."""
+    match condition:
+        case Comparison(field=name):
+            yield name
+        case Not(part=part):
+            yield from fields_of(part)
+        case All(parts=parts) | Either(parts=parts):
+            for part in parts:
+                yield from fields_of(part)
+
+
+def conjuncts(condition: Condition | None) -> Sequence[Condition]:
+    """The parts that must all hold."""
+    if condition is None:
+        return ()
+    return condition.parts if isinstance(condition, All) else (condition,)
+
+
+def as_json(condition: Condition) -> list[Any]:
+    """A condition as it is kept in the ledger; `condition_of` reads it back."""
+    match condition:
+        case Comparison():
+            return [condition.operator, condition.field, list(condition.values)]
+        case Not(part=part):
+            return ["not", as_json(part)]
+        case All(parts=parts):
+            return ["and", *map(as_json, parts)]
+        case Either(parts=parts):
+            return ["or", *map(as_json, parts)]
+
+
+def condition_of(kept: Sequence[Any]) -> Condition:
+    """A condition from the ledger."""
+    match kept:
+        case ["not", part]:
+            return Not(condition_of(part))
+        case ["and", *parts]:
+            return All(tuple(map(condition_of, parts)))
+        case ["or", *parts]:
+            return Either(tuple(map(condition_of, parts)))
+        case [name, of, values]:
+            return Comparison(of, name, tuple(values))
+    raise ValueError(f"{kept!r} is no condition")

@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import structlog
 
+from openbulk.connectors.base import Connector
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
-from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.engine import metrics
 from openbulk.engine.connections import Connections
+from openbulk.engine.download import DownloadTurn
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait, ending_of
 from openbulk.engine.lanes import Lanes, NextSlice
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.parts import cut
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.upload import UploadTurn
+from openbulk.engine.watch import Watch
 from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
@@ -86,16 +89,16 @@ class Engine:
 
     # --- what callers ask of it ---
 
-    async def submit(self, upload: Upload, *, organization_id: int, instance_id: int, request_id: str) -> Job:
+    async def submit(self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str) -> Job:
         """Take a job in. Once this returns it will be done, whatever happens to this process."""
         job = await self._ledger.add_job(
-            upload,
+            work,
             organization_id=organization_id,
             instance_id=instance_id,
             request_id=request_id,
             now=self._now(),
         )
-        log.info("job created", job=job.id, instance=instance_id, object=upload.target.object)
+        log.info("job created", job=job.id, instance=instance_id, object=job.object)
         try:
             await self._lanes.take_turn(self._next(job))
         except Exception:
@@ -148,7 +151,7 @@ class Engine:
 
     def _next(self, job: Job) -> NextSlice:
         delay = (job.waiting_until - self._now()).total_seconds() if job.waiting_until else 0.0
-        in_lane = job.records is not None or delay > 0
+        in_lane = job.is_download or job.records is not None or delay > 0
         return NextSlice(job.id, job.slice, job.instance_id if in_lane else None, max(0.0, delay))
 
     async def _take_turn(self, turn: Turn) -> Ending:
@@ -157,6 +160,8 @@ class Engine:
         if turn.job.status is Status.CANCELLATION_PENDING:
             return GoOn()
         try:
+            if turn.job.is_download:
+                return await self._download(turn)
             return await (self._read_file(turn.job) if turn.job.records is None else self._upload(turn))
         except Fenced:
             raise
@@ -180,16 +185,21 @@ class Engine:
         return GoOn()
 
     async def _upload(self, turn: Turn) -> Ending:
-        connection = await self._connections.to(turn.job.instance_id)
-        connection.pace.begin_turn(await self._ledger.jobs_under_way(turn.job.instance_id))
-        return await UploadTurn(
-            turn,
-            connector=connection.connector,
-            ledger=self._ledger,
-            files=self._files,
-            draining=self._draining,
-            now=self._now,
-        ).run()
+        connector, watch = await self._connector(turn.job), self._watch(turn.job)
+        return await UploadTurn(turn, connector=connector, ledger=self._ledger, files=self._files, watch=watch).run()
+
+    async def _download(self, turn: Turn) -> Ending:
+        connector, watch = await self._connector(turn.job), self._watch(turn.job)
+        return await DownloadTurn(turn, connector=connector, ledger=self._ledger, files=self._files, watch=watch).run()
+
+    def _watch(self, job: Job) -> Watch:
+        return Watch(job, self._ledger, self._draining, self._now)
+
+    async def _connector(self, job: Job) -> Connector:
+        """The connector for a job's turn, which takes no more than its share of the service's quota."""
+        connection = await self._connections.to(job.instance_id)
+        connection.pace.begin_turn(await self._ledger.jobs_under_way(job.instance_id))
+        return connection.connector
 
     async def _end_turn(self, turn: Turn, ending: Ending) -> NextSlice | None:
         job = turn.job
@@ -233,7 +243,7 @@ class Engine:
     async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
         job = await self._ledger.finish(job_id, fence, status, now=self._now(), error=error)
         metrics.JOBS.labels(status).inc()
-        log.info("job finished", job=job.id, status=status, records=job.counts.reached, reason=error)
+        log.info("job finished", job=job.id, status=status, records=job.cursor, reason=error)
         await self._notifications.announce(job)
 
     # --- what was left lying ---

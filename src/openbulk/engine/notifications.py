@@ -38,9 +38,9 @@ class Notifications:
 
     async def announce(self, job: Job) -> None:
         """A job is finished: tell its caller, where that was asked for."""
-        if job.upload.callback_url is None:
+        if job.work.callback_url is None:
             return
-        delivery = await self._deliveries.add(job, job.upload.callback_url, self._present(job), self._now())
+        delivery = await self._deliveries.add(job, job.work.callback_url, self._present(job), self._now())
         await self._lanes.attempt(NextAttempt(delivery.id, delivery.attempts + 1))
 
     async def sweep(self) -> None:

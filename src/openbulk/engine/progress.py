@@ -12,11 +12,17 @@ from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row,
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
     """Where a job's records go: its object by the name that the service knows, whatever path it was given by."""
     target = replace(job.upload.target, run=str(job.id), records=job.records)
+    name, found = named_object(target.object, objects)
+    return replace(target, object=name, options={**target.options, **found})
+
+
+def named_object(given: str, objects: Mapping[str, Features]) -> tuple[str, Mapping[str, str]]:
+    """An object by the name that the service knows, and what the path that it was given by says beside."""
     for name, features in objects.items():
         for path in features.paths:
-            if (found := _values_in(path, target.object)) is not None:
-                return replace(target, object=name, options={**target.options, **found})
-    return target
+            if (found := _values_in(path, given)) is not None:
+                return name, found
+    return given, {}
 
 
 def _values_in(path: str, given: str) -> dict[str, str] | None:

@@ -8,9 +8,8 @@ waited for and their outcomes written down.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
@@ -21,11 +20,10 @@ from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, ending_
 from openbulk.engine.parts import rows_of
 from openbulk.engine.progress import FATE, Progress, key_of, one_each, place_in_line, refusal_of, target_of, unknown
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
+from openbulk.engine.watch import Watch
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
 
-TURN_SECONDS = 2.0
-LONGEST_TURN_SECONDS = 30.0
 COMMIT_SECONDS = 0.25
 COMMIT_OUTCOMES = 1_000
 WATCH_SECONDS = 0.25
@@ -43,8 +41,7 @@ class UploadTurn:
         connector: Connector,
         ledger: Ledger,
         files: FileStore,
-        draining: asyncio.Event,
-        now: Callable[[], datetime],
+        watch: Watch,
     ) -> None:
         self._job = turn.job
         self._fence = turn.fence
@@ -52,8 +49,7 @@ class UploadTurn:
         self._connector = connector
         self._ledger = ledger
         self._files = files
-        self._draining = draining
-        self._now = now
+        self._watch = watch
         self._ending: Ending | None = None
         self._progress = Progress(turn.job.cursor)
         self._first_rows: Sequence[int] = ()
@@ -72,7 +68,7 @@ class UploadTurn:
         self._target = target_of(job, objects)
         self._first_rows = await self._ledger.parts_from(job.id, job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_done(job.id, job.cursor))
-        watch = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(self._end_in_time())
         try:
             refusal = refusal_of(self._target, objects)
             if refusal is not None:
@@ -84,9 +80,9 @@ class UploadTurn:
                 await self._write(features)
             await self._commit()
         finally:
-            watch.cancel()
+            watching.cancel()
             with suppress(asyncio.CancelledError):
-                await watch
+                await watching
         if self._progress.cursor == job.records:
             return Complete()
         return self._ending or GoOn()
@@ -291,18 +287,10 @@ class UploadTurn:
         if self._ending is None or isinstance(ending, Stop | Crash):
             self._ending = ending
 
-    async def _watch(self) -> None:
-        """End the turn when it is time."""
-        clock = asyncio.get_running_loop().time
-        began = clock()
+    async def _end_in_time(self) -> None:
+        """End the turn when it is over."""
         while self._ending is None:
-            lasted = clock() - began
-            if (
-                self._draining.is_set()
-                or lasted > LONGEST_TURN_SECONDS
-                or await self._ledger.is_cancelled(self._job.id)
-                or (lasted > TURN_SECONDS and await self._ledger.has_rival(self._job, self._now()))
-            ):
+            if await self._watch.is_over():
                 self._end(GoOn())
             await asyncio.sleep(WATCH_SECONDS)
 

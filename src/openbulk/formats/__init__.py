@@ -33,6 +33,15 @@ _ALSO_CALLED = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "application/x-ndjson": "jsonl",
 }
+MEDIA_TYPES: Mapping[str, str] = {
+    "csv": "text/csv",
+    "json": "application/json",
+    "jsonl": "application/jsonl",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "ics": "text/calendar",
+    "googlecsv": "text/csv",
+}
+"""By the names of the formats."""
 _NO_WORKBOOK = "the file is no workbook; leave the format out, and openbulk looks"
 _NOT_TEXT = {
     b"PK\x03\x04": "a zip archive",
@@ -64,7 +73,7 @@ def recognize(head: bytes, told: Any = None, options: Mapping[str, Any] | None =
 
     `json` may be told of a file with one object a line, too: the live service calls both by that name.
     """
-    name = _name_told(told)
+    name = named(told)
     for binary in (made for made in FORMATS.values() if made.is_binary):
         if binary.recognizes(head):
             return binary
@@ -81,11 +90,15 @@ def recognize(head: bytes, told: Any = None, options: Mapping[str, Any] | None =
     return seen if name is None or (name == "json" and seen.name == "jsonl") else FORMATS[name]
 
 
-def _name_told(told: Any) -> str | None:
+def named(told: Any) -> str | None:
+    """The name of the format that a caller calls by its name or media type; None where he says nothing.
+
+    Raises BadInput.
+    """
     if told in (None, ""):
         return None
     name = str(told).strip().lower()
     name = _ALSO_CALLED.get(name, name)
     if name not in FORMATS:
-        raise BadInput(f"metaData.format {told!r} is not known; it can be {', '.join(FORMATS)}")
+        raise BadInput(f"the format {told!r} is not known; it can be {', '.join(FORMATS)}")
     return name

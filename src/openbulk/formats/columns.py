@@ -40,9 +40,14 @@ class Table:
 
 
 def _columns_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The dotted names of all fields, in the order in which they are met; those of one object side by side."""
+    """The dotted names of all fields of records, in order."""
     check_can_begin_anew(records)
-    names = dict.fromkeys(name for record in records for name in flatten(record))
+    return in_order(dict.fromkeys(name for record in records for name in flatten(record)))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Dotted names in the order in which they are met, but those of one object side by side."""
+    names = list(names)
     met: dict[str, int] = {}
     for name in names:
         for prefix in _prefixes(name):

@@ -2,18 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Case, Row, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy import Case, ColumnElement, Row, case, delete, func, insert, literal, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.job import FINAL, Counts, Job, Status, Upload
-from openbulk.domain.records import Action, Fate, Outcome, Problem, Target
+from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
+from openbulk.domain.records import Fate, Outcome, Problem
 from openbulk.storage.database import for_reading
 from openbulk.storage.tables import Moment, intents, jobs, outcomes, parts
+from openbulk.storage.work import work_of, work_values
 
 _NEVER_LOOKED_UP = (
     "nobody knows whether the service has taken this record (the job ended before it could be looked up); "
@@ -67,7 +68,7 @@ class Ledger:
     # --- jobs ---
 
     async def add_job(
-        self, upload: Upload, *, organization_id: int, instance_id: int, request_id: str, now: datetime
+        self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str, now: datetime
     ) -> Job:
         """Write a new job down; from here on it will be done."""
         async with self._engine.begin() as connection:
@@ -78,14 +79,7 @@ class Ledger:
                         organization_id=organization_id,
                         instance_id=instance_id,
                         request_id=request_id,
-                        object=upload.target.object,
-                        action=upload.target.action.value,
-                        identifier_field=upload.target.identifier_field,
-                        options=dict(upload.target.options),
-                        file=upload.file,
-                        file_size=upload.file_size,
-                        file_format=upload.file_format,
-                        callback_url=upload.callback_url,
+                        **work_values(work),
                         status=Status.CREATED.value,
                         created_at=now,
                     )
@@ -112,7 +106,7 @@ class Ledger:
             jobs.c.instance_id == job.instance_id,
             jobs.c.id != job.id,
             jobs.c.status.in_(ACTIVE),
-            jobs.c.records.is_not(None),
+            _calls_its_service(),
             or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
         )
         async with self._reading.connect() as connection:
@@ -121,7 +115,7 @@ class Ledger:
     async def jobs_under_way(self, instance_id: int) -> int:
         """How many jobs of an instance have records to send, now or when they have waited."""
         under_way = select(func.count()).where(
-            jobs.c.instance_id == instance_id, jobs.c.status.in_(ACTIVE), jobs.c.records.is_not(None)
+            jobs.c.instance_id == instance_id, jobs.c.status.in_(ACTIVE), _calls_its_service()
         )
         async with self._reading.connect() as connection:
             return int((await connection.scalar(under_way)) or 0)
@@ -272,6 +266,36 @@ class Ledger:
                 await connection.execute(
                     insert(outcomes), [_outcome_values(job_id, outcome, lines) for outcome in results]
                 )
+
+    async def commit_part(
+        self,
+        job_id: int,
+        fence: int,
+        *,
+        first_row: int,
+        records: int,
+        position: Position,
+        columns: Sequence[str],
+        is_last: bool,
+    ) -> None:
+        """A download has kept so many more records, in a part that begins at a row. Raises Fenced, and then nothing is
+        written."""
+        count = jobs.c.cursor + records
+        async with self._engine.begin() as connection:
+            await _behind_fence(
+                connection,
+                job_id,
+                fence,
+                cursor=count,
+                position=asdict(position),
+                columns=list(columns),
+                slice_attempts=0,
+                waits=0,
+                waiting_for=None,
+                **({"records": count} if is_last else {}),
+            )
+            if records:
+                await connection.execute(insert(parts).values(job_id=job_id, first_row=first_row))
 
     async def set_ticket(self, job_id: int, fence: int, ticket: Ticket) -> None:
         """A native bulk import took a batch. Raises Fenced."""
@@ -426,19 +450,20 @@ def _outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | Non
     }
 
 
+def _calls_its_service() -> ColumnElement[bool]:
+    """Whether a job's turns call its service: not while its file is being cut."""
+    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None))
+
+
 def job_of(row: Row[Any]) -> Job:
     """A job from its row."""
     return Job(
         id=row.id,
         organization_id=row.organization_id,
         instance_id=row.instance_id,
-        upload=Upload(
-            target=Target(row.object, Action(row.action), row.identifier_field, row.options),
-            file=row.file,
-            file_size=row.file_size,
-            file_format=row.file_format,
-            callback_url=row.callback_url,
-        ),
+        work=work_of(row),
+        position=Position(**(row.position or {})),
+        columns=tuple(row.columns or ()),
         status=Status(row.status),
         created_at=row.created_at,
         started_at=row.started_at,

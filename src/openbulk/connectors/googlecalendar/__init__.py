@@ -12,7 +12,7 @@ from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS,
 from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.limits import Limits
-from openbulk.connectors.googlecalendar.schema import event_schema
+from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import MAX_PAGE, EventUploads
 from openbulk.connectors.http import Client
@@ -30,6 +30,8 @@ EVENT_FEATURES = Features(
     honours_keys=True,
     identifiers=("id", "iCalUID"),
     paths=("calendars/{calendarId}/events",),
+    parameters=list_parameters("calendar.events.list") - {"iCalUID"},
+    changed="updated",
 )
 
 
@@ -71,6 +73,10 @@ class GoogleCalendar:
         calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
         path = f"/calendars/{quote(calendar, safe='@')}/events"
         parameters["maxResults"] = str(min(query.page_size, MAX_PAGE))
+        if query.changed_since is not None and "updatedMin" not in parameters:
+            parameters["updatedMin"] = query.changed_since.isoformat()
+        # "Entries deleted since this time will always be included" (discovery document, `updatedMin`).
+        shows_deleted = parameters.get("showDeleted") == "true"
         token = query.after
         while True:
             page_parameters = {**parameters, "pageToken": token} if token else parameters
@@ -81,7 +87,7 @@ class GoogleCalendar:
                 raise kind(str(refused), provider_message=refused.message)
             body = answer.json()
             token = body.get("nextPageToken")
-            yield Page(body.get("items", []), token)
+            yield Page([one for one in body.get("items", []) if shows_deleted or not _is_deleted(one)], token)
             if token is None:
                 return
 
@@ -94,6 +100,11 @@ class GoogleCalendar:
         if target.object in COLLECTIONS:
             return await self._directory.write(target, batch)
         return [await self._events.write(record, target) for record in batch]
+
+
+def _is_deleted(event: Mapping[str, Any]) -> bool:
+    """Whether nothing is left of an event; an occurrence that was called off is something about its series."""
+    return event.get("status") == "cancelled" and "recurringEventId" not in event
 
 
 def _check_object(object: str) -> None:

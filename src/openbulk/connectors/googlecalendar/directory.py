@@ -18,7 +18,7 @@ from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.events import calendar_of, encoded
 from openbulk.connectors.googlecalendar.fields import FieldError, check_required, converted
 from openbulk.connectors.googlecalendar.same import changes
-from openbulk.connectors.googlecalendar.schema import schema_of
+from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.connectors.http import Answer
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.query import Page, Query
@@ -52,7 +52,13 @@ COLLECTIONS: Mapping[str, Collection] = {
     ENTRIES: Collection(
         "CalendarListEntry",
         "calendar.calendarList.insert",
-        Features(frozenset(Action), concurrency=4, honours_keys=True, identifiers=("id",)),
+        Features(
+            frozenset(Action),
+            concurrency=4,
+            honours_keys=True,
+            identifiers=("id",),
+            parameters=list_parameters("calendar.calendarList.list"),
+        ),
     ),
     RULES: Collection(
         "AclRule",
@@ -63,6 +69,7 @@ COLLECTIONS: Mapping[str, Collection] = {
             honours_keys=True,
             identifiers=("id", "scope.value"),
             paths=("calendars/{calendarId}/access-control-list", "calendars/{calendarId}/acl"),
+            parameters=list_parameters("calendar.acl.list"),
         ),
     ),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 _ENUM_VALUE = re.compile(r'^- "(?P<value>\w+)" - ', re.MULTILINE)
+_OF_PAGES = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"})
 _READ_ONLY = re.compile(r"\bRead-only\b")
 
 
@@ -21,6 +22,13 @@ def event_schema() -> dict[str, Any]:
 def schema_of(name: str, method: str) -> dict[str, Any]:
     """The JSON Schema of a resource as the method that makes one takes it."""
     return _schema_of(_discovery()["schemas"][name], method)
+
+
+@cache
+def list_parameters(method: str) -> frozenset[str]:
+    """The parameters of a list call by which a caller can choose, less those of its pages."""
+    _, resource, name = method.split(".")
+    return frozenset(_discovery()["resources"][resource]["methods"][name]["parameters"]) - _OF_PAGES
 
 
 @cache

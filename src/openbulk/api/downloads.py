@@ -1,0 +1,254 @@
+"""Downloads: ask for records by a query, and fetch them as a file once they are there."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from openbulk.api import shapes
+from openbulk.api.asked import Asked, download_of_body, download_of_query
+from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.multipart import body_of, fields_of
+from openbulk.api.paging import MAX_PAGE, job_of, number
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.domain.errors import BadInput, Conflict, NotFound
+from openbulk.domain.instance import Instance
+from openbulk.domain.job import Job, Status
+from openbulk.engine.results import Result
+from openbulk.formats import MEDIA_TYPES, named
+from openbulk.formats.base import Format
+from openbulk.notify.egress import check_url
+
+asking = APIRouter(tags=["Bulk"])
+fetching = APIRouter(tags=["Bulk"])
+
+_PARAMETER = {"in": "query", "schema": {"type": "string"}, "required": False}
+_ASK = {
+    "parameters": [
+        {"name": name, "description": text, **_PARAMETER}
+        for name, text in (
+            ("q", "the query: select * from events where status = 'confirmed' limit 100"),
+            ("from", "only what was changed since (ISO 8601)"),
+            ("to", "only what was changed until then"),
+            ("lastRunDate", "the same as `from`"),
+            ("continueFromJobId", "go on behind what an earlier job has read"),
+            ("fileFormat", "csv (the default), json, jsonl, xlsx, ics or googlecsv"),
+        )
+    ],
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {"schema": {"type": "object", "properties": {"query": {"type": "string"}}}},
+            "multipart/form-data": {"schema": {"type": "object", "properties": {"metaData": {"type": "string"}}}},
+            "text/plain": {"schema": {"type": "string"}},
+        },
+    },
+}
+_ASK_V3 = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["objectName"],
+                    "properties": {
+                        "objectName": {"type": "string", "example": "events"},
+                        "format": {"type": "string", "example": "text/csv"},
+                        "selectFields": {"type": "string", "example": "id,summary,start.dateTime"},
+                        "where": {"type": "string", "example": "status = 'confirmed'"},
+                        "limit": {"type": "integer"},
+                        "pageSize": {"type": "integer"},
+                        "from": {"type": "string"},
+                        "to": {"type": "string"},
+                        "filterDateField": {"type": "string"},
+                        "filterNulls": {"type": "boolean"},
+                        "continueFromJobId": {"type": "integer"},
+                        "notificationUrl": {"type": "string"},
+                        "query": {"type": "object"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@asking.post("/bulk/query", summary="Download records by a query", openapi_extra=_ASK)
+async def query(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+    """Read what a query asks for, as a job. Answers at once with the job's id."""
+    given = {**await _given(request), **{name: text for name, text in request.query_params.items() if text}}
+    given.setdefault("callback", request.headers.get("elements-async-callback-url") or "")
+    return await _submit(request, services, instance, download_of_query(given, _new_file()))
+
+
+@asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3)
+async def download(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+    """Read the records of an object, as a job. Answers at once with the job's id."""
+    return await _submit(request, services, instance, download_of_body(await _json(request), _new_file()))
+
+
+def _new_file() -> str:
+    return uuid.uuid4().hex
+
+
+async def _submit(request: Request, services: Services, instance: Instance, asked: Asked) -> dict[str, Any]:
+    made = await asked.completed(_Past(services, instance), (await services.connections.to(instance.id)).connector)
+    if made.callback_url is not None:
+        check_url(made.callback_url, allow_private=services.allow_private_addresses)
+    job = await services.engine.submit(
+        made,
+        organization_id=instance.organization_id,
+        instance_id=instance.id,
+        request_id=request.state.request_id,
+    )
+    return shapes.job_created(job)
+
+
+class _Past:
+    """The downloads of an instance that others can go on with."""
+
+    def __init__(self, services: Services, instance: Instance) -> None:
+        self._services = services
+        self._instance = instance
+
+    async def job(self, text: str) -> Job:
+        """A finished download. Raises NotFound, Conflict, BadInput."""
+        job_id = number(text, "continueFromJobId", least=1)
+        job = await self._services.ledger.job(job_id)
+        if job is None or job.instance_id != self._instance.id:
+            raise NotFound(f"this instance has no bulk job {job_id}")
+        if not job.is_download:
+            raise BadInput(f"job {job_id} is an upload: there is nothing to go on reading")
+        if not job.is_finished:
+            raise Conflict(f"job {job_id} is {job.status.value}; go on with it once it is finished")
+        return job
+
+
+async def _given(request: Request) -> dict[str, Any]:
+    """What a body says, in whichever of the ways that clients send one."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return dict(await fields_of(request))
+    body = await body_of(request)
+    if not body.strip() or body.strip() == b"null":
+        return {}
+    if kind == "application/json" or body.lstrip()[:1] == b"{":
+        return _object(body)
+    return {"q": body.decode(errors="replace").strip()}
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    return _object(await body_of(request))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f'the body is not JSON ({error}); it looks like {{"objectName": "events"}}') from error
+    if not isinstance(value, dict):
+        raise BadInput('the body is not a JSON object; it looks like {"objectName": "events"}')
+    return value
+
+
+# --- what was read ---
+
+
+@fetching.get("/bulk/{job_id}/{object:path}/data", summary="The records of a download, page by page")
+async def page(
+    response: Response,
+    job_id: str,
+    object: str,
+    services: ServicesOfApp,
+    user: SignedInUser,
+    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    next_page: Annotated[str, Query(alias="nextPage")] = "",
+) -> list[Any]:
+    """Some of the records that a download has read, and a token for the rest."""
+    job = _finished(await job_of(services, user, job_id))
+    size = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
+    begin = number(next_page or "1", "nextPage", least=1)
+    result = await _result(services, job, begin)
+    records = await asyncio.to_thread(lambda: list(islice(result, size)))
+    response.headers["elements-returned-count"] = str(len(records))
+    if begin + len(records) <= job.cursor:
+        response.headers["elements-next-page-token"] = str(begin + len(records))
+    return records
+
+
+@fetching.get("/bulk/{job_id}/{object:path}", summary="The records of a download, as a file")
+async def file(
+    request: Request, job_id: str, object: str, services: ServicesOfApp, user: SignedInUser
+) -> StreamingResponse:
+    """The records that a download has read, in the format that `Accept` asks for."""
+    job = _finished(await job_of(services, user, job_id))
+    wanted = await _format(services, job, request.headers.get("accept", ""))
+    result = await _result(services, job)
+    pieces = wanted.write(result, shapes.columns(job))
+    first = await asyncio.to_thread(_first, pieces)
+    headers = {
+        "content-type": MEDIA_TYPES[wanted.name],
+        "content-disposition": f'attachment; filename="bulk-{job.id}.{shapes.SUFFIXES.get(wanted.name, wanted.name)}"',
+    }
+    return StreamingResponse(_rest(first, pieces), headers=headers)
+
+
+def _finished(job: Job) -> Job:
+    if not job.is_download:
+        raise BadInput(f"job {job.id} is an upload; /bulk/{job.id}/errors has the records that were not taken")
+    if not job.is_finished:
+        raise Conflict(f"job {job.id} is {job.status.value}; its records are there once it is finished")
+    if job.status is not Status.COMPLETE:
+        raise Conflict(f"job {job.id} ended as {job.status.value}: {job.error or 'it was cancelled'}")
+    return job
+
+
+async def _result(services: Services, job: Job, begin: int = 1) -> Result:
+    first_rows = await services.ledger.parts_from(job.id, begin)
+    return Result(services.files, job.download.file, first_rows, begin)
+
+
+async def _format(services: Services, job: Job, accept: str) -> Format:
+    """By `Accept`; what a job of v3 was asked for cannot be changed any more."""
+    asked = job.download.file_format
+    wanted = _accepted(accept, asked)
+    if job.download.is_v3 and wanted != asked:
+        raise BadInput(f"job {job.id} was asked for as {MEDIA_TYPES[asked]}; send Accept: {MEDIA_TYPES[asked]}")
+    if wanted == "json":
+        instance = await services.accounts.instance(job.instance_id)
+        if instance is not None and instance.configuration.get("bulk.json.lines", "").lower() == "true":
+            return services.formats["jsonl"]
+    return services.formats[wanted]
+
+
+def _accepted(accept: str, default: str) -> str:
+    kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",") if kind.strip()]
+    for kind in kinds:
+        if kind in {"*/*", "text/*", "application/*"}:
+            return default
+        with suppress(BadInput):
+            return named(kind) or default
+    if kinds:
+        raise BadInput(f"Accept {accept[:100]!r} is not known; it can be {', '.join(MEDIA_TYPES.values())}")
+    return default
+
+
+def _first(pieces: Iterator[bytes]) -> bytes:
+    """The beginning of a file, which also finds out whether it can be written."""
+    try:
+        return next(pieces, b"")
+    except FileNotFoundError as error:
+        raise NotFound("the records of this job are not kept any more; ask for them again") from error
+
+
+async def _rest(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece

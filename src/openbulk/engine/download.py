@@ -1,0 +1,154 @@
+"""One turn of a download: pages come from the service, and what is wanted of them is kept in parts.
+
+A part and the position behind it are written down together: whatever dies, the next turn goes on behind the last part.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from openbulk.connectors.base import Connector
+from openbulk.domain.errors import NotFound, RetryLater, ServiceError, Unsure
+from openbulk.domain.job import Download, Position, Status
+from openbulk.domain.query import Page, Query, holds
+from openbulk.domain.records import flatten, nest, value_at
+from openbulk.engine.endings import Complete, Ending, GoOn, Stop, ending_of
+from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART
+from openbulk.engine.progress import named_object
+from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
+from openbulk.engine.watch import Watch
+from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.ledger import Ledger, Turn
+
+PAGE_SIZE = 2_500
+
+
+class DownloadTurn:
+    """Runs one turn of one job."""
+
+    def __init__(self, turn: Turn, *, connector: Connector, ledger: Ledger, files: FileStore, watch: Watch) -> None:
+        self._job = turn.job
+        self._fence = turn.fence
+        self._connector = connector
+        self._ledger = ledger
+        self._files = files
+        self._watch = watch
+        self._kept = turn.job.cursor
+        self._part = _Part(turn.job.columns, turn.job.position)
+
+    async def run(self) -> Ending:
+        """Read until the turn ends; how it ended. Raises Fenced where somebody else took over."""
+        if self._job.records is not None:
+            return Complete()
+        resends = 0
+        while True:
+            begin = self._part.position
+            try:
+                return await self._read()
+            except NotFound as error:
+                return Stop(Status.ERROR, error.message)
+            except ServiceError as error:
+                resends = 0 if self._part.position != begin else resends + 1
+                await self._keep()
+                if not _is_hiccup(error) or resends > MAX_RESENDS or await self._watch.is_over():
+                    return ending_of(error)
+            await asyncio.sleep(wait_before_resend(resends + 1, random.random()))  # noqa: S311
+
+    async def _read(self) -> Ending:
+        objects = await self._connector.objects()
+        name, told = named_object(self._job.download.object, objects)
+        if name not in objects or not objects[name].can_read:
+            readable = ", ".join(name for name, features in objects.items() if features.can_read)
+            return Stop(Status.ERROR, f"there is no object {name!r} to read; the objects are: {readable}")
+        async for page in self._pages(name, told):
+            self._take(page)
+            if self._part.is_full or self._part.position.is_end:
+                await self._keep()
+            if self._part.position.is_end:
+                return Complete()
+            if await self._watch.is_over():
+                await self._keep()
+                return GoOn()
+        raise AssertionError("a connector's last page says that it is the last")
+
+    async def _pages(self, name: str, told: Mapping[str, str]) -> AsyncIterator[Page]:
+        download, position = self._job.download, self._part.position
+        if position.is_end:  # of the job that this one goes on with
+            yield Page([], None)
+            return
+        query = Query(
+            name,
+            page_size=download.page_size or PAGE_SIZE,
+            after=position.after,
+            parameters={**told, **download.parameters},
+            changed_since=download.changed_since,
+        )
+        async for page in self._connector.read(query):
+            yield page
+
+    def _take(self, page: Page) -> None:
+        """Take the records of a page that are wanted, as many as are."""
+        download, part = self._job.download, self._part
+        begin = part.position.skip
+        for number, record in enumerate(page.records[begin:], begin + 1):
+            if download.limit is not None and self._kept + len(part.lines) >= download.limit:
+                part.position = replace(part.position, skip=number - 1, is_end=True)
+                return
+            if download.where is None or holds(download.where, record):
+                part.add(chosen(record, download))
+        is_enough = download.limit is not None and self._kept + len(part.lines) >= download.limit
+        part.position = Position(page.next, is_end=page.next is None or is_enough)
+
+    async def _keep(self) -> None:
+        """Write the part down. Raises Fenced."""
+        part = self._part
+        first_row = self._kept + 1
+        if part.lines:
+            await self._files.put(part_path(self._job.download.file, first_row), b"\n".join(part.lines))
+        await self._ledger.commit_part(
+            self._job.id,
+            self._fence,
+            first_row=first_row,
+            records=len(part.lines),
+            position=part.position,
+            columns=list(part.columns),
+            is_last=part.position.is_end,
+        )
+        self._kept += len(part.lines)
+        self._part = _Part(tuple(part.columns), part.position)
+
+
+def _is_hiccup(error: ServiceError) -> bool:
+    """Whether a page may be asked for again at once: reading it twice does no harm."""
+    return isinstance(error, Unsure) or (isinstance(error, RetryLater) and error.after is None)
+
+
+def chosen(record: Mapping[str, Any], download: Download) -> Mapping[str, Any]:
+    """The fields of a record that were asked for, less those that it does not have."""
+    if not download.fields:
+        return record
+    found = {name: value_at(record, name) for name in download.fields}
+    return nest({name: value for name, value in found.items() if value is not None or download.keeps_nulls})
+
+
+class _Part:
+    """Records on their way into the file store."""
+
+    def __init__(self, columns: Sequence[str], position: Position) -> None:
+        self.columns = dict.fromkeys(columns)
+        self.position = position
+        self.lines: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        self.columns |= dict.fromkeys(flatten(record))
+        self.lines.append(orjson.dumps(record, default=str))
+        self._bytes += len(self.lines[-1])
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.lines) >= RECORDS_PER_PART or self._bytes >= BYTES_PER_PART

@@ -1,0 +1,34 @@
+"""Whose turn it is, and for how long."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from openbulk.domain.job import Job
+from openbulk.storage.ledger import Ledger
+
+TURN_SECONDS = 2.0
+LONGEST_TURN_SECONDS = 30.0
+
+
+class Watch:
+    """Says when a turn is over: after about two seconds where another job waits for the lane, else after half a minute;
+    at once where the job is cancelled or the process is asked to stop."""
+
+    def __init__(self, job: Job, ledger: Ledger, draining: asyncio.Event, now: Callable[[], datetime]) -> None:
+        self._job = job
+        self._ledger = ledger
+        self._draining = draining
+        self._now = now
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+
+    async def is_over(self) -> bool:
+        """Whether to end the turn."""
+        lasted = self._clock() - self._began
+        return (
+            self._draining.is_set()
+            or lasted > LONGEST_TURN_SECONDS
+            or await self._ledger.is_cancelled(self._job.id)
+            or (lasted > TURN_SECONDS and await self._ledger.has_rival(self._job, self._now()))
+        )

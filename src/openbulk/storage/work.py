@@ -1,0 +1,85 @@
+"""What a job was asked for, as columns of its row and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from openbulk.domain.job import Download, Upload
+from openbulk.domain.query import as_json, condition_of
+from openbulk.domain.records import Action, Target
+
+
+def work_values(work: Upload | Download) -> dict[str, Any]:
+    """The columns of a job's row that never change."""
+    return _download_values(work) if isinstance(work, Download) else _upload_values(work)
+
+
+def work_of(row: Row[Any]) -> Upload | Download:
+    """What a job was asked for."""
+    if row.query is not None:
+        return _download_of(row, row.query)
+    return Upload(
+        target=Target(row.object, Action(row.action), row.identifier_field, row.options),
+        file=row.file,
+        file_size=row.file_size,
+        file_format=row.file_format,
+        callback_url=row.callback_url,
+    )
+
+
+def _upload_values(upload: Upload) -> dict[str, Any]:
+    return {
+        "object": upload.target.object,
+        "action": upload.target.action.value,
+        "identifier_field": upload.target.identifier_field,
+        "options": dict(upload.target.options),
+        "file": upload.file,
+        "file_size": upload.file_size,
+        "file_format": upload.file_format,
+        "callback_url": upload.callback_url,
+    }
+
+
+def _download_values(download: Download) -> dict[str, Any]:
+    return {
+        "object": download.object,
+        "options": dict(download.options),
+        "file": download.file,
+        "file_size": 0,
+        "file_format": download.file_format,
+        "callback_url": download.callback_url,
+        "position": download.begin and asdict(download.begin),
+        "query": {
+            "fields": list(download.fields),
+            "where": None if download.where is None else as_json(download.where),
+            "limit": download.limit,
+            "page_size": download.page_size,
+            "parameters": dict(download.parameters),
+            "changed_since": download.changed_since and download.changed_since.isoformat(),
+            "keeps_nulls": download.keeps_nulls,
+            "text": download.text,
+            "is_v3": download.is_v3,
+        },
+    }
+
+
+def _download_of(row: Row[Any], query: Mapping[str, Any]) -> Download:
+    return Download(
+        object=row.object,
+        file=row.file,
+        fields=tuple(query["fields"]),
+        where=query["where"] and condition_of(query["where"]),
+        limit=query["limit"],
+        page_size=query["page_size"],
+        parameters=query["parameters"],
+        changed_since=query["changed_since"] and datetime.fromisoformat(query["changed_since"]),
+        keeps_nulls=query["keeps_nulls"],
+        text=query["text"],
+        is_v3=query["is_v3"],
+        options=row.options,
+        file_format=row.file_format,
+        callback_url=row.callback_url,
+    )

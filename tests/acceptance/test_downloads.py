@@ -1,0 +1,250 @@
+"""Downloads: what is asked for comes back as a file, whatever happens on the way."""
+
+import csv
+import io
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from google_sandbox import events_csv
+from harness import Process, Processes, Reply, Server, request
+
+CALENDAR = b"""summary,start.dateTime,start.timeZone,end.dateTime,end.timeZone,recurrence,attendees[0].email
+Maths,2026-09-07T08:00:00,Europe/Berlin,2026-09-07T08:45:00,Europe/Berlin,RRULE:FREQ=WEEKLY;COUNT=10,bob@example.com
+Flight,2026-09-20T10:00:00,Europe/Berlin,2026-09-20T13:00:00,America/New_York,,
+"""
+
+
+@pytest.fixture
+def sandbox(processes: Processes) -> Process:
+    return processes.sandbox("google")
+
+
+@pytest.fixture
+def server(processes: Processes, sandbox: Process) -> Server:
+    return processes.server().google(sandbox)
+
+
+def ask(server: Server, query: str, **parameters: str) -> Reply:
+    """As most clients do: the query in the address, and no body."""
+    more = "".join(f"&{name}={quote(value)}" for name, value in parameters.items())
+    return server.call("POST", f"/bulk/query?q={quote(query)}{more}")
+
+
+def asked(server: Server, query: str, **parameters: str) -> Any:
+    reply = ask(server, query, **parameters)
+    assert reply.status == 200, reply.body
+    return server.finished(reply.json["id"])
+
+
+def fetched(server: Server, job_id: str, accept: str = "", object: str = "events") -> Reply:
+    return server.call("GET", f"/bulk/{job_id}/{object}", headers={"Accept": accept} if accept else {})
+
+
+def rows(server: Server, query: str, **parameters: str) -> list[dict[str, str]]:
+    status = asked(server, query, **parameters)
+    assert status["status"] == "COMPLETE", status
+    reply = fetched(server, status["id"])
+    assert reply.status == 200, reply.body
+    return list(csv.DictReader(io.StringIO(reply.body.decode())))
+
+
+def test_events_are_asked_for_and_fetched(server: Server) -> None:
+    """The creation reply, the status and the file are as the contract has them."""
+    server.done("events", events_csv(3))
+    reply = ask(server, "select id, summary, start.date from events")
+    assert reply.json.keys() == {"id", "status", "instanceId"}
+    status = server.finished(reply.json["id"])
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 3, 0)
+    assert (status["job_direction"], status["object_name"], status["fileFormat"]) == ("DOWNLOAD", "events", "csv")
+    file = fetched(server, status["id"])
+    assert file.headers["content-type"] == "text/csv"
+    assert file.body.endswith(b"\n")
+    header, *lines = file.body.decode().splitlines()
+    assert header == "id,summary,start.date"
+    assert [line.split(",")[1] for line in lines] == ["Lesson 1", "Lesson 2", "Lesson 3"]
+
+
+def test_a_condition_chooses_and_a_limit_bounds(server: Server) -> None:
+    """Here, or at the service where it is the service's own parameter."""
+    server.done("events", events_csv(30))
+    assert len(rows(server, "select * from events where summary like 'Lesson 1%'")) == 11
+    assert len(rows(server, "select summary from events where start.date >= 2026-09-20 limit 4")) == 4
+    assert [one["summary"] for one in rows(server, "select summary from events where q = 'Lesson 17'")] == ["Lesson 17"]
+
+
+def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server) -> None:
+    """And makes no job."""
+    for query, part in (
+        ("select * from evnts", "there is no object 'evnts' to read; the objects are: events, calendars"),
+        ("select sumary from events", "has no field 'sumary'; did you mean 'summary'?"),
+        ("select * from events order by id", "order by is not possible"),
+        ("", "q is missing"),
+    ):
+        reply = ask(server, query)
+        assert reply.status == 400
+        assert part in reply.json["message"]
+
+
+def test_every_way_of_asking_is_the_same(server: Server) -> None:
+    """In the address, as JSON, as plain text, in a form, and as version 3."""
+    server.done("events", events_csv(2))
+    query = "select id from events"
+    form = b'--b\r\nContent-Disposition: form-data; name="metaData"\r\n\r\n{"x": 1}\r\n--b--\r\n'
+    path = f"/bulk/query?q={quote(query)}&where="
+    replies = [
+        server.call("POST", path),
+        server.call("POST", "/bulk/query", json_body={"query": query, "headerData": {}}),
+        server.call("POST", "/bulk/query", body=query.encode(), headers={"Content-Type": "text/plain;charset=UTF-8"}),
+        server.call("POST", path, body=form, headers={"Content-Type": "multipart/form-data; boundary=b"}),
+        server.call("POST", "/hubs/scheduling/bulk/query?q=" + quote(query)),
+        server.call(
+            "POST", "/bulk/download", json_body={"objectName": "events", "selectFields": "id", "format": "txt/csv"}
+        ),
+    ]
+    for reply in replies:
+        assert reply.status == 200, reply.body
+        server.finished(reply.json["id"])
+        assert len(fetched(server, reply.json["id"], "text/csv").body.splitlines()) == 3
+
+
+def test_version_3_has_keys_of_its_own_and_keeps_to_its_format(server: Server) -> None:
+    """As its documentation shows them."""
+    server.done("events", events_csv(3))
+    body = {"objectName": "events", "format": "application/json", "where": "summary != 'Lesson 2'", "limit": 1}
+    job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
+    status = server.finished(job_id)
+    assert (status["jobStatus"], status["recordCount"], status["jobDirection"]) == ("COMPLETE", 1, "DOWNLOAD")
+    assert (status["fileFormat"], status["jobCriteria"], status["id"]) == ("JSON", body, int(job_id))
+    assert [one["summary"] for one in fetched(server, job_id, "application/json").json] == ["Lesson 1"]
+    refused = fetched(server, job_id, "text/csv")
+    assert (refused.status, "send Accept: application/json" in refused.json["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["csv", "json", "jsonl", "xlsx", "ics", "googlecsv"])
+def test_a_download_that_is_uploaded_again_makes_no_write(server: Server, sandbox: Process, name: str) -> None:
+    """In any format: all-day, recurring, with guests, over zones."""
+    assert server.done("events", CALENDAR)["recordsFailedCount"] == 0
+    server.done("events", b"summary,start.date,end.date\nCamp,2026-09-14,2026-09-19\n")
+    status = asked(server, "select * from events", fileFormat=name)
+    assert status["fileFormat"] == name
+    file = fetched(server, status["id"])
+    assert file.status == 200
+    before = request("GET", f"{sandbox.url}/sandbox/stats").json["by_method"]
+    again = server.done("events", file.body, {"action": "upsert"})
+    assert (again["recordsCount"], again["recordsFailedCount"]) == (3, 0), again
+    after = request("GET", f"{sandbox.url}/sandbox/stats").json["by_method"]
+    assert {method: after[method] for method in after if method != "GET"} == {
+        method: before[method] for method in before if method != "GET"
+    }
+    assert request("GET", f"{sandbox.url}/sandbox/violations").json == []
+
+
+def test_the_accept_header_chooses_the_format(server: Server) -> None:
+    """Csv where it says nothing; what is not known is refused."""
+    server.done("events", events_csv(2))
+    job_id = asked(server, "select summary from events")["id"]
+    expected = [{"summary": "Lesson 1"}, {"summary": "Lesson 2"}]
+    assert fetched(server, job_id, "application/json").json == expected
+    lines = fetched(server, job_id, "application/jsonl").body.splitlines()
+    assert [json.loads(line) for line in lines] == expected
+    assert fetched(server, job_id, "text/html, */*;q=0.8").headers["content-type"] == "text/csv"
+    assert fetched(server, job_id, "image/png").status == 400
+
+
+def test_clients_that_want_lines_for_json_get_them(processes: Processes, sandbox: Process) -> None:
+    """By the instance's configuration."""
+    server = processes.server().google(sandbox, **{"bulk.json.lines": "true"})
+    server.done("events", events_csv(2))
+    job_id = asked(server, "select summary from events")["id"]
+    assert fetched(server, job_id, "application/json").body == b'{"summary":"Lesson 1"}\n{"summary":"Lesson 2"}\n'
+
+
+def test_records_are_paged_too(server: Server) -> None:
+    """With a token while there are more."""
+    server.done("events", events_csv(5))
+    job_id = asked(server, "select summary from events")["id"]
+    first = server.call("GET", f"/bulk/{job_id}/events/data?pageSize=3&nextPage=")
+    rest = server.call("GET", f"/bulk/{job_id}/events/data?nextPage={first.headers['elements-next-page-token']}")
+    assert [one["summary"][-1] for one in [*first.json, *rest.json]] == list("12345")
+    assert "elements-next-page-token" not in rest.headers
+
+
+def test_a_job_goes_on_where_another_ended(server: Server) -> None:
+    """A limit for each; behind the last record there is nothing."""
+    server.done("events", events_csv(5))
+    seen: list[str] = []
+    job_id = asked(server, "select summary from events limit 2")["id"]
+    for _ in range(4):
+        file = fetched(server, job_id, "application/json").json
+        seen += [one["summary"][-1] for one in file]
+        reply = server.call("POST", f"/bulk/query?continueFromJobId={job_id}")
+        assert reply.status == 200, reply.body
+        job_id = reply.json["id"]
+        server.finished(job_id)
+    assert seen == list("12345")
+
+
+def test_only_what_was_changed_since_is_read(server: Server) -> None:
+    """By the date that the service itself keeps."""
+    server.done("events", events_csv(3))
+    time.sleep(0.05)
+    moment = server.status(asked(server, "select id from events")["id"])["bulk_finish_time"] / 1000
+    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{round(moment % 1 * 1000):03}Z"
+    time.sleep(0.05)
+    server.done("events", b"summary,start.date,end.date\nLate,2026-09-14,2026-09-19\n")
+    assert [one["summary"] for one in rows(server, "select * from events", **{"from": since})] == ["Late"]
+    assert len(rows(server, "select * from events", to=since)) == 3
+    reply = ask(server, "select * from calendars", **{"from": since})
+    assert (reply.status, "does not say when a record was changed" in reply.json["message"]) == (400, True)
+
+
+def test_what_cannot_be_fetched_says_why(server: Server) -> None:
+    """An upload, a job that is not there, one that failed."""
+    upload = server.done("events", events_csv(1))
+    assert fetched(server, upload["id"]).status == 400
+    assert fetched(server, "999").status == 404
+    status = asked(server, "select * from calendars/nobody@x.y/events")
+    assert status["status"] == "ERROR"
+    reply = fetched(server, status["id"])
+    assert (reply.status, "ended as ERROR" in reply.json["message"]) == (409, True)
+
+
+def test_other_objects_and_paths_are_read(server: Server) -> None:
+    """By their names, and by a calendar's path."""
+    server.done("calendars", b"summary\nClass 7a\n")
+    found = rows(server, "select * from calendars")
+    assert [one["summary"] for one in found] == ["ann@example.com", "Class 7a"]
+    server.done(f"calendars/{found[1]['id']}/events", events_csv(2))
+    assert len(rows(server, f"select * from calendars/{found[1]['id']}/events")) == 2
+    assert len(rows(server, f"select * from events where calendarId = '{found[1]['id']}'")) == 2
+    assert rows(server, "select * from events") == []
+
+
+def test_an_address_that_cannot_be_called_is_refused(server: Server) -> None:
+    """Before there is a job."""
+    reply = server.call(
+        "POST", "/bulk/query?q=select+id+from+events", headers={"Elements-Async-Callback-Url": "ftp://x"}
+    )
+    assert reply.status == 400
+
+
+def test_nothing_is_lost_or_doubled_when_the_server_is_killed(processes: Processes) -> None:
+    """In the middle of the pages, which are tried again while the service fails, too."""
+    sandbox = processes.sandbox("google", "--latency-ms", "30")
+    server = processes.server().google(sandbox)
+    server.done("events", events_csv(3000), within=120)
+    request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": "drop-after=0.1,error-503=0.1,seed=3"})
+    body = {"objectName": "events", "selectFields": "summary", "format": "application/json", "pageSize": 50}
+    job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
+    for _ in range(2):
+        time.sleep(1.0)
+        port = int(server.process.url.rpartition(":")[2])
+        server.process.kill()
+        server = Server(processes.server(port=port).process, server.element_token)
+    assert server.finished(job_id, within=120)["recordCount"] == 3000
+    summaries = [one["summary"] for one in fetched(server, job_id, "application/json").json]
+    assert sorted(summaries) == sorted(f"Lesson {number}" for number in range(1, 3001))

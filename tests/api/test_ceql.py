@@ -1,0 +1,120 @@
+"""The query language: what is asked for is understood as it is meant, or refused with the part that is not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbulk.api.ceql import Asked, field_list, parse, parse_where
+from openbulk.domain.errors import BadInput
+from openbulk.domain.query import All, Comparison, Condition, Either, Not
+
+
+def equals(name: str, value: object) -> Condition:
+    return Comparison(name, "=", (value,))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("select * from contacts", Asked("contacts", (), None, None)),
+        ("SELECT * FROM leads LIMIT 100", Asked("leads", (), None, 100)),
+        (
+            "select Name, Parent.Name from Account where Name='x'",
+            Asked("Account", ("Name", "Parent.Name"), equals("Name", "x"), None),
+        ),
+        ("select * from x limit 100 where id = 12", Asked("x", (), equals("id", 12), 100)),
+        ("select * from access-control-list", Asked("access-control-list", (), None, None)),
+        ("select * from calendars/ann@x.y/events limit 5", Asked("calendars/ann@x.y/events", (), None, 5)),
+        ("select `a field`, a.b.c.d.e from `my things`", Asked("my things", ("a field", "a.b.c.d.e"), None, None)),
+        ('select * from x where display_name = "X"', Asked("x", (), equals("display_name", "X"), None)),
+        (
+            """select * from x where query = '(properties["$created"]  > "2011-01-01")'""",
+            Asked("x", (), equals("query", '(properties["$created"]  > "2011-01-01")'), None),
+        ),
+        (
+            "select * from customers where `metaData.lastUpdateTime` > 2015-01-06T09:31:38-07:00",
+            Asked("customers", (), Comparison("metaData.lastUpdateTime", ">", ("2015-01-06T09:31:38-07:00",)), None),
+        ),
+    ],
+)
+def test_queries_from_the_wild_are_understood(text: str, expected: Asked) -> None:
+    """As the clients of the live service send them."""
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "a = 1 and b != 'x' or c < 2.5",
+            Either((All((equals("a", 1), Comparison("b", "!=", ("x",)))), Comparison("c", "<", (2.5,)))),
+        ),
+        ("a = 1 and (b = 2 or c = 3)", All((equals("a", 1), Either((equals("b", 2), equals("c", 3)))))),
+        ("where activityTypeIds in (1,12)", Comparison("activityTypeIds", "in", (1, 12))),
+        ("a not in ('x')", Not(Comparison("a", "in", ("x",)))),
+        ("a like 'Sm%'", Comparison("a", "like", ("Sm%",))),
+        ("a not like 'Sm%'", Not(Comparison("a", "like", ("Sm%",)))),
+        ("a is null and b is not null", All((Comparison("a", "is null"), Not(Comparison("b", "is null"))))),
+        ("not a = -1", Not(equals("a", -1))),
+        (
+            "a >= 2026-05-30 and a <= 2026-06-01",
+            All((Comparison("a", ">=", ("2026-05-30",)), Comparison("a", "<=", ("2026-06-01",)))),
+        ),
+        ("a between 1 and 2", All((Comparison("a", ">=", (1,)), Comparison("a", "<=", (2,))))),
+        ("ok = true", equals("ok", True)),
+        ("name = 'it''s 2026-05-30'", equals("name", "it's 2026-05-30")),
+    ],
+)
+def test_conditions_mean_what_they_mean_in_sql(text: str, expected: Condition) -> None:
+    """With its precedence."""
+    assert parse_where(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "it is not one select"),
+        ("select * from a; select * from b", "it is not one select"),
+        ("delete from x", "it does not begin with select"),
+        ("select *", "it names no object behind from"),
+        ("select count(*) from x", r"COUNT\(\*\) is not the name of a field"),
+        ("select a, a from x", "a field is asked for twice"),
+        ("select a, a.b from x", "a is asked for as a whole and in parts"),
+        ("select *, a from x", r"there is a field beside the \*"),
+        ("select distinct a from x", "distinct is not possible"),
+        ("select a from x group by a", "group by is not possible"),
+        ("select a from x join y", "join is not possible"),
+        ("select * from x order by a", "order by is not possible"),
+        ("select * from x orderby=a", "order by is not possible"),
+        ("select * from x limit -1", "limit is not a whole number"),
+        ("select key from x", "a name that is also a word of SQL belongs in backticks"),
+        ("select * from x where a = b", "b is not a value; a text belongs in quotes"),
+        ("select * from x where a = null", "NULL is not a value"),
+        ("select * from x where a like 'x' escape '!'", "is no condition"),
+        ("select * from x where a in (select 1)", "is no condition"),
+        ("select * from x where a <=> 1", "is no condition"),
+        ("select * from x where a", "a is no condition"),
+        ("select * from x where a = 1e999", "is too large"),
+        ("select * from x where " + "(" * 3000 + "a=1" + ")" * 3000, "recursion|nested"),
+    ],
+)
+def test_what_is_not_understood_is_said_and_never_left_out(text: str, part: str) -> None:
+    """A query that silently returned something else would be worse than none."""
+    with pytest.raises(BadInput, match=part):
+        parse(text)
+
+
+def test_lists_of_fields_stand_alone_too() -> None:
+    """As `selectFields` has them."""
+    assert field_list("a, b.c") == ("a", "b.c")
+    assert field_list(" ") == ()
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_query_or_refused(text: str) -> None:
+    """And nothing else is raised."""
+    for wrapped in (text, f"select * from x where {text}", f"select {text} from x"):
+        try:
+            parse(wrapped)
+        except BadInput as error:
+            assert error.message
