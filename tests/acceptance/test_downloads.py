@@ -248,3 +248,25 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed(processes: Process
     assert server.finished(job_id, within=120)["recordCount"] == 3000
     summaries = [one["summary"] for one in fetched(server, job_id, "application/json").json]
     assert sorted(summaries) == sorted(f"Lesson {number}" for number in range(1, 3001))
+
+
+def test_the_jobs_of_an_instance_are_listed(processes: Processes, server: Server, sandbox: Process) -> None:
+    """Newest first, by a condition, in pages; those of another instance are not among them."""
+    upload = server.done("events", events_csv(3))
+    download = asked(server, "select id from events limit 2")
+    other = server.google(sandbox)
+    asked(other, "select id from calendars")
+    listed = server.call("GET", "/bulk/jobs").json
+    assert [(job["id"], job["job_direction"], job["record_count"]) for job in listed] == [
+        (int(download["id"]), "DOWNLOAD", 2),
+        (int(upload["id"]), "UPLOAD", 3),
+    ]
+    assert listed[0]["job_query"] == "select id from events limit 2"
+    where = quote("job_direction = 'UPLOAD' and record_count >= 3")
+    assert server.call("GET", f"/bulk/jobs?where={where}&fields=id").json == [{"id": int(upload["id"])}]
+    first = server.call("GET", "/bulk/jobs?pageSize=1")
+    rest = server.call("GET", f"/bulk/jobs?pageSize=1&nextPage={first.headers['elements-next-page-token']}")
+    assert [job["id"] for job in [*first.json, *rest.json]] == [job["id"] for job in listed]
+    assert "elements-next-page-token" not in rest.headers
+    assert server.call("GET", f"/bulk/jobs?where={quote('colour = 1')}").status == 400
+    assert server.call("GET", f"/bulk/{upload['id']}").json == upload

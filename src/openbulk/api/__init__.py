@@ -55,6 +55,7 @@ def make_api(services: Services) -> FastAPI:
 
     GET     /objects                        /objects/{object}/metadata
     POST    /bulk/{object}                  /bulk/query                 /bulk/download
+    GET     /bulk/jobs                      /bulk/{id}
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel

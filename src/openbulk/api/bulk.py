@@ -10,11 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.ceql import field_list, parse_where
 from openbulk.api.multipart import Received, receive
 from openbulk.api.paging import MAX_PAGE, job_of, number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Upload
+from openbulk.domain.query import fields_of, holds
 from openbulk.domain.records import Action, Target
 from openbulk.formats import inspect
 from openbulk.notify.egress import check_url
@@ -115,9 +117,48 @@ def _action(text: Any) -> Action:
         raise BadInput(f"metaData.action {text!r} is not known; it can be {', '.join(Action)}") from error
 
 
+@router.get("/bulk/jobs", summary="The jobs of an instance")
+async def jobs(
+    response: Response,
+    services: ServicesOfApp,
+    instance: SignedInInstance,
+    where: str = "",
+    fields: str = "",
+    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    next_page: Annotated[str, Query(alias="nextPage")] = "",
+) -> list[dict[str, Any]]:
+    """The jobs of an instance, newest first, page by page; `where` is a condition on the fields that they show."""
+    wanted = parse_where(where) if where else None
+    for name in fields_of(wanted) if wanted else ():
+        if name not in shapes.JOB_FIELDS:
+            raise BadInput(f"jobs have no field {name!r}; they have: {', '.join(shapes.JOB_FIELDS)}")
+    limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
+    before = number(next_page, "nextPage", least=1) if next_page else None
+    found: list[dict[str, Any]] = []
+    while len(found) <= limit:
+        page = await services.ledger.jobs_of(instance.id, before=before, limit=MAX_PAGE)
+        items = [shapes.job_item(job, services.completed_status) for job in page]
+        found += [item for item in items if wanted is None or holds(wanted, item)]
+        if len(page) < MAX_PAGE:
+            break
+        before = page[-1].id
+    shown = found[:limit]
+    response.headers["elements-returned-count"] = str(len(shown))
+    if len(found) > limit:
+        response.headers["elements-next-page-token"] = str(shown[-1]["id"])
+    names = field_list(fields)
+    return [{name: item[name] for name in names or item if name in item} for item in shown]
+
+
 @router.get("/bulk/{job_id}/status", summary="How a job stands")
 async def status(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """The status of a job, with how many records were taken and how many were not."""
+    return shapes.job_status(await job_of(services, user, job_id), services.completed_status)
+
+
+@router.get("/bulk/{job_id}", summary="A job")
+async def job(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """The status of a job, under the address of the job itself."""
     return shapes.job_status(await job_of(services, user, job_id), services.completed_status)
 
 

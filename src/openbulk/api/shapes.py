@@ -82,11 +82,40 @@ def _status_v2(job: Job, status: str) -> dict[str, Any]:
     }
 
 
+def job_item(job: Job, completed: str) -> dict[str, Any]:
+    """A job in the list of jobs."""
+    status = completed if job.status is Status.COMPLETE else job.status.value
+    shape = {
+        "id": job.id,
+        "instanceId": job.instance_id,
+        "status": status,
+        "job_status": status,
+        "object_name": job.object,
+        "job_direction": "DOWNLOAD" if job.is_download else "UPLOAD",
+        "job_query": job.download.text if job.is_download else None,
+        "job_state": job.waiting_for,
+        "job_reset_attempt": job.slice_attempts,
+        "record_count": job.cursor if job.is_download else job.counts.reached,
+        "error_count": job.counts.failed + job.counts.unknown,
+        "fileFormat": job.work.file_format,
+        "notification_url": job.work.callback_url,
+        "createdDate": _epoch_ms(job.created_at),
+        "completion_time": _epoch_ms(job.finished_at),
+    }
+    return {key: value for key, value in shape.items() if value is not None}
+
+
 def columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: those that were asked for, or all that its records have."""
     return job.download.fields or in_order(job.columns)
 
 
+JOB_FIELDS = (
+    *("id", "instanceId", "status", "job_status", "object_name", "job_direction", "job_query", "job_state"),
+    *("job_reset_attempt", "record_count", "error_count", "fileFormat", "notification_url", "createdDate"),
+    "completion_time",
+)
+"""What a list of jobs shows of each, where it has it."""
 SUFFIXES = {"googlecsv": "csv"}
 """Of files whose format is not called by its suffix."""
 

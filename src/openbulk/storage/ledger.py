@@ -94,6 +94,14 @@ class Ledger:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
         return None if row is None else job_of(row)
 
+    async def jobs_of(self, instance_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
+        """The jobs of an instance, newest first, from before a job on."""
+        chosen = select(jobs).where(jobs.c.instance_id == instance_id).order_by(jobs.c.id.desc()).limit(limit)
+        if before is not None:
+            chosen = chosen.where(jobs.c.id < before)
+        async with self._reading.connect() as connection:
+            return [job_of(row) for row in await connection.execute(chosen)]
+
     async def active_jobs(self) -> Sequence[Job]:
         """The jobs that are not finished, oldest first."""
         async with self._reading.connect() as connection:
