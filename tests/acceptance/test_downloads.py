@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -18,14 +19,24 @@ Flight,2026-09-20T10:00:00,Europe/Berlin,2026-09-20T13:00:00,America/New_York,,
 """
 
 
-@pytest.fixture
-def sandbox(processes: Processes) -> Process:
-    return processes.sandbox("google")
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Server]]:
+    """A sandbox and a server for all tests here: they share nothing but these."""
+    with Processes(tmp_path_factory.mktemp("downloads")) as started:
+        yield started.sandbox("google"), started.server()
 
 
 @pytest.fixture
-def server(processes: Processes, sandbox: Process) -> Server:
-    return processes.server().google(sandbox)
+def sandbox(running: tuple[Process, Server]) -> Process:
+    """An empty one."""
+    request("POST", f"{running[0].url}/sandbox/reset")
+    return running[0]
+
+
+@pytest.fixture
+def server(running: tuple[Process, Server], sandbox: Process) -> Server:
+    """With an instance of its own."""
+    return running[1].google(sandbox)
 
 
 def ask(server: Server, query: str, **parameters: str) -> Reply:
@@ -155,9 +166,9 @@ def test_the_accept_header_chooses_the_format(server: Server) -> None:
     assert fetched(server, job_id, "image/png").status == 400
 
 
-def test_clients_that_want_lines_for_json_get_them(processes: Processes, sandbox: Process) -> None:
+def test_clients_that_want_lines_for_json_get_them(server: Server, sandbox: Process) -> None:
     """By the instance's configuration."""
-    server = processes.server().google(sandbox, **{"bulk.json.lines": "true"})
+    server = server.google(sandbox, **{"bulk.json.lines": "true"})
     server.done("events", events_csv(2))
     job_id = asked(server, "select summary from events")["id"]
     assert fetched(server, job_id, "application/json").body == b'{"summary":"Lesson 1"}\n{"summary":"Lesson 2"}\n'
@@ -250,7 +261,7 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed(processes: Process
     assert sorted(summaries) == sorted(f"Lesson {number}" for number in range(1, 3001))
 
 
-def test_the_jobs_of_an_instance_are_listed(processes: Processes, server: Server, sandbox: Process) -> None:
+def test_the_jobs_of_an_instance_are_listed(server: Server, sandbox: Process) -> None:
     """Newest first, by a condition, in pages; those of another instance are not among them."""
     upload = server.done("events", events_csv(3))
     download = asked(server, "select id from events limit 2")

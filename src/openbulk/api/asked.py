@@ -82,7 +82,7 @@ def download_of_query(given: Mapping[str, Any], file: str) -> Asked:
         limit=asked.limit if asked else None,
         text=text,
         options=_metadata(given.get("metaData")),
-        file_format=named(given.get("fileFormat")) or "csv",
+        file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=given.get("callback") or None,
     )
     return Asked(
@@ -115,7 +115,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> Asked:
         keeps_nulls=body.get("filterNulls") is False,
         text=" ".join(["select", ", ".join(fields) or "*", "from", name or "", *(["where", where] if where else [])]),
         options=dict(body),
-        file_format=named(body.get("format")) or "csv",
+        file_format=named(body.get("format"), "format") or "csv",
         callback_url=_text(body, "notificationUrl"),
         is_v3=True,
     )
@@ -180,8 +180,10 @@ async def _check_fields(download: Download, object: str, connector: Connector) -
 
 
 def _has_field(schema: Mapping[str, Any], steps: list[str]) -> bool:
-    if not steps or schema.get("type") not in {"object"}:
-        return not steps
+    if not steps or "type" not in schema:  # without a type, it may hold anything
+        return True
+    if schema["type"] != "object":
+        return False
     field = schema.get("properties", {}).get(steps[0], schema.get("additionalProperties"))
     return isinstance(field, Mapping) and _has_field(field, steps[1:])
 

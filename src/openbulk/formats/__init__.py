@@ -90,15 +90,15 @@ def recognize(head: bytes, told: Any = None, options: Mapping[str, Any] | None =
     return seen if name is None or (name == "json" and seen.name == "jsonl") else FORMATS[name]
 
 
-def named(told: Any) -> str | None:
+def named(told: Any, field: str = "metaData.format") -> str | None:
     """The name of the format that a caller calls by its name or media type; None where he says nothing.
 
-    Raises BadInput.
+    `field` is where he says it. Raises BadInput.
     """
     if told in (None, ""):
         return None
     name = str(told).strip().lower()
     name = _ALSO_CALLED.get(name, name)
     if name not in FORMATS:
-        raise BadInput(f"the format {told!r} is not known; it can be {', '.join(FORMATS)}")
+        raise BadInput(f"{field} {told!r} is not known; it can be {', '.join(FORMATS)}")
     return name

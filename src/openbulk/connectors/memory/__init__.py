@@ -45,17 +45,22 @@ class Memory:
         """Any field is taken."""
         self._kept(object)
         fail = {"type": "string", "description": "Refuses the record, with this as the reason."}
-        return {"type": "object", "properties": {"id": {"type": "string", "readOnly": True}, "fail": fail}}
+        properties = {"id": {"type": "string", "readOnly": True}, "fail": fail}
+        return {"type": "object", "properties": properties, "additionalProperties": {}}
 
     async def read(self, query: Query) -> AsyncIterator[Page]:
         """What was kept, in the order in which it came; the cursor counts records."""
-        items = list(self._kept(query.object).items())
+        kept = self._kept(query.object)
+        keys = list(kept)
         begin = int(query.after or 0)
         while True:
-            page = [{"id": key, **values} for key, values in items[begin : begin + query.page_size]]
-            begin += len(page)
-            yield Page(page, str(begin) if begin < len(items) else None)
-            if begin >= len(items):
+            end = begin + query.page_size
+            yield Page(
+                [{"id": key, **kept[key]} for key in keys[begin:end] if key in kept],
+                str(end) if end < len(keys) else None,
+            )
+            begin = end
+            if begin >= len(keys):
                 return
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:

@@ -1,0 +1,235 @@
+"""Turns of a download: what was read is kept once, wherever the turn ends."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from obstore.store import LocalStore
+
+from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.job import Download, Job, Position, Status
+from openbulk.domain.query import Comparison, Page, Query
+from openbulk.domain.records import Outcome, Record, Target
+from openbulk.engine import download as download_module
+from openbulk.engine.download import DownloadTurn
+from openbulk.engine.endings import Complete, Ending, GoOn, Stop, Wait
+from openbulk.engine.results import Result
+from openbulk.engine.watch import Watch
+from openbulk.security import Sealer
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Fenced, Ledger
+
+COUNT = 25
+
+
+@dataclass
+class Numbered(Connector):
+    """Reads records with the numbers 1 to COUNT, and fails where it is told to: before the page with that number."""
+
+    failures: dict[int, ServiceError] = field(default_factory=dict)
+    draining: asyncio.Event | None = None
+    pages: list[int] = field(default_factory=list)
+
+    @property
+    def native(self) -> NativeBulk | None:
+        return None
+
+    async def check(self) -> None: ...
+
+    async def objects(self) -> Mapping[str, Features]:
+        return {"things": Features(paths=("boxes/{box}/things",))}
+
+    async def metadata(self, object: str) -> Mapping[str, Any]:
+        return {}
+
+    async def read(self, query: Query) -> AsyncIterator[Page]:
+        begin = int(query.after or 0)
+        while True:
+            number = begin // query.page_size + 1
+            if error := self.failures.pop(number, None):
+                raise error
+            self.pages.append(number)
+            end = min(COUNT, begin + query.page_size)
+            yield Page([{"n": n, "odd": n % 2} for n in range(begin + 1, end + 1)], str(end) if end < COUNT else None)
+            if end == COUNT:
+                return
+            begin = end
+
+    async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        return {}
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        return []
+
+
+@dataclass
+class Bench:
+    """A ledger and a file store, and the turns of the jobs in them."""
+
+    ledger: Ledger
+    files: FileStore
+
+    async def job(self, **more: Any) -> Job:
+        file = os.urandom(4).hex()
+        asked = Download(more.pop("object", "things"), file, page_size=4, **more)
+        return await self.ledger.add_job(asked, organization_id=1, instance_id=1, request_id="r", now=datetime.now(UTC))
+
+    async def turn(self, job: Job, connector: Numbered) -> Ending:
+        now = await self.ledger.job(job.id)
+        assert now is not None
+        turn = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
+        assert turn is not None
+        draining = connector.draining or asyncio.Event()
+        watch = Watch(now, self.ledger, draining, lambda: datetime.now(UTC))
+        ending = await DownloadTurn(turn, connector=connector, ledger=self.ledger, files=self.files, watch=watch).run()
+        await self.ledger.end_slice(job.id, turn.fence)
+        return ending
+
+    async def numbers(self, job: Job) -> list[int]:
+        first_rows = await self.ledger.parts_from(job.id, 1)
+        result = Result(self.files, job.download.file, first_rows)
+        return [record["n"] for record in await asyncio.to_thread(list, result)]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(download_module, "RECORDS_PER_PART", 6)
+    monkeypatch.setattr(download_module, "wait_before_resend", lambda resends, chance: 0.0)
+    sealer = Sealer([os.urandom(32)])
+    engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(engine)
+    await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
+    yield Bench(Ledger(engine), FileStore(LocalStore(tmp_path / "files", mkdir=True), sealer))
+    await engine.dispose()
+
+
+ALL = list(range(1, COUNT + 1))
+
+
+async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:
+    """And the job knows how many, and which fields they have."""
+    job = await bench.job()
+    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == ALL
+    now = await bench.ledger.job(job.id)
+    assert now is not None
+    assert (now.records, now.cursor, now.columns) == (COUNT, COUNT, ("n", "odd"))
+
+
+async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
+    """No page is read twice."""
+    job = await bench.job()
+    draining = asyncio.Event()
+    draining.set()
+    connector = Numbered(draining=draining)
+    while (ending := await bench.turn(job, connector)) != Complete():
+        assert ending == GoOn()
+    assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
+    assert await bench.numbers(job) == ALL
+
+
+@pytest.mark.parametrize("error", [Unsure("lost"), RetryLater("busy")])
+async def test_a_page_that_did_not_come_is_asked_for_again_at_once(bench: Bench, error: ServiceError) -> None:
+    """A hiccup is none of the job's business."""
+    job = await bench.job()
+    connector = Numbered(failures={3: error, 5: error})
+    assert await bench.turn(job, connector) == Complete()
+    assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
+    assert await bench.numbers(job) == ALL
+
+
+async def test_what_was_read_before_a_failure_is_kept(bench: Bench) -> None:
+    """The job waits as long as it was asked to, and goes on behind it."""
+    job = await bench.job()
+    connector = Numbered(failures={4: RetryLater("quota", after=60), 6: SignInAgain("expired")})
+    assert await bench.turn(job, connector) == Wait("quota", 60)
+    assert await bench.numbers(job) == ALL[:12]
+    assert isinstance(await bench.turn(job, connector), Wait)
+    assert await bench.turn(job, connector) == Complete()
+    assert await bench.numbers(job) == ALL
+    assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part is written anew under the same name."""
+    job = await bench.job()
+    commit, crashes = bench.ledger.commit_part, [True]
+
+    async def crashing(*args: Any, **more: Any) -> None:
+        if more["first_row"] > 1 and crashes:
+            crashes.clear()
+            raise ZeroDivisionError
+        await commit(*args, **more)
+
+    monkeypatch.setattr(bench.ledger, "commit_part", crashing)
+    with pytest.raises(ZeroDivisionError):
+        await bench.turn(job, Numbered())
+    assert await bench.numbers(job) == ALL[:8]
+    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == ALL
+
+
+async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
+    """Somebody else has begun the same turn."""
+    job = await bench.job()
+    turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
+    assert turn is not None
+    assert await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC)) is not None
+    watch = Watch(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
+    runner = DownloadTurn(turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, watch=watch)
+    with pytest.raises(Fenced):
+        await runner.run()
+    assert await bench.numbers(job) == []
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 5, 8, 11, 24, 25, 26])
+async def test_jobs_that_go_on_with_each_other_read_everything_once(bench: Bench, limit: int) -> None:
+    """Wherever in a page the limit is reached."""
+    job = await bench.job(limit=limit)
+    assert await bench.turn(job, Numbered()) == Complete()
+    seen = await bench.numbers(job)
+    assert seen == ALL[:limit]
+    for _ in range(2):
+        done = await bench.ledger.job(job.id)
+        assert done is not None
+        position = done.position
+        has_more = position.after is not None or position.skip > 0
+        begin = Position(position.after, position.skip, is_end=not has_more)
+        job = await bench.job(limit=limit, begin=begin)
+        assert await bench.turn(job, Numbered()) == Complete()
+        seen += await bench.numbers(job)
+    assert seen == ALL[: 3 * limit]
+
+
+async def test_a_condition_and_fields_choose(bench: Bench) -> None:
+    """A limit counts what is wanted."""
+    job = await bench.job(where=Comparison("odd", "=", (1,)), fields=("n",), limit=6)
+    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == [1, 3, 5, 7, 9, 11]
+    now = await bench.ledger.job(job.id)
+    assert now is not None
+    assert now.columns == ("n",)
+
+
+@pytest.mark.parametrize("object", ["nothing", "boxes/7/others"])
+async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: str) -> None:
+    """With the objects that are."""
+    ending = await bench.turn(await bench.job(object=object), Numbered())
+    assert isinstance(ending, Stop)
+    assert (ending.status, "the objects are: things" in ending.reason) == (Status.ERROR, True)
+
+
+async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None:
+    """It will not be there later."""
+    ending = await bench.turn(await bench.job(), Numbered(failures={1: NotFound("no such calendar")}))  # type: ignore[dict-item]
+    assert ending == Stop(Status.ERROR, "no such calendar")
