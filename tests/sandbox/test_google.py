@@ -319,9 +319,17 @@ async def test_the_same_seed_brings_the_same_faults() -> None:
     assert set(runs[0]) == {200, 500, 503}
 
 
-@pytest.mark.parametrize("spec", ["boom=0.1", "slow=2", "slow=x", "slow=nan", "slow=0.6,drop-after=0.6"])
+async def test_a_burst_hits_so_many_calls_in_a_row() -> None:
+    async with sandbox(faults="error-503=0.1,burst=5,seed=42") as ann:
+        statuses = [(await ann.insert())[0] for _ in range(200)]
+    runs = [len(run) for run in "".join("x" if status == 503 else " " for status in statuses).split()]
+    assert runs
+    assert all(length % 5 == 0 for length in runs[:-1])
+
+
+@pytest.mark.parametrize("spec", ["burst=x", "boom=0.1", "slow=2", "slow=x", "slow=nan", "slow=0.6,drop-after=0.6"])
 async def test_a_fault_spec_that_makes_no_sense_is_refused(ann: Caller, spec: str) -> None:
-    with pytest.raises(ValueError, match=r"fault|share"):
+    with pytest.raises(ValueError, match=r"fault|share|whole number"):
         google.make_app(google.Options(faults=spec))
     assert (await ann.call("POST", "/sandbox/faults", json={"spec": spec}))[0] == 400
 

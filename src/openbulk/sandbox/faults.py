@@ -19,10 +19,14 @@ class Faults:
 
     shares: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
+    burst: int = 1
+    """How many calls in a row a fault hits."""
 
     def __post_init__(self) -> None:
         """Begin to draw; the same seed draws the same faults."""
         self._chance = random.Random(self.seed)  # noqa: S311 - chance, not secrecy
+        self._drawn: str | None = None
+        self._left = 0
 
     @classmethod
     def parse(cls, spec: str, refusals: Iterable[str] = ()) -> "Faults":
@@ -32,21 +36,30 @@ class Faults:
         """
         kinds = [*KINDS, *refusals]
         shares: dict[str, float] = {}
-        seed = None
+        seed, burst = None, 1
         for part in filter(None, (part.strip() for part in spec.split(","))):
             kind, _, value = part.partition("=")
             if kind == "seed":
-                seed = _seed(value)
+                seed = _whole(part, value)
+            elif kind == "burst":
+                burst = max(1, _whole(part, value))
             elif kind in kinds:
                 shares[kind] = _share(part, value)
             else:
-                raise ValueError(f"there is no fault {kind!r}; the faults are: {', '.join(kinds)}, and seed")
+                raise ValueError(f"there is no fault {kind!r}; the faults are: {', '.join(kinds)}, burst and seed")
         if sum(shares.values()) > 1:
             raise ValueError("the shares of all faults add up to more than 1")
-        return cls(shares, seed)
+        return cls(shares, seed, burst)
 
     def draw(self) -> str | None:
         """The fault of the next call."""
+        if self._left == 0:
+            self._drawn = self._draw()
+            self._left = self.burst if self._drawn else 1
+        self._left -= 1
+        return self._drawn
+
+    def _draw(self) -> str | None:
         if not self.shares:
             return None
         point = self._chance.random()
@@ -57,11 +70,11 @@ class Faults:
         return None
 
 
-def _seed(value: str) -> int:
+def _whole(part: str, value: str) -> int:
     try:
         return int(value)
     except ValueError as error:
-        raise ValueError(f"seed={value!r} is not a whole number, as in seed=42") from error
+        raise ValueError(f"{part!r}: this is a whole number, as in seed=42") from error
 
 
 def _share(part: str, value: str) -> float:
