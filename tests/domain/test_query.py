@@ -1,8 +1,11 @@
 """Conditions: which records are wanted."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openbulk.domain.query import All, Comparison, Condition, Either, Not, as_json, condition_of, fields_of, holds
 
@@ -45,6 +48,17 @@ def test_values_are_compared_as_what_they_are(
 ) -> None:
     """Numbers as numbers, moments as moments, also where a file has only texts."""
     assert holds(Comparison(field, operator, values), RECORD) is expected
+
+
+@given(st.text("ab%_", max_size=8), st.text("ab", max_size=10))
+def test_like_is_what_the_naive_reading_of_it_says(like: str, text: str) -> None:
+    naive = "".join({"%": ".*", "_": "."}.get(character, character) for character in like)
+    assert holds(Comparison("text", "like", (like,)), {"text": text}) == bool(re.fullmatch(naive, text))
+
+
+def test_a_pattern_with_many_wildcards_is_no_trap() -> None:
+    """It would take a regular expression longer than anybody waits."""
+    assert not holds(Comparison("text", "like", ("%a" * 40 + "%b",)), {"text": "a" * 100_000})
 
 
 def test_what_is_compared_with_nothing_is_neither_true_nor_false() -> None:

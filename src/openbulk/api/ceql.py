@@ -18,7 +18,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.query import All, Comparison, Condition, Either, Not
 
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
-MAX_CHARACTERS = 64 * 1024
+MAX_CHARACTERS = 16 * 1024
 _MAX_DEPTH = 200
 _MAX_DIGITS = 18
 _PIECE = re.compile(

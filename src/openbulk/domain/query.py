@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from openbulk.domain.records import value_at
@@ -120,7 +120,7 @@ def _compared(comparison: Comparison, there: Any) -> bool | None:
         case "in":
             return any(_ordered("=", there, value) for value in comparison.values)
         case "like":
-            return _pattern(str(comparison.values[0])).fullmatch(_text(there)) is not None
+            return _is_like(_text(there), str(comparison.values[0]))
         case name:
             return _ordered(name, there, comparison.values[0])
 
@@ -155,11 +155,26 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@cache
-def _pattern(like: str) -> re.Pattern[str]:
-    """`%` stands for any text, `_` for one character."""
-    pieces = {"%": ".*", "_": "."}
-    return re.compile("".join(pieces.get(character) or re.escape(character) for character in like), re.DOTALL)
+def _is_like(text: str, like: str) -> bool:
+    """`%` stands for any text, `_` for one character. Takes no longer than the two are long: a regular expression with
+    many `.*` in it would."""
+    first, *others = (_piece(piece) for piece in like.split("%"))
+    if not others:
+        return first.fullmatch(text) is not None
+    found = first.match(text)
+    for piece in others[:-1]:
+        found = found and piece.search(text, found.end())
+    length = len(like.rpartition("%")[2])
+    return (
+        found is not None
+        and len(text) - length >= found.end()
+        and others[-1].match(text, len(text) - length) is not None
+    )
+
+
+@lru_cache(1024)
+def _piece(like: str) -> re.Pattern[str]:
+    return re.compile("".join("." if character == "_" else re.escape(character) for character in like), re.DOTALL)
 
 
 def fields_of(condition: Condition) -> Iterator[str]:
