@@ -281,3 +281,21 @@ def test_the_jobs_of_an_instance_are_listed(server: Server, sandbox: Process) ->
     assert "elements-next-page-token" not in rest.headers
     assert server.call("GET", f"/bulk/jobs?where={quote('colour = 1')}").status == 400
     assert server.call("GET", f"/bulk/{upload['id']}").json == upload
+
+
+def test_contacts_come_from_eloqua_in_bulk(processes: Processes, server: Server) -> None:
+    """Under the names with which they were sent; only the fields that are asked for are exported."""
+    sandbox = processes.sandbox("eloqua")
+    contacts = server.eloqua(sandbox)
+    people = ["C_EmailAddress,C_FirstName,C_City", "ann@example.com,Ann,Bonn", "bob@example.com,Bob,"]
+    contacts.done("contact", "\n".join([*people, "cara@example.com,Cara,Ulm"]).encode())
+    found = rows(contacts, "select C_FirstName, C_EmailAddress from contact where C_City is not null")
+    assert found == [
+        {"C_FirstName": "Ann", "C_EmailAddress": "ann@example.com"},
+        {"C_FirstName": "Cara", "C_EmailAddress": "cara@example.com"},
+    ]
+    assert {"id", "C_EmailAddress", "C_DateModified"} <= rows(contacts, "select * from contact limit 1")[0].keys()
+    assert len(rows(contacts, "select id from contact", **{"from": "2020-01-01T00:00:00Z"})) == 3
+    assert rows(contacts, "select id from contact", **{"from": "2090-01-01T00:00:00Z"}) == []
+    reply = ask(contacts, "select C_EmailAdress from contact")
+    assert (reply.status, "did you mean 'C_EmailAddress'?" in reply.json["message"]) == (400, True)

@@ -351,3 +351,51 @@ async def test_garbage_is_refused(call: Eloqua) -> None:
     assert (await call("GET", "/api/rest/1.0/data/contacts", headers={"Authorization": "Basic \u00e4"}))[0] == 401
     assert (await call("GET", "/nowhere"))[0] == 404
     assert (await call("GET", "/api/bulk/2.0/contacts/fields?limit=x&offset=-3"))[0] == 200
+
+
+# --- exports ---
+
+EXPORT = {"name": "test", "fields": {**FIELDS, "id": "{{Contact.Id}}", "changed": "{{Contact.Field(C_DateModified)}}"}}
+
+
+async def exported(call: Eloqua, query: str = "") -> Any:
+    """Define an export, sync it to its end, and a page of what it has brought out."""
+    status, made = await call("POST", "/api/bulk/2.0/contacts/exports", EXPORT)
+    assert status == 201, made
+    _, sync = await call("POST", "/api/bulk/2.0/syncs", {"syncedInstanceUri": made["uri"]})
+    return (await call("GET", f"/api/bulk/2.0{(await call.ended(sync))['uri']}/data{query}"))[1]
+
+
+async def test_an_export_holds_the_fields_that_were_asked_for(call: Eloqua) -> None:
+    """Under the definition's names; an absent value is an empty text."""
+    await call.imported([{"email": "ann@example.com", "name": "Ann"}, {"email": "bob@example.com"}])
+    page = await exported(call)
+    assert [(one["id"], one["email"], one["name"]) for one in page["items"]] == [
+        ("1", "ann@example.com", "Ann"),
+        ("2", "bob@example.com", ""),
+    ]
+    assert page["items"][0]["changed"][:2] == "20"
+    second = await exported(call, "?limit=1&offset=1")
+    assert ([one["id"] for one in second["items"]], second["hasMore"], second["totalResults"]) == (["2"], False, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"fields": {}}, "fields"),
+        ({"fields": {"x": "{{Contact.Field(C_Nothing)}}"}}, "fields.x"),
+        ({"filter": "'{{Contact.Field(C_City)}}' = 'Bonn'"}, "filter"),
+        ({"dataRetentionDuration": "PT1M"}, "dataRetentionDuration"),
+    ],
+)
+async def test_an_export_that_is_wrong_is_refused(call: Eloqua, change: dict[str, Any], field: str) -> None:
+    """With what is wrong in it."""
+    status, body = await call("POST", "/api/bulk/2.0/contacts/exports", {**EXPORT, **change})
+    assert (status, body["failures"][0]["field"]) == (400, field)
+
+
+async def test_an_import_has_no_data_to_fetch(call: Eloqua) -> None:
+    """As Oracle says: 400."""
+    sync = await call.imported([{"email": "ann@example.com"}])
+    assert (await call("GET", f"/api/bulk/2.0{sync['uri']}/data"))[0] == 400

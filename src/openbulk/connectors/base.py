@@ -87,7 +87,10 @@ class Connector(Protocol):
         """
 
     def read(self, query: Query) -> AsyncIterator[Page]:
-        """The records of an object, page by page, from `query.after` on."""
+        """The records of an object, page by page, from `query.after` on.
+
+        A page without records, but with a cursor, says that the service still works on them; the caller waits.
+        """
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """Which records of a batch the service already has: `Record.key` to the service's id.

@@ -34,6 +34,8 @@ class Query:
     """The cursor of an earlier page: go on behind it."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The service's own query parameters, passed through."""
+    fields: tuple[str, ...] = ()
+    """The fields that are wanted, dotted: a service may leave out the others. None: all of them."""
     changed_since: datetime | None = None
     """Records that were last changed before this may be left out, where the service can do that."""
 

@@ -14,7 +14,7 @@ import orjson
 from openbulk.connectors.base import Connector
 from openbulk.domain.errors import NotFound, RetryLater, ServiceError, Unsure
 from openbulk.domain.job import Download, Position, Status
-from openbulk.domain.query import Page, Query, holds
+from openbulk.domain.query import Page, Query, fields_of, holds
 from openbulk.domain.records import flatten, nest, value_at
 from openbulk.engine.endings import Complete, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART
@@ -25,6 +25,9 @@ from openbulk.storage.files import FileStore, part_path
 from openbulk.storage.ledger import Ledger, Turn
 
 PAGE_SIZE = 2_500
+POLL_FIRST = 0.05
+POLL_MOST = 2.0
+"""Seconds between two questions whether a service has records ready."""
 
 
 class DownloadTurn:
@@ -64,16 +67,25 @@ class DownloadTurn:
         if name not in objects or not objects[name].can_read:
             readable = ", ".join(name for name, features in objects.items() if features.can_read)
             return Stop(Status.ERROR, f"there is no object {name!r} to read; the objects are: {readable}")
+        pause = POLL_FIRST
         async for page in self._pages(name, told):
             self._take(page)
             if self._part.is_full or self._part.position.is_end:
                 await self._keep()
+            if not page.records and page.next:
+                pause = await self._wait_for_records(pause)
             if self._part.position.is_end:
                 return Complete()
             if await self._watch.is_over():
                 await self._keep()
                 return GoOn()
         raise AssertionError("a connector's last page says that it is the last")
+
+    async def _wait_for_records(self, pause: float) -> float:
+        """The service still works on them; how long to wait the next time."""
+        await self._keep()
+        await asyncio.sleep(pause)
+        return min(POLL_MOST, pause * 1.5)
 
     async def _pages(self, name: str, told: Mapping[str, str]) -> AsyncIterator[Page]:
         download, position = self._job.download, self._part.position
@@ -85,6 +97,7 @@ class DownloadTurn:
             page_size=download.page_size or PAGE_SIZE,
             after=position.after,
             parameters={**told, **download.parameters},
+            fields=_needed(download),
             changed_since=download.changed_since,
         )
         async for page in self._connector.read(query):
@@ -120,6 +133,13 @@ class DownloadTurn:
         )
         self._kept += len(part.lines)
         self._part = _Part(tuple(part.columns), part.position)
+
+
+def _needed(download: Download) -> tuple[str, ...]:
+    """The fields that are asked for, and those that the condition looks at."""
+    if not download.fields:
+        return ()
+    return (*download.fields, *(fields_of(download.where) if download.where else ()))
 
 
 def _is_hiccup(error: ServiceError) -> bool:

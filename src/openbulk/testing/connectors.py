@@ -147,13 +147,18 @@ class ConnectorTests:
         """A page of one at a time, each read by a new connector."""
         await self.skip_unless_readable(connect())
         await send(connect, self.target(), self.records())
-        seen, cursor = [], None
-        for _ in range(len(self.good) + len(self.there_before)):
-            pages = connect().read(Query(self.object_name, page_size=1, after=cursor))
-            page = await anext(pages)
+        seen: list[str] = []
+        cursor: str | None = None
+        deadline = time.monotonic() + COLLECT_SECONDS
+        while True:
+            page = await anext(connect().read(Query(self.object_name, page_size=1, after=cursor)))
+            assert len(page.records) <= 1
             seen += [str(read[self.shows]) for read in page.records]
             cursor = page.next
-        assert cursor is None
+            if cursor is None:
+                break
+            assert time.monotonic() < deadline, f"no last page within {COLLECT_SECONDS} s"
+            await asyncio.sleep(0 if page.records else 0.05)
         assert sorted(seen) == sorted([*self.there_before, *(str(values[self.shows]) for values in self.good)])
 
     async def test_reading_an_object_that_does_not_exist_says_so(self, connect: Connect) -> None:
@@ -182,8 +187,11 @@ class ConnectorTests:
 
     async def shown(self, connector: Connector) -> list[str]:
         """What tells apart the records that are there."""
-        pages = connector.read(Query(self.object_name))
-        there = sorted([str(read[self.shows]) async for page in pages for read in page.records])
+        there: list[str] = []
+        async for page in connector.read(Query(self.object_name)):
+            there += sorted(str(read[self.shows]) for read in page.records)
+            await asyncio.sleep(0 if page.records else 0.05)
+        there.sort()
         return [one for one in there if one not in self.there_before]
 
 

@@ -1,12 +1,14 @@
 """Oracle Eloqua: contacts and accounts through its bulk import, campaigns and lists one by one."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, NativeBulk, OAuth, Remember, Setting
 from openbulk.connectors.eloqua.bulk import ENTITIES, EloquaBulk
+from openbulk.connectors.eloqua.exports import read_export
 from openbulk.connectors.eloqua.rest import (
     ACTIVITY_SCHEMA,
     ASSETS,
@@ -27,9 +29,14 @@ RECORDS_PER_IMPORT = 20_000
 """A few megabytes of staged data: large enough that Eloqua's 2,000 imports an hour are no wall (40 million records),
 small enough to be held in memory and to lose little when a sync fails."""
 
-_IMPORTED = Features(
-    frozenset({Action.CREATE, Action.UPSERT}), max_batch=RECORDS_PER_IMPORT, honours_keys=True, native=True
+_CONTACT = Features(
+    frozenset({Action.CREATE, Action.UPSERT}),
+    max_batch=RECORDS_PER_IMPORT,
+    honours_keys=True,
+    native=True,
+    changed="C_DateModified",
 )
+_ACCOUNT = replace(_CONTACT, changed="M_DateModified")
 _ASSET = Features(frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}), concurrency=4)
 
 
@@ -53,10 +60,10 @@ class Eloqua:
         """In the order in which the service that we replace lists them. An import always creates or updates."""
         return {
             ACTIVITIES: Features(),
-            "contact": _IMPORTED,
+            "contact": _CONTACT,
             "campaign": _ASSET,
             "list": _ASSET,
-            "account": _IMPORTED,
+            "account": _ACCOUNT,
         }
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
@@ -70,12 +77,16 @@ class Eloqua:
         raise _no_object(object)
 
     async def read(self, query: Query) -> AsyncIterator[Page]:
-        """Records through the REST API."""
+        """Contacts and accounts by a bulk export, everything else through the REST API."""
         if query.object != ACTIVITIES and query.object not in READABLE:
             raise _no_object(query.object)
-        reader = read_activities if query.object == ACTIVITIES else read_pages
-        async for page in reader(self._service, query):
+        async for page in await self._reader(query):
             yield page
+
+    async def _reader(self, query: Query) -> AsyncIterator[Page]:
+        if entity := ENTITIES.get(query.object):
+            return read_export(self._service, entity, await self._bulk.fields(query.object), query)
+        return read_activities(self._service, query) if query.object == ACTIVITIES else read_pages(self._service, query)
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """Eloqua cannot say which campaign or list came from which record."""

@@ -139,6 +139,8 @@ def _problem(record: Record, columns: Mapping[str, Field | None], fields: Fields
     """Why a record cannot be staged."""
     for column in record.values:
         field = columns[column]
+        if column == "id":
+            return Outcome.failed(record.row, "'id' is filled by Eloqua; leave the column out", field=column)
         if field is None:
             return Outcome.failed(record.row, fields.complaint(column), field=column)
         if field.is_read_only:

@@ -47,7 +47,10 @@ class Fields:
         """The fields as JSON Schema."""
         return {
             "type": "object",
-            "properties": {field.name: _schema_of(field) for field in self.all},
+            "properties": {
+                "id": {"type": "string", "readOnly": True},
+                **{field.name: _schema_of(field) for field in self.all},
+            },
             "required": [field.name for field in self.all if field.is_required or field.name == identifier],
         }
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from openbulk.sandbox.eloqua.definitions import Definition, Invalid, define
+from openbulk.sandbox.eloqua.definitions import Definition, Export, Invalid, define, define_export
 from openbulk.sandbox.eloqua.fields import ENTITIES
 from openbulk.sandbox.eloqua.queries import NUMBER, matching, number_in
 from openbulk.sandbox.eloqua.store import Store
@@ -23,6 +23,7 @@ from openbulk.sandbox.traffic import json_response
 
 MAX_STAGING_BYTES = 32 * 1024 * 1024
 PAGE = 1000
+EXPORT_PAGE = 50_000
 
 
 class Bulk:
@@ -32,7 +33,7 @@ class Bulk:
         self._store = store
         self._sync_seconds = sync_ms / 1000
         self._first_record_index = first_record_index
-        self._definitions: dict[str, Definition] = {}
+        self._definitions: dict[str, Definition | Export] = {}
         self._syncs: dict[int, Sync] = {}
         self._numbers = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,6 +51,8 @@ class Bulk:
             web.get(one, self.get_definition),
             web.delete(one, self.delete_definition),
             web.post(f"{one}/data", self.stage),
+            web.post(f"{prefix}/{{entity:contacts|accounts}}/exports", self.define_export),
+            web.get(f"{sync}/data", self.list_exported),
             web.post(f"{prefix}/syncs", self.start_sync),
             web.get(sync, self.get_sync),
             web.get(f"{sync}/logs", self.list_logs),
@@ -77,6 +80,20 @@ class Bulk:
         definition = define(f"/{entity.plural}/imports/{next(self._numbers)}", entity, await _json(request))
         self._definitions[definition.uri] = definition
         return json_response(definition.body, 201)
+
+    async def define_export(self, request: web.Request) -> web.Response:
+        """Make an export definition."""
+        entity = ENTITIES[request.match_info["entity"]]
+        export = define_export(f"/{entity.plural}/exports/{next(self._numbers)}", entity, await _json(request))
+        self._definitions[export.uri] = export
+        return json_response(export.body, 201)
+
+    async def list_exported(self, request: web.Request) -> web.Response:
+        """The records that an export's sync has brought out."""
+        sync = self._sync(request)
+        if not isinstance(sync.definition, Export) or sync.is_running:
+            raise Invalid("id", sync.number, "Must be the sync of an export that has ended")
+        return _page(request, sync.definition.exported, most=EXPORT_PAGE)
 
     async def get_definition(self, request: web.Request) -> web.Response:
         """A definition."""
@@ -135,9 +152,10 @@ class Bulk:
 
     def _definition(self, request: web.Request) -> Definition:
         uri = f"/{request.match_info['entity']}/imports/{request.match_info['number']}"
-        if uri not in self._definitions:
+        found = self._definitions.get(uri)
+        if not isinstance(found, Definition):
             raise web.HTTPNotFound
-        return self._definitions[uri]
+        return found
 
     def _sync(self, request: web.Request) -> Sync:
         number = int(request.match_info["number"])
@@ -145,10 +163,10 @@ class Bulk:
             raise web.HTTPNotFound
         return self._syncs[number]
 
-    def _is_active(self, definition: Definition) -> bool:
+    def _is_active(self, definition: Definition | Export) -> bool:
         return any(sync.is_running for sync in self._syncs.values() if sync.definition is definition)
 
-    def _begin(self, definition: Definition, callback_url: str | None = None) -> Sync:
+    def _begin(self, definition: Definition | Export, callback_url: str | None = None) -> Sync:
         sync = Sync(next(self._numbers), definition, callback_url)
         self._syncs[sync.number] = sync
         task = asyncio.create_task(run(sync, self._store, self._sync_seconds, self._first_record_index))
@@ -195,10 +213,10 @@ async def _csv_records(data: bytes) -> tuple[Sequence[str], list[Any]]:
         raise Invalid("data", None, "Must be CSV in UTF-8") from error
 
 
-def _page(request: web.Request, items: Sequence[Mapping[str, Any]]) -> web.Response:
-    """A page by `limit` (1 to 1000) and `offset` of the items that meet `q`."""
+def _page(request: web.Request, items: Sequence[Mapping[str, Any]], most: int = PAGE) -> web.Response:
+    """A page by `limit` (1000 unless it is said) and `offset` of the items that meet `q`."""
     items = matching(items, request.query.get("q", ""))
-    limit = min(PAGE, max(1, number_in(request.query, "limit", PAGE)))
+    limit = min(most, max(1, number_in(request.query, "limit", PAGE)))
     offset = number_in(request.query, "offset", 0)
     page = items[offset : offset + limit]
     return json_response(

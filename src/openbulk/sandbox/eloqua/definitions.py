@@ -1,4 +1,4 @@
-"""Import definitions: what may be in them, and what is staged for them.
+"""Import and export definitions: what may be in them, and what is staged for them.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-contacts-imports-post.html
 https://docs.oracle.com/cloud/latest/marketingcs_gs/OMCAB/Developers/BulkAPI/Reference/ImportParameters/import-characteristics.htm
@@ -16,6 +16,7 @@ from openbulk.sandbox.eloqua.store import now
 from openbulk.sandbox.traffic import json_response
 
 MAX_FIELDS = 100
+MAX_EXPORT_FIELDS = 250
 MAX_NAME = 100
 HOUR = 3600
 FORTNIGHT = 14 * 24 * HOUR
@@ -56,11 +57,43 @@ class Definition:
         return str(self.body["identifierFieldName"])
 
 
+@dataclass
+class Export:
+    """An export definition, and what its last sync has brought out."""
+
+    uri: str
+    entity: Entity
+    body: dict[str, Any]
+    fields: Mapping[str, str]
+    """Names of fields, or `id`, by the definition's own names."""
+    exported: list[dict[str, Any]] = field(default_factory=list)
+
+
+def define_export(uri: str, entity: Entity, body: Mapping[str, Any]) -> Export:
+    """An export definition from what a caller sent. Raises Invalid. Filters are not understood, and refused."""
+    _check_name(body)
+    asked = body.get("fields")
+    if not isinstance(asked, dict) or not 1 <= len(asked) <= MAX_EXPORT_FIELDS:
+        raise Invalid("fields", None, f"Must have between 1 and {MAX_EXPORT_FIELDS} fields")
+    known = {statement: one.internal_name for statement, one in entity.by_statement().items()}
+    known[f"{{{{{entity.markup}.Id}}}}"] = "id"
+    for name, statement in asked.items():
+        if statement not in known:
+            raise Invalid(f"fields.{name}", statement, "Must be a reference to an existing field")
+    if body.get("filter"):
+        raise Invalid("filter", body["filter"], "Must be empty: this stand-in knows no filters")
+    _check_duration(body, "autoDeleteDuration", None)
+    _check_duration(body, "dataRetentionDuration", FORTNIGHT)
+    made = {"createdAt": now(), "createdBy": "API.User", "updatedAt": now(), "updatedBy": "API.User"}
+    defaults = {"dataRetentionDuration": "PT12H", "kbUsed": 0}
+    return Export(
+        uri, entity, {**defaults, **body, **made, "uri": uri}, {name: known[one] for name, one in asked.items()}
+    )
+
+
 def define(uri: str, entity: Entity, body: Mapping[str, Any]) -> Definition:
     """A definition from what a caller sent. Raises Invalid."""
-    name = body.get("name")
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
-        raise Invalid("name", name, f"Must be a string value, at least 1 character and at most {MAX_NAME} long")
+    _check_name(body)
     fields = _fields(entity, body.get("fields"))
     _check_identifier(body.get("identifierFieldName"), fields)
     if body.get("updateRule", "always") not in _UPDATE_RULES:
@@ -71,6 +104,12 @@ def define(uri: str, entity: Entity, body: Mapping[str, Any]) -> Definition:
     defaults = {"updateRule": "always", "dataRetentionDuration": "P7D", "kbUsed": 0}
     switches = {switch: _boolean(body, switch, default) for switch, default in _BOOLEANS.items()}
     return Definition(uri, entity, {**defaults, **body, **switches, **made, "uri": uri}, fields)
+
+
+def _check_name(body: Mapping[str, Any]) -> None:
+    name = body.get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
+        raise Invalid("name", name, f"Must be a string value, at least 1 character and at most {MAX_NAME} long")
 
 
 def _fields(entity: Entity, asked: Any) -> dict[str, Field]:

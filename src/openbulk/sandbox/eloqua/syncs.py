@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from openbulk.sandbox.eloqua.definitions import Definition
+from openbulk.sandbox.eloqua.definitions import Definition, Export
 from openbulk.sandbox.eloqua.fields import Field
 from openbulk.sandbox.eloqua.store import Store, Table, now
 
 RECORDS_AT_ONCE = 250
 """Records between two chances for other calls to be answered: some 3 ms of work."""
 _EMAIL = re.compile(r"[^@\s,;()<>]+@[^@\s,;()<>]+\.[^@\s,;()<>.]+")
+_STAMPS = {"DateCreated": "createdAt", "DateModified": "updatedAt"}
+"""Fields that Eloqua fills: of contacts `C_DateCreated`, of accounts `M_DateCreated`."""
 _UNREADABLE = "ELQ-00105"
 _LOG_MESSAGES = {
     "ELQ-00001": "Total records processed.",
@@ -49,7 +51,7 @@ class Sync:
     """A sync of a definition."""
 
     number: int
-    definition: Definition
+    definition: Definition | Export
     callback_url: str | None = None
     created_at: str = field(default_factory=now)
     status: str = "pending"
@@ -110,29 +112,48 @@ async def run(sync: Sync, store: Store, seconds: float, first_record_index: int)
     await asyncio.sleep(seconds / 2)
     sync.status, sync.started_at = "active", now()
     await asyncio.sleep(seconds / 2)
+    if isinstance(definition, Export):
+        _export(sync, definition, store.tables[definition.entity.plural])
+        return
     staged, definition.staged = definition.staged, []
     is_unreadable, definition.is_unreadable = definition.is_unreadable, False
     if is_unreadable:
         sync.counts[_UNREADABLE] = 1
     else:
         sync.counts["ELQ-00001"] = len(staged)
-        await _import_all(sync, staged, store.tables[definition.entity.plural], first_record_index)
+        await _import_all(sync, definition, staged, store.tables[definition.entity.plural], first_record_index)
     sync.ended_at = now()
     sync.status = "error" if is_unreadable else "warning" if sync.rejects else "success"
 
 
-async def _import_all(sync: Sync, staged: list[Any], table: Table, first_record_index: int) -> None:
+def _export(sync: Sync, export: Export, table: Table) -> None:
+    """What the records hold at this moment; an absent value is an empty text."""
+    export.exported = [
+        {name: _exported(record, of) for name, of in export.fields.items()} for record in table.records.values()
+    ]
+    sync.counts["ELQ-00001"] = len(export.exported)
+    sync.ended_at, sync.status = now(), "success"
+
+
+def _exported(record: Mapping[str, Any], name: str) -> str:
+    if stamp := _STAMPS.get(name.partition("_")[2]):
+        return str(record[stamp])[:23].replace("T", " ")
+    return str(record.get(name, ""))
+
+
+async def _import_all(
+    sync: Sync, definition: Definition, staged: list[Any], table: Table, first_record_index: int
+) -> None:
     seen: set[str] = set()
     for index, record in enumerate(staged, first_record_index):
-        _import(sync, index, record, table, seen)
+        _import(sync, definition, index, record, table, seen)
         if index % RECORDS_AT_ONCE == 0:
             await asyncio.sleep(0)
     if sync.rejects:
         sync.counts["ELQ-00060"] = len(sync.rejects)
 
 
-def _import(sync: Sync, index: int, record: Any, table: Table, seen: set[str]) -> None:
-    definition = sync.definition
+def _import(sync: Sync, definition: Definition, index: int, record: Any, table: Table, seen: set[str]) -> None:
     code, invalid = _fault(definition, record, table, seen)
     if code is not None:
         sync.counts[code] += 1
