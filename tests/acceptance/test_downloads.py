@@ -100,6 +100,30 @@ def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server)
         assert part in reply.json["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "part"),
+    [
+        ("query", {"query": 5}, "is not understood"),
+        ("query", {"query": "select id from events", "metaData": 5}, "metaData is not a JSON object"),
+        ("query", {"query": "select id from events", "fileFormat": "pdf"}, "fileFormat 'pdf' is not known"),
+        ("query", {"query": "select id from events", "from": "yesterday"}, "from is 'yesterday'; it looks like 2026"),
+        ("query", {"continueFromJobId": 999}, "this instance has no bulk job 999"),
+        ("query", [], "the body is not a JSON object"),
+        ("download", {}, "objectName is missing"),
+        ("download", {"objectName": "events", "selectFields": ["id"]}, "is not understood"),
+        ("download", {"objectName": "events", "limit": -1}, "limit is '-1'; it has to be a whole number"),
+        ("download", {"objectName": "events", "query": "x"}, "query is not an object of parameters"),
+        ("download", {"objectName": "events", "docsHubDetails": {"path": "/x"}}, "docsHubDetails is not possible"),
+        ("download", {"objectName": "events", "where": "showDeleted > 1"}, "showDeleted is a parameter of the service"),
+    ],
+)
+def test_bodies_that_make_no_sense_are_refused_with_the_part(server: Server, path: str, body: Any, part: str) -> None:
+    """Never with a failure of ours."""
+    reply = server.call("POST", f"/bulk/{path}", json_body=body)
+    assert reply.status in {400, 404}, reply.body
+    assert part in reply.json["message"]
+
+
 def test_every_way_of_asking_is_the_same(server: Server) -> None:
     """In the address, as JSON, as plain text, in a form, and as version 3."""
     server.done("events", events_csv(2))

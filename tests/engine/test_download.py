@@ -233,3 +233,12 @@ async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None
     """It will not be there later."""
     ending = await bench.turn(await bench.job(), Numbered(failures={1: NotFound("no such calendar")}))  # type: ignore[dict-item]
     assert ending == Stop(Status.ERROR, "no such calendar")
+
+
+async def test_records_that_are_not_kept_any_more_are_said_to_be_gone(bench: Bench) -> None:
+    """A file is deleted after its days."""
+    job = await bench.job()
+    await bench.turn(job, Numbered())
+    await bench.files.delete(job.download.file)
+    with pytest.raises(NotFound, match="not kept any more"):
+        await bench.numbers(job)

@@ -70,7 +70,7 @@ class Asked:
         )
 
 
-def download_of_query(given: Mapping[str, Any], file: str) -> Asked:
+def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | None) -> Asked:
     """What `POST /bulk/query` asks for. Raises BadInput."""
     text = str(given.get("q") or given.get("query") or "")
     asked = parse(text) if text else None
@@ -83,7 +83,7 @@ def download_of_query(given: Mapping[str, Any], file: str) -> Asked:
         text=text,
         options=_metadata(given.get("metaData")),
         file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
-        callback_url=given.get("callback") or None,
+        callback_url=callback_url,
     )
     return Asked(
         download,
@@ -224,11 +224,12 @@ def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _metadata(text: Any) -> dict[str, Any]:
-    if not text:
+def _metadata(told: Any) -> dict[str, Any]:
+    """An object, or the text of one, as a form has it."""
+    if not told:
         return {}
     try:
-        options = orjson.loads(text)
+        options = orjson.loads(told) if isinstance(told, str) else told
     except orjson.JSONDecodeError as error:
         raise BadInput(f"metaData is not JSON ({error})") from error
     if not isinstance(options, dict):

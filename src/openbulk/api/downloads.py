@@ -84,8 +84,8 @@ _ASK_V3 = {
 async def query(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
     """Read what a query asks for, as a job. Answers at once with the job's id."""
     given = {**await _given(request), **{name: text for name, text in request.query_params.items() if text}}
-    given.setdefault("callback", request.headers.get("elements-async-callback-url") or "")
-    return await _submit(request, services, instance, download_of_query(given, _new_file()))
+    callback_url = request.headers.get("elements-async-callback-url") or None
+    return await _submit(request, services, instance, download_of_query(given, _new_file(), callback_url))
 
 
 @asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3)
@@ -192,7 +192,8 @@ async def file(
     wanted = await _format(services, job, request.headers.get("accept", ""))
     result = await _result(services, job)
     pieces = wanted.write(result, shapes.columns(job))
-    first = await asyncio.to_thread(_first, pieces)
+    # The first piece finds out whether the file can be written, while that can still be said.
+    first = await asyncio.to_thread(next, pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[wanted.name],
         "content-disposition": f'attachment; filename="bulk-{job.id}.{shapes.SUFFIXES.get(wanted.name, wanted.name)}"',
@@ -238,14 +239,6 @@ def _accepted(accept: str, default: str) -> str:
     if kinds:
         raise BadInput(f"Accept {accept[:100]!r} is not known; it can be {', '.join(MEDIA_TYPES.values())}")
     return default
-
-
-def _first(pieces: Iterator[bytes]) -> bytes:
-    """The beginning of a file, which also finds out whether it can be written."""
-    try:
-        return next(pieces, b"")
-    except FileNotFoundError as error:
-        raise NotFound("the records of this job are not kept any more; ask for them again") from error
 
 
 async def _rest(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
