@@ -1,6 +1,16 @@
 """What tests say to a Google sandbox, and ask of it."""
 
+from collections.abc import AsyncIterator
+
 import aiohttp
+import pytest
+
+from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.sandbox import google
+from openbulk.testing.connectors import Connect, ConnectorTests
+from support import Serve, forget
+
+ANN = "ann@example.com"
 
 
 def event(name: str, **more: object) -> dict[str, object]:
@@ -43,3 +53,18 @@ async def violations(http: aiohttp.ClientSession, url: str) -> list[dict[str, ob
     async with http.get(f"{url}/sandbox/violations") as answer:
         found: list[dict[str, object]] = await answer.json()
     return found
+
+
+class GoogleTests(ConnectorTests):
+    """Against the sandbox, signed in as Ann."""
+
+    @pytest.fixture
+    async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
+        address = await serve(google.make_app(google.Options()))
+        yield address
+        assert await violations(http, address) == []
+
+    @pytest.fixture
+    async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
+        settings = await configuration(http, url, user=ANN)
+        return lambda: GoogleCalendarProvider().connect(settings, http, forget)

@@ -1,40 +1,28 @@
 """Google Calendar, against the sandbox."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 import pytest
 
-from google_sandbox import configuration, event, held, set_faults, violations
+from google_sandbox import GoogleTests, configuration, event, held, set_faults
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, Unsure
 from openbulk.domain.records import Action, Fate, Record, Target
 from openbulk.sandbox import google
-from openbulk.testing.connectors import Connect, ConnectorTests, record, send
+from openbulk.testing.connectors import Connect, record, send
 from support import Serve, forget
 
 EVENTS = Target("events", Action.CREATE)
 
 
-class TestGoogleCalendar(ConnectorTests):
+class TestGoogleCalendar(GoogleTests):
     object_name = "events"
     good = (event("Maths"), event("Art"), event("Music"))
     bad = {"summary": "Never", "start": {"date": "2026-02-30"}, "end": {"date": "2026-03-02"}}  # noqa: RUF012
     shows = "summary"
-
-    @pytest.fixture
-    async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-        """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
-        address = await serve(google.make_app(google.Options()))
-        yield address
-        assert await violations(http, address) == []
-
-    @pytest.fixture
-    async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
-        settings = await configuration(http, url)
-        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
 
     @pytest.fixture
     async def connect_with_wrong_credentials(self, http: aiohttp.ClientSession, url: str) -> Connect:

@@ -1,34 +1,15 @@
 """The promises of a connector, for calendars, a person's list of them, and who may see them."""
 
-from collections.abc import AsyncIterator
 from typing import ClassVar
 
 import aiohttp
 import pytest
 
-from google_sandbox import configuration, violations
+from google_sandbox import ANN, GoogleTests, configuration
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.records import Action, Record, Target
-from openbulk.sandbox import google
-from openbulk.testing.connectors import Connect, ConnectorTests
-from support import Serve, forget
-
-ANN = "ann@example.com"
-
-
-class GoogleTests(ConnectorTests):
-    """Against the sandbox, signed in as Ann."""
-
-    @pytest.fixture
-    async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-        address = await serve(google.make_app(google.Options()))
-        yield address
-        assert await violations(http, address) == []
-
-    @pytest.fixture
-    async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
-        settings = await configuration(http, url, user=ANN)
-        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
+from openbulk.testing.connectors import Connect
+from support import forget
 
 
 class TestCalendars(GoogleTests):

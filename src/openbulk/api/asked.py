@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-import orjson
-
 from openbulk.api.ceql import EXAMPLE, field_list, parse, parse_where
+from openbulk.api.jobs import metadata_of
 from openbulk.connectors.base import Connector, Features
 from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.job import Download, Job
@@ -81,7 +80,7 @@ def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | N
         where=asked.where if asked else None,
         limit=asked.limit if asked else None,
         text=text,
-        options=_metadata(given.get("metaData")),
+        options=metadata_of(given.get("metaData")),
         file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
     )
@@ -222,16 +221,3 @@ def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
     except ValueError as error:
         raise BadInput(f"{name} is {text[:40]!r}; it looks like 2026-05-30T10:00:00+02:00") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _metadata(told: Any) -> dict[str, Any]:
-    """An object, or the text of one, as a form has it."""
-    if not told:
-        return {}
-    try:
-        options = orjson.loads(told) if isinstance(told, str) else told
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"metaData is not JSON ({error})") from error
-    if not isinstance(options, dict):
-        raise BadInput("metaData is not a JSON object")
-    return options

@@ -5,14 +5,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInInstance, SignedInUser
 from openbulk.api.ceql import field_list, parse_where
+from openbulk.api.jobs import MAX_PAGE, job_of, metadata_of, number, submit
 from openbulk.api.multipart import Received, receive
-from openbulk.api.paging import MAX_PAGE, job_of, number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Upload
@@ -60,13 +59,7 @@ async def upload(request: Request, object: str, services: ServicesOfApp, instanc
     except BaseException:
         await asyncio.shield(services.files.delete(name))
         raise
-    job = await services.engine.submit(
-        made,
-        organization_id=instance.organization_id,
-        instance_id=instance.id,
-        request_id=request.state.request_id,
-    )
-    return shapes.job_created(job)
+    return await submit(request, services, instance, made)
 
 
 async def _upload(
@@ -78,7 +71,7 @@ async def _upload(
     callback_url: str | None,
 ) -> Upload:
     """What the caller asks for. Raises BadInput where it makes no sense, before there is a job."""
-    options = _metadata(received.fields.get("metaData") or query.get("metaData") or "{}")
+    options = metadata_of(received.fields.get("metaData") or query.get("metaData"))
     file = services.files.open(name, received.size)
     seen = await asyncio.to_thread(inspect, file, options.get("format"), options)
     return Upload(
@@ -88,16 +81,6 @@ async def _upload(
         file_format=seen.name,
         callback_url=callback_url,
     )
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        options = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f'metaData is not JSON ({error}); it looks like {{"action": "create"}}') from error
-    if not isinstance(options, dict):
-        raise BadInput('metaData is not a JSON object; it looks like {"action": "create"}')
-    return options
 
 
 def _identifier(options: Mapping[str, Any], query: Mapping[str, str]) -> str | None:

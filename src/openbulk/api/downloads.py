@@ -14,8 +14,8 @@ from fastapi.responses import StreamingResponse
 from openbulk.api import shapes
 from openbulk.api.asked import Asked, download_of_body, download_of_query
 from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.jobs import MAX_PAGE, job_of, number, submit
 from openbulk.api.multipart import body_of, fields_of
-from openbulk.api.paging import MAX_PAGE, job_of, number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
@@ -102,13 +102,7 @@ async def _submit(request: Request, services: Services, instance: Instance, aske
     made = await asked.completed(_Past(services, instance), (await services.connections.to(instance.id)).connector)
     if made.callback_url is not None:
         check_url(made.callback_url, allow_private=services.allow_private_addresses)
-    job = await services.engine.submit(
-        made,
-        organization_id=instance.organization_id,
-        instance_id=instance.id,
-        request_id=request.state.request_id,
-    )
-    return shapes.job_created(job)
+    return await submit(request, services, instance, made)
 
 
 class _Past:

@@ -1,0 +1,55 @@
+"""What uploads and downloads have in common: they are submitted, found again, and paged."""
+
+from typing import Any
+
+import orjson
+from fastapi import Request
+
+from openbulk.api import shapes
+from openbulk.api.ids import id_in
+from openbulk.api.services import Services
+from openbulk.domain.errors import BadInput, NotFound
+from openbulk.domain.instance import Instance
+from openbulk.domain.job import Download, Job, Upload
+from openbulk.storage.accounts import User
+
+MAX_PAGE = 2_000
+
+
+async def submit(request: Request, services: Services, instance: Instance, work: Upload | Download) -> dict[str, Any]:
+    """Have a job done; the answer with its id."""
+    job = await services.engine.submit(
+        work,
+        organization_id=instance.organization_id,
+        instance_id=instance.id,
+        request_id=request.state.request_id,
+    )
+    return shapes.job_created(job)
+
+
+def metadata_of(told: Any) -> dict[str, Any]:
+    """The caller's `metaData`: an object, or the text of one, as a form has it. Raises BadInput."""
+    try:
+        options = orjson.loads(told or "{}") if isinstance(told, str | None) else told
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f'metaData is not JSON ({error}); it looks like {{"action": "create"}}') from error
+    if not isinstance(options, dict):
+        raise BadInput('metaData is not a JSON object; it looks like {"action": "create"}')
+    return options
+
+
+async def job_of(services: Services, user: User, job_id: str) -> Job:
+    """A job of the user's organization. Raises NotFound."""
+    found = id_in(job_id)
+    job = None if found is None else await services.ledger.job(found)
+    if job is None or job.organization_id != user.organization_id:
+        raise NotFound(f"there is no bulk job {job_id!r}")
+    return job
+
+
+def number(text: str, name: str, *, least: int, most: int | None = None) -> int:
+    """A whole number, cut off at the most that is given. Raises BadInput."""
+    found = id_in(text)
+    if found is None or found < least:
+        raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
+    return found if most is None else min(found, most)
