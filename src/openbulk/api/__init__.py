@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Path
+from fastapi.middleware.cors import CORSMiddleware
 
 from openbulk.api import bulk, downloads, health, instances, objects
 from openbulk.api.problems import RequestIds, present_errors
@@ -49,6 +50,14 @@ HUBS = frozenset(
 )
 """The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
 
+EXPOSED_HEADERS = (
+    "Elements-Returned-Count",
+    "Elements-Next-Page-Token",
+    "Elements-Request-Id",
+    "Content-Disposition",
+)
+"""What a page of another origin may read of an answer's headers."""
+
 
 def make_api(services: Services) -> FastAPI:
     """The application. Every path of an instance exists with and without a hub before it.
@@ -77,6 +86,10 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(of_instance, prefix=f"{BASE_PATH}/hubs/{{hub}}", dependencies=[Depends(_known_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(health.router)
+    # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
+    api.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
+    )
     api.add_middleware(RequestIds)
     present_errors(api)
     return api
