@@ -5,50 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Path
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api import bulk, downloads, health, instances, objects
+from openbulk.api import bulk, catalogue, downloads, health, instances, objects
+from openbulk.api.catalogue import check_hub
 from openbulk.api.problems import RequestIds, present_errors
 from openbulk.api.services import Services
-from openbulk.domain.errors import NotFound
 
 BASE_PATH = "/elements/api-v2"
-
-HUBS = frozenset(
-    [
-        "messaging",
-        "documents",
-        "esignature",
-        "idmanagement",
-        "marketing",
-        "pointofsale",
-        "general",
-        "finance",
-        "questback",
-        "ocr",
-        "monitoring",
-        "db",
-        "sageaccounting",
-        "sagepayroll",
-        "native",
-        "fsa",
-        "helpdesk",
-        "ecommerce",
-        "collaboration",
-        "conferencing",
-        "payment",
-        "billing",
-        "expense",
-        "employee",
-        "scheduling",
-        "crm",
-        "analytics",
-        "erp",
-        "humancapital",
-        "social",
-        "rewards",
-        "screening",
-    ]
-)
-"""The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
 
 EXPOSED_HEADERS = (
     "Elements-Returned-Count",
@@ -73,6 +35,8 @@ def make_api(services: Services) -> FastAPI:
     PUT     /instances/{id}                 PATCH and PUT are one
     PATCH   /instances/{id}
     DELETE  /instances/{id}
+    GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements
+    GET     /elements                       /elements/{key}             /elements/{key}/metadata
     GET     /healthz  /readyz  /metrics
     """
     api = FastAPI(title="openbulk", version="2.0", summary="Bulk loads into cloud services", redoc_url=None)
@@ -85,6 +49,7 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(of_instance, prefix=BASE_PATH)
     api.include_router(of_instance, prefix=f"{BASE_PATH}/hubs/{{hub}}", dependencies=[Depends(_known_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(catalogue.router, prefix=BASE_PATH)
     api.include_router(health.router)
     # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
     api.add_middleware(
@@ -96,5 +61,4 @@ def make_api(services: Services) -> FastAPI:
 
 
 async def _known_hub(hub: Annotated[str, Path()]) -> None:
-    if hub not in HUBS:
-        raise NotFound(f"there is no hub {hub!r}; the hubs are: {', '.join(sorted(HUBS))}")
+    check_hub(hub)

@@ -198,6 +198,14 @@ def element(provider: Provider, element_id: int) -> dict[str, Any]:
     return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
 
 
+def settings(provider: Provider) -> list[dict[str, Any]]:
+    """The configuration that instances of a service take."""
+    return [
+        {"key": one.name, "description": one.help, "type": "PASSWORD" if one.secret else "TEXTFIELD_255"}
+        for one in (*provider.settings, *PLATFORM_SETTINGS)
+    ]
+
+
 def sign_in_address(element_key: str, address: str, state: str | None = None) -> dict[str, str]:
     """Where a person signs in; and the state to give back with the code, where one was made."""
     return {"element": element_key, "oauthUrl": address} | ({"state": state} if state else {})

@@ -1,0 +1,108 @@
+"""What instances can be made of: hubs, and the elements in them."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from openbulk.api import shapes
+from openbulk.api.callers import SignedInUser
+from openbulk.api.instances import provider_named
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.connectors.base import Provider
+from openbulk.domain.errors import NotFound
+
+router = APIRouter(tags=["Elements"])
+
+HUBS = frozenset(
+    [
+        "messaging",
+        "documents",
+        "esignature",
+        "idmanagement",
+        "marketing",
+        "pointofsale",
+        "general",
+        "finance",
+        "questback",
+        "ocr",
+        "monitoring",
+        "db",
+        "sageaccounting",
+        "sagepayroll",
+        "native",
+        "fsa",
+        "helpdesk",
+        "ecommerce",
+        "collaboration",
+        "conferencing",
+        "payment",
+        "billing",
+        "expense",
+        "employee",
+        "scheduling",
+        "crm",
+        "analytics",
+        "erp",
+        "humancapital",
+        "social",
+        "rewards",
+        "screening",
+    ]
+)
+"""The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
+
+
+@router.get("/hubs", summary="All hubs")
+async def hubs(user: SignedInUser) -> list[dict[str, Any]]:
+    """The hubs of the service that we replace, also those that have no element here."""
+    return [{"key": key, "name": key} for key in sorted(HUBS)]
+
+
+@router.get("/hubs/keys", summary="The keys of all hubs")
+async def hub_keys(user: SignedInUser) -> list[str]:
+    """As they stand in paths."""
+    return sorted(HUBS)
+
+
+@router.get("/hubs/{hub}", summary="One hub")
+async def hub(hub: str, user: SignedInUser) -> dict[str, Any]:
+    """A hub by its key."""
+    check_hub(hub)
+    return {"key": hub, "name": hub}
+
+
+@router.get("/hubs/{hub}/elements", summary="The elements of a hub")
+async def elements_of(hub: str, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+    """The services in a hub that instances can be made of."""
+    check_hub(hub)
+    return [_shown(services, provider) for provider in services.providers.values() if provider.hub == hub]
+
+
+@router.get("/elements", summary="All elements")
+async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+    """The services that instances can be made of."""
+    return [_shown(services, provider) for provider in services.providers.values()]
+
+
+@router.get("/elements/{key}", summary="One element")
+async def element(key: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """A service by its key or its number, with the configuration that its instances take."""
+    provider = provider_named(services, key)
+    return {**_shown(services, provider), "configuration": shapes.settings(provider)}
+
+
+@router.get("/elements/{key}/metadata", summary="What an element can do")
+async def metadata(key: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """A service, and whether it can be loaded in bulk. What its objects can do is said by an instance."""
+    provider = provider_named(services, key)
+    return {**_shown(services, provider), "bulk": {"upload": True, "download": True}}
+
+
+def check_hub(hub: str) -> None:
+    """Raises NotFound for what is no hub."""
+    if hub not in HUBS:
+        raise NotFound(f"there is no hub {hub!r}; the hubs are: {', '.join(sorted(HUBS))}")
+
+
+def _shown(services: Services, provider: Provider) -> dict[str, Any]:
+    return shapes.element(provider, list(services.providers.values()).index(provider) + 1)

@@ -1,0 +1,35 @@
+"""What instances can be made of is listed, as clients ask for it before they sign in anywhere."""
+
+import pytest
+
+from harness import Processes, Server
+
+
+@pytest.fixture
+def server(processes: Processes) -> Server:
+    return processes.server()
+
+
+def test_hubs_and_elements_are_listed(server: Server) -> None:
+    """By key, by number, and by hub; what is not there is 404, and says what is."""
+    elements = server.call("GET", "/elements").json
+    assert {"googlecalendar", "eloqua", "memory"} <= {one["key"] for one in elements}
+    (calendar,) = server.call("GET", "/hubs/scheduling/elements").json
+    assert (calendar["key"], calendar["hub"]) == ("googlecalendar", "scheduling")
+    assert server.call("GET", "/hubs/crm/elements").json == []
+    assert server.call("GET", f"/elements/{calendar['id']}").json == server.call("GET", "/elements/googlecalendar").json
+    assert server.call("GET", "/elements/eloqua/metadata").json["bulk"] == {"upload": True, "download": True}
+    keys = server.call("GET", "/hubs/keys").json
+    assert [one["key"] for one in server.call("GET", "/hubs").json] == keys
+    assert server.call("GET", "/hubs/scheduling").json["key"] == "scheduling"
+    for path in ("/hubs/circus", "/hubs/circus/elements", "/elements/circus", "/elements/99/metadata"):
+        reply = server.call("GET", path)
+        assert (reply.status, "there is no" in reply.json["message"]) == (404, True), path
+
+
+def test_an_element_says_what_its_instances_are_configured_with(server: Server) -> None:
+    """And which of it is secret."""
+    configuration = {one["key"]: one for one in server.call("GET", "/elements/googlecalendar").json["configuration"]}
+    assert configuration["oauth.api.secret"]["type"] == "PASSWORD"
+    assert configuration["base.url"]["type"] == "TEXTFIELD_255"
+    assert all(one["description"] for one in configuration.values())
