@@ -33,3 +33,11 @@ def test_an_element_says_what_its_instances_are_configured_with(server: Server) 
     assert configuration["oauth.api.secret"]["type"] == "PASSWORD"
     assert configuration["base.url"]["type"] == "TEXTFIELD_255"
     assert all(one["description"] for one in configuration.values())
+
+
+def test_objects_come_in_two_versions(server: Server) -> None:
+    """Names, or JSON objects; the older one is the default."""
+    memory = server.instance("memory")
+    assert memory.call("GET", "/objects").json == ["records", "log"]
+    helium = memory.call("GET", "/hubs/general/objects", headers={"Elements-Version": "Helium"}).json
+    assert helium == [{"name": name, "vendorName": name, "type": "vendor"} for name in ("records", "log")]
