@@ -339,3 +339,43 @@ def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> No
 def test_a_finished_job_is_spelled_as_the_setting_says(processes: Processes) -> None:
     server = processes.server(OPENBULK_COMPLETED_STATUS="COMPLETED").instance("memory")
     assert server.done("records", b"name\nAnn\n")["status"] == "COMPLETED"
+
+
+def test_instances_are_found_by_tags_and_text_and_paged(processes: Processes) -> None:
+    """A filter that finds none is 404, as at the live service."""
+    server = processes.server()
+    made = [
+        server.call("POST", "/instances", json_body={"element": {"key": "memory"}, "name": name, "tags": tags}).json
+        for name, tags in (
+            ("School timetable", ["school", "test"]),
+            ("Club", ["club"]),
+            ("School club", ["club", "test"]),
+        )
+    ]
+
+    def names(query: str) -> list[str]:
+        return [one["name"] for one in server.call("GET", f"/instances?{query}").json]
+
+    assert names("searchText=school") == ["School timetable", "School club"]
+    assert names("tags[]=club&tags[]=test") == ["School club"]
+    assert names("tags[]=test&searchText=TIME") == ["School timetable"]
+    assert server.call("GET", "/instances?tags[]=nobody").status == 404
+    first = server.call("GET", "/instances?pageSize=2&searchText=")
+    rest = server.call("GET", f"/instances?nextPage={first.headers['elements-next-page-token']}")
+    assert [one["id"] for one in [*first.json, *rest.json]] == [one["id"] for one in made]
+    assert "elements-next-page-token" not in rest.headers
+
+
+def test_an_instance_is_disabled_and_enabled(processes: Processes) -> None:
+    """Its jobs wait meanwhile, and then go on."""
+    server = processes.server()
+    made = server.call("POST", "/instances", json_body={"element": {"key": "memory"}}).json
+    instance = Server(server.process, made["token"])
+    assert server.call("DELETE", f"/instances/{made['id']}/enabled").json["disabled"] is True
+    job_id = instance.upload("records", b"name\nAnn\n").json["id"]
+    deadline = time.monotonic() + 20
+    while "is disabled" not in instance.status(job_id).get("infoMessage", ""):
+        assert time.monotonic() < deadline, instance.status(job_id)
+        time.sleep(0.05)
+    assert server.call("PUT", f"/instances/{made['id']}/enabled").json["disabled"] is False
+    assert instance.finished(job_id)["recordsCount"] == 1

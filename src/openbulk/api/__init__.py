@@ -33,6 +33,7 @@ def make_api(services: Services) -> FastAPI:
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
     PUT     /instances/{id}                 PATCH and PUT are one
+    PUT     /instances/{id}/enabled         DELETE disables
     PATCH   /instances/{id}
     DELETE  /instances/{id}
     GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInUser
 from openbulk.api.ids import id_in
+from openbulk.api.jobs import MAX_PAGE, number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.sign_ins import SignIn, state_with, verifier_in
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN, challenge_of
@@ -81,10 +82,44 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
 
 
 @router.get("/instances", summary="All instances")
-async def list_all(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
-    """The instances of the caller's organization, oldest first."""
-    instances: Sequence[Instance] = await services.accounts.instances_of(user.organization_id)
-    return [_present(services, instance, user) for instance in instances]
+async def list_all(
+    response: Response,
+    services: ServicesOfApp,
+    user: SignedInUser,
+    search: Annotated[str, Query(alias="searchText")] = "",
+    tags: Annotated[Sequence[str], Query(alias="tags[]")] = (),
+    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    next_page: Annotated[str, Query(alias="nextPage")] = "",
+) -> list[dict[str, Any]]:
+    """The instances of the caller's organization, oldest first, page by page: those with all of the tags, and with the
+    text in their name. 404 where a filter finds none."""
+    limit = number(page_size or str(MAX_PAGE), "pageSize", least=1, most=MAX_PAGE)
+    after = number(next_page or "0", "nextPage", least=0)
+    wanted = frozenset(filter(None, tags))
+    found = [
+        instance
+        for instance in await services.accounts.instances_of(user.organization_id)
+        if wanted <= set(instance.tags) and search.lower() in instance.name.lower()
+    ]
+    if not found and (wanted or search):
+        raise NotFound("there is no instance with these tags and this text in its name")
+    rest = [instance for instance in found if instance.id > after]
+    response.headers["elements-returned-count"] = str(len(rest[:limit]))
+    if len(rest) > limit:
+        response.headers["elements-next-page-token"] = str(rest[limit - 1].id)
+    return [_present(services, instance, user) for instance in rest[:limit]]
+
+
+@router.put("/instances/{instance_id}/enabled", summary="Enable an instance")
+async def enable(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Let its jobs go on."""
+    return await change(instance_id, InstanceBody(disabled=False), services, user)
+
+
+@router.delete("/instances/{instance_id}/enabled", summary="Disable an instance")
+async def disable(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """Have its jobs wait until it is enabled again."""
+    return await change(instance_id, InstanceBody(disabled=True), services, user)
 
 
 @router.get("/instances/{instance_id}", summary="One instance")
