@@ -25,6 +25,16 @@ def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -
     assert status["infoMessage"] == f"{3_000 - inserted} of 3000 records were not reached"
 
 
+def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(processes: Processes) -> None:
+    """As clients expect that cancel what they have just begun; and it says that nothing was kept from being sent."""
+    server = processes.server().instance("memory")
+    job_id = server.done("records", b"name\nAnn\nBob\n")["id"]
+    for _ in range(2):
+        reply = server.call("PUT", f"/bulk/{job_id}/cancel")
+        assert (reply.status, reply.json["status"], reply.json["recordsCount"]) == (200, "CANCELLED", 2)
+    assert server.status(job_id)["infoMessage"] == "it was cancelled after its last record"
+
+
 def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:
     sandbox = processes.sandbox("google")
     server = processes.server().google(sandbox)

@@ -146,6 +146,8 @@ def _remarks(job: Job) -> Iterator[str]:
         yield f"{job.mailed_outside} records have attendees outside the organization, who were sent mail"
     if job.counts.unknown:
         yield f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
+    if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
+        yield "it was cancelled after its last record"
     if job.is_finished and not job.is_download and job.not_reached:
         yield f"{job.not_reached} of {job.records} records were not reached"
 

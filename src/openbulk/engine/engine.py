@@ -107,10 +107,11 @@ class Engine:
         return job
 
     async def cancel(self, job: Job) -> Job:
-        """Cancel a job: nothing more is sent. One that was finished stays as it is."""
+        """Cancel a job: nothing more is sent, and what was sent stays sent. One that was complete is called cancelled,
+        too, as its caller expects; one that failed stays as it is."""
         cancelled = await self._ledger.cancel(job.id, self._now())
         if cancelled is None:
-            return await self._ledger.job(job.id) or job
+            return await self._ledger.cancel_complete(job.id) or await self._ledger.job(job.id) or job
         log.info("job cancelled", job=job.id, status=cancelled.status)
         if cancelled.is_finished:
             await self._notifications.announce(cancelled)

@@ -358,6 +358,19 @@ class Ledger:
             job = job_of(row)
             return await _given_up(connection, job) if job.is_finished else job
 
+    async def cancel_complete(self, job_id: int) -> Job | None:
+        """Call a job cancelled that was complete before anybody could cancel it; None where it is not complete."""
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.status == Status.COMPLETE.value)
+                    .values(status=Status.CANCELLED.value)
+                    .returning(jobs)
+                )
+            ).first()
+        return None if row is None else job_of(row)
+
     # --- what became of records ---
 
     async def rows_done(self, job_id: int, after: int) -> frozenset[int]:

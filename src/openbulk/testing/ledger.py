@@ -6,13 +6,15 @@ class TestLedgerOnSqlite(LedgerTests):
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.job import Download, Job, Position, Status, Upload
+from openbulk.domain.query import All, Comparison, Not
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import Fenced, Ledger, Ticket
@@ -148,6 +150,55 @@ class LedgerTests:
         assert turn is not None
         assert turn.waits == 0
 
+    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
+        """To the last option; it needs the service from its first turn on."""
+        asked = Download(
+            object="things",
+            file="d0d0",
+            fields=("id", "start.date"),
+            where=All((Comparison("a", "=", (1,)), Not(Comparison("b", "is null")))),
+            limit=5,
+            page_size=7,
+            parameters={"q": "x"},
+            changed_since=NOW,
+            keeps_nulls=True,
+            begin=Position("p2", 3),
+            text="select id from things",
+            options={"a": [1]},
+            file_format="jsonl",
+            callback_url="https://example.com/",
+            is_v3=True,
+        )
+        made = await ledger.add_job(asked, organization_id=1, instance_id=1, request_id="r", now=NOW)
+        job = await self.now(ledger, made.id)
+        assert replace(job.download, begin=asked.begin) == asked
+        assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
+        assert await ledger.jobs_under_way(1) == 1
+
+    async def test_a_part_and_the_position_behind_it_are_written_together(self, ledger: Ledger) -> None:
+        """Or not at all, where somebody else has taken over."""
+        job = await ledger.add_job(
+            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+        )
+        fence = await self.begun(ledger, job)
+        part: Mapping[str, Any] = {"position": Position("p2"), "columns": ["id"], "is_last": False}
+        await ledger.commit_part(job.id, fence, first_row=1, records=4, **part)
+        with pytest.raises(Fenced):
+            await ledger.commit_part(job.id, fence - 1, first_row=5, records=4, **part)
+        last = {**part, "position": Position(None, is_end=True), "is_last": True}
+        await ledger.commit_part(job.id, fence, first_row=5, records=2, **last)
+        done = await self.now(ledger, job.id)
+        assert (done.cursor, done.records, done.columns, done.position.is_end) == (6, 6, ("id",), True)
+        assert await ledger.parts_from(job.id, 1) == [1, 5]
+        assert await ledger.parts_from(job.id, 6) == [5]
+
+    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: Ledger) -> None:
+        """A page at a time."""
+        jobs = [await self.job(ledger, file) for file in "abc"]
+        await self.job(ledger, "d", instance=2)
+        assert [job.id for job in await ledger.jobs_of(1, before=None, limit=2)] == [jobs[2].id, jobs[1].id]
+        assert [job.id for job in await ledger.jobs_of(1, before=jobs[1].id, limit=2)] == [jobs[0].id]
+
     async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: Ledger) -> None:
         """Then the slice is asked to end."""
         idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
@@ -164,6 +215,17 @@ class LedgerTests:
         await ledger.finish(busy.id, fence, Status.CANCELLED, now=NOW)
         assert await ledger.cancel(busy.id, NOW) is None
         assert (await self.now(ledger, busy.id)).counts.created == 1
+
+    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: Ledger) -> None:
+        """Its counts stay; one that is not complete stays as it is."""
+        job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
+        await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        assert await ledger.cancel(job.id, NOW) is None
+        cancelled = await ledger.cancel_complete(job.id)
+        assert cancelled is not None
+        assert (cancelled.status, cancelled.finished_at) == (Status.CANCELLED, NOW)
+        assert await ledger.cancel_complete(job.id) is None
+        assert await ledger.cancel_complete(other.id) is None
 
     async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: Ledger) -> None:
         """Nor can it be woken."""
