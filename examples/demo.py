@@ -83,6 +83,11 @@ def calendar(caller: "Caller", google: str) -> None:
     rows = [{"summary": e["summary"], "start": e["start"]["dateTime"], "location": e["location"]} for e in events]
     show_table(rows, ("summary", "start", "location"))
     require(status["recordsCount"] == len(events) == 3 and status["recordsFailedCount"] == 0)
+    note("And back again: a query brings them out, as a job.")
+    job = caller.ask("select summary, start.dateTime, location from events where location != 'Garden'")
+    caller.finished(f"/bulk/{job}/status")
+    note("Its file, as CSV; 'Accept: text/calendar' would make it a calendar file.")
+    require(len(caller.fetch(f"/bulk/{job}/events").splitlines()) == 3)
 
 
 class Program:
@@ -139,6 +144,19 @@ class Caller:
     def get(self, path: str) -> Any:
         """Make a GET request."""
         return self._call("GET", path)
+
+    def ask(self, query: str) -> str:
+        """Ask for records by a query; the id of its job."""
+        return str(self._call("POST", f"/bulk/query?{urllib.parse.urlencode({'q': query})}")["id"])
+
+    def fetch(self, path: str) -> str:
+        """The file of a download."""
+        request = urllib.request.Request(self._base + path, headers={"Authorization": self._secrets + self._token})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text: str = answer.read().decode()
+        print(f"   $ curl -H 'Authorization: Element ..., User ..., Organization ...' '{self._base}{path}'")
+        print("\n".join(f"   {line}" for line in text.splitlines()), end="\n\n")
+        return text
 
     def upload(self, path: str, name: str) -> str:
         """Upload a file; the id of its job."""
