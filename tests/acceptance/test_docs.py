@@ -33,6 +33,7 @@ def test_the_readmes_commands_put_ten_contacts_into_the_service(processes: Proce
     assert '{"id":"1","status":"CREATED","instanceId":1}' in done.stdout
     assert '"id":"1","status":"COMPLETE"' in done.stdout
     assert done.stdout.count('"C_EmailAddress"') == 10
+    assert "C_EmailAddress,C_FirstName\n" in done.stdout
 
 
 def test_every_setting_is_documented() -> None:
@@ -42,7 +43,7 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_route_is_documented(processes: Processes) -> None:
     documented = (ROOT / "docs" / "using.md").read_text().replace("{key}", "{}")
-    routes = set(re.findall(r"\"(/(?:bulk|objects|instances|elements)[^\"]*)\"", source_of_routes()))
+    routes = set(re.findall(r"\"(/(?:bulk|objects|instances|elements|hubs)[^\"]*)\"", source_of_routes()))
     assert routes
     for route in routes:
         shape = re.sub(r"\{object(:path)?\}", "{object}", re.sub(r"\{(job_id|instance_id)\}", "{id}", route))
@@ -52,7 +53,7 @@ def test_every_route_is_documented(processes: Processes) -> None:
 def source_of_routes() -> str:
     folder = ROOT / "src" / "openbulk" / "api"
     lines = [line for path in folder.glob("*.py") for line in path.read_text().splitlines()]
-    return "\n".join(line for line in lines if line.startswith("@router."))
+    return "\n".join(line for line in lines if re.match(r"@\w+\.(get|post|put|patch|delete)\(", line))
 
 
 def test_nothing_speaks_of_the_machines_it_was_written_on() -> None:
