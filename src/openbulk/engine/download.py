@@ -25,6 +25,7 @@ from openbulk.storage.files import FileStore, part_path
 from openbulk.storage.ledger import Ledger, Turn
 
 PAGE_SIZE = 2_500
+"""Most records that are asked for at a time; they are held in memory."""
 POLL_FIRST = 0.05
 POLL_MOST = 2.0
 """Seconds between two questions whether a service has records ready."""
@@ -94,7 +95,7 @@ class DownloadTurn:
             return
         query = Query(
             name,
-            page_size=download.page_size or PAGE_SIZE,
+            page_size=min(download.page_size or PAGE_SIZE, PAGE_SIZE),
             after=position.after,
             parameters={**told, **download.parameters},
             fields=_needed(download),
