@@ -87,12 +87,29 @@ def test_a_condition_chooses_and_a_limit_bounds(server: Server) -> None:
     assert [one["summary"] for one in rows(server, "select summary from events where q = 'Lesson 17'")] == ["Lesson 17"]
 
 
+def test_records_come_in_the_order_that_is_asked_for(server: Server) -> None:
+    """By several fields, down or up; the limit counts the first of them."""
+    server.done("events", events_csv(60))
+    found = rows(server, "select summary, start.date from events order by start.date desc, summary limit 4")
+    assert [(one["start.date"], one["summary"]) for one in found] == [
+        ("2026-09-28", "Lesson 27"),
+        ("2026-09-28", "Lesson 55"),
+        ("2026-09-27", "Lesson 26"),
+        ("2026-09-27", "Lesson 54"),
+    ]
+    job_id = asked(server, "select summary from events order by summary limit 2")["id"]
+    assert server.status(job_id)["recordsCount"] == 2
+    reply = server.call("POST", f"/bulk/query?continueFromJobId={job_id}")
+    assert (reply.status, "ask without order by" in reply.json["message"]) == (400, True)
+
+
 def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server) -> None:
     """And makes no job."""
     for query, part in (
         ("select * from evnts", "there is no object 'evnts' to read; the objects are: events, calendars"),
         ("select sumary from events", "has no field 'sumary'; did you mean 'summary'?"),
-        ("select * from events order by id", "order by is not possible"),
+        ("select id from events order by summary", "order by summary is possible only where summary is among"),
+        ("select * from events order by sumary", "has no field 'sumary'; did you mean 'summary'?"),
         ("", "q is missing"),
     ):
         reply = ask(server, query)

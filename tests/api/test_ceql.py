@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from openbulk.api.ceql import Asked, field_list, parse, parse_where
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import All, Comparison, Condition, Either, Not
+from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order
 
 
 def equals(name: str, value: object) -> Condition:
@@ -23,6 +23,11 @@ def equals(name: str, value: object) -> Condition:
             Asked("Account", ("Name", "Parent.Name"), equals("Name", "x"), None),
         ),
         ("select * from x limit 100 where id = 12", Asked("x", (), equals("id", 12), 100)),
+        (
+            "select * from x order by a.b desc, c limit 3",
+            Asked("x", (), None, 3, (Order("a.b", descending=True), Order("c"))),
+        ),
+        ("select * from x orderby=a", Asked("x", (), None, None, (Order("a"),))),
         ("select * from access-control-list", Asked("access-control-list", (), None, None)),
         ("select * from calendars/ann@x.y/events limit 5", Asked("calendars/ann@x.y/events", (), None, 5)),
         ("select `a field`, a.b.c.d.e from `my things`", Asked("my things", ("a field", "a.b.c.d.e"), None, None)),
@@ -84,8 +89,8 @@ def test_conditions_mean_what_they_mean_in_sql(text: str, expected: Condition) -
         ("select distinct a from x", "distinct is not possible"),
         ("select a from x group by a", "group by is not possible"),
         ("select a from x join y", "join is not possible"),
-        ("select * from x order by a", "order by is not possible"),
-        ("select * from x orderby=a", "order by is not possible"),
+        ("select * from x order by a nulls first", "nulls first is not possible"),
+        ("select * from x order by count(a)", r"COUNT\(a\) is not the name of a field"),
         ("select * from x limit -1", "limit is not a whole number"),
         ("select key from x", "a name that is also a word of SQL belongs in backticks"),
         ("select * from x where a = b", "b is not a value; a text belongs in quotes"),

@@ -14,12 +14,14 @@ from obstore.store import LocalStore
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain, Unsure
 from openbulk.domain.job import Download, Job, Position, Status
-from openbulk.domain.query import Comparison, Page, Query
+from openbulk.domain.query import Comparison, Order, Page, Query
 from openbulk.domain.records import Outcome, Record, Target
 from openbulk.engine import download as download_module
+from openbulk.engine import sorting
 from openbulk.engine.download import DownloadTurn
 from openbulk.engine.endings import Complete, Ending, GoOn, Stop, Wait
 from openbulk.engine.results import Result
+from openbulk.engine.sorting import sorted_file
 from openbulk.engine.watch import Watch
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
@@ -95,13 +97,16 @@ class Bench:
 
     async def numbers(self, job: Job) -> list[int]:
         first_rows = await self.ledger.parts_from(job.id, 1)
-        result = Result(self.files, job.download.file, first_rows)
+        file = sorted_file(job.download.file) if job.download.order else job.download.file
+        result = Result(self.files, file, first_rows)
         return [record["n"] for record in await asyncio.to_thread(list, result)]
 
 
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(download_module, "RECORDS_PER_PART", 6)
+    monkeypatch.setattr(sorting, "RECORDS_PER_PART", 3)
+    monkeypatch.setattr(sorting, "RUN_BYTES", 100)
     monkeypatch.setattr(download_module, "wait_before_resend", lambda resends, chance: 0.0)
     sealer = Sealer([os.urandom(32)])
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
@@ -242,3 +247,51 @@ async def test_records_that_are_not_kept_any_more_are_said_to_be_gone(bench: Ben
     await bench.files.delete(job.download.file)
     with pytest.raises(NotFound, match="not kept any more"):
         await bench.numbers(job)
+
+
+ODD_FIRST = [*range(25, 0, -2), *range(24, 0, -2)]
+
+
+@pytest.mark.parametrize("limit", [None, 0, 1, 3, 7, 25, 30])
+async def test_records_are_sorted_over_many_runs(bench: Bench, limit: int | None) -> None:
+    """By several fields, each up or down; a limit counts the first of them."""
+    order = (Order("odd", descending=True), Order("n", descending=True))
+    job = await bench.job(order=order, limit=limit)
+    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == ODD_FIRST[:limit]
+    now = await bench.ledger.job(job.id)
+    assert now is not None
+    assert now.records == now.cursor == len(ODD_FIRST[:limit])
+    assert await bench.turn(job, Numbered()) == Complete()
+
+
+async def test_records_that_are_alike_keep_the_order_in_which_they_were_read(bench: Bench) -> None:
+    """Also those of other runs; what has no value comes last."""
+    job = await bench.job(order=(Order("odd"), Order("nothing")))
+    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == [*range(2, 26, 2), *range(1, 26, 2)]
+
+
+async def test_a_crash_while_sorting_costs_only_the_sorting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is not read again."""
+    job = await bench.job(order=(Order("n", descending=True),))
+    replace_parts = bench.ledger.replace_parts
+
+    async def crashing(*args: Any) -> None:
+        monkeypatch.setattr(bench.ledger, "replace_parts", replace_parts)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bench.ledger, "replace_parts", crashing)
+    connector = Numbered()
+    with pytest.raises(ZeroDivisionError):
+        await bench.turn(job, connector)
+    assert await bench.turn(job, connector) == Complete()
+    assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
+    assert await bench.numbers(job) == ALL[::-1]
+
+
+async def test_nothing_is_sorted_too(bench: Bench) -> None:
+    """No record is wanted."""
+    job = await bench.job(order=(Order("n"),), where=Comparison("n", "<", (0,)))
+    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == []

@@ -78,6 +78,7 @@ def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | N
         file=file,
         fields=asked.fields if asked else (),
         where=asked.where if asked else None,
+        order=asked.order if asked else (),
         limit=asked.limit if asked else None,
         text=text,
         options=metadata_of(given.get("metaData")),
@@ -130,6 +131,8 @@ def download_of_body(body: Mapping[str, Any], file: str) -> Asked:
 def _going_on(download: Download, job: Job) -> Download:
     """The query of an earlier job from where it ended; its limit holds for each of the two."""
     before, position = job.download, job.position
+    if before.order:
+        raise BadInput(f"job {job.id} sorted its records: there is no behind to go on from; ask without order by")
     has_more = position.after is not None or position.skip > 0
     return replace(
         before,
@@ -164,7 +167,11 @@ def _with_parameters(download: Download, features: Features) -> Download:
 
 async def _check_fields(download: Download, object: str, connector: Connector) -> None:
     """Whether the fields of a query exist. Raises BadInput: a misspelt one would find nothing, and not say why."""
-    asked = [*download.fields, *(fields_of(download.where) if download.where else ())]
+    sorted_by = [one.field for one in download.order]
+    for name in sorted_by:
+        if download.fields and name not in download.fields:
+            raise BadInput(f"order by {name} is possible only where {name} is among the fields that are selected")
+    asked = [*download.fields, *sorted_by, *(fields_of(download.where) if download.where else ())]
     if not asked:
         return
     try:

@@ -1,8 +1,9 @@
 """The query language of the service that we replace (CEQL, also OCNQL), parsed into the domain's words.
 
-`select <* | field, nested.field> from <object> [where <condition>] [limit <n>]`, with AND, OR, NOT, parentheses, `=`,
-`!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and `IS NULL`. It is SQL but for what is settled before the parser
-sees it: dates without quotes, objects named by a path or with a hyphen, and a limit before the condition.
+`select <* | field, nested.field> from <object> [where <condition>] [order by <field> [desc]] [limit <n>]`, with AND,
+OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and `IS NULL`. It is SQL but for what is
+settled before the parser sees it: dates without quotes, objects named by a path or with a hyphen, and a limit before
+the condition.
 """
 
 import re
@@ -15,7 +16,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import All, Comparison, Condition, Either, Not
+from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order
 
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024
@@ -26,6 +27,7 @@ _PIECE = re.compile(
     |(?P<date>(?<![\w.-])\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w.-]))
     |\bfrom\s+(?P<object>[^\s`'"(),;]+)
     |(?P<limit>\blimit\s+\d+)(?=\s+where\b)
+    |(?P<nulls>\bnulls\s+(?:first|last)\b)
     |(?P<order>\borderby\s*=?\s*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -43,7 +45,6 @@ _CLAUSES = {
     "expressions": "select",
     "where": "where",
     "limit": "limit",
-    "order": "order by",
     "joins": "join",
     "group": "group by",
     "having": "having",
@@ -53,7 +54,7 @@ _CLAUSES = {
 }
 _PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
 """Of a condition. Whatever else the parser finds in one would change what it means."""
-_UNDERSTOOD = frozenset({"from_", "expressions", "where", "limit", "kind"})
+_UNDERSTOOD = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Asked:
     """Dotted; none for `*`."""
     where: Condition | None
     limit: int | None
+    order: tuple[Order, ...] = ()
 
 
 def parse(text: str) -> Asked:
@@ -84,6 +86,7 @@ def parse(text: str) -> Asked:
         fields=_fields(select.expressions, text),
         where=None if where is None else _Conditions(text).of(where.this),
         limit=_limit(select.args.get("limit"), text),
+        order=_order(select.args.get("order"), text),
     )
 
 
@@ -127,6 +130,10 @@ def _as_sql(text: str) -> str:
                 return ""
             case "order":
                 return "order by "
+            case "nulls":
+                raise _bad(
+                    f"{piece['nulls']} is not possible: what is absent comes last, and first in a desc order", text
+                )
             case _:
                 return piece[0]
 
@@ -153,6 +160,12 @@ def _limit(limit: Any, text: str) -> int | None:
     if not isinstance(limit.expression, exp.Literal) or not limit.expression.this.isdecimal():
         raise _bad("limit is not a whole number", text)
     return int(limit.expression.this)
+
+
+def _order(order: Any, text: str) -> tuple[Order, ...]:
+    if order is None:
+        return ()
+    return tuple(Order(_name(one.this, text), bool(one.args.get("desc"))) for one in order.expressions)
 
 
 def _name(node: Any, text: str) -> str:

@@ -21,6 +21,7 @@ from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Job, Status
 from openbulk.engine.results import Result
+from openbulk.engine.sorting import sorted_file
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
@@ -207,7 +208,8 @@ def _finished(job: Job) -> Job:
 
 async def _result(services: Services, job: Job, begin: int = 1) -> Result:
     first_rows = await services.ledger.parts_from(job.id, begin)
-    return Result(services.files, job.download.file, first_rows, begin)
+    download = job.download
+    return Result(services.files, sorted_file(download.file) if download.order else download.file, first_rows, begin)
 
 
 async def _format(services: Services, job: Job, accept: str) -> Format:

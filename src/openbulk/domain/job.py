@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from openbulk.domain.query import Condition
+from openbulk.domain.query import Condition, Order
 from openbulk.domain.records import Fate, Target
 
 
@@ -80,6 +80,8 @@ class Download:
     fields: tuple[str, ...] = ()
     """The fields to keep, dotted; all of them where there are none."""
     where: Condition | None = None
+    order: tuple[Order, ...] = ()
+    """The fields to sort by, the first of them first."""
     limit: int | None = None
     page_size: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -49,6 +49,25 @@ class Page:
     """None on the last page."""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A field to sort by."""
+
+    field: str
+    """Dotted where it is nested."""
+    descending: bool = False
+
+
+def rank(value: Any) -> tuple[int, Any]:
+    """A value's place in an order: numbers, then moments, then texts, each as what they are; the absent comes last."""
+    if value is None:
+        return 3, 0
+    for place, kind in enumerate((_number, _moment)):
+        if (known := kind(value)) is not None:
+            return place, known
+    return 2, _text(value)
+
+
 # --- conditions ---
 
 

@@ -20,6 +20,7 @@ from openbulk.engine.endings import Complete, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.engine.progress import named_object
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
+from openbulk.engine.sorting import forget_unsorted, sort
 from openbulk.engine.watch import Watch
 from openbulk.storage.files import FileStore, part_path
 from openbulk.storage.ledger import Ledger, Turn
@@ -48,6 +49,8 @@ class DownloadTurn:
         """Read until the turn ends; how it ended. Raises Fenced where somebody else took over."""
         if self._job.records is not None:
             return Complete()
+        if self._job.position.is_end and self._job.download.order:
+            return await self._sort()
         resends = 0
         while True:
             begin = self._part.position
@@ -76,11 +79,30 @@ class DownloadTurn:
             if not page.records and page.next:
                 pause = await self._wait_for_records(pause)
             if self._part.position.is_end:
-                return Complete()
+                return await self._sort() if self._job.download.order else Complete()
             if await self._watch.is_over():
                 await self._keep()
                 return GoOn()
         raise AssertionError("a connector's last page says that it is the last")
+
+    async def _sort(self) -> Ending:
+        """Everything has been read: bring it into its order, in one go."""
+        download = self._job.download
+        first_rows = await self._ledger.parts_from(self._job.id, 1)
+        rows = await sort(
+            self._files, download.file, first_rows, download.order, download.limit, self._watch.is_called_off
+        )
+        if rows is None:
+            return GoOn()
+        *first_rows, behind = rows
+        await self._ledger.replace_parts(self._job.id, self._fence, behind - 1, first_rows)
+        await forget_unsorted(self._files, download.file)
+        return Complete()
+
+    @property
+    def _limit(self) -> int | None:
+        """How many records to read: all of them, where they are sorted before they are counted."""
+        return None if self._job.download.order else self._job.download.limit
 
     async def _wait_for_records(self, pause: float) -> float:
         """The service still works on them; how long to wait the next time."""
@@ -109,12 +131,12 @@ class DownloadTurn:
         download, part = self._job.download, self._part
         begin = part.position.skip
         for number, record in enumerate(page.records[begin:], begin + 1):
-            if download.limit is not None and self._kept + len(part.lines) >= download.limit:
+            if self._limit is not None and self._kept + len(part.lines) >= self._limit:
                 part.position = replace(part.position, skip=number - 1, is_end=True)
                 return
             if download.where is None or holds(download.where, record):
                 part.add(chosen(record, download))
-        is_enough = download.limit is not None and self._kept + len(part.lines) >= download.limit
+        is_enough = self._limit is not None and self._kept + len(part.lines) >= self._limit
         part.position = Position(page.next, is_end=page.next is None or is_enough)
 
     async def _keep(self) -> None:
@@ -130,7 +152,7 @@ class DownloadTurn:
             records=len(part.lines),
             position=part.position,
             columns=list(part.columns),
-            is_last=part.position.is_end,
+            is_last=part.position.is_end and not self._job.download.order,
         )
         self._kept += len(part.lines)
         self._part = _Part(tuple(part.columns), part.position)

@@ -23,12 +23,15 @@ class Watch:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
 
+    async def is_called_off(self) -> bool:
+        """Whether the job is cancelled, or the process is asked to stop."""
+        return self._draining.is_set() or await self._ledger.is_cancelled(self._job.id)
+
     async def is_over(self) -> bool:
         """Whether to end the turn."""
         lasted = self._clock() - self._began
         return (
-            self._draining.is_set()
-            or lasted > LONGEST_TURN_SECONDS
-            or await self._ledger.is_cancelled(self._job.id)
+            lasted > LONGEST_TURN_SECONDS
+            or await self.is_called_off()
             or (lasted > TURN_SECONDS and await self._ledger.has_rival(self._job, self._now()))
         )

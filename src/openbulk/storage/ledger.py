@@ -305,6 +305,14 @@ class Ledger:
             if records:
                 await connection.execute(insert(parts).values(job_id=job_id, first_row=first_row))
 
+    async def replace_parts(self, job_id: int, fence: int, records: int, first_rows: Sequence[int]) -> None:
+        """A download's records are in their order now, in other parts. Raises Fenced, and then nothing is written."""
+        async with self._engine.begin() as connection:
+            await _behind_fence(connection, job_id, fence, cursor=records, records=records, slice_attempts=0)
+            await connection.execute(delete(parts).where(parts.c.job_id == job_id))
+            if first_rows:
+                await connection.execute(insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows])
+
     async def set_ticket(self, job_id: int, fence: int, ticket: Ticket) -> None:
         """A native bulk import took a batch. Raises Fenced."""
         async with self._engine.begin() as connection:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from openbulk.domain.job import Download, Upload
-from openbulk.domain.query import as_json, condition_of
+from openbulk.domain.query import Order, as_json, condition_of
 from openbulk.domain.records import Action, Target
 
 
@@ -55,6 +55,7 @@ def _download_values(download: Download) -> dict[str, Any]:
         "query": {
             "fields": list(download.fields),
             "where": None if download.where is None else as_json(download.where),
+            "order": [[one.field, one.descending] for one in download.order],
             "limit": download.limit,
             "page_size": download.page_size,
             "parameters": dict(download.parameters),
@@ -72,6 +73,7 @@ def _download_of(row: Row[Any], query: Mapping[str, Any]) -> Download:
         file=row.file,
         fields=tuple(query["fields"]),
         where=query["where"] and condition_of(query["where"]),
+        order=tuple(Order(*one) for one in query["order"]),
         limit=query["limit"],
         page_size=query["page_size"],
         parameters=query["parameters"],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from openbulk.domain.job import Download, Job, Position, Status, Upload
-from openbulk.domain.query import All, Comparison, Not
+from openbulk.domain.query import All, Comparison, Not, Order
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import Fenced, Ledger, Ticket
@@ -157,6 +157,7 @@ class LedgerTests:
             file="d0d0",
             fields=("id", "start.date"),
             where=All((Comparison("a", "=", (1,)), Not(Comparison("b", "is null")))),
+            order=(Order("id"), Order("start.date", descending=True)),
             limit=5,
             page_size=7,
             parameters={"q": "x"},
@@ -191,6 +192,22 @@ class LedgerTests:
         assert (done.cursor, done.records, done.columns, done.position.is_end) == (6, 6, ("id",), True)
         assert await ledger.parts_from(job.id, 1) == [1, 5]
         assert await ledger.parts_from(job.id, 6) == [5]
+
+    async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
+        """As a whole, and only by whoever works on the job."""
+        job = await ledger.add_job(
+            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+        )
+        fence = await self.begun(ledger, job)
+        part: Mapping[str, Any] = {"position": Position(None, is_end=True), "columns": ["id"], "is_last": False}
+        await ledger.commit_part(job.id, fence, first_row=1, records=4, **part)
+        with pytest.raises(Fenced):
+            await ledger.replace_parts(job.id, fence - 1, 3, [1])
+        assert (await self.now(ledger, job.id)).records is None
+        await ledger.replace_parts(job.id, fence, 3, [1, 3])
+        done = await self.now(ledger, job.id)
+        assert (done.records, done.cursor) == (3, 3)
+        assert await ledger.parts_from(job.id, 1) == [1, 3]
 
     async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: Ledger) -> None:
         """A page at a time."""
