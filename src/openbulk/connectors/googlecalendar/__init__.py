@@ -12,9 +12,10 @@ from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS,
 from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.limits import Limits
+from openbulk.connectors.googlecalendar.lookup import MAX_PAGE
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
-from openbulk.connectors.googlecalendar.uploads import MAX_PAGE, EventUploads
+from openbulk.connectors.googlecalendar.uploads import EventUploads
 from openbulk.connectors.http import Client
 from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound, Refused

@@ -3,14 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from openbulk.connectors.googlecalendar.api import CalendarApi
-from openbulk.connectors.googlecalendar.errors import DUPLICATE, Refusal, refusal
+from openbulk.connectors.googlecalendar.errors import DUPLICATE, refusal
 from openbulk.connectors.googlecalendar.events import (
     KEY_PROPERTY,
     RUN_PROPERTY,
-    Draft,
     Plan,
     draft_of,
     encoded,
@@ -22,31 +20,14 @@ from openbulk.connectors.googlecalendar.events import (
     whole,
 )
 from openbulk.connectors.googlecalendar.fields import FieldError
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, event_id, occurrence_of
-from openbulk.connectors.googlecalendar.mirror import Mirror
+from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, event_id
+from openbulk.connectors.googlecalendar.lookup import GONE, MAX_MIRRORS, Event, Lookup, NotTaken, checked, named
 from openbulk.connectors.googlecalendar.same import changes
 from openbulk.connectors.googlecalendar.times import choices_of, needs_zone, settled, with_iso_dates
 from openbulk.connectors.http import Answer
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 
-MAX_PAGE = 2500
-FEW_RECORDS = 20
-"""A job of so few records looks its events up one by one; a larger one lists the calendar."""
-MAX_MIRRORS = 8
 MAX_GENERATIONS = 20
-_GONE = frozenset({404, 410})
-
-Event = Mapping[str, Any]
-
-
-class NotTaken(Exception):
-    """Google refused a record."""
-
-    def __init__(self, refused: Refusal, before: str = "", calendar: str | None = None) -> None:
-        super().__init__(f"calendar {calendar!r}: {refused}" if calendar else f"{before}{refused}")
-        self.refused = refused
-        self.calendar = calendar
-        """The calendar, where it may be that which is not there."""
 
 
 class EventUploads:
@@ -54,8 +35,7 @@ class EventUploads:
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
-        self._mirrors: dict[tuple[str, str, str | None], Mirror] = {}
-        self._zones: dict[str, str] = {}
+        self._lookup = Lookup(api)
         self._missing: dict[tuple[str, str], NotTaken] = {}
         self._actions: Mapping[Action, Callable[[Plan, Target], Awaitable[Outcome]]] = {
             Action.CREATE: self._create,
@@ -85,7 +65,7 @@ class EventUploads:
         if target.action is not Action.DELETE:
             zone = choices.zone
             if zone is None and needs_zone(body):
-                zone = await self._zone_of(draft)
+                zone = await self._lookup.zone_of(draft)
             body = settled(body, zone=zone or "UTC", choices=choices, is_update=target.action is Action.UPDATE)
         return plan_of(draft, body, target)
 
@@ -109,8 +89,8 @@ class EventUploads:
         return await self._insert_as(plan, identity.value)
 
     async def _update(self, plan: Plan, target: Target) -> Outcome:
-        event = await self._found(plan, target)
-        identity = _named(plan)
+        event = await self._lookup.found(plan, target)
+        identity = named(plan)
         if event is not None:
             changed = await self._change(plan, event, target)
             if changed is not None:
@@ -122,22 +102,22 @@ class EventUploads:
         )
 
     async def _upsert(self, plan: Plan, target: Target) -> Outcome:
-        event = await self._found(plan, target)
+        event = await self._lookup.found(plan, target)
         if event is not None and (changed := await self._change(plan, event, target)) is not None:
             return changed
-        if plan.is_cancelled and not _named(plan).occurrence:
+        if plan.is_cancelled and not named(plan).occurrence:
             return Outcome(plan.row, Fate.UNCHANGED)
-        if _named(plan).occurrence:
+        if named(plan).occurrence:
             return await self._change_occurrence(plan, target)
         return await self._make(plan, target)
 
     async def _delete(self, plan: Plan, target: Target) -> Outcome:
-        identity = _named(plan)
+        identity = named(plan)
         found = identity.value if identity.field == ID else None
         if identity.occurrence:
             found = await self._occurrence_id(plan, target)
         elif found is None:
-            event = await self._found(plan, target)
+            event = await self._lookup.found(plan, target)
             if event is None:
                 return Outcome(plan.row, Fate.UNCHANGED)
             found = str(event["id"])
@@ -147,7 +127,7 @@ class EventUploads:
 
     async def _make(self, plan: Plan, target: Target) -> Outcome:
         """Make an event that the calendar does not show; one that was deleted keeps its id, and gets its next life."""
-        identity = _named(plan)
+        identity = named(plan)
         if identity.field == ID:
             return await self._insert_or_change(plan, identity.value, target) or await self._revive(
                 plan, identity.value
@@ -166,12 +146,12 @@ class EventUploads:
         """Make an event, or change the one that has the id; None where that one was deleted."""
         answer = await self._post(plan, plan.events_path, new_event(plan, new_id, _run_mark(plan)))
         if answer is not None:
-            self._remember(plan, target, answer.json())
+            self._lookup.remember(plan, target, answer.json())
             return _done(plan, Fate.CREATED, new_id, answer.json())
-        event = await self._seen(plan, new_id)
+        event = await self._lookup.seen(plan, new_id)
         if event.get("status") == "cancelled":
             return None
-        self._remember(plan, target, event)
+        self._lookup.remember(plan, target, event)
         return await self._change(plan, event, target)
 
     async def _insert(self, plan: Plan, new_id: str) -> Outcome:
@@ -188,7 +168,7 @@ class EventUploads:
         body = new_event(plan, new_id, {KEY_PROPERTY: plan.mark})
         if (answer := await self._post(plan, plan.events_path, body)) is not None:
             return _done(plan, Fate.CREATED, new_id, answer.json())
-        event = await self._seen(plan, new_id)
+        event = await self._lookup.seen(plan, new_id)
         if _private(event, KEY_PROPERTY) == plan.mark:
             return Outcome(plan.row, Fate.CREATED, new_id)
         raise _taken("id", new_id)
@@ -204,9 +184,9 @@ class EventUploads:
         if answer is not None:
             event = answer.json()
             if target is not None:
-                self._remember(plan, target, event)
+                self._lookup.remember(plan, target, event)
             return Outcome(plan.row, Fate.CREATED, str(event["id"]))
-        event = await self._looked_up(plan, identity, {"showDeleted": "true"})
+        event = await self._lookup.one(plan, identity, {"showDeleted": "true"})
         if event is None:
             raise _taken(ICAL_UID, identity.value)
         if event.get("status") == "cancelled":
@@ -241,22 +221,22 @@ class EventUploads:
         answer = await self._api.call(
             "PATCH", plan.event_path(event["id"]), plan.calendar, params=plan.parameters, body=patch_of(different)
         )
-        if answer.status in _GONE:
-            self._forget(plan, target, str(event["id"]))
+        if answer.status in GONE:
+            self._lookup.forget(plan, target, str(event["id"]))
             return None
-        changed = _checked(answer, plan).json()
-        self._remember(plan, target, changed)
+        changed = checked(answer, plan).json()
+        self._lookup.remember(plan, target, changed)
         return _done(plan, Fate.UPDATED, str(event["id"]), changed)
 
     async def _remove(self, plan: Plan, old_id: str, target: Target) -> Outcome:
         path = plan.event_path(old_id)
         answer = await self._api.call("DELETE", path, plan.calendar, params=_mail(plan))
-        self._forget(plan, target, old_id)
+        self._lookup.forget(plan, target, old_id)
         if answer.status == 404:
-            await self._zone_of(plan)  # where it is the calendar that is not there, that is refused
+            await self._lookup.zone_of(plan)  # where it is the calendar that is not there, that is refused
             return Outcome(plan.row, Fate.UNCHANGED, old_id)
         if answer.status != 410:
-            _checked(answer, plan)
+            checked(answer, plan)
         return Outcome(plan.row, Fate.DELETED, old_id)
 
     # --- occurrences of a series ---
@@ -270,103 +250,25 @@ class EventUploads:
         answer = await self._api.call(
             "PATCH", plan.event_path(occurrence), plan.calendar, params=plan.parameters, body=body
         )
-        if answer.status in _GONE:
-            raise FieldError("originalStartTime", f"the series {_named(plan)} has no occurrence at that time")
-        changed = _checked(answer, plan).json()
-        self._remember(plan, target, changed)
+        if answer.status in GONE:
+            raise FieldError("originalStartTime", f"the series {named(plan)} has no occurrence at that time")
+        changed = checked(answer, plan).json()
+        self._lookup.remember(plan, target, changed)
         return _done(plan, Fate.UPDATED, occurrence, changed)
 
     async def _occurrence_id(self, plan: Plan, target: Target) -> str:
         """The id of an occurrence: its series' and its original start
         (https://developers.google.com/workspace/calendar/api/guides/recurringevents)."""
-        identity = _named(plan)
+        identity = named(plan)
         series = plan.series or (whole(identity).value if identity.field == ID else None)
         if series is None:
-            event = await self._found(replace(plan, identity=whole(identity)), target)
+            event = await self._lookup.found(replace(plan, identity=whole(identity)), target)
             if event is None:
                 raise FieldError(
                     identity.field, f"there is no series with {identity} in the calendar; its row has to come first"
                 )
             series = str(event["id"])
         return f"{series}_{identity.occurrence}"
-
-    # --- what is there ---
-
-    async def _found(self, plan: Plan, target: Target) -> Event | None:
-        """The event that a row means, as its calendar shows it."""
-        mirror, identity = self._mirror(plan, target), _named(plan)
-        if target.records is None or target.records > FEW_RECORDS:
-            await self._fill(mirror, plan)
-        event = mirror.find(identity)
-        if event is not None or mirror.is_complete:
-            return event
-        event = await self._looked_up(plan, identity, {})
-        if event is None or (event.get("status") == "cancelled" and not identity.occurrence):
-            return None
-        mirror.put(event)
-        return event
-
-    def _mirror(self, plan: Plan, target: Target) -> Mirror:
-        identity = plan.identity
-        name = identity.field if identity is not None and identity.is_property else None
-        place = (target.run, plan.calendar, name)
-        if place not in self._mirrors:
-            if len(self._mirrors) == MAX_MIRRORS:
-                self._mirrors.pop(next(iter(self._mirrors))).close()
-            self._mirrors[place] = Mirror(name)
-        return self._mirrors[place]
-
-    async def _fill(self, mirror: Mirror, plan: Plan) -> None:
-        """List the calendar, from where it was left when a call had to wait."""
-        async with mirror.filling:
-            while not mirror.is_complete:
-                parameters = {"maxResults": str(MAX_PAGE)}
-                if mirror.page_token:
-                    parameters["pageToken"] = mirror.page_token
-                page = (await self._call("GET", plan.events_path, plan, parameters)).json()
-                mirror.put(*page.get("items", []))
-                mirror.page_token = page.get("nextPageToken")
-                mirror.is_complete = mirror.page_token is None
-
-    async def _looked_up(self, plan: Plan, identity: Identity, parameters: Mapping[str, str]) -> Event | None:
-        """One event, asked for by itself."""
-        if identity.field == ID:
-            wanted = identity.value
-            if identity.occurrence and not wanted.endswith(f"_{identity.occurrence}"):
-                wanted = f"{wanted}_{identity.occurrence}"
-            answer = await self._api.call("GET", plan.event_path(wanted))
-            return None if answer.status in _GONE else dict(_checked(answer, plan).json())
-        if identity.field == ICAL_UID:
-            query = {"iCalUID": identity.value}
-        else:
-            query = {"privateExtendedProperty": f"{identity.field}={identity.value}"}
-        page = (await self._call("GET", plan.events_path, plan, {**query, **parameters})).json()
-        found = [event for event in page.get("items", []) if occurrence_of(event) == identity.occurrence]
-        return found[0] if found else None
-
-    async def _seen(self, plan: Plan, event_id: str) -> Event:
-        """An event that is there, or was."""
-        answer = await self._api.call("GET", plan.event_path(event_id))
-        if not answer.is_success:
-            raise NotTaken(refusal(answer))
-        return dict(answer.json())
-
-    async def _zone_of(self, place: Plan | Draft) -> str:
-        """The time zone of a calendar, asked for once."""
-        if place.calendar not in self._zones:
-            path = f"/calendars/{quote(place.calendar, safe='@')}/events"
-            answer = await self._api.call("GET", path, params={"maxResults": "1", "fields": "timeZone"})
-            if not answer.is_success:
-                raise NotTaken(refusal(answer), calendar=_missing_calendar(answer, place.calendar))
-            self._zones[place.calendar] = str(answer.json().get("timeZone") or "UTC")
-        return self._zones[place.calendar]
-
-    def _remember(self, plan: Plan, target: Target, event: Event) -> None:
-        if target.action is not Action.CREATE:
-            self._mirror(plan, target).put(event)
-
-    def _forget(self, plan: Plan, target: Target, event: str) -> None:
-        self._mirror(plan, target).forget(event)
 
     # --- calls ---
 
@@ -379,10 +281,7 @@ class EventUploads:
         )
         if not answer.is_success and refusal(answer).reason == DUPLICATE:
             return None
-        return _checked(answer, plan)
-
-    async def _call(self, method: str, path: str, plan: Plan, parameters: Mapping[str, str] | None = None) -> Answer:
-        return _checked(await self._api.call(method, path, plan.calendar, params=parameters), plan)
+        return checked(answer, plan)
 
 
 def patch_of(fields: Mapping[str, Any]) -> bytes:
@@ -421,11 +320,6 @@ def _domain(email: str) -> str:
     return email.rpartition("@")[2].lower()
 
 
-def _named(plan: Plan) -> Identity:
-    assert plan.identity is not None, "only what is created may be without an identity"
-    return plan.identity
-
-
 def _private(event: Event, name: str) -> str | None:
     value = event.get("extendedProperties", {}).get("private", {}).get(name)
     return None if value is None else str(value)
@@ -442,17 +336,6 @@ def _mail(plan: Plan) -> Mapping[str, str]:
 def _without_mail(plan: Plan) -> Mapping[str, str]:
     """The parameters of `events.import`, which sends no mail and knows no `sendUpdates`."""
     return {name: value for name, value in plan.parameters.items() if name != "sendUpdates"}
-
-
-def _checked(answer: Answer, plan: Plan) -> Answer:
-    """The answer, where Google did what was asked. Raises NotTaken."""
-    if answer.is_success:
-        return answer
-    raise NotTaken(refusal(answer), calendar=_missing_calendar(answer, plan.calendar))
-
-
-def _missing_calendar(answer: Answer, calendar: str) -> str | None:
-    return calendar if answer.status == 404 else None
 
 
 def _taken(field: str, value: str) -> FieldError:
