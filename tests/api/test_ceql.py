@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.api.ceql import Asked, field_list, parse, parse_where
+from openbulk.api.ceql import Select, field_list, parse, parse_where
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order
 
@@ -16,33 +16,33 @@ def equals(name: str, value: object) -> Condition:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("select * from contacts", Asked("contacts", (), None, None)),
-        ("SELECT * FROM leads LIMIT 100", Asked("leads", (), None, 100)),
+        ("select * from contacts", Select("contacts", (), None, None)),
+        ("SELECT * FROM leads LIMIT 100", Select("leads", (), None, 100)),
         (
             "select Name, Parent.Name from Account where Name='x'",
-            Asked("Account", ("Name", "Parent.Name"), equals("Name", "x"), None),
+            Select("Account", ("Name", "Parent.Name"), equals("Name", "x"), None),
         ),
-        ("select * from x limit 100 where id = 12", Asked("x", (), equals("id", 12), 100)),
+        ("select * from x limit 100 where id = 12", Select("x", (), equals("id", 12), 100)),
         (
             "select * from x order by a.b desc, c limit 3",
-            Asked("x", (), None, 3, (Order("a.b", descending=True), Order("c"))),
+            Select("x", (), None, 3, (Order("a.b", descending=True), Order("c"))),
         ),
-        ("select * from x orderby=a", Asked("x", (), None, None, (Order("a"),))),
-        ("select * from access-control-list", Asked("access-control-list", (), None, None)),
-        ("select * from calendars/ann@x.y/events limit 5", Asked("calendars/ann@x.y/events", (), None, 5)),
-        ("select `a field`, a.b.c.d.e from `my things`", Asked("my things", ("a field", "a.b.c.d.e"), None, None)),
-        ('select * from x where display_name = "X"', Asked("x", (), equals("display_name", "X"), None)),
+        ("select * from x orderby=a", Select("x", (), None, None, (Order("a"),))),
+        ("select * from access-control-list", Select("access-control-list", (), None, None)),
+        ("select * from calendars/ann@x.y/events limit 5", Select("calendars/ann@x.y/events", (), None, 5)),
+        ("select `a field`, a.b.c.d.e from `my things`", Select("my things", ("a field", "a.b.c.d.e"), None, None)),
+        ('select * from x where display_name = "X"', Select("x", (), equals("display_name", "X"), None)),
         (
             """select * from x where query = '(properties["$created"]  > "2011-01-01")'""",
-            Asked("x", (), equals("query", '(properties["$created"]  > "2011-01-01")'), None),
+            Select("x", (), equals("query", '(properties["$created"]  > "2011-01-01")'), None),
         ),
         (
             "select * from customers where `metaData.lastUpdateTime` > 2015-01-06T09:31:38-07:00",
-            Asked("customers", (), Comparison("metaData.lastUpdateTime", ">", ("2015-01-06T09:31:38-07:00",)), None),
+            Select("customers", (), Comparison("metaData.lastUpdateTime", ">", ("2015-01-06T09:31:38-07:00",)), None),
         ),
     ],
 )
-def test_queries_from_the_wild_are_understood(text: str, expected: Asked) -> None:
+def test_queries_from_the_wild_are_understood(text: str, expected: Select) -> None:
     """As the clients of the live service send them."""
     assert parse(text) == expected
 

@@ -12,7 +12,7 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import All, Comparison, Condition, conjuncts, fields_of
-from openbulk.engine.progress import named_object
+from openbulk.engine.progress import named_object, refusal_to_read
 from openbulk.formats import named
 
 
@@ -42,12 +42,11 @@ class Asked:
             download = _going_on(download, await past.job(self.continued))
         if not download.object:
             raise BadInput(f"q is missing; it looks like: {EXAMPLE}")
-        name, _ = named_object(download.object, objects := await connector.objects())
-        features = objects.get(name)
-        if features is None or not features.can_read:
-            readable = ", ".join(one for one, its in objects.items() if its.can_read)
-            raise BadInput(f"there is no object {name!r} to read; the objects are: {readable}")
-        download = self._dated(_with_parameters(download, features), features)
+        objects = await connector.objects()
+        name, _ = named_object(download.object, objects)
+        if (refusal := refusal_to_read(name, objects)) is not None:
+            raise BadInput(refusal)
+        download = self._dated(_with_parameters(download, objects[name]), objects[name])
         await _check_fields(download, name, connector)
         return download
 

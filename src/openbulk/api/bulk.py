@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInInstance, SignedInUser
 from openbulk.api.ceql import field_list, parse_where
-from openbulk.api.jobs import MAX_PAGE, job_of, metadata_of, number, submit
+from openbulk.api.jobs import MAX_PAGE, job_of, metadata_of, number, submit, tell_of_page
 from openbulk.api.multipart import Received, receive
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput
@@ -126,9 +126,7 @@ async def jobs(
             break
         before = page[-1].id
     shown = found[:limit]
-    response.headers["elements-returned-count"] = str(len(shown))
-    if len(found) > limit:
-        response.headers["elements-next-page-token"] = str(shown[-1]["id"])
+    tell_of_page(response, len(shown), shown[-1]["id"] if len(found) > limit else None)
     names = field_list(fields)
     return [{name: item[name] for name in names or item if name in item} for item in shown]
 
@@ -160,9 +158,7 @@ async def errors(
     after = number(next_page or "0", "nextPage", least=0)
     found = await services.ledger.errors(job.id, after=after, limit=limit + 1)
     page = found[:limit]
-    response.headers["elements-returned-count"] = str(len(page))
-    if len(found) > limit:
-        response.headers["elements-next-page-token"] = str(page[-1].row)
+    tell_of_page(response, len(page), page[-1].row if len(found) > limit else None)
     return [shapes.record_error(error) for error in page]
 
 

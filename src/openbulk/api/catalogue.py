@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInUser
-from openbulk.api.instances import provider_named
+from openbulk.api.instances import number_of, provider_named
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.connectors.base import Provider
 from openbulk.domain.errors import NotFound
@@ -105,4 +105,4 @@ def check_hub(hub: str) -> None:
 
 
 def _shown(services: Services, provider: Provider) -> dict[str, Any]:
-    return shapes.element(provider, list(services.providers.values()).index(provider) + 1)
+    return shapes.element(provider, number_of(services, provider.key))

@@ -58,7 +58,7 @@ _UNDERSTOOD = frozenset({"from_", "expressions", "where", "limit", "order", "kin
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Select:
     """A query in parts."""
 
     object: str
@@ -69,7 +69,7 @@ class Asked:
     order: tuple[Order, ...] = ()
 
 
-def parse(text: str) -> Asked:
+def parse(text: str) -> Select:
     """A whole query. Raises BadInput, saying which part is not understood."""
     select = _parsed(text)
     if not isinstance(select, exp.Select):
@@ -81,7 +81,7 @@ def parse(text: str) -> Asked:
     if table is None or not isinstance(table.this, exp.Table):
         raise _bad("it names no object behind from", text)
     where = select.args.get("where")
-    return Asked(
+    return Select(
         object=table.this.name,
         fields=_fields(select.expressions, text),
         where=None if where is None else _Conditions(text).of(where.this),

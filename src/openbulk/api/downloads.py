@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from openbulk.api import shapes
 from openbulk.api.asked import Asked, download_of_body, download_of_query
 from openbulk.api.callers import SignedInInstance, SignedInUser
-from openbulk.api.jobs import MAX_PAGE, job_of, number, submit
+from openbulk.api.jobs import MAX_PAGE, job_of, number, submit, tell_of_page
 from openbulk.api.multipart import body_of, fields_of
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, Conflict, NotFound
@@ -172,9 +172,8 @@ async def page(
     begin = number(next_page or "1", "nextPage", least=1)
     result = await _result(services, job, begin)
     records = await asyncio.to_thread(lambda: list(islice(result, size)))
-    response.headers["elements-returned-count"] = str(len(records))
-    if begin + len(records) <= job.cursor:
-        response.headers["elements-next-page-token"] = str(begin + len(records))
+    behind = begin + len(records)
+    tell_of_page(response, len(records), behind if behind <= job.cursor else None)
     return records
 
 

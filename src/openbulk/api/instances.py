@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from openbulk.api import shapes
 from openbulk.api.callers import SignedInUser
 from openbulk.api.ids import id_in
-from openbulk.api.jobs import MAX_PAGE, number
+from openbulk.api.jobs import MAX_PAGE, number, tell_of_page
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.sign_ins import SignIn, state_with, verifier_in
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN, challenge_of
@@ -104,10 +104,9 @@ async def list_all(
     if not found and (wanted or search):
         raise NotFound("there is no instance with these tags and this text in its name")
     rest = [instance for instance in found if instance.id > after]
-    response.headers["elements-returned-count"] = str(len(rest[:limit]))
-    if len(rest) > limit:
-        response.headers["elements-next-page-token"] = str(rest[limit - 1].id)
-    return [_present(services, instance, user) for instance in rest[:limit]]
+    page = rest[:limit]
+    tell_of_page(response, len(page), page[-1].id if len(rest) > limit else None)
+    return [_present(services, instance, user) for instance in page]
 
 
 @router.put("/instances/{instance_id}/enabled", summary="Enable an instance")
@@ -244,6 +243,11 @@ def provider_named(services: Services, key: str) -> Provider:
     return provider
 
 
+def number_of(services: Services, key: str) -> int:
+    """The number under which a service is known beside its key."""
+    return list(services.providers).index(key) + 1
+
+
 def _oauth_of(provider: Provider) -> OAuth:
     if provider.oauth is None:
         raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
@@ -298,5 +302,5 @@ async def _instance(services: Services, user: User, instance_id: str) -> Instanc
 
 
 def _present(services: Services, instance: Instance, user: User, token: str = shapes.MASK) -> dict[str, Any]:
-    number = list(services.providers).index(instance.element) + 1
-    return shapes.instance(instance, services.providers[instance.element], number, user, token)
+    provider = services.providers[instance.element]
+    return shapes.instance(instance, provider, number_of(services, provider.key), user, token)

@@ -1,9 +1,9 @@
-"""What uploads and downloads have in common: they are submitted, found again, and paged."""
+"""What requests about jobs have in common: jobs are submitted, found again, and listed in pages."""
 
 from typing import Any
 
 import orjson
-from fastapi import Request
+from fastapi import Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.ids import id_in
@@ -53,3 +53,10 @@ def number(text: str, name: str, *, least: int, most: int | None = None) -> int:
     if found is None or found < least:
         raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
     return found if most is None else min(found, most)
+
+
+def tell_of_page(response: Response, returned: int, next_page: int | None) -> None:
+    """How many items a page has, and the token of the one behind it, where there is one."""
+    response.headers["elements-returned-count"] = str(returned)
+    if next_page is not None:
+        response.headers["elements-next-page-token"] = str(next_page)

@@ -18,7 +18,7 @@ from openbulk.domain.query import Page, Query, fields_of, holds
 from openbulk.domain.records import flatten, nest, value_at
 from openbulk.engine.endings import Complete, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART
-from openbulk.engine.progress import named_object
+from openbulk.engine.progress import named_object, refusal_to_read
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.sorting import forget_unsorted, sort
 from openbulk.engine.watch import Watch
@@ -68,9 +68,8 @@ class DownloadTurn:
     async def _read(self) -> Ending:
         objects = await self._connector.objects()
         name, told = named_object(self._job.download.object, objects)
-        if name not in objects or not objects[name].can_read:
-            readable = ", ".join(name for name, features in objects.items() if features.can_read)
-            return Stop(Status.ERROR, f"there is no object {name!r} to read; the objects are: {readable}")
+        if (refusal := refusal_to_read(name, objects)) is not None:
+            return Stop(Status.ERROR, refusal)
         pause = POLL_FIRST
         async for page in self._pages(name, told):
             self._take(page)
@@ -89,13 +88,12 @@ class DownloadTurn:
         """Everything has been read: bring it into its order, in one go."""
         download = self._job.download
         first_rows = await self._ledger.parts_from(self._job.id, 1)
-        rows = await sort(
+        done = await sort(
             self._files, download.file, first_rows, download.order, download.limit, self._watch.is_called_off
         )
-        if rows is None:
+        if done is None:
             return GoOn()
-        *first_rows, behind = rows
-        await self._ledger.replace_parts(self._job.id, self._fence, behind - 1, first_rows)
+        await self._ledger.replace_parts(self._job.id, self._fence, done.records, done.first_rows)
         await forget_unsorted(self._files, download.file)
         return Complete()
 

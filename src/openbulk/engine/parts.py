@@ -19,11 +19,11 @@ BYTES_PER_PART = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A file that was cut to its end."""
+    """Records that were cut into parts, to their end."""
 
     records: int
     first_rows: Sequence[int]
-    """The rows that its parts begin with."""
+    """The rows that the parts begin with."""
 
 
 async def cut(files: FileStore, job: Job, format: Format, stop: Callable[[], Awaitable[bool]]) -> Cut | None:

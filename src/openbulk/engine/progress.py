@@ -52,6 +52,14 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
     return None
 
 
+def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
+    """Why no record of an object can be read: it does not exist, or can only be written."""
+    if object in objects and objects[object].can_read:
+        return None
+    readable = ", ".join(name for name, features in objects.items() if features.can_read)
+    return f"there is no object {object!r} to read; the objects are: {readable}"
+
+
 def key_of(job: Job, row: Row) -> str:
     """The key of a record: by the caller's identifier where it tells records apart, else by file and row."""
     target = job.upload.target

@@ -4,14 +4,14 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, total_ordering
+from functools import total_ordering
 from typing import Any
 
 import orjson
 
 from openbulk.domain.query import Order, rank
 from openbulk.domain.records import value_at
-from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART
+from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
 from openbulk.storage.files import FileStore, part_path
 
 RUN_BYTES = 16 * 1024 * 1024
@@ -40,9 +40,9 @@ def sorted_file(file: str) -> str:
 
 async def sort(
     files: FileStore, file: str, first_rows: Sequence[int], order: Sequence[Order], limit: int | None, stop: Stop
-) -> Sequence[int] | None:
-    """Write the records of a download anew, in their order and no more than the limit: the first rows of the new parts,
-    with the number of records and one behind the last of them. None where `stop` said so before the end.
+) -> Cut | None:
+    """Write the records of a download anew, in their order and no more than the limit, in other parts; None where
+    `stop` said so before the end.
 
     Records that are alike keep the order in which they were read. Sorting again makes the same parts.
     """
@@ -89,18 +89,16 @@ def _run(files: FileStore, paths: Sequence[str], order: Sequence[Order]) -> Iter
             yield _place(orjson.loads(line), order), line
 
 
-async def _write_all(
-    files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: Stop
-) -> Sequence[int] | None:
+async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: Stop) -> Cut | None:
     first_rows: list[int] = []
-    row = 1
-    while lines := await asyncio.to_thread(partial(_next_part, merged, None if limit is None else limit - row + 1)):
-        await files.put(part_path(name, row), b"\n".join(lines))
-        first_rows.append(row)
-        row += len(lines)
+    records = 0
+    while lines := await asyncio.to_thread(_next_part, merged, None if limit is None else limit - records):
+        await files.put(part_path(name, records + 1), b"\n".join(lines))
+        first_rows.append(records + 1)
+        records += len(lines)
         if await stop():
             return None
-    return [*first_rows, row]
+    return Cut(records, first_rows)
 
 
 def _next_part(merged: Iterator[Line], most: int | None) -> list[bytes]:
