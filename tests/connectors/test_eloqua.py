@@ -1,6 +1,7 @@
 """Oracle Eloqua, against the sandbox."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import orjson
@@ -10,7 +11,7 @@ from openbulk.connectors.base import Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
 from openbulk.domain.errors import BadInput, RetryLater
-from openbulk.domain.query import Query
+from openbulk.domain.query import Comparison, Query
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
@@ -121,6 +122,23 @@ class TestContacts(EloquaTests):
     async def test_more_columns_than_eloqua_imports_are_said_to_be_too_many(self, connect: Connect) -> None:
         (outcome,) = await send(connect, CONTACT, [record(1, {str(n): "x" for n in range(101)})])
         assert problem(outcome) == "the file has 101 columns; Eloqua imports at most 100: leave some out"
+
+    async def test_what_eloqua_can_tell_is_left_to_its_export(self, connect: Connect) -> None:
+        """Equal texts and dates of change; whatever it might understand more narrowly is not."""
+        values = [contact("Ann", C_City="Bonn"), contact("Bob", C_City="bonn"), contact("Cara", C_City="007")]
+        await send(connect, CONTACT, [record(row, v) for row, v in enumerate(values, 1)])
+        for where, changed_since, expected in (
+            (Comparison("C_City", "=", ("Bonn",)), None, ["Ann", "Bob"]),
+            (Comparison("C_City", "=", ("7",)), None, ["Ann", "Bob", "Cara"]),
+            (Comparison("C_City", "!=", ("Bonn",)), None, ["Ann", "Bob", "Cara"]),
+            (Comparison("C_FirstName", "in", ("Ann", "Cara")), None, ["Ann", "Cara"]),
+            (Comparison("C_City", "=", ("B'onn",)), None, ["Ann", "Bob", "Cara"]),
+            (None, datetime.now(UTC) + timedelta(days=3), []),
+            (None, datetime.now(UTC), ["Ann", "Bob", "Cara"]),
+        ):
+            query = Query("contact", where=where, changed_since=changed_since)
+            pages = [page async for page in connect().read(query)]
+            assert [one["C_FirstName"] for page in pages for one in page.records] == expected, where
 
     async def test_a_submit_that_was_cut_off_imports_nothing(
         self, http: aiohttp.ClientSession, url: str, connect: Connect

@@ -385,7 +385,10 @@ async def test_an_export_holds_the_fields_that_were_asked_for(call: Eloqua) -> N
         ({"name": ""}, "name"),
         ({"fields": {}}, "fields"),
         ({"fields": {"x": "{{Contact.Field(C_Nothing)}}"}}, "fields.x"),
-        ({"filter": "'{{Contact.Field(C_City)}}' = 'Bonn'"}, "filter"),
+        ({"filter": "'{{Contact.Field(C_Nothing)}}' = 'Bonn'"}, "filter"),
+        ({"filter": "'{{Contact.Field(C_City)}}' = 'Bonn' AND"}, "filter"),
+        ({"filter": "C_City = 'Bonn'"}, "filter"),
+        ({"filter": "('{{Contact.Id}}' = '1'"}, "filter"),
         ({"dataRetentionDuration": "PT1M"}, "dataRetentionDuration"),
     ],
 )
@@ -393,6 +396,24 @@ async def test_an_export_that_is_wrong_is_refused(call: Eloqua, change: dict[str
     """With what is wrong in it."""
     status, body = await call("POST", "/api/bulk/2.0/contacts/exports", {**EXPORT, **change})
     assert (status, body["failures"][0]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ids"),
+    [
+        ("'{{Contact.Field(C_EmailAddress)}}' = 'ANN@example.com '", ["1"]),
+        ("'{{Contact.Id}}' != '1'", ["2"]),
+        ("NOT ('{{Contact.Id}}' = '1' OR '{{Contact.Id}}' = '2')", []),
+        ("'{{Contact.Field(C_DateModified)}}' >= '2020-01-01' AND '{{Contact.Id}}' >= '2'", ["2"]),
+    ],
+)
+async def test_an_export_is_filtered_by_eloquas_expressions(call: Eloqua, chosen: str, ids: list[str]) -> None:
+    """Texts are equal in any case, and whatever blanks they end in."""
+    await call.imported([{"email": "ann@example.com", "name": "Ann"}, {"email": "bob@example.com"}])
+    made = (await call("POST", "/api/bulk/2.0/contacts/exports", {**EXPORT, "filter": chosen}))[1]
+    _, sync = await call("POST", "/api/bulk/2.0/syncs", {"syncedInstanceUri": made["uri"]})
+    page = (await call("GET", f"/api/bulk/2.0{(await call.ended(sync))['uri']}/data"))[1]
+    assert [one["id"] for one in page.get("items", [])] == ids
 
 
 async def test_an_import_has_no_data_to_fetch(call: Eloqua) -> None:

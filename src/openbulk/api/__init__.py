@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Path
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api import bulk, catalogue, downloads, health, instances, objects
+from openbulk.api import bulk, catalogue, downloads, health, instances, objects, resources
 from openbulk.api.catalogue import check_hub
 from openbulk.api.problems import RequestIds, present_errors
 from openbulk.api.services import Services
@@ -38,6 +38,8 @@ def make_api(services: Services) -> FastAPI:
     DELETE  /instances/{id}
     GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements
     GET     /elements                       /elements/{key}             /elements/{key}/metadata
+    GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
+    PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics
     """
     api = FastAPI(title="openbulk", version="2.0", summary="Bulk loads into cloud services", redoc_url=None)
@@ -48,10 +50,13 @@ def make_api(services: Services) -> FastAPI:
     of_instance.include_router(bulk.router)
     of_instance.include_router(downloads.fetching)
     api.include_router(of_instance, prefix=BASE_PATH)
-    api.include_router(of_instance, prefix=f"{BASE_PATH}/hubs/{{hub}}", dependencies=[Depends(_known_hub)])
+    in_hub = f"{BASE_PATH}/hubs/{{hub}}"
+    api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_known_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
     api.include_router(health.router)
+    api.include_router(resources.make_router("resource"), prefix=BASE_PATH)
+    api.include_router(resources.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])
     # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
     api.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS

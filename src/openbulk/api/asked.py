@@ -35,10 +35,10 @@ class Asked:
     changed_field: str | None = None
     """The field with the date, where the caller names one."""
 
-    async def completed(self, past: Past, connector: Connector) -> Download:
+    async def completed(self, past: Past | None, connector: Connector) -> Download:
         """The job to submit. Raises BadInput for what the service cannot be asked, and as `Past.job`."""
         download = self.download
-        if self.continued:
+        if self.continued and past is not None:
             download = _going_on(download, await past.job(self.continued))
         if not download.object:
             raise BadInput(f"q is missing; it looks like: {EXAMPLE}")
@@ -48,7 +48,7 @@ class Asked:
             raise BadInput(refusal)
         download = self._dated(_with_parameters(download, objects[name]), objects[name])
         await _check_fields(download, name, connector)
-        return download
+        return replace(download, is_sorted_by_service=objects[name].sorts)
 
     def _dated(self, download: Download, features: Features) -> Download:
         """Bounded by the date of change."""
@@ -130,7 +130,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> Asked:
 def _going_on(download: Download, job: Job) -> Download:
     """The query of an earlier job from where it ended; its limit holds for each of the two."""
     before, position = job.download, job.position
-    if before.order:
+    if before.is_sorted_here:
         raise BadInput(f"job {job.id} sorted its records: there is no behind to go on from; ask without order by")
     has_more = position.after is not None or position.skip > 0
     return replace(

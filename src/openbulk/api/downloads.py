@@ -208,7 +208,8 @@ def _finished(job: Job) -> Job:
 async def _result(services: Services, job: Job, begin: int = 1) -> Result:
     first_rows = await services.ledger.parts_from(job.id, begin)
     download = job.download
-    return Result(services.files, sorted_file(download.file) if download.order else download.file, first_rows, begin)
+    name = sorted_file(download.file) if download.is_sorted_here else download.file
+    return Result(services.files, name, first_rows, begin)
 
 
 async def _format(services: Services, job: Job, accept: str) -> Format:

@@ -19,6 +19,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.NotSignedIn: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.NotPossible: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.RetryLater: 502,

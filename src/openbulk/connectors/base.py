@@ -41,6 +41,12 @@ class Features:
     """The service's own query parameters, which a condition may name beside the fields: they are passed through."""
     changed: str | None = None
     """The field that says when a record was last changed; `Query.changed_since` is about it."""
+    applies_where: bool = False
+    """`read` gives exactly the records for which `Query.where` holds."""
+    sorts: bool = False
+    """`read` gives the records in the order of `Query.order`."""
+    id: str | None = "id"
+    """The field by which one record is asked for (`get`) and written; None where records have none."""
     native: bool = False
     """Uploads go through the connector's `native` instead of `write`."""
 
@@ -92,6 +98,12 @@ class Connector(Protocol):
         A page without records, but with a cursor, says that the service still works on them; the caller waits.
         """
 
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """The record with this id, as `read` shows it; `parameters` are the service's own, as in `Query`.
+
+        Raises NotFound where there is none.
+        """
+
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """Which records of a batch the service already has: `Record.key` to the service's id.
 
@@ -101,6 +113,9 @@ class Connector(Protocol):
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the target's action with each record of the batch, and return an outcome for each, in any order."""
+
+    async def close(self) -> None:
+        """Let go of what is held open; calls that are under way may end."""
 
 
 @dataclass(frozen=True, slots=True)

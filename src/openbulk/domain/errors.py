@@ -5,6 +5,7 @@
     │   ├── BadInput           ... mend the request
     │   ├── NotSignedIn        ... send the right secrets
     │   ├── NotAllowed         ... ask somebody who may
+    │   ├── NotPossible        ... this thing has no such operation
     │   ├── NotFound           ... it is not there, or not yours
     │   ├── Conflict           ... it is in a state that does not allow this
     │   └── TooLarge           ... send less
@@ -42,6 +43,10 @@ class NotSignedIn(CallerError):
 
 class NotAllowed(CallerError):
     """The caller is known, but may not do this."""
+
+
+class NotPossible(CallerError):
+    """The thing is there, and cannot do this; the message says what it can."""
 
 
 class NotFound(CallerError):

@@ -82,6 +82,8 @@ class Download:
     where: Condition | None = None
     order: tuple[Order, ...] = ()
     """The fields to sort by, the first of them first."""
+    is_sorted_by_service: bool = False
+    """Whether the service does the sorting; otherwise everything is read first, and sorted here."""
     limit: int | None = None
     page_size: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +102,11 @@ class Download:
     callback_url: str | None = None
     is_v3: bool = False
     """Whether it was asked for as `POST /bulk/download`, whose status has keys of its own."""
+
+    @property
+    def is_sorted_here(self) -> bool:
+        """Whether its records are brought into their order once all of them have been read."""
+        return bool(self.order) and not self.is_sorted_by_service
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class Query:
     """The fields that are wanted, dotted: a service may leave out the others. None: all of them."""
     changed_since: datetime | None = None
     """Records that were last changed before this may be left out, where the service can do that."""
+    where: "Condition | None" = None
+    """What has to hold of the records. A service that does not apply it (`Features.applies_where`) may still leave out
+    what it knows not to be wanted."""
+    order: tuple["Order", ...] = ()
+    """What to sort by, where the service can (`Features.sorts`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,11 @@ def rank(value: Any) -> tuple[int, Any]:
         if (known := kind(value)) is not None:
             return place, known
     return 2, _text(value)
+
+
+def is_text(value: str) -> bool:
+    """Whether a text is compared as one: it looks neither like a number nor like a date."""
+    return _number(value) is None and _moment(value) is None
 
 
 # --- conditions ---

@@ -43,13 +43,14 @@ class DownloadTurn:
         self._files = files
         self._watch = watch
         self._kept = turn.job.cursor
+        self._wanted = turn.job.download.where
         self._part = _Part(turn.job.columns, turn.job.position)
 
     async def run(self) -> Ending:
         """Read until the turn ends; how it ended. Raises Fenced where somebody else took over."""
         if self._job.records is not None:
             return Complete()
-        if self._job.position.is_end and self._job.download.order:
+        if self._job.position.is_end and self._job.download.is_sorted_here:
             return await self._sort()
         resends = 0
         while True:
@@ -70,6 +71,7 @@ class DownloadTurn:
         name, told = named_object(self._job.download.object, objects)
         if (refusal := refusal_to_read(name, objects)) is not None:
             return Stop(Status.ERROR, refusal)
+        self._wanted = None if objects[name].applies_where else self._job.download.where
         pause = POLL_FIRST
         async for page in self._pages(name, told):
             self._take(page)
@@ -78,7 +80,7 @@ class DownloadTurn:
             if not page.records and page.next:
                 pause = await self._wait_for_records(pause)
             if self._part.position.is_end:
-                return await self._sort() if self._job.download.order else Complete()
+                return await self._sort() if self._job.download.is_sorted_here else Complete()
             if await self._watch.is_over():
                 await self._keep()
                 return GoOn()
@@ -100,7 +102,7 @@ class DownloadTurn:
     @property
     def _limit(self) -> int | None:
         """How many records to read: all of them, where they are sorted before they are counted."""
-        return None if self._job.download.order else self._job.download.limit
+        return None if self._job.download.is_sorted_here else self._job.download.limit
 
     async def _wait_for_records(self, pause: float) -> float:
         """The service still works on them; how long to wait the next time."""
@@ -113,15 +115,8 @@ class DownloadTurn:
         if position.is_end:  # of the job that this one goes on with
             yield Page([], None)
             return
-        query = Query(
-            name,
-            page_size=min(download.page_size or PAGE_SIZE, PAGE_SIZE),
-            after=position.after,
-            parameters={**told, **download.parameters},
-            fields=_needed(download),
-            changed_since=download.changed_since,
-        )
-        async for page in self._connector.read(query):
+        size = min(download.page_size or PAGE_SIZE, PAGE_SIZE)
+        async for page in self._connector.read(query_of(download, name, told, after=position.after, page_size=size)):
             yield page
 
     def _take(self, page: Page) -> None:
@@ -132,7 +127,7 @@ class DownloadTurn:
             if self._limit is not None and self._kept + len(part.lines) >= self._limit:
                 part.position = replace(part.position, skip=number - 1, is_end=True)
                 return
-            if download.where is None or holds(download.where, record):
+            if self._wanted is None or holds(self._wanted, record):
                 part.add(chosen(record, download))
         is_enough = self._limit is not None and self._kept + len(part.lines) >= self._limit
         part.position = Position(page.next, is_end=page.next is None or is_enough)
@@ -150,10 +145,24 @@ class DownloadTurn:
             records=len(part.lines),
             position=part.position,
             columns=list(part.columns),
-            is_last=part.position.is_end and not self._job.download.order,
+            is_last=part.position.is_end and not self._job.download.is_sorted_here,
         )
         self._kept += len(part.lines)
         self._part = _Part(tuple(part.columns), part.position)
+
+
+def query_of(download: Download, name: str, told: Mapping[str, str], *, after: str | None, page_size: int) -> Query:
+    """What to ask the service for; `name` and `told` are its object by `named_object`."""
+    return Query(
+        name,
+        page_size=page_size,
+        after=after,
+        parameters={**told, **download.parameters},
+        fields=_needed(download),
+        changed_since=download.changed_since,
+        where=download.where,
+        order=download.order if download.is_sorted_by_service else (),
+    )
 
 
 def _needed(download: Download) -> tuple[str, ...]:

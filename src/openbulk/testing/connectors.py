@@ -161,6 +161,21 @@ class ConnectorTests:
             await asyncio.sleep(0 if page.records else 0.05)
         assert sorted(seen) == sorted([*self.there_before, *(str(values[self.shows]) for values in self.good)])
 
+    async def test_one_record_is_asked_for_by_its_id(self, connect: Connect) -> None:
+        """`get` shows it as `read` does, and raises NotFound where there is none."""
+        connector = connect()
+        name = (await self.features(connector)).id
+        await self.skip_unless_readable(connector)
+        if name is None:
+            pytest.skip("the records of this object have no id")
+        await send(connect, self.target(), self.records())
+        there = [one async for page in connector.read(Query(self.object_name)) for one in page.records]
+        assert there
+        for one in there:
+            assert (await connector.get(self.object_name, str(one[name]), {}))[self.shows] == one[self.shows]
+        with pytest.raises(NotFound):
+            await connector.get(self.object_name, "987654321", {})
+
     async def test_reading_an_object_that_does_not_exist_says_so(self, connect: Connect) -> None:
         """`read` raises a sentence."""
         with pytest.raises((NotFound, ServiceError)):

@@ -1,5 +1,6 @@
 """Oracle Eloqua: contacts and accounts through its bulk import, campaigns and lists one by one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,12 +9,13 @@ import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, NativeBulk, OAuth, Remember, Setting
 from openbulk.connectors.eloqua.bulk import ENTITIES, EloquaBulk
-from openbulk.connectors.eloqua.exports import read_export
+from openbulk.connectors.eloqua.exports import CHANGED, read_export
 from openbulk.connectors.eloqua.rest import (
     ACTIVITY_SCHEMA,
     ASSETS,
     READABLE,
     read_activities,
+    read_asset,
     read_pages,
     write_asset,
 )
@@ -21,7 +23,7 @@ from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, 
 from openbulk.connectors.http import Client
 from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Comparison, Page, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 ACTIVITIES = "activities"
@@ -29,14 +31,17 @@ RECORDS_PER_IMPORT = 20_000
 """A few megabytes of staged data: large enough that Eloqua's 2,000 imports an hour are no wall (40 million records),
 small enough to be held in memory and to lose little when a sync fails."""
 
+POLL_SECONDS = 0.25
+"""Between two questions whether an export of one record has ended."""
+
 _CONTACT = Features(
     frozenset({Action.CREATE, Action.UPSERT}),
     max_batch=RECORDS_PER_IMPORT,
     honours_keys=True,
     native=True,
-    changed="C_DateModified",
+    changed=CHANGED["contact"],
 )
-_ACCOUNT = replace(_CONTACT, changed="M_DateModified")
+_ACCOUNT = replace(_CONTACT, changed=CHANGED["account"])
 _ASSET = Features(frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}), concurrency=4)
 
 
@@ -59,7 +64,7 @@ class Eloqua:
     async def objects(self) -> Mapping[str, Features]:
         """In the order in which the service that we replace lists them. An import always creates or updates."""
         return {
-            ACTIVITIES: Features(),
+            ACTIVITIES: Features(id=None),
             "contact": _CONTACT,
             "campaign": _ASSET,
             "list": _ASSET,
@@ -88,6 +93,19 @@ class Eloqua:
             return read_export(self._service, entity, await self._bulk.fields(query.object), query)
         return read_activities(self._service, query) if query.object == ACTIVITIES else read_pages(self._service, query)
 
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """A contact or an account by an export of it alone, a campaign or a list through the REST API."""
+        if object in ASSETS:
+            return await read_asset(self._service, ASSETS[object], id)
+        if object not in ENTITIES:
+            raise _no_object(object)
+        wanted = Comparison("id", "=", (id,))
+        async for page in self.read(Query(object, where=wanted)):
+            if page.records:
+                return page.records[0]
+            await asyncio.sleep(POLL_SECONDS if page.next else 0)
+        raise NotFound(f"Eloqua has no {object} with the id {id!r}")
+
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """Eloqua cannot say which campaign or list came from which record."""
         return {}
@@ -96,6 +114,9 @@ class Eloqua:
         """Campaigns and lists, one call each."""
         asset = ASSETS[target.object]
         return [await write_asset(self._service, asset, target.action, record) for record in batch]
+
+    async def close(self) -> None:
+        """Nothing is held open but what the whole server shares."""
 
 
 def _no_object(object: str) -> NotFound:

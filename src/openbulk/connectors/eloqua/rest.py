@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from openbulk.connectors.eloqua.service import Service, failure
 from openbulk.connectors.http import Answer
+from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record
 
@@ -103,6 +105,16 @@ def _complaint(answer: Answer) -> str:
         return "; ".join(f"{one['property']}: {one['requirement']['type']} is not met" for one in failures)
     except (TypeError, KeyError):
         return f"Eloqua refused the record ({answer.status})"
+
+
+async def read_asset(service: Service, asset: Asset, number: str) -> Mapping[str, Any]:
+    """One campaign or list. Raises NotFound."""
+    answer = await service.call("GET", f"{asset.path}/{quote(number, safe='')}")
+    if answer.status == 404:
+        raise NotFound(f"Eloqua has no {asset.object} with the id {number!r}")
+    if not answer.is_success:
+        raise failure(answer)
+    return dict(answer.json())
 
 
 async def read_pages(service: Service, query: Query) -> AsyncIterator[Page]:

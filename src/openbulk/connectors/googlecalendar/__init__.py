@@ -7,7 +7,7 @@ from urllib.parse import quote
 import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
-from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.api import CalendarApi, found
 from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
 from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import calendar_of
@@ -82,15 +82,22 @@ class GoogleCalendar:
         while True:
             page_parameters = {**parameters, "pageToken": token} if token else parameters
             answer = await self._api.call("GET", path, calendar, params=page_parameters)
-            if not answer.is_success:
-                refused = refusal(answer)
-                kind = NotFound if refused.status == 404 else Refused
-                raise kind(str(refused), provider_message=refused.message)
-            body = answer.json()
+            body = found(answer).json()
             token = body.get("nextPageToken")
             yield Page([one for one in body.get("items", []) if shows_deleted or not _is_deleted(one)], token)
             if token is None:
                 return
+
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """An event of the calendar that `calendarId` names, or one of the other objects."""
+        _check_object(object)
+        if object in COLLECTIONS:
+            return await self._directory.get(object, id, parameters)
+        calendar = calendar_of({"calendarId": parameters.get("calendarId")})
+        event = await self._api.one(f"/calendars/{quote(calendar, safe='@')}/events/{quote(id, safe='')}")
+        if _is_deleted(event):
+            raise NotFound(f"the event {id!r} was deleted")
+        return event
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """The calendars that were made; everything else that is sent twice is there once."""
@@ -101,6 +108,9 @@ class GoogleCalendar:
         if target.object in COLLECTIONS:
             return await self._directory.write(target, batch)
         return [await self._events.write(record, target) for record in batch]
+
+    async def close(self) -> None:
+        """Nothing is held open but what the whole server shares."""
 
 
 def _is_deleted(event: Mapping[str, Any]) -> bool:

@@ -1,9 +1,12 @@
 """Calls of the Calendar API v3, each counted on the budgets that it uses."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
+from openbulk.domain.errors import NotFound, Refused
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -34,3 +37,16 @@ class CalendarApi:
             headers=_JSON if body is not None else None,
             budgets=self._limits.of(None if method == "GET" else calendar),
         )
+
+    async def one(self, path: str) -> dict[str, Any]:
+        """What is at a path. Raises NotFound where nothing is, Refused where Google says anything else."""
+        return dict(found(await self.call("GET", path)).json())
+
+
+def found(answer: Answer) -> Answer:
+    """The answer to a call that asks for something, where it is there. Raises NotFound, Refused."""
+    if answer.is_success:
+        return answer
+    refused = refusal(answer)
+    kind = NotFound if refused.status in {404, 410} else Refused
+    raise kind(str(refused), provider_message=refused.message)

@@ -13,14 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.api import CalendarApi, found
 from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.events import calendar_of, encoded
 from openbulk.connectors.googlecalendar.fields import FieldError, check_required, converted
 from openbulk.connectors.googlecalendar.same import changes
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.connectors.http import Answer
-from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 
@@ -92,6 +91,12 @@ class Directory:
             yield Page([_shown(query.object, one) for one in _own(query.object, page)], token)
             if token is None:
                 return
+
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """One record of an object. Raises NotFound."""
+        calendar = calendar_of({"calendarId": parameters.get("calendarId")})
+        there = await self._api.one(path_of(object, calendar, id))
+        return _without_mark(there) if object == CALENDARS else there
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """The calendars that these records have made, by the marks in their descriptions."""
@@ -189,11 +194,7 @@ class Directory:
     async def _page(self, object: str, calendar: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         path = _rules_path(calendar) if object == RULES else _LIST
         answer = await self._api.call("GET", path, params=parameters)
-        if not answer.is_success:
-            refused = refusal(answer)
-            kind = NotFound if refused.status == 404 else Refused
-            raise kind(str(refused), provider_message=refused.message)
-        return dict(answer.json())
+        return dict(found(answer).json())
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +213,11 @@ class _Place:
     @property
     def path(self) -> str:
         """Where new ones are made."""
-        return {CALENDARS: "/calendars", ENTRIES: _LIST, RULES: _rules_path(self.calendar)}[self.object]
+        return path_of(self.object, self.calendar)
 
     def path_of(self, known: str) -> str:
         """Where one is that has an id."""
-        return f"{self.path}/{quote(known, safe='@:')}"
+        return path_of(self.object, self.calendar, known)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -245,6 +246,12 @@ class _Place:
             return {"sendNotifications": "true" if asked else "false"}
         colors = {"backgroundColor", "foregroundColor"} & self.body.keys()
         return {"colorRgbFormat": "true"} if self.object == ENTRIES and colors else {}
+
+
+def path_of(object: str, calendar: str, id: str | None = None) -> str:
+    """Where the records of an object are; or the one that has an id."""
+    path = {CALENDARS: "/calendars", ENTRIES: _LIST, RULES: _rules_path(calendar)}[object]
+    return path if id is None else f"{path}/{quote(id, safe='@:')}"
 
 
 def _told(target: Target) -> Any:

@@ -63,6 +63,12 @@ class Memory:
             if begin >= len(keys):
                 return
 
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """The record with this key."""
+        if id not in self._kept(object):
+            raise NotFound(f"{object!r} has no record {id!r}")
+        return {"id": id, **self._kept(object)[id]}
+
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """The records whose keys are kept; a log cannot say."""
         if target.object == "log":
@@ -74,6 +80,9 @@ class Memory:
         kept = self._kept(target.object)
         act = _append if target.object == "log" else _ACTIONS[target.action]
         return [self._refused(record) or act(record, kept, self._keep) for record in batch]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
 
     def _kept(self, object: str) -> dict[str, Mapping[str, Any]]:
         if object not in OBJECTS:
@@ -98,7 +107,7 @@ def _create(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> O
 def _append(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
     if keep:
         kept[f"{len(kept) + 1}"] = record.values
-    return Outcome(record.row, Fate.CREATED)
+    return Outcome(record.row, Fate.CREATED, f"{len(kept)}" if keep else None)
 
 
 def _upsert(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:

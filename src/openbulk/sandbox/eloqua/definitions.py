@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from openbulk.sandbox.eloqua.fields import Entity, Field
+from openbulk.sandbox.eloqua.filters import Holds, everything, parse
 from openbulk.sandbox.eloqua.store import now
 from openbulk.sandbox.traffic import json_response
 
@@ -66,11 +67,13 @@ class Export:
     body: dict[str, Any]
     fields: Mapping[str, str]
     """Names of fields, or `id`, by the definition's own names."""
+    holds: Holds = everything
+    """Whether a record is one to export."""
     exported: list[dict[str, Any]] = field(default_factory=list)
 
 
 def define_export(uri: str, entity: Entity, body: Mapping[str, Any]) -> Export:
-    """An export definition from what a caller sent. Raises Invalid. Filters are not understood, and refused."""
+    """An export definition from what a caller sent. Raises Invalid."""
     _check_name(body)
     asked = body.get("fields")
     if not isinstance(asked, dict) or not 1 <= len(asked) <= MAX_EXPORT_FIELDS:
@@ -80,15 +83,16 @@ def define_export(uri: str, entity: Entity, body: Mapping[str, Any]) -> Export:
     for name, statement in asked.items():
         if statement not in known:
             raise Invalid(f"fields.{name}", statement, "Must be a reference to an existing field")
-    if body.get("filter"):
-        raise Invalid("filter", body["filter"], "Must be empty: this stand-in knows no filters")
+    try:
+        holds = parse(str(body["filter"]), known) if body.get("filter") else everything
+    except ValueError as error:
+        raise Invalid("filter", body["filter"], str(error)) from error
     _check_duration(body, "autoDeleteDuration", None)
     _check_duration(body, "dataRetentionDuration", FORTNIGHT)
     made = {"createdAt": now(), "createdBy": "API.User", "updatedAt": now(), "updatedBy": "API.User"}
     defaults = {"dataRetentionDuration": "PT12H", "kbUsed": 0}
-    return Export(
-        uri, entity, {**defaults, **body, **made, "uri": uri}, {name: known[one] for name, one in asked.items()}
-    )
+    fields = {name: known[one] for name, one in asked.items()}
+    return Export(uri, entity, {**defaults, **body, **made, "uri": uri}, fields, holds)
 
 
 def define(uri: str, entity: Entity, body: Mapping[str, Any]) -> Definition:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from openbulk.sandbox.eloqua.definitions import Definition, Export
@@ -129,7 +130,9 @@ async def run(sync: Sync, store: Store, seconds: float, first_record_index: int)
 def _export(sync: Sync, export: Export, table: Table) -> None:
     """What the records hold at this moment; an absent value is an empty text."""
     export.exported = [
-        {name: _exported(record, of) for name, of in export.fields.items()} for record in table.records.values()
+        {name: _exported(record, of) for name, of in export.fields.items()}
+        for record in table.records.values()
+        if export.holds(partial(_exported, record))
     ]
     sync.counts["ELQ-00001"] = len(export.exported)
     sync.ended_at, sync.status = now(), "success"
