@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import Processes
+from postgres import Postgres, binaries, running_postgres
 
 
 @pytest.fixture
@@ -13,3 +14,13 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts processes and ends those that are left when the test is over."""
     with Processes(tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for all tests; each has a database of its own."""
+    folder = binaries()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    with running_postgres(folder) as server:
+        yield server

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -18,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk import security
 from openbulk.api import make_api, shapes
 from openbulk.api.services import Services
-from openbulk.connectors import PROVIDERS
+from openbulk.connectors import providers
 from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
 from openbulk.engine.governor import Governor
 from openbulk.engine.lanes import Lanes
 from openbulk.formats import FORMATS
-from openbulk.notify.egress import guarded_connector
+from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.settings import Settings
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
@@ -107,6 +108,7 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
                     yield Server(make_api(services), first_secrets)
                 finally:
                     await services.engine.stop()
+                    await services.connections.close()
         finally:
             await engine.dispose()
 
@@ -116,7 +118,9 @@ def _services(
 ) -> Services:
     ledger = Ledger(database)
     files = FileStore(LocalStore(settings.data_dir / "files", mkdir=True), sealer)
-    connections = Connections(accounts, PROVIDERS, http, Governor(Budgets(database)))
+    resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
+    known = providers(resolve, settings.sqlite_folder)
+    connections = Connections(accounts, known, http, Governor(Budgets(database)))
 
     def present(job: Job) -> bytes:
         return shapes.notification(job, settings.completed_status)
@@ -140,7 +144,7 @@ def _services(
         files=files,
         engine=engine,
         connections=connections,
-        providers=PROVIDERS,
+        providers=known,
         formats=FORMATS,
         http=http,
         allow_private_addresses=settings.allow_private_addresses,

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     completed_status: Literal["COMPLETE", "COMPLETED"] = Field(
         "COMPLETE", description="How a finished job is spelled; COMPLETED for clients of the live service."
     )
+    sqlite_folder: Path | None = Field(
+        None, description="Folder whose SQLite files instances of the element sqlite may use; default: none may."
+    )
     max_upload_bytes: int = Field(6 * 1024**3, gt=0, description="Largest file that an upload may bring, in bytes.")
     keep_files_days: float = Field(7, gt=0, description="Days for which the file of a finished job is kept.")
     log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")

@@ -93,7 +93,7 @@ def wait_until_a_call_has_just_begun(sandbox: str) -> None:
     """Some records are there, and since the last look the sandbox was called again: the answer is still under way."""
 
     def posted() -> int:
-        return request("GET", f"{sandbox}/sandbox/stats").json["by_method"].get("POST", 0)
+        return int(request("GET", f"{sandbox}/sandbox/stats").json["by_method"].get("POST", 0))
 
     deadline = time.monotonic() + 30
     while not request("GET", f"{sandbox}/sandbox/campaigns").json and time.monotonic() < deadline:

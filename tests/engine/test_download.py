@@ -65,6 +65,12 @@ class Numbered(Connector):
                 return
             begin = end
 
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        raise NotFound(id)
+
+    async def close(self) -> None:
+        pass
+
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         return {}
 

@@ -56,6 +56,12 @@ class Scripted:
     async def read(self, query: Query) -> AsyncIterator[Page]:
         yield Page([], None)
 
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        return {}
+
+    async def close(self) -> None:
+        pass
+
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         return {record.key: self.known[record.key] for record in batch if record.key in self.known}
 

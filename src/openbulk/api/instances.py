@@ -276,7 +276,11 @@ async def _signed_in(
     async def remember(changes: Mapping[str, str]) -> None:
         signed_in.update(changes)
 
-    await provider.connect(signed_in, services.http, remember).check()
+    connector = provider.connect(signed_in, services.http, remember)
+    try:
+        await connector.check()
+    finally:
+        await connector.close()
     return signed_in
 
 

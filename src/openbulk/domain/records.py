@@ -67,7 +67,8 @@ class Target:
     options: Mapping[str, Any] = field(default_factory=dict)
     """The caller's `metaData`, as it came: a connector reads the keys that it documents and ignores the rest."""
     run: str = ""
-    """The same for all records of one job: what a connector has looked up for one of them holds for the others."""
+    """The same for all records of one job, and for those of no other: what a connector has looked up for one of them
+    holds for the others."""
     records: int | None = None
     """How many records the job has, where that is known: whether looking them all up at once is worth it."""
 

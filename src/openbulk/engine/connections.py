@@ -54,6 +54,12 @@ class Connections:
         pace = self._governor.pace()
         return Connection(provider.connect(instance.configuration, self._http, remember, pace), pace)
 
-    def forget(self, instance_id: int) -> None:
+    async def forget(self, instance_id: int) -> None:
         """The instance has changed: connect anew when it is needed."""
-        self._open.pop(instance_id, None)
+        if (connection := self._open.pop(instance_id, None)) is not None:
+            await connection.connector.close()
+
+    async def close(self) -> None:
+        """Let go of all connections; nothing is under way any more."""
+        for instance_id in list(self._open):
+            await self.forget(instance_id)

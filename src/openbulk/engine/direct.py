@@ -159,7 +159,7 @@ class Direct:
         self, place: Place, action: Action, values: Mapping[str, Any], key: str, options: Mapping[str, Any]
     ) -> Outcome:
         identifier = None if action is Action.CREATE else place.features.id
-        target = Target(place.object, action, identifier, {**options, **place.told}, records=1)
+        target = Target(place.object, action, identifier, {**options, **place.told}, run=uuid.uuid4().hex, records=1)
         refusal = refusal_of(target, {place.object: place.features})
         if refusal is not None:
             raise NotPossible(refusal)

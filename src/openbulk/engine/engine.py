@@ -119,7 +119,7 @@ class Engine:
 
     async def instance_changed(self, instance_id: int) -> None:
         """Connect anew, and let the instance's waiting jobs try at once."""
-        self._connections.forget(instance_id)
+        await self._connections.forget(instance_id)
         for job in await self._ledger.active_jobs():
             if job.instance_id == instance_id:
                 number = await self._ledger.wake(job.id)

@@ -11,7 +11,7 @@ from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row,
 
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
     """Where a job's records go: its object by the name that the service knows, whatever path it was given by."""
-    target = replace(job.upload.target, run=str(job.id), records=job.records)
+    target = replace(job.upload.target, run=job.upload.file, records=job.records)
     name, found = named_object(target.object, objects)
     return replace(target, object=name, options={**target.options, **found})
 

@@ -90,6 +90,15 @@ class _GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
+async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
+    """The address of a host, for connections that are opened elsewhere. Raises AddressNotAllowed, OSError."""
+    resolver: AbstractResolver = aiohttp.ThreadedResolver()
+    found = await (resolver if allow_private else _GuardedResolver(resolver)).resolve(host, port, socket.AF_UNSPEC)
+    if not found:
+        raise OSError(f"{host} has no address")
+    return found[0]["host"]
+
+
 def _guarded_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
     """Called for every connection, for addresses written as numbers as well, just before it is opened."""
     family, kind, protocol, _, (host, port, *_) = address_info

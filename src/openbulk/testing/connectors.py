@@ -185,7 +185,7 @@ class ConnectorTests:
 
     def target(self) -> Target:
         """Where the records go."""
-        return Target(self.object_name, Action.CREATE)
+        return Target(self.object_name, Action.CREATE, run="conformance")
 
     def records(self) -> list[Record]:
         """The good records, as rows 1 to 3."""

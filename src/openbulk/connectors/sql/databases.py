@@ -1,0 +1,90 @@
+"""Opening a database, as an instance's configuration names it."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from openbulk.domain.errors import BadInput
+
+CONNECTIONS = 5
+RECONNECT_SECONDS = 600
+CONNECT_SECONDS = 10
+BUSY_SECONDS = 30
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
+
+Resolve = Callable[[str, int], Awaitable[str]]
+"""The address of a host that may be connected to. Raises AddressNotAllowed, or another OSError."""
+
+
+def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> AsyncEngine:
+    """An engine that connects when it is needed, to an address that was found to be allowed. Raises BadInput."""
+    missing = [name for name in ("db.host", "db.name", "username") if not configuration.get(name)]
+    if missing:
+        raise BadInput(f"the configuration lacks {', '.join(missing)}")
+    host, port = configuration["db.host"], configuration.get("db.port") or "5432"
+    if not _HOST.fullmatch(host):
+        raise BadInput(f"db.host {host[:60]!r} is not the name of a host; one is db.example.com")
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise BadInput(f"db.port {port[:20]!r} is not a port; PostgreSQL's own is 5432")
+    ssl_mode = configuration.get("db.ssl.mode") or "prefer"
+    if ssl_mode not in _SSL_MODES:
+        raise BadInput(f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}")
+
+    async def connect(*_args: Any, **_more: Any) -> Any:
+        return await psycopg.AsyncConnection.connect(
+            host=host,
+            hostaddr=await resolve(host, int(port)),
+            port=port,
+            dbname=configuration["db.name"],
+            user=configuration["username"],
+            password=configuration.get("password") or None,
+            sslmode=ssl_mode,
+            passfile="/dev/null",
+            connect_timeout=CONNECT_SECONDS,
+            options=_SESSION,
+            application_name="openbulk",
+        )
+
+    return create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=connect,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_recycle=RECONNECT_SECONDS,
+        pool_pre_ping=True,
+    )
+
+
+def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncEngine:
+    """An engine for a file that exists, in the folder that is meant for that. Raises BadInput."""
+    if folder is None:
+        raise BadInput("SQLite files can be used where OPENBULK_SQLITE_FOLDER names the folder that they are in")
+    name = configuration.get("db.file") or ""
+    file = (folder / name).resolve()
+    if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise BadInput(f"db.file {name[:60]!r} is not a file in the folder for SQLite files")
+    url = f"sqlite+aiosqlite:///file:{quote(str(file))}?mode=rw&uri=true"
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA case_sensitive_like=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # One that reads first and writes later could be refused half-way (https://sqlite.org/lang_transaction.html).
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

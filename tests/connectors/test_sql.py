@@ -1,0 +1,520 @@
+"""Databases: PostgreSQL and SQLite files, each as it is."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from openbulk.connectors.base import Connector
+from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
+from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, Query
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.notify.egress import allowed_address
+from openbulk.testing.connectors import Connect, ConnectorTests, record
+from openbulk.testing.connectors import send as send_as_one_run
+from postgres import Postgres
+from support import forget
+
+PEOPLE = """CREATE TABLE people (
+    id {serial},
+    email varchar(40) UNIQUE,
+    name text NOT NULL,
+    age integer CHECK (age >= 0),
+    active boolean,
+    born date,
+    seen timestamp,
+    paid numeric(10, 2)
+)"""
+TEAMS = """CREATE TABLE teams (
+    land text, city text, points integer DEFAULT 0, PRIMARY KEY (land, city)
+)"""
+LOG = "CREATE TABLE log (line text)"
+BOSSES = "CREATE TABLE bosses (id integer PRIMARY KEY, boss integer REFERENCES bosses (id) {deferred}, note text)"
+
+
+async def resolve(host: str, port: int) -> str:
+    return await allowed_address(host, port, allow_private=True)
+
+
+def statements(serial: str, deferred: str = "") -> list[str]:
+    return [PEOPLE.format(serial=serial), TEAMS, LOG, BOSSES.format(deferred=deferred)]
+
+
+class SqlTests(ConnectorTests):
+    """What both databases promise."""
+
+    object_name = "people"
+    good = ({"name": "Ann", "age": "41"}, {"name": "Bob", "age": "7"}, {"name": "Cara", "active": "yes"})
+    bad = {"name": "Dan", "age": "-1"}  # noqa: RUF012
+    shows = "name"
+
+    def target(self) -> Target:
+        """Each sending is a job of its own, but where a test says otherwise."""
+        return replace(super().target(), run="")
+
+    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(self, connect: Connect) -> None:
+        """As one job."""
+        target = super().target()
+        for _ in range(2):
+            assert fates(await send(connect, target, self.records())) == [Fate.CREATED] * 3
+        assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
+
+    async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(self, connect: Connect) -> None:
+        """Wherever they are, and whatever is wrong with them."""
+        values: list[dict[str, Any]] = [{"email": f"n{n}@example.com", "name": f"N{n}", "age": n} for n in range(1_000)]
+        values[0]["name"] = None
+        values[17]["age"] = -1
+        values[500]["email"] = values[499]["email"]
+        values[501]["age"] = "old"
+        values[998]["born"] = "30.05.2026"
+        values[999]["nickname"] = "Nine"
+        outcomes = await send(connect, self.target(), [record(row, one) for row, one in enumerate(values, 1)])
+        refused = {one.row: problem(one) for one in outcomes if one.fate is Fate.FAILED}
+        assert sorted(refused) == [1, 18, 501, 502, 999, 1000]
+        assert refused[502] == "age is 'old', which is not a whole number, such as 42"
+        assert refused[999] == "born is '30.05.2026', which is not a date, such as 2026-05-30"
+        assert (
+            refused[1000].startswith("people has no column 'nickname'; did you mean 'name'?")
+            or "nickname" in refused[1000]
+        )
+        assert all(one.id for one in outcomes if one.fate is Fate.CREATED)
+
+    async def test_rows_are_changed_made_and_deleted_by_what_tells_them_apart(self, connect: Connect) -> None:
+        """The primary key, or the column that the caller names; what is right already is left alone."""
+        await send(connect, self.target(), self.records())
+        by_key = replace(self.target(), action=Action.UPDATE)
+        assert fates(await send(connect, by_key, [record(1, {"id": "1", "age": "42"})])) == [Fate.UPDATED]
+        assert fates(await send(connect, by_key, [record(1, {"id": "1", "age": 42})])) == [Fate.UNCHANGED]
+        by_name = Target("people", Action.UPSERT, "name")
+        rows = [
+            {"name": "Ann", "age": 42},
+            {"name": "Bob", "age": 8},
+            {"name": "Dan", "age": 1},
+            {"name": "Dan", "age": 2},
+        ]
+        outcomes = await send(connect, by_name, [record(row, one) for row, one in enumerate(rows, 1)])
+        assert fates(outcomes) == [Fate.UNCHANGED, Fate.UPDATED, Fate.CREATED, Fate.UPDATED]
+        assert outcomes[3].id == outcomes[2].id, "the second row changed what the first had made"
+        missing = await send(connect, by_key, [record(1, {"id": 99, "age": 1}), record(2, {"age": 1})])
+        assert [problem(one) for one in missing] == [
+            "people has no row with id = 99; the action upsert would make it",
+            "id is missing: it says which row is meant",
+        ]
+        gone = replace(by_name, action=Action.DELETE)
+        assert fates(await send(connect, gone, [record(1, {"name": "Dan"})])) == [Fate.DELETED]
+        assert fates(await send(connect, gone, [record(1, {"name": "Dan"})])) == [Fate.UNCHANGED]
+        assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
+
+    async def test_an_upsert_without_the_key_that_the_database_makes_is_a_new_row(self, connect: Connect) -> None:
+        """As for events without an id."""
+        target = replace(self.target(), action=Action.UPSERT)
+        assert fates(await send(connect, target, self.records())) == [Fate.CREATED] * 3
+
+    async def test_keys_of_several_columns_tell_rows_apart(self, connect: Connect) -> None:
+        """All of them together; such rows have no id of one word."""
+        target = Target("teams", Action.UPSERT)
+        rows: list[dict[str, Any]] = [{"land": "DE", "city": "Bonn", "points": 1}, {"land": "DE", "city": "Ulm"}]
+        assert (
+            fates(await send(connect, target, [record(n, one) for n, one in enumerate(rows, 1)])) == [Fate.CREATED] * 2
+        )
+        again = [{**rows[0], "points": 2}, {**rows[1], "points": 0}]
+        outcomes = await send(connect, target, [record(n, one) for n, one in enumerate(again, 1)])
+        assert (fates(outcomes), outcomes[0].id) == ([Fate.UPDATED, Fate.UNCHANGED], "DE,Bonn")
+        assert (await connect().objects())["teams"].id is None
+        with pytest.raises(NotFound):
+            await connect().get("teams", "DE,Bonn", {})
+
+    async def test_a_name_that_several_rows_have_changes_none_of_them(self, connect: Connect) -> None:
+        """A guess would be wrong half of the time."""
+        await send(connect, Target("log", Action.CREATE), [record(n, {"line": "same"}) for n in range(1, 3)])
+        (outcome,) = await send(connect, Target("log", Action.DELETE, "line"), [record(1, {"line": "same"})])
+        assert problem(outcome).startswith("2 rows of log have line = 'same'")
+        (outcome,) = await send(connect, Target("log", Action.UPDATE), [record(1, {"line": "same"})])
+        assert "no primary key" in problem(outcome)
+
+    async def test_what_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
+        """Also where the table has no key, the batches are cut otherwise, and the second is another process."""
+        target = Target("log", Action.CREATE, run="job 1")
+        lines = [record(row, {"line": f"line {row}"}) for row in range(1, 11)]
+        await send(connect, target, lines[:4])
+        await send(connect, target, lines[2:8])
+        await send(connect, target, lines)
+        assert sorted(one["line"] for one in await rows_of(connect(), Query("log"))) == sorted(
+            f"line {row}" for row in range(1, 11)
+        )
+        await send(connect, replace(target, run="job 2"), lines)
+        assert len(await rows_of(connect(), Query("log"))) == 20, "another job is another thing"
+        assert "openbulk_writes" not in await connect().objects()
+
+    async def test_every_kind_of_value_comes_back_as_it_was(self, connect: Connect) -> None:
+        """Under every column, in its own spelling; what is absent is null."""
+        values = {
+            "name": "Ann",
+            "age": 41,
+            "active": "true",
+            "born": "1985-02-28",
+            "seen": "2026-05-30T10:00:00",
+            "paid": "12.5",
+        }
+        await send(connect, self.target(), [record(1, values)])
+        (row,) = await rows_of(connect(), Query("people"))
+        assert {**row, "seen": row["seen"].replace(" ", "T"), "active": bool(row["active"])} == {
+            **values,
+            "active": True,
+            "paid": 12.5,
+            "id": 1,
+            "email": None,
+        }
+        assert await connect().get("people", "1", {}) == row
+
+    @pytest.mark.parametrize(
+        ("where", "names"),
+        [
+            (Comparison("age", ">", ("8",)), ["Cara", "Dan"]),
+            (Comparison("age", "!=", (9,)), ["Ann", "Bob", "Dan"]),
+            (Not(Comparison("age", ">=", (9,))), ["Ann", "Bob"]),
+            (Comparison("age", "is null"), ["Eve"]),
+            (Comparison("age", "in", ("7", 8)), ["Ann", "Bob"]),
+            (Comparison("name", "like", ("%a%",)), ["Cara", "Dan"]),
+            (Comparison("name", "like", ("_ve",)), ["Eve"]),
+            (Either((Comparison("name", "=", ("Ann",)), Comparison("age", "=", (10,)))), ["Ann", "Dan"]),
+            (All((Comparison("age", "<=", (9,)), Comparison("active", "=", (True,)))), ["Ann", "Cara"]),
+            (Comparison("born", "<", ("2000-01-01",)), ["Ann"]),
+            (Comparison("email", "=", ("x" * 60,)), []),
+        ],
+    )
+    async def test_conditions_are_the_databases(self, connect: Connect, where: Condition, names: list[str]) -> None:
+        """Whatever a query can say."""
+        rows: list[dict[str, Any]] = [
+            {"name": "Ann", "age": 7, "active": True, "born": "1985-02-28"},
+            {"name": "Bob", "age": 8, "active": False, "born": "2004-02-29"},
+            {"name": "Cara", "age": 9, "active": True},
+            {"name": "Dan", "age": 10},
+            {"name": "Eve"},
+        ]
+        await send(connect, self.target(), [record(n, one) for n, one in enumerate(rows, 1)])
+        found = await rows_of(connect(), Query("people", where=where, page_size=2))
+        assert [one["name"] for one in found] == names
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 100])
+    async def test_pages_keep_the_order_whatever_is_absent_or_the_same(self, connect: Connect, size: int) -> None:
+        """What is absent comes last, and first in a descending order; as where openbulk does the sorting."""
+        ages = [3, None, 1, 3, None, 2, 3]
+        rows: list[dict[str, Any]] = [
+            {"name": f"N{n}", **({"age": age} if age is not None else {})} for n, age in enumerate(ages)
+        ]
+        await send(connect, self.target(), [record(n, one) for n, one in enumerate(rows, 1)])
+        for order, names in (
+            ((Order("age"),), ["N2", "N5", "N0", "N3", "N6", "N1", "N4"]),
+            (
+                (Order("age", descending=True), Order("name", descending=True)),
+                ["N4", "N1", "N6", "N3", "N0", "N5", "N2"],
+            ),
+            ((Order("name", descending=True),), [f"N{n}" for n in range(6, -1, -1)]),
+        ):
+            found = await rows_of(connect(), Query("people", order=order, page_size=size))
+            assert [one["name"] for one in found] == names, order
+        lines = [record(n, {"line": f"{n}"}) for n in range(1, 8)]
+        await send(connect, Target("log", Action.CREATE), lines)
+        assert len(await rows_of(connect(), Query("log", page_size=size))) == 7, "a table without a key"
+
+    async def test_only_the_columns_that_are_wanted_are_read(self, connect: Connect) -> None:
+        """With more for the order and the cursor, which are not shown."""
+        await send(connect, self.target(), self.records())
+        found = await rows_of(connect(), Query("people", fields=("name",), order=(Order("age"),), page_size=1))
+        assert found == [{"name": "Bob"}, {"name": "Ann"}, {"name": "Cara"}]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            Query("people", where=Comparison("agee", "=", (1,))),
+            Query("people", where=Comparison("age", "=", ("old",))),
+            Query("people", where=Comparison("seen.year", "=", (1,))),
+            Query("people", order=(Order("agee"),)),
+            Query("people", after="circus"),
+            Query("people", after="[]"),
+        ],
+    )
+    async def test_a_question_that_makes_no_sense_is_refused_in_words(self, connect: Connect, query: Query) -> None:
+        """Not by the database."""
+        with pytest.raises(BadInput) as refused:
+            await rows_of(connect(), query)
+        assert len(refused.value.message) > 20
+
+    async def test_rows_that_refer_to_rows_of_the_same_file_are_taken(self, connect: Connect) -> None:
+        """Whichever columns they have: those that had to wait for others are tried again."""
+        rows: list[dict[str, Any]] = [{"id": 1, "boss": 2, "note": "x"}, {"id": 2}, {"id": 3, "boss": 99, "note": "x"}]
+        outcomes = await send(
+            connect, Target("bosses", Action.CREATE), [record(n, one) for n, one in enumerate(rows, 1)]
+        )
+        assert fates(outcomes) == [Fate.CREATED, Fate.CREATED, Fate.FAILED]
+
+    async def test_texts_are_texts_whatever_is_in_them(self, connect: Connect) -> None:
+        """No value is ever a part of a statement."""
+        names = ["'; DROP TABLE people; --", '"', "%(x)s :x ?", "\\", "ä 漢字 🎉", "a\nb"]
+        await send(connect, self.target(), [record(n, {"name": one}) for n, one in enumerate(names, 1)])
+        assert [one["name"] for one in await rows_of(connect(), Query("people"))] == names
+        for name in names:
+            where = Comparison("name", "=", (name,))
+            assert [one["name"] for one in await rows_of(connect(), Query("people", where=where))] == [name]
+        (outcome,) = await send(connect, self.target(), [record(9, {"name": "a\x00b"})])
+        assert "NUL" in problem(outcome)
+
+
+class TestPostgresql(SqlTests):
+    @pytest.fixture
+    def database(self, postgres: Postgres) -> str:
+        serial = "integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY"
+        return postgres.new_database(*statements(serial, "DEFERRABLE INITIALLY DEFERRED"))
+
+    @pytest.fixture
+    async def connect(self, postgres: Postgres, database: str, http: aiohttp.ClientSession) -> Any:
+        made: list[Connector] = []
+
+        def connect() -> Connector:
+            made.append(PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget))
+            return made[-1]
+
+        yield connect
+        for connector in made:
+            await connector.close()
+
+    @pytest.fixture
+    async def connect_with_wrong_credentials(
+        self, postgres: Postgres, database: str, http: aiohttp.ClientSession
+    ) -> Connect:
+        configuration = postgres.configuration(database, password="wrong")
+        return lambda: PostgresqlProvider(resolve).connect(configuration, http, forget)
+
+    @pytest.fixture
+    async def connect_to_nowhere(self, postgres: Postgres, http: aiohttp.ClientSession) -> Connect:
+        configuration = {**postgres.configuration("x"), "db.port": "1"}
+        return lambda: PostgresqlProvider(resolve).connect(configuration, http, forget)
+
+    async def test_every_type_comes_back(self, postgres: Postgres, http: aiohttp.ClientSession) -> None:
+        """And what does not fit is refused with what would."""
+        database = postgres.new_database(
+            "CREATE TYPE mood AS ENUM ('good', 'bad')",
+            "CREATE DOMAIN zip AS text CHECK (VALUE ~ '^[0-9]{5}$')",
+            "CREATE TABLE things (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamptz, data jsonb, "
+            "tags text[], raw bytea, mood mood, zip zip, host inet, big numeric, t time, "
+            "double_ int GENERATED ALWAYS AS (1 + 1) STORED)",
+        )
+        connector = PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget)
+        values = {
+            "id": "0b4ad3c6-6f6e-4b5b-9f0e-2d8f0c6b7a11",
+            "at": "2026-05-30T10:00:00",
+            "data": '{"a": [1]}',
+            "tags": '["x", "y"]',
+            "raw": "aGk=",
+            "mood": "good",
+            "zip": "53111",
+            "host": "10.0.0.1",
+            "big": "12345678901234567890.5",
+            "t": "10:30",
+        }
+        target = Target("things", Action.UPSERT, options={"timeZone": "Europe/Berlin"})
+        (outcome,) = await connector.write(target, [record(1, values)])
+        assert (outcome.fate, outcome.id) == (Fate.CREATED, values["id"])
+        assert fates(await connector.write(target, [record(2, values)])) == [Fate.UNCHANGED]
+        (row,) = await rows_of(connector, Query("things"))
+        assert row == {
+            **values,
+            "at": "2026-05-30T08:00:00+00:00",
+            "data": {"a": [1]},
+            "tags": ["x", "y"],
+            "t": "10:30:00",
+            "double_": 2,
+        }
+        wrong = {
+            "mood": "angry",
+            "zip": "x",
+            "double_": 3,
+            "host": "here",
+            "raw": "*",
+            "id": "1",
+            "tags": "x",
+            "at": "now",
+        }
+        rows = [record(n, {name: value}) for n, (name, value) in enumerate(wrong.items(), 10)]
+        outcomes = await connector.write(Target("things", Action.CREATE), rows)
+        assert fates(outcomes) == [Fate.FAILED] * len(wrong)
+        (made,) = await connector.write(Target("things", Action.CREATE), [record(30, {"zip": "53111"})])
+        assert made.id and len(made.id) == 36
+        schema = await connector.metadata("things")
+        assert schema["properties"]["mood"]["enum"] == ["good", "bad"]
+        assert schema["properties"]["double_"]["readOnly"]
+        await connector.close()
+
+    async def test_a_refusal_of_a_trigger_is_the_rows(self, postgres: Postgres, http: aiohttp.ClientSession) -> None:
+        """In the trigger's own words."""
+        database = postgres.new_database(
+            "CREATE TABLE things (id int PRIMARY KEY)",
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF NEW.id = 13 THEN RAISE 'thirteen is unlucky'; END IF; RETURN NEW; END $$",
+            "CREATE TRIGGER no BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION no()",
+        )
+        connector = PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget)
+        rows = [record(n, {"id": n}) for n in range(1, 31)]
+        outcomes = await connector.write(Target("things", Action.CREATE), rows)
+        assert [problem(one) for one in outcomes if one.problem] == [
+            "the database refuses the row: thirteen is unlucky"
+        ]
+        await connector.close()
+
+    async def test_a_user_who_may_not_make_the_table_for_notes_is_told_how_it_is_made(
+        self, postgres: Postgres, http: aiohttp.ClientSession
+    ) -> None:
+        """With the statement for whoever may; a table that the user may not write stops the job, too."""
+        database = postgres.new_database(
+            "CREATE TABLE things (id int PRIMARY KEY)",
+            f"CREATE USER {(user := 'u' + postgres.new_database()[5:])} PASSWORD 'p'",
+            f"GRANT SELECT, INSERT ON things TO {user}",
+        )
+        configuration = postgres.configuration(database, username=user, password="p")
+        connector = PostgresqlProvider(resolve).connect(configuration, http, forget)
+        target = Target("things", Action.CREATE)
+        with pytest.raises(Refused) as refused:
+            await connector.write(target, [record(1, {"id": 1})])
+        statement = refused.value.message.partition("or make it: ")[2]
+        with postgres.connect(database) as owner:
+            owner.execute(statement.encode())
+            owner.execute(f"GRANT SELECT, INSERT, DELETE ON openbulk_writes TO {user}".encode())
+        assert fates(await connector.write(target, [record(1, {"id": 1})])) == [Fate.CREATED]
+        with pytest.raises(Refused) as refused:
+            await connector.write(replace(target, action=Action.DELETE), [record(2, {"id": 1})])
+        assert "permission denied" in refused.value.message
+        await connector.close()
+
+    async def test_a_connection_that_was_cut_is_made_again(
+        self, postgres: Postgres, database: str, connect: Connect
+    ) -> None:
+        """Nothing was done by the call that it was cut under."""
+        connector = connect()
+        await connector.write(self.target(), self.records())
+        with postgres.connect() as owner:
+            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        assert len(await rows_of(connector, Query("people"))) == 3
+        blocked = asyncio.create_task(_locked(postgres, database))
+        await asyncio.sleep(0.5)
+        with pytest.raises(RetryLater):
+            writing = asyncio.create_task(connector.write(self.target(), [record(9, {"name": "Zoe"})]))
+            await asyncio.sleep(0.5)
+            with postgres.connect() as owner:
+                waiting = "datname = %s AND wait_event_type = 'Lock'"
+                owner.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}", [database])
+            await writing
+        await blocked
+        assert fates(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [Fate.CREATED]
+
+    async def test_a_database_that_is_not_there_stops_the_job(
+        self, postgres: Postgres, http: aiohttp.ClientSession
+    ) -> None:
+        """It is a matter of the configuration."""
+        connector = PostgresqlProvider(resolve).connect(postgres.configuration("circus"), http, forget)
+        with pytest.raises(Refused, match="circus"):
+            await connector.check()
+
+    async def test_private_addresses_are_refused(self, postgres: Postgres, http: aiohttp.ClientSession) -> None:
+        """Unless they are allowed, as everywhere."""
+
+        async def public_only(host: str, port: int) -> str:
+            return await allowed_address(host, port, allow_private=False)
+
+        connector = PostgresqlProvider(public_only).connect(postgres.configuration("postgres"), http, forget)
+        with pytest.raises(Refused, match="not a public address"):
+            await connector.check()
+
+    @pytest.mark.parametrize(
+        "change", [{"db.host": ""}, {"db.host": "/tmp"}, {"db.port": "x"}, {"db.ssl.mode": "maybe"}, {"username": ""}]
+    )
+    def test_a_configuration_that_makes_no_sense_is_refused(self, change: Mapping[str, str]) -> None:
+        """Before anything is connected to."""
+        with pytest.raises(BadInput):
+            PostgresqlProvider(resolve).connect({**Postgres(1).configuration("x"), **change}, None, forget)  # type: ignore[arg-type]
+
+
+class TestSqlite(SqlTests):
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        with sqlite3.connect(tmp_path / "people.db") as connection:
+            for statement in statements("integer PRIMARY KEY"):
+                connection.execute(statement)
+        return tmp_path / "people.db"
+
+    @pytest.fixture
+    async def connect(self, file: Path, http: aiohttp.ClientSession) -> Any:
+        made: list[Connector] = []
+
+        def connect() -> Connector:
+            made.append(SqliteProvider(file.parent).connect({"db.file": file.name}, http, forget))
+            return made[-1]
+
+        yield connect
+        for connector in made:
+            await connector.close()
+
+    @pytest.mark.parametrize("name", ["", "circus.db", "../people.db", "/etc/passwd", "link.db", "."])
+    def test_only_files_of_the_folder_are_opened(self, tmp_path: Path, name: str) -> None:
+        """Whatever way out of it a name tries."""
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        (tmp_path / "people.db").touch()
+        (folder / "link.db").symlink_to(tmp_path / "people.db")
+        with pytest.raises(BadInput):
+            SqliteProvider(folder).connect({"db.file": name}, None, forget)  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match="OPENBULK_SQLITE_FOLDER"):
+            SqliteProvider(None).connect({"db.file": "people.db"}, None, forget)  # type: ignore[arg-type]
+
+    async def test_a_file_that_is_no_database_stops_the_job(self, tmp_path: Path, http: aiohttp.ClientSession) -> None:
+        """It is not waited for."""
+        (tmp_path / "text.db").write_text("This is a text, and not a database. " * 100)
+        connector = SqliteProvider(tmp_path).connect({"db.file": "text.db"}, http, forget)
+        with pytest.raises(Refused, match="not a database"):
+            await connector.objects()
+        await connector.close()
+
+    async def test_what_others_have_put_in_comes_out_as_it_is(self, file: Path, connect: Connect) -> None:
+        """SQLite keeps whatever it is given, in whatever column."""
+        with sqlite3.connect(file) as connection:
+            connection.execute(
+                "INSERT INTO people (name, born, age, active) VALUES ('Ann', '30/05/85', 'old', 'maybe')"
+            )
+        (row,) = await rows_of(connect(), Query("people"))
+        assert (row["born"], row["age"], row["active"]) == ("30/05/85", "old", "maybe")
+
+
+async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> list[Outcome]:
+    """As a job of its own, unless the target is one's."""
+    return await send_as_one_run(connect, replace(target, run=target.run or uuid4().hex), batch)
+
+
+def fates(outcomes: Any) -> list[Fate]:
+    return [one.fate for one in outcomes]
+
+
+def problem(outcome: Outcome) -> str:
+    assert outcome.problem is not None, outcome
+    return outcome.problem.message
+
+
+async def rows_of(connector: Connector, query: Query) -> list[Mapping[str, Any]]:
+    return [row async for page in connector.read(query) for row in page.records]
+
+
+async def _locked(postgres: Postgres, database: str) -> None:
+    """Hold a lock for some seconds."""
+
+    def hold() -> None:
+        with postgres.connect(database) as owner, owner.transaction():
+            owner.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
+            owner.execute("SELECT pg_sleep(2)")
+
+    await asyncio.to_thread(hold)
