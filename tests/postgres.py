@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -79,7 +80,7 @@ def running_postgres(folder_of_binaries: Path) -> Iterator[Postgres]:
             _wait_for(postgres, server)
             yield postgres
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # without waiting for those who are connected
             server.wait(20)
 
 

@@ -139,6 +139,14 @@ class SqlTests(ConnectorTests):
         (outcome,) = await send(connect, Target("log", Action.UPDATE), [record(1, {"line": "same"})])
         assert "no primary key" in problem(outcome)
 
+    async def test_many_batches_begin_at_once(self, connect: Connect) -> None:
+        """In a database that has no table for notes yet, from several connectors."""
+        connectors = [connect() for _ in range(3)]
+        batches = [[record(n, {"line": f"{n}"})] for n in range(1, 13)]
+        target = Target("log", Action.CREATE, run="at once")
+        done = await asyncio.gather(*(connectors[n % 3].write(target, batch) for n, batch in enumerate(batches)))
+        assert [one.fate for outcomes in done for one in outcomes] == [Fate.CREATED] * 12
+
     async def test_what_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
         """Also where the table has no key, the batches are cut otherwise, and the second is another process."""
         target = Target("log", Action.CREATE, run="job 1")

@@ -123,13 +123,24 @@ class Sql:
 
     async def _make_notes(self) -> None:
         """Make the table for notes, where it is not there; forget old notes. Raises Refused where that may not be."""
-        if self._has_notes:
-            return
+        async with self._looking:
+            if self._has_notes:
+                return
+            try:
+                await self._try_to_make_notes()
+            except (SQLAlchemyError, OSError):  # somebody else may have made it in this moment
+                await self._make_notes_or_say_how()
+            self._has_notes = True
+
+    async def _try_to_make_notes(self) -> None:
+        async with self._engine.begin() as connection:
+            await connection.run_sync(self._notes.create, checkfirst=True)
+            old = self._notes.c.written_at < time.time() - KEEP_NOTES_SECONDS
+            await connection.execute(sa.delete(self._notes).where(old))
+
+    async def _make_notes_or_say_how(self) -> None:
         try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(self._notes.create, checkfirst=True)
-                old = self._notes.c.written_at < time.time() - KEEP_NOTES_SECONDS
-                await connection.execute(sa.delete(self._notes).where(old))
+            await self._try_to_make_notes()
         except (SQLAlchemyError, OSError) as error:
             reason = failure(error)
             if not isinstance(reason, Refused):
@@ -139,7 +150,6 @@ class Sql:
                 f"written twice; let its user create tables, or make it: {' '.join(self._statement().split())}",
                 provider_message=reason.provider_message,
             ) from error
-        self._has_notes = True
 
     def _statement(self) -> str:
         return str(sa.schema.CreateTable(self._notes).compile(dialect=self._engine.dialect))

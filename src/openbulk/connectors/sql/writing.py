@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.failures import is_of_a_row, refused_row
 from openbulk.connectors.sql.schema import WRITES, Table
 from openbulk.connectors.sql.values import FieldError, as_sqlite, shown, taken
+from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Target
 
 KEEP_NOTES_SECONDS = 30 * 24 * 3600.0
@@ -83,7 +84,10 @@ class Writing:
             "outcomes": orjson.dumps([_as_json(one) for one in outcomes]).decode(),
             "written_at": time.time(),
         }
-        await self._connection.execute(sa.insert(self._notes), note)
+        try:
+            await self._connection.execute(sa.insert(self._notes), note)
+        except IntegrityError as error:  # by a runner of this job that was thought to be gone
+            raise RetryLater("the batch was written in this moment", after=0.0) from error
         return [*known.values(), *outcomes]
 
     # --- notes ---
