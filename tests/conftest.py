@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from callback_server import Receiver
 from harness import Processes
 from postgres import Postgres, binaries, running_postgres
 
@@ -24,3 +25,11 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("PostgreSQL is not installed")
     with running_postgres(folder) as server:
         yield server
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Where callers are told of their jobs."""
+    started = Receiver()
+    yield started
+    started.stop()

@@ -4,59 +4,15 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
 
+from callback_server import Receiver
 from harness import Processes, Server
 
 KEY = "a key of the caller's own choice"
-
-
-class Receiver:
-    """A caller's server: keeps what it is told, and answers as it is set to."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.received: list[tuple[dict[str, str], bytes]] = []
-        self.status = 200
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(receiver.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Keep quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/hooks"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def wait_for(self, count: int, within: float = 15.0) -> None:
-        deadline = time.monotonic() + within
-        while len(self.received) < count:
-            assert time.monotonic() < deadline, f"told {len(self.received)} times within {within} s"
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    started = Receiver()
-    yield started
-    started.stop()
 
 
 def test_the_caller_is_told_with_both_signatures_and_its_own_payload(processes: Processes, receiver: Receiver) -> None:

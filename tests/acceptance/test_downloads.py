@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from callback_server import Receiver
 from google_sandbox import events_csv
 from harness import Process, Processes, Reply, Server, request
 
@@ -238,6 +239,40 @@ def test_a_job_goes_on_where_another_ended(server: Server) -> None:
         job_id = reply.json["id"]
         server.finished(job_id)
     assert seen == list("12345")
+
+
+def test_a_job_asks_for_no_more_pages_than_it_may(server: Server) -> None:
+    """And another goes on behind them."""
+    server.done("events", events_csv(10))
+    body = {"objectName": "events", "format": "txt/csv", "pageSize": 2, "apiLimit": 3}
+    first = server.call("POST", "/bulk/download", json_body=body).json["id"]
+    assert server.finished(first)["recordCount"] == 6
+    rest = server.call("POST", "/bulk/download", json_body={"continueFromJobId": first}).json["id"]
+    assert server.finished(rest)["recordCount"] == 4
+
+
+def test_a_file_has_the_name_that_was_asked_for(server: Server) -> None:
+    """With the date in it; whatever could lead out of a folder is gone."""
+    for name, expected in (
+        ("{yyyy}_events", 'attachment; filename="20'),
+        ("{ä}../../x", "attachment; filename=\"_.._.._x.csv\"; filename*=UTF-8''%C3%A4.._.._x.csv"),
+        ("events.csv", 'attachment; filename="events.csv"'),
+    ):
+        told = quote(json.dumps({"fileName": name}))
+        job_id = server.call("POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}").json["id"]
+        server.finished(job_id)
+        reply = server.call("GET", f"/bulk/{job_id}/events", headers={"Accept": "text/csv"})
+        assert reply.headers["content-disposition"].startswith(expected)
+
+
+def test_what_a_caller_wants_back_is_in_the_notification(server: Server, receiver: Receiver) -> None:
+    """Of a download as of an upload: the payload is in its metaData."""
+    told = quote(json.dumps({"callback-payload": {"run": 7}}))
+    headers = {"Elements-Async-Callback-URL": receiver.url}
+    made = server.call("POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}", headers=headers).json
+    receiver.wait_for(1)
+    notification = json.loads(receiver.received[0][1])
+    assert (notification["id"], notification["callback-payload"]) == (made["id"], {"run": 7})
 
 
 def test_only_what_was_changed_since_is_read(server: Server) -> None:

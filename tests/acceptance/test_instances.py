@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from callback_server import Receiver
 from harness import ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
 
 SECRETS = ["s3cret-password", "s3cret-signature", "s3cret-basic", "s3cret-unheard-of"]
@@ -379,3 +380,47 @@ def test_an_instance_is_disabled_and_enabled(processes: Processes) -> None:
         time.sleep(0.05)
     assert server.call("PUT", f"/instances/{made['id']}/enabled").json["disabled"] is False
     assert instance.finished(job_id)["recordsCount"] == 1
+
+
+def test_a_configuration_is_looked_at_and_changed_entry_by_entry(processes: Processes, receiver: Receiver) -> None:
+    """By key or number; what is masked when it is shown stays as it is when it is sent back."""
+    server = processes.server().instance("memory", {"space": "one", "event.notification.signature.key": "hush"})
+    shown = server.call("GET", "/instances/1/configuration").json
+    entries = {one["key"]: one for one in shown}
+    assert entries["space"]["propertyValue"] == "one"
+    assert entries["event.notification.signature.key"]["propertyValue"] == "********"
+    assert "propertyValue" not in entries["keep"]
+    path = f"/instances/1/configuration/{entries['space']['id']}"
+    assert server.call("PATCH", path, json_body={"propertyValue": "two"}).json["propertyValue"] == "two"
+    assert server.call("GET", "/instances/1/configuration/space").json["propertyValue"] == "two"
+    body = {one["key"]: one["propertyValue"] for one in shown if "propertyValue" in one}
+    server.call("PATCH", "/instances/1/configuration", json_body=body)
+    assert server.call("GET", path).json["propertyValue"] == "one"
+    server.upload("records", b"name\nAnn\n", headers={"Elements-Async-Callback-Url": receiver.url})
+    receiver.wait_for(1)
+    assert "elements-webhook-signature" in receiver.received[0][0], "the key is still there"
+    for method, path, status in (
+        ("GET", "/instances/1/configuration/circus", 404),
+        ("GET", "/instances/9/configuration", 404),
+        ("PATCH", "/instances/1/configuration/space", 400),
+    ):
+        assert server.call(method, path, json_body={} if method == "PATCH" else None).status == status
+
+
+def test_an_instance_is_changed_and_deleted_by_its_own_token(processes: Processes) -> None:
+    """As clients do that know no number."""
+    server = processes.server().instance("memory")
+    assert server.call("PATCH", "/instances", json_body={"name": "Mine"}).json["name"] == "Mine"
+    assert server.call("PUT", "/instances", json_body={"tags": ["a"]}).json["tags"] == ["a"]
+    assert server.call("DELETE", "/instances").status == 200
+    assert server.call("GET", "/objects").status == 401, "the token is worth nothing any more"
+
+
+def test_a_sign_in_is_asked_for_by_a_body_too(processes: Processes) -> None:
+    """The same answer, and no secret in the address."""
+    server = processes.server()
+    body = {"apiKey": "key", "apiSecret": "hush", "callbackUrl": "https://example.com/back", "state": "s"}
+    query = urllib.parse.urlencode(body)
+    asked = server.call("POST", "/elements/googlecalendar/oauth/url", json_body=body)
+    assert asked.json == server.call("GET", f"/elements/googlecalendar/oauth/url?{query}").json
+    assert "hush" not in asked.json["oauthUrl"]

@@ -151,15 +151,20 @@ async def errors(
     user: SignedInUser,
     page_size: Annotated[str, Query(alias="pageSize")] = "",
     next_page: Annotated[str, Query(alias="nextPage")] = "",
+    page_number: Annotated[str, Query(alias="page", description="instead of nextPage, counted from 1")] = "",
+    fields: str = "",
 ) -> list[dict[str, Any]]:
     """The records of a job that were not taken, in the order of the file, page by page."""
     job = await job_of(services, user, job_id)
     limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     after = number(next_page or "0", "nextPage", least=0)
-    found = await services.ledger.errors(job.id, after=after, limit=limit + 1)
+    pages_before = number(page_number, "page", least=1) - 1 if page_number and not next_page else 0
+    found = await services.ledger.errors(job.id, after=after, limit=limit + 1, skip=min(pages_before * limit, 2**62))
+    names = field_list(fields)
     page = found[:limit]
     tell_of_page(response, len(page), page[-1].row if len(found) > limit else None)
-    return [shapes.record_error(error) for error in page]
+    shown = [shapes.record_error(error) for error in page]
+    return [{name: one[name] for name in names or one if name in one} for one in shown]
 
 
 @router.put("/bulk/{job_id}/cancel", summary="Cancel a job")

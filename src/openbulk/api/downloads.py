@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -66,6 +67,7 @@ _ASK_V3 = {
                         "where": {"type": "string", "example": "status = 'confirmed'"},
                         "limit": {"type": "integer"},
                         "pageSize": {"type": "integer"},
+                        "apiLimit": {"type": "integer", "description": "most pages to ask the service for"},
                         "from": {"type": "string"},
                         "to": {"type": "string"},
                         "filterDateField": {"type": "string"},
@@ -190,9 +192,16 @@ async def file(
     first = await asyncio.to_thread(next, pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[wanted.name],
-        "content-disposition": f'attachment; filename="bulk-{job.id}.{shapes.SUFFIXES.get(wanted.name, wanted.name)}"',
+        "content-disposition": _disposition(shapes.file_name(job, wanted.name)),
     }
     return StreamingResponse(_rest(first, pieces), headers=headers)
+
+
+def _disposition(name: str) -> str:
+    """RFC 6266: the name for those who read ASCII only, and the whole of it."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    whole = "" if plain == name else f"; filename*=UTF-8''{quote(name)}"
+    return f'attachment; filename="{plain}"{whole}'
 
 
 def _finished(job: Job) -> Job:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from openbulk.api import shapes
-from openbulk.api.callers import SignedInUser
+from openbulk.api.callers import SignedInInstance, SignedInUser
 from openbulk.api.ids import id_in
 from openbulk.api.jobs import MAX_PAGE, number, tell_of_page
 from openbulk.api.services import Services, ServicesOfApp
@@ -38,6 +38,29 @@ class ElementKey(BaseModel):
     key: str = Field(examples=["googlecalendar"])
 
 
+Configuration = dict[str, str | bool | int | float | None]
+
+
+class EntryBody(BaseModel):
+    """A new value of one entry of an instance's configuration."""
+
+    propertyValue: str | bool | int | float | None  # noqa: N815 - the wire contract's name
+
+
+class SignInBody(BaseModel):
+    """What `GET /elements/{key}/oauth/url` has in its address."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    apiKey: str = ""  # noqa: N815 - the wire contract's names, all of these
+    apiSecret: str = ""  # noqa: N815
+    callbackUrl: str = ""  # noqa: N815
+    scope: str = ""
+    state: str = ""
+    pkce: bool = False
+    siteAddress: str = ""  # noqa: N815
+
+
 class InstanceBody(BaseModel):
     """What a caller says of an instance. On a change, what is left out stays as it is."""
 
@@ -45,7 +68,7 @@ class InstanceBody(BaseModel):
 
     element: ElementKey | None = None
     name: str | None = Field(None, max_length=500)
-    configuration: dict[str, str | bool | int | float | None] | None = None
+    configuration: Configuration | None = None
     providerData: dict[str, str] | None = None  # noqa: N815 - the wire contract's name
     tags: list[str] | None = None
     disabled: bool | None = None
@@ -121,6 +144,59 @@ async def disable(instance_id: str, services: ServicesOfApp, user: SignedInUser)
     return await change(instance_id, InstanceBody(disabled=True), services, user)
 
 
+@router.get("/instances/{instance_id}/configuration", summary="The configuration of an instance")
+async def configuration(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+    """Each entry that it has or could have; what is secret is masked."""
+    instance = await _instance(services, user, instance_id)
+    return shapes.configuration(instance, services.providers[instance.element])
+
+
+@router.get("/instances/{instance_id}/configuration/{name}", summary="One entry of it")
+async def configuration_entry(
+    instance_id: str, name: str, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
+    """By its key, or by its number."""
+    entries = await configuration(instance_id, services, user)
+    for entry in entries:
+        if name in (entry["key"], str(entry["id"])):
+            return entry
+    raise NotFound(f"there is no entry {name!r}; the entries are: {', '.join(one['key'] for one in entries)}")
+
+
+@router.patch("/instances/{instance_id}/configuration", summary="Change entries of an instance's configuration")
+async def change_configuration(
+    instance_id: str, entries: Configuration, services: ServicesOfApp, user: SignedInUser
+) -> list[dict[str, Any]]:
+    """Those that are given; the credentials are seen to work first."""
+    await change(instance_id, InstanceBody(configuration=entries), services, user)
+    return await configuration(instance_id, services, user)
+
+
+@router.patch("/instances/{instance_id}/configuration/{name}", summary="Change one entry of it")
+async def change_configuration_entry(
+    instance_id: str, name: str, body: EntryBody, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
+    """By its key, or by its number."""
+    key = name if id_in(name) is None else (await configuration_entry(instance_id, name, services, user))["key"]
+    await change(instance_id, InstanceBody(configuration={key: body.propertyValue}), services, user)
+    return await configuration_entry(instance_id, key, services, user)
+
+
+@router.put("/instances", summary="Change the instance whose token is sent")
+@router.patch("/instances", summary="Change the instance whose token is sent")
+async def change_own(
+    body: InstanceBody, services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
+) -> dict[str, Any]:
+    """As by its number."""
+    return await change(str(instance.id), body, services, user)
+
+
+@router.delete("/instances", summary="Delete the instance whose token is sent")
+async def delete_own(services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance) -> dict[str, Any]:
+    """As by its number."""
+    return await delete(str(instance.id), services, user)
+
+
 @router.get("/instances/{instance_id}", summary="One instance")
 async def get(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """An instance, without its secrets."""
@@ -134,7 +210,9 @@ async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, 
     instance = await _instance(services, user, instance_id)
     configuration = instance.configuration
     if body.configuration or body.providerData:
-        changed = {**instance.configuration, **_texts(body.configuration)}
+        # Who sends back what was shown to him means the secrets that were not.
+        told = {name: value for name, value in _texts(body.configuration).items() if value != shapes.MASK}
+        changed = {**instance.configuration, **told}
         provider = provider_named(services, instance.element)
         configuration = await _signed_in(provider, changed, body.providerData, services, user)
     instance = replace(
@@ -227,6 +305,24 @@ async def oauth_url(
     return shapes.sign_in_address(provider.key, oauth.authorize_url(request), request.state)
 
 
+@router.post("/elements/{key}/oauth/url", summary="Where a person signs in, asked for by a body")
+async def oauth_url_of_body(key: str, body: SignInBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, str]:
+    """The same as by GET; the secret of the application stays out of addresses, and of what logs them."""
+    return await oauth_url(
+        key,
+        services,
+        user,
+        api_key=body.apiKey,
+        api_secret=body.apiSecret,
+        callback_url=body.callbackUrl,
+        scope=body.scope,
+        state=body.state,
+        pkce=body.pkce,
+        site_address=body.siteAddress,
+        base_url="",
+    )
+
+
 def _challenged(request: AuthorizeRequest, sign_in: SignIn, services: Services) -> AuthorizeRequest:
     """Bind the code to a verifier that only this server can read out of the state."""
     verifier = secrets.token_urlsafe(32)
@@ -288,7 +384,7 @@ def _settings(provider: Provider) -> str:
     return ", ".join(setting.name for setting in provider.settings) or "none"
 
 
-def _texts(configuration: Mapping[str, str | bool | int | float | None] | None) -> dict[str, str]:
+def _texts(configuration: Configuration | None) -> dict[str, str]:
     """Configuration entries as text; an entry set to null is left out."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)

@@ -118,6 +118,24 @@ JOB_FIELDS = (
 """What a list of jobs shows of each, where it has it."""
 SUFFIXES = {"googlecsv": "csv"}
 """Of files whose format is not called by its suffix."""
+MAX_FILE_NAME = 150
+_MASK = re.compile(r"\{([^{}]*)\}")
+_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
+_DATE_PART = re.compile("|".join(_PARTS))
+_UNSAFE = re.compile(r"[^\w .()+-]")
+
+
+def file_name(job: Job, format: str) -> str:
+    """The name of a download's file: what its caller asked for in `metaData.fileName`, where a mask such as
+    `{yyyyMMdd_HHmmss}` stands for the time at which the job was made, in UTC."""
+
+    def dated(mask: re.Match[str]) -> str:
+        return _DATE_PART.sub(lambda part: job.created_at.strftime(_PARTS[part[0]]), mask[1])
+
+    asked = str(job.options.get("fileName") or f"bulk-{job.id}")[:MAX_FILE_NAME]
+    suffix = SUFFIXES.get(format, format)
+    name = _UNSAFE.sub("_", _MASK.sub(dated, asked).removesuffix(f".{suffix}"))
+    return f"{name}.{suffix}"
 
 
 def notification(job: Job, completed: str) -> bytes:
@@ -180,6 +198,18 @@ def instance(instance: Instance, provider: Provider, element_id: int, user: User
         "createdDate": instance.created_at.isoformat(timespec="seconds"),
         "user": {"id": user.id, "emailAddress": user.email},
     }
+
+
+def configuration(instance: Instance, provider: Provider) -> list[dict[str, Any]]:
+    """The entries of an instance's configuration: those that it understands, then those that it was given beside."""
+    known = {setting.name: setting.help for setting in (*provider.settings, *PLATFORM_SETTINGS)}
+    shown = _shown(instance.configuration, provider)
+    names = [*known, *sorted(name for name in shown if name not in known)]
+    entries = (
+        {"id": number, "key": name, "propertyValue": shown.get(name), "description": known.get(name)}
+        for number, name in enumerate(names, 1)
+    )
+    return [{key: value for key, value in entry.items() if value is not None} for entry in entries]
 
 
 def _shown(configuration: Mapping[str, str], provider: Provider) -> dict[str, str]:

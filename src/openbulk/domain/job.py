@@ -86,6 +86,8 @@ class Download:
     """Whether the service does the sorting; otherwise everything is read first, and sorted here."""
     limit: int | None = None
     page_size: int | None = None
+    page_limit: int | None = None
+    """Most pages to ask the service for; the rest is for a job that goes on behind this one."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The service's own query parameters, passed through."""
     changed_since: datetime | None = None
@@ -119,6 +121,8 @@ class Position:
     """Records of the page behind it that were taken already."""
     is_end: bool = False
     """Whether there is nothing behind it."""
+    pages: int = 0
+    """Pages that were read to their end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,11 @@ class DownloadTurn:
                 return
             if self._wanted is None or holds(self._wanted, record):
                 part.add(chosen(record, download))
-        is_enough = self._limit is not None and self._kept + len(part.lines) >= self._limit
-        part.position = Position(page.next, is_end=page.next is None or is_enough)
+        pages = part.position.pages + 1
+        is_enough = (self._limit is not None and self._kept + len(part.lines) >= self._limit) or (
+            download.page_limit is not None and pages >= download.page_limit
+        )
+        part.position = Position(page.next, is_end=page.next is None or is_enough, pages=pages)
 
     async def _keep(self) -> None:
         """Write the part down. Raises Fenced."""

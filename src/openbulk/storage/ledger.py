@@ -407,13 +407,14 @@ class Ledger:
         async with self._reading.connect() as connection:
             return await _intended(connection, job_id)
 
-    async def errors(self, job_id: int, *, after: int, limit: int) -> Sequence[RecordError]:
-        """The records of a job with a problem, in the order of the file, from behind a row on."""
+    async def errors(self, job_id: int, *, after: int, limit: int, skip: int = 0) -> Sequence[RecordError]:
+        """The records of a job with a problem, in the order of the file, from behind a row on, less the first few."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(
                 select(outcomes)
                 .where(outcomes.c.job_id == job_id, outcomes.c.row > after, outcomes.c.problem.is_not(None))
                 .order_by(outcomes.c.row)
+                .offset(skip)
                 .limit(limit)
             )
             return [
