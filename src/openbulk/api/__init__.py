@@ -7,6 +7,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from openbulk.api import bulk, catalogue, downloads, health, instances, objects, resources
 from openbulk.api.catalogue import check_hub
+from openbulk.api.document import PROBLEMS, describe
 from openbulk.api.problems import RequestIds, present_errors
 from openbulk.api.services import Services
 
@@ -42,7 +43,9 @@ def make_api(services: Services) -> FastAPI:
     PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics
     """
-    api = FastAPI(title="openbulk", version="2.0", summary="Bulk loads into cloud services", redoc_url=None)
+    api = FastAPI(
+        title="openbulk", version="2.0", summary="Bulk loads into cloud services", redoc_url=None, responses=PROBLEMS
+    )
     api.state.services = services
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
@@ -63,6 +66,7 @@ def make_api(services: Services) -> FastAPI:
     )
     api.add_middleware(RequestIds)
     present_errors(api)
+    describe(api)
     return api
 
 

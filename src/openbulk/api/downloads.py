@@ -179,7 +179,20 @@ async def page(
     return records
 
 
-@fetching.get("/bulk/{job_id}/{object:path}", summary="The records of a download, as a file")
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the file; a CSV ends in a newline",
+        "content": {kind: {"schema": {"type": "string"}} for kind in sorted(set(MEDIA_TYPES.values()))},
+    }
+}
+
+
+@fetching.get(
+    "/bulk/{job_id}/{object:path}",
+    summary="The records of a download, as a file",
+    response_class=StreamingResponse,
+    responses=_FILE,
+)
 async def file(
     request: Request, job_id: str, object: str, services: ServicesOfApp, user: SignedInUser
 ) -> StreamingResponse:

@@ -1,5 +1,7 @@
 """For those who run the server: is it alive, can it take work, and what does it do."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -7,15 +9,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from openbulk.api.services import ServicesOfApp
 
 router = APIRouter(tags=["Operation"])
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "something does not answer", "content": {"application/json": {}}}
+}
 
 
-@router.get("/healthz", summary="Is the process alive")
+@router.get("/healthz", summary="Is the process alive", response_class=PlainTextResponse)
 async def healthz() -> PlainTextResponse:
     """Answers as long as the process can answer."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("/readyz", summary="Can the server take work")
+@router.get("/readyz", summary="Can the server take work", responses=_NOT_READY)
 async def readyz(services: ServicesOfApp) -> Response:
     """200 where database and file store answer, else 503 with what doesn't."""
     broken = {}
@@ -27,7 +32,7 @@ async def readyz(services: ServicesOfApp) -> Response:
     return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
 
 
-@router.get("/metrics", summary="Figures for Prometheus")
+@router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
 async def metrics() -> Response:
     """Counters and gauges in the Prometheus text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,176 @@
+"""Programs that were written against the service that we replace send what they always sent, and get what they expect.
+
+Each test replays the requests of one published client, in its order and with its headers.
+"""
+
+import json
+import time
+from urllib.parse import quote
+
+import pytest
+
+from harness import Processes, Server, multipart, request
+
+STATUS_KEYS = {
+    *("id", "instanceId", "status", "object_name", "job_direction", "recordsCount", "recordsFailedCount", "fileFormat"),
+    *("fileSize", "metadata", "vendorJobId", "requestId", "bulk_start_time", "bulk_finish_time", "infoMessage"),
+    *("message", "error"),
+}
+"""What a Java client's class has fields for; it breaks on any other key."""
+
+
+@pytest.fixture
+def server(processes: Processes) -> Server:
+    return processes.server(OPENBULK_COMPLETED_STATUS="COMPLETED").instance("memory")
+
+
+def polled(server: Server, path: str, every: float) -> dict[str, object]:
+    """As clients do: at once, and then again and again."""
+    for _ in range(round(30 / every)):
+        status: dict[str, object] = server.call("GET", path).json
+        if status["status"] == "COMPLETED":
+            return status
+        time.sleep(every)
+    raise AssertionError(status)
+
+
+def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
+    """A hub before the path, metaData before or after the file, a stray `where` beside the query."""
+    for first in (True, False):
+        body, kind = multipart(b"name\nAnn\nBob\n", {"metaData": json.dumps({"format": "csv"})}, metadata_first=first)
+        made = server.call("POST", "/hubs/general/bulk/records", body=body, headers={"Content-Type": kind})
+        assert (made.status, made.json["status"], "message" in made.json) == (200, "CREATED", False)
+        status = polled(server, f"/hubs/general/bulk/{made.json['id']}/status", 0.5)
+        assert (status["recordsCount"], status["recordsFailedCount"]) == (2, 0)
+    query = quote("select * from records")
+    path = f"/hubs/general/bulk/query?q={query}&where=&lastRunDate="
+    job_id = server.call("POST", path, headers={"Content-Length": "0"}).json["id"]
+    polled(server, f"/hubs/general/bulk/{job_id}/status", 0.5)
+    native = quote('{"convertToNativeType":"false"}')
+    for accept in ("text/csv", "application/json", "application/jsonl"):
+        reply = server.call("GET", f"/hubs/general/bulk/{job_id}/records?json={native}", headers={"Accept": accept})
+        assert (reply.status, reply.headers["content-type"]) == (200, accept)
+        assert reply.body.count(b"Ann") == 2
+
+
+def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> None:
+    """An error for each row, in two pages."""
+    body, kind = multipart(b"name\n" + b"x\n" * 37, {})
+    job_id = server.call("POST", "/hubs/crm/bulk/bad", body=body, headers={"Content-Type": kind}).json["id"]
+    assert polled(server, f"/hubs/crm/bulk/{job_id}/status", 0.5)["recordsFailedCount"] == 37
+    first = server.call("GET", f"/hubs/crm/bulk/{job_id}/errors?pageSize=30")
+    assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
+    token = first.headers["elements-next-page-token"]
+    second = server.call("GET", f"/hubs/crm/bulk/{job_id}/errors?pageSize=30&nextPage={token}")
+    assert (len(second.json), "elements-next-page-token" in second.headers) == (7, False)
+    older = server.call("GET", f"/hubs/crm/bulk/{job_id}/errors?pageSize=30&page=2&fields=rowNum")
+    assert older.json == [{"rowNum": one["rowNum"]} for one in second.json]
+
+
+def test_the_vendors_own_test_of_a_cancelled_job(server: Server) -> None:
+    """A tiny job had finished in between; it is called cancelled all the same, within three seconds."""
+    body, kind = multipart(b"name\nAnn\n", {})
+    job_id = server.call("POST", "/bulk/records", body=body, headers={"Content-Type": kind}).json["id"]
+    assert server.call("PUT", f"/bulk/{job_id}/cancel", headers={"Content-Length": "0"}).status == 200
+    deadline = time.monotonic() + 3
+    while (status := server.status(job_id)["status"]) != "CANCELLED":
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
+
+
+def test_the_python_client(server: Server) -> None:
+    """No body, a content type all the same; what it calls an upload is a query that is not understood."""
+    server.done("records", b"name\nAnn\nBob\nCara\n")
+    plain = {"Content-Type": "text/plain;charset=UTF-8"}
+    query = quote("select * from records limit 2")
+    made = server.call("POST", f"/hubs/crm/bulk/query?q={query}&fileFormat=csv", headers=plain)
+    first = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", 0.5)
+    assert (first["recordsCount"], first["fileFormat"]) == (2, "csv")
+    made = server.call("POST", f"/hubs/crm/bulk/query?continueFromJobId={first['id']}&fileFormat=csv", headers=plain)
+    second = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", 0.5)
+    assert second["recordsCount"] == 1
+    csv = server.call("GET", f"/hubs/crm/bulk/{second['id']}/records", headers={"Accept": "text/csv"})
+    assert b"Cara" in csv.body and csv.body.endswith(b"\n")
+    raw = server.call("POST", "/hubs/crm/bulk/query?identifierFieldName=name", body=b"name\nAnn\n", headers=plain)
+    assert (raw.status, "select" in raw.json["message"]) == (400, True)
+
+
+def test_the_java_client(server: Server) -> None:
+    """No hub, no body; it knows so many keys and no other, asks every 50 ms, and reads the records in pages."""
+    server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(450)))
+    made = server.call("POST", f"/bulk/query?q={quote('select * from records LIMIT 1000')}")
+    status = polled(server, f"/bulk/{made.json['id']}/status", 0.05)
+    assert set(status) <= STATUS_KEYS
+    found: list[object] = []
+    token = ""
+    while True:
+        page = server.call("GET", f"/bulk/{status['id']}/records/data?pageSize=200&nextPage={token}")
+        found += page.json
+        token = page.headers.get("elements-next-page-token", "")
+        if not token:
+            break
+    assert len(found) == 450
+
+
+def test_the_formulas(server: Server) -> None:
+    """The query in a JSON body; what comes out as JSON is streamed into an upload that says nothing of its format."""
+    server.done("records", b"name\nAnn\nBob\n")
+    body = {"query": "select * from records", "headerData": {}}
+    job_id = server.call("POST", "/bulk/query", json_body=body).json["id"]
+    polled(server, f"/bulk/{job_id}/status", 0.5)
+    records = server.call("GET", f"/bulk/{job_id}/records", headers={"Accept": "application/json"}).body
+    body_of_upload, kind = multipart(records, {})
+    told = quote(json.dumps({"callback-payload": {"run": 1}}))
+    made = server.call("POST", f"/bulk/log?metaData={told}", body=body_of_upload, headers={"Content-Type": kind})
+    assert polled(server, f"/bulk/{made.json['id']}/status", 0.5)["recordsCount"] == 2
+
+
+def test_the_generated_clients(server: Server) -> None:
+    """Version 3 with the fields of its body, as the vendor's document spells them; and the list of jobs."""
+    server.done("records", b"name,age\nAnn,7\nBob,8\n")
+    body = {
+        "objectName": "records",
+        "format": "txt/csv",
+        "selectFields": "name,age",
+        "where": "name='Ann' and age='7'",
+        "limit": 10,
+        "apiLimit": 5,
+        "pageSize": 200,
+        "filterNulls": True,
+        "query": {},
+    }
+    job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
+    status = polled(server, f"/bulk/{job_id}/status", 0.5)
+    assert (status["recordCount"], status["jobDirection"], status["fileFormat"]) == (1, "DOWNLOAD", "CSV")
+    assert (status["jobCriteria"], status["jobStatus"]) == (body, "COMPLETED")
+    csv = server.call("GET", f"/bulk/{job_id}/records", headers={"Accept": "text/csv"}).body
+    assert csv == b"name,age\nAnn,7\n"
+    where = quote("job_status='COMPLETED' and object_name='records'")
+    jobs = server.call("GET", f"/bulk/jobs?where={where}&pageSize=1")
+    assert [one["id"] for one in jobs.json] == [int(job_id)]
+    assert jobs.headers["elements-next-page-token"]
+
+
+def test_a_page_in_a_browser(server: Server) -> None:
+    """Another origin asks first whether it may, and may read the headers that it needs."""
+    url = f"{server.process.url}/elements/api-v2/hubs/crm/bulk/1/errors"
+    origin = {"Origin": "https://loader.example.com"}
+    asked = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    assert request("OPTIONS", url, headers=asked).status == 200
+    server.done("records", b"fail\nno\n")
+    reply = server.call("GET", "/hubs/crm/bulk/1/errors", headers=origin)
+    assert "elements-next-page-token" in reply.headers["access-control-expose-headers"].lower()
+    assert {"rowNum", "status", "error"} <= set(reply.json[0])
+
+
+def test_sap_cloud_integrations_adapter(server: Server) -> None:
+    """Pages of plain records, with the secrets in any order."""
+    server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(5)))
+    user, organization, element = server.authorization.split(", ")
+    for secrets in ((organization, user, element), (element, user, organization), (element, user)):
+        headers = {"Authorization": ", ".join(secrets), "Accept": "application/json"}
+        page = server.call("GET", "/hubs/general/records?pageSize=3&nextPage=", headers=headers)
+        assert [one["name"] for one in page.json] == ["N0", "N1", "N2"]
+        token = page.headers["elements-next-page-token"]
+        page = server.call("GET", f"/hubs/general/records?pageSize=3&nextPage={token}", headers=headers)
+        assert ([one["name"] for one in page.json], "elements-next-page-token" in page.headers) == (["N3", "N4"], False)
