@@ -72,6 +72,13 @@ def test_lists_come_in_pages_sorted_and_filtered(processes: Processes) -> None:
             break
         assert len(page.json) == 30
     assert names == [f"N{n}" for n in range(500) if n % 10 >= 5]
+    token = memory.call("GET", "/records?pageSize=150&where=age<9").headers["elements-next-page-token"]
+    rest: list[str] = []
+    while token:
+        page = memory.call("GET", f"/records?pageSize=7&where=age<9&nextPage={token}")
+        rest += [one["name"] for one in page.json]
+        token = page.headers.get("elements-next-page-token", "")
+    assert rest == [f"N{n}" for n in range(500) if n % 10 < 9][150:], "whatever the size of the pages"
     ordered = memory.call("GET", "/records?orderBy=age%20desc,name&pageSize=3&fields=name,age")
     assert [one["name"] for one in ordered.json] == ["N109", "N119", "N129"]
     token = ordered.headers["elements-next-page-token"]

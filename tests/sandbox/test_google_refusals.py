@@ -1,5 +1,6 @@
 """What the Google sandbox refuses as Google does, so that nothing passes here that would fail there."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -121,7 +122,10 @@ async def test_a_list_holds_every_constraint_and_refuses_an_empty_range(ann: Cal
     status, body = await ann.call("GET", EVENTS, params=empty)
     assert (status, body["error"]["errors"][0]["domain"]) == (400, "calendar")
     await ann.call("DELETE", f"{EVENTS}/abc01")
-    assert len(await ann.listed(updatedMin="2020-01-01T00:00:00Z")) == 1
+    week = (datetime.now(UTC) - timedelta(days=7)).isoformat()
+    assert len(await ann.listed(updatedMin=week)) == 1
+    status, body = await ann.call("GET", EVENTS, params={"updatedMin": "2020-01-01T00:00:00Z"})
+    assert (status, body["error"]["errors"][0]["reason"]) == (410, "updatedMinTooLongAgo")
 
 
 async def test_lists_that_google_refuses_are_refused(ann: Caller) -> None:

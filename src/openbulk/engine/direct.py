@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.domain.errors import BadInput, NotFound, NotPossible, RetryLater, ServiceError, Unsure
+from openbulk.domain.errors import BadInput, NotFound, NotPossible, Refused, RetryLater, ServiceError, Unsure
 from openbulk.domain.job import Download, Position
 from openbulk.domain.query import Page, holds, rank
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target, value_at
@@ -92,7 +92,9 @@ class Direct:
                     found.append(chosen(record, asked))
                 if len(found) == size and number < len(page.records):
                     return found, Position(position.after, skip=number)
-            position = Position(page.next, is_end=page.next is None)
+            # The page that a token was made for may have been larger than this one: the rest of it comes next.
+            behind = max(0, position.skip - len(page.records))
+            position = Position(page.next, skip=behind, is_end=page.next is None)
             if asyncio.get_running_loop().time() > until:
                 break
             if not page.records:
@@ -181,10 +183,12 @@ class Direct:
     async def _import(self, target: Target, record: Record) -> Sequence[Outcome]:
         assert self.connector.native is not None
         ticket = await self.connector.native.submit(target, [record])
-        async with asyncio.timeout(IMPORT_SECONDS):
-            while (outcomes := await self.connector.native.collect(ticket, target, [record])) is None:  # noqa: ASYNC110 - the service is asked
-                await asyncio.sleep(POLL_SECONDS)
-        return outcomes
+        for _ in range(round(IMPORT_SECONDS / POLL_SECONDS)):
+            outcomes = await self.connector.native.collect(ticket, target, [record])
+            if outcomes is not None:
+                return outcomes
+            await asyncio.sleep(POLL_SECONDS)
+        raise Refused(f"the service has not said within {IMPORT_SECONDS:.0f} s whether it takes the record; look there")
 
 
 def _id_of(place: Place) -> str:

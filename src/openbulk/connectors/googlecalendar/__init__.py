@@ -7,12 +7,12 @@ from urllib.parse import quote
 import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
-from openbulk.connectors.googlecalendar.api import CalendarApi, found
+from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
 from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.limits import Limits
-from openbulk.connectors.googlecalendar.lookup import MAX_PAGE
+from openbulk.connectors.googlecalendar.listing import is_deleted, read_events
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import EventUploads
@@ -64,29 +64,10 @@ class GoogleCalendar:
         return COLLECTIONS[object].schema() if object in COLLECTIONS else event_schema()
 
     async def read(self, query: Query) -> AsyncIterator[Page]:
-        """The events of the calendar that the parameter `calendarId` names; other parameters go to `events.list`."""
+        """Events of a calendar, or one of the other objects."""
         _check_object(query.object)
-        if query.object in COLLECTIONS:
-            async for listed in self._directory.read(query):
-                yield listed
-            return
-        parameters = dict(query.parameters)
-        calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
-        path = f"/calendars/{quote(calendar, safe='@')}/events"
-        parameters["maxResults"] = str(min(query.page_size, MAX_PAGE))
-        if query.changed_since is not None and "updatedMin" not in parameters:
-            parameters["updatedMin"] = query.changed_since.isoformat()
-        # "Entries deleted since this time will always be included" (discovery document, `updatedMin`).
-        shows_deleted = parameters.get("showDeleted") == "true"
-        token = query.after
-        while True:
-            page_parameters = {**parameters, "pageToken": token} if token else parameters
-            answer = await self._api.call("GET", path, calendar, params=page_parameters)
-            body = found(answer).json()
-            token = body.get("nextPageToken")
-            yield Page([one for one in body.get("items", []) if shows_deleted or not _is_deleted(one)], token)
-            if token is None:
-                return
+        async for page in self._directory.read(query) if query.object in COLLECTIONS else read_events(self._api, query):
+            yield page
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """An event of the calendar that `calendarId` names, or one of the other objects."""
@@ -95,7 +76,7 @@ class GoogleCalendar:
             return await self._directory.get(object, id, parameters)
         calendar = calendar_of({"calendarId": parameters.get("calendarId")})
         event = await self._api.one(f"/calendars/{quote(calendar, safe='@')}/events/{quote(id, safe='')}")
-        if _is_deleted(event):
+        if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
         return event
 
@@ -111,11 +92,6 @@ class GoogleCalendar:
 
     async def close(self) -> None:
         """Nothing is held open but what the whole server shares."""
-
-
-def _is_deleted(event: Mapping[str, Any]) -> bool:
-    """Whether nothing is left of an event; an occurrence that was called off is something about its series."""
-    return event.get("status") == "cancelled" and "recurringEventId" not in event
 
 
 def _check_object(object: str) -> None:

@@ -21,6 +21,8 @@ _USAGE_LIMITS = (
 )
 DUPLICATE = "duplicate"
 """The reason that says: an event has this id already, or had it before it was deleted."""
+TOO_LONG_AGO = "updatedMinTooLongAgo"
+"""The reason that says: changes are listed for the last few weeks only."""
 _SETUP = {
     "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; enable it there",
     "insufficientPermissions": "the sign-in does not allow to write events; sign in again with the scope "

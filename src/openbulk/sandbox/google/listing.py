@@ -1,5 +1,6 @@
 """`events.list`: filters, pages and sync tokens (https://developers.google.com/workspace/calendar/api/v3/reference/events/list)."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ class Query(Protocol):
 MAX_RESULTS = 2500
 _MAX_DIGITS = 18
 DEFAULT_RESULTS = 250
+CHANGES_SECONDS = 28 * 24 * 3600.0
+"""For how long changes are listed; how long Google does is not documented."""
 _NOT_WITH_SYNC_TOKEN = (
     "iCalUID",
     "orderBy",
@@ -150,6 +153,12 @@ def _full_sync_required() -> Rejected:
     return Rejected(410, "fullSyncRequired", message, domain="calendar", location=("parameter", "syncToken"))
 
 
+def _too_long_ago() -> Rejected:
+    # googleapis/google-api-dotnet-client#239
+    message = "The requested minimum modification time lies too far in the past."
+    return Rejected(410, "updatedMinTooLongAgo", message, domain="calendar", location=("parameter", "updatedMin"))
+
+
 def _filter(query: Query, since: int | None) -> Callable[[Event], bool]:
     if query.get("orderBy") == "startTime" and query.get("singleEvents") != "true":
         raise invalid("The requested ordering is not available for the particular query.", "orderBy")
@@ -183,6 +192,8 @@ def _time_tests(query: Query) -> list[Callable[[Event], bool]]:
     if time_max is not None:
         tests.append(lambda event: event.start < time_max)
     if (updated_min := parse_bound(query.get("updatedMin"))) is not None:
+        if updated_min < time.time() - CHANGES_SECONDS:
+            raise _too_long_ago()
         tests.append(lambda event: datetime.fromisoformat(event.body["updated"]).timestamp() >= updated_min)
     return tests
 
