@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from openbulk.connectors.googlecalendar.errors import refusal
+from openbulk.connectors.googlecalendar.errors import DELETED, refusal
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
 from openbulk.domain.errors import NotFound, Refused
@@ -48,5 +48,5 @@ def found(answer: Answer) -> Answer:
     if answer.is_success:
         return answer
     refused = refusal(answer)
-    kind = NotFound if refused.status in {404, 410} else Refused
+    kind = NotFound if refused.status == 404 or refused.reason == DELETED else Refused
     raise kind(str(refused), provider_message=refused.message)

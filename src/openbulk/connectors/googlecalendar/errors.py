@@ -21,6 +21,8 @@ _USAGE_LIMITS = (
 )
 DUPLICATE = "duplicate"
 """The reason that says: an event has this id already, or had it before it was deleted."""
+DELETED = "deleted"
+"""The reason that says: it was there, and is gone."""
 TOO_LONG_AGO = "updatedMinTooLongAgo"
 """The reason that says: changes are listed for the last few weeks only."""
 _SETUP = {
