@@ -273,13 +273,13 @@ async def test_calls_over_the_projects_quota_are_refused_whoever_makes_them() ->
 
 
 async def test_every_api_answer_takes_the_latency_and_pages_do_not() -> None:
-    async with sandbox(latency_ms=150) as ann:
+    async with sandbox(latency_ms=1_000) as ann:
         began = time.monotonic()
         await ann.insert()
-        assert time.monotonic() - began >= 0.15
+        assert time.monotonic() - began >= 1
         began = time.monotonic()
         await ann.stats()
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize(("fault", "kept"), [("drop-after", 1), ("drop-before", 0)])
