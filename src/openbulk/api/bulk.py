@@ -127,8 +127,7 @@ async def jobs(
         before = page[-1].id
     shown = found[:limit]
     tell_of_page(response, len(shown), shown[-1]["id"] if len(found) > limit else None)
-    names = field_list(fields)
-    return [{name: item[name] for name in names or item if name in item} for item in shown]
+    return shapes.with_fields(shown, field_list(fields))
 
 
 @router.get("/bulk/{job_id}/status", summary="How a job stands")
@@ -163,8 +162,7 @@ async def errors(
     names = field_list(fields)
     page = found[:limit]
     tell_of_page(response, len(page), page[-1].row if len(found) > limit else None)
-    shown = [shapes.record_error(error) for error in page]
-    return [{name: one[name] for name in names or one if name in one} for one in shown]
+    return shapes.with_fields([shapes.record_error(error) for error in page], names)
 
 
 @router.put("/bulk/{job_id}/cancel", summary="Cancel a job")

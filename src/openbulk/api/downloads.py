@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -16,7 +15,7 @@ from openbulk.api import shapes
 from openbulk.api.asked import Asked, download_of_body, download_of_query
 from openbulk.api.callers import SignedInInstance, SignedInUser
 from openbulk.api.jobs import MAX_PAGE, job_of, number, submit, tell_of_page
-from openbulk.api.multipart import body_of, fields_of
+from openbulk.api.multipart import body_of, fields_of, object_in
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
@@ -27,6 +26,7 @@ from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
 
+_BODY_EXAMPLE = '{"objectName": "events"}'
 asking = APIRouter(tags=["Bulk"])
 fetching = APIRouter(tags=["Bulk"])
 
@@ -137,22 +137,12 @@ async def _given(request: Request) -> dict[str, Any]:
     if not body.strip() or body.strip() == b"null":
         return {}
     if kind == "application/json" or body.lstrip()[:1] == b"{":
-        return _object(body)
+        return object_in(body, _BODY_EXAMPLE)
     return {"q": body.decode(errors="replace").strip()}
 
 
 async def _json(request: Request) -> dict[str, Any]:
-    return _object(await body_of(request))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f'the body is not JSON ({error}); it looks like {{"objectName": "events"}}') from error
-    if not isinstance(value, dict):
-        raise BadInput('the body is not a JSON object; it looks like {"objectName": "events"}')
-    return value
+    return object_in(await body_of(request), _BODY_EXAMPLE)
 
 
 # --- what was read ---

@@ -55,7 +55,7 @@ def number(text: str, name: str, *, least: int, most: int | None = None) -> int:
     return found if most is None else min(found, most)
 
 
-def tell_of_page(response: Response, returned: int, next_page: int | None) -> None:
+def tell_of_page(response: Response, returned: int, next_page: int | str | None) -> None:
     """How many items a page has, and the token of the one behind it, where there is one."""
     response.headers["elements-returned-count"] = str(returned)
     if next_page is not None:

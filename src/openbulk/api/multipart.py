@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
+import orjson
 from fastapi import Request
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
@@ -75,6 +76,17 @@ async def body_of(request: Request) -> bytes:
     except ClientDisconnect as error:
         raise BadInput("the request was cut off") from error
     return bytes(body)
+
+
+def object_in(body: bytes, example: str) -> dict[str, Any]:
+    """A body that is a JSON object. Raises BadInput, with the example of one."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"the body is not JSON ({error}); it looks like {example}") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"the body is not a JSON object; it looks like {example}")
+    return value
 
 
 async def _keep(form: "_Form", writer: FileWriter, max_bytes: int) -> None:

@@ -15,8 +15,8 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from openbulk.api.asked import Asked
 from openbulk.api.callers import SignedInInstance
 from openbulk.api.ceql import field_list, order_list, parse_where
-from openbulk.api.jobs import MAX_PAGE, number
-from openbulk.api.multipart import body_of
+from openbulk.api.jobs import MAX_PAGE, number, tell_of_page
+from openbulk.api.multipart import body_of, object_in
 from openbulk.api.services import ServicesOfApp
 from openbulk.domain.errors import BadInput, NotPossible
 from openbulk.domain.job import Download, Position
@@ -72,9 +72,7 @@ async def read(
     )
     asked = await Asked(question).completed(None, records.connector)
     found, behind = await records.page(place, asked, _position(next_page), size)
-    response.headers["elements-returned-count"] = str(len(found))
-    if not behind.is_end:
-        response.headers["elements-next-page-token"] = _token(behind)
+    tell_of_page(response, len(found), None if behind.is_end else _token(behind))
     return found
 
 
@@ -135,13 +133,7 @@ def _one(place: Place) -> Place:
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    try:
-        values = orjson.loads(await body_of(request))
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f'the body is not JSON ({error}); it looks like {{"summary": "Choir practice"}}') from error
-    if not isinstance(values, dict):
-        raise BadInput('the body is not a JSON object; it looks like {"summary": "Choir practice"}')
-    return values
+    return object_in(await body_of(request), '{"summary": "Choir practice"}')
 
 
 def _token(position: Position) -> str:

@@ -105,6 +105,11 @@ def job_item(job: Job, completed: str) -> dict[str, Any]:
     return {key: value for key, value in shape.items() if value is not None}
 
 
+def with_fields(items: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Items with those fields alone that were asked for; with all that they have, where none were."""
+    return [{name: item[name] for name in names or item if name in item} for item in items]
+
+
 def columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: those that were asked for, or all that its records have."""
     return job.download.fields or in_order(job.columns)

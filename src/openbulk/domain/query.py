@@ -12,7 +12,7 @@ from openbulk.domain.records import value_at
 
 _NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
-_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -20,7 +20,7 @@ _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
-OPERATORS = (*_ORDERS, "like", "in", "is null")
+OPERATORS = (*COMPARISONS, "like", "in", "is null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,8 @@ def _ordered(name: str, there: Any, value: Any) -> bool:
     for kind in (_number, _moment):
         mine, other = kind(there), kind(value)
         if mine is not None and other is not None:
-            return _ORDERS[name](mine, other)
-    return _ORDERS[name](_text(there), _text(value))
+            return COMPARISONS[name](mine, other)
+    return COMPARISONS[name](_text(there), _text(value))
 
 
 def _number(value: Any) -> float | None:

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 from openbulk.connectors.base import Connector, Features
 from openbulk.domain.errors import BadInput, NotFound, NotPossible, Refused, RetryLater, ServiceError, Unsure
 from openbulk.domain.job import Download, Position
-from openbulk.domain.query import Page, holds, rank
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target, value_at
+from openbulk.domain.query import Page, holds
+from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 from openbulk.engine.download import chosen, query_of
 from openbulk.engine.progress import named_object, refusal_of, refusal_to_read
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
+from openbulk.engine.sorting import place_of
 
 PATIENCE_SECONDS = 10.0
 """How long a service is waited for that puts a call off."""
@@ -111,8 +112,7 @@ class Direct:
                 "there are too many records to sort them at once; narrow them down by where, or have a job sort them: "
                 "POST /bulk/query with an order by"
             )
-        for one in reversed(asked.order):
-            found.sort(key=lambda record: rank(value_at(record, one.field)), reverse=one.descending)
+        found.sort(key=lambda record: place_of(record, asked.order))
         behind = skip + size
         return [chosen(one, asked) for one in found[skip:behind]], Position(skip=behind, is_end=behind >= len(found))
 

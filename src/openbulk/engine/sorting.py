@@ -51,7 +51,7 @@ async def sort(
     size = 0
     for place, first in enumerate(first_rows, 1):
         part = await files.get(part_path(file, first))
-        lines += [(_place(orjson.loads(line), order), line) for line in part.split(b"\n")]
+        lines += [(place_of(orjson.loads(line), order), line) for line in part.split(b"\n")]
         size += len(part)
         if size > RUN_BYTES or place == len(first_rows):
             runs.append(await _write_run(files, f"{file}/runs/{len(runs)}", lines))
@@ -68,7 +68,8 @@ async def forget_unsorted(files: FileStore, file: str) -> None:
         await files.delete(f"{file}/{name}")
 
 
-def _place(record: Mapping[str, Any], order: Sequence[Order]) -> tuple[Any, ...]:
+def place_of(record: Mapping[str, Any], order: Sequence[Order]) -> tuple[Any, ...]:
+    """A record's place in an order: what to sort it by."""
     places = ((rank(value_at(record, one.field)), one.descending) for one in order)
     return tuple(_Backwards(place) if descending else place for place, descending in places)
 
@@ -86,7 +87,7 @@ async def _write_run(files: FileStore, name: str, lines: list[Line]) -> Sequence
 def _run(files: FileStore, paths: Sequence[str], order: Sequence[Order]) -> Iterator[Line]:
     for path in paths:
         for line in files.get_now(path).split(b"\n"):
-            yield _place(orjson.loads(line), order), line
+            yield place_of(orjson.loads(line), order), line
 
 
 async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: Stop) -> Cut | None:

@@ -3,10 +3,10 @@
 The cursor is that row's place in the order, as JSON.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.values import Column, FieldError, Kind, as_sqlite, shown, taken
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import All, Comparison, Condition, Either, Not, Query
+from openbulk.domain.query import COMPARISONS, All, Comparison, Condition, Either, Not, Query
 
 _NO_ESCAPE = "\x1f"
 """In `like`, no character makes `%` and `_` ordinary ones."""
@@ -144,8 +144,8 @@ class Reading:
             case "in":
                 return there.in_([self._taken(column, value) for value in comparison.values])
         value = self._taken(column, comparison.values[0])
-        compared: ColumnElement[bool] = _OPERATORS[comparison.operator](there, value)
-        return compared
+        compared: Any = COMPARISONS[comparison.operator](there, value)
+        return cast("ColumnElement[bool]", compared)  # what a column answers to an operator
 
     def _taken(self, column: Column, value: Any) -> Any:
         try:
@@ -158,13 +158,3 @@ class Reading:
 def _without_bounds(column: Column) -> Column:
     """What is compared may be longer than what is kept."""
     return column if column.length is None else Column(column.name, column.kind, is_zoned=column.is_zoned)
-
-
-_OPERATORS: Mapping[str, Any] = {
-    "=": lambda there, value: there == value,
-    "!=": lambda there, value: there != value,
-    "<": lambda there, value: there < value,
-    ">": lambda there, value: there > value,
-    "<=": lambda there, value: there <= value,
-    ">=": lambda there, value: there >= value,
-}
