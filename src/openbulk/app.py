@@ -34,6 +34,8 @@ from openbulk.storage.database import migrate, open_lane_engine, open_ledger_eng
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.runs import Runs
+from openbulk.storage.schedules import Schedules
 
 log = structlog.get_logger()
 
@@ -116,7 +118,7 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
 def _services(
     settings: Settings, accounts: Accounts, database: AsyncEngine, sealer: security.Sealer, http: aiohttp.ClientSession
 ) -> Services:
-    ledger = Ledger(database)
+    ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
     files = FileStore(LocalStore(settings.data_dir / "files", mkdir=True), sealer)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
     known = providers(resolve, settings.sqlite_folder)
@@ -128,6 +130,8 @@ def _services(
     engine = Engine(
         ledger=ledger,
         deliveries=Deliveries(database),
+        runs=runs,
+        schedules=schedules,
         files=files,
         formats=FORMATS,
         accounts=accounts,
@@ -141,6 +145,8 @@ def _services(
         accounts=accounts,
         sealer=sealer,
         ledger=ledger,
+        runs=runs,
+        schedules=schedules,
         files=files,
         engine=engine,
         connections=connections,

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)
     job = Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
-    done = await cut(files, job, FORMATS[name], never)
+    read = partial(FORMATS[name].read, files.open(upload.file, len(content)), {})
+    done = await cut(files, upload.file, read, never)
     assert done is not None
     return job, done
 
@@ -74,4 +76,5 @@ async def test_cutting_stops_when_it_is_told_to(files: FileStore) -> None:
     async def at_once() -> bool:
         return True
 
-    assert await cut(files, job, FORMATS["csv"], at_once) is None
+    read = partial(FORMATS["csv"].read, files.open(job.upload.file, job.upload.file_size), {})
+    assert await cut(files, job.upload.file, read, at_once) is None

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     async def never() -> bool:
         return False
 
-    done = await cut(files, job, FORMATS["csv"], never)
+    read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
+    done = await cut(files, upload.file, read, never)
     assert done is not None
     await ledger.set_parts(job.id, done.records, done.first_rows)
     return Bench(ledger, files, job)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Path
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api import bulk, catalogue, downloads, health, instances, objects, resources
+from openbulk.api import bulk, catalogue, downloads, health, instances, objects, resources, schedules, workflows
 from openbulk.api.catalogue import check_hub
 from openbulk.api.document import PROBLEMS, describe
 from openbulk.api.problems import RequestIds, present_errors
@@ -27,6 +27,7 @@ def make_api(services: Services) -> FastAPI:
 
     GET     /objects                        /objects/{object}/metadata
     POST    /bulk/{object}                  /bulk/query                 /bulk/download
+    POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
@@ -37,6 +38,9 @@ def make_api(services: Services) -> FastAPI:
     PUT     /instances/{id}/enabled         DELETE disables
     PATCH   /instances/{id}
     DELETE  /instances/{id}
+    GET     /bulkloader                     /jobs                       /jobs/executions
+    GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
+    PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
     GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements
     GET     /elements                       /elements/{key}             /elements/{key}/metadata
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
@@ -50,6 +54,7 @@ def make_api(services: Services) -> FastAPI:
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.asking)
+    of_instance.include_router(workflows.router)
     of_instance.include_router(bulk.router)
     of_instance.include_router(downloads.fetching)
     api.include_router(of_instance, prefix=BASE_PATH)
@@ -57,6 +62,8 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_known_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
+    api.include_router(workflows.history, prefix=BASE_PATH)
+    api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
     api.include_router(resources.make_router("resource"), prefix=BASE_PATH)
     api.include_router(resources.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])

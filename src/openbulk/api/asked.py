@@ -12,6 +12,7 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import All, Comparison, Condition, conjuncts, fields_of
+from openbulk.domain.workflow import Changes, bounded
 from openbulk.engine.progress import named_object, refusal_to_read
 from openbulk.formats import named
 
@@ -37,6 +38,10 @@ class Asked:
 
     async def completed(self, past: Past | None, connector: Connector) -> Download:
         """The job to submit. Raises BadInput for what the service cannot be asked, and as `Past.job`."""
+        return bounded(*await self.settled(past, connector))
+
+    async def settled(self, past: Past | None, connector: Connector) -> tuple[Download, Changes | None]:
+        """What is to be read, and the bounds of the date of change beside it. Raises as `completed`."""
         download = self.download
         if self.continued and past is not None:
             download = _going_on(download, await past.job(self.continued))
@@ -46,25 +51,19 @@ class Asked:
         name, _ = named_object(download.object, objects)
         if (refusal := refusal_to_read(name, objects)) is not None:
             raise BadInput(refusal)
-        download = self._dated(_with_parameters(download, objects[name]), objects[name])
-        await _check_fields(download, name, connector)
-        return replace(download, is_sorted_by_service=objects[name].sorts)
+        download = _with_parameters(download, objects[name])
+        changes = self._changes(download, objects[name])
+        await _check_fields(bounded(download, changes), name, connector)
+        return replace(download, is_sorted_by_service=objects[name].sorts), changes
 
-    def _dated(self, download: Download, features: Features) -> Download:
-        """Bounded by the date of change."""
-        bounds = {">=": self.changed_from, "<=": self.changed_to}
-        told = {operator: moment for operator, moment in bounds.items() if moment is not None}
-        if not told:
-            return download
+    def _changes(self, download: Download, features: Features) -> Changes | None:
+        if self.changed_from is None and self.changed_to is None:
+            return None
         name = self.changed_field or features.changed
         if name is None:
             raise BadInput(f"{download.object!r} does not say when a record was changed; leave from and to out")
-        parts = [Comparison(name, operator, (moment.isoformat(),)) for operator, moment in told.items()]
-        is_known = name == features.changed
-        return replace(
-            download,
-            where=All((*conjuncts(download.where), *parts)),
-            changed_since=self.changed_from if is_known else None,
+        return Changes(
+            name, since=self.changed_from, until=self.changed_to, is_known_to_service=name == features.changed
         )
 
 

@@ -75,7 +75,7 @@ async def _upload(
     file = services.files.open(name, received.size)
     seen = await asyncio.to_thread(inspect, file, options.get("format"), options)
     return Upload(
-        target=Target(object, _action(options.get("action")), _identifier(options, query), options),
+        target=Target(object, action_in(options.get("action")), identifier_in(options, query), options),
         file=name,
         file_size=received.size,
         file_format=seen.name,
@@ -83,7 +83,7 @@ async def _upload(
     )
 
 
-def _identifier(options: Mapping[str, Any], query: Mapping[str, str]) -> str | None:
+def identifier_in(options: Mapping[str, Any], query: Mapping[str, str]) -> str | None:
     """The field that tells records apart; in the query it is seen in the wild, too."""
     name = options.get("identifierFieldName") or query.get("identifierFieldName") or None
     if name is not None and not isinstance(name, str):
@@ -91,7 +91,8 @@ def _identifier(options: Mapping[str, Any], query: Mapping[str, str]) -> str | N
     return name
 
 
-def _action(text: Any) -> Action:
+def action_in(text: Any) -> Action:
+    """What is to be done with each record. Raises BadInput."""
     if text in (None, ""):
         return Action.CREATE
     try:

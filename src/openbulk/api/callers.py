@@ -61,7 +61,7 @@ async def signed_in_user(request: Request, services: ServicesOfApp) -> User:
 SignedInUser = Annotated[User, Depends(signed_in_user)]
 
 
-async def signed_in_instance(request: Request, services: ServicesOfApp, user: SignedInUser) -> Instance:
+async def instance_of_request(request: Request, services: ServicesOfApp, user: SignedInUser) -> Instance:
     """The instance that the calling user works with."""
     return await _instance(services, user, parse_authorization(request.headers.get("authorization", "")))
 
@@ -75,4 +75,4 @@ async def _instance(services: ServicesOfApp, user: User, secrets: Secrets) -> In
     return instance
 
 
-SignedInInstance = Annotated[Instance, Depends(signed_in_instance)]
+SignedInInstance = Annotated[Instance, Depends(instance_of_request)]

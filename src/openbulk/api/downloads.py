@@ -20,8 +20,7 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Job, Status
-from openbulk.engine.results import Result
-from openbulk.engine.sorting import sorted_file
+from openbulk.engine.results import result_of
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
@@ -162,7 +161,7 @@ async def page(
     job = _finished(await job_of(services, user, job_id))
     size = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     begin = number(next_page or "1", "nextPage", least=1)
-    result = await _result(services, job, begin)
+    result = await result_of(services.ledger, services.files, job, begin)
     records = await asyncio.to_thread(lambda: list(islice(result, size)))
     behind = begin + len(records)
     tell_of_page(response, len(records), behind if behind <= job.cursor else None)
@@ -189,7 +188,7 @@ async def file(
     """The records that a download has read, in the format that `Accept` asks for."""
     job = _finished(await job_of(services, user, job_id))
     wanted = await _format(services, job, request.headers.get("accept", ""))
-    result = await _result(services, job)
+    result = await result_of(services.ledger, services.files, job)
     pieces = wanted.write(result, shapes.columns(job))
     # The first piece finds out whether the file can be written, while that can still be said.
     first = await asyncio.to_thread(next, pieces, b"")
@@ -215,13 +214,6 @@ def _finished(job: Job) -> Job:
     if job.status is not Status.COMPLETE:
         raise Conflict(f"job {job.id} ended as {job.status.value}: {job.error or 'it was cancelled'}")
     return job
-
-
-async def _result(services: Services, job: Job, begin: int = 1) -> Result:
-    first_rows = await services.ledger.parts_from(job.id, begin)
-    download = job.download
-    name = sorted_file(download.file) if download.is_sorted_here else download.file
-    return Result(services.files, name, first_rows, begin)
 
 
 async def _format(services: Services, job: Job, accept: str) -> Format:

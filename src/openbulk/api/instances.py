@@ -229,8 +229,9 @@ async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, 
 
 @router.delete("/instances/{instance_id}", summary="Delete an instance")
 async def delete(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Forget an instance, give its access back; its jobs that are not finished stop."""
+    """Forget an instance, give its access back; its jobs that are not finished stop, and its schedules end."""
     instance = await _instance(services, user, instance_id)
+    await services.schedules.delete_of(instance.id)
     await services.accounts.delete_instance(instance.id)
     await services.engine.instance_changed(instance.id)
     await _revoke(services, instance)

@@ -15,6 +15,8 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.runs import Runs
+from openbulk.storage.schedules import Schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Services:
     accounts: Accounts
     sealer: Sealer
     ledger: Ledger
+    runs: Runs
+    schedules: Schedules
     files: FileStore
     engine: Engine
     connections: Connections

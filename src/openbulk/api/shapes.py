@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -9,6 +10,8 @@ import orjson
 from openbulk.connectors.base import Provider, Setting
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Download, Job, Status
+from openbulk.domain.workflow import Run, Schedule, Transfer
+from openbulk.engine.cron import next_after
 from openbulk.formats.columns import in_order
 from openbulk.storage.accounts import User
 from openbulk.storage.ledger import RecordError
@@ -101,6 +104,89 @@ def job_item(job: Job, completed: str) -> dict[str, Any]:
         "notification_url": job.work.callback_url,
         "createdDate": _epoch_ms(job.created_at),
         "completion_time": _epoch_ms(job.finished_at),
+    }
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+def workflow_created(run: Run) -> dict[str, Any]:
+    """The answer to a workflow; its id is the `groupName` of its transfers."""
+    return {"id": run.id, "status": Status.CREATED.value, "instanceId": run.instance_id}
+
+
+def transfer(
+    transfer: Transfer, jobs: Mapping[str, Job], elements: Mapping[int, str], completed: str
+) -> dict[str, Any]:
+    """What is carried over, with its two jobs."""
+    destination = transfer.plan.destination
+    reading, sending = jobs.get(transfer.read_file), jobs.get(transfer.sent_file)
+    shape = {
+        "bulkLoaderId": transfer.id,
+        "groupName": transfer.run.id,
+        "jobId": transfer.run.schedule_id,
+        "createdDate": _epoch_ms(transfer.run.created_at),
+        "completionTime": _epoch_ms(transfer.finished_at),
+        "status": transfer.progress.value,
+        "statusMessage": transfer.error,
+        "payload": dict(transfer.plan.told),
+        "sourceElementKey": elements.get(transfer.run.instance_id),
+        "sourceObjectName": transfer.plan.download.object,
+        **_side("source", reading, completed),
+        "sourceRecordCount": reading and reading.cursor,
+    }
+    if destination is not None:
+        shape |= {
+            "targetElementKey": elements.get(destination.instance_id),
+            "targetObjectName": destination.target.object,
+            **_side("target", sending, completed),
+            "targetErrorCount": sending and sending.counts.failed + sending.counts.unknown,
+        }
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+def _side(name: str, job: Job | None, completed: str) -> dict[str, Any]:
+    if job is None:
+        return {}
+    return {
+        f"{name}JobId": str(job.id),
+        f"{name}Status": completed if job.status is Status.COMPLETE else job.status.value,
+        f"{name}StatusMessage": job.error or _info(job),
+    }
+
+
+def schedule(schedule: Schedule, now: datetime, last: Run | None = None) -> dict[str, Any]:
+    """What is carried out again and again."""
+    following = None if schedule.due_at else next_after(schedule.cron, now)
+    trigger = {
+        "id": schedule.id,
+        "cron": schedule.cron,
+        "state": "NORMAL" if schedule.due_at else "PAUSED" if following else "COMPLETE",
+        "startTime": _epoch_ms(schedule.created_at),
+        "previousFireTime": last and _epoch_ms(last.created_at),
+        "nextFireTime": _epoch_ms(schedule.due_at),
+    }
+    return {
+        "id": schedule.id,
+        "name": schedule.name,
+        "description": schedule.description,
+        "instanceId": schedule.instance_id,
+        "disallowConcurrent": True,
+        "data": dict(schedule.request),
+        "schedule": schedule.cron,
+        "trigger": {key: value for key, value in trigger.items() if value is not None},
+    }
+
+
+def run(run: Run, transfers: Sequence[Transfer], jobs: Mapping[str, Job]) -> dict[str, Any]:
+    """One time that a schedule was due."""
+    files = (name for one in transfers for name in (one.read_file, one.sent_file))
+    shape = {
+        "id": run.id,
+        "jobId": run.schedule_id,
+        "status": run.progress.value,
+        "startTime": _epoch_ms(run.created_at),
+        "endTime": _epoch_ms(run.finished_at),
+        "message": "; ".join(one.error for one in transfers if one.error) or None,
+        "bulkJobIds": [str(jobs[name].id) for name in files if name in jobs],
     }
     return {key: value for key, value in shape.items() if value is not None}
 

@@ -67,6 +67,8 @@ class Upload:
     file_format: str
     """`csv`, `json` or `jsonl`."""
     callback_url: str | None = None
+    records_of: int | None = None
+    """The download whose records are sent, in place of a file of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import aiohttp
 import structlog
@@ -12,6 +13,8 @@ import structlog
 from openbulk.connectors.base import Connector
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.job import Download, Job, Status, Upload
+from openbulk.domain.records import Row
+from openbulk.domain.workflow import Run
 from openbulk.engine import metrics
 from openbulk.engine.connections import Connections
 from openbulk.engine.download import DownloadTurn
@@ -19,14 +22,19 @@ from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait, e
 from openbulk.engine.lanes import Lanes, NextSlice
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.parts import cut
+from openbulk.engine.results import as_rows, result_of
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
+from openbulk.engine.schedules import Scheduler
 from openbulk.engine.upload import UploadTurn
 from openbulk.engine.watch import Watch
+from openbulk.engine.workflows import Workflows
 from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, FileTruncated
 from openbulk.storage.ledger import Fenced, Ledger, Turn
+from openbulk.storage.runs import Runs
+from openbulk.storage.schedules import Schedules
 
 log = structlog.get_logger()
 
@@ -47,6 +55,8 @@ class Engine:
         *,
         ledger: Ledger,
         deliveries: Deliveries,
+        runs: Runs,
+        schedules: Schedules,
         files: FileStore,
         formats: Mapping[str, Format],
         accounts: Accounts,
@@ -67,20 +77,22 @@ class Engine:
         self._draining = asyncio.Event()
         self._at_work: set[int] = set()
         self._notifications = Notifications(deliveries, accounts, lanes, http, present, now)
-        self._sweeper: asyncio.Task[None] | None = None
+        self.workflows = Workflows(runs, ledger, self._submit_for, now)
+        self._scheduler = Scheduler(schedules, self.workflows, now)
+        self._watching: list[asyncio.Task[None]] = []
 
     # --- its life ---
 
     async def start(self) -> None:
         """Begin to work; goes on with what was under way when the last process ended."""
         await self._lanes.start(run_slice=self._run_slice, deliver=self._notifications.deliver)
-        self._sweeper = asyncio.create_task(self._sweep_for_ever())
+        self._watching = [asyncio.create_task(look()) for look in (self._sweep_for_ever, self._scheduler.run)]
 
     async def stop(self, patience: float = 5.0) -> None:
         """Finish the calls under way, write their outcomes down and stop."""
         self._draining.set()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for task in self._watching:
+            task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while self._at_work:  # noqa: ASYNC110 - turns come and go; there is no one event to wait for
@@ -89,7 +101,9 @@ class Engine:
 
     # --- what callers ask of it ---
 
-    async def submit(self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str) -> Job:
+    async def submit(
+        self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str | None
+    ) -> Job:
         """Take a job in. Once this returns it will be done, whatever happens to this process."""
         job = await self._ledger.add_job(
             work,
@@ -106,6 +120,11 @@ class Engine:
             log.exception("job is taken, but has to wait for the sweep", job=job.id)
         return job
 
+    async def _submit_for(self, work: Upload | Download, instance_id: int, run: Run) -> Job:
+        return await self.submit(
+            work, organization_id=run.organization_id, instance_id=instance_id, request_id=run.request_id
+        )
+
     async def cancel(self, job: Job) -> Job:
         """Cancel a job: nothing more is sent, and what was sent stays sent. One that was complete is called cancelled,
         too, as its caller expects; one that failed stays as it is."""
@@ -114,7 +133,7 @@ class Engine:
             return await self._ledger.cancel_complete(job.id) or await self._ledger.job(job.id) or job
         log.info("job cancelled", job=job.id, status=cancelled.status)
         if cancelled.is_finished:
-            await self._notifications.announce(cancelled)
+            await self._announce(cancelled)
         return cancelled
 
     async def instance_changed(self, instance_id: int) -> None:
@@ -179,11 +198,20 @@ class Engine:
         async def stop() -> bool:
             return self._draining.is_set() or await self._ledger.is_cancelled(job.id)
 
-        done = await cut(self._files, job, self._formats[job.upload.file_format], stop)
+        done = await cut(self._files, job.upload.file, await self._rows_of(job.upload), stop)
         if done is not None:
             await self._ledger.set_parts(job.id, done.records, done.first_rows)
             log.info("file read", job=job.id, records=done.records)
         return GoOn()
+
+    async def _rows_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
+        """What reads an upload's rows: out of its file, or out of what another job has read."""
+        if upload.records_of is None:
+            file = self._files.open(upload.file, upload.file_size)
+            return partial(self._formats[upload.file_format].read, file, upload.target.options)
+        read = await self._ledger.job(upload.records_of)
+        assert read is not None
+        return partial(as_rows, await result_of(self._ledger, self._files, read))
 
     async def _upload(self, turn: Turn) -> Ending:
         connector, watch = await self._connector(turn.job), self._watch(turn.job)
@@ -245,7 +273,12 @@ class Engine:
         job = await self._ledger.finish(job_id, fence, status, now=self._now(), error=error)
         metrics.JOBS.labels(status).inc()
         log.info("job finished", job=job.id, status=status, records=job.cursor, reason=error)
+        await self._announce(job)
+
+    async def _announce(self, job: Job) -> None:
+        """A job is finished: tell its caller, and go on with the workflow that it belongs to."""
         await self._notifications.announce(job)
+        await self.workflows.job_finished(job)
 
     # --- what was left lying ---
 
@@ -268,6 +301,7 @@ class Engine:
                 case False if (skipped := await self._ledger.skip_slice(job.id, job.slice)) is not None:
                     await self._lanes.take_turn(self._next(skipped))
         await self._notifications.sweep()
+        await self.workflows.sweep()
         for name in await self._ledger.files_of_jobs_finished_before(self._now() - self._keep_files):
             await self._files.delete(name)
             await self._ledger.forget_file(name)

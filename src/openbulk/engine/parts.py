@@ -9,7 +9,6 @@ import orjson
 
 from openbulk.domain.job import Job
 from openbulk.domain.records import Problem, Row
-from openbulk.formats.base import Format
 from openbulk.storage.files import FileStore, part_path
 
 RECORDS_PER_PART = 1_000
@@ -26,18 +25,19 @@ class Cut:
     """The rows that the parts begin with."""
 
 
-async def cut(files: FileStore, job: Job, format: Format, stop: Callable[[], Awaitable[bool]]) -> Cut | None:
-    """Cut a job's file into parts; None where `stop` said so before its end.
+async def cut(
+    files: FileStore, file: str, read: Callable[[], Iterator[Row]], stop: Callable[[], Awaitable[bool]]
+) -> Cut | None:
+    """Cut the rows of a job's file into parts; None where `stop` said so before its end.
 
     Cutting again makes the same parts. Raises BadInput where the file as a whole cannot be read.
     """
-    upload = job.upload
     # Telling the encoding, or the order of dates, may read the whole file before the first row is there.
-    rows = await asyncio.to_thread(format.read, files.open(upload.file, upload.file_size), upload.target.options)
+    rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
     records = 0
     while packed := await asyncio.to_thread(_next_part, rows):
-        await files.put(part_path(upload.file, records + 1), b"\n".join(packed))
+        await files.put(part_path(file, records + 1), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
         if await stop():

@@ -6,7 +6,11 @@ from typing import Any
 import orjson
 
 from openbulk.domain.errors import NotFound
+from openbulk.domain.job import Job
+from openbulk.domain.records import Row
+from openbulk.engine.sorting import sorted_file
 from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.ledger import Ledger
 
 
 class Result:
@@ -28,3 +32,14 @@ class Result:
                 raise NotFound("the records of this job are not kept any more; ask for them again") from error
             for line in lines[max(0, self._begin - first) :]:
                 yield orjson.loads(line)
+
+
+async def result_of(ledger: Ledger, files: FileStore, job: Job, begin: int = 1) -> Result:
+    """What a download has read, from a record on."""
+    file = sorted_file(job.download.file) if job.download.is_sorted_here else job.download.file
+    return Result(files, file, await ledger.parts_from(job.id, begin), begin)
+
+
+def as_rows(result: Result) -> Iterator[Row]:
+    """What a download has read, as the rows of an upload."""
+    return (Row(number, values) for number, values in enumerate(result, 1))

@@ -68,25 +68,37 @@ class Ledger:
     # --- jobs ---
 
     async def add_job(
-        self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str, now: datetime
+        self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str | None, now: datetime
     ) -> Job:
-        """Write a new job down; from here on it will be done."""
-        async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    insert(jobs)
-                    .values(
-                        organization_id=organization_id,
-                        instance_id=instance_id,
-                        request_id=request_id,
-                        **work_values(work),
-                        status=Status.CREATED.value,
-                        created_at=now,
+        """Write a new job down; from here on it will be done. A file has one job: added again, it is the one that is
+        there."""
+        try:
+            async with self._engine.begin() as connection:
+                row = (
+                    await connection.execute(
+                        insert(jobs)
+                        .values(
+                            organization_id=organization_id,
+                            instance_id=instance_id,
+                            request_id=request_id,
+                            **work_values(work),
+                            status=Status.CREATED.value,
+                            created_at=now,
+                        )
+                        .returning(jobs)
                     )
-                    .returning(jobs)
-                )
-            ).one()
+                ).one()
+        except IntegrityError:
+            if (job := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
+                return job
+            raise
         return job_of(row)
+
+    async def jobs_with_files(self, names: Sequence[str]) -> Mapping[str, Job]:
+        """The jobs that these files have, as far as they have one."""
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(select(jobs).where(jobs.c.file.in_(names)))
+            return {row.file: job_of(row) for row in rows}
 
     async def job(self, job_id: int) -> Job | None:
         """A job by its id."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     false,
     true,
 )
@@ -88,6 +89,7 @@ jobs = Table(
     Column("file_format", Text, nullable=False),
     Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", Text),
+    Column("records_of", BigInteger),
     # Of a download: what was asked for, how far it has read, and the fields of what it has read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
@@ -195,3 +197,54 @@ deliveries = Table(
     Index("deliveries_open", "finished_at", "due_at"),
 )
 """Notifications of finished jobs: at most one a job, delivered at least once."""
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("instance_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("plans", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment),
+    Index("schedules_due", "due_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("instance_id", BigInteger, nullable=False),
+    Column("schedule_id", String(32)),
+    Column("request_id", Text),
+    Column("progress", String(9), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Index("runs_of_schedule", "schedule_id", "created_at"),
+    Index("runs_by_progress", "progress"),
+)
+"""Transfers that were asked for together; of a schedule, one a time that it was due."""
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("plan", JSON, nullable=False),
+    # What was changed before this moment is in it: where the next run of a schedule begins.
+    Column("changed_before", Moment),
+    # The names under which its two jobs are found, and made once.
+    Column("read_file", String(32), nullable=False, unique=True),
+    Column("sent_file", String(32), nullable=False, unique=True),
+    Column("progress", String(9), nullable=False),
+    Column("error", Text),
+    Column("finished_at", Moment),
+    UniqueConstraint("run_id", "place"),
+)
+"""A plan that is carried out: a download, then an upload of what it has read."""

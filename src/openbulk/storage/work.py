@@ -5,8 +5,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from openbulk.domain.job import Download, Upload
 from openbulk.domain.query import Order, as_json, condition_of
 from openbulk.domain.records import Action, Target
@@ -17,8 +15,8 @@ def work_values(work: Upload | Download) -> dict[str, Any]:
     return _download_values(work) if isinstance(work, Download) else _upload_values(work)
 
 
-def work_of(row: Row[Any]) -> Upload | Download:
-    """What a job was asked for."""
+def work_of(row: Any) -> Upload | Download:
+    """What a job was asked for; the row has what `work_values` gave, and may have more."""
     if row.query is not None:
         return _download_of(row, row.query)
     return Upload(
@@ -27,6 +25,7 @@ def work_of(row: Row[Any]) -> Upload | Download:
         file_size=row.file_size,
         file_format=row.file_format,
         callback_url=row.callback_url,
+        records_of=row.records_of,
     )
 
 
@@ -40,6 +39,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "file_size": upload.file_size,
         "file_format": upload.file_format,
         "callback_url": upload.callback_url,
+        "records_of": upload.records_of,
     }
 
 
@@ -69,7 +69,7 @@ def _download_values(download: Download) -> dict[str, Any]:
     }
 
 
-def _download_of(row: Row[Any], query: Mapping[str, Any]) -> Download:
+def _download_of(row: Any, query: Mapping[str, Any]) -> Download:
     return Download(
         object=row.object,
         file=row.file,

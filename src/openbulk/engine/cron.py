@@ -1,0 +1,65 @@
+"""When a schedule is due: cron expressions as Quartz writes them, in UTC.
+
+https://www.quartz-scheduler.org/documentation/quartz-2.3.0/tutorials/crontrigger.html
+"""
+
+import re
+from datetime import datetime
+
+from croniter import croniter
+
+from openbulk.domain.errors import BadInput
+
+EXAMPLE = "0 0 12 ? * MON-FRI"
+_FIELDS = (6, 7)
+_LONGEST = 120
+_YEARS = 100
+"""Quartz knows years up to 2099; a schedule that is not due for so long is due no more."""
+_NUMBERED_DAY = re.compile(r"(?<![\d#/])\d(?!\d)")
+"""A day of the week by its number; what stands behind `#` and `/` is a count."""
+_LAST_OF_ITS_KIND = re.compile(r"(\w+)L", re.IGNORECASE)
+_SATURDAY = "6"
+
+
+def next_after(expression: str, moment: datetime) -> datetime | None:
+    """When a schedule is due next after a moment; None where it never is again. Raises BadInput."""
+    if len(expression) > _LONGEST or len(expression.split()) not in _FIELDS:
+        raise BadInput(
+            f"the schedule {expression[:_LONGEST]!r} is not one of six or seven fields "
+            f"(second, minute, hour, day, month, weekday, year); it looks like {EXAMPLE!r}"
+        )
+    if all(field not in ("*", "?") for field in (expression.split()[3], expression.split()[5])):
+        raise BadInput(
+            f"the schedule {expression!r} names a day of the month and one of the week; put ? in place of one of them"
+        )
+    try:
+        found = croniter(_as_croniter(expression), moment, second_at_beginning=True, max_years_between_matches=_YEARS)
+    except ValueError as error:
+        raise BadInput(f"the schedule {expression!r} is not understood ({error}); it looks like {EXAMPLE!r}") from error
+    try:
+        due: datetime = found.get_next(datetime)  # type: ignore[no-untyped-call]
+    except ValueError:
+        return None
+    return due
+
+
+def _as_croniter(expression: str) -> str:
+    """The same as croniter writes it: no `?`, days of the week from 0, and `L5` for the last Friday, Quartz's `6L`."""
+    fields = ["*" if field == "?" else field for field in expression.split()]
+    fields[5] = ",".join(map(_weekday, fields[5].split(",")))
+    return " ".join(fields)
+
+
+def _weekday(field: str) -> str:
+    if field.upper() == "L":
+        return _SATURDAY
+    field = _NUMBERED_DAY.sub(_from_sunday, field)
+    last = _LAST_OF_ITS_KIND.fullmatch(field)
+    return f"L{last[1]}" if last else field
+
+
+def _from_sunday(day: re.Match[str]) -> str:
+    """Quartz counts Sunday as 1 and Saturday as 7; croniter counts from 0. Raises ValueError."""
+    if day[0] not in "1234567":
+        raise ValueError(f"{day[0]} is no day of the week; Sunday is 1 and Saturday is 7")
+    return str(int(day[0]) - 1)

@@ -1,0 +1,105 @@
+"""Workflows: a download in one instance, then an upload of what it has read into another, as durable work.
+
+A transfer's two jobs are known by the names of their files, which are written down before there is a job: whoever takes
+the next step, and however often, there is one job of each.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from openbulk.domain.job import Download, Job, Status, Upload
+from openbulk.domain.workflow import Plan, Progress, Run, Transfer, bounded
+from openbulk.storage.ledger import Ledger
+from openbulk.storage.runs import Runs
+
+log = structlog.get_logger()
+
+Submit = Callable[[Upload | Download, int, Run], Awaitable[Job]]
+"""Has a job done in an instance, for a run."""
+
+
+class Workflows:
+    """Carries plans out, one transfer after another."""
+
+    def __init__(self, runs: Runs, ledger: Ledger, submit: Submit, now: Callable[[], datetime]) -> None:
+        self._runs = runs
+        self._ledger = ledger
+        self._submit = submit
+        self._now = now
+
+    async def begin(
+        self, plans: Sequence[Plan], *, organization_id: int, instance_id: int, request_id: str | None
+    ) -> Run:
+        """Take a run in. Once this returns it will be carried out, whatever happens to this process."""
+        run = Run(uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id)
+        await self._runs.add(run, plans)
+        log.info("workflow created", run=run.id, transfers=len(plans))
+        await self.go_on(run)
+        return run
+
+    async def job_finished(self, job: Job) -> None:
+        """Take the next step of the run that a finished job belongs to, if any."""
+        if (run := await self._runs.with_file(job.work.file)) is not None:
+            await self.go_on(run)
+
+    async def sweep(self) -> None:
+        """Take up the runs that a process which died dropped."""
+        for run in await self._runs.unfinished():
+            await self.go_on(run)
+
+    async def go_on(self, run: Run) -> None:
+        """Take the steps of a run that can be taken now: nothing happens where it waits for a job."""
+        failed = False
+        for transfer in await self._runs.transfers(run):
+            progress = transfer.progress
+            if progress is Progress.RUNNING:
+                progress = await self._go_on(transfer)
+            if progress is Progress.RUNNING:
+                return
+            failed |= progress is Progress.ERROR
+        ended = Progress.ERROR if failed else Progress.COMPLETED
+        await self._runs.end(run.id, ended, self._now())
+        log.info("workflow finished", run=run.id, progress=ended)
+
+    async def _go_on(self, transfer: Transfer) -> Progress:
+        """Take the next steps of a transfer; how it stands then."""
+        plan = transfer.plan
+        jobs = await self._ledger.jobs_with_files([transfer.read_file, transfer.sent_file])
+        reading = jobs.get(transfer.read_file) or await self._read(transfer)
+        if not reading.is_finished:
+            return Progress.RUNNING
+        if reading.status is not Status.COMPLETE or plan.destination is None:
+            return await self._end(transfer, reading)
+        sending = jobs.get(transfer.sent_file) or await self._send(transfer, reading)
+        return await self._end(transfer, sending) if sending.is_finished else Progress.RUNNING
+
+    async def _read(self, transfer: Transfer) -> Job:
+        plan = transfer.plan
+        download = replace(bounded(plan.download, plan.changes), file=transfer.read_file)
+        return await self._submit(download, transfer.run.instance_id, transfer.run)
+
+    async def _send(self, transfer: Transfer, reading: Job) -> Job:
+        destination = transfer.plan.destination
+        assert destination is not None
+        upload = Upload(
+            destination.target,
+            file=transfer.sent_file,
+            file_size=0,
+            file_format="json",
+            callback_url=destination.callback_url,
+            records_of=reading.id,
+        )
+        return await self._submit(upload, destination.instance_id, transfer.run)
+
+    async def _end(self, transfer: Transfer, last: Job) -> Progress:
+        """A transfer ends as its last job did."""
+        error = None
+        if last.status is not Status.COMPLETE:
+            what = "reading" if last.is_download else "sending"
+            error = f"{what} ended as {last.status.value}: {last.error or 'it was cancelled'}"
+        await self._runs.end_transfer(transfer.id, error, self._now())
+        return Progress.ERROR if error else Progress.COMPLETED

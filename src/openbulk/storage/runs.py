@@ -1,0 +1,160 @@
+"""Runs of workflows, and the transfers in them."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, exists, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from openbulk.domain.workflow import Plan, Progress, Run, Transfer
+from openbulk.storage.database import for_reading
+from openbulk.storage.plans import plan_of, plan_values
+from openbulk.storage.tables import runs, transfers
+
+
+class Runs:
+    """Remembers what was asked for together, and how far it came."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = for_reading(engine)
+
+    async def add(self, run: Run, plans: Sequence[Plan]) -> None:
+        """Write a run down; from here on its transfers will be carried out."""
+        async with self._engine.begin() as connection:
+            await insert_run(connection, run, plans)
+
+    async def unfinished(self) -> Sequence[Run]:
+        """The runs whose transfers are not all finished, oldest first."""
+        chosen = select(runs).where(runs.c.progress == Progress.RUNNING.value).order_by(runs.c.created_at)
+        return await self._runs(chosen)
+
+    async def of_schedule(self, schedule_id: str, *, limit: int) -> Sequence[Run]:
+        """The newest runs of a schedule, newest first."""
+        chosen = select(runs).where(runs.c.schedule_id == schedule_id).order_by(runs.c.created_at.desc()).limit(limit)
+        return await self._runs(chosen)
+
+    async def of_schedules(self, organization_id: int, *, limit: int) -> Sequence[Run]:
+        """The newest runs of all schedules of an organization, newest first."""
+        of_any = (runs.c.organization_id == organization_id, runs.c.schedule_id.is_not(None))
+        return await self._runs(select(runs).where(*of_any).order_by(runs.c.created_at.desc()).limit(limit))
+
+    async def with_file(self, file: str) -> Run | None:
+        """The run that a job belongs to, by the job's file."""
+        of_file = exists().where(
+            transfers.c.run_id == runs.c.id, (transfers.c.read_file == file) | (transfers.c.sent_file == file)
+        )
+        found = await self._runs(select(runs).where(of_file))
+        return found[0] if found else None
+
+    async def transfers(self, run: Run) -> Sequence[Transfer]:
+        """The transfers of a run, in their order."""
+        chosen = _with_runs().where(transfers.c.run_id == run.id).order_by(transfers.c.place)
+        return await self._transfers(chosen)
+
+    async def history(
+        self, organization_id: int, *, schedule_id: str | None, skip: int, limit: int
+    ) -> Sequence[Transfer]:
+        """An organization's transfers, newest first."""
+        chosen = _with_runs().where(runs.c.organization_id == organization_id)
+        if schedule_id is not None:
+            chosen = chosen.where(runs.c.schedule_id == schedule_id)
+        return await self._transfers(chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit))
+
+    async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
+        """A transfer is finished, well or not; the first who says so is right."""
+        progress = Progress.COMPLETED if error is None else Progress.ERROR
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(transfers)
+                .where(transfers.c.id == transfer_id, transfers.c.progress == Progress.RUNNING.value)
+                .values(progress=progress.value, error=error, finished_at=now)
+            )
+
+    async def end(self, run_id: str, progress: Progress, now: datetime) -> None:
+        """All transfers of a run are finished."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.progress == Progress.RUNNING.value)
+                .values(progress=progress.value, finished_at=now)
+            )
+
+    async def _runs(self, chosen: Select[Any]) -> Sequence[Run]:
+        async with self._reading.connect() as connection:
+            return [_run(row) for row in await connection.execute(chosen)]
+
+    async def _transfers(self, chosen: Select[Any]) -> Sequence[Transfer]:
+        async with self._reading.connect() as connection:
+            return [_transfer(row) for row in await connection.execute(chosen)]
+
+
+async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan]) -> None:
+    """Write a run and its transfers down, in a transaction of the caller's."""
+    await connection.execute(
+        insert(runs).values(
+            id=run.id,
+            organization_id=run.organization_id,
+            instance_id=run.instance_id,
+            schedule_id=run.schedule_id,
+            request_id=run.request_id,
+            progress=run.progress.value,
+            created_at=run.created_at,
+        )
+    )
+    rows = [
+        {
+            "run_id": run.id,
+            "place": place,
+            "plan": plan_values(plan),
+            "changed_before": plan.changes and plan.changes.before,
+            "read_file": uuid.uuid4().hex,
+            "sent_file": uuid.uuid4().hex,
+            "progress": Progress.RUNNING.value,
+        }
+        for place, plan in enumerate(plans)
+    ]
+    await connection.execute(insert(transfers), rows)
+
+
+def _with_runs() -> Select[Any]:
+    of_run = [column.label(f"run_{column.name}") for column in runs.c if column.name != "id"]
+    return select(transfers, *of_run).join(runs, runs.c.id == transfers.c.run_id)
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        organization_id=row.organization_id,
+        instance_id=row.instance_id,
+        created_at=row.created_at,
+        schedule_id=row.schedule_id,
+        progress=Progress(row.progress),
+        finished_at=row.finished_at,
+        request_id=row.request_id,
+    )
+
+
+def _transfer(row: Row[Any]) -> Transfer:
+    run = Run(
+        id=row.run_id,
+        organization_id=row.run_organization_id,
+        instance_id=row.run_instance_id,
+        created_at=row.run_created_at,
+        schedule_id=row.run_schedule_id,
+        progress=Progress(row.run_progress),
+        finished_at=row.run_finished_at,
+        request_id=row.run_request_id,
+    )
+    return Transfer(
+        id=row.id,
+        run=run,
+        plan=plan_of(row.plan),
+        read_file=row.read_file,
+        sent_file=row.sent_file,
+        progress=Progress(row.progress),
+        error=row.error,
+        finished_at=row.finished_at,
+    )

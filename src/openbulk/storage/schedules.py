@@ -1,0 +1,132 @@
+"""Schedules of workflows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from openbulk.domain.workflow import Plan, Progress, Run, Schedule
+from openbulk.storage.database import for_reading
+from openbulk.storage.plans import plan_of, plan_values
+from openbulk.storage.runs import insert_run
+from openbulk.storage.tables import runs, schedules, transfers
+
+
+class Schedules:
+    """Remembers what is carried out again and again."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reading = for_reading(engine)
+
+    async def add(self, schedule: Schedule) -> None:
+        """Write a schedule down; from here on it will be carried out whenever it is due."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                insert(schedules).values(
+                    id=schedule.id,
+                    organization_id=schedule.organization_id,
+                    instance_id=schedule.instance_id,
+                    name=schedule.name,
+                    description=schedule.description,
+                    cron=schedule.cron,
+                    request=dict(schedule.request),
+                    plans=[plan_values(plan) for plan in schedule.plans],
+                    created_at=schedule.created_at,
+                    due_at=schedule.due_at,
+                )
+            )
+
+    async def get(self, schedule_id: str) -> Schedule | None:
+        """A schedule by its id."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(schedules).where(schedules.c.id == schedule_id))).first()
+        return None if row is None else _schedule(row)
+
+    async def of(self, organization_id: int) -> Sequence[Schedule]:
+        """All schedules of an organization, oldest first."""
+        chosen = select(schedules).where(schedules.c.organization_id == organization_id)
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(chosen.order_by(schedules.c.created_at, schedules.c.id))
+            return [_schedule(row) for row in rows]
+
+    async def due(self, now: datetime) -> Sequence[Schedule]:
+        """The schedules that are due."""
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(select(schedules).where(schedules.c.due_at <= now))
+            return [_schedule(row) for row in rows]
+
+    async def set_time(self, schedule_id: str, cron: str, due_at: datetime | None) -> None:
+        """When a schedule is due from now on; None: not until it is told again."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(schedules).where(schedules.c.id == schedule_id).values(cron=cron, due_at=due_at)
+            )
+
+    async def delete(self, schedule_id: str) -> None:
+        """Forget a schedule; what it has had carried out stays."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
+
+    async def delete_of(self, instance_id: int) -> None:
+        """Forget the schedules that read from an instance."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(schedules).where(schedules.c.instance_id == instance_id))
+
+    async def is_running(self, schedule_id: str) -> bool:
+        """Whether a run of it is not finished."""
+        chosen = select(runs.c.id).where(runs.c.schedule_id == schedule_id, runs.c.progress == Progress.RUNNING.value)
+        async with self._reading.connect() as connection:
+            return (await connection.execute(chosen.limit(1))).first() is not None
+
+    async def carried_out_before(self, schedule_id: str, place: int) -> datetime | None:
+        """Up to when its transfer at a place has carried changes over; None where it never did."""
+        chosen = (
+            select(transfers.c.changed_before)
+            .join(runs, runs.c.id == transfers.c.run_id)
+            .where(
+                runs.c.schedule_id == schedule_id,
+                transfers.c.place == place,
+                transfers.c.progress == Progress.COMPLETED.value,
+                transfers.c.changed_before.is_not(None),
+            )
+            .order_by(transfers.c.id.desc())
+            .limit(1)
+        )
+        async with self._reading.connect() as connection:
+            moment: datetime | None = await connection.scalar(chosen)
+        return moment
+
+    async def take(self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]) -> bool:
+        """A schedule is due: have it due again later, and write down what it has to do now, if anything.
+
+        False, and nothing is written, where somebody else has taken it.
+        """
+        async with self._engine.begin() as connection:
+            taken = await connection.execute(
+                update(schedules)
+                .where(schedules.c.id == schedule.id, schedules.c.due_at == schedule.due_at)
+                .values(due_at=due_at)
+            )
+            if not taken.rowcount:
+                return False
+            if run is not None:
+                await insert_run(connection, run, plans)
+        return True
+
+
+def _schedule(row: Row[Any]) -> Schedule:
+    return Schedule(
+        id=row.id,
+        organization_id=row.organization_id,
+        instance_id=row.instance_id,
+        name=row.name,
+        description=row.description,
+        cron=row.cron,
+        request=row.request,
+        plans=[plan_of(plan) for plan in row.plans],
+        created_at=row.created_at,
+        due_at=row.due_at,
+    )

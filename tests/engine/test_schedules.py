@@ -1,0 +1,212 @@
+"""When schedules are due, and what each of their runs carries over."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from openbulk.domain.errors import BadInput
+from openbulk.domain.job import Download, Job, Status, Upload
+from openbulk.domain.records import Action, Target
+from openbulk.domain.workflow import Changes, Destination, Plan, Progress, Run, Schedule
+from openbulk.engine.cron import next_after
+from openbulk.engine.schedules import SETTLING, Scheduler
+from openbulk.engine.workflows import Workflows
+from openbulk.security import Sealer
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.ledger import Ledger
+from openbulk.storage.runs import Runs
+from openbulk.storage.schedules import Schedules
+
+WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
+BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
+EVERY_HOUR = "0 0 0/1 1/1 * ? *"
+
+
+@pytest.mark.parametrize(
+    ("cron", "due"),
+    [
+        (EVERY_HOUR, "2026-11-25 23:00"),
+        ("0 0 12 1/1 * ? *", "2026-11-26 12:00"),
+        ("0 0 12 ? * MON *", "2026-11-30 12:00"),
+        ("0 0 12 15 1/1 ? *", "2026-12-15 12:00"),
+        ("0 * * * * ?", "2026-11-25 22:16"),
+        ("0 0 12 ? * 2", "2026-11-30 12:00"),
+        ("0 0 12 ? * 2-6", "2026-11-26 12:00"),
+        ("0 0 12 ? * 7,1", "2026-11-28 12:00"),
+        ("0 0 12 ? * L", "2026-11-28 12:00"),
+        ("0 0 12 ? * 6L", "2026-11-27 12:00"),
+        ("0 0 12 ? * 6#3", "2026-12-18 12:00"),
+        ("0 0 12 L * ?", "2026-11-30 12:00"),
+        ("0 0 12 15W 8 ?", "2027-08-16 12:00"),
+        ("0 0 0 1 1 ? 2030", "2030-01-01 00:00"),
+    ],
+)
+def test_a_schedule_is_due_when_quartz_says(cron: str, due: str) -> None:
+    assert next_after(cron, WEDNESDAY) == datetime.fromisoformat(due).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("cron", ["0 0 0 30 2 ?", "0 0 0 1 1 ? 2020"])
+def test_a_schedule_may_never_be_due(cron: str) -> None:
+    assert next_after(cron, WEDNESDAY) is None
+
+
+@pytest.mark.parametrize(
+    "cron", ["", "* * * * *", "0 0 12 ? * 0", "0 0 12 ? * 8", "0 0 25 * * ?", "0 0 12 1 * MON", "x " * 6, "0 " * 90]
+)
+def test_a_schedule_that_is_not_understood_is_refused_with_one_that_is(cron: str) -> None:
+    with pytest.raises(BadInput, match=r"looks like|put \?"):
+        next_after(cron, WEDNESDAY)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = WEDNESDAY
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+class Office:
+    """A scheduler over a real ledger; its jobs are finished by the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.database = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
+        self.ledger, self.runs, self.schedules = Ledger(self.database), Runs(self.database), Schedules(self.database)
+        self.workflows = Workflows(self.runs, self.ledger, self.submit, self.clock)
+
+    def scheduler(self) -> Scheduler:
+        return Scheduler(self.schedules, self.workflows, self.clock)
+
+    async def submit(self, work: Upload | Download, instance_id: int, run: Run) -> Job:
+        return await self.ledger.add_job(
+            work, organization_id=1, instance_id=instance_id, request_id=None, now=self.clock()
+        )
+
+    async def finish_jobs(self, status: Status = Status.COMPLETE) -> list[Job]:
+        """Finish what is under way, and what follows from it."""
+        done = []
+        while jobs := await self.ledger.active_jobs():
+            for job in jobs:
+                turn = await self.ledger.begin_slice(job.id, job.slice, self.clock())
+                assert turn is not None
+                done.append(await self.ledger.finish(job.id, turn.fence, status, now=self.clock()))
+                await self.workflows.job_finished(done[-1])
+        return done
+
+    async def due(self, after: timedelta = timedelta(hours=1)) -> list[Job]:
+        """Let time go by, look, and do what there is to do."""
+        self.clock.time += after
+        await self.scheduler().look()
+        return await self.finish_jobs()
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    made = Office(tmp_path)
+    await migrate(made.database)
+    await Accounts(made.database, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
+    yield made
+    await made.database.dispose()
+
+
+DESTINATION = Destination(2, Target("things", Action.UPSERT, "ref"))
+
+
+async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
+    made = Schedule(
+        name, 1, 1, "nightly", "", EVERY_HOUR, {}, [plan], office.clock(), next_after(EVERY_HOUR, office.clock())
+    )
+    await office.schedules.add(made)
+    return made
+
+
+def window(job: Job) -> tuple[str, str]:
+    """The bounds of a download that was dated."""
+    where = job.download.where
+    assert where is not None
+    return tuple(f"{part.operator}{part.values[0]}" for part in where.parts)  # type: ignore[union-attr, return-value]
+
+
+async def test_a_plan_comes_back_as_it_was_written_down(office: Office) -> None:
+    plan = Plan(
+        Download("events", "", fields=("id",), limit=3, parameters={"a": "b"}, text="select id from events"),
+        Changes("updated", since=BEGIN, until=WEDNESDAY, is_known_to_service=False),
+        replace(DESTINATION, callback_url="https://example.com/"),
+        {"query": "select id from events"},
+    )
+    await add(office, plan)
+    found = await office.schedules.get("s")
+    assert found is not None
+    assert found.plans == [plan]
+
+
+async def test_a_schedule_is_carried_out_once_by_whoever_takes_it(office: Office) -> None:
+    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    office.clock.time += timedelta(hours=1)
+    (schedule,) = await office.schedules.due(office.clock())
+    assert await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
+    assert not await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
+    assert await office.due(timedelta()) == []
+
+
+async def test_what_was_due_many_times_is_made_up_for_once(office: Office) -> None:
+    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    assert len(await office.due(timedelta(days=2))) == 2
+    assert len(await office.due(timedelta(minutes=5))) == 0
+    assert len(await office.due()) == 2
+
+
+async def test_what_is_due_while_the_last_run_is_going_on_is_left_out(office: Office) -> None:
+    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    for _ in range(3):
+        office.clock.time += timedelta(hours=1)
+        await office.scheduler().look()
+    assert len(await office.runs.of_schedule("s", limit=9)) == 1
+    await office.finish_jobs()
+    assert len(await office.due()) == 2
+
+
+async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(office: Office) -> None:
+    """The windows lie side by side: a change is in one of them, and in no other."""
+    await add(office, Plan(Download("events", ""), Changes("updated", since=BEGIN), DESTINATION))
+    windows = [window((await office.due())[0])]
+    office.clock.time += timedelta(hours=1)
+    await office.scheduler().look()
+    await office.finish_jobs(Status.ERROR)
+    windows += [window((await office.due())[0]) for _ in range(2)]
+    (first, second, third) = windows
+    assert first[0] == f">={BEGIN.isoformat()}"
+    assert first[1].removeprefix("<") == second[0].removeprefix(">=")
+    assert second[1].removeprefix("<") == third[0].removeprefix(">=")
+    assert third[1] == f"<{(office.clock() - SETTLING).isoformat()}"
+
+
+async def test_without_a_date_each_run_carries_everything_over(office: Office) -> None:
+    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    assert [(await office.due())[0].download.where for _ in range(2)] == [None, None]
+
+
+async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(office: Office) -> None:
+    run = await office.workflows.begin(
+        [Plan(Download("events", ""), destination=DESTINATION)] * 2, organization_id=1, instance_id=1, request_id=None
+    )
+    for _ in range(3):
+        await office.workflows.sweep()
+    assert len(await office.finish_jobs()) == 4
+    assert await office.runs.unfinished() == []
+    assert [one.progress for one in await office.runs.transfers(run)] == [Progress.COMPLETED] * 2
+
+
+async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Office) -> None:
+    run = await office.workflows.begin(
+        [Plan(Download("events", ""), destination=DESTINATION)], organization_id=1, instance_id=1, request_id=None
+    )
+    (job,) = await office.finish_jobs(Status.ERROR)
+    assert job.is_download
+    (transfer,) = await office.runs.transfers(run)
+    assert (transfer.progress, transfer.error) == (Progress.ERROR, "reading ended as ERROR: it was cancelled")
