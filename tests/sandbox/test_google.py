@@ -196,6 +196,32 @@ async def test_a_sync_token_brings_what_changed_since_and_the_deleted(ann: Calle
     assert (status, reason(body)) == (410, "fullSyncRequired")
 
 
+async def test_tokens_of_lists_are_forgotten_when_it_is_told_to(ann: Caller) -> None:
+    for n in range(3):
+        await ann.insert(id=f"abc0{n}")
+    _, first = await ann.call("GET", EVENTS, params={"maxResults": "2"})
+    _, whole = await ann.call("GET", EVENTS)
+    at_page, since = {"pageToken": first["nextPageToken"]}, {"syncToken": whole["nextSyncToken"]}
+    assert [(await ann.call("GET", EVENTS, params=one))[0] for one in (at_page, since)] == [200, 200]
+    await ann.call("POST", "/sandbox/forget", json={"tokens": "page"})
+    assert [(await ann.call("GET", EVENTS, params=one))[0] for one in (at_page, since)] == [400, 200]
+    await ann.call("POST", "/sandbox/forget", json={"tokens": "sync"})
+    status, body = await ann.call("GET", EVENTS, params=since)
+    assert (status, reason(body)) == (410, "fullSyncRequired")
+
+
+async def test_a_sync_token_is_good_for_what_it_was_made_for_alone(ann: Caller) -> None:
+    """Google promises nothing for other parameters, or another calendar."""
+    _, whole = await ann.call("GET", EVENTS, params={"showDeleted": "true"})
+    since = {"syncToken": whole["nextSyncToken"]}
+    _, other = await ann.call("POST", "/calendar/v3/calendars", json={"summary": "Other"})
+    assert (await ann.call("GET", EVENTS, params={**since, "showDeleted": "true"}))[0] == 200
+    assert (await ann.call("GET", EVENTS, params={**since, "showDeleted": "false"}))[0] == 400
+    assert (await ann.call("GET", EVENTS, params={**since, "showDeleted": "true", "singleEvents": "true"}))[0] == 400
+    path = f"/calendar/v3/calendars/{other['id']}/events"
+    assert (await ann.call("GET", path, params={**since, "showDeleted": "true"}))[0] == 400
+
+
 async def test_a_list_can_be_narrowed(ann: Caller) -> None:
     await ann.insert(id="abc01", summary="Budget review", extendedProperties={"private": {"key": "1"}})
     await ann.insert(id="abc02", summary="Lunch", extendedProperties={"shared": {"key": "1"}})

@@ -26,6 +26,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.Unsure: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
+    errors.ReadAnew: 400,
 }
 
 

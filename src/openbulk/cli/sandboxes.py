@@ -17,6 +17,7 @@ Quota = Annotated[int | None, typer.Option(help="Calls a minute and user; more a
 ProjectQuota = Annotated[
     int | None, typer.Option(help="Calls a minute of all users of one client; more are refused.", min=1)
 ]
+Changes = Annotated[float, typer.Option(help="For how many seconds changes are listed by their date.", min=0)]
 Faults = Annotated[str, typer.Option(help="Faults and their share of calls: drop-after=0.02,error-503=0.01,seed=42")]
 
 
@@ -28,9 +29,16 @@ def run_google(
     quota_per_minute: Quota = None,
     faults: Faults = "",
     project_quota_per_minute: ProjectQuota = None,
+    changes_seconds: Changes = google.CHANGES_SECONDS,
 ) -> None:
     """Google's OAuth and Calendar API."""
-    options = google.Options(latency_ms, quota_per_minute, faults, project_quota_per_minute=project_quota_per_minute)
+    options = google.Options(
+        latency_ms,
+        quota_per_minute,
+        faults,
+        project_quota_per_minute=project_quota_per_minute,
+        changes_seconds=changes_seconds,
+    )
     _run(lambda: google.make_app(options), host, port)
 
 

@@ -41,6 +41,10 @@ class Features:
     """The service's own query parameters, which a condition may name beside the fields: they are passed through."""
     changed: str | None = None
     """The field that says when a record was last changed; `Query.changed_since` is about it."""
+    has_changes: bool = False
+    """`read` may end with a bookmark. With that as `Query.since`, and the same parameters and page size, it gives at
+    least those of its records whose field `changed` is not before the bookmark's moment, each as it is now; or it
+    raises ReadAnew, on whichever page, where the service has forgotten the bookmark."""
     applies_where: bool = False
     """`read` gives exactly the records for which `Query.where` holds."""
     sorts: bool = False
@@ -96,6 +100,7 @@ class Connector(Protocol):
         """The records of an object, page by page, from `query.after` on.
 
         A page without records, but with a cursor, says that the service still works on them; the caller waits.
+        Raises ReadAnew where the service does not know `query.after` or `query.since` any more.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:

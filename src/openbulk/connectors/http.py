@@ -32,6 +32,14 @@ class Answer:
         """True for any status from 200 to 299."""
         return 200 <= self.status < 300
 
+    @property
+    def dated(self) -> datetime | None:
+        """When it was given, by the service's own clock, to the second; None where it does not say."""
+        try:
+            return parsedate_to_datetime(self.headers["Date"])
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return None
+
     def json(self) -> Any:
         """The body as JSON. Raises RetryLater where it isn't: what answered was not the service."""
         try:

@@ -13,7 +13,8 @@
         ├── RetryLater         not done: send it again after a while
         ├── Unsure             the answer was lost: it may have been done
         ├── Refused            not done, and never will be as things stand: stop the job
-        └── SignInAgain        not done: the instance's credentials are no longer accepted
+        ├── SignInAgain        not done: the instance's credentials are no longer accepted
+        └── ReadAnew           a list cannot be gone on with from there: read it from its beginning
 
 Beside the tree: AddressNotAllowed, an OSError raised where a connection is opened.
 """
@@ -84,6 +85,10 @@ class Refused(ServiceError):
 
 class SignInAgain(ServiceError):
     """The service no longer accepts the instance's credentials: the job waits for a person to sign in again."""
+
+
+class ReadAnew(ServiceError):
+    """The service does not know a cursor or a bookmark any more: forget both, and read from the beginning."""
 
 
 class AddressNotAllowed(OSError):

@@ -125,6 +125,10 @@ class Position:
     """Whether there is nothing behind it."""
     pages: int = 0
     """Pages that were read to their end."""
+    since: str | None = None
+    """The bookmark from which on changes are read; None where the records themselves are."""
+    anew: int = 0
+    """How often reading had to begin again, because the service did not know any more where it was."""
 
 
 @dataclass(frozen=True, slots=True)

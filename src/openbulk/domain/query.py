@@ -43,6 +43,18 @@ class Query:
     what it knows not to be wanted."""
     order: tuple["Order", ...] = ()
     """What to sort by, where the service can (`Features.sorts`)."""
+    since: str | None = None
+    """The text of a bookmark (`Features.has_changes`): only what was changed since it was taken is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """A place in a service's feed of changes, from which a later reading learns what was changed since."""
+
+    text: str
+    """As the service wrote it."""
+    taken_at: datetime
+    """A moment by the service's own clock, not before the bookmark was taken: every later change is behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,8 @@ class Page:
     records: Sequence[Mapping[str, Any]]
     next: str | None
     """None on the last page."""
+    bookmark: Bookmark | None = None
+    """On the last page, where the service keeps a feed of changes for what was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Direct:
         position = begin
         until = asyncio.get_running_loop().time() + LOOK_SECONDS
         while not position.is_end and len(found) < size:
-            page = await self._read(place, asked, position.after, size)
+            page = await self._read(place, asked, position, size)
             for number, record in enumerate(page.records[position.skip :], position.skip + 1):
                 if wanted is None or holds(wanted, record):
                     found.append(chosen(record, asked))
@@ -116,9 +116,9 @@ class Direct:
         behind = skip + size
         return [chosen(one, asked) for one in found[skip:behind]], Position(skip=behind, is_end=behind >= len(found))
 
-    async def _read(self, place: Place, asked: Download, after: str | None, size: int) -> Page:
+    async def _read(self, place: Place, asked: Download, position: Position, size: int) -> Page:
         page_size = max(size, LEAST_PAGE) if asked.where is not None else size
-        query = query_of(asked, place.object, place.told, after=after, page_size=page_size)
+        query = query_of(asked, place.object, place.told, position, page_size)
         return await _patiently(lambda: _first(self.connector.read(query)))
 
     def _check_readable(self, place: Place) -> None:

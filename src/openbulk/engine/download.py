@@ -1,6 +1,8 @@
 """One turn of a download: pages come from the service, and what is wanted of them is kept in parts.
 
 A part and the position behind it are written down together: whatever dies, the next turn goes on behind the last part.
+Where a service keeps a feed of changes, a download that has read to its end leaves a bookmark, and one that wants what
+was changed since a later moment begins there. Where the service has forgotten the place, everything is read anew.
 """
 
 import asyncio
@@ -10,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import structlog
 
-from openbulk.connectors.base import Connector
-from openbulk.domain.errors import NotFound, RetryLater, ServiceError, Unsure
+from openbulk.connectors.base import Connector, Features
+from openbulk.domain.errors import NotFound, ReadAnew, RetryLater, ServiceError, Unsure
 from openbulk.domain.job import Download, Position, Status
-from openbulk.domain.query import Page, Query, fields_of, holds
+from openbulk.domain.query import Bookmark, Page, Query, fields_of, holds
 from openbulk.domain.records import flatten, nest, value_at
 from openbulk.engine.endings import Complete, Ending, GoOn, Stop, ending_of
 from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART
@@ -22,14 +25,19 @@ from openbulk.engine.progress import named_object, refusal_to_read
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.sorting import forget_unsorted, sort
 from openbulk.engine.watch import Watch
+from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, part_path
 from openbulk.storage.ledger import Ledger, Turn
+
+log = structlog.get_logger()
 
 PAGE_SIZE = 2_500
 """Most records that are asked for at a time; they are held in memory."""
 POLL_FIRST = 0.05
 POLL_MOST = 2.0
 """Seconds between two questions whether a service has records ready."""
+MAX_ANEW = 3
+"""How often a job reads from the beginning again, before it ends."""
 
 
 class DownloadTurn:
@@ -44,6 +52,7 @@ class DownloadTurn:
         self._watch = watch
         self._kept = turn.job.cursor
         self._wanted = turn.job.download.where
+        self._feed: Feed | None = None
         self._part = _Part(turn.job.columns, turn.job.position)
 
     async def run(self) -> Ending:
@@ -59,12 +68,16 @@ class DownloadTurn:
                 return await self._read()
             except NotFound as error:
                 return Stop(Status.ERROR, error.message)
+            except ReadAnew as error:
+                if not self._may_begin_anew:
+                    return Stop(Status.ERROR, f"{error.message}: ask for it as a new job")
+                await self._begin_anew()
             except ServiceError as error:
                 resends = 0 if self._part.position != begin else resends + 1
                 await self._keep()
                 if not _is_hiccup(error) or resends > MAX_RESENDS or await self._watch.is_over():
                     return ending_of(error)
-            await asyncio.sleep(wait_before_resend(resends + 1, random.random()))  # noqa: S311
+                await asyncio.sleep(wait_before_resend(resends + 1, random.random()))  # noqa: S311
 
     async def _read(self) -> Ending:
         objects = await self._connector.objects()
@@ -72,6 +85,7 @@ class DownloadTurn:
         if (refusal := refusal_to_read(name, objects)) is not None:
             return Stop(Status.ERROR, refusal)
         self._wanted = None if objects[name].applies_where else self._job.download.where
+        await self._choose_feed(name, told, objects[name])
         pause = POLL_FIRST
         async for page in self._pages(name, told):
             self._take(page)
@@ -85,6 +99,36 @@ class DownloadTurn:
                 await self._keep()
                 return GoOn()
         raise AssertionError("a connector's last page says that it is the last")
+
+    async def _choose_feed(self, name: str, told: Mapping[str, str], features: Features) -> None:
+        """Begin at a bookmark, where there is one from which on every change is known that is asked for.
+
+        Not where a limit bounds what is read: the records that come first in a list of changes are others.
+        """
+        if not features.has_changes:
+            return
+        download = self._job.download
+        parameters = {**told, **download.parameters}
+        self._feed = feed_of(self._job.instance_id, name, parameters, _page_size(download))
+        is_bounded = self._limit is not None or download.page_limit is not None
+        if self._part.position != Position() or download.changed_since is None or is_bounded:
+            return
+        since = await self._ledger.bookmark(self._feed, download.changed_since)
+        self._part.position = Position(since=since)
+
+    @property
+    def _may_begin_anew(self) -> bool:
+        """Not where what was read before belongs to another job, and not for ever."""
+        return self._job.download.begin is None and self._part.position.anew < MAX_ANEW
+
+    async def _begin_anew(self) -> None:
+        """Forget what was kept, and the bookmark: from now on everything is read, whenever it was changed."""
+        before, until = self._part.position, self._job.download.changed_since
+        position = Position(anew=before.anew + 1)
+        lost = (self._feed, until) if self._feed and before.since and until else None
+        await self._ledger.begin_anew(self._job.id, self._fence, position, lost=lost)
+        log.info("reading anew", job=self._job.id, kept=self._kept, of_changes=before.since is not None)
+        self._kept, self._part = 0, _Part((), position)
 
     async def _sort(self) -> Ending:
         """Everything has been read: bring it into its order, in one go."""
@@ -115,8 +159,7 @@ class DownloadTurn:
         if position.is_end:  # of the job that this one goes on with
             yield Page([], None)
             return
-        size = min(download.page_size or PAGE_SIZE, PAGE_SIZE)
-        async for page in self._connector.read(query_of(download, name, told, after=position.after, page_size=size)):
+        async for page in self._connector.read(query_of(download, name, told, position, _page_size(download))):
             yield page
 
     def _take(self, page: Page) -> None:
@@ -133,7 +176,10 @@ class DownloadTurn:
         is_enough = (self._limit is not None and self._kept + len(part.lines) >= self._limit) or (
             download.page_limit is not None and pages >= download.page_limit
         )
-        part.position = Position(page.next, is_end=page.next is None or is_enough, pages=pages)
+        part.position = replace(
+            part.position, after=page.next, skip=0, is_end=page.next is None or is_enough, pages=pages
+        )
+        part.bookmark = page.bookmark
 
     async def _keep(self) -> None:
         """Write the part down. Raises Fenced."""
@@ -149,23 +195,30 @@ class DownloadTurn:
             position=part.position,
             columns=list(part.columns),
             is_last=part.position.is_end and not self._job.download.is_sorted_here,
+            bookmark=(self._feed, part.bookmark) if self._feed and part.bookmark else None,
         )
         self._kept += len(part.lines)
         self._part = _Part(tuple(part.columns), part.position)
 
 
-def query_of(download: Download, name: str, told: Mapping[str, str], *, after: str | None, page_size: int) -> Query:
-    """What to ask the service for; `name` and `told` are its object by `named_object`."""
+def query_of(download: Download, name: str, told: Mapping[str, str], position: Position, page_size: int) -> Query:
+    """What to ask the service for from a position on; `name` and `told` are its object by `named_object`."""
     return Query(
         name,
         page_size=page_size,
-        after=after,
+        after=position.after,
+        since=position.since,
         parameters={**told, **download.parameters},
         fields=_needed(download),
-        changed_since=download.changed_since,
+        # Reading everything leaves a new bookmark; the condition chooses what was changed since.
+        changed_since=None if position.anew else download.changed_since,
         where=download.where,
         order=download.order if download.is_sorted_by_service else (),
     )
+
+
+def _page_size(download: Download) -> int:
+    return min(download.page_size or PAGE_SIZE, PAGE_SIZE)
 
 
 def _needed(download: Download) -> tuple[str, ...]:
@@ -195,6 +248,8 @@ class _Part:
         self.columns = dict.fromkeys(columns)
         self.position = position
         self.lines: list[bytes] = []
+        self.bookmark: Bookmark | None = None
+        """Of the feed that has been read to its end."""
         self._bytes = 0
 
     def add(self, record: Mapping[str, Any]) -> None:

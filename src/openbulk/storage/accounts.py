@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.domain.instance import Instance
 from openbulk.security import Sealer, fingerprint, same_secret
 from openbulk.storage.database import for_reading
-from openbulk.storage.tables import instances, organizations, users
+from openbulk.storage.tables import bookmarks, instances, organizations, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +171,9 @@ class Accounts:
                 )
 
     async def delete_instance(self, instance_id: int) -> None:
-        """Forget an instance and its credentials."""
+        """Forget an instance, its credentials, and its bookmarks."""
         async with self._engine.begin() as connection:
+            await connection.execute(delete(bookmarks).where(bookmarks.c.instance_id == instance_id))
             await connection.execute(delete(instances).where(instances.c.id == instance_id))
 
     async def reseal(self) -> int:

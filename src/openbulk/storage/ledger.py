@@ -11,7 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
+from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Fate, Outcome, Problem
+from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.database import for_reading
 from openbulk.storage.tables import Moment, intents, jobs, outcomes, parts
 from openbulk.storage.work import work_of, work_values
@@ -297,9 +299,10 @@ class Ledger:
         position: Position,
         columns: Sequence[str],
         is_last: bool,
+        bookmark: tuple[Feed, Bookmark] | None = None,
     ) -> None:
-        """A download has kept so many more records, in a part that begins at a row. Raises Fenced, and then nothing is
-        written."""
+        """A download has kept so many more records, in a part that begins at a row; where it has read a feed of changes
+        to its end, it leaves a bookmark. Raises Fenced, and then nothing is written."""
         count = jobs.c.cursor + records
         async with self._engine.begin() as connection:
             await _behind_fence(
@@ -316,6 +319,24 @@ class Ledger:
             )
             if records:
                 await connection.execute(insert(parts).values(job_id=job_id, first_row=first_row))
+            if bookmark is not None:
+                await keep_bookmark(connection, *bookmark)
+
+    async def bookmark(self, feed: Feed, until: datetime) -> str | None:
+        """From where a download reads a feed of changes that wants all changes since a moment; None: from nowhere."""
+        async with self._reading.connect() as connection:
+            return await newest_bookmark(connection, feed, until)
+
+    async def begin_anew(
+        self, job_id: int, fence: int, position: Position, *, lost: tuple[Feed, datetime] | None
+    ) -> None:
+        """A download begins at its beginning again: what it has kept is forgotten, and the feed's bookmarks until a
+        moment are, where they are of no use any more. Raises Fenced, and then nothing is written."""
+        async with self._engine.begin() as connection:
+            await _behind_fence(connection, job_id, fence, cursor=0, position=asdict(position), columns=[])
+            await connection.execute(delete(parts).where(parts.c.job_id == job_id))
+            if lost is not None:
+                await forget_bookmarks(connection, *lost)
 
     async def replace_parts(self, job_id: int, fence: int, records: int, first_rows: Sequence[int]) -> None:
         """A download's records are in their order now, in other parts. Raises Fenced, and then nothing is written."""

@@ -182,6 +182,17 @@ budgets = Table(
 )
 """What was spent of a service's budgets, and what the service has taught about them."""
 
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("instance_id", BigInteger, primary_key=True),
+    Column("feed", String(64), primary_key=True),
+    Column("taken_at", Moment, primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Places in services' feeds of changes, from which a later download learns what was changed since."""
+
 deliveries = Table(
     "deliveries",
     metadata,

@@ -13,13 +13,14 @@ class TestMyService(ConnectorTests):
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain
-from openbulk.domain.query import Query
+from openbulk.domain.errors import NotFound, ReadAnew, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.query import Bookmark, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 
 Connect = Callable[[], Connector]
@@ -181,6 +182,27 @@ class ConnectorTests:
         with pytest.raises((NotFound, ServiceError)):
             await anext(connect().read(Query("no such object")))
 
+    # --- changes ---
+
+    async def test_from_a_bookmark_on_what_was_changed_since_is_read(self, connect: Connect) -> None:
+        """With a bookmark at the end again, where nothing has happened since."""
+        await self.skip_unless_there_are_changes(connect())
+        one, two, three = self.records()
+        await send(connect, self.target(), [one, two])
+        _, bookmark = await self.read_to_the_end(connect)
+        await send(connect, self.target(), [three])
+        changed, later = await self.read_to_the_end(connect, since=bookmark)
+        assert changed == [str(three.values[self.shows])]
+        assert bookmark.taken_at <= later.taken_at
+        assert (await self.read_to_the_end(connect, since=later))[0] == []
+        assert (await self.read_to_the_end(connect, since=bookmark))[0] == changed, "a bookmark may be used again"
+
+    async def test_a_bookmark_that_the_service_does_not_know_asks_to_read_anew(self, connect: Connect) -> None:
+        """`read` raises ReadAnew."""
+        await self.skip_unless_there_are_changes(connect())
+        with pytest.raises(ReadAnew):
+            await anext(connect().read(Query(self.object_name, since="no such bookmark")))
+
     # --- what the promises are told with ---
 
     def target(self) -> Target:
@@ -199,6 +221,26 @@ class ConnectorTests:
         """Some objects can only be written."""
         if not (await self.features(connector)).can_read:
             pytest.skip("this object cannot be read")
+
+    async def skip_unless_there_are_changes(self, connector: Connector) -> None:
+        """Some services do not tell what was changed."""
+        if not (await self.features(connector)).has_changes:
+            pytest.skip("this object has no feed of changes")
+
+    async def read_to_the_end(self, connect: Connect, *, since: Bookmark | None = None) -> tuple[list[str], Bookmark]:
+        """What is there, or was changed, a record a page and each page by a new connector; and the bookmark."""
+        shown: list[str] = []
+        query = Query(self.object_name, page_size=1, since=None if since is None else since.text)
+        deadline = time.monotonic() + COLLECT_SECONDS
+        while True:
+            page = await anext(connect().read(query))
+            shown += [str(read[self.shows]) for read in page.records]
+            if page.next is None:
+                assert page.bookmark is not None, "the last page has a bookmark"
+                return sorted(shown), page.bookmark
+            assert page.bookmark is None, "only the last page has one"
+            query = replace(query, after=page.next)
+            assert time.monotonic() < deadline, f"no last page within {COLLECT_SECONDS} s"
 
     async def shown(self, connector: Connector) -> list[str]:
         """What tells apart the records that are there."""

@@ -33,6 +33,7 @@ EVENT_FEATURES = Features(
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",
+    has_changes=True,
 )
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from openbulk.connectors.googlecalendar.errors import DELETED, refusal
+from openbulk.connectors.googlecalendar.errors import DELETED, is_lost_place, refusal
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
-from openbulk.domain.errors import NotFound, Refused
+from openbulk.domain.errors import NotFound, ReadAnew, Refused
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -18,6 +18,11 @@ class CalendarApi:
         self._client = client
         self._url = f"{base_url.rstrip('/')}/calendar/v3"
         self._limits = limits
+
+    @property
+    def account(self) -> str:
+        """A name for the account, which says nothing of it."""
+        return self._limits.account
 
     async def call(
         self,
@@ -50,3 +55,10 @@ def found(answer: Answer) -> Answer:
     refused = refusal(answer)
     kind = NotFound if refused.status == 404 or refused.reason == DELETED else Refused
     raise kind(str(refused), provider_message=refused.message)
+
+
+def page_of(answer: Answer) -> dict[str, Any]:
+    """A page of a list. Raises ReadAnew where Google does not know the token any more, and as `found`."""
+    if is_lost_place(answer):
+        raise ReadAnew("Google does not know this place in its list any more; read it from its beginning")
+    return dict(found(answer).json())

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.googlecalendar.api import CalendarApi, found
+from openbulk.connectors.googlecalendar.api import CalendarApi, page_of
 from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.events import calendar_of, encoded
 from openbulk.connectors.googlecalendar.fields import FieldError, check_required, converted
@@ -193,8 +193,7 @@ class Directory:
 
     async def _page(self, object: str, calendar: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         path = _rules_path(calendar) if object == RULES else _LIST
-        answer = await self._api.call("GET", path, params=parameters)
-        return dict(found(answer).json())
+        return page_of(await self._api.call("GET", path, params=parameters))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ DELETED = "deleted"
 """The reason that says: it was there, and is gone."""
 TOO_LONG_AGO = "updatedMinTooLongAgo"
 """The reason that says: changes are listed for the last few weeks only."""
+FULL_SYNC = "fullSyncRequired"
+"""The reason that says: the changes since then are not known any more."""
 _SETUP = {
     "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; enable it there",
     "insufficientPermissions": "the sign-in does not allow to write events; sign in again with the scope "
@@ -71,6 +73,19 @@ def refusal(answer: Answer) -> Refusal:
     return Refusal(answer.status, reason, message)
 
 
+def is_lost_place(answer: Answer) -> bool:
+    """Whether Google does not know a token any more by which a list was to be gone on with.
+
+    It says so in an incremental listing (https://developers.google.com/workspace/calendar/api/guides/sync): 410
+    `fullSyncRequired`. What it says of a page's token that has run out is not documented; one that it does not know is
+    a parameter that is invalid.
+    """
+    first = _first_error(answer)
+    if answer.status == 410:
+        return first.get("reason") == FULL_SYNC
+    return answer.status == 400 and first.get("location") in {"pageToken", "syncToken"}
+
+
 def throttle_of(answer: Answer, service: str) -> Throttle | None:
     """What Google says where it takes a call for one too many, or has had enough of the account for hours.
 
@@ -92,9 +107,12 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
 
 def _said(answer: Answer) -> tuple[str, str]:
     """Reason and message of an answer that is an error."""
-    error = _error_of(answer)
-    first = (error.get("errors") or [{}])[0]
+    error, first = _error_of(answer), _first_error(answer)
     return str(first.get("reason", "")), str(first.get("message") or error.get("message") or answer.text())
+
+
+def _first_error(answer: Answer) -> dict[str, Any]:
+    return dict((_error_of(answer).get("errors") or [{}])[0])
 
 
 def _error_of(answer: Answer) -> dict[str, Any]:

@@ -34,6 +34,11 @@ class Limits:
         )
         self._user = user
 
+    @property
+    def account(self) -> str:
+        """A name for the account that is signed in, the same as long as the sign-in is."""
+        return self._user
+
     def of(self, calendar: str | None) -> Sequence[Budget]:
         """The budgets of a call, the widest first. Writing to one calendar has a limit of its own, not documented."""
         if calendar is None:

@@ -5,9 +5,10 @@ POST /token   POST /revoke                    codes, refresh tokens and service 
 *    /calendar/v3/...                         calendars and events
 GET  /                                        what it holds, for people
 GET  /sandbox/events  /sandbox/stats          the same, for tests
-POST /sandbox/tokens  /sandbox/faults  /sandbox/reset
+POST /sandbox/tokens  /sandbox/faults  /sandbox/forget  /sandbox/reset
 """
 
 from openbulk.sandbox.google.app import Options, make_app
+from openbulk.sandbox.google.store import CHANGES_SECONDS
 
-__all__ = ["Options", "make_app"]
+__all__ = ["CHANGES_SECONDS", "Options", "make_app"]

@@ -13,7 +13,7 @@ from openbulk.sandbox.google.batch import batch
 from openbulk.sandbox.google.contract import Violations
 from openbulk.sandbox.google.listing import list_events, list_instances
 from openbulk.sandbox.google.sharing import Sharing
-from openbulk.sandbox.google.store import Calendar, Event, Store
+from openbulk.sandbox.google.store import CHANGES_SECONDS, Calendar, Event, Store
 from openbulk.sandbox.page import page, paragraph, table
 from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Handler, Traffic, json_response
@@ -37,6 +37,8 @@ class Options:
     """Calls a minute of all users who signed in through one client."""
     token_seconds: int = 3600
     """Life of an access token."""
+    changes_seconds: float = CHANGES_SECONDS
+    """For how long changes are listed by their date (`updatedMin`)."""
 
 
 def make_app(options: Options) -> web.Application:
@@ -48,7 +50,7 @@ class _Sandbox:
     """What the handlers share."""
 
     def __init__(self, options: Options) -> None:
-        self.store = Store()
+        self.store = Store(options.changes_seconds)
         self.violations = Violations()
         self.sign_in = oauth.SignIn(options.token_seconds)
         self.traffic = Traffic(
@@ -93,6 +95,7 @@ class _Sandbox:
                 web.get("/sandbox/violations", self.list_violations),
                 web.post("/sandbox/tokens", oauth.hand_out(self.sign_in)),
                 web.post("/sandbox/faults", self.traffic.change_faults),
+                web.post("/sandbox/forget", self.forget),
                 web.post("/sandbox/reset", self.reset),
             ]
         )
@@ -220,6 +223,15 @@ class _Sandbox:
     async def list_violations(self, _request: web.Request) -> web.Response:
         """What callers did that Google's description of its API does not allow."""
         return json_response(self.violations.listed())
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Forget tokens of lists, as Google does after a while: `{"tokens": "sync"}`, or `"page"`."""
+        forget = {"sync": self.store.forget_sync_tokens, "page": self.store.forget_page_tokens}
+        wanted = str((await _body(request)).get("tokens"))
+        if wanted not in forget:
+            raise bad_request()
+        forget[wanted]()
+        return json_response({})
 
     async def reset(self, _request: web.Request) -> web.Response:
         """Forget events and calls; tokens stay good."""

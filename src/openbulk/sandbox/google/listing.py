@@ -1,5 +1,6 @@
 """`events.list`: filters, pages and sync tokens (https://developers.google.com/workspace/calendar/api/v3/reference/events/list)."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,8 +23,6 @@ class Query(Protocol):
 MAX_RESULTS = 2500
 _MAX_DIGITS = 18
 DEFAULT_RESULTS = 250
-CHANGES_SECONDS = 28 * 24 * 3600.0
-"""For how long changes are listed; how long Google does is not documented."""
 _NOT_WITH_SYNC_TOKEN = (
     "iCalUID",
     "orderBy",
@@ -34,14 +33,17 @@ _NOT_WITH_SYNC_TOKEN = (
     "timeMax",
     "updatedMin",
 )
+_OF_FEED = ("eventTypes", "maxAttendees", "showDeleted", "showHiddenInvitations", "singleEvents", "timeZone")
+"""The other parameters, which have to be the same as they were for the first page."""
 
 
 def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any]:
     """A page, for orjson to encode, of a calendar's events. Raises Rejected (400, 410)."""
-    since = _synced_version(store, query)
-    begin, version = _page_start(query, store.version)
+    sign = _sign(calendar, query)
+    since = _synced_version(store, query, sign)
+    begin, version = _page_start(store, query)
     size = _size(query)
-    wanted = _filter(query, since)
+    wanted = _filter(store, query, since)
     items: list[orjson.Fragment] = []
     position = begin
     events = _Events(calendar) if query.get("singleEvents") != "true" else _single_events(store, calendar, query)
@@ -59,15 +61,15 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
         "items": items,
     }
     if position < len(events):
-        return {**page, "nextPageToken": f"p{position}.{version}"}
-    return {**page, "nextSyncToken": f"s{store.generation}.{version}"}
+        return {**page, "nextPageToken": _page_token(store, position, version)}
+    return {**page, "nextSyncToken": f"s{store.changes_since}.{version}.{sign}"}
 
 
 def list_instances(store: Store, calendar: Calendar, series: Event, query: Query) -> dict[str, Any]:
     """A page of the occurrences of a series, those that were changed among them. Raises Rejected (400)."""
     time_min, time_max = parse_bound(query.get("timeMin")), parse_bound(query.get("timeMax"))
     own = [event for event in calendar.events.values() if event.id.startswith(f"{series.id}_")]
-    wanted = _time_tests(query)
+    wanted = _time_tests(store, query)
     if query.get("showDeleted") != "true":
         wanted.append(lambda event: event.is_live)
     found = [
@@ -75,11 +77,11 @@ def list_instances(store: Store, calendar: Calendar, series: Event, query: Query
         *(store.occurrences(calendar, series, time_min, time_max) if series.body.get("recurrence") else ()),
     ]
     found.sort(key=lambda event: event.start)
-    begin, version = _page_start(query, store.version)
+    begin, version = _page_start(store, query)
     end = begin + _size(query)
     items = [orjson.Fragment(event.json) for event in found[begin:end]]
     page = {"kind": "calendar#events", "summary": calendar.summary, "timeZone": calendar.time_zone, "items": items}
-    return {**page, "nextPageToken": f"p{end}.{version}"} if end < len(found) else page
+    return {**page, "nextPageToken": _page_token(store, end, version)} if end < len(found) else page
 
 
 class _Events:
@@ -121,29 +123,43 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
-def _page_start(query: Query, now: int) -> tuple[int, int]:
+def _page_token(store: Store, position: int, version: int) -> str:
+    return f"p{position}.{version}.{store.pages_since}"
+
+
+def _page_start(store: Store, query: Query) -> tuple[int, int]:
     """Where a page begins, and the version that the first page saw: what changes since belongs to the next sync."""
     token = query.get("pageToken")
     if not token:
-        return 0, now
-    first, _, second = token.removeprefix("p").partition(".")
+        return 0, store.version
+    first, second, sign = (*token.removeprefix("p").split("."), "", "")[:3]
     position, version = _number(first), _number(second)
-    if not token.startswith("p") or position is None or version is None:
+    if not token.startswith("p") or position is None or version is None or sign != store.pages_since:
         raise invalid("Invalid page token value.", "pageToken")
     return position, version
 
 
-def _synced_version(store: Store, query: Query) -> int | None:
+def _sign(calendar: Calendar, query: Query) -> str:
+    """What a sync token stands for: with any other parameters, "undefined behavior" is all that is promised."""
+    asked = [f"{name}={query.get(name)}" for name in _OF_FEED if query.get(name)]
+    return hashlib.sha256("&".join([calendar.id, *asked]).encode()).hexdigest()[:8]
+
+
+def _synced_version(store: Store, query: Query, sign: str) -> int | None:
     token = query.get("syncToken")
     if not token:
         return None
     for name in _NOT_WITH_SYNC_TOKEN:
         if query.get(name):
             raise invalid(f"Sync token cannot be used with {name}.", name)
-    generation, _, text = token.removeprefix("s").partition(".")
+    if query.get("showDeleted") == "false":
+        raise invalid("Sync token cannot be used with showDeleted=false.", "showDeleted")
+    changes_since, text, made_for = (*token.removeprefix("s").split("."), "", "")[:3]
     version = _number(text)
-    if generation != store.generation or version is None:
+    if changes_since != store.changes_since or version is None:
         raise _full_sync_required()
+    if made_for != sign:
+        raise invalid("Sync token was made with other parameters, or for another calendar.")
     return version
 
 
@@ -159,12 +175,12 @@ def _too_long_ago() -> Rejected:
     return Rejected(410, "updatedMinTooLongAgo", message, domain="calendar", location=("parameter", "updatedMin"))
 
 
-def _filter(query: Query, since: int | None) -> Callable[[Event], bool]:
+def _filter(store: Store, query: Query, since: int | None) -> Callable[[Event], bool]:
     if query.get("orderBy") == "startTime" and query.get("singleEvents") != "true":
         raise invalid("The requested ordering is not available for the particular query.", "orderBy")
     if since is not None:
         return lambda event: event.version > since
-    tests = _time_tests(query)
+    tests = _time_tests(store, query)
     if query.get("showDeleted") != "true" and not query.get("updatedMin"):
         # An occurrence that was called off is shown as long as its series is (discovery document, `showDeleted`).
         tests.append(lambda event: event.is_live or (query.get("singleEvents") != "true" and _is_called_off(event)))
@@ -182,7 +198,7 @@ def _is_called_off(event: Event) -> bool:
     return "recurringEventId" in event.body
 
 
-def _time_tests(query: Query) -> list[Callable[[Event], bool]]:
+def _time_tests(store: Store, query: Query) -> list[Callable[[Event], bool]]:
     time_min, time_max = parse_bound(query.get("timeMin")), parse_bound(query.get("timeMax"))
     tests: list[Callable[[Event], bool]] = []
     if time_min is not None and time_max is not None and time_min >= time_max:
@@ -192,7 +208,7 @@ def _time_tests(query: Query) -> list[Callable[[Event], bool]]:
     if time_max is not None:
         tests.append(lambda event: event.start < time_max)
     if (updated_min := parse_bound(query.get("updatedMin"))) is not None:
-        if updated_min < time.time() - CHANGES_SECONDS:
+        if updated_min < time.time() - store.changes_seconds:
             raise _too_long_ago()
         tests.append(lambda event: datetime.fromisoformat(event.body["updated"]).timestamp() >= updated_min)
     return tests

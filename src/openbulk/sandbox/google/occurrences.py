@@ -13,7 +13,7 @@ from dateutil.rrule import rruleset, rrulestr
 
 _ID = re.compile(r"(?P<series>.+)_(?P<day>\d{8})(?:T(?P<time>\d{6})Z)?")
 MAX_OCCURRENCES = 1000
-_OF_SERIES = ("recurrence", "etag", "updated")
+_OF_SERIES = ("recurrence", "etag")
 
 
 def series_id(event_id: str) -> str | None:

@@ -16,6 +16,8 @@ from openbulk.sandbox.google.times import check_times, is_zone, stamp
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
 _DEFAULTS: Mapping[str, Any] = {"status": "confirmed", "reminders": {"useDefault": True}, "eventType": "default"}
+CHANGES_SECONDS = 28 * 24 * 3600.0
+"""For how long changes are listed by their date; how long Google does is not documented."""
 _SERVER_FIELDS = ("kind", "id", "htmlLink", "created", "creator", "organizer", "iCalUID", "sequence")
 """What Google fills when it makes an event, and keeps whatever a caller sends."""
 
@@ -81,16 +83,28 @@ class Calendar:
 class Store:
     """All calendars of all users."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes_seconds: float = CHANGES_SECONDS) -> None:
+        self.changes_seconds = changes_seconds
+        """For how long changes are listed by their date."""
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything. Sync tokens of before are no longer good."""
+        """Forget everything. Tokens of before are no longer good."""
         self.calendars: dict[str, Calendar] = {}
         self.version = 0
-        self.generation = secrets.token_hex(4)
-        """Sync tokens of another generation are gone."""
+        self.changes_since = secrets.token_hex(4)
+        """Sync tokens with another sign are forgotten."""
+        self.pages_since = secrets.token_hex(4)
+        """The same of page tokens."""
         self.inserted = 0
+
+    def forget_sync_tokens(self) -> None:
+        """Those that were handed out until now are no longer good."""
+        self.changes_since = secrets.token_hex(4)
+
+    def forget_page_tokens(self) -> None:
+        """Those that were handed out until now are no longer good."""
+        self.pages_since = secrets.token_hex(4)
 
     def calendar(self, user: str, calendar_id: str) -> Calendar:
         """A calendar that the user may use. Raises Rejected (404)."""
