@@ -1,128 +1,19 @@
 """Turns of a download: what was read is kept once, wherever the turn ends."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from obstore.store import LocalStore
 
-from openbulk.connectors.base import Connector, Features, NativeBulk
+from download_bench import ALL, COUNT, Bench, Numbered
 from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain, Unsure
-from openbulk.domain.job import Download, Job, Position, Status
-from openbulk.domain.query import Comparison, Order, Page, Query
-from openbulk.domain.records import Outcome, Record, Target
-from openbulk.engine import download as download_module
-from openbulk.engine import sorting
+from openbulk.domain.job import Position, Status
+from openbulk.domain.query import Comparison, Order
 from openbulk.engine.download import DownloadTurn
-from openbulk.engine.endings import Complete, Ending, GoOn, Stop, Wait
-from openbulk.engine.results import Result
-from openbulk.engine.sorting import sorted_file
+from openbulk.engine.endings import Complete, GoOn, Stop, Wait
 from openbulk.engine.watch import Watch
-from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
-from openbulk.storage.database import migrate, open_ledger_engine
-from openbulk.storage.files import FileStore
-from openbulk.storage.ledger import Fenced, Ledger
-
-COUNT = 25
-
-
-@dataclass
-class Numbered(Connector):
-    """Reads records with the numbers 1 to COUNT, and fails where it is told to: before the page with that number."""
-
-    failures: dict[int, ServiceError] = field(default_factory=dict)
-    draining: asyncio.Event | None = None
-    pages: list[int] = field(default_factory=list)
-
-    @property
-    def native(self) -> NativeBulk | None:
-        return None
-
-    async def check(self) -> None: ...
-
-    async def objects(self) -> Mapping[str, Features]:
-        return {"things": Features(paths=("boxes/{box}/things",))}
-
-    async def metadata(self, object: str) -> Mapping[str, Any]:
-        return {}
-
-    async def read(self, query: Query) -> AsyncIterator[Page]:
-        begin = int(query.after or 0)
-        while True:
-            number = begin // query.page_size + 1
-            if error := self.failures.pop(number, None):
-                raise error
-            self.pages.append(number)
-            end = min(COUNT, begin + query.page_size)
-            yield Page([{"n": n, "odd": n % 2} for n in range(begin + 1, end + 1)], str(end) if end < COUNT else None)
-            if end == COUNT:
-                return
-            begin = end
-
-    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        raise NotFound(id)
-
-    async def close(self) -> None:
-        pass
-
-    async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        return {}
-
-    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        return []
-
-
-@dataclass
-class Bench:
-    """A ledger and a file store, and the turns of the jobs in them."""
-
-    ledger: Ledger
-    files: FileStore
-
-    async def job(self, **more: Any) -> Job:
-        file = os.urandom(4).hex()
-        asked = Download(more.pop("object", "things"), file, page_size=4, **more)
-        return await self.ledger.add_job(asked, organization_id=1, instance_id=1, request_id="r", now=datetime.now(UTC))
-
-    async def turn(self, job: Job, connector: Numbered) -> Ending:
-        now = await self.ledger.job(job.id)
-        assert now is not None
-        turn = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
-        assert turn is not None
-        draining = connector.draining or asyncio.Event()
-        watch = Watch(now, self.ledger, draining, lambda: datetime.now(UTC))
-        ending = await DownloadTurn(turn, connector=connector, ledger=self.ledger, files=self.files, watch=watch).run()
-        await self.ledger.end_slice(job.id, turn.fence)
-        return ending
-
-    async def numbers(self, job: Job) -> list[int]:
-        first_rows = await self.ledger.parts_from(job.id, 1)
-        file = sorted_file(job.download.file) if job.download.order else job.download.file
-        result = Result(self.files, file, first_rows)
-        return [record["n"] for record in await asyncio.to_thread(list, result)]
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(download_module, "RECORDS_PER_PART", 6)
-    monkeypatch.setattr(sorting, "RECORDS_PER_PART", 3)
-    monkeypatch.setattr(sorting, "RUN_BYTES", 100)
-    monkeypatch.setattr(download_module, "wait_before_resend", lambda resends, chance: 0.0)
-    sealer = Sealer([os.urandom(32)])
-    engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    await migrate(engine)
-    await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
-    yield Bench(Ledger(engine), FileStore(LocalStore(tmp_path / "files", mkdir=True), sealer))
-    await engine.dispose()
-
-
-ALL = list(range(1, COUNT + 1))
+from openbulk.storage.ledger import Fenced
 
 
 async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:

@@ -138,7 +138,7 @@ def _going_on(download: Download, job: Job) -> Download:
         file=download.file,
         limit=download.limit if download.limit is not None else before.limit,
         page_limit=download.page_limit if download.page_limit is not None else before.page_limit,
-        begin=replace(position, is_end=not has_more, pages=0),
+        begin=replace(position, is_end=not has_more, pages=0, continues=True),
         file_format=download.file_format,
         callback_url=download.callback_url,
         options=download.options,

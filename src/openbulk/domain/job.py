@@ -127,6 +127,8 @@ class Position:
     """Pages that were read to their end."""
     since: str | None = None
     """The bookmark from which on changes are read; None where the records themselves are."""
+    continues: bool = False
+    """Whether what is before it belongs to another job: there is no going back to the beginning."""
     anew: int = 0
     """How often reading had to begin again, because the service did not know any more where it was."""
 

@@ -119,7 +119,7 @@ class DownloadTurn:
     @property
     def _may_begin_anew(self) -> bool:
         """Not where what was read before belongs to another job, and not for ever."""
-        return self._job.download.begin is None and self._part.position.anew < MAX_ANEW
+        return not self._part.position.continues and self._part.position.anew < MAX_ANEW
 
     async def _begin_anew(self) -> None:
         """Forget what was kept, and the bookmark: from now on everything is read, whenever it was changed."""

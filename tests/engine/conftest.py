@@ -1,0 +1,31 @@
+"""A bench of its own for each test that asks for one."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore
+
+from download_bench import Bench
+from openbulk.engine import download as download_module
+from openbulk.engine import sorting
+from openbulk.security import Sealer
+from openbulk.storage.accounts import Accounts
+from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(download_module, "RECORDS_PER_PART", 6)
+    monkeypatch.setattr(sorting, "RECORDS_PER_PART", 3)
+    monkeypatch.setattr(sorting, "RUN_BYTES", 100)
+    monkeypatch.setattr(download_module, "wait_before_resend", lambda resends, chance: 0.0)
+    sealer = Sealer([os.urandom(32)])
+    engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(engine)
+    await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
+    yield Bench(Ledger(engine), FileStore(LocalStore(tmp_path / "files", mkdir=True), sealer))
+    await engine.dispose()
