@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from openbulk.domain.job import Download, Job, Position, Status, Upload
-from openbulk.domain.query import All, Comparison, Not, Order
+from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
 from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import Fenced, Ledger, Ticket
 
@@ -192,6 +193,54 @@ class LedgerTests:
         assert (done.cursor, done.records, done.columns, done.position.is_end) == (6, 6, ("id",), True)
         assert await ledger.parts_from(job.id, 1) == [1, 5]
         assert await ledger.parts_from(job.id, 6) == [5]
+
+    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(self, ledger: Ledger) -> None:
+        """Or not at all, where somebody else has taken over; that of another feed is none."""
+        job = await ledger.add_job(
+            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+        )
+        fence = await self.begun(ledger, job)
+        part: Mapping[str, Any] = {"first_row": 1, "records": 0, "columns": [], "is_last": False}
+        feed, day = feed_of(1, "things", {"q": "x"}, 100), timedelta(days=1)
+        for n in range(3):
+            mark = (feed, Bookmark(f"night {n}", NOW + n * day))
+            await ledger.commit_part(job.id, fence, position=Position(), bookmark=mark, **part)
+        with pytest.raises(Fenced):
+            mark = (feed, Bookmark("too late", NOW + day))
+            await ledger.commit_part(job.id, fence - 1, position=Position(), bookmark=mark, **part)
+        moments = (-0.001, 0, 0.999, 1, 5)
+        found = [await ledger.bookmark(feed, NOW + moment * day) for moment in moments]
+        assert found == [None, "night 0", "night 0", "night 1", "night 2"]
+        for other in (
+            feed_of(2, "things", {"q": "x"}, 100),
+            feed_of(1, "others", {"q": "x"}, 100),
+            feed_of(1, "things", {"q": "y"}, 100),
+            feed_of(1, "things", {"q": "x"}, 99),
+        ):
+            assert await ledger.bookmark(other, NOW + day) is None
+
+    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: Ledger) -> None:
+        """And its bookmark is forgotten with those before it: all of it, or nothing where somebody has taken over."""
+        job = await ledger.add_job(
+            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+        )
+        fence = await self.begun(ledger, job)
+        feed, day = feed_of(1, "things", {}, 100), timedelta(days=1)
+        part: Mapping[str, Any] = {"records": 4, "position": Position("p"), "columns": ["id"], "is_last": False}
+        for n in range(3):
+            mark = (feed, Bookmark(f"night {n}", NOW + n * day))
+            await ledger.commit_part(job.id, fence, first_row=1 + 4 * n, bookmark=mark, **part)
+        before = await self.now(ledger, job.id)
+        with pytest.raises(Fenced):
+            await ledger.begin_anew(job.id, fence - 1, Position(anew=1), lost=(feed, NOW + day))
+        assert await self.now(ledger, job.id) == before
+        assert await ledger.bookmark(feed, NOW + day) == "night 1"
+        await ledger.begin_anew(job.id, fence, Position(anew=1), lost=(feed, NOW + day))
+        now = await self.now(ledger, job.id)
+        assert (now.cursor, now.records, now.columns, now.position) == (0, None, (), Position(anew=1))
+        assert await ledger.parts_from(job.id, 1) == []
+        assert await ledger.bookmark(feed, NOW + day) is None
+        assert await ledger.bookmark(feed, NOW + 2 * day) == "night 2"
 
     async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
         """As a whole, and only by whoever works on the job."""
