@@ -193,6 +193,39 @@ def google_changes() -> Iterator[Figure]:
             )
 
 
+def google_nightly() -> Iterator[Figure]:
+    """What was changed since the last night is downloaded, with 100 of 10,000 events changed: from a bookmark, and
+    without one; where Google lists changes by their date, and where the last night is too long ago for that."""
+    count, changed = 10_000, 100
+    for when, options in (("last night", ()), ("the last time weeks ago", ("--changes-seconds", "0"))):
+        with processes() as started:
+            sandbox = started.sandbox("google", *options)
+            server: Server = started.server()
+            known = server.google(sandbox)
+            upsert = {"action": "upsert", "identifierFieldName": "ref"}
+            known.done("events", timetable(count, 0), upsert, within=300)
+            downloaded(known, sandbox.url)
+            time.sleep(1.5)
+            since = datetime.now(UTC).isoformat()
+            known.done("events", timetable(count, changed), upsert, within=300)
+            for how, asking in (("from a bookmark", known), ("without one", server.google(sandbox))):
+                records, spent, taken = downloaded(asking, sandbox.url, since)
+                assert records == changed
+                yield Figure(
+                    f"{changed} of {count:,} events changed since {when}, downloaded {how}",
+                    f"{spent} calls, {taken:.2f} s",
+                    "1 call" if asking is known else "",
+                )
+
+
+def downloaded(server: Server, sandbox: str, since: str = "") -> tuple[int, int, float]:
+    """How many records a download gave, the calls that it took, and its seconds."""
+    before, began = sum(calls(sandbox).values()), time.monotonic()
+    asked = {"objectName": "events", **({"from": since} if since else {})}
+    status = server.finished(server.call("POST", "/bulk/download", json_body=asked).json["id"], within=300)
+    return status["recordCount"], sum(calls(sandbox).values()) - before, time.monotonic() - began
+
+
 def calls(url: str) -> dict[str, int]:
     """The calls that a sandbox has answered, by method."""
     counted: dict[str, int] = request("GET", f"{url}/sandbox/stats").json["by_method"]
@@ -214,7 +247,7 @@ def lessons(count: int) -> bytes:
     return f"summary,start.date,end.date\n{rows}".encode()
 
 
-MEASURES = (ten_rows, memory, download, google_events, google_changes, google_quota)
+MEASURES = (ten_rows, memory, download, google_events, google_changes, google_nightly, google_quota)
 
 
 def write(figures: list[Figure]) -> None:

@@ -49,6 +49,17 @@ async def test_a_bookmark_of_the_same_moment_takes_the_place_of_the_other(engine
         assert await newest_bookmark(connection, feed, NOON) == "second"
 
 
+async def test_a_bookmark_is_not_found_for_a_moment_before_its_own(engine: AsyncEngine) -> None:
+    """Not by a fraction of the millisecond that is kept."""
+    feed, fraction = feed_of(1, "things", {}, 100), timedelta(microseconds=600)
+    async with engine.begin() as connection:
+        await keep_bookmark(connection, feed, Bookmark("place", NOON - fraction))
+        assert await newest_bookmark(connection, feed, NOON - fraction - timedelta(microseconds=1)) is None
+        assert await newest_bookmark(connection, feed, NOON) == "place"
+        await keep_bookmark(connection, feed, Bookmark("later", NOON + DAY))
+        assert await newest_bookmark(connection, feed, NOON + DAY - fraction / 2) == "place"
+
+
 async def test_the_bookmarks_of_an_instance_go_with_it(engine: AsyncEngine) -> None:
     """Another may get its number."""
     feeds = [feed_of(instance, "things", {}, 100) for instance in (1, 2)]

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,7 +37,7 @@ async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: dateti
     """The text of a feed's newest bookmark that was taken at a moment or before."""
     text: str | None = await connection.scalar(
         select(bookmarks.c.text)
-        .where(_of(feed), bookmarks.c.taken_at <= until)
+        .where(_of(feed), bookmarks.c.taken_at <= _cut(until))
         .order_by(bookmarks.c.taken_at.desc())
         .limit(1)
     )
@@ -46,12 +46,10 @@ async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: dateti
 
 async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookmark) -> None:
     """Remember a bookmark, and forget those that are not worth keeping any more."""
-    same = and_(_of(feed), bookmarks.c.taken_at == bookmark.taken_at)
-    await connection.execute(delete(bookmarks).where(same))
+    taken_at = _cut(bookmark.taken_at + timedelta(microseconds=999))
+    await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at == taken_at))
     await connection.execute(
-        insert(bookmarks).values(
-            instance_id=feed.instance_id, feed=feed.digest, taken_at=bookmark.taken_at, text=bookmark.text
-        )
+        insert(bookmarks).values(instance_id=feed.instance_id, feed=feed.digest, taken_at=taken_at, text=bookmark.text)
     )
     moments = (await connection.scalars(select(bookmarks.c.taken_at).where(_of(feed)))).all()
     if surplus := surplus_of(moments):
@@ -69,6 +67,11 @@ def surplus_of(moments: Sequence[datetime]) -> Sequence[datetime]:
     newest_of_day = {moment.date(): moment for moment in sorted(moments)}
     kept = {*newest_first[:KEPT_NEWEST], *sorted(newest_of_day.values(), reverse=True)[:KEPT_DAYS]}
     return [moment for moment in newest_first if moment not in kept]
+
+
+def _cut(moment: datetime) -> datetime:
+    """To the millisecond, which is what is kept: a bookmark must not be found for a moment before its own."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _of(feed: Feed) -> ColumnElement[bool]:
