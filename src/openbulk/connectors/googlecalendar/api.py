@@ -8,6 +8,7 @@ from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
 from openbulk.domain.errors import NotFound, ReadAnew, Refused
 
+_TOKENS = frozenset({"pageToken", "syncToken"})
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -57,8 +58,9 @@ def found(answer: Answer) -> Answer:
     raise kind(str(refused), provider_message=refused.message)
 
 
-def page_of(answer: Answer) -> dict[str, Any]:
-    """A page of a list. Raises ReadAnew where Google does not know the token any more, and as `found`."""
-    if is_lost_place(answer):
+def page_of(answer: Answer, asked: Mapping[str, str]) -> dict[str, Any]:
+    """A page of a list that was asked for with these parameters. Raises ReadAnew where Google does not know a token
+    among them any more, and as `found`."""
+    if _TOKENS & asked.keys() and is_lost_place(answer):
         raise ReadAnew("Google does not know this place in its list any more; read it from its beginning")
     return dict(found(answer).json())

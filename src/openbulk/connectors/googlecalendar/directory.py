@@ -193,7 +193,7 @@ class Directory:
 
     async def _page(self, object: str, calendar: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         path = _rules_path(calendar) if object == RULES else _LIST
-        return page_of(await self._api.call("GET", path, params=parameters))
+        return page_of(await self._api.call("GET", path, params=parameters), parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
         if answer.status == 410 and not token and _SINCE in page and refusal(answer).reason == TOO_LONG_AGO:
             is_whole = True
             continue
-        body = page_of(answer)
+        body = page_of(answer, page)
         token = body.get("nextPageToken") or ""
         events = [one for one in body.get("items", []) if _is_shown(one, parameters)]
         cursor = f"{_WHOLE if is_whole else ''}{token}" if token else None
