@@ -1,5 +1,6 @@
 """What every test may ask for: real servers and sandboxes, each a process of its own on loopback."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from callback_server import Receiver
 from harness import Processes
-from postgres import Postgres, binaries, running_postgres
+from postgres import NAMED, Cluster, Postgres, binaries, named_postgres, running_cluster, running_postgres
 
 
 @pytest.fixture
@@ -20,11 +21,35 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for all tests; each has a database of its own."""
+    if (named := named_postgres()) is not None:
+        yield named
+        return
+    with running_postgres(_binaries()) as server:
+        yield server
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server that this test may kill and start again."""
+    with running_cluster(_binaries()) as started:
+        yield started
+
+
+def _binaries() -> Path:
+    """Where PostgreSQL is; a test that needs it is skipped without it, but never in continuous integration."""
     folder = binaries()
     if folder is None:
-        pytest.skip("PostgreSQL is not installed")
-    with running_postgres(folder) as server:
-        yield server
+        why = f"PostgreSQL is not installed, and {NAMED} names none"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    return folder
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The address of a PostgreSQL database of the test's own."""
+    name = postgres.new_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture

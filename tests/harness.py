@@ -21,7 +21,7 @@ USER_SECRET = "user+secret/of=tests"
 ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
 START_SECONDS = 30.0
-_ADDRESS = re.compile(r"listens on (http://\S+)")
+_STARTED = re.compile(r"listens on (?P<url>http://\S+)|openbulk works")
 
 
 @dataclass
@@ -95,6 +95,14 @@ class Process:
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(20)
 
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing, and does not know it."""
+        self.popen.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        self.popen.send_signal(signal.SIGCONT)
+
     def log(self) -> str:
         return self.output.read_text()
 
@@ -124,7 +132,7 @@ class Processes:
                 process.kill()
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
-        """Start a program that says where it listens, and wait until it does."""
+        """Start a program that says where it listens, or that it works, and wait until it does."""
         output = self.folder / f"{len(self.started)}-{arguments[0]}.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBULK_")} | dict(env or {})
         with output.open("wb") as file:
@@ -134,11 +142,11 @@ class Processes:
         process = Process(popen, output, "")
         self.started.append(process)
         deadline = time.monotonic() + START_SECONDS
-        while not (match := _ADDRESS.search(process.log())):
+        while not (match := _STARTED.search(process.log())):
             assert popen.poll() is None, f"{arguments} ended:\n{process.log()}"
             assert time.monotonic() < deadline, f"{arguments} did not start:\n{process.log()}"
             time.sleep(0.02)
-        process.url = match[1]
+        process.url = match["url"] or ""
         return process
 
     def command(self, *arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -153,14 +161,20 @@ class Processes:
 
     def server(self, *options: str, port: int = 0, data_dir: Path | None = None, **env: str) -> "Server":
         """Start openbulk, allowed to call loopback addresses unless told otherwise."""
-        settings = {
+        return Server(self.run("serve", "--port", str(port), *options, env=self._settings(data_dir, env)))
+
+    def worker(self, *options: str, data_dir: Path | None = None, **env: str) -> Process:
+        """Start a worker, which needs OPENBULK_DATABASE_URL, in the same way."""
+        return self.run("worker", *options, env=self._settings(data_dir, env))
+
+    def _settings(self, data_dir: Path | None, env: Mapping[str, str]) -> dict[str, str]:
+        return {
             "OPENBULK_USER_SECRET": USER_SECRET,
             "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
             "OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true",
             "OPENBULK_DATA_DIR": str(data_dir or self.folder / "data"),
             **env,
         }
-        return Server(self.run("serve", "--port", str(port), *options, env=settings))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, from the binaries that are installed."""
+"""PostgreSQL for the tests: the one that is named, else a cluster of their own from the binaries that are installed."""
 
 import os
 import shutil
@@ -9,12 +9,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 
 PASSWORD = "secret of tests"
+NAMED = "OPENBULK_TEST_POSTGRES_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +24,25 @@ class Postgres:
     """A running server."""
 
     port: int
+    host: str = "127.0.0.1"
+    user: str = "openbulk"
+    password: str = PASSWORD
+    maintenance: str = "postgres"
 
     def configuration(self, database: str, **more: str) -> dict[str, str]:
         """What an instance is configured with."""
-        named = {"db.host": "127.0.0.1", "db.port": str(self.port), "db.name": database}
-        return {**named, "username": "openbulk", "password": PASSWORD, **more}
+        named = {"db.host": self.host, "db.port": str(self.port), "db.name": database}
+        return {**named, "username": self.user, "password": self.password, **more}
 
-    def connect(self, database: str = "postgres") -> psycopg.Connection:
+    def url(self, database: str) -> str:
+        """Its address, as a ledger is told."""
+        return f"postgresql://{quote(self.user)}:{quote(self.password)}@{self.host}:{self.port}/{database}"
+
+    def connect(self, database: str | None = None) -> psycopg.Connection:
         """As its owner."""
+        name = database or self.maintenance
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, dbname=database, user="openbulk", password=PASSWORD, autocommit=True
+            host=self.host, port=self.port, dbname=name, user=self.user, password=self.password, autocommit=True
         )
 
     def new_database(self, *statements: str) -> str:
@@ -44,6 +55,26 @@ class Postgres:
                 connection.execute(statement.encode())
         return name
 
+    def drop_database(self, name: str) -> None:
+        """Whoever is connected to it."""
+        with self.connect() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+def named_postgres() -> Postgres | None:
+    """The server that the environment names, if it does."""
+    address = os.environ.get(NAMED)
+    if not address:
+        return None
+    url = urlsplit(address)
+    return Postgres(
+        url.port or 5432,
+        url.hostname or "127.0.0.1",
+        unquote(url.username or "postgres"),
+        unquote(url.password or ""),
+        url.path.strip("/") or "postgres",
+    )
+
 
 def binaries() -> Path | None:
     """Where initdb and postgres are."""
@@ -52,45 +83,93 @@ def binaries() -> Path | None:
     return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
 
-@contextmanager
-def running_postgres(folder_of_binaries: Path) -> Iterator[Postgres]:
-    """Start a server that forgets everything when it stops."""
-    with tempfile.TemporaryDirectory() as folder:
-        data, password = Path(folder, "data"), Path(folder, "password")
+@dataclass
+class Cluster:
+    """A server of the tests' own, which can be killed and started again on the same data."""
+
+    binaries: Path
+    folder: Path
+    port: int
+    fsync: bool
+    _server: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @property
+    def postgres(self) -> Postgres:
+        """The server to connect to."""
+        return Postgres(self.port)
+
+    def initialize(self) -> None:
+        """Make the folder of data."""
+        password = self.folder / "password"
         password.write_text(PASSWORD)
-        as_user: list[str] = []
         if os.geteuid() == 0:  # PostgreSQL does not run as root
-            shutil.chown(folder, "postgres")
+            shutil.chown(self.folder, "postgres")
             shutil.chown(password, "postgres")
-            as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
         how = ["-U", "openbulk", "--auth=scram-sha-256", "-E", "UTF8", f"--pwfile={password}"]
-        initdb = [*as_user, str(folder_of_binaries / "initdb"), "-D", str(data), *how]
-        subprocess.run(initdb, check=True, capture_output=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "fsync=off"]
-        server = subprocess.Popen(
-            [*as_user, folder_of_binaries / "postgres", "-D", data, *options],
+        self._run("initdb", "-D", str(self.folder / "data"), *how)
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder), "-c", "max_connections=300"]
+        options += [] if self.fsync else ["-c", "fsync=off"]
+        self._server = subprocess.Popen(
+            [*self._as_user(), str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        postgres = Postgres(port)
+        for _ in range(200):
+            assert self._server.poll() is None, "PostgreSQL did not start"
+            try:
+                self.postgres.connect().close()
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError("PostgreSQL did not take connections within 20 s")
+
+    def crash(self) -> None:
+        """Stop it as a power cut does (`pg_ctl stop -m immediate`): nobody is waited for, nothing is written."""
+        self._stop(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """Stop it without waiting for those who are connected."""
+        if self._server is not None:
+            self._stop(signal.SIGINT)
+
+    def _stop(self, how: signal.Signals) -> None:
+        assert self._server is not None
+        self._server.send_signal(how)
+        self._server.wait(20)
+        self._server = None
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user(), str(self.binaries / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def _as_user(self) -> list[str]:
+        if os.geteuid() != 0:
+            return []
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+
+
+@contextmanager
+def running_cluster(folder_of_binaries: Path, *, fsync: bool = False) -> Iterator[Cluster]:
+    """A cluster that is gone afterwards. Without fsync it is fast, and forgets what a power cut would take."""
+    with tempfile.TemporaryDirectory() as folder:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        cluster = Cluster(folder_of_binaries, Path(folder), port, fsync)
+        cluster.initialize()
         try:
-            _wait_for(postgres, server)
-            yield postgres
+            cluster.start()
+            yield cluster
         finally:
-            server.send_signal(signal.SIGINT)  # without waiting for those who are connected
-            server.wait(20)
+            cluster.stop()
 
 
-def _wait_for(postgres: Postgres, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
-        assert server.poll() is None, "PostgreSQL did not start"
-        try:
-            postgres.connect().close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("PostgreSQL did not take connections within 20 s")
+@contextmanager
+def running_postgres(folder_of_binaries: Path) -> Iterator[Postgres]:
+    """Start a server that forgets everything when it stops."""
+    with running_cluster(folder_of_binaries) as cluster:
+        yield cluster.postgres

@@ -1,7 +1,8 @@
-"""The only place where parts meet: settings in, a running server out."""
+"""The only place where parts meet: settings in, a running server or worker out."""
 
+import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import structlog
 from fastapi import FastAPI
-from obstore.store import LocalStore
+from obstore.store import LocalStore, ObjectStore
 from pydantic import SecretStr
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,27 +21,42 @@ from openbulk import security
 from openbulk.api import make_api, shapes
 from openbulk.api.services import Services
 from openbulk.connectors import providers
+from openbulk.domain.errors import Unavailable
 from openbulk.domain.job import Job
+from openbulk.engine.clock import Clock, elapsed
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
 from openbulk.engine.governor import Governor
 from openbulk.engine.lanes import Lanes
+from openbulk.engine.lease import Lease
+from openbulk.engine.takeover import LEASE_SECONDS, Heart, new_name
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.settings import Settings
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
-from openbulk.storage.database import migrate, open_lane_engine, open_ledger_engine
+from openbulk.storage.database import (
+    is_shared,
+    migrate,
+    open_lane_engine,
+    open_ledger_engine,
+    open_shared_lane_engine,
+)
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.files import FileStore
+from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.seal import Seal
+from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
 """Most connections to services and callback addresses that are open at one time."""
+START_PATIENCE_SECONDS = 10.0
+"""A database that does not answer yet is waited for so long."""
 FIRST_USER = "admin@localhost"
 
 
@@ -62,6 +78,8 @@ class Server:
 
     api: FastAPI
     first_secrets: FirstSecrets | None
+    drain: Callable[[], None]
+    """Begins to stop working, while what is under way is finished."""
 
 
 def sealer_of(settings: Settings) -> security.Sealer:
@@ -94,12 +112,12 @@ def _ledger_engine(settings: Settings) -> AsyncEngine:
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[Server]:
     """Start every part, in order; drain and stop them in the other."""
-    with _owned(settings.data_dir):
-        sealer = sealer_of(settings)
+    with _owned(settings):
         engine = _ledger_engine(settings)
         connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
         try:
-            await migrate(engine)
+            await _migrate(engine)
+            sealer = await _right_sealer(settings, Seal(engine))
             accounts = Accounts(engine, sealer)
             first_secrets = await _first_start(accounts, settings)
             async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
@@ -107,7 +125,7 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
                 await services.engine.delete_orphans()
                 await services.engine.start()
                 try:
-                    yield Server(make_api(services), first_secrets)
+                    yield Server(make_api(services), first_secrets, services.engine.drain)
                 finally:
                     await services.engine.stop()
                     await services.connections.close()
@@ -115,14 +133,43 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
             await engine.dispose()
 
 
+async def _migrate(engine: AsyncEngine) -> None:
+    """Bring the tables up to date; a database that is still starting is waited for."""
+    until = elapsed() + START_PATIENCE_SECONDS
+    while True:
+        try:
+            return await migrate(engine)
+        except Unavailable as error:
+            if elapsed() > until:
+                raise CannotStart(f"the database cannot be reached: {error.__cause__}") from error
+        await asyncio.sleep(1)
+
+
+async def _right_sealer(settings: Settings, seal: Seal) -> security.Sealer:
+    """The sealer under the key that the ledger is sealed with, on whatever machine that was made."""
+    is_here = settings.master_key is not None or master_key_file(settings).exists()
+    if (is_here or not await seal.is_set()) and await seal.is_opened_by(sealer := sealer_of(settings)):
+        return sealer
+    raise CannotStart(
+        "the ledger is sealed with another master key than this machine's; set OPENBULK_MASTER_KEY on all machines to "
+        f"the one that is in the file master.key of the first, or copy that file to {master_key_file(settings)}"
+    )
+
+
 def _services(
     settings: Settings, accounts: Accounts, database: AsyncEngine, sealer: security.Sealer, http: aiohttp.ClientSession
 ) -> Services:
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
-    files = FileStore(LocalStore(settings.data_dir / "files", mkdir=True), sealer)
+    files = FileStore(_store(settings), sealer)
+    draining = asyncio.Event()
+    clock, name = Clock(), new_name()
+    shared = is_shared(ledger_url(settings))
+    lease = Lease(LEASE_SECONDS) if shared else Lease()
+    lanes = _lanes(settings, name)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
     known = providers(resolve, settings.sqlite_folder)
-    connections = Connections(accounts, known, http, Governor(Budgets(database)))
+    governor = Governor(patient(Budgets(database), draining.is_set), clock.time, lease)
+    connections = Connections(accounts, patient(accounts, draining.is_set), known, http, governor)
 
     def present(job: Job) -> bytes:
         return shapes.notification(job, settings.completed_status)
@@ -136,10 +183,15 @@ def _services(
         formats=FORMATS,
         accounts=accounts,
         connections=connections,
-        lanes=Lanes(open_lane_engine(settings.data_dir / "lanes.db")),
+        lanes=lanes,
         http=http,
         present=present,
         keep_files=timedelta(days=settings.keep_files_days),
+        draining=draining,
+        heart=Heart(name, Workers(database), lanes, lease, clock) if shared else None,
+        lease=lease,
+        clock=clock,
+        name=name,
     )
     return Services(
         accounts=accounts,
@@ -159,18 +211,35 @@ def _services(
     )
 
 
+def _store(settings: Settings) -> ObjectStore:
+    if settings.files_url is None:
+        return LocalStore(settings.data_dir / "files", mkdir=True)
+    try:
+        return open_store(settings.files_url)
+    except ValueError as error:
+        raise CannotStart(f"OPENBULK_FILES_URL cannot be used: {error}") from error
+
+
+def _lanes(settings: Settings, name: str) -> Lanes:
+    url = ledger_url(settings)
+    if is_shared(url):
+        return Lanes(open_shared_lane_engine(url), name)
+    return Lanes(open_lane_engine(settings.data_dir / "lanes.db"))
+
+
 async def _first_start(accounts: Accounts, settings: Settings) -> FirstSecrets | None:
     """Make the first user and organization; at later starts, take over secrets that are set from outside."""
     user, organization = _text(settings.user_secret), _text(settings.organization_secret)
-    if not await accounts.is_empty():
-        await accounts.replace_secrets(organization, user)
-        return None
     made = FirstSecrets(
         user=None if user else security.new_secret(),
         organization=None if organization else security.new_secret(),
     )
-    await accounts.add_organization(str(organization or made.organization), FIRST_USER, str(user or made.user))
-    return made
+    if await accounts.add_first_organization(
+        str(organization or made.organization), FIRST_USER, str(user or made.user)
+    ):
+        return made
+    await accounts.replace_secrets(organization, user)
+    return None
 
 
 def _text(secret: SecretStr | None) -> str | None:
@@ -178,9 +247,14 @@ def _text(secret: SecretStr | None) -> str | None:
 
 
 @contextmanager
-def _owned(data_dir: Path) -> Iterator[None]:
-    """Keep a second process out of a data directory; the lock ends with the process, however it ends."""
+def _owned(settings: Settings) -> Iterator[None]:
+    """Keep a second process out of a data directory, where its database is for one process; the lock ends with the
+    process, however it ends."""
+    data_dir = settings.data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_shared(ledger_url(settings)):
+        yield
+        return
     with (data_dir / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,10 +268,10 @@ def _owned(data_dir: Path) -> Iterator[None]:
 @asynccontextmanager
 async def opened_accounts(settings: Settings) -> AsyncIterator[Accounts]:
     """The accounts alone, for a server that is not running."""
-    with _owned(settings.data_dir):
+    with _owned(settings):
         engine = _ledger_engine(settings)
         try:
-            await migrate(engine)
-            yield Accounts(engine, sealer_of(settings))
+            await _migrate(engine)
+            yield Accounts(engine, await _right_sealer(settings, Seal(engine)))
         finally:
             await engine.dispose()

@@ -16,7 +16,14 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any that is free.")
     data_dir: Path = Field(Path("openbulk-data"), description="Where files and the embedded database are kept.")
     database_url: str | None = Field(
-        None, description="Database of the ledger, sqlite:///...; default: a SQLite file in the data directory."
+        None,
+        description="Database of the ledger: sqlite:///..., or postgresql://... for several machines; default: a "
+        "SQLite file in the data directory.",
+    )
+    files_url: str | None = Field(
+        None,
+        description="Where files are kept: s3://bucket/prefix, gs://..., az://..., or file:///a/folder that all "
+        "machines share; default: a folder in the data directory.",
     )
     master_key: SecretStr | None = Field(
         None,

@@ -129,7 +129,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
     done = await cut(files, upload.file, read, never)
     assert done is not None
-    await ledger.set_parts(job.id, done.records, done.first_rows)
+    await ledger.set_parts(job.id, 0, done.records, done.first_rows)
     return Bench(ledger, files, job)
 
 
@@ -171,7 +171,7 @@ async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench
 
 
 async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(bench: Bench) -> None:
-    await bench.ledger.add_intents(bench.job.id, [1, 2])
+    await bench.ledger.add_intents(bench.job.id, 0, [1, 2])
     connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
     assert await bench.turn(connector) == Complete()
     counts = (await bench.now()).counts

@@ -1,4 +1,4 @@
-"""A database of its own for each test."""
+"""A database of its own for each test, of each kind."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,9 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.storage.database import migrate, open_ledger_engine
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    address: str = request.getfixturevalue("database")
+    return address
+
+
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """A ledger's database with its tables."""
+    opened = open_ledger_engine(url)
     await migrate(opened)
     yield opened
     await opened.dispose()

@@ -1,6 +1,8 @@
 """The database and its tables."""
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,21 @@ async def test_the_migrations_make_the_tables_that_the_code_sees(engine: AsyncEn
         assert await connection.run_sync(differences) == []
 
 
-async def test_the_migrations_make_them_to_the_letter(engine: AsyncEngine, tmp_path: Path) -> None:
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(opened)
+    yield opened
+    await opened.dispose()
+
+
+async def test_the_migrations_make_them_to_the_letter(sqlite: AsyncEngine, tmp_path: Path) -> None:
     """Defaults, partial indexes and tables without row ids too, which the comparison above does not see."""
     declared = open_ledger_engine(f"sqlite:///{tmp_path / 'declared.db'}")
     async with declared.begin() as connection:
         await connection.run_sync(metadata.create_all)
     try:
-        assert await statements(engine) == await statements(declared)
+        assert await statements(sqlite) == await statements(declared)
     finally:
         await declared.dispose()
 
@@ -54,14 +64,30 @@ def parts(statement: str) -> list[str]:
     return [" ".join(part.split()) for part in found]
 
 
-async def test_migrating_again_changes_nothing(engine: AsyncEngine) -> None:
-    before = await statements(engine)
-    await migrate(engine)
-    assert await statements(engine) == before
+async def test_migrating_again_changes_nothing(sqlite: AsyncEngine) -> None:
+    before = await statements(sqlite)
+    await migrate(sqlite)
+    assert await statements(sqlite) == before
 
 
-async def test_every_commit_reaches_the_disk(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
+async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(url: str) -> None:
+    """One makes the tables and the first user, the others find them."""
+    engines = [open_ledger_engine(url) for _ in range(4)]
+    try:
+        await asyncio.gather(*(migrate(engine) for engine in engines))
+        accounts = [Accounts(engine, Sealer([bytes(32)])) for engine in engines]
+        made = await asyncio.gather(
+            *(one.add_first_organization(f"o{n}", "ann@example.com", f"u{n}") for n, one in enumerate(accounts))
+        )
+        assert sum(made) == 1
+        assert await accounts[0].user(f"u{made.index(True)}") is not None
+    finally:
+        for engine in engines:
+            await engine.dispose()
+
+
+async def test_every_commit_reaches_the_disk(sqlite: AsyncEngine) -> None:
+    async with sqlite.connect() as connection:
         settings = {
             name: await connection.scalar(text(f"PRAGMA {name}"))
             for name in ("journal_mode", "synchronous", "foreign_keys")
@@ -90,5 +116,5 @@ async def test_writers_queue_instead_of_failing(engine: AsyncEngine) -> None:
 
 
 def test_an_address_of_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ValueError, match="has to begin with sqlite:///"):
+    with pytest.raises(ValueError, match="has to begin with sqlite:/// or postgresql://"):
         open_ledger_engine("mysql://localhost/openbulk")

@@ -1,4 +1,4 @@
-"""The ledger in a SQLite file."""
+"""The ledger in a SQLite file and in PostgreSQL."""
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +12,7 @@ from openbulk.storage.ledger import Ledger
 from openbulk.testing.ledger import LedgerTests
 
 
-class TestLedgerOnSqlite(LedgerTests):
+class TestLedger(LedgerTests):
     @pytest.fixture
     async def ledger(self, engine: AsyncEngine) -> Ledger:
         await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")

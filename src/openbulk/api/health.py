@@ -1,5 +1,6 @@
 """For those who run the server: is it alive, can it take work, and what does it do."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -9,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from openbulk.api.services import ServicesOfApp
 
 router = APIRouter(tags=["Operation"])
+ANSWER_SECONDS = 3.0
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"description": "something does not answer", "content": {"application/json": {}}}
 }
@@ -22,13 +24,16 @@ async def healthz() -> PlainTextResponse:
 
 @router.get("/readyz", summary="Can the server take work", responses=_NOT_READY)
 async def readyz(services: ServicesOfApp) -> Response:
-    """200 where database and file store answer, else 503 with what doesn't."""
+    """200 where database and file store answer and the engine looks for work, else 503 with what doesn't."""
     broken = {}
-    for part, look in (("database", services.accounts.is_empty), ("files", services.files.names)):
+    for part, look in (("database", services.accounts.is_empty), ("files", services.files.check)):
         try:
-            await look()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await look()
         except Exception as error:  # whatever it is, the server cannot take work
             broken[part] = type(error).__name__
+    if not services.engine.is_working():
+        broken["engine"] = "looks for no work"
     return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
 
 

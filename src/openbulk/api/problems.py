@@ -22,12 +22,15 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.NotPossible: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.Unavailable: 503,
     errors.RetryLater: 502,
     errors.Unsure: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
     errors.ReadAnew: 400,
 }
+
+RETRY_AFTER_SECONDS = "5"
 
 
 class RequestIds:
@@ -84,4 +87,5 @@ def _answer(request: Request, status: int, message: str, provider_message: str |
     body = {"message": message, "requestId": request.state.request_id}
     if provider_message:
         body["providerMessage"] = provider_message
-    return JSONResponse(body, status)
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
+    return JSONResponse(body, status, headers)

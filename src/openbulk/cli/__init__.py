@@ -1,4 +1,4 @@
-"""The command line: `openbulk serve`, `openbulk sandbox`, `openbulk rotate-key`."""
+"""The command line: `openbulk serve`, `openbulk worker`, `openbulk sandbox`, `openbulk rotate-key`."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from openbulk.app import CannotStart, master_key_file, opened_accounts
 from openbulk.cli.sandboxes import sandbox
-from openbulk.cli.server import serve
+from openbulk.cli.server import serve, worker
 from openbulk.security import rotate_master_key
 from openbulk.settings import Settings
 
@@ -21,6 +21,7 @@ cli = typer.Typer(
 )
 cli.add_typer(sandbox, name="sandbox")
 cli.command()(serve)
+cli.command()(worker)
 
 
 @cli.command("rotate-key")

@@ -1,11 +1,11 @@
-"""`openbulk serve`: the server, in one process."""
+"""`openbulk serve` and `openbulk worker`: the server, and its help on other machines."""
 
 import asyncio
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,12 @@ import structlog
 import typer
 import uvicorn
 
-from openbulk.app import CannotStart, FirstSecrets, running_server
+from openbulk.app import CannotStart, FirstSecrets, ledger_url, running_server
 from openbulk.settings import Settings
+from openbulk.storage.database import is_shared
 
+GRACEFUL_SECONDS = 4
+"""Requests under way are waited for so long when the server stops; its turns end meanwhile."""
 BACKLOG = 2048
 """Connections that wait while the server is busy; as uvicorn has it."""
 
@@ -38,13 +41,39 @@ def serve(
     asyncio.run(_serve(settings))
 
 
+def worker(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the master key is kept.", show_default="./openbulk-data")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option(help="The ledger's database: postgresql://...")] = None,
+) -> None:
+    """Work on the jobs of servers that share a PostgreSQL database and a file store: the same without HTTP."""
+    given = {"data_dir": data_dir, "database_url": database_url}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if not is_shared(ledger_url(settings)):
+        raise CannotStart("a worker shares its database with a server; set OPENBULK_DATABASE_URL to postgresql://...")
+    _write_logs(settings.log_format)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    async with running_server(settings):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        print("openbulk works", flush=True)
+        await stopped.wait()
+
+
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
     async with running_server(settings) as server:
         listener.listen(BACKLOG)
         _greet(listener.getsockname(), server.first_secrets)
-        config = uvicorn.Config(server.api, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-        await _Listening(config).serve(sockets=[listener])
+        config = uvicorn.Config(
+            server.api, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SECONDS
+        )
+        await _Listening(config, server.drain).serve(sockets=[listener])
 
 
 class _Listening(uvicorn.Server):
@@ -54,12 +83,20 @@ class _Listening(uvicorn.Server):
     the engine has drained.
     """
 
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    def _stop(self, number: int) -> None:
+        self._drain()
+        self.handle_exit(number, None)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop to listen on SIGTERM and SIGINT; at the second one, without waiting for requests."""
+        """Stop to listen and to work on SIGTERM and SIGINT; at the second one, without waiting for requests."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop, number)
         yield
 
 

@@ -9,6 +9,7 @@
     │   ├── NotFound           ... it is not there, or not yours
     │   ├── Conflict           ... it is in a state that does not allow this
     │   └── TooLarge           ... send less
+    ├── Unavailable            something that openbulk itself needs is away: come again in a moment
     └── ServiceError           a call to a cloud service failed; what happened to its records is said by the kind
         ├── RetryLater         not done: send it again after a while
         ├── Unsure             the answer was lost: it may have been done
@@ -60,6 +61,10 @@ class Conflict(CallerError):
 
 class TooLarge(CallerError):
     """The request is larger than the server takes."""
+
+
+class Unavailable(OpenbulkError):
+    """What openbulk itself needs, its database, is away for a moment. What was to be written may have been written."""
 
 
 class ServiceError(OpenbulkError):

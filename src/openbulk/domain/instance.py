@@ -19,3 +19,5 @@ class Instance:
     created_at: datetime
     tags: Sequence[str] = field(default_factory=tuple)
     disabled: bool = False
+    version: int = field(default=0, compare=False)
+    """Raised at each change, whoever made it."""

@@ -186,6 +186,7 @@ class DownloadTurn:
         part = self._part
         first_row = self._kept + 1
         if part.lines:
+            await self._watch.hold()
             await self._files.put(part_path(self._job.download.file, first_row), b"\n".join(part.lines))
         await self._ledger.commit_part(
             self._job.id,

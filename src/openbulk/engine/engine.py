@@ -3,28 +3,30 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import aiohttp
 import structlog
 
 from openbulk.connectors.base import Connector
-from openbulk.domain.errors import BadInput, NotFound, ServiceError
+from openbulk.domain.errors import BadInput, NotFound, ServiceError, Unavailable
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
 from openbulk.engine import metrics
+from openbulk.engine.clock import Clock, elapsed
 from openbulk.engine.connections import Connections
 from openbulk.engine.download import DownloadTurn
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait, ending_of
 from openbulk.engine.lanes import Lanes, NextSlice
+from openbulk.engine.lease import Lease
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.parts import cut
 from openbulk.engine.results import as_rows, result_of
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.schedules import Scheduler
+from openbulk.engine.takeover import Heart
 from openbulk.engine.upload import UploadTurn
 from openbulk.engine.watch import Watch
 from openbulk.engine.workflows import Workflows
@@ -33,6 +35,7 @@ from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, FileTruncated
 from openbulk.storage.ledger import Fenced, Ledger, Turn
+from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 
@@ -40,11 +43,12 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS = 30.0
 KEEP_FINISHED_WORK = timedelta(days=1)
-
-
-def utc_now() -> datetime:
-    """The time that jobs are dated with."""
-    return datetime.now(UTC)
+KEEP_ORPHANS = timedelta(days=1)
+"""Where other servers receive uploads, a file that no job owns may be one of those: no upload takes so long."""
+START_SECONDS = 2.0
+"""A caller waits no longer for its job's first turn to be put on its way."""
+DRAIN_SECONDS = 4.5
+AWAY_PAUSE_SECONDS = 0.5
 
 
 class Engine:
@@ -65,39 +69,63 @@ class Engine:
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         keep_files: timedelta,
-        now: Callable[[], datetime] = utc_now,
+        draining: asyncio.Event,
+        heart: Heart | None,
+        lease: Lease,
+        clock: Clock,
+        name: str,
     ) -> None:
         self._ledger = ledger
+        self._patient_ledger = patient(ledger, draining.is_set)
         self._files = files
         self._formats = formats
         self._connections = connections
         self._lanes = lanes
         self._keep_files = keep_files
-        self._now = now
-        self._draining = asyncio.Event()
+        self._now = clock.now
+        self._draining = draining
+        self._heart = heart
+        self._lease = lease
+        self._name = name
+        self._drained_by = 0.0
         self._at_work: set[int] = set()
-        self._notifications = Notifications(deliveries, accounts, lanes, http, present, now)
-        self.workflows = Workflows(runs, ledger, self._submit_for, now)
-        self._scheduler = Scheduler(schedules, self.workflows, now)
+        self._notifications = Notifications(
+            patient(deliveries, draining.is_set), patient(accounts, draining.is_set), lanes, http, present, clock.now
+        )
+        self.workflows = Workflows(runs, ledger, self._submit_for, clock.now)
+        self._scheduler = Scheduler(schedules, self.workflows, clock.now)
         self._watching: list[asyncio.Task[None]] = []
 
     # --- its life ---
 
     async def start(self) -> None:
         """Begin to work; goes on with what was under way when the last process ended."""
+        if self._heart is not None:
+            await self._heart.start()
         await self._lanes.start(run_slice=self._run_slice, deliver=self._notifications.deliver)
         self._watching = [asyncio.create_task(look()) for look in (self._sweep_for_ever, self._scheduler.run)]
 
-    async def stop(self, patience: float = 5.0) -> None:
-        """Finish the calls under way, write their outcomes down and stop."""
-        self._draining.set()
+    def drain(self) -> None:
+        """Begin no more turns, and end those under way: their calls are finished, their outcomes written down."""
+        if not self._draining.is_set():
+            self._drained_by = elapsed() + DRAIN_SECONDS
+            self._draining.set()
+            self._lanes.take_no_more()
+
+    async def stop(self) -> None:
+        """Drain, and stop. What is due next is put into its lane, for another process or the next one."""
+        self.drain()
         for task in self._watching:
             task.cancel()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while self._at_work:  # noqa: ASYNC110 - turns come and go; there is no one event to wait for
-                    await asyncio.sleep(0.02)
+        while not self._lanes.is_idle and elapsed() < self._drained_by:  # noqa: ASYNC110 - turns come and go
+            await asyncio.sleep(0.02)
         await asyncio.to_thread(self._lanes.stop)
+        if self._heart is not None:
+            await self._heart.stop()
+
+    def is_working(self) -> bool:
+        """Whether this process looks for work, and nobody can take it for dead."""
+        return self._lanes.is_polling and self._lease.is_fresh() and not self._draining.is_set()
 
     # --- what callers ask of it ---
 
@@ -114,7 +142,8 @@ class Engine:
         )
         log.info("job created", job=job.id, instance=instance_id, object=job.object)
         try:
-            await self._lanes.take_turn(self._next(job))
+            async with asyncio.timeout(START_SECONDS):
+                await self._lanes.take_turn(self._next(job))
         except Exception:
             # The job stands in the ledger: it is taken, and the sweep puts it on its way.
             log.exception("job is taken, but has to wait for the sweep", job=job.id)
@@ -149,22 +178,30 @@ class Engine:
 
     async def _run_slice(self, job_id: int, number: int) -> NextSlice | None:
         """Give a job its turn; the turn that follows."""
-        turn = await self._ledger.begin_slice(job_id, number, self._now())
+        while True:
+            with self._lease.turn():
+                try:
+                    return await self._begin_and_end_turn(job_id, number)
+                except Fenced:
+                    return None
+                except Unavailable:  # nothing is under way: begin again from what the ledger says
+                    if self._draining.is_set():
+                        raise
+            await asyncio.sleep(AWAY_PAUSE_SECONDS)
+
+    async def _begin_and_end_turn(self, job_id: int, number: int) -> NextSlice | None:
+        turn = await self._patient_ledger.begin_slice(job_id, number, self._now(), self._name)
         if turn is None:
             return await self._due(job_id, number)
         self._at_work.add(job_id)
         try:
-            following = await self._end_turn(turn, await self._take_turn(turn))
-        except Fenced:
-            return None
+            return await self._end_turn(turn, await self._take_turn(turn))
         finally:
             self._at_work.discard(job_id)
-        # What is due while this process shuts down is for the next one: its sweep finds it in the ledger.
-        return None if self._draining.is_set() else following
 
     async def _due(self, job_id: int, number: int) -> NextSlice | None:
         """The turn that a job is waiting for, where it is not the one that was asked about."""
-        job = await self._ledger.job(job_id)
+        job = await self._patient_ledger.job(job_id)
         if job is None or job.is_finished or job.slice == number:
             return None
         return self._next(job)
@@ -182,8 +219,8 @@ class Engine:
         try:
             if turn.job.is_download:
                 return await self._download(turn)
-            return await (self._read_file(turn.job) if turn.job.records is None else self._upload(turn))
-        except Fenced:
+            return await (self._read_file(turn) if turn.job.records is None else self._upload(turn))
+        except (Fenced, Unavailable):
             raise
         except ServiceError as error:
             return ending_of(error)
@@ -192,15 +229,16 @@ class Engine:
         except Exception as error:
             return Crash(error)
 
-    async def _read_file(self, job: Job) -> Ending:
+    async def _read_file(self, turn: Turn) -> Ending:
         """Cut a job's file into parts, beside the lanes: it costs the service nothing."""
+        job = turn.job
 
         async def stop() -> bool:
-            return self._draining.is_set() or await self._ledger.is_cancelled(job.id)
+            return self._draining.is_set() or await self._patient_ledger.is_cancelled(job.id)
 
         done = await cut(self._files, job.upload.file, await self._rows_of(job.upload), stop)
         if done is not None:
-            await self._ledger.set_parts(job.id, done.records, done.first_rows)
+            await self._patient_ledger.set_parts(job.id, turn.fence, done.records, done.first_rows)
             log.info("file read", job=job.id, records=done.records)
         return GoOn()
 
@@ -209,20 +247,22 @@ class Engine:
         if upload.records_of is None:
             file = self._files.open(upload.file, upload.file_size)
             return partial(self._formats[upload.file_format].read, file, upload.target.options)
-        read = await self._ledger.job(upload.records_of)
+        read = await self._patient_ledger.job(upload.records_of)
         assert read is not None
-        return partial(as_rows, await result_of(self._ledger, self._files, read))
+        return partial(as_rows, await result_of(self._patient_ledger, self._files, read))
 
     async def _upload(self, turn: Turn) -> Ending:
         connector, watch = await self._connector(turn.job), self._watch(turn.job)
-        return await UploadTurn(turn, connector=connector, ledger=self._ledger, files=self._files, watch=watch).run()
+        ledger = self._patient_ledger
+        return await UploadTurn(turn, connector=connector, ledger=ledger, files=self._files, watch=watch).run()
 
     async def _download(self, turn: Turn) -> Ending:
         connector, watch = await self._connector(turn.job), self._watch(turn.job)
-        return await DownloadTurn(turn, connector=connector, ledger=self._ledger, files=self._files, watch=watch).run()
+        ledger = self._patient_ledger
+        return await DownloadTurn(turn, connector=connector, ledger=ledger, files=self._files, watch=watch).run()
 
     def _watch(self, job: Job) -> Watch:
-        return Watch(job, self._ledger, self._draining, self._now)
+        return Watch(job, self._patient_ledger, self._draining, self._now, self._lease)
 
     async def _connector(self, job: Job) -> Connector:
         """The connector for a job's turn, which takes no more than its share of the service's quota."""
@@ -236,7 +276,7 @@ class Engine:
             case Stop(status=status, reason=reason):
                 await self._finish(job.id, turn.fence, status, reason)
                 return None
-            case _ if await self._ledger.is_cancelled(job.id):
+            case _ if await self._patient_ledger.is_cancelled(job.id):
                 await self._finish(job.id, turn.fence, Status.CANCELLED)
                 return None
             case Complete():
@@ -255,12 +295,12 @@ class Engine:
 
     async def _go_on(self, turn: Turn, delay: float, reason: str | None) -> NextSlice:
         until = self._now() + timedelta(seconds=delay) if delay else None
-        number = await self._ledger.end_slice(turn.job.id, turn.fence, wait_until=until, wait_for=reason)
+        number = await self._patient_ledger.end_slice(turn.job.id, turn.fence, wait_until=until, wait_for=reason)
         return NextSlice(turn.job.id, number, lane=turn.job.instance_id, delay=delay)
 
     async def _go_on_after_crash(self, turn: Turn, error: Exception) -> NextSlice:
         delay = wait_before_retry(turn.job.slice_attempts - 1, None, 0.0)
-        number = await self._ledger.end_slice(
+        number = await self._patient_ledger.end_slice(
             turn.job.id,
             turn.fence,
             crashed=True,
@@ -270,7 +310,7 @@ class Engine:
         return NextSlice(turn.job.id, number, lane=turn.job.instance_id, delay=delay)
 
     async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
-        job = await self._ledger.finish(job_id, fence, status, now=self._now(), error=error)
+        job = await self._patient_ledger.finish(job_id, fence, status, now=self._now(), error=error)
         metrics.JOBS.labels(status).inc()
         log.info("job finished", job=job.id, status=status, records=job.cursor, reason=error)
         await self._announce(job)
@@ -286,6 +326,8 @@ class Engine:
         while True:
             try:
                 await self._sweep()
+            except Unavailable:
+                pass
             except Exception:  # the next round may fare better, and nothing else depends on this one
                 log.exception("sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
@@ -308,8 +350,11 @@ class Engine:
         await self._lanes.forget(finished_before=(self._now() - KEEP_FINISHED_WORK).isoformat())
 
     async def delete_orphans(self) -> int:
-        """Delete files that no job owns; how many. Only while no upload is under way: at the start."""
+        """Delete files that no job owns, and that no server may be receiving; how many. At the start."""
         orphans = await self._files.names() - await self._ledger.files()
+        if self._heart is not None:
+            old = self._now() - KEEP_ORPHANS
+            orphans = frozenset([name for name in orphans if await self._files.is_older(name, old)])
         for name in orphans:
             await self._files.delete(name)
         return len(orphans)

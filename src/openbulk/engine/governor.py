@@ -15,6 +15,7 @@ import structlog
 from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.domain.errors import RetryLater
 from openbulk.engine import metrics
+from openbulk.engine.lease import Lease
 from openbulk.engine.windows import Grant, blamed, give_back, grant, learn_less, learn_more, spend
 from openbulk.storage.budgets import Budgets, Spending
 
@@ -42,9 +43,10 @@ class _Lot:
 class Governor:
     """Gives leave for calls, for all instances of this process."""
 
-    def __init__(self, budgets: Budgets, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, budgets: Budgets, now: Callable[[], float] = time.time, lease: Lease | None = None) -> None:
         self._budgets = budgets
         self._now = now
+        self.lease = lease or Lease()
         self._lots: dict[tuple[str, ...], _Lot] = {}
         self._unanswered: Counter[str] = Counter()
         self._refused_in_a_row: Counter[str] = Counter()
@@ -182,16 +184,23 @@ class InstancePace:
         self._taken.clear()
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """Leave for one call. Raises RetryLater where the turn has had its share, or the budget is used up."""
+        """Leave for one call. Raises RetryLater where the turn has had its share, or the budget is used up, and Fenced
+        where the turn is somebody else's now."""
         if self._jobs > 1 and any(self._taken[b.scope] * self._jobs >= b.calls for b in budgets):
             raise RetryLater("another job of this instance takes its turn", after=0.0)
         scopes = [budget.scope for budget in budgets]
         self._taken.update(scopes)
         try:
-            return await self._governor.take(budgets)
+            permit = await self._governor.take(budgets)
         except BaseException:
             self._taken.subtract(scopes)
             raise
+        try:
+            await self._governor.lease.hold()
+        except BaseException:
+            self._governor.lost(permit)
+            raise
+        return permit
 
     async def answered(self, permit: Permit) -> None:
         """The service dealt with the call."""

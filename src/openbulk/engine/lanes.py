@@ -8,11 +8,14 @@ in the ledger: a slice that is run twice finds there that it has nothing left to
     callback  an attempt to deliver a notification
 """
 
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 
 APPLICATION_VERSION = "1"
 """Raised by hand when a workflow's own steps change: work begun under another version is left to that version."""
@@ -22,6 +25,9 @@ _CALLBACKS = "callbacks"
 _LANE_POLL_SECONDS = 0.15
 _CALLBACK_POLL_SECONDS = 1.0
 _CALLBACKS_AT_ONCE = 16
+_SCHEMA = "openbulk_lanes"
+"""Where PostgreSQL keeps DBOS's tables, beside the ledger's."""
+_STALLED_AFTER_SECONDS = 5.0
 _GOING_ON = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
@@ -71,16 +77,26 @@ class Lanes:
             "application_version": APPLICATION_VERSION,
             "executor_id": executor_id,
             "log_level": "WARNING",
+            "dbos_system_schema": _SCHEMA,
+            "use_listen_notify": False,  # nobody here waits for DBOS's notifications
         }
-        DBOS(config=config)
+        self._database = database
+        self._dbos = DBOS(config=config)
+        self._turns = 0
+        self._polled_at = time.monotonic()
+        event.listen(database, "commit", self._note_poll)
 
     async def start(self, *, run_slice: RunSlice, deliver: Deliver) -> None:
         """Begin to work, on the event loop that runs now; goes on with what a dead process left."""
 
         @DBOS.workflow(name="slice", max_recovery_attempts=None)
         async def turn(job_id: int, number: int) -> None:
-            if (following := await run_slice(job_id, number)) is not None:
-                await self.take_turn(following)
+            self._turns += 1
+            try:
+                if (following := await run_slice(job_id, number)) is not None:
+                    await self.take_turn(following)
+            finally:
+                self._turns -= 1
 
         @DBOS.workflow(name="callback", max_recovery_attempts=None)
         async def callback(delivery_id: int, number: int) -> None:
@@ -89,6 +105,7 @@ class Lanes:
 
         self._turn, self._callback = turn, callback
         DBOS.launch()
+        self._polled_at = time.monotonic()
         await DBOS.register_queue_async(
             _LANES,
             partition_concurrency=1,
@@ -102,9 +119,42 @@ class Lanes:
             on_conflict="always_update",
         )
 
+    def take_no_more(self) -> None:
+        """Begin no turn any more; those under way go on, and what follows them is left to others."""
+        for stop in self._dbos.background_thread_stop_events:
+            stop.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no turn is under way here."""
+        return self._turns == 0
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether the lanes were looked at in the last seconds."""
+        return time.monotonic() - self._polled_at < _STALLED_AFTER_SECONDS
+
+    def _note_poll(self, _connection: Connection) -> None:
+        if threading.current_thread().name == f"queue-worker-{_LANES}":
+            self._polled_at = time.monotonic()
+
     def stop(self) -> None:
         """Stop working; what is under way must have been drained before."""
         DBOS.destroy(destroy_registry=True)
+        self._database.dispose()
+
+    async def take_over(self, living: frozenset[str]) -> int:
+        """Put back in its lane whatever was under way in processes that are not among the living; how much.
+
+        Also what was left by one that nobody remembers: each look is at everything.
+        """
+        left: dict[str | None, list[str]] = defaultdict(list)
+        for workflow in await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False):
+            if workflow.executor_id not in living:
+                left[workflow.queue_name].append(workflow.workflow_id)
+        for queue, ids in left.items():
+            await DBOS.resume_workflows_async(ids, queue_name=queue)
+        return sum(len(ids) for ids in left.values())
 
     async def take_turn(self, turn: NextSlice) -> None:
         """Have a job take its next turn; nothing happens where it does already, or has."""

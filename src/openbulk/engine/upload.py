@@ -133,6 +133,7 @@ class UploadTurn:
             if batch:
                 try:
                     if self._ticket is None:
+                        await self._watch.hold()
                         self._ticket = Ticket(await native.submit(target, batch), until)
                         await self._ledger.set_ticket(self._job.id, self._fence, self._ticket)
                     outcomes = await self._collect(native, self._ticket, batch)
@@ -177,11 +178,11 @@ class UploadTurn:
             return  # a record that failed for now may have the same key as one of these: they keep their order
         try:
             if not features.honours_keys:
-                await self._ledger.add_intents(self._job.id, [record.row for record in batch])
+                await self._ledger.add_intents(self._job.id, self._fence, [record.row for record in batch])
             self._progress.add(one_each(batch, await self._outcomes(batch, features)))
         except RetryLater as error:
             if not features.honours_keys:
-                await self._ledger.drop_intents(self._job.id, [record.row for record in batch])
+                await self._ledger.drop_intents(self._job.id, self._fence, [record.row for record in batch])
             self._end(ending_of(error))
         except ServiceError as error:
             self._end(ending_of(error))
@@ -196,6 +197,7 @@ class UploadTurn:
         resends = 0
         while True:
             try:
+                await self._watch.hold()
                 return await self._connector.write(self._target, batch)
             except Unsure as error:
                 if not features.honours_keys:

@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.errors import Conflict
 from openbulk.domain.instance import Instance
 from openbulk.security import Sealer, fingerprint, same_secret
-from openbulk.storage.database import for_reading
+from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.tables import bookmarks, instances, organizations, users
 
 
@@ -32,23 +33,32 @@ class Accounts:
         self._reading = for_reading(engine)
         self._sealer = sealer
 
+    async def version_of(self, instance_id: int) -> int | None:
+        """How often an instance has been changed; None where there is none."""
+        async with self._reading.connect() as connection:
+            found: int | None = await connection.scalar(
+                select(instances.c.version).where(instances.c.id == instance_id)
+            )
+        return found
+
     async def is_empty(self) -> bool:
         """Whether nobody may call yet: the first start."""
         async with self._reading.connect() as connection:
             return (await connection.execute(select(users.c.id).limit(1))).first() is None
 
+    async def add_first_organization(self, secret: str, user_email: str, user_secret: str) -> bool:
+        """Make the first organization and its first user; False where somebody has, in the same moment or before."""
+        async with self._engine.begin() as connection:
+            await keep_others_out(connection, FIRST_START)
+            if (await connection.execute(select(users.c.id).limit(1))).first() is not None:
+                return False
+            await _add_organization(connection, secret, user_email, user_secret)
+        return True
+
     async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
         """Make an organization and its first user."""
         async with self._engine.begin() as connection:
-            made = await connection.execute(insert(organizations).values(secret_fingerprint=fingerprint(secret)))
-            assert made.inserted_primary_key is not None
-            await connection.execute(
-                insert(users).values(
-                    organization_id=made.inserted_primary_key.id,
-                    email=user_email,
-                    secret_fingerprint=fingerprint(user_secret),
-                )
-            )
+            await _add_organization(connection, secret, user_email, user_secret)
 
     async def replace_secrets(self, organization_secret: str | None, user_secret: str | None) -> None:
         """Give the first organization and the first user new secrets; None leaves one as it is."""
@@ -143,32 +153,43 @@ class Accounts:
             return [self._instance(row) for row in rows]
 
     async def change_instance(self, instance: Instance) -> None:
-        """Remember an instance as it is handed in: name, tags, configuration, disabled."""
+        """Remember an instance as it is handed in: name, tags, configuration, disabled.
+
+        Raises Conflict where it was changed since it was read: a refresh token that a worker has renewed meanwhile must
+        not be overwritten by the old one.
+        """
         async with self._engine.begin() as connection:
-            await connection.execute(
+            changed = await connection.execute(
                 update(instances)
-                .where(instances.c.id == instance.id)
+                .where(instances.c.id == instance.id, instances.c.version == instance.version)
                 .values(
                     name=instance.name,
                     tags=list(instance.tags),
                     disabled=instance.disabled,
                     sealed_configuration=self._seal(instance.id, instance.configuration),
+                    version=instances.c.version + 1,
                 )
             )
+        if changed.rowcount == 0:
+            raise Conflict(f"instance {instance.id} was changed or deleted in the same moment; try again")
 
-    async def update_configuration(self, instance_id: int, changes: Mapping[str, str]) -> None:
-        """Change some entries of an instance's configuration, in one transaction."""
+    async def update_configuration(self, instance_id: int, changes: Mapping[str, str]) -> int | None:
+        """Change some entries of an instance's configuration, in one transaction; its version then, None where it is
+        gone."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(select(instances).where(instances.c.id == instance_id).with_for_update())
             ).first()
-            if row is not None:
-                configuration = {**self._instance(row).configuration, **changes}
-                await connection.execute(
-                    update(instances)
-                    .where(instances.c.id == instance_id)
-                    .values(sealed_configuration=self._seal(instance_id, configuration))
-                )
+            if row is None:
+                return None
+            configuration = {**self._instance(row).configuration, **changes}
+            version: int | None = await connection.scalar(
+                update(instances)
+                .where(instances.c.id == instance_id)
+                .values(sealed_configuration=self._seal(instance_id, configuration), version=instances.c.version + 1)
+                .returning(instances.c.version)
+            )
+        return version
 
     async def delete_instance(self, instance_id: int) -> None:
         """Forget an instance, its credentials, and its bookmarks."""
@@ -180,7 +201,7 @@ class Accounts:
         """Seal every configuration with the newest master key; how many had an older one."""
         changed = 0
         async with self._engine.begin() as connection:
-            for row in (await connection.execute(select(instances))).all():
+            for row in (await connection.execute(select(instances).with_for_update())).all():
                 if not self._sealer.is_current(row.sealed_configuration):
                     configuration = self._instance(row).configuration
                     await connection.execute(
@@ -205,7 +226,20 @@ class Accounts:
             created_at=row.created_at,
             tags=tuple(row.tags),
             disabled=row.disabled,
+            version=row.version,
         )
+
+
+async def _add_organization(connection: AsyncConnection, secret: str, user_email: str, user_secret: str) -> None:
+    made = await connection.execute(insert(organizations).values(secret_fingerprint=fingerprint(secret)))
+    assert made.inserted_primary_key is not None
+    await connection.execute(
+        insert(users).values(
+            organization_id=made.inserted_primary_key.id,
+            email=user_email,
+            secret_fingerprint=fingerprint(user_secret),
+        )
+    )
 
 
 def _context(instance_id: int) -> str:

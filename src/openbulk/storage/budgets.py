@@ -41,12 +41,15 @@ class Budgets:
     async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
         """Change what was spent of these scopes, while nobody else does; what `change` returns beside it.
 
-        The rows are locked in the order of their names, so that two callers never wait for each other.
+        The rows are locked, and new ones written, in the order of their names, so that two callers never wait for each
+        other. `change` is called again where somebody else wrote the first line of a scope in the same moment.
         """
-        try:
-            return await self._change(scopes, change)
-        except IntegrityError:  # somebody else wrote the first line of a scope in the same moment
-            return await self._change(scopes, change)
+        for _ in scopes:
+            try:
+                return await self._change(scopes, change)
+            except IntegrityError:  # of one scope at most: there is one fewer to write now
+                continue
+        return await self._change(scopes, change)
 
     async def _change(self, scopes: Sequence[str], change: Change[T]) -> T:
         async with self._engine.begin() as connection:
@@ -55,7 +58,7 @@ class Budgets:
             for row in await connection.execute(query.with_for_update()):
                 found[row.scope] = _spending(row)
             after, result = change([found.get(scope, Spending()) for scope in scopes])
-            for scope, spending in zip(scopes, after, strict=True):
+            for scope, spending in sorted(zip(scopes, after, strict=True), key=lambda pair: pair[0]):
                 if scope not in found:
                     await connection.execute(insert(budgets).values(scope=scope, **_values(spending)))
                 elif spending != found[scope]:

@@ -3,25 +3,62 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from psycopg import errors
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from openbulk.domain.errors import Unavailable
 
 _BUSY_TIMEOUT_MS = 30_000
+_POSTGRESQL = {"postgresql", "postgres"}
+_POOL_SIZE = 10
+_POOL_MOST = 40
+"""Connections to PostgreSQL that a process keeps, and the most that it opens for its ledger."""
+LANE_POOL_SIZE = 10
+_IDLE_IN_TRANSACTION_MS = 3_000
+"""A process that is frozen in the middle of a transaction holds its locks no longer than this."""
+MIGRATIONS = 0x6F62756C6B01
+FIRST_START = 0x6F62756C6B02
+TAKEOVER = 0x6F62756C6B03
+"""What one process does at a time: the keys of PostgreSQL's advisory locks, "obulk" and a number."""
+_AWAY = frozenset(
+    {
+        errors.AdminShutdown.sqlstate,
+        errors.CrashShutdown.sqlstate,
+        errors.CannotConnectNow.sqlstate,
+        errors.TooManyConnections.sqlstate,
+        errors.IdleInTransactionSessionTimeout.sqlstate,
+        errors.ReadOnlySqlTransaction.sqlstate,  # a standby that is about to take over
+    }
+)
+
+
+def is_shared(url: str) -> bool:
+    """Whether processes on several machines may share the database at this address."""
+    return make_url(url).get_backend_name() in _POSTGRESQL
 
 
 def open_ledger_engine(url: str) -> AsyncEngine:
-    """The engine that the ledger speaks through. Raises ValueError for any other database than SQLite.
+    """The engine that the ledger speaks through. Raises ValueError for any database but SQLite and PostgreSQL.
 
-    Its transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused half-way
-    (https://sqlite.org/lang_transaction.html).
+    On SQLite its transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused
+    half-way (https://sqlite.org/lang_transaction.html). On PostgreSQL they are READ COMMITTED, and a database that is
+    away raises Unavailable.
     """
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        raise ValueError("its address has to begin with sqlite:///; other databases are not supported yet")
-    engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"))
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    if parsed.get_backend_name() in _POSTGRESQL:
+        return _open_postgresql(parsed)
+    raise ValueError("its address has to begin with sqlite:/// or postgresql://")
+
+
+def _open_sqlite(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
     _make_sqlite_durable(engine.sync_engine)
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -31,6 +68,43 @@ def open_ledger_engine(url: str) -> AsyncEngine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _open_postgresql(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_MOST - _POOL_SIZE,
+        pool_pre_ping=True,
+        connect_args=_how_to_connect(url),
+    )
+    event.listen(engine.sync_engine, "handle_error", _away)
+    return engine
+
+
+def _how_to_connect(url: URL) -> dict[str, Any]:
+    """What is not said in the address: a machine that has vanished is noticed, and one that is frozen bars nobody."""
+    given = " ".join(url.normalized_query.get("options", ()))
+    return {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "application_name": "openbulk",
+        "options": f"{given} -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}".strip(),
+    }
+
+
+def _away(context: ExceptionContext) -> Exception | None:
+    """Call an error by what its catcher does next: a database that is away is waited for."""
+    if context.is_pre_ping:
+        return None  # the pool opens another connection in its place
+    error = context.original_exception
+    cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
+    if context.is_disconnect or cannot_connect or (isinstance(error, psycopg.Error) and error.sqlstate in _AWAY):
+        return Unavailable("openbulk's database does not answer at the moment; nothing is lost, try again in a moment")
+    return None
 
 
 def for_reading(engine: AsyncEngine) -> AsyncEngine:
@@ -45,10 +119,31 @@ def open_lane_engine(path: Path) -> Engine:
     return engine
 
 
+def open_shared_lane_engine(url: str) -> Engine:
+    """The same on PostgreSQL, for the lanes that several machines share."""
+    parsed = make_url(url)
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=LANE_POOL_SIZE,
+        max_overflow=LANE_POOL_SIZE,
+        pool_pre_ping=True,
+        connect_args=_how_to_connect(parsed),
+    )
+
+
 async def migrate(engine: AsyncEngine) -> None:
-    """Bring the tables up to date. Only ever goes forward."""
+    """Bring the tables up to date. Only ever goes forward; of several processes, one does it and the others wait."""
     async with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await keep_others_out(connection, MIGRATIONS)
         await connection.run_sync(_upgrade)
+
+
+async def keep_others_out(connection: AsyncConnection, lock: int) -> None:
+    """Let no other process hold the same lock until this transaction ends. On SQLite every transaction does that."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 def _upgrade(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.job import Job
@@ -37,17 +38,14 @@ class Deliveries:
 
     async def add(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
         """Write a job's notification down; from here on it will be delivered. A job has at most one."""
-        async with self._engine.begin() as connection:
-            row = (await connection.execute(select(deliveries).where(deliveries.c.job_id == job.id))).first()
-            if row is None:
-                row = (
-                    await connection.execute(
-                        insert(deliveries)
-                        .values(job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now)
-                        .returning(deliveries)
-                    )
-                ).one()
-        return _delivery(row)
+        added = insert(deliveries).values(job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now)
+        try:
+            async with self._engine.begin() as connection:
+                return _delivery((await connection.execute(added.returning(deliveries))).one())
+        except IntegrityError:  # it is written down already
+            async with self._reading.connect() as connection:
+                written = await connection.execute(select(deliveries).where(deliveries.c.job_id == job.id))
+                return _delivery(written.one())
 
     async def jobs_to_notify(self) -> Sequence[Job]:
         """Finished jobs whose caller asked to be told, and whose notification is not written down yet."""

@@ -10,11 +10,13 @@ import contextlib
 import io
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import obstore
-from obstore.store import LocalStore, ObjectStore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
 
 from openbulk.security import Sealer
 
@@ -23,6 +25,22 @@ BLOCK_BYTES = 1024 * 1024
 
 
 READ_BYTES = 256 * 1024
+
+
+def open_store(url: str) -> ObjectStore:
+    """The object store at an address: s3://, gs://, az:// or file:///. Raises ValueError for any other.
+
+    Credentials come from the environment, by the names that each service's own tools use.
+    """
+    scheme, _, place = url.partition("://")
+    if scheme == "file" and place.startswith("/"):
+        return LocalStore(place, mkdir=True)
+    if scheme not in {"s3", "gs", "az"} or not place:
+        raise ValueError("its address has to begin with s3://, gs://, az:// or file:///")
+    try:
+        return from_url(url)
+    except BaseError as error:
+        raise ValueError(str(error)) from error
 
 
 class FileTruncated(Exception):
@@ -67,6 +85,17 @@ class FileStore:
             return
         async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
             await obstore.delete_async(self._store, [item["path"] for item in page])
+
+    async def check(self) -> None:
+        """Raise where nothing can be written."""
+        await obstore.put_async(self._store, "ready", b"")
+
+    async def is_older(self, name: str, than: datetime) -> bool:
+        """Whether nothing was written to a file since a moment, by the store's clock."""
+        async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
+            if any(item["last_modified"] > than for item in page):
+                return False
+        return True
 
     async def names(self) -> frozenset[str]:
         """The names of all files, also of those that were never closed."""

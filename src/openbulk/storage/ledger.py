@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Case, ColumnElement, Row, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy import Case, ColumnElement, Row, and_, case, delete, func, insert, literal, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -166,13 +166,14 @@ class Ledger:
 
     # --- a job's turns ---
 
-    async def set_parts(self, job_id: int, records: int, first_rows: Sequence[int]) -> None:
-        """The file has been cut to its end: it holds this many records, in parts that begin at these rows."""
+    async def set_parts(self, job_id: int, fence: int, records: int, first_rows: Sequence[int]) -> None:
+        """The file has been cut to its end: it holds this many records, in parts that begin at these rows.
+
+        Raises Fenced, and then nothing is written.
+        """
         async with self._engine.begin() as connection:
-            await connection.execute(delete(parts).where(parts.c.job_id == job_id))
-            if first_rows:
-                await connection.execute(insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows])
-            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(records=records))
+            await _behind_fence(connection, job_id, fence, records=records)
+            await _replace_parts(connection, job_id, first_rows)
 
     async def parts_from(self, job_id: int, row: int) -> Sequence[int]:
         """The first rows of the part that holds a row, and of those behind it."""
@@ -189,8 +190,11 @@ class Ledger:
             )
             return found.all()
 
-    async def begin_slice(self, job_id: int, number: int, now: datetime) -> Turn | None:
-        """Begin a slice and raise the fence; None where it isn't this slice's turn any more."""
+    async def begin_slice(self, job_id: int, number: int, now: datetime, worker: str | None = None) -> Turn | None:
+        """Begin a slice and raise the fence; None where it isn't this slice's turn any more.
+
+        A worker that begins a slice again which it had begun spends no attempt: it had lost the database.
+        """
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -199,8 +203,9 @@ class Ledger:
                     .values(
                         status=_running_unless_cancelled(),
                         slice_running=True,
-                        slice_attempts=jobs.c.slice_attempts + 1,
+                        slice_attempts=_attempts_of(worker),
                         fence=jobs.c.fence + 1,
+                        worker=worker,
                         started_at=func.coalesce(jobs.c.started_at, literal(now, Moment)),
                         waiting_until=None,
                     )
@@ -223,7 +228,8 @@ class Ledger:
     ) -> int:
         """End a slice whose job goes on; the number of the slice that is due next. Raises Fenced.
 
-        Only a slice that crashed leaves its attempt counted: waiting for a service is not failing.
+        Only a slice that crashed leaves its attempt counted: waiting for a service is not failing. Ending it again
+        changes nothing.
         """
         waiting = wait_for is not None
         async with self._engine.begin() as connection:
@@ -231,10 +237,10 @@ class Ledger:
                 connection,
                 job_id,
                 fence,
-                slice=jobs.c.slice + 1,
+                slice=jobs.c.slice + _one_if_running(),
                 slice_running=False,
                 slice_attempts=jobs.c.slice_attempts if crashed else 0,
-                waits=jobs.c.waits + 1 if waiting else 0,
+                waits=jobs.c.waits + _one_if_running() if waiting else 0,
                 waiting_until=wait_until,
                 waiting_for=wait_for,
             )
@@ -273,21 +279,36 @@ class Ledger:
         lines: Mapping[int, int | None],
         ticket_done: bool = False,
     ) -> None:
-        """Write outcomes and cursor down together. Raises Fenced, and then nothing is written."""
+        """Write outcomes and cursor down together. Raises Fenced, and then nothing is written.
+
+        Writing the same outcomes down again changes nothing: whoever lost the answer may ask again.
+        """
         tally = Counter(outcome.fate for outcome in results)
         changes: dict[str, Any] = {fate.value: jobs.c[fate.value] + count for fate, count in tally.items()}
         if mailed := sum(outcome.mails_outside for outcome in results):
             changes["mailed_outside"] = jobs.c.mailed_outside + mailed
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
-        async with self._engine.begin() as connection:
-            await _behind_fence(
-                connection, job_id, fence, cursor=cursor, slice_attempts=0, waits=0, waiting_for=None, **changes
-            )
-            if results:
-                await connection.execute(
-                    insert(outcomes), [_outcome_values(job_id, outcome, lines) for outcome in results]
+        try:
+            async with self._engine.begin() as connection:
+                await _behind_fence(
+                    connection, job_id, fence, cursor=cursor, slice_attempts=0, waits=0, waiting_for=None, **changes
                 )
+                if results:
+                    await connection.execute(
+                        insert(outcomes), [_outcome_values(job_id, outcome, lines) for outcome in results]
+                    )
+        except IntegrityError:
+            if not await self._is_written(job_id, results):
+                raise
+
+    async def _is_written(self, job_id: int, results: Sequence[Outcome]) -> bool:
+        """Whether all of these outcomes stand in the ledger already."""
+        rows = [outcome.row for outcome in results]
+        written = select(outcomes.c.row, outcomes.c.fate).where(outcomes.c.job_id == job_id, outcomes.c.row.in_(rows))
+        async with self._reading.connect() as connection:
+            found = {row.row: row.fate for row in await connection.execute(written)}
+        return found == {outcome.row: outcome.fate.value for outcome in results}
 
     async def commit_part(
         self,
@@ -303,7 +324,7 @@ class Ledger:
     ) -> None:
         """A download has kept so many more records, in a part that begins at a row; where it has read a feed of changes
         to its end, it leaves a bookmark. Raises Fenced, and then nothing is written."""
-        count = jobs.c.cursor + records
+        count = first_row - 1 + records
         async with self._engine.begin() as connection:
             await _behind_fence(
                 connection,
@@ -318,7 +339,9 @@ class Ledger:
                 **({"records": count} if is_last else {}),
             )
             if records:
-                await connection.execute(insert(parts).values(job_id=job_id, first_row=first_row))
+                part = {"job_id": job_id, "first_row": first_row}
+                await connection.execute(delete(parts).filter_by(**part))
+                await connection.execute(insert(parts).values(part))
             if bookmark is not None:
                 await keep_bookmark(connection, *bookmark)
 
@@ -342,9 +365,7 @@ class Ledger:
         """A download's records are in their order now, in other parts. Raises Fenced, and then nothing is written."""
         async with self._engine.begin() as connection:
             await _behind_fence(connection, job_id, fence, cursor=records, records=records, slice_attempts=0)
-            await connection.execute(delete(parts).where(parts.c.job_id == job_id))
-            if first_rows:
-                await connection.execute(insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows])
+            await _replace_parts(connection, job_id, first_rows)
 
     async def set_ticket(self, job_id: int, fence: int, ticket: Ticket) -> None:
         """A native bulk import took a batch. Raises Fenced."""
@@ -354,7 +375,7 @@ class Ledger:
             )
 
     async def finish(self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None) -> Job:
-        """End a job for good. Raises Fenced."""
+        """End a job for good; ending it again in the same way changes nothing. Raises Fenced."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -371,9 +392,12 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-            if row is None:
+            if row is not None:
+                return await _given_up(connection, job_of(row))
+            ended = select(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == status.value)
+            if (row := (await connection.execute(ended)).first()) is None:
                 raise Fenced
-            return await _given_up(connection, job_of(row))
+            return job_of(row)
 
     async def cancel(self, job_id: int, now: datetime) -> Job | None:
         """Cancel a job: at once where no slice of it runs, else by asking the slice.
@@ -422,17 +446,24 @@ class Ledger:
             )
             return frozenset(found.all())
 
-    async def add_intents(self, job_id: int, rows: Sequence[int]) -> None:
-        """Write down that these rows are about to be sent. Raises Fenced where somebody may have sent one already."""
-        async with self._engine.begin() as connection:
-            try:
+    async def add_intents(self, job_id: int, fence: int, rows: Sequence[int]) -> None:
+        """Write down that these rows are about to be sent, all of them in one batch. Raises Fenced where somebody has
+        taken over, or may have sent one already.
+
+        Writing the same batch down again changes nothing: behind one fence nobody else can have done it.
+        """
+        try:
+            async with self._engine.begin() as connection:
+                await _hold_fence(connection, job_id, fence)
                 await connection.execute(insert(intents), [{"job_id": job_id, "row": row} for row in rows])
-            except IntegrityError as error:
+        except IntegrityError as error:
+            if not set(rows) <= await self.intended(job_id):
                 raise Fenced from error
 
-    async def drop_intents(self, job_id: int, rows: Sequence[int]) -> None:
-        """These rows were not sent after all, or have an outcome."""
+    async def drop_intents(self, job_id: int, fence: int, rows: Sequence[int]) -> None:
+        """These rows were not sent after all. Raises Fenced: whoever has taken over may be sending them."""
         async with self._engine.begin() as connection:
+            await _hold_fence(connection, job_id, fence)
             await connection.execute(delete(intents).where(intents.c.job_id == job_id, intents.c.row.in_(rows)))
 
     async def intended(self, job_id: int) -> frozenset[int]:
@@ -466,6 +497,19 @@ async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **
     return int(number)
 
 
+async def _hold_fence(connection: AsyncConnection, job_id: int, fence: int) -> None:
+    """Keep everybody from taking a job over until the transaction ends. Raises Fenced where somebody has."""
+    held = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.fence == fence).with_for_update(read=True)
+    if (await connection.execute(held)).first() is None:
+        raise Fenced
+
+
+async def _replace_parts(connection: AsyncConnection, job_id: int, first_rows: Sequence[int]) -> None:
+    await connection.execute(delete(parts).where(parts.c.job_id == job_id))
+    if first_rows:
+        await connection.execute(insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows])
+
+
 async def _intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
     with_outcome = select(outcomes.c.row).where(outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row)
     found = await connection.scalars(select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists()))
@@ -489,6 +533,15 @@ async def _given_up(connection: AsyncConnection, job: Job) -> Job:
 def _running_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
     return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+
+
+def _attempts_of(worker: str | None) -> Case[int]:
+    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
+    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
+
+
+def _one_if_running() -> Case[int]:
+    return case((jobs.c.slice_running, 1), else_=0)
 
 
 def _cancelled_or_pending() -> Case[str]:

@@ -40,6 +40,16 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
 
 
+class Words(TypeDecorator[str]):
+    """A text of any origin. PostgreSQL keeps no NUL in one: it is kept as the sign for what cannot be shown."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else value.replace("\0", "\ufffd")
+
+
 Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the key is spelled INTEGER."""
 
@@ -55,7 +65,7 @@ users = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
-    Column("email", Text, nullable=False),
+    Column("email", Words, nullable=False),
     Column("secret_fingerprint", String(64), nullable=False, unique=True),
 )
 
@@ -64,13 +74,14 @@ instances = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False, index=True),
-    Column("element", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("element", Words, nullable=False),
+    Column("name", Words, nullable=False),
     Column("token_fingerprint", String(64), nullable=False, unique=True),
     Column("sealed_configuration", LargeBinary, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
 )
 
 jobs = Table(
@@ -79,23 +90,23 @@ jobs = Table(
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
-    Column("request_id", Text),
-    Column("object", Text, nullable=False),
+    Column("request_id", Words),
+    Column("object", Words, nullable=False),
     Column("action", Text),
-    Column("identifier_field", Text),
+    Column("identifier_field", Words),
     Column("options", JSON, nullable=False),
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),
     Column("has_file", Boolean, nullable=False, server_default=true()),
-    Column("callback_url", Text),
+    Column("callback_url", Words),
     Column("records_of", BigInteger),
     # Of a download: what was asked for, how far it has read, and the fields of what it has read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
     Column("columns", JSON(none_as_null=True)),
     Column("status", Text, nullable=False),
-    Column("error", Text),
+    Column("error", Words),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("finished_at", Moment),
@@ -115,11 +126,12 @@ jobs = Table(
     Column("slice_running", Boolean, nullable=False, server_default=false()),
     Column("slice_attempts", Integer, nullable=False, server_default="0"),
     Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("worker", Text),  # whose slice it is, or was the last time
     Column("waits", Integer, nullable=False, server_default="0"),
     Column("waiting_until", Moment),
-    Column("waiting_for", Text),
+    Column("waiting_for", Words),
     # The batch that a native bulk import is working on: rows cursor + 1 to ticket_until.
-    Column("ticket", Text),
+    Column("ticket", Words),
     Column("ticket_until", BigInteger),
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
@@ -132,10 +144,10 @@ outcomes = Table(
     Column("row", BigInteger, primary_key=True),
     Column("line", BigInteger),
     Column("fate", String(9), nullable=False),
-    Column("record_id", Text),
-    Column("problem", Text),
-    Column("field", Text),
-    Column("provider_message", Text),
+    Column("record_id", Words),
+    Column("problem", Words),
+    Column("field", Words),
+    Column("provider_message", Words),
     sqlite_with_rowid=False,
 )
 
@@ -172,12 +184,12 @@ One that has no outcome after a crash may have been sent or not.
 budgets = Table(
     "budgets",
     metadata,
-    Column("scope", Text, primary_key=True),
+    Column("scope", Words, primary_key=True),
     Column("slots", Text, nullable=False),
     Column("learned", BigInteger),
     Column("refused_at", Double, nullable=False),
     Column("closed_until", Double, nullable=False),
-    Column("closed_for", Text, nullable=False),
+    Column("closed_for", Words, nullable=False),
     sqlite_with_rowid=False,
 )
 """What was spent of a service's budgets, and what the service has taught about them."""
@@ -199,12 +211,12 @@ deliveries = Table(
     Column("id", Id, primary_key=True),
     Column("job_id", BigInteger, nullable=False, unique=True),
     Column("instance_id", BigInteger, nullable=False),
-    Column("url", Text, nullable=False),
+    Column("url", Words, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("due_at", Moment, nullable=False),
     Column("finished_at", Moment),
-    Column("result", Text),
+    Column("result", Words),
     Index("deliveries_open", "finished_at", "due_at"),
 )
 """Notifications of finished jobs: at most one a job, delivered at least once."""
@@ -215,9 +227,9 @@ schedules = Table(
     Column("id", String(32), primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("cron", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("description", Words, nullable=False),
+    Column("cron", Words, nullable=False),
     Column("request", JSON, nullable=False),
     Column("plans", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
@@ -232,7 +244,7 @@ runs = Table(
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
     Column("schedule_id", String(32)),
-    Column("request_id", Text),
+    Column("request_id", Words),
     Column("progress", String(9), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("finished_at", Moment),
@@ -254,8 +266,24 @@ transfers = Table(
     Column("read_file", String(32), nullable=False, unique=True),
     Column("sent_file", String(32), nullable=False, unique=True),
     Column("progress", String(9), nullable=False),
-    Column("error", Text),
+    Column("error", Words),
     Column("finished_at", Moment),
     UniqueConstraint("run_id", "place"),
 )
 """A plan that is carried out: a download, then an upload of what it has read."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("beat", Double, nullable=False),
+)
+"""The processes that work, and when each last said that it lives: Unix time in seconds, by the database's clock."""
+
+seal = Table(
+    "seal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""One row that was sealed under the master key: who cannot open it has another key."""

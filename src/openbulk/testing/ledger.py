@@ -42,7 +42,7 @@ class LedgerTests:
         upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, 7, "csv", "https://example.com/")
         made = await ledger.add_job(upload, organization_id=1, instance_id=instance, request_id="r", now=NOW)
         if records is not None:
-            await ledger.set_parts(made.id, records, list(range(1, records + 1, 4)))
+            await ledger.set_parts(made.id, 0, records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
 
     async def now(self, ledger: Ledger, job_id: int) -> Job:
@@ -362,17 +362,18 @@ class LedgerTests:
         """Those with one, and those taken back, are not."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
-        await ledger.add_intents(job.id, [1, 2, 3])
+        await ledger.add_intents(job.id, fence, [1, 2, 3])
         await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
-        await ledger.drop_intents(job.id, [2])
+        await ledger.drop_intents(job.id, fence, [2])
         assert await ledger.intended(job.id) == {3}
 
     async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: Ledger) -> None:
         """Nor is anything of the same batch."""
         job = await self.job(ledger)
-        await ledger.add_intents(job.id, [3])
+        fence = await self.begun(ledger, job)
+        await ledger.add_intents(job.id, fence, [3])
         with pytest.raises(Fenced):
-            await ledger.add_intents(job.id, [2, 3, 4])
+            await ledger.add_intents(job.id, fence, [2, 3, 4])
         assert await ledger.intended(job.id) == {3}
 
     @pytest.mark.parametrize("running", [True, False])
@@ -380,7 +381,7 @@ class LedgerTests:
         """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
-        await ledger.add_intents(job.id, [1, 2, 3])
+        await ledger.add_intents(job.id, fence, [1, 2, 3])
         await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
         if running:
             ended: Job | None = await ledger.finish(job.id, fence, Status.ERROR, now=NOW, error="no")
@@ -407,9 +408,9 @@ class LedgerTests:
     async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: Ledger) -> None:
         """Also none, where it holds no record."""
         job = await self.job(ledger)
-        await ledger.set_parts(job.id, 3, [1, 3])
+        await ledger.set_parts(job.id, 0, 3, [1, 3])
         assert await ledger.parts_from(job.id, 1) == [1, 3]
-        await ledger.set_parts(job.id, 0, [])
+        await ledger.set_parts(job.id, 0, 0, [])
         assert await ledger.parts_from(job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
 

@@ -1,0 +1,25 @@
+"""Many machines: who lives, whose slice it is, which instance has changed, and which master key is the right one."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Make the tables and columns."""
+    op.create_table(
+        "workers",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("beat", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "seal",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.add_column("jobs", sa.Column("worker", sa.Text(), nullable=True))
+    op.add_column("instances", sa.Column("version", sa.BigInteger(), server_default="0", nullable=False))

@@ -1,0 +1,58 @@
+"""The processes that work on the ledger's jobs, and which of them live."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from openbulk.storage.database import TAKEOVER
+from openbulk.storage.tables import workers
+
+
+class Workers:
+    """Remembers who lives, on PostgreSQL. All times are the database's: no machine's clock decides who is dead."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def arrive(self, id: str) -> float:
+        """A process begins to work; the database's time."""
+        async with self._engine.begin() as connection:
+            now: float | None = await connection.scalar(
+                insert(workers).values(id=id, beat=_now()).returning(workers.c.beat)
+            )
+        assert now is not None
+        return now
+
+    async def beat(self, id: str) -> float | None:
+        """A process says that it lives; the database's time, None where it has been taken for dead."""
+        async with self._engine.begin() as connection:
+            now: float | None = await connection.scalar(
+                update(workers).where(workers.c.id == id).values(beat=_now()).returning(workers.c.beat)
+            )
+        return now
+
+    async def leave(self, id: str) -> None:
+        """A process works no longer: what it left undone may be taken over at once."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(workers).where(workers.c.id == id))
+
+    @asynccontextmanager
+    async def burying(self, after: float) -> AsyncIterator[frozenset[str] | None]:
+        """Those who live, while the ones that have not been heard of for `after` seconds are taken off; None where
+        another process does just that.
+
+        They are gone when the block has ended. Until then one that wakes has to wait before it learns that it was
+        taken for dead.
+        """
+        async with self._engine.begin() as connection:
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(TAKEOVER))):
+                yield None
+                return
+            await connection.execute(delete(workers).where(workers.c.beat < _now() - after))
+            yield frozenset((await connection.scalars(select(workers.c.id))).all())
+
+
+def _now() -> ColumnElement[float]:
+    return literal_column("extract(epoch FROM clock_timestamp())::float8")
