@@ -40,7 +40,9 @@ def _binaries() -> Path:
     folder = binaries()
     if folder is None:
         why = f"PostgreSQL is not installed, and {NAMED} names none"
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
     return folder
 
 
