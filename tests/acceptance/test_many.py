@@ -1,0 +1,217 @@
+"""Several processes on one PostgreSQL database, as on several machines: one dies, freezes, is restarted."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from callback_server import Receiver
+from google_sandbox import events_csv
+from harness import Process, Processes, Server, request
+from postgres import Postgres
+
+TAKEN_OVER_WITHIN = 10.0
+
+
+@pytest.fixture
+def ledger(postgres: Postgres, database: str) -> psycopg.Connection:
+    """The ledger that the processes share, to look at."""
+    return psycopg.connect(database, autocommit=True)
+
+
+@pytest.fixture
+def servers(processes: Processes, database: str) -> list[Server]:
+    """Two servers; either shows what the other does."""
+    return [processes.server(OPENBULK_DATABASE_URL=database) for _ in range(2)]
+
+
+def until(seen: Callable[[], Any], within: float, what: str) -> Any:
+    """Look until there is something to see; what it is."""
+    deadline = time.monotonic() + within
+    while not (found := seen()):
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def job_in(ledger: psycopg.Connection, job_id: str) -> dict[str, Any]:
+    """A job's row."""
+    with ledger.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute("SELECT * FROM jobs WHERE id = %s", [job_id]).fetchone()
+    assert row is not None
+    return row
+
+
+def worker_of(
+    ledger: psycopg.Connection, job_id: str, servers: list[Server], reached: int = 1
+) -> tuple[Server, Server]:
+    """The server that works on a job which has got somewhere, and the other one."""
+    job = until(lambda: (row := job_in(ledger, job_id))["cursor"] >= reached and row, 30, "the job gets somewhere")
+    pid = int(job["worker"].split(":")[1])
+    mine = next(server for server in servers if server.process.popen.pid == pid)
+    return mine, next(server for server in servers if server is not mine)
+
+
+def copies(sandbox: Process) -> Counter[str]:
+    """How often each event is there."""
+    return Counter(event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json)
+
+
+def once_each(count: int) -> dict[str, int]:
+    return {f"Lesson {n}": 1 for n in range(1, count + 1)}
+
+
+def calls(sandbox: Process) -> int:
+    made: int = request("GET", f"{sandbox.url}/sandbox/stats").json["calls"]
+    return made
+
+
+def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
+    processes: Processes, servers: list[Server], ledger: psycopg.Connection, receiver: Receiver
+) -> None:
+    """And its caller is told, by whoever has finished it."""
+    sandbox = processes.sandbox("google", "--latency-ms", "300")
+    google = servers[0].google(sandbox)
+    told = {"Elements-Async-Callback-Url": receiver.url}
+    job_id = google.upload("events", events_csv(2_000), headers=told).json["id"]
+    dead, other = worker_of(ledger, job_id, servers)
+    dead.process.kill()
+    before, died = job_in(ledger, job_id)["cursor"], time.monotonic()
+    until(lambda: job_in(ledger, job_id)["cursor"] > before, TAKEN_OVER_WITHIN, "the other one goes on")
+    print(f"taken over after {time.monotonic() - died:.1f} s")
+    alive = Server(other.process, google.element_token)
+    assert alive.finished(job_id, within=120)["recordsCount"] == 2_000
+    assert copies(sandbox) == once_each(2_000)
+    receiver.wait_for(1)
+    assert json.loads(receiver.received[0][1])["status"] == "COMPLETE"
+
+
+def test_a_worker_that_was_frozen_sends_and_writes_nothing_more_when_it_wakes(
+    processes: Processes, servers: list[Server], ledger: psycopg.Connection
+) -> None:
+    sandbox = processes.sandbox("google", "--latency-ms", "100")
+    google = servers[0].google(sandbox)
+    job_id = google.upload("events", events_csv(1_500)).json["id"]
+    frozen, other = worker_of(ledger, job_id, servers)
+    frozen.process.freeze()
+    alive = Server(other.process, google.element_token)
+    assert alive.finished(job_id, within=60)["recordsCount"] == 1_500
+    before = calls(sandbox), job_in(ledger, job_id)
+    frozen.process.wake()
+    until(lambda: "taken for dead" in frozen.process.log(), 10, "it finds out")
+    time.sleep(1)
+    assert (calls(sandbox), job_in(ledger, job_id)) == before
+    assert copies(sandbox) == once_each(1_500)
+    # It is a worker like any other again.
+    assert frozen.call("GET", "/instances").status == 200
+    assert request("GET", f"{frozen.process.url}/readyz").status == 200
+    other.process.kill()
+    awake = Server(frozen.process, google.element_token)
+    assert awake.done("events", events_csv(10), within=30)["recordsCount"] == 10
+
+
+def test_one_slice_runs_in_a_lane_at_a_time_jobs_take_turns_and_instances_run_side_by_side(
+    processes: Processes, servers: list[Server], ledger: psycopg.Connection
+) -> None:
+    """On whatever machine."""
+    sandbox = processes.sandbox("google", "--latency-ms", "300")
+    mine, other = servers[0].google(sandbox), servers[1].google(sandbox)
+    jobs = [mine.upload("events", events_csv(700)).json["id"] for _ in range(2)]
+    beside = other.upload("events", events_csv(700)).json["id"]
+    running = "SELECT id, worker, slice FROM jobs WHERE slice_running AND records IS NOT NULL"
+    seen: dict[tuple[str, int], str] = {}
+    together = False
+    deadline = time.monotonic() + 90
+    while any(job_in(ledger, job_id)["finished_at"] is None for job_id in jobs):
+        assert time.monotonic() < deadline
+        now = {str(row[0]): row for row in ledger.execute(running).fetchall()}
+        in_lane = [job_id for job_id in jobs if job_id in now]
+        assert len(in_lane) <= 1, "one slice at a time"
+        together = together or (bool(in_lane) and beside in now)
+        seen |= {(job_id, now[job_id][2]): now[job_id][1] for job_id in in_lane}
+        time.sleep(0.02)
+    order = [job_id for job_id, _ in seen]
+    assert together, "instances side by side"
+    assert len(order) > 4
+    assert all(a != b for a, b in pairwise(order[1:5])), f"in turns: {order}"
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once(
+    processes: Processes, servers: list[Server], ledger: psycopg.Connection
+) -> None:
+    """Within five seconds, without a call made twice, and before anybody could take it for dead."""
+    sandbox = processes.sandbox("google", "--latency-ms", "300")
+    google = servers[0].google(sandbox)
+    job_id = google.upload("events", events_csv(2_000)).json["id"]
+    leaving, other = worker_of(ledger, job_id, servers)
+    began = time.monotonic()
+    assert leaving.process.stop() == 0
+    stopped, before = time.monotonic(), job_in(ledger, job_id)["cursor"]
+    until(lambda: job_in(ledger, job_id)["cursor"] > before, 4, "the other one goes on")
+    print(f"stopped after {stopped - began:.1f} s, taken up {time.monotonic() - stopped:.1f} s later")
+    assert stopped - began < 5
+    alive = Server(other.process, google.element_token)
+    assert alive.finished(job_id, within=120)["recordsCount"] == 2_000
+    stats = request("GET", f"{sandbox.url}/sandbox/stats").json
+    assert stats["by_status"] == {"200": stats["calls"]}
+    assert copies(sandbox) == once_each(2_000)
+
+
+def test_a_job_that_kills_its_workers_is_stopped_and_its_lane_goes_on(
+    processes: Processes, servers: list[Server], ledger: psycopg.Connection
+) -> None:
+    """The fifth death without a record written is the last."""
+    sandbox = processes.sandbox("google", "--latency-ms", "3000")
+    google = servers[0].google(sandbox)
+    poison = google.upload("events", events_csv(100)).json["id"]
+    until(lambda: job_in(ledger, poison)["slice_running"] and job_in(ledger, poison)["records"], 20, "it is begun")
+    pid = int(job_in(ledger, poison)["worker"].split(":")[1])
+    killed = next(server for server in servers if server.process.popen.pid == pid)
+    other = next(server for server in servers if server is not killed)
+    ledger.execute("UPDATE jobs SET slice_attempts = 5 WHERE id = %s", [poison])
+    killed.process.kill()
+    alive = Server(other.process, google.element_token)
+    status = alive.finished(poison, within=20)
+    assert (status["status"], status["error"]) == ("ABORTED", "failed 5 times in a row without getting anywhere")
+    assert alive.done("events", events_csv(5), within=40)["recordsCount"] == 5
+
+
+def test_an_instance_that_is_changed_on_one_server_is_changed_on_the_other(servers: list[Server]) -> None:
+    """Also one that is in use there, one that is disabled, and one that is deleted."""
+    one = servers[0].instance("memory", {"space": "a"})
+    other = Server(servers[1].process, one.element_token)
+    assert other.call("POST", "/records", json_body={"name": "Ann"}).status == 200
+    (found,) = one.call("GET", "/instances").json
+    path = f"/instances/{found['id']}"
+    assert one.call("PATCH", path, json_body={"configuration": {"space": "b"}}).status == 200
+    assert other.call("GET", "/records").json == []
+    assert one.call("DELETE", f"{path}/enabled").status == 200
+    assert other.call("GET", "/records").status == 401
+    assert one.call("PUT", f"{path}/enabled").status == 200
+    assert other.call("GET", "/records").status == 200
+    assert one.call("DELETE", path).status == 200
+    assert other.call("GET", "/records").status == 401
+
+
+def test_two_workers_share_one_quota(processes: Processes, servers: list[Server], ledger: psycopg.Connection) -> None:
+    """Two instances of one person: together they use 95 % of it, with at most 1 % refused."""
+    sandbox = processes.sandbox("google", "--quota-per-minute", "600", "--latency-ms", "100")
+    ann = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    shared = {"quota.user.minute": "600", "oauth.user.refresh_token": ann["refresh_token"]}
+    instances = [server.google(sandbox, **shared) for server in servers]
+    jobs = [google.upload("events", events_csv(500)).json["id"] for google in instances]
+
+    def both_wait() -> bool:
+        return all("goes on at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs)
+
+    until(both_wait, 60, "the minute is used up")
+    stats = request("GET", f"{sandbox.url}/sandbox/stats").json
+    print(stats)
+    assert stats["max_calls_in_any_60s"] - stats["refused"] >= 570
+    assert stats["refused"] <= 6
