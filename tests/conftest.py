@@ -9,6 +9,7 @@ import pytest
 from callback_server import Receiver
 from harness import Processes
 from postgres import NAMED, Cluster, Postgres, binaries, named_postgres, running_cluster, running_postgres
+from s3 import S3, running_s3
 
 
 @pytest.fixture
@@ -52,6 +53,13 @@ def database(postgres: Postgres) -> Iterator[str]:
     name = postgres.new_database()
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server for all tests; each has a bucket of its own."""
+    with running_s3() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files in a folder, and in an object store."""
+"""Files in a folder, in S3, and in memory."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
-from openbulk.storage.files import BLOCK_BYTES, FileStore, part_path
+from openbulk.storage.files import BLOCK_BYTES, FileStore, open_store, part_path
 from openbulk.testing.files import FileStoreTests
+from s3 import S3
 
 
 class TestFilesOnDisk(FileStoreTests):
@@ -29,6 +30,27 @@ class TestFilesOnDisk(FileStoreTests):
         (tmp_path / "f00d" / "blocks" / "00000001#1").write_bytes(b"half")
         await files.delete("f00d")
         assert list(tmp_path.iterdir()) == []
+
+
+class TestFilesInS3(FileStoreTests):
+    @pytest.fixture
+    def store(self, s3: S3, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        return open_store(s3.new_bucket())
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://host/files", "has to begin with s3://, gs://, az:// or file:///"),
+        ("file://relative", "has to begin with"),
+        ("az://container/files", "Account must be specified"),
+    ],
+)
+def test_an_address_where_no_files_can_be_kept_is_refused(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        open_store(url)
 
 
 class TestFilesInAnObjectStore(FileStoreTests):

@@ -40,7 +40,7 @@ def open_store(url: str) -> ObjectStore:
     try:
         return from_url(url)
     except BaseError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error).partition("\n")[0]) from error
 
 
 class FileTruncated(Exception):

@@ -6,6 +6,7 @@ class TestFilesOnDisk(FileStoreTests):
 """
 
 import os
+from datetime import UTC, datetime, timedelta
 
 import obstore
 import pytest
@@ -111,3 +112,15 @@ class FileStoreTests:
         await self.written(files, b"short")
         with pytest.raises(FileTruncated):
             files.open("f00d", 100).read()
+
+    async def test_a_file_that_is_written_now_is_told_from_an_old_one(self, files: FileStore) -> None:
+        """One that no job owns may be an upload that another server is receiving."""
+        await self.written(files, b"young")
+        now = datetime.now(UTC)
+        assert not await files.is_older("f00d", now - timedelta(hours=1))
+        assert await files.is_older("f00d", now + timedelta(hours=1))
+
+    async def test_whether_files_can_be_kept_is_found_out_without_keeping_one(self, files: FileStore) -> None:
+        """For those who ask whether the server is ready."""
+        await files.check()
+        assert await files.names() == frozenset()

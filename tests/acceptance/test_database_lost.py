@@ -1,0 +1,83 @@
+"""PostgreSQL is killed and comes back, under jobs and under requests: both wait, nothing is lost or doubled."""
+
+import time
+from collections import Counter
+
+import psycopg
+import pytest
+
+from google_sandbox import events_csv
+from harness import Process, Processes, Server, request
+from postgres import Cluster
+
+AWAY_SECONDS = 3.0
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> str:
+    """A database in a cluster that can be killed."""
+    return cluster.postgres.url(cluster.postgres.new_database())
+
+
+@pytest.fixture
+def servers(processes: Processes, database: str) -> list[Server]:
+    return [processes.server(OPENBULK_DATABASE_URL=database) for _ in range(2)]
+
+
+def get_somewhere(server: Server, job_id: str) -> None:
+    deadline = time.monotonic() + 30
+    while not server.status(job_id)["recordsCount"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def events(sandbox: Process) -> Counter[str]:
+    return Counter(event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json)
+
+
+def test_a_job_outlives_its_database_and_repeats_no_call(
+    processes: Processes, cluster: Cluster, database: str, servers: list[Server]
+) -> None:
+    """Twice; no attempt is spent on it."""
+    sandbox = processes.sandbox("google", "--latency-ms", "200")
+    google = servers[0].google(sandbox)
+    job_id = google.upload("events", events_csv(2_000)).json["id"]
+    get_somewhere(google, job_id)
+    for _ in range(2):
+        cluster.crash()
+        time.sleep(AWAY_SECONDS)
+        cluster.start()
+        time.sleep(1)
+    assert google.finished(job_id, within=120)["recordsCount"] == 2_000
+    stats = request("GET", f"{sandbox.url}/sandbox/stats").json
+    assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
+    assert events(sandbox) == {f"Lesson {n}": 1 for n in range(1, 2_001)}
+    with psycopg.connect(database) as ledger:
+        row = ledger.execute("SELECT slice_attempts, created FROM jobs WHERE id = %s", [job_id]).fetchone()
+    assert row is not None
+    assert row[1] == 2_000
+    assert "turn failed" not in servers[0].process.log() + servers[1].process.log()
+
+
+def test_requests_are_told_to_come_again_while_the_database_is_away(cluster: Cluster, servers: list[Server]) -> None:
+    """The process lives, and is not ready; it is again when the database is back."""
+    memory = servers[0].instance("memory")
+    address = servers[0].process.url
+    assert request("GET", f"{address}/readyz").status == 200
+    cluster.crash()
+    for _ in range(3):
+        for reply in (
+            memory.call("GET", "/bulk/jobs"),
+            memory.upload("records", b"name\nAnn\n"),
+            memory.call("GET", "/instances"),
+        ):
+            assert reply.status == 503, reply.body
+            assert reply.headers["retry-after"] == "5"
+            assert "database does not answer at the moment" in reply.json["message"]
+    assert request("GET", f"{address}/healthz").status == 200
+    ready = request("GET", f"{address}/readyz")
+    assert (ready.status, ready.json["broken"]["database"]) == (503, "Unavailable")
+    time.sleep(AWAY_SECONDS)
+    cluster.start()
+    assert memory.done("records", b"name\nAnn\n", within=60)["recordsCount"] == 1
+    assert request("GET", f"{address}/readyz").status == 200
