@@ -4,6 +4,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from harness import Processes, Server
 from s3 import S3
@@ -14,7 +15,7 @@ OTHER_KEY = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
 
 def test_servers_that_start_at_once_on_an_empty_database_all_come_up(tmp_path: Path, database: str) -> None:
     """And work."""
-    settings = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY}
+    settings: dict[str, Any] = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY}
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
         folder.mkdir()
@@ -77,7 +78,7 @@ def test_machines_that_share_nothing_but_database_and_object_store_work_on_one_a
     processes: Processes, tmp_path: Path, database: str, s3: S3
 ) -> None:
     """The server is killed when it has taken the file in; a worker brings it to its end."""
-    shared = {
+    shared: dict[str, Any] = {
         "OPENBULK_DATABASE_URL": database,
         "OPENBULK_FILES_URL": s3.new_bucket(),
         "OPENBULK_MASTER_KEY": KEY,

@@ -57,6 +57,7 @@ class UploadTurn:
         self._target = turn.job.upload.target
         self._under_way: set[str] = set()
         self._one_is_done = asyncio.Event()
+        self._is_over = asyncio.Event()
 
     async def run(self) -> Ending:
         """Send records until the turn ends; how it ended. Raises Fenced where somebody else took over."""
@@ -80,9 +81,9 @@ class UploadTurn:
                 await self._write(features)
             await self._commit()
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            # Not cancelled: a question to the ledger that is broken off costs its connection.
+            self._is_over.set()
+            await watching
         if self._progress.cursor == job.records:
             return Complete()
         return self._ending or GoOn()
@@ -291,10 +292,12 @@ class UploadTurn:
 
     async def _end_in_time(self) -> None:
         """End the turn when it is over."""
-        while self._ending is None:
+        while self._ending is None and not self._is_over.is_set():
             if await self._watch.is_over():
                 self._end(GoOn())
-            await asyncio.sleep(WATCH_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await self._is_over.wait()
 
     async def _commit_if_due(self) -> None:
         since = asyncio.get_running_loop().time() - self._committed_at

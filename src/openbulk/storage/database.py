@@ -98,11 +98,12 @@ def _how_to_connect(url: URL) -> dict[str, Any]:
 
 def _away(context: ExceptionContext) -> Exception | None:
     """Call an error by what its catcher does next: a database that is away is waited for."""
-    if context.is_pre_ping:
-        return None  # the pool opens another connection in its place
     error = context.original_exception
+    # A ping that fails has the pool open another connection; and a task that is cancelled loses its connection, too.
+    if context.is_pre_ping or not isinstance(error, psycopg.Error):
+        return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
-    if context.is_disconnect or cannot_connect or (isinstance(error, psycopg.Error) and error.sqlstate in _AWAY):
+    if context.is_disconnect or cannot_connect or error.sqlstate in _AWAY:
         return Unavailable("openbulk's database does not answer at the moment; nothing is lost, try again in a moment")
     return None
 
