@@ -36,9 +36,7 @@ def test_two_machines_are_started_as_the_page_says_and_backed_up(
     key = shell(block("bash key"), tmp_path, dict(os.environ))
     owner = replace(postgres, user=name, password="choose-one")
     told = {
-        "postgresql://openbulk:choose-one@db.example.com:5432/openbulk": replace(
-            postgres, user=name, password="choose-one"
-        ).url(name),
+        "postgresql://openbulk:choose-one@db.example.com:5432/openbulk": owner.url(name),
         "s3://my-bucket/openbulk": s3.new_bucket(),
         "the-master-key": key,
         "my-user-secret": USER_SECRET,
