@@ -1,7 +1,6 @@
 """The database and its tables."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
