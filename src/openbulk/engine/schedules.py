@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from openbulk.domain.errors import Unavailable
 from openbulk.domain.workflow import Plan, Run, Schedule
 from openbulk.engine.cron import next_after
 from openbulk.engine.workflows import Workflows
@@ -37,6 +38,8 @@ class Scheduler:
         while True:
             try:
                 await self.look()
+            except Unavailable:
+                pass
             except Exception:  # the next look may fare better, and nothing else depends on this one
                 log.exception("schedules could not be looked at")
             await asyncio.sleep(LOOK_SECONDS)
