@@ -1,13 +1,22 @@
 """The HTTP API: each handler parses, calls and presents."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, FastAPI, Path
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api import bulk, catalogue, downloads, health, instances, objects, resources, schedules, workflows
-from openbulk.api.catalogue import check_hub
-from openbulk.api.document import PROBLEMS, describe
+from openbulk.api import (
+    bulk,
+    catalogue,
+    downloads,
+    health,
+    instances,
+    objects,
+    resources,
+    schedules,
+    viewer,
+    workflows,
+)
+from openbulk.api.catalogue import HubKey, check_hub
+from openbulk.api.document import describe
 from openbulk.api.problems import RequestIds, present_errors
 from openbulk.api.services import Services
 
@@ -45,10 +54,10 @@ def make_api(services: Services) -> FastAPI:
     GET     /elements                       /elements/{key}             /elements/{key}/metadata
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
     PATCH   /{object}/{id}                  PATCH and PUT are one
-    GET     /healthz  /readyz  /metrics
+    GET     /healthz  /readyz  /metrics     /docs  /openapi.json
     """
     api = FastAPI(
-        title="openbulk", version="2.0", summary="Bulk loads into cloud services", redoc_url=None, responses=PROBLEMS
+        title="openbulk", version="2.0", summary="Bulk loads into cloud services", docs_url=None, redoc_url=None
     )
     api.state.services = services
     of_instance = APIRouter()
@@ -65,6 +74,7 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
+    api.include_router(viewer.router)
     api.include_router(resources.make_router("resource"), prefix=BASE_PATH)
     api.include_router(resources.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])
     # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
@@ -77,5 +87,5 @@ def make_api(services: Services) -> FastAPI:
     return api
 
 
-async def _known_hub(hub: Annotated[str, Path()]) -> None:
+async def _known_hub(hub: HubKey) -> None:
     check_hub(hub)

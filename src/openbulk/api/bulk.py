@@ -8,10 +8,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api import shapes
+from openbulk.api.answers import DownloadStatus, JobCreated, JobItem, JobStatus, RecordError
 from openbulk.api.callers import SignedInInstance, SignedInUser
 from openbulk.api.ceql import field_list, parse_where
-from openbulk.api.jobs import MAX_PAGE, job_of, metadata_of, number, submit, tell_of_page
+from openbulk.api.document import answers, may_answer
+from openbulk.api.jobs import (
+    MAX_PAGE,
+    Fields,
+    JobId,
+    NextPage,
+    PageSize,
+    job_of,
+    metadata_of,
+    number,
+    submit,
+    tell_of_page,
+)
 from openbulk.api.multipart import Received, receive
+from openbulk.api.objects import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Upload
@@ -20,9 +34,17 @@ from openbulk.domain.records import Action, Target
 from openbulk.formats import inspect
 from openbulk.notify.egress import check_url
 
-router = APIRouter(tags=["Bulk"])
+router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
+CALLBACK_URL = {
+    "name": "Elements-Async-Callback-Url",
+    "in": "header",
+    "description": "where to tell the end of the job",
+    "required": False,
+    "schema": {"type": "string", "examples": ["https://example.com/told"]},
+}
 
-_UPLOAD_BODY = {
+_UPLOAD = {
+    "parameters": [CALLBACK_URL],
     "requestBody": {
         "required": True,
         "content": {
@@ -31,23 +53,38 @@ _UPLOAD_BODY = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "csv, json or jsonl"},
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "csv, googlecsv, ics, json, jsonl or xlsx",
+                            "examples": [
+                                "summary,start.dateTime,end.dateTime\n"
+                                "Choir practice,2026-06-04T19:00:00Z,2026-06-04T21:00:00Z\n"
+                            ],
+                        },
                         "metaData": {
                             "type": "string",
                             "description": "a JSON object: format, action, identifierFieldName, "
                             "callback-payload, and what the connector documents",
-                            "example": '{"action": "create"}',
+                            "examples": ['{"action": "create"}'],
                         },
                     },
                 }
             }
         },
-    }
+    },
 }
 
 
-@router.post("/bulk/{object:path}", summary="Upload a file as a job", openapi_extra=_UPLOAD_BODY)
-async def upload(request: Request, object: str, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+@router.post(
+    "/bulk/{object:path}",
+    summary="Upload a file as a job",
+    openapi_extra=_UPLOAD,
+    responses=answers(JobCreated, 400, 403, 413),
+)
+async def upload(
+    request: Request, object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
+) -> dict[str, Any]:
     """Take a file in; its records are sent to the service as a job. Answers at once with the job's id."""
     callback_url = request.headers.get("elements-async-callback-url") or None
     if callback_url is not None:
@@ -101,15 +138,15 @@ def action_in(text: Any) -> Action:
         raise BadInput(f"metaData.action {text!r} is not known; it can be {', '.join(Action)}") from error
 
 
-@router.get("/bulk/jobs", summary="The jobs of an instance")
+@router.get("/bulk/jobs", summary="The jobs of an instance", responses=answers(list[JobItem], 400))
 async def jobs(
     response: Response,
     services: ServicesOfApp,
     instance: SignedInInstance,
-    where: str = "",
-    fields: str = "",
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
-    next_page: Annotated[str, Query(alias="nextPage")] = "",
+    where: Annotated[str, Query(description="a condition on the fields shown", examples=["status = 'RUNNING'"])] = "",
+    fields: Fields = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
 ) -> list[dict[str, Any]]:
     """The jobs of an instance, newest first, page by page; `where` is a condition on the fields that they show."""
     wanted = parse_where(where) if where else None
@@ -131,28 +168,34 @@ async def jobs(
     return shapes.with_fields(shown, field_list(fields))
 
 
-@router.get("/bulk/{job_id}/status", summary="How a job stands")
-async def status(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get("/bulk/{job_id}/status", summary="How a job stands", responses=answers(JobStatus | DownloadStatus, 404))
+async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """The status of a job, with how many records were taken and how many were not."""
     return shapes.job_status(await job_of(services, user, job_id), services.completed_status)
 
 
-@router.get("/bulk/{job_id}", summary="A job")
-async def job(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get("/bulk/{job_id}", summary="A job", responses=answers(JobStatus | DownloadStatus, 404))
+async def job(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """The status of a job, under the address of the job itself."""
     return shapes.job_status(await job_of(services, user, job_id), services.completed_status)
 
 
-@router.get("/bulk/{job_id}/errors", summary="The records that were not taken")
+@router.get(
+    "/bulk/{job_id}/errors",
+    summary="The records that were not taken",
+    responses=answers(list[RecordError], 400, 404),
+)
 async def errors(
     response: Response,
-    job_id: str,
+    job_id: JobId,
     services: ServicesOfApp,
     user: SignedInUser,
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
-    next_page: Annotated[str, Query(alias="nextPage")] = "",
-    page_number: Annotated[str, Query(alias="page", description="instead of nextPage, counted from 1")] = "",
-    fields: str = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
+    page_number: Annotated[
+        str, Query(alias="page", description="instead of nextPage, counted from 1", examples=["1"])
+    ] = "",
+    fields: Fields = "",
 ) -> list[dict[str, Any]]:
     """The records of a job that were not taken, in the order of the file, page by page."""
     job = await job_of(services, user, job_id)
@@ -166,8 +209,8 @@ async def errors(
     return shapes.with_fields([shapes.record_error(error) for error in page], names)
 
 
-@router.put("/bulk/{job_id}/cancel", summary="Cancel a job")
-async def cancel(job_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.put("/bulk/{job_id}/cancel", summary="Cancel a job", responses=answers(JobStatus | DownloadStatus, 404))
+async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Send no more of a job's records; what was sent stays sent."""
     job = await services.engine.cancel(await job_of(services, user, job_id))
     return shapes.job_status(job, services.completed_status)

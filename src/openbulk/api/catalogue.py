@@ -1,17 +1,20 @@
 """What instances can be made of: hubs, and the elements in them."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from openbulk.api import shapes
+from openbulk.api.answers import Element, ElementMetadata, ElementWithSettings, Hub, HubName
 from openbulk.api.callers import SignedInUser
-from openbulk.api.instances import number_of, provider_named
+from openbulk.api.document import answers, may_answer
+from openbulk.api.instances import ElementName, number_of, provider_named
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.connectors.base import Provider
 from openbulk.domain.errors import NotFound
 
-router = APIRouter(tags=["Elements"])
+router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
+HubKey = Annotated[str, Path(description="the key of a hub", examples=["scheduling"])]
 
 HUBS = frozenset(
     [
@@ -52,47 +55,47 @@ HUBS = frozenset(
 """The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
 
 
-@router.get("/hubs", summary="All hubs")
+@router.get("/hubs", summary="All hubs", responses=answers(list[Hub]))
 async def hubs(user: SignedInUser) -> list[dict[str, Any]]:
     """The hubs of the service that we replace, also those that have no element here."""
     return [{"key": key, "name": key} for key in sorted(HUBS)]
 
 
-@router.get("/hubs/keys", summary="The keys of all hubs")
+@router.get("/hubs/keys", summary="The keys of all hubs", responses=answers(list[HubName]))
 async def hub_keys(user: SignedInUser) -> list[str]:
     """As they stand in paths."""
     return sorted(HUBS)
 
 
-@router.get("/hubs/{hub}", summary="One hub")
-async def hub(hub: str, user: SignedInUser) -> dict[str, Any]:
+@router.get("/hubs/{hub}", summary="One hub", responses=answers(Hub, 404))
+async def hub(hub: HubKey, user: SignedInUser) -> dict[str, Any]:
     """A hub by its key."""
     check_hub(hub)
     return {"key": hub, "name": hub}
 
 
-@router.get("/hubs/{hub}/elements", summary="The elements of a hub")
-async def elements_of(hub: str, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+@router.get("/hubs/{hub}/elements", summary="The elements of a hub", responses=answers(list[Element], 404))
+async def elements_of(hub: HubKey, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The services in a hub that instances can be made of."""
     check_hub(hub)
     return [_shown(services, provider) for provider in services.providers.values() if provider.hub == hub]
 
 
-@router.get("/elements", summary="All elements")
+@router.get("/elements", summary="All elements", responses=answers(list[Element]))
 async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The services that instances can be made of."""
     return [_shown(services, provider) for provider in services.providers.values()]
 
 
-@router.get("/elements/{key}", summary="One element")
-async def element(key: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get("/elements/{key}", summary="One element", responses=answers(ElementWithSettings, 404))
+async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A service by its key or its number, with the configuration that its instances take."""
     provider = provider_named(services, key)
     return {**_shown(services, provider), "configuration": shapes.settings(provider)}
 
 
-@router.get("/elements/{key}/metadata", summary="What an element can do")
-async def metadata(key: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get("/elements/{key}/metadata", summary="What an element can do", responses=answers(ElementMetadata, 404))
+async def metadata(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A service, and whether it can be loaded in bulk. What its objects can do is said by an instance."""
     provider = provider_named(services, key)
     return {**_shown(services, provider), "bulk": {"upload": True, "download": True}}

@@ -5,17 +5,21 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from openbulk.api import shapes
+from openbulk.api.answers import JobCreated, Record
 from openbulk.api.asked import Asked, download_of_body, download_of_query
+from openbulk.api.bulk import CALLBACK_URL
 from openbulk.api.callers import SignedInInstance, SignedInUser
-from openbulk.api.jobs import MAX_PAGE, job_of, number, submit, tell_of_page
+from openbulk.api.document import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.jobs import MAX_PAGE, DownloadId, NextPage, PageSize, job_of, number, submit, tell_of_page
 from openbulk.api.multipart import body_of, fields_of, object_in
+from openbulk.api.objects import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
@@ -26,28 +30,48 @@ from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
 
 _BODY_EXAMPLE = '{"objectName": "events"}'
-asking = APIRouter(tags=["Bulk"])
-fetching = APIRouter(tags=["Bulk"])
+asking = APIRouter(tags=["Bulk"], responses=may_answer(400, 404, 405, 409, 413, *OF_THE_SERVICE))
+fetching = APIRouter(tags=["Bulk"], responses=may_answer(400, 401, 404, 405, 409))
 
-_PARAMETER = {"in": "query", "schema": {"type": "string"}, "required": False}
 _ASK = {
     "parameters": [
-        {"name": name, "description": text, **_PARAMETER}
-        for name, text in (
-            ("q", "the query: select * from events where status = 'confirmed' limit 100"),
-            ("from", "only what was changed since (ISO 8601)"),
-            ("to", "only what was changed until then"),
-            ("lastRunDate", "the same as `from`"),
-            ("continueFromJobId", "go on behind what an earlier job has read"),
-            ("fileFormat", "csv (the default), json, jsonl, xlsx, ics or googlecsv"),
+        {
+            "name": name,
+            "in": "query",
+            "description": text,
+            "required": False,
+            "schema": {"type": "string", "examples": [example]},
+        }
+        for name, text, example in (
+            (
+                "q",
+                "the query: `select * from events where status = 'confirmed' limit 100`",
+                "select * from events where status = 'confirmed' limit 100",
+            ),
+            ("from", "only what was changed since (ISO 8601)", "2026-05-30T10:00:00+02:00"),
+            ("to", "only what was changed until then", "2026-06-30T10:00:00+02:00"),
+            ("lastRunDate", "the same as `from`", "2026-05-30T10:00:00+02:00"),
+            ("continueFromJobId", "go on behind what an earlier job has read", "2"),
+            ("fileFormat", "csv (the default), json, jsonl, xlsx, ics or googlecsv", "csv"),
         )
-    ],
+    ]
+    + [CALLBACK_URL],
     "requestBody": {
         "required": False,
         "content": {
-            "application/json": {"schema": {"type": "object", "properties": {"query": {"type": "string"}}}},
-            "multipart/form-data": {"schema": {"type": "object", "properties": {"metaData": {"type": "string"}}}},
-            "text/plain": {"schema": {"type": "string"}},
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"query": {"type": "string", "examples": ["select id, summary from events"]}},
+                }
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"metaData": {"type": "string", "examples": ['{"fileName": "{yyyyMMdd}_events"}']}},
+                }
+            },
+            "text/plain": {"schema": {"type": "string", "examples": ["select id, summary from events"]}},
         },
     },
 }
@@ -60,20 +84,24 @@ _ASK_V3 = {
                     "type": "object",
                     "required": ["objectName"],
                     "properties": {
-                        "objectName": {"type": "string", "example": "events"},
-                        "format": {"type": "string", "example": "text/csv"},
-                        "selectFields": {"type": "string", "example": "id,summary,start.dateTime"},
-                        "where": {"type": "string", "example": "status = 'confirmed'"},
-                        "limit": {"type": "integer"},
-                        "pageSize": {"type": "integer"},
+                        "objectName": {"type": "string", "examples": ["events"]},
+                        "format": {"type": "string", "examples": ["text/csv"]},
+                        "selectFields": {"type": "string", "examples": ["id,summary,start.dateTime"]},
+                        "where": {"type": "string", "examples": ["status = 'confirmed'"]},
+                        "limit": {"type": "integer", "examples": [100]},
+                        "pageSize": {"type": "integer", "description": "records to ask the service for at a time"},
                         "apiLimit": {"type": "integer", "description": "most pages to ask the service for"},
-                        "from": {"type": "string"},
-                        "to": {"type": "string"},
-                        "filterDateField": {"type": "string"},
-                        "filterNulls": {"type": "boolean"},
-                        "continueFromJobId": {"type": "integer"},
-                        "notificationUrl": {"type": "string"},
-                        "query": {"type": "object"},
+                        "from": {"type": "string", "description": "only what was changed since (ISO 8601)"},
+                        "to": {"type": "string", "description": "only what was changed until then"},
+                        "filterDateField": {"type": "string", "description": "the field that `from` and `to` mean"},
+                        "filterNulls": {"type": "boolean", "description": "false keeps fields that are null"},
+                        "continueFromJobId": {"type": "integer", "description": "go on behind an earlier job"},
+                        "notificationUrl": {"type": "string", "description": "where to tell the end of the job"},
+                        "query": {
+                            "type": "object",
+                            "description": "parameters of the service's own",
+                            "examples": [{"showDeleted": "true"}],
+                        },
                     },
                 }
             }
@@ -82,7 +110,7 @@ _ASK_V3 = {
 }
 
 
-@asking.post("/bulk/query", summary="Download records by a query", openapi_extra=_ASK)
+@asking.post("/bulk/query", summary="Download records by a query", openapi_extra=_ASK, responses=answers(JobCreated))
 async def query(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
     """Read what a query asks for, as a job. Answers at once with the job's id."""
     given = {**await _given(request), **{name: text for name, text in request.query_params.items() if text}}
@@ -90,7 +118,7 @@ async def query(request: Request, services: ServicesOfApp, instance: SignedInIns
     return await _submit(request, services, instance, download_of_query(given, _new_file(), callback_url))
 
 
-@asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3)
+@asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3, responses=answers(JobCreated))
 async def download(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
     """Read the records of an object, as a job. Answers at once with the job's id."""
     return await _submit(request, services, instance, download_of_body(await _json(request), _new_file()))
@@ -147,15 +175,19 @@ async def _json(request: Request) -> dict[str, Any]:
 # --- what was read ---
 
 
-@fetching.get("/bulk/{job_id}/{object:path}/data", summary="The records of a download, page by page")
+@fetching.get(
+    "/bulk/{job_id}/{object:path}/data",
+    summary="The records of a download, page by page",
+    responses=answers(list[Record]),
+)
 async def page(
     response: Response,
-    job_id: str,
-    object: str,
+    job_id: DownloadId,
+    object: ObjectInPath,
     services: ServicesOfApp,
     user: SignedInUser,
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
-    next_page: Annotated[str, Query(alias="nextPage")] = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
 ) -> list[Any]:
     """Some of the records that a download has read, and a token for the rest."""
     job = _finished(await job_of(services, user, job_id))
@@ -168,10 +200,19 @@ async def page(
     return records
 
 
+_SHOWN = {
+    "csv": "id,summary\nchoir2026,Choir practice\n",
+    "json": '[{"id": "choir2026", "summary": "Choir practice"}]',
+    "jsonl": '{"id": "choir2026", "summary": "Choir practice"}\n',
+    "ics": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n",
+    "xlsx": "(the bytes of a workbook)",
+}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the file; a CSV ends in a newline",
-        "content": {kind: {"schema": {"type": "string"}} for kind in sorted(set(MEDIA_TYPES.values()))},
+        "content": {
+            MEDIA_TYPES[name]: {"schema": {"type": "string"}, "example": example} for name, example in _SHOWN.items()
+        },
     }
 }
 
@@ -183,7 +224,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
     responses=_FILE,
 )
 async def file(
-    request: Request, job_id: str, object: str, services: ServicesOfApp, user: SignedInUser
+    request: Request, job_id: DownloadId, object: ObjectInPath, services: ServicesOfApp, user: SignedInUser
 ) -> StreamingResponse:
     """The records that a download has read, in the format that `Accept` asks for."""
     job = _finished(await job_of(services, user, job_id))

@@ -7,22 +7,29 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from openbulk.api.answers import Readiness
+from openbulk.api.document import answers, may_answer
 from openbulk.api.services import ServicesOfApp
 
-router = APIRouter(tags=["Operation"])
+router = APIRouter(tags=["Operation"], responses=may_answer(405))
 ANSWER_SECONDS = 3.0
-_NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"description": "something does not answer", "content": {"application/json": {}}}
+_READY: dict[int | str, dict[str, Any]] = {
+    **answers(Readiness),
+    503: {"model": Readiness, "description": "something does not answer"},
 }
 
 
-@router.get("/healthz", summary="Is the process alive", response_class=PlainTextResponse)
+def _text(example: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}}
+
+
+@router.get("/healthz", summary="Is the process alive", response_class=PlainTextResponse, responses=_text("ok\n"))
 async def healthz() -> PlainTextResponse:
     """Answers as long as the process can answer."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("/readyz", summary="Can the server take work", responses=_NOT_READY)
+@router.get("/readyz", summary="Can the server take work", responses=_READY)
 async def readyz(services: ServicesOfApp) -> Response:
     """200 where database and file store answer and the engine looks for work, else 503 with what doesn't."""
     broken = {}
@@ -37,7 +44,12 @@ async def readyz(services: ServicesOfApp) -> Response:
     return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=PlainTextResponse,
+    responses=_text('openbulk_jobs_total{status="COMPLETE"} 1.0\n'),
+)
 async def metrics() -> Response:
     """Counters and gauges in the Prometheus text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query, Response
 
 from openbulk.api import shapes
+from openbulk.api.answers import ConfigurationEntry, Nothing, SignInAddress
+from openbulk.api.answers import Instance as InstanceAnswer
+from openbulk.api.bodies import BoundedRoute, ChangedInstance, Configuration, EntryBody, InstanceBody, SignInBody
 from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.document import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.ids import id_in
-from openbulk.api.jobs import MAX_PAGE, number, tell_of_page
+from openbulk.api.jobs import MAX_PAGE, NextPage, PageSize, number, tell_of_page
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.sign_ins import SignIn, state_with, verifier_in
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN, challenge_of
@@ -27,63 +30,35 @@ from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
 log = structlog.get_logger()
-router = APIRouter(tags=["Instances"])
+router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)
+InstanceId = Annotated[str, Path(description="the instance's number", examples=["1"])]
+EntryName = Annotated[str, Path(description="the key of an entry, or its number", examples=["quota.user.minute"])]
+NewElement = Annotated[str, Path(description="a service's key, or its number", examples=["memory"])]
+ElementName = Annotated[str, Path(description="a service's key, or its number", examples=["googlecalendar"])]
+_SIGNS_IN = (400, 413, *OF_THE_SERVICE)
+"""What an operation may answer that sees whether credentials work."""
 REVOKE_SECONDS = 10.0
 """How long a service is waited for that should hear that an instance is gone."""
 
 
-class ElementKey(BaseModel):
-    """Which service an instance is made of."""
-
-    key: str = Field(examples=["googlecalendar"])
-
-
-Configuration = dict[str, str | bool | int | float | None]
-
-
-class EntryBody(BaseModel):
-    """A new value of one entry of an instance's configuration."""
-
-    propertyValue: str | bool | int | float | None  # noqa: N815 - the wire contract's name
-
-
-class SignInBody(BaseModel):
-    """What `GET /elements/{key}/oauth/url` has in its address."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    apiKey: str = ""  # noqa: N815 - the wire contract's names, all of these
-    apiSecret: str = ""  # noqa: N815
-    callbackUrl: str = ""  # noqa: N815
-    scope: str = ""
-    state: str = ""
-    pkce: bool = False
-    siteAddress: str = ""  # noqa: N815
-
-
-class InstanceBody(BaseModel):
-    """What a caller says of an instance. On a change, what is left out stays as it is."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    element: ElementKey | None = None
-    name: str | None = Field(None, max_length=500)
-    configuration: Configuration | None = None
-    providerData: dict[str, str] | None = None  # noqa: N815 - the wire contract's name
-    tags: list[str] | None = None
-    disabled: bool | None = None
-
-
-@router.post("/instances", summary="Sign in to a service")
+@router.post("/instances", summary="Sign in to a service", responses=answers(InstanceAnswer, 404, *_SIGNS_IN))
 async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Make an instance. Its token is in this answer and in no other."""
+    """Make an instance. Its token is in this answer and in no other.
+
+    A calendar of Google's: `{"element": {"key": "googlecalendar"}, "configuration": {"oauth.api.key": "...",
+    "oauth.api.secret": "...", "oauth.callback.url": "https://..."}, "providerData": {"code": "..."}}`.
+    """
     if body.element is None:
         raise BadInput('the body names no service; add "element": {"key": "googlecalendar"}')
     return await _create(body.element.key, body, services, user)
 
 
-@router.post("/elements/{key}/instances", summary="Sign in to this service")
-async def create_of(key: str, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.post(
+    "/elements/{key}/instances",
+    summary="Sign in to this service",
+    responses=answers(InstanceAnswer, 404, *_SIGNS_IN),
+)
+async def create_of(key: NewElement, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Make an instance of the service in the path."""
     return await _create(key, body, services, user)
 
@@ -104,15 +79,15 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
     return _present(services, instance, user, token)
 
 
-@router.get("/instances", summary="All instances")
+@router.get("/instances", summary="All instances", responses=answers(list[InstanceAnswer], 400, 404))
 async def list_all(
     response: Response,
     services: ServicesOfApp,
     user: SignedInUser,
-    search: Annotated[str, Query(alias="searchText")] = "",
-    tags: Annotated[Sequence[str], Query(alias="tags[]")] = (),
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
-    next_page: Annotated[str, Query(alias="nextPage")] = "",
+    search: Annotated[str, Query(alias="searchText", description="a text in the name", examples=["choir"])] = "",
+    tags: Annotated[Sequence[str], Query(alias="tags[]", description="tags that it has", examples=[["choir"]])] = (),
+    page_size: PageSize = "",
+    next_page: NextPage = "",
 ) -> list[dict[str, Any]]:
     """The instances of the caller's organization, oldest first, page by page: those with all of the tags, and with the
     text in their name. 404 where a filter finds none."""
@@ -132,28 +107,38 @@ async def list_all(
     return [_present(services, instance, user) for instance in page]
 
 
-@router.put("/instances/{instance_id}/enabled", summary="Enable an instance")
-async def enable(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.put("/instances/{instance_id}/enabled", summary="Enable an instance", responses=answers(InstanceAnswer, 404))
+async def enable(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Let its jobs go on."""
-    return await change(instance_id, InstanceBody(disabled=False), services, user)
+    return await change(instance_id, ChangedInstance(disabled=False), services, user)
 
 
-@router.delete("/instances/{instance_id}/enabled", summary="Disable an instance")
-async def disable(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.delete(
+    "/instances/{instance_id}/enabled", summary="Disable an instance", responses=answers(InstanceAnswer, 404)
+)
+async def disable(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Have its jobs wait until it is enabled again."""
-    return await change(instance_id, InstanceBody(disabled=True), services, user)
+    return await change(instance_id, ChangedInstance(disabled=True), services, user)
 
 
-@router.get("/instances/{instance_id}/configuration", summary="The configuration of an instance")
-async def configuration(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+@router.get(
+    "/instances/{instance_id}/configuration",
+    summary="The configuration of an instance",
+    responses=answers(list[ConfigurationEntry], 404),
+)
+async def configuration(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """Each entry that it has or could have; what is secret is masked."""
     instance = await _instance(services, user, instance_id)
     return shapes.configuration(instance, services.providers[instance.element])
 
 
-@router.get("/instances/{instance_id}/configuration/{name}", summary="One entry of it")
+@router.get(
+    "/instances/{instance_id}/configuration/{name}",
+    summary="One entry of it",
+    responses=answers(ConfigurationEntry, 404),
+)
 async def configuration_entry(
-    instance_id: str, name: str, services: ServicesOfApp, user: SignedInUser
+    instance_id: InstanceId, name: EntryName, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """By its key, or by its number."""
     entries = await configuration(instance_id, services, user)
@@ -163,49 +148,67 @@ async def configuration_entry(
     raise NotFound(f"there is no entry {name!r}; the entries are: {', '.join(one['key'] for one in entries)}")
 
 
-@router.patch("/instances/{instance_id}/configuration", summary="Change entries of an instance's configuration")
+@router.patch(
+    "/instances/{instance_id}/configuration",
+    summary="Change entries of an instance's configuration",
+    responses=answers(list[ConfigurationEntry], 404, *_SIGNS_IN),
+)
 async def change_configuration(
-    instance_id: str, entries: Configuration, services: ServicesOfApp, user: SignedInUser
+    instance_id: InstanceId, entries: Configuration, services: ServicesOfApp, user: SignedInUser
 ) -> list[dict[str, Any]]:
     """Those that are given; the credentials are seen to work first."""
-    await change(instance_id, InstanceBody(configuration=entries), services, user)
+    await change(instance_id, ChangedInstance(configuration=entries), services, user)
     return await configuration(instance_id, services, user)
 
 
-@router.patch("/instances/{instance_id}/configuration/{name}", summary="Change one entry of it")
+@router.patch(
+    "/instances/{instance_id}/configuration/{name}",
+    summary="Change one entry of it",
+    responses=answers(ConfigurationEntry, 404, *_SIGNS_IN),
+)
 async def change_configuration_entry(
-    instance_id: str, name: str, body: EntryBody, services: ServicesOfApp, user: SignedInUser
+    instance_id: InstanceId, name: EntryName, body: EntryBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """By its key, or by its number."""
     key = name if id_in(name) is None else (await configuration_entry(instance_id, name, services, user))["key"]
-    await change(instance_id, InstanceBody(configuration={key: body.propertyValue}), services, user)
+    await change(instance_id, ChangedInstance(configuration={key: body.propertyValue}), services, user)
     return await configuration_entry(instance_id, key, services, user)
 
 
-@router.put("/instances", summary="Change the instance whose token is sent")
-@router.patch("/instances", summary="Change the instance whose token is sent")
+@router.put(
+    "/instances", summary="Change the instance whose token is sent", responses=answers(InstanceAnswer, *_SIGNS_IN)
+)
+@router.patch(
+    "/instances", summary="Change the instance whose token is sent", responses=answers(InstanceAnswer, *_SIGNS_IN)
+)
 async def change_own(
-    body: InstanceBody, services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
+    body: ChangedInstance, services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
 ) -> dict[str, Any]:
     """As by its number."""
     return await change(str(instance.id), body, services, user)
 
 
-@router.delete("/instances", summary="Delete the instance whose token is sent")
+@router.delete("/instances", summary="Delete the instance whose token is sent", responses=answers(Nothing))
 async def delete_own(services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance) -> dict[str, Any]:
     """As by its number."""
     return await delete(str(instance.id), services, user)
 
 
-@router.get("/instances/{instance_id}", summary="One instance")
-async def get(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get("/instances/{instance_id}", summary="One instance", responses=answers(InstanceAnswer, 404))
+async def get(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """An instance, without its secrets."""
     return _present(services, await _instance(services, user, instance_id), user)
 
 
-@router.put("/instances/{instance_id}", summary="Change an instance")
-@router.patch("/instances/{instance_id}", summary="Change an instance")
-async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.put(
+    "/instances/{instance_id}", summary="Change an instance", responses=answers(InstanceAnswer, 404, *_SIGNS_IN)
+)
+@router.patch(
+    "/instances/{instance_id}", summary="Change an instance", responses=answers(InstanceAnswer, 404, *_SIGNS_IN)
+)
+async def change(
+    instance_id: InstanceId, body: ChangedInstance, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """Change name, tags or configuration, sign in again, disable or enable. Its waiting jobs try again at once."""
     instance = await _instance(services, user, instance_id)
     configuration = instance.configuration
@@ -227,8 +230,8 @@ async def change(instance_id: str, body: InstanceBody, services: ServicesOfApp, 
     return _present(services, instance, user)
 
 
-@router.delete("/instances/{instance_id}", summary="Delete an instance")
-async def delete(instance_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.delete("/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404))
+async def delete(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Forget an instance, give its access back; its jobs that are not finished stop, and its schedules end."""
     instance = await _instance(services, user, instance_id)
     await services.schedules.delete_of(instance.id)
@@ -264,20 +267,26 @@ async def _is_shared(services: Services, deleted: Instance) -> bool:
     )
 
 
-@router.get("/elements/{key}/oauth/url", summary="Where a person signs in")
+@router.get("/elements/{key}/oauth/url", summary="Where a person signs in", responses=answers(SignInAddress, 400, 404))
 async def oauth_url(
-    key: str,
+    key: ElementName,
     services: ServicesOfApp,
     user: SignedInUser,
     *,
-    api_key: Annotated[str, Query(alias="apiKey")] = "",
-    api_secret: Annotated[str, Query(alias="apiSecret")] = "",
-    callback_url: Annotated[str, Query(alias="callbackUrl")] = "",
-    scope: str = "",
-    state: str = "",
-    pkce: bool = False,
-    site_address: Annotated[str, Query(alias="siteAddress")] = "",
-    base_url: Annotated[str, Query(alias="base.url")] = "",
+    api_key: Annotated[str, Query(alias="apiKey", description="the application's id", examples=["client"])] = "",
+    api_secret: Annotated[str, Query(alias="apiSecret", description="its secret", examples=["secret"])] = "",
+    callback_url: Annotated[
+        str, Query(alias="callbackUrl", description="where it leads back to", examples=["https://example.com/back"])
+    ] = "",
+    scope: Annotated[str, Query(description="what may be done", examples=["https://example.com/scope"])] = "",
+    state: Annotated[str, Query(description="comes back with the code", examples=["choir"])] = "",
+    pkce: Annotated[bool, Query(description="whether the code is for this server alone", examples=[True])] = False,
+    site_address: Annotated[
+        str, Query(alias="siteAddress", description="the same as base.url", examples=["https://example.com"])
+    ] = "",
+    base_url: Annotated[
+        str, Query(alias="base.url", description="a proxy of the service", examples=["https://example.com"])
+    ] = "",
 ) -> dict[str, str]:
     """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code.
 
@@ -306,8 +315,14 @@ async def oauth_url(
     return shapes.sign_in_address(provider.key, oauth.authorize_url(request), request.state)
 
 
-@router.post("/elements/{key}/oauth/url", summary="Where a person signs in, asked for by a body")
-async def oauth_url_of_body(key: str, body: SignInBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, str]:
+@router.post(
+    "/elements/{key}/oauth/url",
+    summary="Where a person signs in, asked for by a body",
+    responses=answers(SignInAddress, 400, 404, 413),
+)
+async def oauth_url_of_body(
+    key: ElementName, body: SignInBody, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, str]:
     """The same as by GET; the secret of the application stays out of addresses, and of what logs them."""
     return await oauth_url(
         key,

@@ -1,9 +1,9 @@
 """What requests about jobs have in common: jobs are submitted, found again, and listed in pages."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Path, Query, Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.ids import id_in
@@ -14,6 +14,15 @@ from openbulk.domain.job import Download, Job, Upload
 from openbulk.storage.accounts import User
 
 MAX_PAGE = 2_000
+JobId = Annotated[str, Path(description="the job's id", examples=["1"])]
+DownloadId = Annotated[str, Path(description="the id of a download that is complete", examples=["2"])]
+PageSize = Annotated[
+    str, Query(alias="pageSize", description=f"how many at most; 200, and no more than {MAX_PAGE}", examples=["200"])
+]
+NextPage = Annotated[
+    str, Query(alias="nextPage", description="the header elements-next-page-token of the page before", examples=[""])
+]
+Fields = Annotated[str, Query(description="the fields to show, with commas between; all, where empty", examples=["id"])]
 
 
 async def submit(request: Request, services: Services, instance: Instance, work: Upload | Download) -> dict[str, Any]:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.convertors import PathConvertor, register_url_convertor
 
+from openbulk.api.answers import Nothing, Record
 from openbulk.api.asked import Asked
 from openbulk.api.callers import SignedInInstance
 from openbulk.api.ceql import field_list, order_list, parse_where
-from openbulk.api.jobs import MAX_PAGE, number, tell_of_page
+from openbulk.api.document import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.jobs import MAX_PAGE, Fields, NextPage, PageSize, number, tell_of_page
 from openbulk.api.multipart import body_of, object_in
 from openbulk.api.services import ServicesOfApp
 from openbulk.domain.errors import BadInput, NotPossible
@@ -44,18 +46,20 @@ async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direc
 
 
 Records = Annotated[Direct, Depends(_records)]
+ObjectPath = Annotated[str, Path(description="an object, or one of its records", examples=["events"])]
+RecordPath = Annotated[str, Path(description="one record of an object", examples=["events/choir2026"])]
 
 
 async def read(
     request: Request,
     response: Response,
-    path: str,
+    path: ObjectPath,
     records: Records,
-    where: str = "",
-    fields: str = "",
-    order: Annotated[str, Query(alias="orderBy")] = "",
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
-    next_page: Annotated[str, Query(alias="nextPage")] = "",
+    where: Annotated[str, Query(description="a condition", examples=["summary like 'Choir%'"])] = "",
+    fields: Fields = "",
+    order: Annotated[str, Query(alias="orderBy", description="a field, and desc", examples=["summary desc"])] = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
 ) -> Any:
     """The records of an object, page by page, or the one with an id."""
     place = await records.place(path)
@@ -76,7 +80,7 @@ async def read(
     return found
 
 
-async def create(request: Request, path: str, records: Records) -> Any:
+async def create(request: Request, path: ObjectPath, records: Records) -> Any:
     """Make a record of an object."""
     place = await records.place(path)
     if place.id is not None:
@@ -84,12 +88,12 @@ async def create(request: Request, path: str, records: Records) -> Any:
     return await records.create(place, await _values(request), _options(request))
 
 
-async def change(request: Request, path: str, records: Records) -> Any:
+async def change(request: Request, path: RecordPath, records: Records) -> Any:
     """Change the fields of a record that are given; PUT and PATCH are one."""
     return await records.change(_one(await records.place(path)), await _values(request), _options(request))
 
 
-async def delete(request: Request, path: str, records: Records) -> dict[str, Any]:
+async def delete(request: Request, path: RecordPath, records: Records) -> dict[str, Any]:
     """Delete a record."""
     await records.delete(_one(await records.place(path)), _options(request))
     return {}
@@ -97,21 +101,39 @@ async def delete(request: Request, path: str, records: Records) -> dict[str, Any
 
 def make_router(convertor: str) -> APIRouter:
     """The routes; `convertor` says which paths they leave to others."""
-    router = APIRouter(tags=["Resources"])
+    router = APIRouter(tags=["Resources"], responses=may_answer(400, 404, 405, *OF_THE_SERVICE))
     path = f"/{{path:{convertor}}}"
-    router.add_api_route(path, read, methods=["GET"], summary="Records of an object, or one of them")
-    router.add_api_route(path, create, methods=["POST"], summary="Make a record", openapi_extra=_BODY)
-    router.add_api_route(path, change, methods=["PATCH", "PUT"], summary="Change a record", openapi_extra=_BODY)
-    router.add_api_route(path, delete, methods=["DELETE"], summary="Delete a record")
+    found, written, gone = answers(list[Record] | Record), answers(Record, 413), answers(Nothing)
+    router.add_api_route(path, read, methods=["GET"], summary="Records of an object, or one of them", responses=found)
+    router.add_api_route(
+        path, create, methods=["POST"], summary="Make a record", openapi_extra=_body(_NEW), responses=written
+    )
+    for method in ("PATCH", "PUT"):
+        router.add_api_route(
+            path,
+            change,
+            methods=[method],
+            summary="Change a record",
+            openapi_extra=_body({"location": "Hall"}),
+            responses=written,
+        )
+    router.add_api_route(path, delete, methods=["DELETE"], summary="Delete a record", responses=gone)
     return router
 
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"type": "object", "example": {"summary": "Choir practice"}}}},
-    }
+_NEW = {
+    "id": "choir2026",
+    "summary": "Choir practice",
+    "start": {"dateTime": "2026-06-04T19:00:00Z"},
+    "end": {"dateTime": "2026-06-04T21:00:00Z"},
 }
+
+
+def _body(example: Mapping[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "examples": [example]}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"})
 
 

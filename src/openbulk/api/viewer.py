@@ -1,0 +1,58 @@
+"""`/docs`: the OpenAPI document as a page. Its script and style come from this server, so that it needs no internet."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from openbulk.domain.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+_SWAGGER_UI = Path(str(files("fastapi_offline") / "static"))
+_FILES = {
+    "swagger-ui.css": _SWAGGER_UI / "swagger-ui.css",
+    "swagger-ui.js": _SWAGGER_UI / "swagger-ui-bundle.js",
+    "page.css": Path(__file__).parent / "page" / "page.css",
+    "page.js": Path(__file__).parent / "page" / "page.js",
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>openbulk: its API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/page.css">
+</head>
+<body>
+<main id="document"><noscript>The document is at <a href="openapi.json">openapi.json</a>.</noscript></main>
+<script src="docs/swagger-ui.js"></script>
+<script src="docs/page.js"></script>
+</body>
+</html>
+"""
+_HEADERS = {
+    # Secrets are typed into this page: nothing but what this server sends may run in it, and it calls nobody else.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+@router.get("/docs")
+async def page() -> Response:
+    """The page itself."""
+    return HTMLResponse(_PAGE, headers=_HEADERS)
+
+
+@router.get("/docs/{name}")
+async def file(name: str) -> Response:
+    """Its script and its styles."""
+    if name not in _FILES:
+        raise NotFound(f"there is no file {name!r}; the page is at /docs")
+    return FileResponse(_FILES[name], headers={"x-content-type-options": "nosniff", "cache-control": "max-age=3600"})
