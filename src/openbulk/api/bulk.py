@@ -80,7 +80,7 @@ _UPLOAD = {
     "/bulk/{object:path}",
     summary="Upload a file as a job",
     openapi_extra=_UPLOAD,
-    responses=answers(JobCreated, 400, 403, 413),
+    responses=answers(JobCreated, 400, 413),
 )
 async def upload(
     request: Request, object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance

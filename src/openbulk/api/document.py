@@ -46,7 +46,7 @@ class Problem(BaseModel):
 _PROBLEMS = {
     400: "the request makes no sense as it stands; the message says what would",
     401: "secrets are missing or wrong, or the service no longer accepts the instance's credentials",
-    403: "the service refuses, or an address may not be called",
+    403: "the service refuses",
     404: "it is not there, or not yours",
     405: "there is such a thing, and it cannot do this",
     409: "it is in a state that does not allow this",

@@ -1,0 +1,367 @@
+"""Every error that the OpenAPI document says an operation may have: each is met, and says what would be right.
+
+The table is checked against the document: an operation or an error that is added there has to be added here.
+"""
+
+import json
+import re
+import socket
+import socketserver
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from postgres import Postgres
+
+HUB = "/hubs/{hub}"
+LARGE = b'"' + b"x" * (1024 * 1024) + b'"'
+NOBODY = {
+    "element": {"key": "eloqua"},
+    "configuration": {"base.url": "http://127.0.0.1:1", "username": "A\\b", "password": "c"},
+}
+MADE = "an instance of a database that is gone"
+CHANGE = {"configuration": {"note": "x"}}
+DROPPED, DOWN = "the database refuses: ", "the database cannot be reached, or is busy"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request that cannot be done."""
+
+    operation: str
+    status: int
+    says: str
+    """What its message has to say."""
+    path: str = ""
+    """Where it differs from the operation's."""
+    who: str = "memory"
+    """The instance on whose behalf it is made; see `callers`."""
+    body: Any = None
+    """JSON, or the bytes of a form and its content type, or `MADE`."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.operation.replace(' ', '')}-{self.status}"
+
+
+def cases() -> Iterator[Case]:
+    number, job = "it has to be a whole number from", "there is no bulk job '99'"
+    instance, element = "there is no instance '99'", "there is no element 'circus'; the elements are: "
+    # objects
+    yield Case("GET /objects", 403, DROPPED, who="dropped")
+    yield Case("GET /objects", 502, DOWN, who="down")
+    gone = "the objects are: records, log"
+    yield Case("GET /objects/{object}/metadata", 404, gone, "/objects/circus/metadata")
+    yield Case("GET /objects/{object}/metadata", 403, DROPPED, "/objects/things/metadata", "dropped")
+    yield Case("GET /objects/{object}/metadata", 502, DOWN, "/objects/things/metadata", "down")
+    # jobs
+    yield Case("POST /bulk/{object}", 400, "curl -F file=@sample.csv", "/bulk/records", body={})
+    large = multipart(b"name\n" + b"Ann\n" * 300_000, {})
+    yield Case("POST /bulk/{object}", 413, "split it and upload the pieces", "/bulk/records", body=large)
+    for operation, before, allowed in (
+        ("POST /bulk/query", {"query": "select * from records"}, {"query": "select * from things"}),
+        ("POST /bulk/download", {"objectName": "records"}, {"objectName": "things"}),
+    ):
+        yield Case(operation, 400, "it looks like", body={"objectName": ""})
+        yield Case(operation, 403, DROPPED, who="dropped", body=allowed)
+        yield Case(operation, 404, "this instance has no bulk job 99", body={**before, "continueFromJobId": 99})
+        yield Case(operation, 409, "go on with it once it is finished", who="busy", body={"continueFromJobId": 3})
+        yield Case(operation, 502, DOWN, who="down", body=allowed)
+    yield Case("GET /bulk/jobs", 400, number, "/bulk/jobs?pageSize=x")
+    for what in ("", "/status", "/errors"):
+        yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
+    yield Case("GET /bulk/{job_id}/errors", 400, number, "/bulk/1/errors?nextPage=x")
+    yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
+    for what in ("", "/data"):
+        operation = f"GET /bulk/{{job_id}}/{{object}}{what}"
+        yield Case(operation, 400, "/bulk/1/errors has the records that were not taken", f"/bulk/1/records{what}")
+        yield Case(operation, 404, job, f"/bulk/99/records{what}")
+        yield Case(operation, 409, "ended as CANCELLED", f"/bulk/2/records{what}")
+    # instances
+    yield Case("POST /instances", 400, 'add "element": {"key": "googlecalendar"}', body={})
+    yield Case("POST /instances", 404, element, body={"element": {"key": "circus"}})
+    for operation, path in (("POST /instances", ""), ("POST /elements/{key}/instances", "/elements/{}/instances")):
+        yield Case(operation, 403, DROPPED, path.format("postgresql"), "dropped", MADE)
+        yield Case(operation, 502, "cannot be reached", path.format("eloqua"), body=NOBODY)
+    yield Case("POST /elements/{key}/instances", 400, "body", "/elements/memory/instances", body=[])
+    yield Case("POST /elements/{key}/instances", 404, element, "/elements/circus/instances", body={})
+    yield Case("GET /instances", 400, number, "/instances?pageSize=0")
+    yield Case("GET /instances", 404, "no instance with these tags", "/instances?searchText=circus")
+    for method in ("PUT", "DELETE"):
+        yield Case(f"{method} /instances/{{instance_id}}/enabled", 404, instance, "/instances/99/enabled")
+    for method in ("GET", "DELETE"):
+        yield Case(f"{method} /instances/{{instance_id}}", 404, instance, "/instances/99")
+    yield Case("GET /instances/{instance_id}/configuration", 404, instance, "/instances/99/configuration")
+    entry = "/instances/{instance_id}/configuration/{name}"
+    yield Case(f"GET {entry}", 404, "the entries are: space, keep", "/instances/1/configuration/circus")
+    for operation, path, change in (
+        ("PUT /instances", "", CHANGE),
+        ("PATCH /instances", "", CHANGE),
+        ("PUT /instances/{instance_id}", "/instances/{}", CHANGE),
+        ("PATCH /instances/{instance_id}", "/instances/{}", CHANGE),
+        ("PATCH /instances/{instance_id}/configuration", "/instances/{}/configuration", CHANGE["configuration"]),
+        (f"PATCH {entry}", "/instances/{}/configuration/note", {"propertyValue": "x"}),
+    ):
+        yield Case(operation, 400, "body", path.format(1), body=[])
+        yield Case(operation, 403, DROPPED, path.format("{dropped}"), "dropped", change)
+        yield Case(operation, 502, "Eloqua is busy", path.format("{busy}"), "busy", change)
+        if path:
+            yield Case(operation, 404, instance, path.format(99), body=change)
+    for method in ("GET", "POST"):
+        operation = f"{method} /elements/{{key}}/oauth/url"
+        body: Any = {} if method == "POST" else None
+        missing = "apiKey and callbackUrl is missing"
+        yield Case(operation, 400, missing, "/elements/googlecalendar/oauth/url", body=body)
+        yield Case(operation, 404, element, "/elements/circus/oauth/url", body=body)
+    # elements
+    yield Case("GET /hubs/{hub}", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus")
+    yield Case("GET /hubs/{hub}/elements", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus/elements")
+    for what in ("", "/metadata"):
+        yield Case(f"GET /elements/{{key}}{what}", 404, element, f"/elements/circus{what}")
+    # records
+    yield Case("GET /{path}", 400, number, "/records?pageSize=x")
+    yield Case("POST /{path}", 400, "no Bobs here", "/records", body={"fail": "no Bobs here"})
+    for method in ("PATCH", "PUT", "DELETE"):
+        body = None if method == "DELETE" else {"fail": "no Bobs here"}
+        who, path = ("sql", "/things/1") if method == "DELETE" else ("memory", "/records/{ann}")
+        says = "FOREIGN KEY" if method == "DELETE" else "no Bobs here"
+        yield Case(f"{method} /{{path}}", 400, says, path, who, body)
+    for method, path in (("GET", ""), ("POST", ""), ("PATCH", "/1"), ("PUT", "/1"), ("DELETE", "/1")):
+        body = None if method in ("GET", "DELETE") else {"name": "x"}
+        yield Case(f"{method} /{{path}}", 403, DROPPED, f"/things{path}", "dropped", body)
+        yield Case(f"{method} /{{path}}", 404, gone, f"/circus{path}", body=body)
+        yield Case(f"{method} /{{path}}", 502, "Eloqua is busy", f"/campaign{path}", "busy", body)
+
+
+class Service:
+    """A service that signs everybody in, until it is busy."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(service.status)
+                self.send_header("Retry-After", "60")
+                self.end_headers()
+                self.wfile.write(json.dumps({"urls": {"base": service.url}}).encode())
+
+            def log_message(self, *_: object) -> None:
+                """Keep quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Way:
+    """A way to a database, which can be closed."""
+
+    def __init__(self, port: int) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection(("127.0.0.1", port)) as other:
+                    back = Thread(target=_pump, args=(other, self.request), daemon=True)
+                    back.start()
+                    _pump(self.request, other)
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+
+
+@dataclass
+class Callers:
+    """Instances by what is wrong with them."""
+
+    servers: dict[str, Server]
+    places: dict[str, str]
+    """What stands in paths in braces."""
+    dropped: dict[str, str]
+    """The configuration of an instance whose database is gone."""
+
+    @property
+    def url(self) -> str:
+        return self.servers["memory"].process.url
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {"Authorization": self.servers["memory"].authorization}
+
+    def send(self, case: Case, prefix: str) -> Reply:
+        method, _, path = case.operation.partition(" ")
+        path = re.sub(r"\{(\w+)\}", lambda name: self.places[name[1]], case.path or path)
+        body = {"element": {"key": "postgresql"}, "configuration": self.dropped} if case.body == MADE else case.body
+        if isinstance(body, tuple):
+            data, kind = body
+            return self.servers[case.who].call(method, prefix + path, body=data, headers={"Content-Type": kind})
+        return self.servers[case.who].call(method, prefix + path, json_body=body)
+
+
+@pytest.fixture(scope="module")
+def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Callers]:
+    """Job 1 is an upload, job 2 a download that was cancelled, job 3 one that waits for its service."""
+    folder = tmp_path_factory.mktemp("problems")
+    service, way = Service(), Way(postgres.port)
+    with closing(sqlite3.connect(folder / "things.db")) as database:
+        database.executescript(
+            "create table things (id integer primary key, part_of integer references things (id));"
+            "insert into things values (1, null), (2, 1);"
+        )
+    name = postgres.new_database("CREATE TABLE things (id bigint PRIMARY KEY)")
+    configuration = postgres.configuration(name)
+    with Processes(folder) as processes:
+        server = processes.server(OPENBULK_MAX_UPLOAD_BYTES="1000000", OPENBULK_SQLITE_FOLDER=str(folder))
+        eloqua = {"base.url": service.url, "username": "Acme\\admin", "password": "secret"}
+        made = {
+            "memory": server.instance("memory"),
+            "sql": server.instance("sqlite", {"db.file": "things.db"}),
+            "busy": server.instance("eloqua", eloqua),
+            "dropped": server.instance("postgresql", configuration),
+            "down": server.instance("postgresql", {**configuration, "db.port": str(way.port)}),
+        }
+        service.status = 503
+        way.close()
+        with postgres.connect() as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+        memory = made["memory"]
+        memory.done("records", b"name\nBand\n")
+        query = {"query": "select * from records"}
+        memory.finished(memory.call("POST", "/bulk/query", json_body=query).json["id"])
+        assert memory.call("PUT", "/bulk/2/cancel").json["status"] == "CANCELLED"
+        assert made["busy"].call("POST", "/bulk/query", json_body={"query": "select * from campaign"}).status == 200
+        ann = memory.call("POST", "/records", json_body={"name": "Ann"}).json["id"]
+        places = {name: str(number) for number, name in enumerate(made, 1)} | {"ann": ann}
+        yield Callers(made, places, configuration)
+    service.stop()
+
+
+CASES = list(cases())
+
+
+def documented(callers: Callers) -> dict[tuple[str, str], set[int]]:
+    document = request("GET", f"{callers.url}/openapi.json").json
+    return {
+        (method.upper(), path): {int(status) for status in operation["responses"]}
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+OPEN = ("/healthz", "/readyz", "/metrics")
+MET_BY_ITSELF = {200, 401, 405}
+"""Met below for every operation; 200 in test_openapi.py."""
+BODIES = 413
+"""Met below for every operation with a JSON body."""
+ELSEWHERE = {("GET", "/readyz"): {503}}
+"""In test_services.py."""
+
+
+def in_hub(path: str) -> bool:
+    return path.startswith(f"{BASE_PATH}{HUB}/") and not path.endswith("/elements")
+
+
+def test_every_documented_problem_has_its_line_and_every_line_is_documented(callers: Callers) -> None:
+    met: dict[str, set[int]] = {}
+    for case in CASES:
+        met.setdefault(case.operation, set()).add(case.status)
+    for (method, path), statuses in documented(callers).items():
+        ours = path.removeprefix(BASE_PATH).removeprefix(HUB if in_hub(path) else "")
+        operation = f"{method} {ours}"
+        expected = statuses - MET_BY_ITSELF - ELSEWHERE.get((method, path), set())
+        if operation != "POST /bulk/{object}":
+            expected -= {BODIES}
+        if in_hub(path):
+            expected, met_here = expected | {404}, met.get(operation, set()) | {404}
+        else:
+            met_here = met.get(operation, set())
+        assert met_here == expected, operation
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_what_cannot_be_done_is_said(callers: Callers, case: Case) -> None:
+    """With the status of the document and a sentence that says what would be right; behind a hub as well."""
+    path = case.operation.partition(" ")[2]
+    for prefix in ("", "/hubs/general") if path.startswith(("/objects", "/bulk", "/{path}")) else ("",):
+        reply = callers.send(case, prefix)
+        assert reply.status == case.status, reply.body
+        assert case.says in reply.json["message"]
+        assert set(reply.json) - {"providerMessage"} == {"message", "requestId"}
+        assert reply.json["requestId"] == reply.headers["elements-request-id"]
+
+
+def concrete(path: str) -> str:
+    """A path without blanks to fill in."""
+    return re.sub(
+        r"\{\w+\}", "1", path.replace("{hub}", "general").replace("{path}", "records/1").replace("{key}", "memory")
+    )
+
+
+def test_without_secrets_nothing_is_done(callers: Callers) -> None:
+    """401 for every operation but those of the operator."""
+    url = callers.url
+    for (method, path), statuses in documented(callers).items():
+        reply = request(method, url + concrete(path), json_body={} if method in ("POST", "PUT", "PATCH") else None)
+        if path in OPEN:
+            assert (reply.status, 401 in statuses) == (200, False), path
+        else:
+            assert (reply.status, 401 in statuses) == (401, True), (method, path, reply.body)
+            assert "send the header 'Authorization: User <secret>" in reply.json["message"]
+
+
+def test_what_an_address_cannot_do_it_refuses(callers: Callers) -> None:
+    """405 for every path, whatever a client takes it for."""
+    url, secrets = callers.url, callers.secrets
+    for (_, path), statuses in documented(callers).items():
+        reply = request("TRACE", url + concrete(path), headers=secrets)
+        assert (reply.status, 405 in statuses) == (405, True), path
+        assert reply.json["message"] == f"{concrete(path)} does not take TRACE"
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers) -> None:
+    """413 for every operation that takes JSON; from callers without secrets, too."""
+    url, tried = callers.url, 0
+    for (method, path), statuses in documented(callers).items():
+        if BODIES not in statuses or path.endswith("/bulk/{object}"):
+            continue
+        where = concrete(path.replace("{path}", "records") if method == "POST" else path)
+        headers = {**callers.secrets, "Content-Type": "application/json"}
+        reply = request(method, url + where, body=LARGE, headers=headers)
+        assert (reply.status, reply.json["message"]) == (413, "the body is larger than 1048576 bytes"), (method, path)
+        tried += 1
+    assert tried > 15
+
+
+def test_a_hub_that_is_not_there_is_404_for_everything_in_it(callers: Callers) -> None:
+    """Whatever would be in it."""
+    url, secrets = callers.url, callers.secrets
+    paths = [(method, path) for method, path in documented(callers) if in_hub(path)]
+    for method, path in paths:
+        body: Any = None if method in ("GET", "DELETE") else {}
+        reply = request(method, url + concrete(path).replace("general", "circus"), json_body=body, headers=secrets)
+        assert (reply.status, reply.json["message"][:24]) == (404, "there is no hub 'circus'"), (method, path)
+    assert len(paths) > 10
