@@ -8,9 +8,9 @@ import re
 import socket
 import socketserver
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -26,6 +26,7 @@ NOBODY = {
     "element": {"key": "eloqua"},
     "configuration": {"base.url": "http://127.0.0.1:1", "username": "A\\b", "password": "c"},
 }
+KEY = {"Idempotency-Key": "band"}
 MADE = "an instance of a database that is gone"
 CHANGE = {"configuration": {"note": "x"}}
 DROPPED, DOWN = "the database refuses: ", "the database cannot be reached, or is busy"
@@ -44,6 +45,7 @@ class Case:
     who: str = "memory"
     """The instance on whose behalf it is made; see `callers`."""
     body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     """JSON, or the bytes of a form and its content type, or `MADE`."""
 
     @property
@@ -63,6 +65,9 @@ def cases() -> Iterator[Case]:
     yield Case("GET /objects/{object}/metadata", 502, DOWN, "/objects/things/metadata", "down")
     # jobs
     yield Case("POST /bulk/{object}", 400, "curl -F file=@sample.csv", "/bulk/records", body={})
+    yield Case(
+        "POST /bulk/{object}", 409, "take a new key", "/bulk/records", body=multipart(b"name\nBob\n", {}), headers=KEY
+    )
     large = multipart(b"name\n" + b"Ann\n" * 300_000, {})
     yield Case("POST /bulk/{object}", 413, "split it and upload the pieces", "/bulk/records", body=large)
     for operation, before, allowed in (
@@ -218,7 +223,9 @@ class Callers:
         body = {"element": {"key": "postgresql"}, "configuration": self.dropped} if case.body == MADE else case.body
         if isinstance(body, tuple):
             data, kind = body
-            return self.servers[case.who].call(method, prefix + path, body=data, headers={"Content-Type": kind})
+            return self.servers[case.who].call(
+                method, prefix + path, body=data, headers={**case.headers, "Content-Type": kind}
+            )
         return self.servers[case.who].call(method, prefix + path, json_body=body)
 
 
@@ -249,7 +256,7 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         with postgres.connect() as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
         memory = made["memory"]
-        memory.done("records", b"name\nBand\n")
+        memory.finished(memory.upload("records", b"name\nBand\n", headers=KEY).json["id"])
         query = {"query": "select * from records"}
         memory.finished(memory.call("POST", "/bulk/query", json_body=query).json["id"])
         assert memory.call("PUT", "/bulk/2/cancel").json["status"] == "CANCELLED"

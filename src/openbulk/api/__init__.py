@@ -18,6 +18,7 @@ from openbulk.api import (
 from openbulk.api.catalogue import HubKey, check_hub
 from openbulk.api.document import describe
 from openbulk.api.problems import RequestIds, present_errors
+from openbulk.api.repeats import REPLAYED
 from openbulk.api.services import Services
 
 BASE_PATH = "/elements/api-v2"
@@ -26,6 +27,7 @@ EXPOSED_HEADERS = (
     "Elements-Returned-Count",
     "Elements-Next-Page-Token",
     "Elements-Request-Id",
+    REPLAYED,
     "Content-Disposition",
 )
 """What a page of another origin may read of an answer's headers."""

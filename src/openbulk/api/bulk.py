@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from openbulk.api import shapes
+from openbulk.api import repeats, shapes
 from openbulk.api.answers import DownloadStatus, JobCreated, JobItem, JobStatus, RecordError
 from openbulk.api.callers import SignedInInstance, SignedInUser
 from openbulk.api.ceql import field_list, parse_where
@@ -44,7 +44,7 @@ CALLBACK_URL = {
 }
 
 _UPLOAD = {
-    "parameters": [CALLBACK_URL],
+    "parameters": [CALLBACK_URL, repeats.PARAMETER],
     "requestBody": {
         "required": True,
         "content": {
@@ -80,10 +80,10 @@ _UPLOAD = {
     "/bulk/{object:path}",
     summary="Upload a file as a job",
     openapi_extra=_UPLOAD,
-    responses=answers(JobCreated, 400, 413),
+    responses=answers(JobCreated, 400, 409, 413),
 )
 async def upload(
-    request: Request, object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
+    request: Request, response: Response, object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
     """Take a file in; its records are sent to the service as a job. Answers at once with the job's id."""
     callback_url = request.headers.get("elements-async-callback-url") or None
@@ -93,10 +93,13 @@ async def upload(
     received = await receive(request, services.files, name, services.max_upload_bytes)
     try:
         made = await _upload(services, object, name, received, request.query_params, callback_url)
+        once = repeats.once_of(
+            request, object, made.target.options, made.target.identifier_field, received.digest, callback_url
+        )
     except BaseException:
         await asyncio.shield(services.files.delete(name))
         raise
-    return await submit(request, services, instance, made)
+    return await submit(request, response, services, instance, made, once)
 
 
 async def _upload(

@@ -49,7 +49,7 @@ _PROBLEMS = {
     403: "the service refuses",
     404: "it is not there, or not yours",
     405: "there is such a thing, and it cannot do this",
-    409: "it is in a state that does not allow this",
+    409: "it is in a state that does not allow this, or its Idempotency-Key stands for another request",
     413: "the request is larger than the server takes",
     502: "the service could not answer; the message says why",
 }

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from openbulk.api import shapes
+from openbulk.api import repeats, shapes
 from openbulk.api.answers import JobCreated, Record
 from openbulk.api.asked import Asked, download_of_body, download_of_query
 from openbulk.api.bulk import CALLBACK_URL
@@ -23,7 +23,7 @@ from openbulk.api.objects import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
-from openbulk.domain.job import Job, Status
+from openbulk.domain.job import Job, Once, Status
 from openbulk.engine.results import result_of
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
@@ -55,7 +55,7 @@ _ASK = {
             ("fileFormat", "csv (the default), json, jsonl, xlsx, ics or googlecsv", "csv"),
         )
     ]
-    + [CALLBACK_URL],
+    + [CALLBACK_URL, repeats.PARAMETER],
     "requestBody": {
         "required": False,
         "content": {
@@ -76,6 +76,7 @@ _ASK = {
     },
 }
 _ASK_V3 = {
+    "parameters": [repeats.PARAMETER],
     "requestBody": {
         "required": True,
         "content": {
@@ -106,33 +107,45 @@ _ASK_V3 = {
                 }
             }
         },
-    }
+    },
 }
 
 
 @asking.post("/bulk/query", summary="Download records by a query", openapi_extra=_ASK, responses=answers(JobCreated))
-async def query(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+async def query(
+    request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
+) -> dict[str, Any]:
     """Read what a query asks for, as a job. Answers at once with the job's id."""
     given = {**await _given(request), **{name: text for name, text in request.query_params.items() if text}}
     callback_url = request.headers.get("elements-async-callback-url") or None
-    return await _submit(request, services, instance, download_of_query(given, _new_file(), callback_url))
+    once = repeats.once_of(request, "query", given, callback_url)
+    asked = download_of_query(given, _new_file(), callback_url)
+    return await _submit(request, response, services, instance, asked, once)
 
 
 @asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3, responses=answers(JobCreated))
-async def download(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+async def download(
+    request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
+) -> dict[str, Any]:
     """Read the records of an object, as a job. Answers at once with the job's id."""
-    return await _submit(request, services, instance, download_of_body(await _json(request), _new_file()))
+    body = await _json(request)
+    once = repeats.once_of(request, "download", body)
+    return await _submit(request, response, services, instance, download_of_body(body, _new_file()), once)
 
 
 def _new_file() -> str:
     return uuid.uuid4().hex
 
 
-async def _submit(request: Request, services: Services, instance: Instance, asked: Asked) -> dict[str, Any]:
+async def _submit(
+    request: Request, response: Response, services: Services, instance: Instance, asked: Asked, once: Once | None
+) -> dict[str, Any]:
+    if once is not None and (answer := await repeats.repeated(response, services, instance, once)) is not None:
+        return answer
     made = await asked.completed(_Past(services, instance), (await services.connections.to(instance.id)).connector)
     if made.callback_url is not None:
         check_url(made.callback_url, allow_private=services.allow_private_addresses)
-    return await submit(request, services, instance, made)
+    return await submit(request, response, services, instance, made, once)
 
 
 class _Past:

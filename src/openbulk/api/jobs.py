@@ -7,11 +7,13 @@ from fastapi import Path, Query, Request, Response
 
 from openbulk.api import shapes
 from openbulk.api.ids import id_in
+from openbulk.api.repeats import repeated
 from openbulk.api.services import Services
 from openbulk.domain.errors import BadInput, NotFound
 from openbulk.domain.instance import Instance
-from openbulk.domain.job import Download, Job, Upload
+from openbulk.domain.job import Download, Job, Once, Upload
 from openbulk.storage.accounts import User
+from openbulk.storage.ledger import KeyTaken
 
 MAX_PAGE = 2_000
 JobId = Annotated[str, Path(description="the job's id", examples=["1"])]
@@ -25,14 +27,29 @@ NextPage = Annotated[
 Fields = Annotated[str, Query(description="the fields to show, with commas between; all, where empty", examples=["id"])]
 
 
-async def submit(request: Request, services: Services, instance: Instance, work: Upload | Download) -> dict[str, Any]:
-    """Have a job done; the answer with its id."""
-    job = await services.engine.submit(
-        work,
-        organization_id=instance.organization_id,
-        instance_id=instance.id,
-        request_id=request.state.request_id,
-    )
+async def submit(
+    request: Request,
+    response: Response,
+    services: Services,
+    instance: Instance,
+    work: Upload | Download,
+    once: Once | None,
+) -> dict[str, Any]:
+    """Have a job done; the answer with its id. A job with the same key gets no second one. Raises Conflict."""
+    try:
+        job = await services.engine.submit(
+            work,
+            organization_id=instance.organization_id,
+            instance_id=instance.id,
+            request_id=request.state.request_id,
+            once=once,
+        )
+    except KeyTaken:
+        await services.files.delete(work.file)
+        assert once is not None
+        answer = await repeated(response, services, instance, once)
+        assert answer is not None
+        return answer
     return shapes.job_created(job)
 
 

@@ -27,6 +27,8 @@ class Received:
 
     size: int
     """Bytes of the file."""
+    digest: str
+    """SHA-256 of the file."""
     fields: dict[str, str] = field(default_factory=dict)
     """The other parts of the form, by name."""
 
@@ -53,7 +55,7 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
         if isinstance(error, ClientDisconnect):
             raise BadInput("the upload was cut off") from error
         raise
-    return Received(writer.size, form.fields)
+    return Received(writer.size, writer.digest, form.fields)
 
 
 async def fields_of(request: Request) -> Mapping[str, str]:

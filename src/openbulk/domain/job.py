@@ -114,6 +114,16 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """By what a request is known again that its caller may send twice, and means once."""
+
+    key: str
+    """The caller's; of an instance, no two jobs have the same."""
+    content: str
+    """Digest of all that was asked for, the file's bytes included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """How far a download has read."""
 

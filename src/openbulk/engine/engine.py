@@ -11,7 +11,7 @@ import structlog
 
 from openbulk.connectors.base import Connector
 from openbulk.domain.errors import BadInput, NotFound, ServiceError, Unavailable
-from openbulk.domain.job import Download, Job, Status, Upload
+from openbulk.domain.job import Download, Job, Once, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
 from openbulk.engine import metrics
@@ -130,15 +130,22 @@ class Engine:
     # --- what callers ask of it ---
 
     async def submit(
-        self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str | None
+        self,
+        work: Upload | Download,
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
+        once: Once | None = None,
     ) -> Job:
-        """Take a job in. Once this returns it will be done, whatever happens to this process."""
+        """Take a job in. Once this returns it will be done, whatever happens to this process. Raises KeyTaken."""
         job = await self._ledger.add_job(
             work,
             organization_id=organization_id,
             instance_id=instance_id,
             request_id=request_id,
             now=self._now(),
+            once=once,
         )
         log.info("job created", job=job.id, instance=instance_id, object=job.object)
         try:

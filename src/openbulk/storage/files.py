@@ -7,6 +7,7 @@ is left of an upload that was cut off is found by listing and deleted.
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import os
 import shutil
@@ -111,12 +112,19 @@ class FileWriter:
         self._name = name
         self._buffer = bytearray()
         self._blocks = 0
+        self._hash = hashlib.sha256()
         self.size = 0
         """Bytes written so far."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes written so far."""
+        return self._hash.hexdigest()
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes of the file."""
         self.size += len(data)
+        self._hash.update(data)
         self._buffer += data
         while len(self._buffer) >= BLOCK_BYTES:
             await self._put_block(bytes(self._buffer[:BLOCK_BYTES]))

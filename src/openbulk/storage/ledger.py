@@ -10,12 +10,12 @@ from sqlalchemy import Case, ColumnElement, Row, and_, case, delete, func, inser
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
+from openbulk.domain.job import FINAL, Counts, Download, Job, Once, Position, Status, Upload
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Fate, Outcome, Problem
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.database import for_reading
-from openbulk.storage.tables import Moment, intents, jobs, outcomes, parts
+from openbulk.storage.tables import Moment, idempotency_keys, intents, jobs, outcomes, parts
 from openbulk.storage.work import work_of, work_values
 
 _NEVER_LOOKED_UP = (
@@ -27,6 +27,10 @@ ACTIVE = tuple(status.value for status in Status if status not in FINAL)
 
 class Fenced(Exception):
     """Somebody else works on this slice now: stop, and write nothing more."""
+
+
+class KeyTaken(Exception):
+    """The instance has a job with this key already; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +74,50 @@ class Ledger:
     # --- jobs ---
 
     async def add_job(
-        self, work: Upload | Download, *, organization_id: int, instance_id: int, request_id: str | None, now: datetime
+        self,
+        work: Upload | Download,
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
+        now: datetime,
+        once: Once | None = None,
     ) -> Job:
         """Write a new job down; from here on it will be done. A file has one job: added again, it is the one that is
-        there."""
+        there. Raises KeyTaken."""
+        new = insert(jobs).values(
+            organization_id=organization_id,
+            instance_id=instance_id,
+            request_id=request_id,
+            **work_values(work),
+            status=Status.CREATED.value,
+            created_at=now,
+        )
         try:
             async with self._engine.begin() as connection:
-                row = (
-                    await connection.execute(
-                        insert(jobs)
-                        .values(
-                            organization_id=organization_id,
-                            instance_id=instance_id,
-                            request_id=request_id,
-                            **work_values(work),
-                            status=Status.CREATED.value,
-                            created_at=now,
-                        )
-                        .returning(jobs)
-                    )
-                ).one()
-        except IntegrityError:
-            if (job := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
-                return job
+                job = job_of((await connection.execute(new.returning(jobs))).one())
+                if once is not None:
+                    key = {"instance_id": instance_id, "job_id": job.id, **asdict(once)}
+                    await connection.execute(insert(idempotency_keys).values(key))
+        except IntegrityError as error:
+            if (made := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
+                return made
+            if once is not None and await self.job_with_key(instance_id, once.key) is not None:
+                raise KeyTaken from error
             raise
-        return job_of(row)
+        return job
+
+    async def job_with_key(self, instance_id: int, key: str) -> tuple[Job, Once] | None:
+        """The job of an instance that was asked for with a key, and what was asked."""
+        keys = idempotency_keys
+        wanted = (
+            select(jobs, keys.c.content)
+            .join_from(keys, jobs, keys.c.job_id == jobs.c.id)
+            .where(keys.c.instance_id == instance_id, keys.c.key == key)
+        )
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(wanted)).first()
+        return None if row is None else (job_of(row), Once(key, row.content))
 
     async def jobs_with_files(self, names: Sequence[str]) -> Mapping[str, Job]:
         """The jobs that these files have, as far as they have one."""

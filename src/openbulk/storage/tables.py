@@ -181,6 +181,17 @@ intents = Table(
 One that has no outcome after a crash may have been sent or not.
 """
 
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("instance_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(255), primary_key=True),
+    Column("content", String(64), nullable=False),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""By what a request is known again that its caller may send twice; written with its job."""
+
 budgets = Table(
     "budgets",
     metadata,

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from openbulk.domain.job import Download, Job, Position, Status, Upload
+from openbulk.domain.job import Download, Job, Once, Position, Status, Upload
 from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.ledger import Fenced, Ledger, Ticket
+from openbulk.storage.ledger import Fenced, KeyTaken, Ledger, Ticket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -66,6 +66,29 @@ class LedgerTests:
         assert (job.status, job.created_at, job.records, job.cursor) == (Status.CREATED, NOW, 10, 0)
         assert await ledger.job(job.id + 1) is None
         assert await ledger.files() == {"f00d"}
+
+    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: Ledger) -> None:
+        """However many ask at the same time; another instance has keys of its own, and jobs without one are many."""
+
+        async def asked(file: str, instance: int = 1) -> Job | None:
+            upload = Upload(Target("things", Action.CREATE, None, {}), file, 7, "csv")
+            once = Once("key", f"content of {file}")
+            try:
+                return await ledger.add_job(
+                    upload, organization_id=1, instance_id=instance, request_id="r", now=NOW, once=once
+                )
+            except KeyTaken:
+                return None
+
+        assert await ledger.job_with_key(1, "key") is None
+        made = [job for job in await asyncio.gather(*(asked(f"a{n}") for n in range(8))) if job is not None]
+        assert len(made) == 1
+        assert await ledger.files() == {made[0].upload.file}
+        found = await ledger.job_with_key(1, "key")
+        assert found == (made[0], Once("key", f"content of {made[0].upload.file}"))
+        other = await asked("b", instance=2)
+        assert other is not None and other.id != made[0].id
+        assert len({(await self.job(ledger, name)).id for name in ("c", "d")}) == 2
 
     async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: Ledger) -> None:
         """Whatever they are doing."""
