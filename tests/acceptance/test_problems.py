@@ -8,9 +8,11 @@ import re
 import socket
 import socketserver
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -125,6 +127,28 @@ def cases() -> Iterator[Case]:
         missing = "apiKey and callbackUrl is missing"
         yield Case(operation, 400, missing, "/elements/googlecalendar/oauth/url", body=body)
         yield Case(operation, 404, element, "/elements/circus/oauth/url", body=body)
+    # workflows and schedules
+    yield Case("POST /bulk/workflows", 400, "targetConfiguration is missing", body=[{"query": "select * from records"}])
+    carried = [{"query": "select * from things", "targetConfiguration": {"token": "{token}", "objectName": "records"}}]
+    yield Case("POST /bulk/workflows", 403, DROPPED, who="dropped", body=carried)
+    yield Case("POST /bulk/workflows", 502, DOWN, who="down", body=carried)
+    yield Case("GET /bulkloader", 400, number, "/bulkloader?page=0")
+    noon = {"uri": "/bulk/query", "query": {"q": "select * from things"}, "trigger": {"cron": "0 0 12 ? * *"}}
+    yield Case("POST /jobs", 400, "'/circus' cannot be scheduled; what can is: ", body={**noon, "uri": "/circus"})
+    yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)
+    yield Case("POST /jobs", 404, "there is no instance 99", body={**noon, "instanceId": 99})
+    yield Case("POST /jobs", 502, DOWN, who="down", body=noon)
+    yield Case("GET /jobs/executions", 400, number, "/jobs/executions?pageSize=x")
+    schedule, one = "/bulk/99/status", "/jobs/{schedule_id}"
+    for method, what in (
+        *(("GET", ""), ("DELETE", ""), ("PUT", "/enable"), ("PUT", "/disable"), ("PATCH", "/reschedule")),
+        ("GET", "/history"),
+    ):
+        body = {"cron": "0 0 12 ? * *"} if method == "PATCH" else None
+        yield Case(f"{method} {one}{what}", 404, schedule, f"/jobs/99{what}", body=body)
+    yield Case(f"PATCH {one}/reschedule", 400, "it looks like", "/jobs/{schedule}/reschedule", body={})
+    yield Case(f"GET {one}/history", 400, number, "/jobs/{schedule}/history?pageSize=x")
+    yield Case(f"PUT {one}/enable", 400, "is never due", "/jobs/{over}/enable")
     # elements
     yield Case("GET /hubs/{hub}", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus")
     yield Case("GET /hubs/{hub}/elements", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus/elements")
@@ -226,6 +250,7 @@ class Callers:
             return self.servers[case.who].call(
                 method, prefix + path, body=data, headers={**case.headers, "Content-Type": kind}
             )
+        body = json.loads(json.dumps(body).replace("{token}", self.places["token"]))
         return self.servers[case.who].call(method, prefix + path, json_body=body)
 
 
@@ -262,7 +287,15 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         assert memory.call("PUT", "/bulk/2/cancel").json["status"] == "CANCELLED"
         assert made["busy"].call("POST", "/bulk/query", json_body={"query": "select * from campaign"}).status == 200
         ann = memory.call("POST", "/records", json_body={"name": "Ann"}).json["id"]
-        places = {name: str(number) for number, name in enumerate(made, 1)} | {"ann": ann}
+        noon = {"uri": "/bulk/query", "query": {"q": "select * from records"}, "trigger": {"cron": "0 0 12 ? * *"}}
+        once = {**noon, "trigger": {"cron": f"{datetime.now(UTC) + timedelta(seconds=2):%S %M %H %d %m ? %Y}"}}
+        schedule, over = (memory.call("POST", "/jobs", json_body=one).json["id"] for one in (noon, once))
+        deadline = time.monotonic() + 15
+        while memory.call("GET", f"/jobs/{over}").json["trigger"]["state"] != "COMPLETE":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        places = {name: str(number) for number, name in enumerate(made, 1)}
+        places |= {"ann": ann, "schedule": schedule, "over": over, "token": str(memory.element_token)}
         yield Callers(made, places, configuration)
     service.stop()
 
@@ -280,8 +313,8 @@ def documented(callers: Callers) -> dict[tuple[str, str], set[int]]:
 
 
 OPEN = ("/healthz", "/readyz", "/metrics")
-MET_BY_ITSELF = {200, 401, 405}
-"""Met below for every operation; 200 in test_openapi.py."""
+MET_BY_ITSELF = {200, 401, 405, 507}
+"""Met below for every operation; 200 in test_openapi.py, 507 in test_full_disk.py."""
 BODIES = 413
 """Met below for every operation with a JSON body."""
 ELSEWHERE = {("GET", "/readyz"): {503}}
@@ -313,7 +346,7 @@ def test_every_documented_problem_has_its_line_and_every_line_is_documented(call
 def test_what_cannot_be_done_is_said(callers: Callers, case: Case) -> None:
     """With the status of the document and a sentence that says what would be right; behind a hub as well."""
     path = case.operation.partition(" ")[2]
-    for prefix in ("", "/hubs/general") if path.startswith(("/objects", "/bulk", "/{path}")) else ("",):
+    for prefix in ("", "/hubs/general") if path.startswith(("/objects", "/bulk/", "/{path}")) else ("",):
         reply = callers.send(case, prefix)
         assert reply.status == case.status, reply.body
         assert case.says in reply.json["message"]

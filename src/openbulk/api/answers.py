@@ -137,6 +137,99 @@ Record = Annotated[
 ]
 
 
+# --- workflows and schedules ---
+
+
+@with_config(_EXACT)
+class WorkflowCreated(TypedDict):
+    """A workflow that was taken in. `/bulkloader` shows its transfers."""
+
+    id: Annotated[str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the workflow's id, the `groupName` of its transfers")]
+    status: Annotated[Literal["CREATED"], shown("CREATED", "it was taken in and will be done")]
+    instanceId: Annotated[int, shown(1, "the instance that is read from")]
+
+
+@with_config(_EXACT)
+class Trigger(TypedDict):
+    """When a schedule is due."""
+
+    id: Annotated[str, shown("5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c", "the schedule's id")]
+    cron: Annotated[str, shown("0 0 12 ? * *", "as Quartz writes it, in UTC")]
+    state: Annotated[Literal["NORMAL", "PAUSED", "COMPLETE"], shown("NORMAL", "COMPLETE: it is never due again")]
+    startTime: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "when it was made; milliseconds since 1970, UTC")]
+    previousFireTime: NotRequired[Annotated[EpochMs, told("when it was due last")]]
+    nextFireTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 3_600_000, "when it is due next")]]
+
+
+@with_config(_EXACT)
+class Schedule(TypedDict):
+    """Something that is done again and again."""
+
+    id: Annotated[str, shown("5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c", "the schedule's id")]
+    name: Annotated[str, shown("Every noon", "what its owner calls it")]
+    description: Annotated[str, shown("", "what its owner says of it")]
+    instanceId: Annotated[int, shown(1, "the instance that does it")]
+    disallowConcurrent: Annotated[bool, shown(True, "always true: a run waits for the one before it")]
+    data: Annotated[
+        dict[str, Any],
+        shown(
+            {"method": "POST", "uri": "/bulk/query", "body": {"q": "select * from events"}},
+            "the request; tokens masked",
+        ),
+    ]
+    schedule: Annotated[str, shown("0 0 12 ? * *", "the same as trigger.cron")]
+    trigger: Trigger
+
+
+@with_config(_EXACT)
+class ScheduledWorkflow(Schedule):
+    """A workflow that is done again and again."""
+
+    status: Annotated[Literal["CREATED"], shown("CREATED", "it was taken in")]
+
+
+@with_config(_EXACT)
+class Run(TypedDict):
+    """One time that a schedule was due."""
+
+    id: Annotated[str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the run's id")]
+    jobId: NotRequired[Annotated[str, shown("5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c", "the schedule's id")]]
+    status: Annotated[Literal["RUNNING", "COMPLETED", "ERROR"], shown("COMPLETED", "how it stands")]
+    startTime: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]
+    endTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]]
+    message: NotRequired[Annotated[str, told("what went wrong")]]
+    bulkJobIds: Annotated[list[str], shown(["4", "5"], "its jobs: `/bulk/{job_id}/status`")]
+
+
+@with_config(_EXACT)
+class Transfer(TypedDict):
+    """Records that are carried over, and the two jobs that do it: one reads, the other writes."""
+
+    bulkLoaderId: Annotated[int, shown(1, "the transfer's number")]
+    groupName: Annotated[str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the workflow, or the run, that it is of")]
+    jobId: NotRequired[Annotated[str, told("the schedule that had it done")]]
+    createdDate: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]
+    completionTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]]
+    status: Annotated[Literal["RUNNING", "COMPLETED", "ERROR"], shown("COMPLETED", "how it stands")]
+    statusMessage: NotRequired[Annotated[str, told("what went wrong")]]
+    payload: Annotated[
+        dict[str, Any],
+        shown({"query": "select * from events", "targetConfiguration": {"token": MASK}}, "what was asked for"),
+    ]
+    sourceElementKey: NotRequired[Annotated[str, shown("googlecalendar", "the service that is read from")]]
+    sourceObjectName: Annotated[str, shown("events", "the object that is read")]
+    sourceJobId: NotRequired[Annotated[str, shown("4", "the job that reads")]]
+    sourceStatus: NotRequired[Annotated[JobState, shown("COMPLETE", "how that job stands")]]
+    sourceStatusMessage: NotRequired[Annotated[str, told("why it waits or stopped")]]
+    sourceRecordCount: NotRequired[Annotated[int, shown(1, "records that were read")]]
+    targetElementKey: NotRequired[Annotated[str, shown("memory", "the service that is written into")]]
+    targetObjectName: NotRequired[Annotated[str, shown("records", "the object that is written")]]
+    targetJobId: NotRequired[Annotated[str, shown("5", "the job that writes")]]
+    targetStatus: NotRequired[Annotated[JobState, shown("COMPLETE", "how that job stands")]]
+    targetStatusMessage: NotRequired[Annotated[str, told("why it waits or stopped")]]
+    targetErrorCount: NotRequired[Annotated[int, shown(0, "records that were not taken")]]
+
+
 # --- instances and what they are made of ---
 
 

@@ -80,7 +80,7 @@ _UPLOAD = {
     "/bulk/{object:path}",
     summary="Upload a file as a job",
     openapi_extra=_UPLOAD,
-    responses=answers(JobCreated, 400, 409, 413),
+    responses=answers(JobCreated, 400, 409, 413, 507),
 )
 async def upload(
     request: Request, response: Response, object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
@@ -212,7 +212,7 @@ async def errors(
     return shapes.with_fields([shapes.record_error(error) for error in page], names)
 
 
-@router.put("/bulk/{job_id}/cancel", summary="Cancel a job", responses=answers(JobStatus | DownloadStatus, 404))
+@router.put("/bulk/{job_id}/cancel", summary="Cancel a job", responses=answers(JobStatus | DownloadStatus, 404, 507))
 async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Send no more of a job's records; what was sent stays sent."""
     job = await services.engine.cancel(await job_of(services, user, job_id))

@@ -18,6 +18,8 @@ _TAGS = {
     "Bulk": "files in, files out, and how the jobs stand",
     "Objects": "what an instance holds",
     "Resources": "single records: to look at, mend or delete what a job has written",
+    "Workflows": "records that are carried over from one instance into another",
+    "Schedules": "what is done again and again",
     "Instances": "services that were signed in to",
     "Elements": "services that instances can be made of",
     "Operation": "for those who run the server",
@@ -52,9 +54,10 @@ _PROBLEMS = {
     409: "it is in a state that does not allow this, or its Idempotency-Key stands for another request",
     413: "the request is larger than the server takes",
     502: "the service could not answer; the message says why",
+    507: "the server's disk is full: nothing was done, and it can be sent again",
 }
-OF_THE_SERVICE = (401, 403, 502)
-"""What an operation may answer that calls the instance's service."""
+OF_THE_SERVICE = (401, 403, 502, 507)
+"""What an operation may answer that calls the instance's service: calls are counted in the ledger."""
 
 
 def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:

@@ -107,14 +107,16 @@ async def list_all(
     return [_present(services, instance, user) for instance in page]
 
 
-@router.put("/instances/{instance_id}/enabled", summary="Enable an instance", responses=answers(InstanceAnswer, 404))
+@router.put(
+    "/instances/{instance_id}/enabled", summary="Enable an instance", responses=answers(InstanceAnswer, 404, 507)
+)
 async def enable(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Let its jobs go on."""
     return await change(instance_id, ChangedInstance(disabled=False), services, user)
 
 
 @router.delete(
-    "/instances/{instance_id}/enabled", summary="Disable an instance", responses=answers(InstanceAnswer, 404)
+    "/instances/{instance_id}/enabled", summary="Disable an instance", responses=answers(InstanceAnswer, 404, 507)
 )
 async def disable(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Have its jobs wait until it is enabled again."""
@@ -188,7 +190,7 @@ async def change_own(
     return await change(str(instance.id), body, services, user)
 
 
-@router.delete("/instances", summary="Delete the instance whose token is sent", responses=answers(Nothing))
+@router.delete("/instances", summary="Delete the instance whose token is sent", responses=answers(Nothing, 507))
 async def delete_own(services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance) -> dict[str, Any]:
     """As by its number."""
     return await delete(str(instance.id), services, user)
@@ -230,7 +232,7 @@ async def change(
     return _present(services, instance, user)
 
 
-@router.delete("/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404))
+@router.delete("/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404, 507))
 async def delete(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Forget an instance, give its access back; its jobs that are not finished stop, and its schedules end."""
     instance = await _instance(services, user, instance_id)

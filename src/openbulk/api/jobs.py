@@ -9,7 +9,7 @@ from openbulk.api import shapes
 from openbulk.api.ids import id_in
 from openbulk.api.repeats import repeated
 from openbulk.api.services import Services
-from openbulk.domain.errors import BadInput, NotFound
+from openbulk.domain.errors import BadInput, NoRoom, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Download, Job, Once, Upload
 from openbulk.storage.accounts import User
@@ -44,6 +44,9 @@ async def submit(
             request_id=request.state.request_id,
             once=once,
         )
+    except NoRoom:
+        await services.files.delete(work.file)
+        raise
     except KeyTaken:
         await services.files.delete(work.file)
         assert once is not None

@@ -1,7 +1,8 @@
 """A multipart upload, written into the file store while it arrives (RFC 7578)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -12,12 +13,14 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
-from openbulk.domain.errors import BadInput, TooLarge
+from openbulk.domain.errors import BadInput, NoRoom, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
 MAX_FIELD_BYTES = 1024 * 1024
 MAX_FIELDS = 50
 MAX_HEADER_BYTES = 16 * 1024
+LINGER_SECONDS = 30.0
+"""How long the rest of an upload is let in that cannot be kept."""
 _HOW = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
@@ -37,12 +40,12 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
     """Stream an upload's file part into the store under a name, and collect its other parts.
 
     Memory holds one block of the file, whatever its size. Where the upload is malformed, too large or cut off,
-    nothing is left in the store. Raises BadInput, TooLarge.
+    nothing is left in the store. Raises BadInput, TooLarge, NoRoom.
     """
     form = _Form(_boundary(request))
-    writer = files.writer(name)
+    writer, stream = files.writer(name), request.stream()
     try:
-        async for chunk in request.stream():
+        async for chunk in stream:
             form.feed(chunk)
             await _keep(form, writer, max_bytes)
         if not form.is_complete:
@@ -54,8 +57,19 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
         await asyncio.shield(writer.discard())
         if isinstance(error, ClientDisconnect):
             raise BadInput("the upload was cut off") from error
+        if isinstance(error, TooLarge | NoRoom):
+            await _linger(stream)
         raise
     return Received(writer.size, writer.digest, form.fields)
+
+
+async def _linger(stream: AsyncIterator[bytes]) -> None:
+    """Let a caller send the rest, to no end but that the answer is read: who is still sending when the connection is
+    closed is told of a broken connection instead."""
+    with suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for _ in stream:
+                pass
 
 
 async def fields_of(request: Request) -> Mapping[str, str]:

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from openbulk.api import shapes
+from openbulk.api.answers import Nothing
+from openbulk.api.answers import Run as RunAnswer
+from openbulk.api.answers import Schedule as ScheduleAnswer
+from openbulk.api.bodies import BoundedRoute
 from openbulk.api.callers import SignedInUser, instance_of_request
 from openbulk.api.catalogue import HUBS
+from openbulk.api.document import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.ids import id_in
-from openbulk.api.jobs import MAX_PAGE, number, tell_of_page
+from openbulk.api.jobs import MAX_PAGE, PageSize, number, tell_of_page
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.workflows import json_in, plans_of, scheduled
 from openbulk.domain.errors import BadInput, NotFound
@@ -20,7 +25,10 @@ from openbulk.domain.workflow import Run, Schedule
 from openbulk.engine.cron import EXAMPLE, next_after
 from openbulk.storage.accounts import User
 
-router = APIRouter(tags=["Schedules"])
+router = APIRouter(tags=["Schedules"], responses=may_answer(401, 405), route_class=BoundedRoute)
+ScheduleId = Annotated[
+    str, Path(description="the schedule's id, as /jobs lists it", examples=["5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c"])
+]
 _BASE = "/elements/api-v2"
 
 
@@ -35,15 +43,19 @@ class ScheduleBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: str = Field("", max_length=500)
-    description: str = Field("", max_length=5_000)
-    method: str = "POST"
+    name: str = Field("", max_length=500, description="what its owner calls it", examples=["Every noon"])
+    description: str = Field("", max_length=5_000, description="what its owner says of it")
+    method: str = Field("POST", description="POST, and nothing else")
     uri: str = Field(examples=["/bulk/query"], description="/bulk/query, /bulk/download or /bulk/workflows")
-    query: dict[str, Any] = Field(default_factory=dict, examples=[{"q": "select * from contact"}])
-    body: Any = None
-    headers: dict[str, str] = Field(default_factory=dict)
+    query: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of the address", examples=[{"q": "select * from events"}]
+    )
+    body: Any = Field(None, description="the body of the request, or its text")
+    headers: dict[str, str] = Field(default_factory=dict, description="headers; the callback's counts")
     trigger: Trigger
-    instanceId: int | None = None  # noqa: N815 - the wire contract's name
+    instanceId: int | None = Field(  # noqa: N815 - the wire contract's name
+        None, description="the instance that does it; without it, that whose token is sent"
+    )
 
 
 class RescheduleBody(BaseModel):
@@ -51,11 +63,11 @@ class RescheduleBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    trigger: Trigger | None = None
-    cron: str | None = Field(None, examples=[EXAMPLE])
+    trigger: Trigger | None = Field(None, description="when")
+    cron: str | None = Field(None, description="the same, on its own", examples=[EXAMPLE])
 
 
-@router.get("/jobs", summary="All schedules")
+@router.get("/jobs", summary="All schedules", responses=answers(list[ScheduleAnswer]))
 async def list_all(response: Response, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The schedules of the caller's organization, oldest first."""
     found = await services.schedules.of(user.organization_id)
@@ -63,7 +75,11 @@ async def list_all(response: Response, services: ServicesOfApp, user: SignedInUs
     return [await _shown(services, schedule) for schedule in found]
 
 
-@router.post("/jobs", summary="Have something done again and again")
+@router.post(
+    "/jobs",
+    summary="Have something done again and again",
+    responses=answers(ScheduleAnswer, 400, 404, 413, *OF_THE_SERVICE),
+)
 async def create(body: ScheduleBody, request: Request, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A query, a download or a workflow of the instance whose token is sent, or of `instanceId`. With `from` (or
     `lastRunDate`) each run begins where the last one ended."""
@@ -104,50 +120,56 @@ async def _instance(body: ScheduleBody, request: Request, services: Services, us
     return found
 
 
-@router.get("/jobs/executions", summary="What schedules have had done")
+@router.get("/jobs/executions", summary="What schedules have had done", responses=answers(list[RunAnswer], 400))
 async def executions(
     response: Response,
     services: ServicesOfApp,
     user: SignedInUser,
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The newest runs of all schedules, newest first."""
     limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     return await _runs(response, services, await services.runs.of_schedules(user.organization_id, limit=limit))
 
 
-@router.get("/jobs/{schedule_id}", summary="One schedule")
-async def get(schedule_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get("/jobs/{schedule_id}", summary="One schedule", responses=answers(ScheduleAnswer, 404))
+async def get(schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A schedule, and when it is due next."""
     return await _shown(services, await _schedule(services, user, schedule_id))
 
 
-@router.delete("/jobs/{schedule_id}", summary="End a schedule")
-async def delete(schedule_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.delete("/jobs/{schedule_id}", summary="End a schedule", responses=answers(Nothing, 404, 507))
+async def delete(schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """It is due no more; what it has had done stays, and what is going on goes on."""
     schedule = await _schedule(services, user, schedule_id)
     await services.schedules.delete(schedule.id)
     return {}
 
 
-@router.put("/jobs/{schedule_id}/enable", summary="Have a schedule go on")
-async def enable(schedule_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.put(
+    "/jobs/{schedule_id}/enable", summary="Have a schedule go on", responses=answers(ScheduleAnswer, 400, 404, 507)
+)
+async def enable(schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """It is due again from the next time on."""
     schedule = await _schedule(services, user, schedule_id)
     return await _timed(services, user, schedule, schedule.cron)
 
 
-@router.put("/jobs/{schedule_id}/disable", summary="Have a schedule pause")
-async def disable(schedule_id: str, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.put("/jobs/{schedule_id}/disable", summary="Have a schedule pause", responses=answers(ScheduleAnswer, 404, 507))
+async def disable(schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """It is not due until it is enabled again."""
     schedule = await _schedule(services, user, schedule_id)
     await services.schedules.set_time(schedule.id, schedule.cron, None)
     return await get(schedule.id, services, user)
 
 
-@router.patch("/jobs/{schedule_id}/reschedule", summary="Change when a schedule is due")
+@router.patch(
+    "/jobs/{schedule_id}/reschedule",
+    summary="Change when a schedule is due",
+    responses=answers(ScheduleAnswer, 400, 404, 413, 507),
+)
 async def reschedule(
-    schedule_id: str, body: RescheduleBody, services: ServicesOfApp, user: SignedInUser
+    schedule_id: ScheduleId, body: RescheduleBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """From now on; a schedule that pauses goes on."""
     schedule = await _schedule(services, user, schedule_id)
@@ -157,13 +179,17 @@ async def reschedule(
     return await _timed(services, user, schedule, cron)
 
 
-@router.get("/jobs/{schedule_id}/history", summary="What a schedule has had done")
+@router.get(
+    "/jobs/{schedule_id}/history",
+    summary="What a schedule has had done",
+    responses=answers(list[RunAnswer], 400, 404),
+)
 async def history(
     response: Response,
-    schedule_id: str,
+    schedule_id: ScheduleId,
     services: ServicesOfApp,
     user: SignedInUser,
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """Its newest runs, newest first; `GET /bulkloader?jobId=` has their transfers."""
     schedule = await _schedule(services, user, schedule_id)

@@ -11,10 +11,12 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api import shapes
+from openbulk.api.answers import ScheduledWorkflow, Transfer, WorkflowCreated
 from openbulk.api.asked import Asked, download_of_body, download_of_query
-from openbulk.api.bulk import action_in, identifier_in
+from openbulk.api.bulk import CALLBACK_URL, action_in, identifier_in
 from openbulk.api.callers import SignedInInstance, SignedInUser
-from openbulk.api.jobs import MAX_PAGE, metadata_of, number, tell_of_page
+from openbulk.api.document import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.jobs import MAX_PAGE, PageSize, metadata_of, number, tell_of_page
 from openbulk.api.multipart import body_of
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import BadInput
@@ -25,11 +27,11 @@ from openbulk.engine.cron import next_after
 from openbulk.engine.progress import named_object, refusal_of
 from openbulk.notify.egress import check_url
 
-router = APIRouter(tags=["Workflows"])
-history = APIRouter(tags=["Workflows"])
+router = APIRouter(tags=["Workflows"], responses=may_answer(400, 405, 413, *OF_THE_SERVICE))
+history = APIRouter(tags=["Workflows"], responses=may_answer(400, 401, 405))
 
 MOST_TRANSFERS = 100
-EXAMPLE = '[{"query": "select * from contact", "targetConfiguration": {"token": "...", "objectName": "contacts"}}]'
+EXAMPLE = '[{"query": "select * from events", "targetConfiguration": {"token": "...", "objectName": "records"}}]'
 _NOT_POSSIBLE = {
     "fileUpload": "upload the file into the target itself: POST /bulk/{object}",
     "notificationConfiguration": "there is no connector to mail; use the header Elements-Async-Callback-Url",
@@ -46,9 +48,10 @@ _BODY = {
             "in": "header",
             "name": "Elements-Schedule-Request",
             "required": False,
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "examples": ["0 0 12 ? * *"]},
             "description": "when to do it again and again: a cron expression as Quartz writes it, in UTC: 0 0 12 ? * *",
-        }
+        },
+        CALLBACK_URL,
     ],
     "requestBody": {
         "required": True,
@@ -85,7 +88,12 @@ _BODY = {
 }
 
 
-@router.post(_WORKFLOWS, summary="Carry records over into another instance", openapi_extra=_BODY)
+@router.post(
+    _WORKFLOWS,
+    summary="Carry records over into another instance",
+    openapi_extra=_BODY,
+    responses=answers(WorkflowCreated | ScheduledWorkflow),
+)
 async def start(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
     """Read from the instance whose token is sent, and write into the one that each transfer names; one after another.
     With the header `Elements-Schedule-Request` again and again. `GET /bulkloader` says how it stands."""
@@ -104,15 +112,19 @@ async def start(request: Request, services: ServicesOfApp, instance: SignedInIns
     return shapes.workflow_created(run)
 
 
-@history.get("/bulkloader", summary="The transfers of workflows")
+@history.get("/bulkloader", summary="The transfers of workflows", responses=answers(list[Transfer]))
 async def transfers(
     response: Response,
     services: ServicesOfApp,
     user: SignedInUser,
-    job_id: Annotated[str, Query(alias="jobId", description="only those of this schedule")] = "",
-    parent_id: Annotated[str, Query(alias="parentBulkLoaderId", description="no transfer has parts here")] = "",
-    page: Annotated[str, Query(description="from 1")] = "",
-    page_size: Annotated[str, Query(alias="pageSize")] = "",
+    job_id: Annotated[
+        str, Query(alias="jobId", description="only those of this schedule", examples=["5e0c9f1f2b5b"])
+    ] = "",
+    parent_id: Annotated[
+        str, Query(alias="parentBulkLoaderId", description="no transfer has parts here", examples=["1"])
+    ] = "",
+    page: Annotated[str, Query(description="from 1", examples=["1"])] = "",
+    page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """What was carried over, newest first, page by page: how it stands, and the two jobs of each."""
     limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)

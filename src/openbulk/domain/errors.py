@@ -10,6 +10,7 @@
     │   ├── Conflict           ... it is in a state that does not allow this
     │   └── TooLarge           ... send less
     ├── Unavailable            something that openbulk itself needs is away: come again in a moment
+    ├── NoRoom                 the server's disk is full: make room, and it goes on; nothing was done
     └── ServiceError           a call to a cloud service failed; what happened to its records is said by the kind
         ├── RetryLater         not done: send it again after a while
         ├── Unsure             the answer was lost: it may have been done
@@ -65,6 +66,18 @@ class TooLarge(CallerError):
 
 class Unavailable(OpenbulkError):
     """What openbulk itself needs, its database, is away for a moment. What was to be written may have been written."""
+
+
+class NoRoom(OpenbulkError):
+    """There is no room for it on the server's disk. Nothing was done; with room, the same can be done again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the server has no room left for {what}: its disk is full. Nothing was lost; send it again when whoever "
+            "runs the server has made room"
+        )
+        self.what = what
+        """What there is no room for."""
 
 
 class ServiceError(OpenbulkError):

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -10,7 +10,7 @@ import aiohttp
 import structlog
 
 from openbulk.connectors.base import Connector
-from openbulk.domain.errors import BadInput, NotFound, ServiceError, Unavailable
+from openbulk.domain.errors import BadInput, NoRoom, NotFound, ServiceError, Unavailable
 from openbulk.domain.job import Download, Job, Once, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
@@ -28,7 +28,7 @@ from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.schedules import Scheduler
 from openbulk.engine.takeover import Heart
 from openbulk.engine.upload import UploadTurn
-from openbulk.engine.watch import Watch
+from openbulk.engine.watch import Watch, Written, when_there_is_room
 from openbulk.engine.workflows import Workflows
 from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
@@ -90,7 +90,13 @@ class Engine:
         self._drained_by = 0.0
         self._at_work: set[int] = set()
         self._notifications = Notifications(
-            patient(deliveries, draining.is_set), patient(accounts, draining.is_set), lanes, http, present, clock.now
+            patient(deliveries, draining.is_set),
+            patient(accounts, draining.is_set),
+            lanes,
+            http,
+            present,
+            clock.now,
+            draining,
         )
         self.workflows = Workflows(runs, ledger, self._submit_for, clock.now)
         self._scheduler = Scheduler(schedules, self.workflows, clock.now)
@@ -197,14 +203,18 @@ class Engine:
             await asyncio.sleep(AWAY_PAUSE_SECONDS)
 
     async def _begin_and_end_turn(self, job_id: int, number: int) -> NextSlice | None:
-        turn = await self._patient_ledger.begin_slice(job_id, number, self._now(), self._name)
+        turn = await self._written(lambda: self._patient_ledger.begin_slice(job_id, number, self._now(), self._name))
         if turn is None:
             return await self._due(job_id, number)
         self._at_work.add(job_id)
         try:
-            return await self._end_turn(turn, await self._take_turn(turn))
+            ending = await self._take_turn(turn)
+            return await self._written(lambda: self._end_turn(turn, ending))
         finally:
             self._at_work.discard(job_id)
+
+    async def _written(self, write: Callable[[], Awaitable[Written]]) -> Written:
+        return await when_there_is_room(write, self._draining)
 
     async def _due(self, job_id: int, number: int) -> NextSlice | None:
         """The turn that a job is waiting for, where it is not the one that was asked about."""
@@ -229,7 +239,7 @@ class Engine:
             return await (self._read_file(turn) if turn.job.records is None else self._upload(turn))
         except (Fenced, Unavailable):
             raise
-        except ServiceError as error:
+        except (ServiceError, NoRoom) as error:
             return ending_of(error)
         except (NotFound, BadInput, FileTruncated, FileNotFoundError) as error:
             return Stop(Status.ABORTED, str(error))

@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
-from openbulk.domain.errors import RetryLater
+from openbulk.domain.errors import NoRoom, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.lease import Lease
 from openbulk.engine.windows import Grant, blamed, give_back, grant, learn_less, learn_more, spend
@@ -113,7 +114,8 @@ class Governor:
         if permit.probes is None:
             return
         budget = next(budget for budget in permit.budgets if budget.scope == permit.probes)
-        await self._budgets.change([budget.scope], lambda spent: ([learn_more(budget, spent[0])], None))
+        with suppress(NoRoom):  # what it has taught is learned another time; the call was made
+            await self._budgets.change([budget.scope], lambda spent: ([learn_more(budget, spent[0])], None))
         self._end_probe(budget.scope)
 
     async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
@@ -141,7 +143,8 @@ class Governor:
                 for budget, spending in zip(permit.budgets, spent, strict=True)
             ], None
 
-        await self._budgets.change([budget.scope for budget in permit.budgets], change)
+        with suppress(NoRoom):
+            await self._budgets.change([budget.scope for budget in permit.budgets], change)
 
     def lost(self, permit: Permit) -> None:
         """The call is over, and teaches nothing."""

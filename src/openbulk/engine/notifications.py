@@ -1,5 +1,6 @@
 """Telling callers that their jobs are finished, as durable work of its own."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ import structlog
 from openbulk.domain.job import Job
 from openbulk.engine import metrics
 from openbulk.engine.lanes import Lanes, NextAttempt
+from openbulk.engine.watch import when_there_is_room
 from openbulk.notify.callbacks import Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries, Delivery
@@ -28,6 +30,7 @@ class Notifications:
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         now: Callable[[], datetime],
+        draining: asyncio.Event,
     ) -> None:
         self._deliveries = deliveries
         self._accounts = accounts
@@ -35,6 +38,7 @@ class Notifications:
         self._http = http
         self._present = present
         self._now = now
+        self._draining = draining
 
     async def announce(self, job: Job) -> None:
         """A job is finished: tell its caller, where that was asked for."""
@@ -67,12 +71,15 @@ class Notifications:
         metrics.NOTIFICATIONS.labels(ended).inc()
         log.info("notification", job=delivery.job_id, attempt=number, result=attempt.result, again_in=wait)
         now = self._now()
-        await self._deliveries.end_attempt(
-            delivery.id,
-            number,
-            attempt.result,
-            due_at=now + timedelta(seconds=wait or 0.0),
-            finished_at=now if wait is None else None,
+        await when_there_is_room(
+            lambda: self._deliveries.end_attempt(
+                delivery.id,
+                number,
+                attempt.result,
+                due_at=now + timedelta(seconds=wait or 0.0),
+                finished_at=now if wait is None else None,
+            ),
+            self._draining,
         )
         return None if wait is None else NextAttempt(delivery.id, number + 1, wait)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
-from openbulk.domain.errors import RetryLater, ServiceError, Unsure
+from openbulk.domain.errors import NoRoom, RetryLater, ServiceError, Unsure
 from openbulk.domain.records import Fate, Outcome, Problem, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, ending_of
@@ -135,9 +135,8 @@ class UploadTurn:
                 try:
                     if self._ticket is None:
                         await self._watch.hold()
-                        self._ticket = Ticket(await native.submit(target, batch), until)
-                        await self._ledger.set_ticket(self._job.id, self._fence, self._ticket)
-                    outcomes = await self._collect(native, self._ticket, batch)
+                        await self._take_ticket(Ticket(await native.submit(target, batch), until))
+                    outcomes = await self._collect(native, batch)
                 except ServiceError as error:
                     self._end(ending_of(error))
                     return
@@ -161,10 +160,15 @@ class UploadTurn:
             until = row.number
         return batch, until
 
-    async def _collect(self, native: NativeBulk, ticket: Ticket, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+    async def _take_ticket(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        await self._watch.written(lambda: self._ledger.set_ticket(self._job.id, self._fence, ticket))
+
+    async def _collect(self, native: NativeBulk, batch: Sequence[Record]) -> Sequence[Outcome] | None:
         """The outcomes of a batch; None where the turn ended before the service was done with it."""
+        assert self._ticket is not None
         pause = NATIVE_POLL_FIRST
-        while (outcomes := await native.collect(ticket.text, self._target, batch)) is None:
+        while (outcomes := await native.collect(self._ticket.text, self._target, batch)) is None:
             if self._ending:
                 return None
             await asyncio.sleep(pause)
@@ -181,9 +185,10 @@ class UploadTurn:
             if not features.honours_keys:
                 await self._ledger.add_intents(self._job.id, self._fence, [record.row for record in batch])
             self._progress.add(one_each(batch, await self._outcomes(batch, features)))
-        except RetryLater as error:
+        except (RetryLater, NoRoom) as error:
             if not features.honours_keys:
-                await self._ledger.drop_intents(self._job.id, self._fence, [record.row for record in batch])
+                rows = [record.row for record in batch]
+                await self._watch.written(lambda: self._ledger.drop_intents(self._job.id, self._fence, rows))
             self._end(ending_of(error))
         except ServiceError as error:
             self._end(ending_of(error))
@@ -306,14 +311,17 @@ class UploadTurn:
 
     async def _commit(self, *, ticket_done: bool = False) -> None:
         results, lines = self._progress.take()
+        cursor = self._progress.cursor
         if results or ticket_done:
-            await self._ledger.commit(
-                self._job.id,
-                self._fence,
-                results,
-                cursor=self._progress.cursor,
-                lines=lines,
-                ticket_done=ticket_done,
+            await self._watch.written(
+                lambda: self._ledger.commit(
+                    self._job.id,
+                    self._fence,
+                    results,
+                    cursor=cursor,
+                    lines=lines,
+                    ticket_done=ticket_done,
+                )
             )
             for fate, count in Counter(outcome.fate for outcome in results).items():
                 metrics.RECORDS.labels(fate).inc(count)

@@ -1,15 +1,43 @@
 """Whose turn it is, and for how long."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 
+import structlog
+
+from openbulk.domain.errors import NoRoom
 from openbulk.domain.job import Job
 from openbulk.engine.lease import Lease
 from openbulk.storage.ledger import Ledger
 
+log = structlog.get_logger()
 TURN_SECONDS = 2.0
 LONGEST_TURN_SECONDS = 30.0
+ROOM_SECONDS = 1.0
+"""How often a full disk is tried again."""
+
+
+Written = TypeVar("Written")
+
+
+async def when_there_is_room(write: Callable[[], Awaitable[Written]], draining: asyncio.Event) -> Written:
+    """Write something down that must not be lost: again and again, as long as the disk is full.
+
+    Raises NoRoom where the process is asked to stop meanwhile.
+    """
+    while True:
+        try:
+            return await write()
+        except NoRoom as error:
+            log.warning("no room on the disk", what=error.what)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROOM_SECONDS):
+                    await draining.wait()
+            if draining.is_set():
+                raise
 
 
 class Watch:
@@ -35,6 +63,10 @@ class Watch:
     async def hold(self) -> None:
         """Return as soon as it is certain that the turn is still this process's. Raises Fenced where it is not."""
         await self._lease.hold()
+
+    async def written(self, write: Callable[[], Awaitable[Written]]) -> Written:
+        """Write down what became of records, as soon as there is room for it."""
+        return await when_there_is_room(write, self._draining)
 
     async def is_called_off(self) -> bool:
         """Whether the job is cancelled, or the process is asked to stop."""

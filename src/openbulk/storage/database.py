@@ -1,5 +1,6 @@
 """Opening the databases, and bringing the ledger's tables up to date."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from openbulk.domain.errors import Unavailable
+from openbulk.domain.errors import NoRoom, Unavailable
 
 _BUSY_TIMEOUT_MS = 30_000
 _POSTGRESQL = {"postgresql", "postgres"}
@@ -60,6 +61,7 @@ def open_ledger_engine(url: str) -> AsyncEngine:
 def _open_sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
     _make_sqlite_durable(engine.sync_engine)
+    event.listen(engine.sync_engine, "handle_error", _full)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
@@ -79,6 +81,7 @@ def _open_postgresql(url: URL) -> AsyncEngine:
         connect_args=_how_to_connect(url),
     )
     event.listen(engine.sync_engine, "handle_error", _away)
+    event.listen(engine.sync_engine, "handle_error", _full)
     return engine
 
 
@@ -105,6 +108,14 @@ def _away(context: ExceptionContext) -> Exception | None:
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
     if context.is_disconnect or cannot_connect or error.sqlstate in _AWAY:
         return Unavailable("openbulk's database does not answer at the moment; nothing is lost, try again in a moment")
+    return None
+
+
+def _full(context: ExceptionContext) -> Exception | None:
+    """The same where there is no room for a change; nothing of its transaction remains."""
+    error = context.original_exception
+    if isinstance(error, errors.DiskFull) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return NoRoom("what it has to remember")
     return None
 
 

@@ -7,6 +7,7 @@ is left of an upload that was cut off is found by listing and deleted.
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -19,6 +20,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from openbulk.domain.errors import NoRoom
 from openbulk.security import Sealer
 
 BLOCK_BYTES = 1024 * 1024
@@ -26,6 +28,7 @@ BLOCK_BYTES = 1024 * 1024
 
 
 READ_BYTES = 256 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_store(url: str) -> ObjectStore:
@@ -65,10 +68,15 @@ class FileStore:
         return io.BufferedReader(StoredFile(self, name, size), READ_BYTES)
 
     async def put(self, path: str, plain: bytes) -> None:
-        """Keep one sealed object; on a disk, it has reached the disk on return."""
-        await obstore.put_async(self._store, path, self._sealer.seal(plain, path))
-        if self._root is not None:
-            await asyncio.to_thread(_reach_disk, self._root, path)
+        """Keep one sealed object; on a disk, it has reached the disk on return. Raises NoRoom."""
+        try:
+            await obstore.put_async(self._store, path, self._sealer.seal(plain, path))
+            if self._root is not None:
+                await asyncio.to_thread(_reach_disk, self._root, path)
+        except (BaseError, OSError) as error:
+            if _is_full(error):
+                raise NoRoom("files") from error
+            raise
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken."""
@@ -215,6 +223,13 @@ def _reach_disk(root: Path, path: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk, or what somebody may use of it, is full. obstore says it in its text only."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return any(f"(os error {number})" in str(error) for number in _FULL)
 
 
 def _delete_folder(folder: Path) -> None:
