@@ -83,6 +83,7 @@ class Lanes:
         self._database = database
         self._dbos = DBOS(config=config)
         self._turns = 0
+        self._is_open = False
         self._polled_at = time.monotonic()
         event.listen(database, "commit", self._note_poll)
 
@@ -118,9 +119,11 @@ class Lanes:
             polling_interval_sec=_CALLBACK_POLL_SECONDS,
             on_conflict="always_update",
         )
+        self._is_open = True
 
     def take_no_more(self) -> None:
         """Begin no turn any more; those under way go on, and what follows them is left to others."""
+        self._is_open = False
         for stop in self._dbos.background_thread_stop_events:
             stop.set()
 
@@ -146,8 +149,11 @@ class Lanes:
     async def take_over(self, living: frozenset[str]) -> int:
         """Put back in its lane whatever was under way in processes that are not among the living; how much.
 
-        Also what was left by one that nobody remembers: each look is at everything.
+        Also what was left by one that nobody remembers: each look is at everything. Nothing while these lanes are not
+        open.
         """
+        if not self._is_open:
+            return 0
         left: dict[str | None, list[str]] = defaultdict(list)
         for workflow in await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False):
             if workflow.executor_id not in living:
