@@ -1,6 +1,7 @@
 """`openbulk sandbox`: stand-ins for the services, to try everything without an account."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,9 @@ ProjectQuota = Annotated[
     int | None, typer.Option(help="Calls a minute of all users of one client; more are refused.", min=1)
 ]
 Changes = Annotated[float, typer.Option(help="For how many seconds changes are listed by their date.", min=0)]
+State = Annotated[
+    Path | None, typer.Option(help="File that keeps what it holds, for the next start.", show_default="in memory")
+]
 Faults = Annotated[str, typer.Option(help="Faults and their share of calls: drop-after=0.02,error-503=0.01,seed=42")]
 
 
@@ -30,6 +34,7 @@ def run_google(
     faults: Faults = "",
     project_quota_per_minute: ProjectQuota = None,
     changes_seconds: Changes = google.CHANGES_SECONDS,
+    state: State = None,
 ) -> None:
     """Google's OAuth and Calendar API."""
     options = google.Options(
@@ -38,6 +43,7 @@ def run_google(
         faults,
         project_quota_per_minute=project_quota_per_minute,
         changes_seconds=changes_seconds,
+        state=state,
     )
     _run(lambda: google.make_app(options), host, port)
 

@@ -1,6 +1,7 @@
 """The Google sandbox: its paths, and what they do."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from openbulk.sandbox.google.contract import Violations
 from openbulk.sandbox.google.listing import list_events, list_instances
 from openbulk.sandbox.google.sharing import Sharing
 from openbulk.sandbox.google.store import CHANGES_SECONDS, Calendar, Event, Store
+from openbulk.sandbox.journal import Journal
 from openbulk.sandbox.page import page, paragraph, table
 from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Handler, Traffic, json_response
@@ -39,10 +41,12 @@ class Options:
     """Life of an access token."""
     changes_seconds: float = CHANGES_SECONDS
     """For how long changes are listed by their date (`updatedMin`)."""
+    state: Path | None = None
+    """The file in which all that it holds is kept; without one, it is gone when the sandbox stops."""
 
 
 def make_app(options: Options) -> web.Application:
-    """The sandbox. Raises ValueError where the faults are not understood."""
+    """The sandbox. Raises ValueError where the faults, or the state, are not understood."""
     return _Sandbox(options).app
 
 
@@ -50,9 +54,11 @@ class _Sandbox:
     """What the handlers share."""
 
     def __init__(self, options: Options) -> None:
-        self.store = Store(options.changes_seconds)
+        journal = Journal(options.state)
+        self.store = Store(journal, options.changes_seconds)
         self.violations = Violations()
-        self.sign_in = oauth.SignIn(options.token_seconds)
+        self.sign_in = oauth.SignIn(options.token_seconds, journal)
+        self.kept_in = f"in {options.state}" if options.state else "in memory and gone when the sandbox stops"
         self.traffic = Traffic(
             is_call=lambda request: request.path.startswith(API),
             caller_of=self._user_or_nobody,
@@ -185,7 +191,7 @@ class _Sandbox:
         newest = sorted(live, key=lambda pair: pair[1].version, reverse=True)[:NEWEST]
         return page(
             "Google sandbox",
-            paragraph(f"Everything here is in memory and gone when the sandbox stops. {len(live)} events."),
+            paragraph(f"Everything here is {self.kept_in}. {len(live)} events."),
             table(
                 "Calendars",
                 ["Calendar", "Owner", "Events"],
@@ -205,9 +211,11 @@ class _Sandbox:
         )
 
     async def all_events(self, request: web.Request) -> web.StreamResponse:
-        """All live events, of one calendar where it is named; streamed, since there may be a million."""
+        """All live events, and deleted ones if asked for, of one calendar where it is named; streamed, since there
+        may be a million."""
         wanted = request.query.get("calendarId")
-        found = [event.json for calendar, event in self.store.live_events() if wanted in (None, calendar.id)]
+        events = self.store.events() if request.query.get("showDeleted") == "true" else self.store.live_events()
+        found = [event.json for calendar, event in events if wanted in (None, calendar.id)]
         answer = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
         await answer.prepare(request)
         for begin in range(0, len(found), CHUNK):

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ import orjson
 from aiohttp import web
 
 from openbulk.sandbox.google.answers import Rejected
+from openbulk.sandbox.journal import Journal, Kept
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
 
@@ -43,6 +44,10 @@ class Grant:
     until: float = 0.0
 
 
+def _grant_again(values: Mapping[str, Any]) -> Grant:
+    return Grant(**values)
+
+
 class Refused(Exception):
     """A token request that Google would refuse (RFC 6749, section 5.2)."""
 
@@ -53,15 +58,15 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass
 class SignIn:
     """Codes and tokens that were given out."""
 
-    token_seconds: int = 3600
-    codes: dict[str, Grant] = field(default_factory=dict)
-    access: dict[str, Grant] = field(default_factory=dict)
-    refresh: dict[str, Grant] = field(default_factory=dict)
-    clients: dict[str, str] = field(default_factory=dict)
+    def __init__(self, token_seconds: int, journal: Journal) -> None:
+        self.token_seconds = token_seconds
+        self.codes = Kept(journal, "codes", _grant_again)
+        self.access = Kept(journal, "access tokens", _grant_again)
+        self.refresh = Kept(journal, "refresh tokens", _grant_again)
+        self.clients = Kept(journal, "clients", str)
 
     def user_of(self, request: web.Request) -> str:
         """The user whose access token a call carries. Raises Rejected (401 `authError`)."""

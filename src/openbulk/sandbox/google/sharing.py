@@ -71,7 +71,7 @@ class Sharing:
         body = await self._body(request)
         calendar = self._store.add_calendar(user, body)
         _set(calendar, body)
-        return json_response(calendar.resource())
+        return json_response(self._store.keep(calendar).resource())
 
     async def get_calendar(self, request: web.Request) -> web.Response:
         """`calendars.get`."""
@@ -82,7 +82,7 @@ class Sharing:
         user, calendar = self._calendar(request)
         _only_owner(user, calendar)
         _set(calendar, await self._body(request))
-        return json_response(calendar.resource())
+        return json_response(self._store.keep(calendar).resource())
 
     async def delete_calendar(self, request: web.Request) -> web.Response:
         """`calendars.delete`: for secondary calendars."""
@@ -90,7 +90,7 @@ class Sharing:
         _only_owner(user, calendar)
         if calendar.id == user:
             raise Rejected(400, "cannotDeletePrimaryCalendar", "Cannot delete primary calendar.")
-        del self._store.calendars[calendar.id]
+        self._store.remove_calendar(calendar)
         return web.Response(status=204)
 
     # --- the list that a person keeps ---
@@ -109,7 +109,7 @@ class Sharing:
             raise required("Required")
         calendar = self._store.calendar(user, body["id"])
         calendar.listed.setdefault(user, {}).update(_chosen(body, _OF_ENTRIES))
-        return json_response(_entry(user, calendar))
+        return json_response(_entry(user, self._store.keep(calendar)))
 
     async def get_entry(self, request: web.Request) -> web.Response:
         """`calendarList.get`."""
@@ -120,7 +120,7 @@ class Sharing:
         """`calendarList.patch` and `calendarList.update`."""
         user, calendar = self._listed(request)
         calendar.listed.setdefault(user, {}).update(_chosen(await self._body(request), _OF_ENTRIES))
-        return json_response(_entry(user, calendar))
+        return json_response(_entry(user, self._store.keep(calendar)))
 
     async def delete_entry(self, request: web.Request) -> web.Response:
         """`calendarList.delete`."""
@@ -128,6 +128,7 @@ class Sharing:
         if calendar.owner == user:
             raise invalid("The calendar cannot be removed from its owner's list.")
         del calendar.listed[user]
+        self._store.keep(calendar)
         return web.Response(status=204)
 
     def _listed(self, request: web.Request) -> tuple[str, Calendar]:
@@ -151,6 +152,7 @@ class Sharing:
         body = await self._body(request)
         name = _rule_name(body.get("scope"))
         calendar.rules[name] = _role(body)
+        self._store.keep(calendar)
         return json_response(_rule(name, calendar.rules[name]))
 
     async def get_rule(self, request: web.Request) -> web.Response:
@@ -162,6 +164,7 @@ class Sharing:
         """`acl.patch` and `acl.update`."""
         calendar, name = self._rule_of(request)
         calendar.rules[name] = _role(await self._body(request))
+        self._store.keep(calendar)
         return json_response(_rule(name, calendar.rules[name]))
 
     async def delete_rule(self, request: web.Request) -> web.Response:
@@ -170,6 +173,7 @@ class Sharing:
         if name == f"user:{calendar.owner}":
             raise Rejected(403, "cannotRemoveLastCalendarOwnerFromAcl", "Cannot remove the last owner.")
         del calendar.rules[name]
+        self._store.keep(calendar)
         return web.Response(status=204)
 
     def _rule_of(self, request: web.Request) -> tuple[Calendar, str]:

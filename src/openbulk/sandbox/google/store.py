@@ -1,10 +1,10 @@
-"""Calendars and events, in memory."""
+"""Calendars and events, in memory; what is changed goes to the journal, too."""
 
 import base64
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -13,11 +13,14 @@ from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_
 from openbulk.sandbox.google.fields import check_lists, encoded, given, merged
 from openbulk.sandbox.google.occurrences import occurrence, occurrences, series_id
 from openbulk.sandbox.google.times import check_times, is_zone, stamp
+from openbulk.sandbox.journal import Journal
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
 _DEFAULTS: Mapping[str, Any] = {"status": "confirmed", "reminders": {"useDefault": True}, "eventType": "default"}
 CHANGES_SECONDS = 28 * 24 * 3600.0
 """For how long changes are listed by their date; how long Google does is not documented."""
+_KIND = "calendars"
+"""Of the journal's changes."""
 _SERVER_FIELDS = ("kind", "id", "htmlLink", "created", "creator", "organizer", "iCalUID", "sequence")
 """What Google fills when it makes an event, and keeps whatever a caller sends."""
 
@@ -65,11 +68,15 @@ class Calendar:
 
     def __post_init__(self) -> None:
         """It belongs to somebody."""
-        self.rules[f"user:{self.owner}"] = "owner"
+        self.rules.setdefault(f"user:{self.owner}", "owner")
 
     def is_open_to(self, user: str) -> bool:
         """Whether a person may see it."""
         return any(self.rules.get(name, "none") != "none" for name in (f"user:{user}", "default"))
+
+    def settings(self) -> dict[str, Any]:
+        """All of it but what is in it."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"events", "order"}}
 
     def resource(self) -> dict[str, Any]:
         """The calendar as the API shows it."""
@@ -83,34 +90,48 @@ class Calendar:
 class Store:
     """All calendars of all users."""
 
-    def __init__(self, changes_seconds: float = CHANGES_SECONDS) -> None:
+    def __init__(self, journal: Journal, changes_seconds: float = CHANGES_SECONDS) -> None:
         self.changes_seconds = changes_seconds
         """For how long changes are listed by their date."""
-        self.reset()
+        self._journal = journal
+        past = journal.past(_KIND)
+        for change in past:
+            self._do_again(change)
+        if not past:
+            self.reset()
 
     def reset(self) -> None:
         """Forget everything. Tokens of before are no longer good."""
+        signs = _new_sign(), _new_sign()
+        self._begin(*signs)
+        self._journal.write(_KIND, {"begin": signs})
+
+    def _begin(self, changes_since: str, pages_since: str) -> None:
         self.calendars: dict[str, Calendar] = {}
         self.version = 0
-        self.changes_since = secrets.token_hex(4)
+        self.changes_since = changes_since
         """Sync tokens with another sign are forgotten."""
-        self.pages_since = secrets.token_hex(4)
+        self.pages_since = pages_since
         """The same of page tokens."""
         self.inserted = 0
 
     def forget_sync_tokens(self) -> None:
         """Those that were handed out until now are no longer good."""
-        self.changes_since = secrets.token_hex(4)
+        self._sign(_new_sign(), self.pages_since)
 
     def forget_page_tokens(self) -> None:
         """Those that were handed out until now are no longer good."""
-        self.pages_since = secrets.token_hex(4)
+        self._sign(self.changes_since, _new_sign())
+
+    def _sign(self, changes_since: str, pages_since: str) -> None:
+        self.changes_since, self.pages_since = changes_since, pages_since
+        self._journal.write(_KIND, {"signs": [changes_since, pages_since]})
 
     def calendar(self, user: str, calendar_id: str) -> Calendar:
         """A calendar that the user may use. Raises Rejected (404)."""
         wanted = user if calendar_id == "primary" else calendar_id
         if wanted == user and wanted not in self.calendars:
-            self.calendars[user] = Calendar(user, user, user)
+            self.keep(Calendar(user, user, user))
         found = self.calendars.get(wanted)
         if found is None or not found.is_open_to(user):
             raise not_found()
@@ -132,8 +153,18 @@ class Store:
         if not is_zone(zone):
             raise invalid("Invalid time zone.")
         name = f"c_{secrets.token_hex(32)}@group.calendar.google.com"
-        self.calendars[name] = Calendar(name, summary, user, zone)
-        return self.calendars[name]
+        return self.keep(Calendar(name, summary, user, zone))
+
+    def keep(self, calendar: Calendar) -> Calendar:
+        """Remember a new calendar, or what was changed of one."""
+        self.calendars[calendar.id] = calendar
+        self._journal.write(_KIND, {"calendar": calendar.settings()})
+        return calendar
+
+    def remove_calendar(self, calendar: Calendar) -> None:
+        """Delete a calendar and everything in it."""
+        del self.calendars[calendar.id]
+        self._journal.write(_KIND, {"removed": calendar.id})
 
     def insert(self, calendar: Calendar, user: str, body: Mapping[str, Any]) -> Event:
         """A new event. Raises Rejected (400, 409)."""
@@ -173,9 +204,7 @@ class Store:
             "iCalUID": uid,
             "sequence": 0,
         }
-        event = self._kept(calendar, {**made, **_fresh(body)})
-        self.inserted += 1
-        return event
+        return self._kept(calendar, {**made, **_fresh(body)}, is_new=True)
 
     def replace(self, calendar: Calendar, event: Event, body: Mapping[str, Any], *, merge: bool) -> Event:
         """Change an event: `merge` keeps what the body leaves out (PATCH), else it is gone (PUT). Raises Rejected.
@@ -222,23 +251,50 @@ class Store:
 
     def live_events(self) -> Iterator[tuple[Calendar, Event]]:
         """Every event that was not deleted."""
+        return (pair for pair in self.events() if pair[1].is_live)
+
+    def events(self) -> Iterator[tuple[Calendar, Event]]:
+        """Every event, and the tombstones of those that were deleted: what was ever made."""
         for calendar in self.calendars.values():
             for event in calendar.events.values():
-                if event.is_live:
-                    yield calendar, event
+                yield calendar, event
 
-    def _kept(self, calendar: Calendar, body: Mapping[str, Any]) -> Event:
+    def _kept(self, calendar: Calendar, body: Mapping[str, Any], *, is_new: bool = False) -> Event:
         start, end = check_times(body, calendar.time_zone)
         check_lists(body)
         version = self.version + 1
         etag = f'"{version:016}"'
         json = encoded({**body, "etag": etag, "updated": stamp()})
-        self.version = version
         event = Event(json, body["id"], etag, body["status"] != "cancelled", start, end, version)
+        self._put(calendar, event, is_new=is_new)
+        change = {"in": calendar.id, "event": orjson.Fragment(json), "start": start, "end": end, "new": is_new}
+        self._journal.write(_KIND, change)
+        return event
+
+    def _put(self, calendar: Calendar, event: Event, *, is_new: bool) -> None:
+        self.version = event.version
+        self.inserted += is_new
         if event.id not in calendar.events:
             calendar.order.append(event.id)
         calendar.events[event.id] = event
-        return event
+
+    def _do_again(self, change: Mapping[str, Any]) -> None:
+        """Do what was done before the sandbox was started."""
+        match change:
+            case {"begin": [changes_since, pages_since]}:
+                self._begin(changes_since, pages_since)
+            case {"signs": [changes_since, pages_since]}:
+                self.changes_since, self.pages_since = changes_since, pages_since
+            case {"calendar": settings}:
+                known = self.calendars.get(settings["id"])
+                inside: dict[str, Any] = {"events": known.events, "order": known.order} if known else {}
+                self.calendars[settings["id"]] = Calendar(**settings, **inside)
+            case {"removed": calendar_id}:
+                del self.calendars[calendar_id]
+            case {"in": calendar_id, "event": body, "start": start, "end": end, "new": is_new}:
+                etag, is_live = body["etag"], body["status"] != "cancelled"
+                event = Event(encoded(body), body["id"], etag, is_live, start, end, int(etag.strip('"')))
+                self._put(self.calendars[calendar_id], event, is_new=is_new)
 
 
 def _occurrence(calendar: Calendar, series: Event, body: Mapping[str, Any]) -> Event:
@@ -255,6 +311,10 @@ def _organizer(told: Any, calendar: Calendar) -> dict[str, Any]:
 
 def _fresh(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**_DEFAULTS, **merged({}, given(body))}
+
+
+def _new_sign() -> str:
+    return secrets.token_hex(4)
 
 
 def _new_id() -> str:
