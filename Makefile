@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock clean
+.PHONY: help install demo test crash check bench lock clean
 
 help:  ## Print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ demo: install  ## Run the two flows against the sandboxes and show every request
 
 test: install  ## Run all tests
 	$(BIN)/python -m pytest -q
+
+crash: install  ## Kill and freeze everything, seed after seed: SEEDS=300, or SEED=1234 alone
+	@PYTHONPATH=tests $(BIN)/python -m crash $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),300)) $(CRASH)
 
 check: install  ## Lint, format, types, import directions
 	$(BIN)/ruff check .

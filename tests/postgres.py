@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -130,6 +130,24 @@ class Cluster:
     def crash(self) -> None:
         """Stop it as a power cut does (`pg_ctl stop -m immediate`): nobody is waited for, nothing is written."""
         self._stop(signal.SIGQUIT)
+
+    def kill(self) -> None:
+        """kill -9 of all its processes."""
+        assert self._server is not None
+        processes = self.processes()
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._server.wait(20)
+        self._server = None
+        while any(Path(f"/proc/{process}").exists() for process in processes):
+            time.sleep(0.01)
+
+    def processes(self) -> list[int]:
+        """Its processes, the one that starts the others first."""
+        assert self._server is not None
+        children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text()
+        return [self._server.pid, *map(int, children.split())]
 
     def stop(self) -> None:
         """Stop it without waiting for those who are connected."""

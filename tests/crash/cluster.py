@@ -1,0 +1,58 @@
+"""A PostgreSQL server that can be killed: one for many runs, a database for each."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import postgres
+from crash.actors import free_port
+from crash.scenario import Blow
+
+
+class Cluster:
+    """A PostgreSQL server."""
+
+    def __init__(self) -> None:
+        """Make it and start it."""
+        self._one_at_a_time = asyncio.Lock()
+        binaries = postgres.binaries()
+        assert binaries is not None, "PostgreSQL is not installed: only even seeds can be played"
+        self._folder = Path(tempfile.mkdtemp(prefix="openbulk-crash-"))
+        # Without fsync: what was handed to the kernel outlives any process.
+        self._cluster = postgres.Cluster(binaries, self._folder, free_port(), fsync=False)
+        self._cluster.initialize()
+        self._cluster.start()
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        return self._cluster.postgres.url(self._cluster.postgres.new_database())
+
+    def drop(self, database: str) -> None:
+        """Forget a database, by its address."""
+        self._cluster.postgres.drop_database(database.rpartition("/")[2])
+
+    async def take(self, blow: Blow) -> None:
+        """Suffer a blow, and recover from it."""
+        async with self._one_at_a_time:
+            if blow.kind == "freeze":
+                self._send(signal.SIGSTOP)
+                await asyncio.sleep(blow.seconds)
+                self._send(signal.SIGCONT)
+                return
+            await asyncio.to_thread(self._cluster.kill)
+            await asyncio.sleep(blow.seconds)
+            await asyncio.to_thread(self._cluster.start)
+
+    def close(self) -> None:
+        """Stop it, and leave nothing behind."""
+        self._cluster.stop()
+        shutil.rmtree(self._folder)
+
+    def _send(self, number: signal.Signals) -> None:
+        for process in self._cluster.processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, number)

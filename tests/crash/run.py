@@ -1,0 +1,245 @@
+"""One run: its processes are started, works and blows take their course, and what is left in the end is looked at."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from crash.actors import Actor, Disk, free_port
+from crash.caller import Caller, UnexpectedAnswer, ended
+from crash.cluster import Cluster
+from crash.files import kept_event
+from crash.ledger import jobs_in
+from crash.receiver import Receiver
+from crash.scenario import Account, Blow, Scenario
+from crash.seen import Seen
+from crash.signs import Signs
+from harness import ORGANIZATION_SECRET, USER_SECRET
+from openbulk.sandbox.google.store import Store
+from openbulk.sandbox.journal import Journal
+
+PATIENCE_SECONDS = 150.0
+"""For everything to be finished once nothing is down any more: sweeps come every half minute."""
+TOLD_SECONDS = 60.0
+"""For callers to be told of it."""
+COUNT_SECONDS = 0.04
+PEOPLE: Mapping[Account, str] = {"ann": "ann@example.com", "bob": "bob@example.com", "reader": "reader@example.com"}
+
+
+async def play(scenario: Scenario, folder: Path, cluster: Cluster | None = None) -> Seen:
+    """Play a scenario, with its files in a folder. `cluster` is where those keep their database that share one."""
+    began = time.monotonic()
+    run = _Run(scenario, folder, cluster)
+    try:
+        await run.start()
+        await run.take_its_course()
+        await run.look()
+    finally:
+        await run.end()
+    run.seen.seconds = time.monotonic() - began
+    return run.seen
+
+
+class _Run:
+    def __init__(self, scenario: Scenario, folder: Path, cluster: Cluster | None) -> None:
+        self.seen = Seen(scenario)
+        self._scenario = scenario
+        self._folder = folder
+        self._cluster = cluster
+        self._signs = Signs()
+        self._receiver = Receiver(self._signs.give)
+        self._open = AsyncExitStack()
+        self._data = folder / "data"
+        self._disk: Disk | None = None
+        if any(blow.kind == "fill" for blow in scenario.blows):
+            self._disk = Disk(self._data)
+        self._database = cluster.new_database() if cluster and scenario.is_shared else None
+        self._actors: dict[str, Actor] = {}
+        self._urls: dict[str, str] = {}
+
+    # --- its processes ---
+
+    async def start(self) -> None:
+        """Start everything, and sign everybody in."""
+        keep_events(self._folder / "sandbox.state", self._scenario.kept)
+        self._cast_all()
+        await asyncio.gather(*(actor.start() for actor in self._actors.values()))
+        self._http = await self._open.enter_async_context(aiohttp.ClientSession())
+        await self._open.enter_async_context(self._receiver)
+        self._caller = Caller(self._http, self._urls["server"], self._signs, self._receiver, self.seen)
+        await self._caller.sign_in("memory", {})
+        for account, person in PEOPLE.items():
+            await self._caller.sign_in(account, await self._google(person))
+        await self._set_faults(self._scenario.faults)
+
+    def _cast(self, name: str, *arguments: str, **environment: str) -> None:
+        folder = self._folder / name.replace(" ", "-")
+        self._actors[name] = Actor(name, folder, arguments, environment)
+
+    def _cast_all(self) -> None:
+        scenario, ports = self._scenario, {name: str(free_port()) for name in ("sandbox", "server")}
+        self._urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        behaves = ["--latency-ms", str(scenario.latency_ms), "--state", str(self._folder / "sandbox.state")]
+        self._cast("sandbox", "sandbox", "google", "--port", ports["sandbox"], *behaves)
+        environment = {
+            "OPENBULK_USER_SECRET": USER_SECRET,
+            "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
+            "OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true",
+            "OPENBULK_DATA_DIR": str(self._data),
+        }
+        if self._database:
+            environment["OPENBULK_DATABASE_URL"] = self._database
+        self._cast("server", "serve", "--port", ports["server"], **environment)
+        for number in range(scenario.workers):
+            self._cast(f"worker {number + 1}", "worker", **environment)
+
+    async def _google(self, person: str) -> dict[str, str]:
+        async with self._http.post(f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}) as answer:
+            tokens = await answer.json()
+        return {
+            "base.url": self._urls["sandbox"],
+            "oauth.api.key": "client",
+            "oauth.api.secret": "secret",
+            "oauth.user.refresh_token": tokens["refresh_token"],
+            "quota.user.minute": "60000",  # the sandbox has none: nothing is to wait for a minute to pass
+            "quota.project.minute": "60000",
+        }
+
+    async def _set_faults(self, spec: str) -> None:
+        """Tell the sandbox, which may be killed meanwhile."""
+        while True:
+            try:
+                async with self._http.post(f"{self._urls['sandbox']}/sandbox/faults", json={"spec": spec}) as answer:
+                    assert answer.status == 200, await answer.text()
+                    return
+            except aiohttp.ClientError:
+                await asyncio.sleep(COUNT_SECONDS)
+
+    # --- its course ---
+
+    async def take_its_course(self) -> None:
+        """Works and blows at the same time; then all is well again, and what is left has to finish."""
+        counting = asyncio.create_task(self._count_calls())
+        works = [asyncio.create_task(self._caller.live(work), name=work.name) for work in self._scenario.works]
+        strikes = [asyncio.create_task(self._strike(blow)) for blow in self._scenario.blows]
+        try:
+            # All of them, also where one fails: the database is the next run's, too.
+            for failure in await asyncio.gather(*strikes, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+            await ended(counting)
+            self._caller.is_quiet = True
+            await self._set_faults("")
+            well_again = time.monotonic()
+            done, late = await asyncio.wait(works, timeout=PATIENCE_SECONDS)
+            self.seen.seconds_after = time.monotonic() - well_again
+            for work in done:
+                with suppress(UnexpectedAnswer, ExceptionGroup):
+                    await work
+            self.seen.wrong += [f"{work.get_name()} is not finished after {PATIENCE_SECONDS:g} s" for work in late]
+            await self._callers_are_told()
+        finally:
+            for task in (counting, *works):
+                await ended(task)
+
+    async def _strike(self, blow: Blow) -> None:
+        target = self._target_of(blow)
+        if target is None:
+            return
+        await self._signs.until(blow.when)
+        self.seen.blows.append(f"{blow.kind} {blow.who.partition(' ')[0]}")
+        await target.take(blow)
+        if blow.who == "sandbox" and blow.kind == "kill":
+            await self._set_faults(self._scenario.faults)
+
+    def _target_of(self, blow: Blow) -> "Actor | Disk | Cluster | None":
+        match blow.who:
+            case "disk":
+                return self._disk
+            case "postgres":
+                return self._cluster
+            case name:
+                return self._actors[name]
+
+    async def _count_calls(self) -> None:
+        """Watch the sandbox's calls; what it had before it was killed counts, too."""
+        before, last = 0, 0
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with self._http.get(f"{self._urls['sandbox']}/sandbox/stats") as answer:
+                    calls = int((await answer.json())["calls"])
+                before, last = (before + last if calls < last else before), calls
+                self._signs.count_calls(before + calls)
+            await asyncio.sleep(COUNT_SECONDS)
+
+    async def _callers_are_told(self) -> None:
+        waiting = {
+            attempt.tag
+            for attempt in self.seen.attempts
+            if attempt.job_id is not None and attempt.work.refusals is not None
+        }
+        deadline = time.monotonic() + TOLD_SECONDS
+        while waiting - {told.work for told in self._receiver.told if told.status == 200}:
+            if time.monotonic() > deadline:
+                return  # the checker says who was not
+            await asyncio.sleep(0.05)
+
+    # --- its end ---
+
+    async def look(self) -> None:
+        """See what is there in the end."""
+        try:
+            async with asyncio.timeout(TOLD_SECONDS):
+                await self._caller.look()
+        except (TimeoutError, UnexpectedAnswer) as error:
+            self.seen.wrong.append(f"the API could not be asked in the end: {error!r}")
+        for actor in self._actors.values():
+            actor.look()
+            self.seen.wrong += actor.wrong
+        database = self._database or f"sqlite:///{self._data / 'ledger.db'}"
+        self.seen.jobs = await asyncio.to_thread(jobs_in, database)
+        self.seen.told = self._receiver.told
+        self.seen.ever = Counter([event["summary"] for event in await self._ask("/sandbox/events?showDeleted=true")])
+        self.seen.live = Counter([event["summary"] for event in await self._ask("/sandbox/events")])
+        for person in PEOPLE.values():
+            self.seen.live.update(await self._calendars_of(person))
+        self.seen.wrong += [f"Google would not allow: {one}" for one in await self._ask("/sandbox/violations")]
+
+    async def _ask(self, path: str, token: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._http.get(self._urls["sandbox"] + path, headers=headers) as answer:
+            return await answer.json()
+
+    async def _calendars_of(self, person: str) -> list[str]:
+        async with self._http.post(f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}) as answer:
+            token = (await answer.json())["access_token"]
+        found: list[str] = []
+        page = ""
+        while True:
+            listed = await self._ask(f"/calendar/v3/users/me/calendarList?maxResults=250{page}", token)
+            found += [one["summary"] for one in listed["items"]]
+            if "nextPageToken" not in listed:
+                return found
+            page = f"&pageToken={listed['nextPageToken']}"
+
+    async def end(self) -> None:
+        """Leave nothing behind but files."""
+        await self._open.aclose()
+        for actor in self._actors.values():
+            await asyncio.to_thread(actor.end)
+        if self._disk is not None:
+            self._disk.end()
+        if self._cluster is not None and self._database is not None:
+            await asyncio.to_thread(self._cluster.drop, self._database)
+
+
+def keep_events(file: Path, count: int) -> None:
+    """Write a state for the sandbox: a calendar that is only read."""
+    store, reader = Store(Journal(file)), PEOPLE["reader"]
+    for number in range(1, count + 1):
+        store.insert(store.calendar(reader, "primary"), reader, kept_event(number))
