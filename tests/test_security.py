@@ -2,6 +2,8 @@
 
 import base64
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,19 @@ def test_secrets_are_recognized() -> None:
     assert security.same_secret(secret, security.fingerprint(secret))
     assert not security.same_secret(secret + "=", security.fingerprint(secret))
     assert len(base64.b64decode(secret)) == 32
+
+
+def test_processes_that_start_at_once_on_one_folder_have_one_key(tmp_path: Path) -> None:
+    for attempt in range(20):
+        path = tmp_path / str(attempt) / "master.key"
+        at_once = threading.Barrier(8)
+
+        def start(path: Path = path, at_once: threading.Barrier = at_once) -> list[bytes]:
+            at_once.wait()
+            return security.load_or_make_master_keys(path)
+
+        with ThreadPoolExecutor(8) as threads:
+            found = [starting.result() for starting in [threads.submit(start) for _ in range(8)]]
+        assert found == [security.load_or_make_master_keys(path)] * 8
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert [file.name for file in path.parent.iterdir()] == ["master.key"]

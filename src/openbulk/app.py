@@ -147,8 +147,10 @@ async def _migrate(engine: AsyncEngine) -> None:
 
 async def _right_sealer(settings: Settings, seal: Seal) -> security.Sealer:
     """The sealer under the key that the ledger is sealed with, on whatever machine that was made."""
+    # Asked in this order: another process that starts on the same folder writes its key before it seals.
+    is_sealed = await seal.is_set()
     is_here = settings.master_key is not None or master_key_file(settings).exists()
-    if (is_here or not await seal.is_set()) and await seal.is_opened_by(sealer := sealer_of(settings)):
+    if (is_here or not is_sealed) and await seal.is_opened_by(sealer := sealer_of(settings)):
         return sealer
     raise CannotStart(
         "the ledger is sealed with another master key than this machine's; set OPENBULK_MASTER_KEY on all machines to "

@@ -1,6 +1,7 @@
 """Secrets: hashed where they only need to be recognized, sealed where they are needed again, and signatures."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -92,9 +93,16 @@ def parse_master_keys(text: str) -> list[bytes]:
 
 
 def load_or_make_master_keys(path: Path) -> list[bytes]:
-    """The key ring kept in a file that only its owner may read; made at the first start."""
+    """The key ring kept in a file that only its owner may read; made at the first start.
+
+    Of several processes that start at once on one folder, one makes it, and the others read that one's.
+    """
     if not path.exists():
-        _write_private(path, new_master_key() + "\n")
+        draft = _draft(path, new_master_key() + "\n")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+        _sync(path.parent)
     return parse_master_keys(path.read_text())
 
 
@@ -106,14 +114,19 @@ def rotate_master_key(path: Path) -> None:
 
 def _write_private(path: Path, text: str) -> None:
     """Write a file with mode 0600, whole or not at all; on return it has reached the disk."""
+    _draft(path, text).replace(path)
+    _sync(path.parent)
+
+
+def _draft(path: Path, text: str) -> Path:
+    """A file beside another that may become it; it has reached the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600, exist_ok=False)
     draft.write_text(text)
     # Without its key nothing that was sealed can be opened again: a power cut must not take it.
     _sync(draft)
-    draft.replace(path)
-    _sync(path.parent)
+    return draft
 
 
 def _sync(path: Path) -> None:
