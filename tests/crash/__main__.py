@@ -6,7 +6,9 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from crash.actors import Disk
@@ -14,7 +16,7 @@ from crash.checker import broken_promises
 from crash.cluster import Cluster
 from crash.report import Table, line_of
 from crash.run import play
-from crash.scenario import scenario_of
+from crash.scenario import Scenario, scenario_of
 from crash.seen import Seen
 
 
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--step", type=int, default=1, help="2: only even or odd ones (1)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at one time (2)")
     parser.add_argument("--fill-disk", action="store_true", help="have the disk full for a time, too (root only)")
+    parser.add_argument("--keys", action="store_true", help="send an Idempotency-Key with every request for a job, too")
     parser.add_argument("--keep", type=Path, help="folder for the logs of runs that failed (a temporary one)")
     asked = parser.parse_args()
     if asked.fill_disk and not Disk.is_possible():
@@ -37,17 +40,19 @@ def main() -> int:
         if asked.seed is not None
         else range(asked.first, asked.first + asked.seeds * asked.step, asked.step)
     )
+    scenario = partial(scenario_of, fills_disk=asked.fill_disk, with_keys=asked.keys)
     if asked.seed is not None:
-        _tell(asked.seed, asked.fill_disk)
-    table = asyncio.run(_Runs(iter(seeds), asked.keep, fills_disk=asked.fill_disk).all(asked.jobs))
+        _tell(scenario(asked.seed))
+    table = Table()
+    with suppress(KeyboardInterrupt):  # what was run until then is told, too
+        asyncio.run(_Runs(iter(seeds), scenario, table, asked.keep).all(asked.jobs))
     print(f"\n{table}")
     for seed in table.failed:
         print(f"play it again: make crash SEED={seed}")
     return 1 if table.failed else 0
 
 
-def _tell(seed: int, fills_disk: bool) -> None:
-    scenario = scenario_of(seed, fills_disk=fills_disk)
+def _tell(scenario: Scenario) -> None:
     for part in (*scenario.works, *scenario.blows):
         print(f"  {part}")
     print(f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms")
@@ -56,25 +61,26 @@ def _tell(seed: int, fills_disk: bool) -> None:
 class _Runs:
     """Seeds, played several at a time."""
 
-    def __init__(self, seeds: Iterator[int], keep: Path | None, *, fills_disk: bool) -> None:
+    def __init__(
+        self, seeds: Iterator[int], scenario_of: Callable[[int], Scenario], table: Table, keep: Path | None
+    ) -> None:
         self._seeds = seeds
+        self._scenario_of = scenario_of
         self._keep = keep or Path(tempfile.gettempdir(), "openbulk-crash")
-        self._fills_disk = fills_disk
-        self._table = Table()
+        self._table = table
 
-    async def all(self, jobs: int) -> Table:
+    async def all(self, jobs: int) -> None:
         """Play them all."""
         async with asyncio.TaskGroup() as group:
             for _ in range(jobs):
                 group.create_task(self._some())
-        return self._table
 
     async def _some(self) -> None:
         """Play one after another, with a PostgreSQL server of their own where they need it."""
         cluster: Cluster | None = None
         try:
             for seed in self._seeds:
-                if cluster is None and scenario_of(seed).is_shared:
+                if cluster is None and self._scenario_of(seed).is_shared:
                     cluster = await asyncio.to_thread(Cluster)
                 await self._one(seed, cluster)
         finally:
@@ -82,7 +88,7 @@ class _Runs:
                 await asyncio.to_thread(cluster.close)
 
     async def _one(self, seed: int, cluster: Cluster | None) -> None:
-        scenario = scenario_of(seed, fills_disk=self._fills_disk)
+        scenario = self._scenario_of(seed)
         folder = Path(tempfile.mkdtemp(prefix=f"openbulk-crash-{seed}-"))
         try:
             seen = await play(scenario, folder, cluster)

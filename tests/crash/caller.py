@@ -27,12 +27,15 @@ Answer = tuple[int, Mapping[str, str], bytes]
 class Caller:
     """Speaks to one server."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen, *, with_keys: bool
+    ) -> None:
         self._http = http
         self._url = url + BASE_PATH
         self._signs = signs
         self._receiver = receiver
         self._seen = seen
+        self._with_keys = with_keys
         self._tokens: dict[Account, str] = {}
         self.is_quiet = False
         """Whether nothing is down any more: from then on every request has to be answered."""
@@ -67,39 +70,47 @@ class Caller:
         self._signs.give(f"finished {work.name}")
 
     async def _submit(self, work: Work) -> Attempt:
-        """Ask until there is an answer. One that is lost may have been taken or not: it is asked again as another.
-
-        With an Idempotency-Key (issue 5) it could be the same one: this is the place for it.
-        """
-        while True:
-            number = sum(attempt.work is work for attempt in self._seen.attempts) + 1
-            attempt = Attempt(work, f"{work.name}.{number}")
-            self._seen.attempts.append(attempt)
-            self._signs.give(f"posting {work.name}")
-            answer = await self._ask_once(attempt)
-            if answer is not None:
-                attempt.job_id = int(json.loads(answer[2])["id"])
-                self._signs.give(f"answered {work.name}")
-                return attempt
+        """Ask until there is an answer. One that was lost may have been taken or not: with an Idempotency-Key the same
+        is asked again, and without one, something else is."""
+        attempt = self._attempt(work)
+        while (job_id := await self._ask_once(attempt)) is None:
             await asyncio.sleep(AGAIN_SECONDS)
+            attempt = attempt if self._with_keys else self._attempt(work)
+        attempt.job_id = job_id
+        self._signs.give(f"answered {work.name}")
+        if self._with_keys and await self._ask_once(attempt) not in {job_id, None}:
+            self._seen.wrong.append(f"{attempt.tag}: asked again with its key, and answered with another job")
+        return attempt
 
-    async def _ask_once(self, attempt: Attempt) -> Answer | None:
-        work, callback = attempt.work, {}
+    def _attempt(self, work: Work) -> Attempt:
+        number = sum(attempt.work is work for attempt in self._seen.attempts) + 1
+        self._seen.attempts.append(Attempt(work, f"{work.name}.{number}"))
+        return self._seen.attempts[-1]
+
+    async def _ask_once(self, attempt: Attempt) -> int | None:
+        """The job's id; None where the answer was lost."""
+        self._signs.give(f"posting {attempt.work.name}")
+        answer = await self._post(attempt, {"Idempotency-Key": attempt.tag} if self._with_keys else {})
+        return None if answer is None else int(json.loads(answer[2])["id"])
+
+    async def _post(self, attempt: Attempt, headers: dict[str, str]) -> Answer | None:
+        work, callback = attempt.work, None
         if work.refusals is not None:
-            callback = {"Elements-Async-Callback-Url": self._receiver.address(attempt.tag, work.refusals)}
+            callback = self._receiver.address(attempt.tag, work.refusals)
+        if callback is not None and not (isinstance(work, Download) and not work.query):
+            headers["Elements-Async-Callback-Url"] = callback
         match work:
             case Upload(object=object):
                 fields = {"metaData": json.dumps(metadata_of(work, attempt.tag))}
-                body, content_type = multipart(file_of(work, attempt.tag), fields)
-                headers = {"Content-Type": content_type, **callback}
+                body, headers["Content-Type"] = multipart(file_of(work, attempt.tag), fields)
                 return await self._once("POST", f"/bulk/{object}", work.account, data=body, headers=headers)
             case Download(query=""):
                 asked = {"objectName": "events", "format": work.format, "pageSize": 37, **_payload(attempt)}
-                asked |= {"notificationUrl": callback["Elements-Async-Callback-Url"]} if callback else {}
-                return await self._once("POST", "/bulk/download", work.account, json=asked)
+                asked |= {"notificationUrl": callback} if callback else {}
+                return await self._once("POST", "/bulk/download", work.account, json=asked, headers=headers)
             case Download(query=query):
                 asked = {"q": query, "fileFormat": work.format, "metaData": _payload(attempt)}
-                return await self._once("POST", "/bulk/query", work.account, json=asked, headers=callback)
+                return await self._once("POST", "/bulk/query", work.account, json=asked, headers=headers)
 
     async def _follow(self, attempt: Attempt) -> None:
         while (status := await self._status(attempt))["status"] not in FINAL:

@@ -59,6 +59,8 @@ class Table:
         rows += [(f"records {fate}", count) for fate, count in sorted(self.fates.items())]
         rows += list(self.more.items())
         lines = ["| what | how often |", "|---|---:|", *(f"| {what} | {count:,} |" for what, count in rows)]
+        if not self.seconds:
+            return "nothing was run"
         lines += [f"| seconds a run: median, longest | {_median(self.seconds):.1f}, {max(self.seconds):.1f} |"]
         lines += [
             f"| seconds from the last blow to the last job's end: median, longest "

@@ -69,9 +69,18 @@ class _Run:
         keep_events(self._folder / "sandbox.state", self._scenario.kept)
         self._cast_all()
         await asyncio.gather(*(actor.start() for actor in self._actors.values()))
-        self._http = await self._open.enter_async_context(aiohttp.ClientSession())
+        # A connection for each request: one that is kept may be closed in the moment in which it is used again.
+        connector = aiohttp.TCPConnector(force_close=True)
+        self._http = await self._open.enter_async_context(aiohttp.ClientSession(connector=connector))
         await self._open.enter_async_context(self._receiver)
-        self._caller = Caller(self._http, self._urls["server"], self._signs, self._receiver, self.seen)
+        self._caller = Caller(
+            self._http,
+            self._urls["server"],
+            self._signs,
+            self._receiver,
+            self.seen,
+            with_keys=self._scenario.with_keys,
+        )
         await self._caller.sign_in("memory", {})
         for account, person in PEOPLE.items():
             await self._caller.sign_in(account, await self._google(person))

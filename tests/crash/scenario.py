@@ -105,6 +105,8 @@ class Scenario:
     kept: int
     """Events in the calendar that is only read."""
     workers: int = 0
+    with_keys: bool = False
+    """Whether callers send an Idempotency-Key, and with it the same request again."""
     uploads: Sequence[Upload] = field(init=False)
     downloads: Sequence[Download] = field(init=False)
 
@@ -118,7 +120,7 @@ FAULTS = ("drop-before", "drop-after", "error-500", "error-503", "error-429", "e
 STORIES = ("create", "create", "create and cancel", "mirror", "mirror", "calendars", "calendars", "log", "records")
 
 
-def scenario_of(seed: int, *, fills_disk: bool = False) -> Scenario:
+def scenario_of(seed: int, *, fills_disk: bool = False, with_keys: bool = False) -> Scenario:
     """The run of a seed. Even ones are of one process with SQLite, odd ones share PostgreSQL."""
     chance = random.Random(seed)
     is_shared = bool(seed % 2)
@@ -138,6 +140,7 @@ def scenario_of(seed: int, *, fills_disk: bool = False) -> Scenario:
         latency_ms=chance.choice((20, 60, 120, 240)),
         kept=kept,
         workers=workers,
+        with_keys=with_keys,
     )
 
 
