@@ -55,7 +55,7 @@ def main() -> int:
 def _tell(scenario: Scenario) -> None:
     for part in (*scenario.works, *scenario.blows):
         print(f"  {part}")
-    print(f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms")
+    print(f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms, hangs up {scenario.hangs_up}")
 
 
 class _Runs:

@@ -27,15 +27,14 @@ Answer = tuple[int, Mapping[str, str], bytes]
 class Caller:
     """Speaks to one server."""
 
-    def __init__(
-        self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen, *, with_keys: bool
-    ) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen) -> None:
         self._http = http
         self._url = url + BASE_PATH
         self._signs = signs
         self._receiver = receiver
         self._seen = seen
-        self._with_keys = with_keys
+        self._with_keys = seen.scenario.with_keys
+        self._hangs_up = dict(seen.scenario.hangs_up)
         self._tokens: dict[Account, str] = {}
         self.is_quiet = False
         """Whether nothing is down any more: from then on every request has to be answered."""
@@ -88,9 +87,15 @@ class Caller:
         return self._seen.attempts[-1]
 
     async def _ask_once(self, attempt: Attempt) -> int | None:
-        """The job's id; None where the answer was lost."""
-        self._signs.give(f"posting {attempt.work.name}")
-        answer = await self._post(attempt, {"Idempotency-Key": attempt.tag} if self._with_keys else {})
+        """The job's id; None where the answer was lost, or was not waited for."""
+        name = attempt.work.name
+        self._signs.give(f"posting {name}")
+        patience = self._hangs_up.pop(name, None)
+        try:
+            async with asyncio.timeout(patience):
+                answer = await self._post(attempt, {"Idempotency-Key": attempt.tag} if self._with_keys else {})
+        except TimeoutError:
+            return None
         return None if answer is None else int(json.loads(answer[2])["id"])
 
     async def _post(self, attempt: Attempt, headers: dict[str, str]) -> Answer | None:

@@ -73,14 +73,7 @@ class _Run:
         connector = aiohttp.TCPConnector(force_close=True)
         self._http = await self._open.enter_async_context(aiohttp.ClientSession(connector=connector))
         await self._open.enter_async_context(self._receiver)
-        self._caller = Caller(
-            self._http,
-            self._urls["server"],
-            self._signs,
-            self._receiver,
-            self.seen,
-            with_keys=self._scenario.with_keys,
-        )
+        self._caller = Caller(self._http, self._urls["server"], self._signs, self._receiver, self.seen)
         await self._caller.sign_in("memory", {})
         for account, person in PEOPLE.items():
             await self._caller.sign_in(account, await self._google(person))

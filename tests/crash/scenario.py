@@ -1,7 +1,7 @@
 """What happens in a run: all of it follows from the seed, so that a run that failed can be played again."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,6 +107,8 @@ class Scenario:
     workers: int = 0
     with_keys: bool = False
     """Whether callers send an Idempotency-Key, and with it the same request again."""
+    hangs_up: Mapping[str, float] = field(default_factory=dict)
+    """By work: after so many seconds its caller hangs up, and asks again."""
     uploads: Sequence[Upload] = field(init=False)
     downloads: Sequence[Download] = field(init=False)
 
@@ -141,6 +143,7 @@ def scenario_of(seed: int, *, fills_disk: bool = False, with_keys: bool = False)
         kept=kept,
         workers=workers,
         with_keys=with_keys,
+        hangs_up={work.name: chance.uniform(0.0, 0.3) for work in works if chance.random() < 0.2},
     )
 
 
