@@ -132,7 +132,8 @@ class Caller:
     async def _cancel(self, attempt: Attempt) -> None:
         assert isinstance(attempt.work, Upload)
         assert attempt.work.cancelled is not None
-        await self._signs.until(attempt.work.cancelled)
+        if not await self._signs.until(attempt.work.cancelled):
+            return
         attempt.is_cancelled = True
         await self._surely("PUT", f"/bulk/{attempt.job_id}/cancel", attempt.work.account)
 

@@ -83,12 +83,11 @@ def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
         yield "has outcomes of rows that its file does not have"
     if job.status == "COMPLETE" and len(job.fates) != upload.rows:
         yield f"is complete with {len(job.fates)} outcomes for {upload.rows} rows"
-    may_be = FATES[upload.action] | ({"unknown"} if upload.object in KEYLESS else set())
+    unknown = {"unknown"} if upload.object in KEYLESS else set()
     for row, fate in job.fates.items():
-        if row in upload.broken and fate != "failed":
-            yield f"row {row} cannot be taken, and is {fate}"
-        elif row not in upload.broken and fate not in may_be:
-            yield f"row {row} is {fate}: {job.problems.get(row)}"
+        may_be = {"failed"} if row in upload.broken else FATES[upload.action]
+        if fate not in may_be | unknown:
+            yield f"row {row} is {fate} instead of {may_be}: {job.problems.get(row)}"
 
 
 def _told_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:

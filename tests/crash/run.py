@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from crash.ledger import jobs_in
 from crash.receiver import Receiver
 from crash.scenario import Account, Blow, Scenario
 from crash.seen import Seen
-from crash.signs import Signs
+from crash.signs import OVER, Signs
 from harness import ORGANIZATION_SECRET, USER_SECRET
 from openbulk.sandbox.google.store import Store
 from openbulk.sandbox.journal import Journal
@@ -125,35 +125,40 @@ class _Run:
     # --- its course ---
 
     async def take_its_course(self) -> None:
-        """Works and blows at the same time; then all is well again, and what is left has to finish."""
+        """Works and blows at the same time, until all works are finished."""
         counting = asyncio.create_task(self._count_calls())
         works = [asyncio.create_task(self._caller.live(work), name=work.name) for work in self._scenario.works]
         strikes = [asyncio.create_task(self._strike(blow)) for blow in self._scenario.blows]
+        over = asyncio.create_task(self._wait_for(works))
         try:
             # All of them, also where one fails: the database is the next run's, too.
             for failure in await asyncio.gather(*strikes, return_exceptions=True):
                 if failure is not None:
                     raise failure
-            await ended(counting)
             self._caller.is_quiet = True
-            await self._set_faults("")
             well_again = time.monotonic()
-            done, late = await asyncio.wait(works, timeout=PATIENCE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(over), PATIENCE_SECONDS)
             self.seen.seconds_after = time.monotonic() - well_again
-            for work in done:
-                with suppress(UnexpectedAnswer, ExceptionGroup):
-                    await work
-            self.seen.wrong += [f"{work.get_name()} is not finished after {PATIENCE_SECONDS:g} s" for work in late]
+            for work in works:
+                if not work.done():
+                    self.seen.wrong.append(f"{work.get_name()} is not finished after {PATIENCE_SECONDS:g} s")
             await self._callers_are_told()
         finally:
-            for task in (counting, *works):
+            for task in (over, counting, *works):
                 await ended(task)
+        await self._set_faults("")
+
+    async def _wait_for(self, works: Sequence["asyncio.Task[None]"]) -> None:
+        for work in works:
+            with suppress(UnexpectedAnswer, ExceptionGroup):  # it is written down already
+                await work
+        self._signs.give(OVER)
 
     async def _strike(self, blow: Blow) -> None:
         target = self._target_of(blow)
-        if target is None:
+        if target is None or not await self._signs.until(blow.when):
             return
-        await self._signs.until(blow.when)
         self.seen.blows.append(f"{blow.kind} {blow.who.partition(' ')[0]}")
         await target.take(blow)
         if blow.who == "sandbox" and blow.kind == "kill":

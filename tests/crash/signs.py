@@ -5,8 +5,8 @@ from collections import defaultdict
 
 from crash.scenario import Moment
 
-LATEST_SECONDS = 6.0
-"""A sign that has not come by then is not waited for."""
+OVER = "over"
+"""The sign that all works are over."""
 
 
 class Signs:
@@ -30,11 +30,17 @@ class Signs:
         """Until it has happened."""
         await self._signs[sign].wait()
 
-    async def until(self, moment: Moment) -> None:
-        """Wait for a moment."""
+    async def until(self, moment: Moment) -> bool:
+        """Wait for a moment; whether it has come before all was over."""
+        over = asyncio.create_task(self.wait(OVER))
+        here = asyncio.create_task(self._come(moment))
+        await asyncio.wait((over, here), return_when=asyncio.FIRST_COMPLETED)
+        has_come = here.done()
+        over.cancel()
+        here.cancel()
+        return has_come
+
+    async def _come(self, moment: Moment) -> None:
         if moment.behind:
-            try:
-                await asyncio.wait_for(self.wait(moment.behind), LATEST_SECONDS)
-            except TimeoutError:
-                return
+            await self.wait(moment.behind)
         await asyncio.sleep(moment.delay)
