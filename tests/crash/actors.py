@@ -99,6 +99,8 @@ class Actor:
         assert self._program is not None
         self._program.send(signal.SIGTERM)
         if not self._program.wait(STOP_SECONDS):
+            self._program.send(signal.SIGUSR1)  # its log says what it is at
+            self._program.wait(1.0)
             self.wrong.append(f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM")
             self._kill()
         elif self._program.exit_code != 0:

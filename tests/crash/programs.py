@@ -4,6 +4,7 @@ A program is a process of its own, and takes its arguments and environment as fr
 processor that Python needs to import everything are spent once, and not at each of a thousand starts.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import re
@@ -63,6 +64,7 @@ def _run(arguments: list[str], environment: Mapping[str, str], output: Path) -> 
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    faulthandler.register(signal.SIGUSR1)
     for name in [name for name in os.environ if name.startswith("OPENBULK_")]:
         del os.environ[name]
     os.environ.update(environment)
