@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -44,6 +45,7 @@ def main() -> int:
     if asked.seed is not None:
         _tell(scenario(asked.seed))
     table = Table()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: leaving nothing behind
     with suppress(KeyboardInterrupt):  # what was run until then is told, too
         asyncio.run(_Runs(iter(seeds), scenario, table, asked.keep).all(asked.jobs))
     print(f"\n{table}")

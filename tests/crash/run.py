@@ -34,6 +34,7 @@ PEOPLE: Mapping[Account, str] = {"ann": "ann@example.com", "bob": "bob@example.c
 async def play(scenario: Scenario, folder: Path, cluster: Cluster | None = None) -> Seen:
     """Play a scenario, with its files in a folder. `cluster` is where those keep their database that share one."""
     began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
     run = _Run(scenario, folder, cluster)
     try:
         await run.start()
