@@ -1,15 +1,16 @@
 """The governor shares out what a service allows, and remembers it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.connectors.pace import Budget, Throttle
 from openbulk.domain.errors import RetryLater
 from openbulk.engine.governor import Governor, InstancePace
-from openbulk.storage.budgets import Budgets
+from openbulk.storage.budgets import Budgets, Change, T
 from openbulk.storage.database import migrate, open_ledger_engine
 
 USER = Budget("user", "user", 100, 60.0, "one user has 100 calls a minute")
@@ -27,11 +28,16 @@ class Clock:
 
 
 @pytest.fixture
-async def budgets(tmp_path: Path) -> AsyncIterator[Budgets]:
+async def ledger(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     await migrate(engine)
-    yield Budgets(engine)
+    yield engine
     await engine.dispose()
+
+
+@pytest.fixture
+def budgets(ledger: AsyncEngine) -> Budgets:
+    return Budgets(ledger)
 
 
 async def taken(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
@@ -61,6 +67,23 @@ async def test_two_governors_never_grant_a_call_twice(budgets: Budgets) -> None:
     clock = Clock()
     both = [Governor(budgets, clock).pace() for _ in range(2)]
     assert sum(await asyncio.gather(*(taken(pace, 80) for pace in both))) <= 100
+
+
+async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEngine) -> None:
+    """A lot is good for its time from when it was written down, however long that took."""
+    clock, asked = Clock(), 0
+
+    class Slow(Budgets):
+        async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
+            nonlocal asked
+            asked += 1
+            result = await super().change(scopes, change)
+            clock.now += 1.0
+            return result
+
+    pace = Governor(Slow(ledger), clock).pace()
+    assert await taken(pace, 64) == 64
+    assert asked < 5
 
 
 async def test_a_turn_takes_its_share(budgets: Budgets) -> None:

@@ -38,6 +38,9 @@ class _Lot:
     size: int = LOT_FIRST
     left: int = 0
     granted_at: float = 0.0
+    """From when they count."""
+    arrived_at: float = 0.0
+    """When they could be made: a ledger may take its time to write them down."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -82,7 +85,7 @@ class Governor:
     async def _from_lot(self, budgets: Sequence[Budget]) -> Grant:
         lot = self._lots.setdefault(tuple(budget.scope for budget in budgets), _Lot())
         async with lot.lock:
-            if lot.left and self._now() - lot.granted_at <= LOT_SECONDS:
+            if lot.left and self._now() - lot.arrived_at <= LOT_SECONDS:
                 lot.left -= 1
                 return Grant(1)
             if any(budget.scope in self._probing for budget in budgets):
@@ -103,7 +106,7 @@ class Governor:
             return [spend(b, s, given.calls, now) for b, s in zip(budgets, left, strict=True)], given
 
         given = await self._budgets.change([budget.scope for budget in budgets], change)
-        lot.left, lot.granted_at = max(0, given.calls - 1), now
+        lot.left, lot.granted_at, lot.arrived_at = max(0, given.calls - 1), now, self._now()
         return given
 
     async def answered(self, permit: Permit) -> None:
