@@ -23,7 +23,7 @@ from harness import ORGANIZATION_SECRET, USER_SECRET
 from openbulk.sandbox.google.store import Store
 from openbulk.sandbox.journal import Journal
 
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 300.0
 """For everything to be finished once nothing is down any more: sweeps come every half minute."""
 TOLD_SECONDS = 60.0
 """For callers to be told of it."""
