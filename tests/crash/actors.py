@@ -16,10 +16,12 @@ from crash.scenario import Blow
 STOP_SECONDS = 20.0
 START_SECONDS = 20.0
 AGAIN_SECONDS = 0.5
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port outside the range from which the kernel takes those of outgoing connections: it stays free."""
+    """A port that nobody else is given, outside the range from which the kernel takes those of outgoing connections: it
+    stays free while its program is down."""
     while True:
         port = random.randint(15_000, 32_000)
         with socket.socket() as trial:
@@ -27,6 +29,8 @@ def free_port() -> int:
                 trial.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if port not in _given:
+            _given.add(port)
             return port
 
 
