@@ -96,7 +96,7 @@ class Bench:
         return ending
 
     async def numbers(self, job: Job) -> list[int]:
-        first_rows = await self.ledger.parts_from(job.id, 1)
+        parts = await self.ledger.parts_from(job.id, 1)
         file = sorted_file(job.download.file) if job.download.order else job.download.file
-        result = Result(self.files, file, first_rows)
+        result = Result(self.files, file, parts)
         return [record["n"] for record in await asyncio.to_thread(list, result)]

@@ -1,6 +1,7 @@
 """Turns of a download: what was read is kept once, wherever the turn ends."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from download_bench import ALL, COUNT, Bench, Numbered
 from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain, Unsure
 from openbulk.domain.job import Position, Status
-from openbulk.domain.query import Comparison, Order
+from openbulk.domain.query import Comparison, Order, Page, Query
 from openbulk.engine.download import DownloadTurn
 from openbulk.engine.endings import Complete, GoOn, Stop, Wait
 from openbulk.engine.watch import Watch
@@ -79,6 +80,26 @@ async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
     assert await bench.numbers(job) == ALL[:8]
     assert await bench.turn(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ALL
+
+
+async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: Bench) -> None:
+    """He was frozen before his part reached the file store, and has read other records than those that count."""
+    job = await bench.job(where=Comparison("odd", "=", (1,)))
+    turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
+    assert turn is not None
+    watch = Watch(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
+    frozen = DownloadTurn(turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, watch=watch)
+    assert await bench.turn(job, Numbered()) == Complete()
+    with pytest.raises(Fenced):
+        await frozen.run()
+    assert await bench.numbers(job) == ALL[::2]
+
+
+class OtherNumbers(Numbered):
+    """What was there some seconds earlier."""
+
+    async def read(self, query: Query) -> AsyncIterator[Page]:
+        yield Page([{"n": -n, "odd": 1} for n in range(1, 14)], None)
 
 
 async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from openbulk.domain.records import Action, Row, Target
 from openbulk.engine.parts import BYTES_PER_PART, Cut, cut, rows_of
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
-from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.files import FileStore, Part
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_every_row_is_read_again_from_wherever_a_slice_begins(files: FileS
     expected = list(FORMATS["csv"].read(io.BytesIO(content), {}))
     for after in (0, 1, 999, 1_000, 1_001, 2_499, 2_500):
         first_rows = [row for row in done.first_rows if row + 1_000 > after + 1 or row == done.first_rows[-1]]
-        assert await all_of(rows_of(files, job, first_rows, after=after)) == expected[after:]
+        assert await all_of(rows_of(files, job, [Part(row) for row in first_rows], after=after)) == expected[after:]
 
 
 async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
@@ -58,13 +58,13 @@ async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
     assert done.records == 300
     assert len(done.first_rows) > 5
     for first in done.first_rows:
-        assert len(await files.get(part_path("f00d", first))) < BYTES_PER_PART + 200_000
+        assert len(await files.get(Part(first).path("f00d"))) < BYTES_PER_PART + 200_000
 
 
 async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files: FileStore) -> None:
     lines = [b'{"n": 1}', b'{"n": 123456789012345678901234567890}', b'{"n": 3}']
     job, done = await parts_of(files, b"[" + b",".join(lines) + b"]", "json")
-    rows = await all_of(rows_of(files, job, done.first_rows, after=0))
+    rows = await all_of(rows_of(files, job, [Part(row) for row in done.first_rows], after=0))
     assert [row.values for row in rows] == [{"n": 1}, None, {"n": 3}]
     assert rows[1].problem is not None
     assert "cannot be sent" in rows[1].problem.message

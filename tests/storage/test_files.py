@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
-from openbulk.storage.files import BLOCK_BYTES, FileStore, open_store, part_path
+from openbulk.storage.files import BLOCK_BYTES, FileStore, Part, open_store
 from openbulk.testing.files import FileStoreTests
 from s3 import S3
 
@@ -18,7 +18,7 @@ class TestFilesOnDisk(FileStoreTests):
 
     async def test_no_record_can_be_read_on_the_disk(self, files: FileStore, tmp_path: Path) -> None:
         await self.written(files, b"unmistakable " * 100_000)
-        await files.put(part_path("f00d", 1), b"unmistakable")
+        await files.put(Part(1).path("f00d"), b"unmistakable")
         found = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert len(found) == 3
         assert not any(b"unmistakable" in path.read_bytes() for path in found)

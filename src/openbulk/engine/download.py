@@ -26,7 +26,7 @@ from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.sorting import forget_unsorted, sort
 from openbulk.engine.watch import Watch
 from openbulk.storage.bookmarks import Feed, feed_of
-from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger, Turn
 
 log = structlog.get_logger()
@@ -133,10 +133,8 @@ class DownloadTurn:
     async def _sort(self) -> Ending:
         """Everything has been read: bring it into its order, in one go."""
         download = self._job.download
-        first_rows = await self._ledger.parts_from(self._job.id, 1)
-        done = await sort(
-            self._files, download.file, first_rows, download.order, download.limit, self._watch.is_called_off
-        )
+        parts = await self._ledger.parts_from(self._job.id, 1)
+        done = await sort(self._files, download.file, parts, download.order, download.limit, self._watch.is_called_off)
         if done is None:
             return GoOn()
         await self._ledger.replace_parts(self._job.id, self._fence, done.records, done.first_rows)
@@ -187,7 +185,7 @@ class DownloadTurn:
         first_row = self._kept + 1
         if part.lines:
             await self._watch.hold()
-            await self._files.put(part_path(self._job.download.file, first_row), b"\n".join(part.lines))
+            await self._files.put(Part(first_row, self._fence).path(self._job.download.file), b"\n".join(part.lines))
         await self._ledger.commit_part(
             self._job.id,
             self._fence,

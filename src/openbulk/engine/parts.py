@@ -9,7 +9,7 @@ import orjson
 
 from openbulk.domain.job import Job
 from openbulk.domain.records import Problem, Row
-from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.files import FileStore, Part
 
 RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ async def cut(
     first_rows: list[int] = []
     records = 0
     while packed := await asyncio.to_thread(_next_part, rows):
-        await files.put(part_path(file, records + 1), b"\n".join(packed))
+        await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
         if await stop():
@@ -65,11 +65,11 @@ def _pack(row: Row) -> bytes:
         return _pack(Row(row.number, None, Problem(f"a value cannot be sent ({error})"), row.line))
 
 
-async def rows_of(files: FileStore, job: Job, first_rows: Sequence[int], *, after: int) -> AsyncIterator[Row]:
+async def rows_of(files: FileStore, job: Job, parts: Sequence[Part], *, after: int) -> AsyncIterator[Row]:
     """The rows of a job's parts from behind a row on."""
-    for first in first_rows:
-        part = await files.get(part_path(job.upload.file, first))
-        for number, packed in enumerate(part.split(b"\n"), first):
+    for part in parts:
+        rows = await files.get(part.path(job.upload.file))
+        for number, packed in enumerate(rows.split(b"\n"), part.first_row):
             if number > after:
                 yield _unpack(number, orjson.loads(packed))
 

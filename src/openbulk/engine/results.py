@@ -9,7 +9,7 @@ from openbulk.domain.errors import NotFound
 from openbulk.domain.job import Job
 from openbulk.domain.records import Row
 from openbulk.engine.sorting import sorted_file
-from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger
 
 
@@ -18,19 +18,19 @@ class Result:
     through; for use in a thread: it blocks. Holds one part. Raises NotFound where they are not kept any more.
     """
 
-    def __init__(self, files: FileStore, file: str, first_rows: Sequence[int], begin: int = 1) -> None:
+    def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:
         self._files = files
         self._file = file
-        self._first_rows = first_rows
+        self._parts = parts
         self._begin = begin
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        for first in self._first_rows:
+        for part in self._parts:
             try:
-                lines = self._files.get_now(part_path(self._file, first)).split(b"\n")
+                lines = self._files.get_now(part.path(self._file)).split(b"\n")
             except FileNotFoundError as error:
                 raise NotFound("the records of this job are not kept any more; ask for them again") from error
-            for line in lines[max(0, self._begin - first) :]:
+            for line in lines[max(0, self._begin - part.first_row) :]:
                 yield orjson.loads(line)
 
 

@@ -12,7 +12,7 @@ import orjson
 from openbulk.domain.query import Order, rank
 from openbulk.domain.records import value_at
 from openbulk.engine.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
-from openbulk.storage.files import FileStore, part_path
+from openbulk.storage.files import FileStore, Part
 
 RUN_BYTES = 16 * 1024 * 1024
 """Of the records that are sorted at one time; and of each run, a part is held while they are merged."""
@@ -39,7 +39,7 @@ def sorted_file(file: str) -> str:
 
 
 async def sort(
-    files: FileStore, file: str, first_rows: Sequence[int], order: Sequence[Order], limit: int | None, stop: Stop
+    files: FileStore, file: str, parts: Sequence[Part], order: Sequence[Order], limit: int | None, stop: Stop
 ) -> Cut | None:
     """Write the records of a download anew, in their order and no more than the limit, in other parts; None where
     `stop` said so before the end.
@@ -49,11 +49,11 @@ async def sort(
     runs: list[Sequence[str]] = []
     lines: list[Line] = []
     size = 0
-    for place, first in enumerate(first_rows, 1):
-        part = await files.get(part_path(file, first))
-        lines += [(place_of(orjson.loads(line), order), line) for line in part.split(b"\n")]
-        size += len(part)
-        if size > RUN_BYTES or place == len(first_rows):
+    for place, part in enumerate(parts, 1):
+        packed = await files.get(part.path(file))
+        lines += [(place_of(orjson.loads(line), order), line) for line in packed.split(b"\n")]
+        size += len(packed)
+        if size > RUN_BYTES or place == len(parts):
             runs.append(await _write_run(files, f"{file}/runs/{len(runs)}", lines))
             lines, size = [], 0
         if await stop():
@@ -79,7 +79,7 @@ async def _write_run(files: FileStore, name: str, lines: list[Line]) -> Sequence
     await asyncio.to_thread(lines.sort, key=lambda line: line[0])
     paths: list[str] = []
     for begin in range(0, len(lines), RECORDS_PER_PART):
-        paths.append(part_path(name, begin + 1))
+        paths.append(Part(begin + 1).path(name))
         await files.put(paths[-1], b"\n".join(line for _, line in lines[begin : begin + RECORDS_PER_PART]))
     return paths
 
@@ -94,7 +94,7 @@ async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit:
     first_rows: list[int] = []
     records = 0
     while lines := await asyncio.to_thread(_next_part, merged, None if limit is None else limit - records):
-        await files.put(part_path(name, records + 1), b"\n".join(lines))
+        await files.put(Part(records + 1).path(name), b"\n".join(lines))
         first_rows.append(records + 1)
         records += len(lines)
         if await stop():

@@ -21,7 +21,7 @@ from openbulk.engine.parts import rows_of
 from openbulk.engine.progress import FATE, Progress, key_of, one_each, place_in_line, refusal_of, target_of, unknown
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.watch import Watch
-from openbulk.storage.files import FileStore
+from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
 
 COMMIT_SECONDS = 0.25
@@ -52,7 +52,7 @@ class UploadTurn:
         self._watch = watch
         self._ending: Ending | None = None
         self._progress = Progress(turn.job.cursor)
-        self._first_rows: Sequence[int] = ()
+        self._parts: Sequence[Part] = ()
         self._committed_at = 0.0
         self._target = turn.job.upload.target
         self._under_way: set[str] = set()
@@ -67,7 +67,7 @@ class UploadTurn:
             return ending_of(error)
         job = self._job
         self._target = target_of(job, objects)
-        self._first_rows = await self._ledger.parts_from(job.id, job.cursor + 1)
+        self._parts = await self._ledger.parts_from(job.id, job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_done(job.id, job.cursor))
         watching = asyncio.create_task(self._end_in_time())
         try:
@@ -261,7 +261,7 @@ class UploadTurn:
     async def _rows(self) -> AsyncIterator[Row]:
         """The rows that have no outcome yet."""
         progress = self._progress
-        async for row in rows_of(self._files, self._job, self._first_rows, after=progress.cursor):
+        async for row in rows_of(self._files, self._job, self._parts, after=progress.cursor):
             if row.number > progress.cursor and row.number not in progress.done:
                 yield row
 

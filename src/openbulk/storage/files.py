@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -210,9 +211,19 @@ def _block_path(name: str, index: int) -> str:
     return f"{name}/blocks/{index:08d}"
 
 
-def part_path(name: str, first_row: int) -> str:
-    """Where the part of a file's records that begins with a row is kept."""
-    return f"{name}/parts/{first_row:012d}"
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Records of a file that are kept together."""
+
+    first_row: int
+    """The row that it begins with."""
+    fence: int = 0
+    """That of the turn which wrote it, where another turn may find other records in its place: who was overtaken writes
+    beside the part that counts, never over it. 0 where every turn writes the same."""
+
+    def path(self, name: str) -> str:
+        """Where it is kept, below the name of its file."""
+        return f"{name}/parts/{self.first_row:012d}" + (f"-{self.fence}" if self.fence else "")
 
 
 def _reach_disk(root: Path, path: str) -> None:

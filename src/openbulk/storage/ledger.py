@@ -15,6 +15,7 @@ from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Fate, Outcome, Problem
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.database import for_reading
+from openbulk.storage.files import Part
 from openbulk.storage.tables import Moment, idempotency_keys, intents, jobs, outcomes, parts
 from openbulk.storage.work import work_of, work_values
 
@@ -198,20 +199,18 @@ class Ledger:
             await _behind_fence(connection, job_id, fence, records=records)
             await _replace_parts(connection, job_id, first_rows)
 
-    async def parts_from(self, job_id: int, row: int) -> Sequence[int]:
-        """The first rows of the part that holds a row, and of those behind it."""
+    async def parts_from(self, job_id: int, row: int) -> Sequence[Part]:
+        """The part that holds a row, and those behind it."""
         holder = (
             select(func.max(parts.c.first_row))
             .where(parts.c.job_id == job_id, parts.c.first_row <= row)
             .scalar_subquery()
         )
         async with self._reading.connect() as connection:
-            found = await connection.scalars(
-                select(parts.c.first_row)
-                .where(parts.c.job_id == job_id, parts.c.first_row >= holder)
-                .order_by(parts.c.first_row)
+            found = await connection.execute(
+                select(parts).where(parts.c.job_id == job_id, parts.c.first_row >= holder).order_by(parts.c.first_row)
             )
-            return found.all()
+            return [Part(part.first_row, part.fence) for part in found]
 
     async def begin_slice(self, job_id: int, number: int, now: datetime, worker: str | None = None) -> Turn | None:
         """Begin a slice and raise the fence; None where it isn't this slice's turn any more.
@@ -364,7 +363,7 @@ class Ledger:
             if records:
                 part = {"job_id": job_id, "first_row": first_row}
                 await connection.execute(delete(parts).filter_by(**part))
-                await connection.execute(insert(parts).values(part))
+                await connection.execute(insert(parts).values(**part, fence=fence))
             if bookmark is not None:
                 await keep_bookmark(connection, *bookmark)
 

@@ -165,9 +165,10 @@ parts = Table(
     metadata,
     Column("job_id", BigInteger, primary_key=True),
     Column("first_row", BigInteger, primary_key=True),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
-"""The parts that a job's file was cut into; written when all of them are."""
+"""The parts that a job's file was cut into, or that a download has kept; the fence as in `Part`."""
 
 intents = Table(
     "intents",

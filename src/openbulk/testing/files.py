@@ -13,7 +13,7 @@ import pytest
 from obstore.store import ObjectStore
 
 from openbulk.security import SealBroken, Sealer
-from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated, part_path
+from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated, Part
 
 
 class FileStoreTests:
@@ -75,7 +75,7 @@ class FileStoreTests:
 
     async def test_a_part_is_kept_replaced_and_missed(self, files: FileStore) -> None:
         """Cutting a file again after a crash writes its parts again."""
-        path = part_path("f00d", 1001)
+        path = Part(1001).path("f00d")
         for content in (b"first", b"second"):
             await files.put(path, content)
             assert await files.get(path) == content == files.get_now(path)
