@@ -163,6 +163,63 @@ def test_a_page_in_a_browser(server: Server) -> None:
     assert {"rowNum", "status", "error"} <= set(reply.json[0])
 
 
+def test_the_vendors_own_test_of_workflows(server: Server) -> None:
+    """At once, then by a schedule; the newest transfer is asked for alone, until it is done."""
+    target = {"token": server.element_token, "elementKey": "memory", "objectName": "log", "path": "/log"}
+    workflow = [
+        {
+            "query": "select * from records",
+            "objectName": "records",
+            "elementKey": "memory",
+            "statusCheckInterval": 3000,
+            "targetConfiguration": target,
+        }
+    ]
+    server.done("records", b"name\nAnn\n")
+    made = server.call("POST", "/hubs/crm/bulk/workflows", json_body=workflow).json
+    assert made["status"] == "CREATED"
+    loaded(server, "pageSize=1", group=made["id"])
+    every_second = {"Elements-Schedule-Request": "* * * * * ?"}
+    job_id = server.call("POST", "/hubs/crm/bulk/workflows", headers=every_second, json_body=workflow).json["id"]
+    assert job_id
+    loaded(server, f"jobId={job_id}")
+
+
+def loaded(server: Server, query: str, group: str | None = None) -> dict[str, object]:
+    """The newest transfer once it is done."""
+    for _ in range(60):
+        found: list[dict[str, object]] = server.call("GET", f"/bulkloader?{query}").json
+        if found and found[0]["status"] == "COMPLETED":
+            assert group in (None, found[0]["groupName"])
+            return found[0]
+        time.sleep(0.5)
+    raise AssertionError(found)
+
+
+def test_the_bulk_loader(server: Server) -> None:
+    """The vendor's page: it sends an instance's token only where records are read, and makes schedules."""
+    platform = Server(server.process)
+    target = {
+        "token": server.element_token,
+        "elementKey": "memory",
+        "objectName": "log",
+        "metaData": {"format": "json"},
+    }
+    workflow = [{"query": "select * from records", "elementKey": "memory", "targetConfiguration": target}]
+    server.done("records", b"name\nAnn\n")
+    server.call("POST", "/hubs/general/bulk/workflows", json_body=workflow)
+    transfer = loaded(platform, "page=1&pageSize=100")
+    assert (transfer["sourceRecordCount"], transfer["targetErrorCount"]) == (1, 0)
+    assert server.call("GET", f"/hubs/general/bulk/{transfer['targetJobId']}/errors").json == []
+    for cron in ("0 0 0/1 1/1 * ? *", "0 0 12 1/1 * ? *", "0 0 12 ? * MON *", "0 0 12 15 1/1 ? *"):
+        header = {"Elements-Schedule-Request": cron}
+        job_id = server.call("POST", "/hubs/general/bulk/workflows", headers=header, json_body=workflow).json["id"]
+        assert [job["trigger"]["cron"] for job in platform.call("GET", "/jobs").json] == [cron]
+        assert platform.call("PUT", f"/jobs/{job_id}/disable").status == 200
+        assert platform.call("DELETE", f"/jobs/{job_id}", body=b"null").status == 200
+    assert platform.call("GET", "/bulkloader?page=1&pageSize=100&parentBulkLoaderId=1").json == []
+
+
 def test_sap_cloud_integrations_adapter(server: Server) -> None:
     """Pages of plain records, with the secrets in any order."""
     server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(5)))
