@@ -34,13 +34,14 @@ check: install  ## Lint, format, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## Measure speed and memory, and print the table
+bench: install  ## Measure speed and memory beside others, and write the table (half an hour)
 	@$(BIN)/python bench/run.py
 
 lock:  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group peers -o bench/peers-requirements.txt
 
 clean:  ## Remove what was installed and cached
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

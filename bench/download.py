@@ -1,0 +1,46 @@
+"""What does a large download take? A million records out of memory, and fetched as a CSV over HTTP."""
+
+import time
+import urllib.request
+from collections.abc import Iterator
+
+from figures import Figure, contacts, processes
+from harness import BASE_PATH, Server
+
+
+def measure(quick: bool) -> Iterator[Figure]:
+    """Memory beyond that which holding the records takes, and the time of both halves."""
+    rows = 50_000 if quick else 1_000_000
+    with processes() as started:
+        server = started.server().instance("memory")
+        server.done("records", contacts(rows), within=900)
+        before = server.process.peak_memory_mb()
+        began = time.monotonic()
+        job_id = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
+        status = server.finished(job_id, within=900)
+        read = time.monotonic() - began
+        assert status["recordsCount"] == rows, status
+        began = time.monotonic()
+        lines, size = fetched(server, f"/bulk/{job_id}/records")
+        taken = time.monotonic() - began
+        assert lines == rows + 1
+        more = server.process.peak_memory_mb() - before
+    yield Figure(
+        f"{rows:,} records downloaded, read in pages of 2,500 and fetched as CSV ({size / 1e6:.0f} MB)",
+        f"{more:.0f} MB more than before; read in {read:.1f} s ({rows / read:,.0f}/s), fetched in {taken:.1f} s "
+        f"({rows / taken:,.0f}/s)",
+        "flat memory",
+    )
+
+
+def fetched(server: Server, path: str) -> tuple[int, int]:
+    """Lines and bytes of a file that is fetched and not kept."""
+    address = urllib.request.Request(
+        f"{server.process.url}{BASE_PATH}{path}", headers={"Authorization": server.authorization}
+    )
+    lines = size = 0
+    with urllib.request.urlopen(address, timeout=600) as answer:
+        while piece := answer.read(1024 * 1024):
+            lines += piece.count(b"\n")
+            size += len(piece)
+    return lines, size

@@ -1,0 +1,55 @@
+"""What a measurement says, and what measurements start from: real processes, and files of rows."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import Process, Processes, request
+from postgres import Postgres, binaries, running_cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A line of the table."""
+
+    what: str
+    measured: str
+    target: str = ""
+
+
+@contextmanager
+def processes() -> Iterator[Processes]:
+    """A place for one measurement's processes."""
+    with tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder, Processes(Path(folder)) as started:
+        yield started
+
+
+@contextmanager
+def postgresql() -> Iterator[Postgres]:
+    """A PostgreSQL server as people run it: what is committed is on the disk (fsync)."""
+    folder = binaries()
+    assert folder is not None, "PostgreSQL is not installed"
+    with running_cluster(folder, fsync=True) as cluster:
+        yield cluster.postgres
+
+
+def stats(sandbox: Process) -> dict[str, Any]:
+    """What a sandbox has counted."""
+    counted: dict[str, Any] = request("GET", f"{sandbox.url}/sandbox/stats").json
+    return counted
+
+
+def lessons(count: int) -> bytes:
+    """A CSV of all-day events."""
+    rows = "".join(f"Lesson {n},2026-09-01,2026-09-02\n" for n in range(count))
+    return f"summary,start.date,end.date\n{rows}".encode()
+
+
+def contacts(count: int) -> bytes:
+    """A CSV of seven columns, as the sample has them."""
+    line = "person{n}@example.com,Ann,Smith,Design Engineer,(333) 333-1234,Acme,http://www.acme.com\n"
+    head = "C_EmailAddress,C_FirstName,C_LastName,C_Title,C_BusPhone,C_Company,C_Website1\n"
+    return (head + "".join(line.format(n=n) for n in range(count))).encode()

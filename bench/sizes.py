@@ -1,0 +1,68 @@
+"""Does a large file cost more than a small one? Peak memory, and seconds a record, by the size of the file.
+
+What any job costs, however small, would hide what a record costs: a job of ten rows takes as long as some thousand
+records. So it is measured beside, on the same server, and taken off: seconds a record are (a job of so many rows, less
+a job of ten rows) / rows, both in the middle of several, on a server that has done a job before.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from figures import Figure, contacts, processes
+from harness import Server
+
+TIMES = {10_000: 15, 100_000: 5, 1_000_000: 1}
+SMALL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What files of one size cost."""
+
+    whole: float
+    """Seconds, from the first byte sent to the status that says finished."""
+    small: float
+    """Seconds of a job of ten rows on the same server."""
+    each: float
+    """Seconds a record, beyond those of any job."""
+    peak_mb: float
+
+
+def measure(quick: bool) -> Iterator[Figure]:
+    """Files of three sizes into memory, each on a new server."""
+    times = {10_000: 3, 100_000: 1} if quick else TIMES
+    costs: dict[int, Cost] = {}
+    for rows, often in times.items():
+        file = contacts(rows)
+        cost = costs[rows] = cost_of(file, rows, often)
+        yield Figure(
+            f"{rows:,} rows ({len(file) / 1e6:.0f} MB of CSV) into memory ({often} times)",
+            f"{cost.peak_mb:.0f} MB at the peak; {cost.whole:.2f} s, {rows / cost.whole:,.0f} rows/s; less a job of "
+            f"ten rows ({cost.small:.2f} s) {cost.each * 1e6:.1f} µs a record",
+            "under 250 MB",
+        )
+    least, most = min(costs), max(costs)
+    against = f"{most:,} rows against {least:,}"
+    yield Figure(f"peak memory, {against}", f"{costs[most].peak_mb / costs[least].peak_mb - 1:+.0%}", "at most +20 %")
+    yield Figure(f"cost a record, {against}", f"{costs[most].each / costs[least].each - 1:+.0%}", "within 10 %")
+
+
+def cost_of(file: bytes, rows: int, often: int) -> Cost:
+    """What uploads of one file cost a new server."""
+    with processes() as started:
+        server = started.server().instance("memory", {"keep": "false"})
+        seconds(server, contacts(SMALL), SMALL)
+        small = statistics.median(seconds(server, contacts(SMALL), SMALL) for _ in range(max(5, often)))
+        whole = statistics.median(seconds(server, file, rows) for _ in range(often))
+        return Cost(whole, small, (whole - small) / rows, server.process.peak_memory_mb())
+
+
+def seconds(server: Server, file: bytes, rows: int) -> float:
+    """How long an upload takes, until all of its rows are there."""
+    began = time.monotonic()
+    status = server.done("records", file, within=900)
+    taken = time.monotonic() - began
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (rows, 0), status
+    return taken
