@@ -20,7 +20,7 @@ from typing import Any, Self
 USER_SECRET = "user+secret/of=tests"
 ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 _STARTED = re.compile(r"listens on (?P<url>http://\S+)|openbulk works")
 
 

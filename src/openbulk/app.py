@@ -32,7 +32,7 @@ from openbulk.engine.lease import Lease
 from openbulk.engine.takeover import LEASE_SECONDS, Heart, new_name
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
-from openbulk.settings import Settings
+from openbulk.settings import CannotStart, Settings
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import (
@@ -58,10 +58,6 @@ CONNECTIONS_AT_ONCE = 200
 START_PATIENCE_SECONDS = 10.0
 """A database that does not answer yet is waited for so long."""
 FIRST_USER = "admin@localhost"
-
-
-class CannotStart(Exception):
-    """The server cannot start as it is set; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +96,14 @@ def master_key_file(settings: Settings) -> Path:
 def ledger_url(settings: Settings) -> str:
     """The address of the ledger's database."""
     return settings.database_url or f"sqlite:///{settings.data_dir / 'ledger.db'}"
+
+
+def is_for_many(settings: Settings) -> bool:
+    """Whether processes on several machines may share the ledger. Raises CannotStart where its address is none."""
+    try:
+        return is_shared(ledger_url(settings))
+    except ArgumentError as error:
+        raise CannotStart(f"the database cannot be used: {error}") from error
 
 
 def _ledger_engine(settings: Settings) -> AsyncEngine:
@@ -165,7 +169,7 @@ def _services(
     files = FileStore(_store(settings), sealer)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
-    shared = is_shared(ledger_url(settings))
+    shared = is_for_many(settings)
     lease = Lease(LEASE_SECONDS) if shared else Lease()
     lanes = _lanes(settings, name)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
@@ -223,9 +227,8 @@ def _store(settings: Settings) -> ObjectStore:
 
 
 def _lanes(settings: Settings, name: str) -> Lanes:
-    url = ledger_url(settings)
-    if is_shared(url):
-        return Lanes(open_shared_lane_engine(url), name)
+    if is_for_many(settings):
+        return Lanes(open_shared_lane_engine(ledger_url(settings)), name)
     return Lanes(open_lane_engine(settings.data_dir / "lanes.db"))
 
 
@@ -254,7 +257,7 @@ def _owned(settings: Settings) -> Iterator[None]:
     process, however it ends."""
     data_dir = settings.data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if is_shared(ledger_url(settings)):
+    if is_for_many(settings):
         yield
         return
     with (data_dir / "lock").open("w") as lock:

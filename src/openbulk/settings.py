@@ -7,6 +7,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class CannotStart(Exception):
+    """The server cannot start as it is set; the message says what to change."""
+
+
 class Settings(BaseSettings):
     """The settings of a server."""
 

@@ -43,7 +43,7 @@ def test_a_server_killed_while_it_reads_the_file_reads_it_again(processes: Proce
     job_id = server.upload("records", rows).json["id"]
     server.process.kill()
     server = Server(processes.server(data_dir=data).process, server.element_token)
-    status = server.finished(job_id, within=60)
+    status = server.finished(job_id, within=240)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 300_000)
 
 
@@ -52,7 +52,8 @@ def test_a_server_that_is_told_to_stop_goes_on_where_it_was(processes: Processes
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
     job_id = server.upload("events", events_csv(1_500)).json["id"]
-    time.sleep(1.0)
+    while not request("GET", f"{sandbox.url}/sandbox/stats").json["inserted"]:
+        time.sleep(0.02)
     began = time.monotonic()
     assert server.process.stop() == 0
     assert time.monotonic() - began < 7

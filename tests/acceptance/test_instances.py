@@ -308,7 +308,7 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(p
     [
         (("serve",), {"OPENBULK_PORT": "abc"}, "OPENBULK_PORT: Input should be a valid integer"),
         (("serve",), {"OPENBULK_MASTER_KEY": "s3cret"}, "a master key is written in base64"),
-        (("serve",), {"OPENBULK_DATABASE_URL": "postgresql://x"}, "has to begin with sqlite:///"),
+        (("serve",), {"OPENBULK_DATABASE_URL": "mysql://x/y"}, "has to begin with sqlite:/// or postgresql://"),
         (("serve",), {"OPENBULK_DATABASE_URL": "nonsense"}, "the database cannot be used"),
         (("serve", "--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1"),
         (("sandbox", "google", "--faults", "nonsense=1"), {}, "there is no fault 'nonsense'"),

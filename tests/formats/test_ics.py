@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from icalendar import Timezone
 
@@ -476,6 +476,7 @@ def _events(draw: st.DrawFn) -> dict[str, Any]:
     return event
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of the machine, which may be busy
 @given(st.lists(_events(), max_size=4))
 def test_events_that_are_written_are_read_as_they_were(events: list[dict[str, Any]]) -> None:
     """All-day, timed, recurring, with guests and alarms; in lines that every program can read."""

@@ -140,7 +140,7 @@ def test_a_file_that_is_no_state_is_left_alone(tmp_path: Path, text: str) -> Non
     file = tmp_path / "letter.txt"
     file.write_text(text)
     command = [sys.executable, "-m", "openbulk", "sandbox", "google", "--port", "0", "--state", str(file)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
     assert "line 1" in ended.stderr
     assert file.read_text() == text

@@ -52,13 +52,29 @@ async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Account
     assert await accounts.instance(made.id) == made == await accounts.instance_with_token("element-token")
     assert await accounts.instance_with_token("another") is None
     changed = replace(made, name="Yours", tags=("b",), disabled=True, configuration={"x": "y"})
-    await accounts.change_instance(changed)
+    assert await accounts.change_instance(made, changed) == changed
     assert await accounts.instances_of(1) == [changed]
     await accounts.update_configuration(made.id, {"z": "1"})
     assert (await accounts.instances_of(1))[0].configuration == {"x": "y", "z": "1"}
     await accounts.delete_instance(made.id)
     await accounts.update_configuration(made.id, {"z": "2"})
     assert await accounts.instances_of(1) == []
+    assert await accounts.change_instance(made, changed) is None
+
+
+async def test_what_somebody_else_has_changed_in_the_same_moment_stays(accounts: Accounts) -> None:
+    """Such as a refresh token that a worker has renewed while a person changes the name."""
+    read = await instance(accounts)
+    await accounts.update_configuration(read.id, {"token": "new", "added": "1"})
+    wanted = replace(read, name="Yours", configuration={**read.configuration, "mine": "2"})
+    changed = await accounts.change_instance(read, wanted)
+    assert changed is not None
+    assert changed == (await accounts.instances_of(1))[0]
+    assert (changed.name, changed.tags) == ("Yours", read.tags)
+    assert changed.configuration == {**read.configuration, "token": "new", "added": "1", "mine": "2"}
+    without = await accounts.change_instance(changed, replace(changed, configuration={"mine": "2"}))
+    assert without is not None
+    assert without.configuration == {"mine": "2"}
 
 
 async def test_no_secret_can_be_read_in_the_database(accounts: Accounts, tmp_path: Path) -> None:

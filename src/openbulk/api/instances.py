@@ -220,16 +220,18 @@ async def change(
         changed = {**instance.configuration, **told}
         provider = provider_named(services, instance.element)
         configuration = await _signed_in(provider, changed, body.providerData, services, user)
-    instance = replace(
+    wanted = replace(
         instance,
         name=instance.name if body.name is None else body.name,
         tags=instance.tags if body.tags is None else tuple(body.tags),
         disabled=instance.disabled if body.disabled is None else body.disabled,
         configuration=configuration,
     )
-    await services.accounts.change_instance(instance)
+    changed_instance = await services.accounts.change_instance(instance, wanted)
+    if changed_instance is None:
+        raise NotFound(f"instance {instance.id} was deleted in the same moment")
     await services.engine.instance_changed(instance.id)
-    return _present(services, instance, user)
+    return _present(services, changed_instance, user)
 
 
 @router.delete("/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404, 507))

@@ -1,17 +1,16 @@
 """The command line: `openbulk serve`, `openbulk worker`, `openbulk sandbox`, `openbulk rotate-key`."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from openbulk.app import CannotStart, master_key_file, opened_accounts
 from openbulk.cli.sandboxes import sandbox
-from openbulk.cli.server import serve, worker
-from openbulk.security import rotate_master_key
-from openbulk.settings import Settings
+from openbulk.settings import CannotStart, Settings
+
+# The server's modules are loaded by the commands that need them: it takes longer than a sandbox takes to start.
+# ruff: noqa: PLC0415
 
 cli = typer.Typer(
     help="Load thousands or millions of records from a file into a cloud service.",
@@ -20,8 +19,36 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.add_typer(sandbox, name="sandbox")
-cli.command()(serve)
-cli.command()(worker)
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept.", show_default="./openbulk-data")
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="The ledger's database.", show_default="a SQLite file in the data directory")
+    ] = None,
+) -> None:
+    """Run the server. Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ..."""
+    from openbulk.cli import server
+
+    server.serve(_settings(host=host, port=port, data_dir=data_dir, database_url=database_url))
+
+
+@cli.command()
+def worker(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the master key is kept.", show_default="./openbulk-data")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option(help="The ledger's database: postgresql://...")] = None,
+) -> None:
+    """Work on the jobs of servers that share a PostgreSQL database and a file store: the same without HTTP."""
+    from openbulk.cli import server
+
+    server.work(_settings(data_dir=data_dir, database_url=database_url))
 
 
 @cli.command("rotate-key")
@@ -32,16 +59,15 @@ def rotate_key(
 
     Older keys stay in the file: they open the files of jobs that were uploaded under them.
     """
-    settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
-    if settings.master_key is not None:
-        raise CannotStart("OPENBULK_MASTER_KEY is set: put the new key in front of it, then run 'openbulk serve'")
-    rotate_master_key(master_key_file(settings))
-    typer.echo(f"sealed the credentials of {asyncio.run(_reseal(settings))} instances with the new key")
+    from openbulk.cli import server
+
+    sealed = server.rotate_key(_settings(data_dir=data_dir))
+    typer.echo(f"sealed the credentials of {sealed} instances with the new key")
 
 
-async def _reseal(settings: Settings) -> int:
-    async with opened_accounts(settings) as accounts:
-        return await accounts.reseal()
+def _settings(**given: str | int | Path | None) -> Settings:
+    """What the command line says, and the environment where it does not."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`openbulk serve` and `openbulk worker`: the server, and its help on other machines."""
+"""What `openbulk serve`, `openbulk worker` and `openbulk rotate-key` do."""
 
 import asyncio
 import logging
@@ -7,16 +7,14 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
-import typer
 import uvicorn
 
-from openbulk.app import CannotStart, FirstSecrets, ledger_url, running_server
-from openbulk.settings import Settings
-from openbulk.storage.database import is_shared
+from openbulk.app import FirstSecrets, is_for_many, master_key_file, opened_accounts, running_server
+from openbulk.security import rotate_master_key
+from openbulk.settings import CannotStart, Settings
 
 GRACEFUL_SECONDS = 4
 """Requests under way are waited for so long when the server stops; its turns end meanwhile."""
@@ -24,36 +22,31 @@ BACKLOG = 2048
 """Connections that wait while the server is busy; as uvicorn has it."""
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where everything is kept.", show_default="./openbulk-data")
-    ] = None,
-    database_url: Annotated[
-        str | None, typer.Option(help="The ledger's database.", show_default="a SQLite file in the data directory")
-    ] = None,
-) -> None:
-    """Run the server. Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ..."""
-    given = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+def serve(settings: Settings) -> None:
+    """Answer requests and work on jobs, until a signal says to stop. Raises CannotStart."""
     _write_logs(settings.log_format)
     asyncio.run(_serve(settings))
 
 
-def worker(
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where the master key is kept.", show_default="./openbulk-data")
-    ] = None,
-    database_url: Annotated[str | None, typer.Option(help="The ledger's database: postgresql://...")] = None,
-) -> None:
-    """Work on the jobs of servers that share a PostgreSQL database and a file store: the same without HTTP."""
-    given = {"data_dir": data_dir, "database_url": database_url}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    if not is_shared(ledger_url(settings)):
+def work(settings: Settings) -> None:
+    """Work on jobs, until a signal says to stop. Raises CannotStart."""
+    if not is_for_many(settings):
         raise CannotStart("a worker shares its database with a server; set OPENBULK_DATABASE_URL to postgresql://...")
     _write_logs(settings.log_format)
     asyncio.run(_work(settings))
+
+
+def rotate_key(settings: Settings) -> int:
+    """Make a new master key and seal all credentials with it; of how many instances. Raises CannotStart."""
+    if settings.master_key is not None:
+        raise CannotStart("OPENBULK_MASTER_KEY is set: put the new key in front of it, then run 'openbulk serve'")
+    rotate_master_key(master_key_file(settings))
+    return asyncio.run(_reseal(settings))
+
+
+async def _reseal(settings: Settings) -> int:
+    async with opened_accounts(settings) as accounts:
+        return await accounts.reseal()
 
 
 async def _work(settings: Settings) -> None:

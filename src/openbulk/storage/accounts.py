@@ -1,7 +1,7 @@
 """Who may call, and the instances that they have signed in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,6 @@ import orjson
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.errors import Conflict
 from openbulk.domain.instance import Instance
 from openbulk.security import Sealer, fingerprint, same_secret
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
@@ -152,26 +151,40 @@ class Accounts:
             )
             return [self._instance(row) for row in rows]
 
-    async def change_instance(self, instance: Instance) -> None:
-        """Remember an instance as it is handed in: name, tags, configuration, disabled.
+    async def change_instance(self, before: Instance, after: Instance) -> Instance | None:
+        """Change what differs between the two: name, tags, disabled, entries of the configuration. The instance as it
+        is then, None where it is gone.
 
-        Raises Conflict where it was changed since it was read: a refresh token that a worker has renewed meanwhile must
-        not be overwritten by the old one.
+        What somebody else has changed meanwhile stays: the refresh token that a worker has renewed is not overwritten
+        by the one that was read before.
         """
         async with self._engine.begin() as connection:
-            changed = await connection.execute(
+            row = (
+                await connection.execute(select(instances).where(instances.c.id == before.id).with_for_update())
+            ).first()
+            if row is None:
+                return None
+            now = self._instance(row)
+            now = replace(
+                now,
+                name=now.name if after.name == before.name else after.name,
+                tags=now.tags if after.tags == before.tags else after.tags,
+                disabled=now.disabled if after.disabled == before.disabled else after.disabled,
+                configuration=_merged(now.configuration, before.configuration, after.configuration),
+                version=now.version + 1,
+            )
+            await connection.execute(
                 update(instances)
-                .where(instances.c.id == instance.id, instances.c.version == instance.version)
+                .where(instances.c.id == now.id)
                 .values(
-                    name=instance.name,
-                    tags=list(instance.tags),
-                    disabled=instance.disabled,
-                    sealed_configuration=self._seal(instance.id, instance.configuration),
-                    version=instances.c.version + 1,
+                    name=now.name,
+                    tags=list(now.tags),
+                    disabled=now.disabled,
+                    sealed_configuration=self._seal(now.id, now.configuration),
+                    version=now.version,
                 )
             )
-        if changed.rowcount == 0:
-            raise Conflict(f"instance {instance.id} was changed or deleted in the same moment; try again")
+        return now
 
     async def update_configuration(self, instance_id: int, changes: Mapping[str, str]) -> int | None:
         """Change some entries of an instance's configuration, in one transaction; its version then, None where it is
@@ -240,6 +253,13 @@ async def _add_organization(connection: AsyncConnection, secret: str, user_email
             secret_fingerprint=fingerprint(user_secret),
         )
     )
+
+
+def _merged(now: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]) -> Mapping[str, str]:
+    """A configuration as it is now, with the entries that were changed, added or left out between two readings."""
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    kept = {name: value for name, value in now.items() if name in after or name not in before}
+    return {**kept, **changed}
 
 
 def _context(instance_id: int) -> str:
