@@ -27,6 +27,22 @@ def test_hubs_and_elements_are_listed(server: Server) -> None:
         assert (reply.status, "there is no" in reply.json["message"]) == (404, True), path
 
 
+def test_an_element_says_what_can_be_done_with_each_object_of_the_instance_that_asks(
+    server: Server, processes: Processes
+) -> None:
+    """An instance of another element, or a service that is away, leaves the objects out and no more."""
+    sandbox = processes.sandbox("eloqua")
+    instance = server.eloqua(sandbox)
+    metadata = instance.call("GET", "/elements/eloqua/metadata").json
+    objects = {one["name"]: one["bulk"] for one in metadata["resources"]}
+    assert objects["contact"] == {"upload": {"supported": True, "native": True}, "download": {"supported": True}}
+    assert objects["activities"] == {"upload": {"supported": False, "native": False}, "download": {"supported": True}}
+    assert instance.call("GET", "/objects").json == list(objects)
+    plain = {name: value for name, value in metadata.items() if name != "resources"}
+    assert server.call("GET", "/elements/eloqua/metadata").json == plain
+    assert "resources" not in instance.call("GET", "/elements/memory/metadata").json
+
+
 def test_an_element_says_what_its_instances_are_configured_with(server: Server) -> None:
     """And which of it is secret."""
     configuration = {one["key"]: one for one in server.call("GET", "/elements/googlecalendar").json["configuration"]}

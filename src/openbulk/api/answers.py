@@ -268,10 +268,39 @@ class Bulk(TypedDict):
 
 
 @with_config(_EXACT)
+class Support(TypedDict):
+    """Whether something can be done with an object."""
+
+    supported: Annotated[bool, shown(True, "it can")]
+    native: NotRequired[Annotated[bool, shown(False, "of an upload: by the service's own bulk import")]]
+
+
+@with_config(_EXACT)
+class ObjectBulk(TypedDict):
+    """What can be done with an object in bulk."""
+
+    upload: Support
+    download: Support
+
+
+@with_config(_EXACT)
+class ObjectSupport(TypedDict):
+    """An object, and what can be done with it."""
+
+    name: Annotated[str, shown("events", "its name")]
+    bulk: ObjectBulk
+
+
+@with_config(_EXACT)
 class ElementMetadata(Element):
     """A service, and what it can do."""
 
     bulk: Bulk
+    resources: NotRequired[
+        Annotated[
+            list[ObjectSupport], told("the objects of the instance whose token is sent, where the service answers")
+        ]
+    ]
 
 
 @with_config(_EXACT)

@@ -2,16 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from openbulk.api import shapes
 from openbulk.api.answers import Element, ElementMetadata, ElementWithSettings, Hub, HubName
-from openbulk.api.callers import SignedInUser
+from openbulk.api.callers import SignedInUser, instance_of_request
 from openbulk.api.document import answers, may_answer
 from openbulk.api.instances import ElementName, number_of, provider_named
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.connectors.base import Provider
-from openbulk.domain.errors import NotFound
+from openbulk.domain.errors import NotFound, NotSignedIn, ServiceError
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
 HubKey = Annotated[str, Path(description="the key of a hub", examples=["scheduling"])]
@@ -95,10 +95,18 @@ async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser)
 
 
 @router.get("/elements/{key}/metadata", summary="What an element can do", responses=answers(ElementMetadata, 404))
-async def metadata(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """A service, and whether it can be loaded in bulk. What its objects can do is said by an instance."""
+async def metadata(request: Request, key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """A service, and whether it can be loaded in bulk; with an instance's token, each of its objects, too."""
     provider = provider_named(services, key)
-    return {**_shown(services, provider), "bulk": {"upload": True, "download": True}}
+    shown = {**_shown(services, provider), "bulk": {"upload": True, "download": True}}
+    try:
+        instance = await instance_of_request(request, services, user)
+        if instance.element != provider.key:
+            return shown
+        objects = await (await services.connections.to(instance.id)).connector.objects()
+    except (NotSignedIn, ServiceError):
+        return shown  # what is known without it
+    return {**shown, "resources": shapes.object_support(objects)}
 
 
 def check_hub(hub: str) -> None:

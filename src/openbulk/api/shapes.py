@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.connectors.base import Provider, Setting
+from openbulk.connectors.base import Features, Provider, Setting
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Download, Job, Status
 from openbulk.domain.workflow import Run, Schedule, Transfer
@@ -319,6 +319,20 @@ def _is_secret(name: str, provider: Provider) -> bool:
 def element(provider: Provider, element_id: int) -> dict[str, Any]:
     """A service that instances can be made of."""
     return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
+
+
+def object_support(objects: Mapping[str, Features]) -> list[dict[str, Any]]:
+    """What can be done in bulk with each object."""
+    return [
+        {
+            "name": name,
+            "bulk": {
+                "upload": {"supported": bool(can.actions), "native": can.native},
+                "download": {"supported": can.can_read},
+            },
+        }
+        for name, can in objects.items()
+    ]
 
 
 def settings(provider: Provider) -> list[dict[str, Any]]:
