@@ -116,7 +116,7 @@ async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_
     pace = Governor(budgets, Clock()).pace()
     permits = [await pace.take([may_be_more]) for _ in range(100)]
     probe = await pace.take([may_be_more])
-    assert [permit.probes for permit in (permits[-1], probe)] == [None, "user"]
+    assert [permit.probes for permit in (permits[-1], probe)] == [(), ("user",)]
     waiting = asyncio.create_task(taken(pace, 20, may_be_more))
     await asyncio.sleep(0.1)
     assert not waiting.done()

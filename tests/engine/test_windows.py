@@ -72,17 +72,17 @@ def test_a_refusal_teaches_how_many_calls_there_are() -> None:
 
 
 def test_a_documented_limit_that_may_be_more_is_gone_beyond_by_one_call() -> None:
-    """Answered, it doubles; refused, it stands, and is tried again after a while."""
+    """Answered, there is much more; refused, it stands, and is tried again after a while."""
     budget = replace(USER, may_be_more=True)
     full = spend(budget, Spending(), 600, NOW)
     probe = grant([budget], [full], 50, NOW)
-    assert (probe.calls, probe.probes) == (1, "user")
-    assert limit_of(budget, learn_more(budget, full)) == 1_200
+    assert (probe.calls, probe.probes) == (1, ("user",))
+    assert limit_of(budget, learn_more(budget, full)) == 4_800
     refused = learn_less(budget, spend(budget, full, 1, NOW), 1, NOW)
     assert limit_of(budget, refused) == 600
     assert grant([budget], [refused], 1, NOW + 1).calls == 0
     later = NOW + PROBE_AGAIN_SECONDS + 1
-    assert grant([budget], [spend(budget, refused, 600, later)], 1, later).probes == "user"
+    assert grant([budget], [spend(budget, refused, 600, later)], 1, later).probes == ("user",)
 
 
 def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
@@ -96,8 +96,8 @@ def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
     many = [Spending(), spend(USER, Spending(), 580, NOW), Spending()]
     assert blamed(Permit(budgets), throttle, many, NEARLY_FULL_IN_A_ROW, NOW) == USER
     assert blamed(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW) == USER
-    assert blamed(Permit(budgets, probes="project"), throttle, many, 1, NOW) is None
-    assert blamed(Permit(budgets, probes="project"), throttle, many, PROBES_IN_A_ROW, NOW) == PROJECT
+    assert blamed(Permit(budgets, probes=("project",)), throttle, many, 1, NOW) is None
+    assert blamed(Permit(budgets, probes=("project",)), throttle, many, PROBES_IN_A_ROW, NOW) == PROJECT
 
 
 def test_a_closed_budget_says_why_and_until_when() -> None:

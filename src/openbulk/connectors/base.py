@@ -29,6 +29,9 @@ class Features:
     """Most records in one call of `write`, or in one `submit` of a native bulk import."""
     concurrency: int = 16
     """Most calls of `write` under way at one time for one job."""
+    begins_with: int | None = None
+    """So many at the beginning of a turn, where a service is to be approached gently: each answer makes room for one
+    more."""
     honours_keys: bool = False
     """A batch sent twice with the same keys has the effect of one: it is sent again when its answer was lost."""
     can_read: bool = True

@@ -1,6 +1,6 @@
 """Calls to a cloud service: signed in, timed, and answered with an answer or a ServiceError."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,20 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_RENEWALS = 3
 """How often a call is sent again with new credentials: new ones may have run out, too, where many calls share them."""
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+Body = bytes | Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a service, credentials included."""
+
+    method: str
+    url: str
+    params: Mapping[str, str] | None
+    body: Body
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,10 @@ ThrottleOf = Callable[[Answer, str], Throttle | None]
 """Reads from an answer of a service (named beside it) that it refused a call for being one too many."""
 
 
+Send = Callable[[Request], Awaitable[Answer]]
+"""Sends a request and returns its answer. Raises ServiceError where there is none."""
+
+
 class Client:
     """Speaks HTTP for one instance of a service.
 
@@ -93,12 +111,15 @@ class Client:
         service: str,
         pace: Pace | None = None,
         throttle_of: ThrottleOf | None = None,
+        travel: Callable[[Send], Send] | None = None,
     ) -> None:
+        """`travel` makes of the way to send a request alone another one, where a service takes several together."""
         self._http = http
         self._auth = auth
         self._service = service
         self._pace = pace or Unpaced()
         self._throttle_of = throttle_of or by_status
+        self._send: Send = travel(self._send_alone) if travel else self._send_alone
 
     async def call(
         self,
@@ -112,25 +133,25 @@ class Client:
         budgets: Sequence[Budget] = (),
     ) -> Answer:
         """Make one call, when the budgets allow it, and return its answer; see the class for what is raised instead."""
-        body: bytes | Mapping[str, str] | None = data
+        body: Body = data
         extra = dict(headers or {})
         if json is not None:
             body, extra["Content-Type"] = orjson.dumps(json), "application/json"
         credentials = await self._auth.headers()
-        answer = await self._send_paced(budgets, method, url, params, body, {**extra, **credentials})
+        answer = await self._send_paced(budgets, Request(method, url, params, body, {**extra, **credentials}))
         for _ in range(MAX_RENEWALS):
             if answer.status != 401 or not await self._auth.renew(credentials):
                 break
             credentials = await self._auth.headers()
-            answer = await self._send_paced(budgets, method, url, params, body, {**extra, **credentials})
+            answer = await self._send_paced(budgets, Request(method, url, params, body, {**extra, **credentials}))
         self._raise_for_service(method, answer)
         return answer
 
-    async def _send_paced(self, budgets: Sequence[Budget], method: str, *request: Any) -> Answer:
+    async def _send_paced(self, budgets: Sequence[Budget], request: Request) -> Answer:
         """Send a request with leave for it. Raises RetryLater where the service took it for one too many."""
         permit = await self._pace.take(budgets)
         try:
-            answer = await self._send(method, *request)
+            answer = await self._send(request)
         except BaseException:
             self._pace.lost(permit)
             raise
@@ -140,23 +161,22 @@ class Client:
         await self._pace.answered(permit)
         return answer
 
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, str] | None,
-        body: bytes | Mapping[str, str] | None,
-        headers: Mapping[str, str],
-    ) -> Answer:
+    async def _send_alone(self, request: Request) -> Answer:
         try:
             async with self._http.request(
-                method, url, params=params, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+                request.method,
+                request.url,
+                params=request.params,
+                data=request.body,
+                headers=request.headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
             ) as response:
                 return Answer(response.status, response.headers, await _bounded_body(response))
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise self._not_reached(url, error) from error
+            raise self._not_reached(request.url, error) from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._answer_lost(method, error) from error
+            raise self._answer_lost(request.method, error) from error
 
     def _not_reached(self, url: str, error: Exception) -> ServiceError:
         """The request never left: nothing was done."""

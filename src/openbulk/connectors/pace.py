@@ -45,8 +45,8 @@ class Permit:
 
     budgets: Sequence[Budget]
     """From the widest to the narrowest."""
-    probes: str | None = None
-    """The scope whose documented limit this call goes beyond."""
+    probes: tuple[str, ...] = ()
+    """The scopes whose documented limits this call goes beyond."""
 
 
 class Pace(Protocol):

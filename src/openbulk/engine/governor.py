@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -17,7 +17,18 @@ from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.domain.errors import NoRoom, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.lease import Lease
-from openbulk.engine.windows import Grant, blamed, give_back, grant, learn_less, learn_more, spend
+from openbulk.engine.windows import (
+    PROBE_SECONDS,
+    Grant,
+    blamed,
+    closed_for_probe,
+    give_back,
+    grant,
+    learn_less,
+    learn_more,
+    probed,
+    spend,
+)
 from openbulk.storage.budgets import Budgets, Spending
 
 log = structlog.get_logger()
@@ -26,9 +37,10 @@ PATIENCE_SECONDS = 1.5
 """A call waits this long for leave; what takes longer ends the turn."""
 LOT_SECONDS = 0.25
 LOT_FIRST = 16
-LOT_MOST = 256
-PROBE_SECONDS = 5.0
-"""A call that finds out whether there is more is waited for at most this long by the others."""
+LOT_MOST = 1_024
+
+
+_NONE, _ONE = Grant(0), Grant(1)
 
 
 @dataclass(slots=True)
@@ -41,7 +53,14 @@ class _Lot:
     """From when they count."""
     arrived_at: float = 0.0
     """When they could be made: a ledger may take its time to write them down."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    coming: asyncio.Event | None = None
+    """Set when the ledger has answered: whoever wants a call meanwhile waits for that, and asks for nothing."""
+    answer: Grant = _NONE
+    """What it said last."""
+
+    def is_good(self, now: float) -> bool:
+        """Whether there are calls left that may still be made."""
+        return self.left > 0 and now - self.arrived_at <= LOT_SECONDS
 
 
 class Governor:
@@ -84,26 +103,42 @@ class Governor:
 
     async def _from_lot(self, budgets: Sequence[Budget]) -> Grant:
         lot = self._lots.setdefault(tuple(budget.scope for budget in budgets), _Lot())
-        async with lot.lock:
-            if lot.left and self._now() - lot.arrived_at <= LOT_SECONDS:
-                lot.left -= 1
-                return Grant(1)
-            if any(budget.scope in self._probing for budget in budgets):
-                return Grant(0)  # somebody else began a probe while this call stood in line
-            granted = await self._next_lot(budgets, lot)
-            if granted.probes:
-                self._probing[granted.probes] = asyncio.Event()
-            return granted
+        while not lot.is_good(self._now()):
+            if lot.coming is None:
+                return await self._next_lot(budgets, lot)
+            await lot.coming.wait()
+            if lot.answer.probes:
+                return Grant(0)  # that call is somebody else's, and is waited for
+            if not lot.answer.calls:
+                return lot.answer
+        lot.left -= 1
+        return _ONE
 
     async def _next_lot(self, budgets: Sequence[Budget], lot: _Lot) -> Grant:
-        """Give back what is left of a lot and have another granted; one of its calls is taken."""
+        """Have another lot granted, and let all who wait know of it; one of its calls is taken."""
+        lot.coming, lot.answer = asyncio.Event(), _NONE
+        try:
+            lot.answer = await self._granted(budgets, lot)
+            for scope in lot.answer.probes:
+                self._probing[scope] = asyncio.Event()
+            return lot.answer
+        finally:
+            lot.coming.set()
+            lot.coming = None
+
+    async def _granted(self, budgets: Sequence[Budget], lot: _Lot) -> Grant:
+        """Give back what is left of a lot and ask for more."""
         unused, granted_at, now = lot.left, lot.granted_at, self._now()
+        lot.left = 0
         lot.size = max(LOT_FIRST, lot.size - unused) if unused else min(LOT_MOST, lot.size * 2)
 
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], Grant]:
             left = [give_back(b, s, unused, granted_at) if unused else s for b, s in zip(budgets, spent, strict=True)]
             given = grant(budgets, left, lot.size, now)
-            return [spend(b, s, given.calls, now) for b, s in zip(budgets, left, strict=True)], given
+            after = [spend(b, s, given.calls, now) for b, s in zip(budgets, left, strict=True)]
+            return [
+                closed_for_probe(s, now) if b.scope in given.probes else s for b, s in zip(budgets, after, strict=True)
+            ], given
 
         given = await self._budgets.change([budget.scope for budget in budgets], change)
         lot.left, lot.granted_at, lot.arrived_at = max(0, given.calls - 1), now, self._now()
@@ -114,12 +149,18 @@ class Governor:
         self._over(permit)
         for scope in (budget.scope for budget in permit.budgets if budget.scope in self._refused_in_a_row):
             del self._refused_in_a_row[scope]
-        if permit.probes is None:
+        if not permit.probes:
             return
-        budget = next(budget for budget in permit.budgets if budget.scope == permit.probes)
-        with suppress(NoRoom):  # what it has taught is learned another time; the call was made
-            await self._budgets.change([budget.scope], lambda spent: ([learn_more(budget, spent[0])], None))
-        self._end_probe(budget.scope)
+        gone_beyond = [budget for budget in permit.budgets if budget.scope in permit.probes]
+
+        def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
+            return [learn_more(budget, spending) for budget, spending in zip(gone_beyond, spent, strict=True)], None
+
+        try:
+            with suppress(NoRoom):  # what it has taught is learned another time; the call was made
+                await self._budgets.change(permit.probes, change)
+        finally:
+            self._end_probes(permit)
 
     async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """Slow the budget that is to blame."""
@@ -142,7 +183,9 @@ class Governor:
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
             at_fault = blamed(permit, throttle, spent, in_a_row, now)
             return [
-                _slowed(budget, spending, throttle, unanswered[budget.scope], now) if budget == at_fault else spending
+                probed(spending)
+                if budget != at_fault
+                else _slowed(budget, probed(spending), throttle, unanswered[budget.scope], now)
                 for budget, spending in zip(permit.budgets, spent, strict=True)
             ], None
 
@@ -152,8 +195,7 @@ class Governor:
     def lost(self, permit: Permit) -> None:
         """The call is over, and teaches nothing."""
         self._over(permit)
-        if permit.probes is not None:
-            self._end_probe(permit.probes)
+        self._end_probes(permit)
 
     def _outstanding(self, budget: Budget) -> int:
         """Calls of this process that were granted and have no answer yet: made or not, the refused one among them."""
@@ -164,9 +206,12 @@ class Governor:
         for budget in permit.budgets:
             self._unanswered[budget.scope] -= 1
 
+    def _end_probes(self, permit: Permit) -> None:
+        for scope in permit.probes:
+            self._end_probe(scope)
+
     def _end_probe(self, scope: str) -> None:
-        probe = self._probing.pop(scope, None)
-        if probe is not None:
+        if (probe := self._probing.pop(scope, None)) is not None:
             probe.set()
 
 

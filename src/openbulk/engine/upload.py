@@ -20,12 +20,17 @@ from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, ending_
 from openbulk.engine.parts import rows_of
 from openbulk.engine.progress import FATE, Progress, key_of, one_each, place_in_line, refusal_of, target_of, unknown
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
+from openbulk.engine.slots import Slots
 from openbulk.engine.watch import Watch
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
 
 COMMIT_SECONDS = 0.25
 COMMIT_OUTCOMES = 1_000
+UNWRITTEN_MOST = 4 * COMMIT_OUTCOMES
+"""So many outcomes may be known and not written down before the turn waits for the ledger."""
+LOOK_SECONDS = 0.05
+"""How often is looked whether there is something to write down."""
 WATCH_SECONDS = 0.25
 NATIVE_POLL_FIRST = 0.05
 NATIVE_POLL_MOST = 2.0
@@ -53,10 +58,12 @@ class UploadTurn:
         self._ending: Ending | None = None
         self._progress = Progress(turn.job.cursor)
         self._parts: Sequence[Part] = ()
+        self._committing = asyncio.Lock()
         self._committed_at = 0.0
         self._target = turn.job.upload.target
         self._under_way: set[str] = set()
         self._one_is_done = asyncio.Event()
+        self._is_sent = asyncio.Event()
         self._is_over = asyncio.Event()
 
     async def run(self) -> Ending:
@@ -100,21 +107,28 @@ class UploadTurn:
 
     async def _write(self, features: Features) -> None:
         await self._settle_intents(features)
-        slots = asyncio.Semaphore(features.concurrency)
+        writing_down = asyncio.create_task(self._commit_in_time())
         try:
             async with asyncio.TaskGroup() as calls:
-                async for batch in self._batches(features.max_batch):
-                    await slots.acquire()
-                    places = {place_in_line(self._target, features, record) for record in batch}
-                    await self._until_in_line(places)
-                    if self._ending:
-                        return
-                    self._under_way |= places
-                    call = calls.create_task(self._send(batch, features))
-                    call.add_done_callback(partial(self._done, slots, places))
-                    await self._commit_if_due()
+                await self._send_all(calls, features)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        finally:
+            self._is_sent.set()
+            await writing_down
+
+    async def _send_all(self, calls: asyncio.TaskGroup, features: Features) -> None:
+        """Send batch after batch, as many at one time as the service should have."""
+        slots = Slots(features)
+        async for batch in self._batches(features.max_batch):
+            await slots.acquire()
+            places = {place_in_line(self._target, features, record) for record in batch}
+            await self._until_in_line(places)
+            if self._ending:
+                return
+            self._under_way |= places
+            call = calls.create_task(self._send(batch, features))
+            call.add_done_callback(partial(self._done, slots, places))
 
     async def _until_in_line(self, places: set[str]) -> None:
         """Wait until no record is under way that has to be done before these."""
@@ -122,7 +136,7 @@ class UploadTurn:
             self._one_is_done.clear()
             await self._one_is_done.wait()
 
-    def _done(self, slots: asyncio.Semaphore, places: set[str], _call: asyncio.Task[None]) -> None:
+    def _done(self, slots: Slots, places: set[str], _call: asyncio.Task[None]) -> None:
         self._under_way -= places
         self._one_is_done.set()
         slots.release()
@@ -268,8 +282,9 @@ class UploadTurn:
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []
         async for row in self._rows():
+            if len(self._progress.results) >= UNWRITTEN_MOST:
+                await self._commit()
             if self._settle_broken(row):
-                await self._commit_if_due()
                 continue
             batch.append(self._record(row))
             if len(batch) == size:
@@ -309,20 +324,33 @@ class UploadTurn:
         if len(self._progress.results) >= COMMIT_OUTCOMES or (self._progress.results and since > COMMIT_SECONDS):
             await self._commit()
 
+    async def _commit_in_time(self) -> None:
+        """Write outcomes down while others come in, until everything is sent; a ledger that fails ends the turn."""
+        try:
+            while not self._is_sent.is_set():
+                await self._commit_if_due()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._is_sent.wait()
+        except BaseException:
+            self._end(GoOn())
+            raise
+
     async def _commit(self, *, ticket_done: bool = False) -> None:
-        results, lines = self._progress.take()
-        cursor = self._progress.cursor
-        if results or ticket_done:
-            await self._watch.written(
-                lambda: self._ledger.commit(
-                    self._job.id,
-                    self._fence,
-                    results,
-                    cursor=cursor,
-                    lines=lines,
-                    ticket_done=ticket_done,
+        async with self._committing:
+            results, lines = self._progress.take()
+            cursor = self._progress.cursor
+            if results or ticket_done:
+                await self._watch.written(
+                    lambda: self._ledger.commit(
+                        self._job.id,
+                        self._fence,
+                        results,
+                        cursor=cursor,
+                        lines=lines,
+                        ticket_done=ticket_done,
+                    )
                 )
-            )
-            for fate, count in Counter(outcome.fate for outcome in results).items():
-                metrics.RECORDS.labels(fate).inc(count)
-        self._committed_at = asyncio.get_running_loop().time()
+                for fate, count in Counter(outcome.fate for outcome in results).items():
+                    metrics.RECORDS.labels(fate).inc(count)
+            self._committed_at = asyncio.get_running_loop().time()

@@ -21,7 +21,11 @@ GRACE = 0.25
 WORTH_WAKING = 0.05
 """A job that has to wait goes on when this share of a budget is free: fewer calls are not worth a turn."""
 PROBE_AGAIN_SECONDS = 60.0
-FIRST_GROWTH = 2.0
+PROBE_SECONDS = 5.0
+"""A call that finds out whether there is more is waited for at most this long."""
+PROBE_LOOK_SECONDS = 0.1
+PROBING = "one call finds out whether there is more"
+FIRST_GROWTH = 8.0
 LATER_GROWTH = 1.1
 
 
@@ -34,8 +38,8 @@ class Grant:
     """Seconds until there is more, where there are no calls."""
     reason: str = ""
     """Why there are none, in a sentence."""
-    probes: str | None = None
-    """The scope whose limit the one call granted goes beyond."""
+    probes: tuple[str, ...] = ()
+    """The scopes whose limits the one call granted goes beyond."""
 
 
 def limit_of(budget: Budget, spending: Spending) -> int:
@@ -52,14 +56,15 @@ def grant(budgets: Sequence[Budget], spent: Sequence[Spending], wanted: int, now
     """As many of the wanted calls as every budget has left; or when there are some again."""
     for spending in spent:
         if spending.closed_until > now:
-            return Grant(0, spending.closed_until - now, spending.closed_for)
+            after = PROBE_LOOK_SECONDS if spending.closed_for == PROBING else spending.closed_until - now
+            return Grant(0, after, spending.closed_for)
     left = [limit_of(b, s) - used(b, s, now) for b, s in zip(budgets, spent, strict=True)]
     calls = min([wanted, *left])
     if calls > 0:
         return Grant(calls)
     empty = [(b, s) for b, s, free in zip(budgets, spent, left, strict=True) if free <= 0]
     if all(_may_probe(budget, spending, now) for budget, spending in empty):
-        return Grant(1, probes=empty[0][0].scope)
+        return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
     after, budget = max(
         ((_free_in(budget, spending, now), budget) for budget, spending in empty), key=lambda pair: pair[0]
     )
@@ -89,13 +94,23 @@ def blamed(permit: Permit, throttle: Throttle, spent: Sequence[Spending], in_a_r
     pairs = [
         (budget, spending)
         for budget, spending in zip(permit.budgets, spent, strict=True)
-        if permit.probes in (None, budget.scope) and throttle.label in (None, budget.label)
+        if (not permit.probes or budget.scope in permit.probes) and throttle.label in (None, budget.label)
     ] or list(zip(permit.budgets, spent, strict=True))
     full = [b for b, s in pairs if used(b, s, now) >= limit_of(b, s) * NEARLY_FULL]
     enough = PROBES_IN_A_ROW if permit.probes else NEARLY_FULL_IN_A_ROW if full else IN_A_ROW
     if throttle.after is None and in_a_row < enough:
         return None
     return full[0] if full else pairs[-1][0]
+
+
+def closed_for_probe(spending: Spending, now: float) -> Spending:
+    """One call goes beyond the limit: nobody else's does, on whatever machine, until it is answered."""
+    return replace(spending, closed_until=now + PROBE_SECONDS, closed_for=PROBING)
+
+
+def probed(spending: Spending) -> Spending:
+    """That call was answered, or refused."""
+    return replace(spending, closed_until=0.0, closed_for="") if spending.closed_for == PROBING else spending
 
 
 def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) -> Spending:
@@ -107,7 +122,7 @@ def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) 
 def learn_more(budget: Budget, spending: Spending) -> Spending:
     """The service answered a call beyond the limit that we knew."""
     growth = LATER_GROWTH if spending.refused_at else FIRST_GROWTH
-    return replace(spending, learned=math.ceil(limit_of(budget, spending) * growth))
+    return replace(probed(spending), learned=math.ceil(limit_of(budget, spending) * growth))
 
 
 def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:

@@ -8,6 +8,7 @@ import aiohttp
 
 from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
 from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.batches import Batches
 from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
 from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
 from openbulk.connectors.googlecalendar.events import calendar_of
@@ -27,7 +28,8 @@ EVENTS = "events"
 EVENT_FEATURES = Features(
     frozenset(Action),
     max_batch=1,
-    concurrency=64,
+    concurrency=512,
+    begins_with=64,
     honours_keys=True,
     identifiers=("id", "iCalUID"),
     paths=("calendars/{calendarId}/events",),
@@ -132,5 +134,7 @@ class GoogleCalendarProvider:
         pace: Pace = UNPACED,
     ) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration has no credentials."""
-        client = Client(http, auth_of(configuration, http, remember), self.name, pace, throttle_of)
-        return GoogleCalendar(CalendarApi(client, configuration.get("base.url") or API_URL, Limits(configuration)))
+        url = configuration.get("base.url") or API_URL
+        auth = auth_of(configuration, http, remember)
+        client = Client(http, auth, self.name, pace, throttle_of, lambda send: Batches(send, url).send)
+        return GoogleCalendar(CalendarApi(client, url, Limits(configuration)))

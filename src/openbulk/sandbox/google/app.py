@@ -57,6 +57,7 @@ class _Sandbox:
         journal = Journal(options.state)
         self.store = Store(journal, options.changes_seconds)
         self.violations = Violations()
+        self.batches = 0
         self.sign_in = oauth.SignIn(options.token_seconds, journal)
         self.kept_in = f"in {options.state}" if options.state else "in memory and gone when the sandbox stops"
         self.traffic = Traffic(
@@ -86,7 +87,7 @@ class _Sandbox:
                 web.post("/o/oauth2/v2/auth", oauth.authorize(self.sign_in)),
                 web.post("/token", oauth.token(self.sign_in)),
                 web.post("/revoke", oauth.revoke(self.sign_in)),
-                web.post(BATCH, batch),
+                web.post(BATCH, self.batch),
                 *Sharing(self.store, self.sign_in, _body).routes(),
                 web.post(events, self.insert_event),
                 web.post(f"{events}/import", self.import_event),
@@ -224,9 +225,14 @@ class _Sandbox:
         await answer.write_eof()
         return answer
 
+    async def batch(self, request: web.Request) -> web.Response:
+        """Several calls in one request."""
+        self.batches += 1
+        return await batch(request)
+
     async def stats(self, _request: web.Request) -> web.Response:
         """Counts of the calls so far."""
-        return json_response({**self.traffic.stats(), "inserted": self.store.inserted})
+        return json_response({**self.traffic.stats(), "inserted": self.store.inserted, "batches": self.batches})
 
     async def list_violations(self, _request: web.Request) -> web.Response:
         """What callers did that Google's description of its API does not allow."""
@@ -245,6 +251,7 @@ class _Sandbox:
         """Forget events and calls; tokens stay good."""
         self.store.reset()
         self.violations = Violations()
+        self.batches = 0
         self.traffic.reset()
         return json_response({})
 
