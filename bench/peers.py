@@ -61,7 +61,7 @@ def openbulk(count: int) -> float:
         sandbox = started.sandbox("google", "--latency-ms", "100")
         server = started.server().google(sandbox)
         began = time.monotonic()
-        status = server.done("events", lessons(count), within=300)
+        status = server.done("events", lessons(count), within=300, every=0.1)
         taken = time.monotonic() - began
         assert (status["recordsCount"], status["recordsFailedCount"]) == (count, 0), status
         check(sandbox, count)
