@@ -19,6 +19,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 import changes  # noqa: E402
 import download  # noqa: E402
+import growth  # noqa: E402
 import ingest  # noqa: E402
 import jobs  # noqa: E402
 import nightly  # noqa: E402
@@ -40,6 +41,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "recovery": recovery.measure,
     "ingest": ingest.measure,
     "download": download.measure,
+    "growth": growth.measure,
 }
 
 
