@@ -162,3 +162,27 @@ def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(processes: Pro
     filler = fill(disk)
     assert server.process.stop() == 0
     filler.unlink()
+
+
+def test_jobs_whose_next_turns_cannot_be_written_down_go_on_with_room(
+    processes: Processes, disk: Path, tmp_path: Path
+) -> None:
+    """Whether the turn that was over, the one that follows it, or that of a job which was taken meanwhile."""
+    sandbox = processes.sandbox("google", "--latency-ms", "40")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "lanes.db").symlink_to(disk / "lanes.db")
+    server = processes.server(data_dir=data).google(sandbox)
+    rows = b"summary,start.date\n" + b"".join(b"Lesson %d,2026-09-01\n" % n for n in range(2_000))
+    # Jobs that share a lane take turns of two seconds.
+    jobs = [server.upload("events", rows).json["id"] for _ in range(2)]
+    while not all(server.status(job)["recordsCount"] for job in jobs):
+        time.sleep(0.02)
+    filler = fill(disk)
+    time.sleep(6)
+    small = server.upload("events", b"summary,start.date\nLast,2026-09-01\n")
+    assert small.status == 200, small.body
+    filler.unlink()
+    for job in (*jobs, small.json["id"]):
+        assert server.finished(job, within=60)["status"] == "COMPLETE"
+    assert "turn failed" not in server.process.log()

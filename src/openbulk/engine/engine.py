@@ -28,7 +28,7 @@ from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.schedules import Scheduler
 from openbulk.engine.takeover import Heart
 from openbulk.engine.upload import UploadTurn
-from openbulk.engine.watch import Watch, Written, when_there_is_room
+from openbulk.engine.watch import ROOM_SECONDS, Watch, Written, when_there_is_room
 from openbulk.engine.workflows import Workflows
 from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
@@ -343,14 +343,24 @@ class Engine:
         while True:
             try:
                 await self._sweep()
-            except Unavailable:
+            except (Unavailable, NoRoom):
                 pass
             except Exception:  # the next round may fare better, and nothing else depends on this one
                 log.exception("sweep failed")
-            await asyncio.sleep(SWEEP_SECONDS)
+            await self._until_next_sweep()
+
+    async def _until_next_sweep(self) -> None:
+        """Half a minute; a second, where something is to be taken up again."""
+        for _ in range(round(SWEEP_SECONDS / ROOM_SECONDS)):
+            await asyncio.sleep(ROOM_SECONDS)
+            if self._lanes.has_lost_work:
+                return
 
     async def _sweep(self) -> None:
-        """Put back on its way what a process that died dropped between ledger and lanes; forget what is old."""
+        """Put back on its way what a process that died, or for which the disk was full, dropped between ledger and
+        lanes; forget what is old."""
+        if taken := await self._lanes.take_back():
+            log.warning("took up again what could not be written down", turns=taken)
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in self._at_work]
         going_on = await self._lanes.whether_going_on([self._next(job).id for job in jobs])
         for job in jobs:

@@ -8,14 +8,18 @@ in the ledger: a slice that is run twice finds there that it has nothing left to
     callback  an attempt to deliver a notification
 """
 
+import asyncio
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
-from sqlalchemy import Connection, Engine, event
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
+from sqlalchemy import Connection, Engine, ExceptionContext, event
+
+from openbulk.domain.errors import NoRoom
 
 APPLICATION_VERSION = "1"
 """Raised by hand when a workflow's own steps change: work begun under another version is left to that version."""
@@ -28,6 +32,7 @@ _CALLBACKS_AT_ONCE = 16
 _SCHEMA = "openbulk_lanes"
 """Where PostgreSQL keeps DBOS's tables, beside the ledger's."""
 _STALLED_AFTER_SECONDS = 5.0
+_LOST_AFTER_SECONDS = 1.0
 _GOING_ON = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
@@ -81,28 +86,30 @@ class Lanes:
             "use_listen_notify": False,  # nobody here waits for DBOS's notifications
         }
         self._database = database
+        self._executor_id = executor_id
         self._dbos = DBOS(config=config)
-        self._turns = 0
+        self._under_way: Counter[str] = Counter()
+        self.has_lost_work = False
+        """Whether something could not be written down because the disk was full: it is to be taken up again."""
         self._is_open = False
         self._polled_at = time.monotonic()
         event.listen(database, "commit", self._note_poll)
+        event.listen(database, "handle_error", self._note_loss)
 
     async def start(self, *, run_slice: RunSlice, deliver: Deliver) -> None:
         """Begin to work, on the event loop that runs now; goes on with what a dead process left."""
 
         @DBOS.workflow(name="slice", max_recovery_attempts=None)
         async def turn(job_id: int, number: int) -> None:
-            self._turns += 1
-            try:
+            with self._noted():
                 if (following := await run_slice(job_id, number)) is not None:
                     await self.take_turn(following)
-            finally:
-                self._turns -= 1
 
         @DBOS.workflow(name="callback", max_recovery_attempts=None)
         async def callback(delivery_id: int, number: int) -> None:
-            if (following := await deliver(delivery_id, number)) is not None:
-                await self.attempt(following)
+            with self._noted():
+                if (following := await deliver(delivery_id, number)) is not None:
+                    await self.attempt(following)
 
         self._turn, self._callback = turn, callback
         DBOS.launch()
@@ -121,6 +128,17 @@ class Lanes:
         )
         self._is_open = True
 
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note that the workflow which runs now is under way here."""
+        work = DBOS.workflow_id
+        assert work is not None
+        self._under_way[work] += 1
+        try:
+            yield
+        finally:
+            self._under_way -= Counter([work])
+
     def take_no_more(self) -> None:
         """Begin no turn any more; those under way go on, and what follows them is left to others."""
         self._is_open = False
@@ -130,7 +148,7 @@ class Lanes:
     @property
     def is_idle(self) -> bool:
         """Whether no turn is under way here."""
-        return self._turns == 0
+        return not any(work.startswith("slice:") for work in self._under_way)
 
     @property
     def is_polling(self) -> bool:
@@ -140,6 +158,10 @@ class Lanes:
     def _note_poll(self, _connection: Connection) -> None:
         if threading.current_thread().name == f"queue-worker-{_LANES}":
             self._polled_at = time.monotonic()
+
+    def _note_loss(self, context: ExceptionContext) -> None:
+        if isinstance(context.chained_exception, NoRoom):
+            self.has_lost_work = True
 
     def stop(self) -> None:
         """Stop working; what is under way must have been drained before."""
@@ -154,10 +176,32 @@ class Lanes:
         """
         if not self._is_open:
             return 0
+        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        return await self._put_back(work for work in pending if work.executor_id not in living)
+
+    async def take_back(self) -> int:
+        """Put back in its lane what is said to be under way here, and is not: the disk was full when its end was to be
+        written down. How much."""
+        if not self._is_open:
+            return 0
+        self.has_lost_work = False
+        seen = await self._missing()
+        if not seen:
+            return 0
+        await asyncio.sleep(_LOST_AFTER_SECONDS)  # what begins or ends at this moment looks the same
+        lost = await self._missing()
+        return await self._put_back(lost[work] for work in lost.keys() & seen.keys())
+
+    async def _missing(self) -> Mapping[str, WorkflowStatus]:
+        here = await DBOS.list_workflows_async(
+            status="PENDING", executor_id=self._executor_id, load_input=False, load_output=False
+        )
+        return {work.workflow_id: work for work in here if work.workflow_id not in self._under_way}
+
+    async def _put_back(self, works: Iterable[WorkflowStatus]) -> int:
         left: dict[str | None, list[str]] = defaultdict(list)
-        for workflow in await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False):
-            if workflow.executor_id not in living:
-                left[workflow.queue_name].append(workflow.workflow_id)
+        for work in works:
+            left[work.queue_name].append(work.workflow_id)
         for queue, ids in left.items():
             await DBOS.resume_workflows_async(ids, queue_name=queue)
         return sum(len(ids) for ids in left.values())

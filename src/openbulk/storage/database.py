@@ -128,6 +128,7 @@ def open_lane_engine(path: Path) -> Engine:
     """The engine that the lanes (DBOS) keep their own tables through: a synchronous one, which begins by itself."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": "IMMEDIATE"})
     _make_sqlite_durable(engine)
+    event.listen(engine, "handle_error", _full)
     return engine
 
 
