@@ -7,9 +7,8 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from crash.actors import Disk
@@ -29,25 +28,21 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first of them (1)")
     parser.add_argument("--step", type=int, default=1, help="2: only even or odd ones (1)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at one time (2)")
-    parser.add_argument("--fill-disk", action="store_true", help="have the disk full for a time, too (root only)")
-    parser.add_argument("--keys", action="store_true", help="send an Idempotency-Key with every request for a job, too")
     parser.add_argument("--keep", type=Path, help="folder for the logs of runs that failed (a temporary one)")
     asked = parser.parse_args()
-    if asked.fill_disk and not Disk.is_possible():
-        print("only root can mount the small file system that is filled: the disk stays as it is")
-        asked.fill_disk = False
+    if not Disk.is_possible():
+        print("no file system can be mounted here that could be filled (root can): the disk always has room")
     seeds = (
         [asked.seed]
         if asked.seed is not None
         else range(asked.first, asked.first + asked.seeds * asked.step, asked.step)
     )
-    scenario = partial(scenario_of, fills_disk=asked.fill_disk, with_keys=asked.keys)
     if asked.seed is not None:
-        _tell(scenario(asked.seed))
+        _tell(scenario_of(asked.seed))
     table = Table()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: leaving nothing behind
     with suppress(KeyboardInterrupt):  # what was run until then is told, too
-        asyncio.run(_Runs(iter(seeds), scenario, table, asked.keep).all(asked.jobs))
+        asyncio.run(_Runs(iter(seeds), table, asked.keep).all(asked.jobs))
     print(f"\n{table}")
     for seed in table.failed:
         print(f"play it again: make crash SEED={seed}")
@@ -58,16 +53,14 @@ def _tell(scenario: Scenario) -> None:
     for part in (*scenario.works, *scenario.blows):
         print(f"  {part}")
     print(f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms, hangs up {scenario.hangs_up}")
+    print(f"  requests for jobs {'with' if scenario.with_keys else 'without'} an Idempotency-Key")
 
 
 class _Runs:
     """Seeds, played several at a time."""
 
-    def __init__(
-        self, seeds: Iterator[int], scenario_of: Callable[[int], Scenario], table: Table, keep: Path | None
-    ) -> None:
+    def __init__(self, seeds: Iterator[int], table: Table, keep: Path | None) -> None:
         self._seeds = seeds
-        self._scenario_of = scenario_of
         self._keep = keep or Path(tempfile.gettempdir(), "openbulk-crash")
         self._table = table
 
@@ -82,7 +75,7 @@ class _Runs:
         cluster: Cluster | None = None
         try:
             for seed in self._seeds:
-                if cluster is None and self._scenario_of(seed).is_shared:
+                if cluster is None and scenario_of(seed).is_shared:
                     cluster = await asyncio.to_thread(Cluster)
                 await self._one(seed, cluster)
         finally:
@@ -90,7 +83,7 @@ class _Runs:
                 await asyncio.to_thread(cluster.close)
 
     async def _one(self, seed: int, cluster: Cluster | None) -> None:
-        scenario = self._scenario_of(seed)
+        scenario = scenario_of(seed)
         folder = Path(tempfile.mkdtemp(prefix=f"openbulk-crash-{seed}-"))
         try:
             seen = await play(scenario, folder, cluster)

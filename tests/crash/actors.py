@@ -1,14 +1,15 @@
 """The processes of a run: each can be killed, frozen, woken and started again at the same address."""
 
 import asyncio
-import os
 import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from crash.programs import EndedAtStart, Program
 from crash.scenario import Blow
@@ -16,6 +17,7 @@ from crash.scenario import Blow
 STOP_SECONDS = 20.0
 START_SECONDS = 20.0
 AGAIN_SECONDS = 0.5
+_MOUNT = ("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs")
 _given: set[int] = set()
 
 
@@ -114,10 +116,10 @@ class Actor:
 class Disk:
     """A small file system of its own for openbulk's files."""
 
-    def __init__(self, folder: Path, size_mb: int = 64) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", folder], check=True)
+        subprocess.run([*_MOUNT, folder], check=True, capture_output=True)
 
     async def take(self, blow: Blow) -> None:
         """Have no space left for a time."""
@@ -131,9 +133,15 @@ class Disk:
         subprocess.run(["umount", "-l", self.folder], check=True)
 
     @staticmethod
+    @cache
     def is_possible() -> bool:
-        """Only root may mount."""
-        return os.geteuid() == 0
+        """Whether it can be mounted: by root, and not in every container."""
+        with TemporaryDirectory() as folder:
+            try:
+                Disk(Path(folder, "disk")).end()
+            except (FileNotFoundError, subprocess.CalledProcessError):
+                return False
+        return True
 
 
 def _fill(ballast: Path) -> None:

@@ -18,7 +18,7 @@ from harness import START_SECONDS
 
 _READY = re.compile("listens on http|openbulk works")
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["openbulk.cli", "crash.programs"])
+_forks.set_forkserver_preload(["openbulk.cli", "openbulk.cli.server", "crash.programs"])
 
 
 class EndedAtStart(Exception):

@@ -57,7 +57,7 @@ class _Run:
         self._open = AsyncExitStack()
         self._data = folder / "data"
         self._disk: Disk | None = None
-        if any(blow.kind == "fill" for blow in scenario.blows):
+        if Disk.is_possible() and any(blow.kind == "fill" for blow in scenario.blows):
             self._disk = Disk(self._data)
         self._database = cluster.new_database() if cluster and scenario.is_shared else None
         self._actors: dict[str, Actor] = {}

@@ -122,7 +122,7 @@ FAULTS = ("drop-before", "drop-after", "error-500", "error-503", "error-429", "e
 STORIES = ("create", "create", "create and cancel", "mirror", "mirror", "calendars", "calendars", "log", "records")
 
 
-def scenario_of(seed: int, *, fills_disk: bool = False, with_keys: bool = False) -> Scenario:
+def scenario_of(seed: int) -> Scenario:
     """The run of a seed. Even ones are of one process with SQLite, odd ones share PostgreSQL."""
     chance = random.Random(seed)
     is_shared = bool(seed % 2)
@@ -137,12 +137,12 @@ def scenario_of(seed: int, *, fills_disk: bool = False, with_keys: bool = False)
         seed=seed,
         is_shared=is_shared,
         works=works,
-        blows=_blows(chance, works, workers, is_shared=is_shared, fills_disk=fills_disk),
+        blows=_blows(chance, works, workers, is_shared=is_shared),
         faults=_faults(chance),
         latency_ms=chance.choice((20, 60, 120, 240)),
         kept=kept,
         workers=workers,
-        with_keys=with_keys,
+        with_keys=chance.random() < 0.5,
         hangs_up={work.name: chance.uniform(0.0, 0.3) for work in works if chance.random() < 0.2},
     )
 
@@ -150,7 +150,7 @@ def scenario_of(seed: int, *, fills_disk: bool = False, with_keys: bool = False)
 def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
     account: Account = chance.choice(("ann", "bob"))
     begins = chance.uniform(0, 1.5)
-    refusals = chance.choice((None, 0, 0, 1))
+    refusals = chance.choice((None, None, 0, 0, 0, 0, 0, 1))
     match story:
         case "create" | "create and cancel":
             rows = chance.randint(40, 400)
@@ -178,7 +178,7 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
 
 
 def _download(chance: random.Random, name: str, kept: int) -> Download:
-    begins, refusals = chance.uniform(0, 2), chance.choice((None, 0, 1))
+    begins, refusals = chance.uniform(0, 2), chance.choice((None, None, 0, 0, 0, 0, 0, 1))
     kind = chance.choice(("csv", "json", "jsonl"))
     everything = tuple(range(1, kept + 1))
     match chance.choice(("pages", "all", "sorted", "some")):
@@ -203,16 +203,14 @@ def _faults(chance: random.Random) -> str:
     return ",".join([*shares, f"seed={chance.randrange(10**6)}"])
 
 
-def _blows(
-    chance: random.Random, works: Sequence[Work], workers: int, *, is_shared: bool, fills_disk: bool
-) -> list[Blow]:
+def _blows(chance: random.Random, works: Sequence[Work], workers: int, *, is_shared: bool) -> list[Blow]:
     who = ["server", "server", "sandbox"]
     if is_shared:
         who += ["postgres", *(f"worker {number + 1}" for number in range(workers)), "worker 1"]
     blows = [_blow(chance, chance.choice(who), works) for _ in range(chance.choice((1, 2, 3, 3, 4, 5)))]
     if is_shared and chance.random() < 0.3:  # the server and the other worker, where there is one, go on
         blows.append(Blow("kill", f"worker {workers}", _moment(chance, works), 0.0, for_good=True))
-    if fills_disk:
+    if chance.random() < 0.4:
         blows.append(Blow("fill", "disk", _moment(chance, works), chance.uniform(0.5, 3)))
     return blows
 
