@@ -90,6 +90,11 @@ class Actor:
             self.wrong.append(f"{self.name} ended with {self._program.exit_code}:\n{self._program.log()[-2000:]}")
             self._program = None
 
+    def failed_turns(self) -> list[str]:
+        """What its logs say of turns that failed: whatever is down is waited for, and costs no attempt."""
+        lines = [line for log in sorted(self._folder.glob("*.log")) for line in log.read_text().splitlines()]
+        return [f"{self.name}: {line}" for line in lines if "turn failed" in line]
+
     def end(self) -> None:
         """End it for good."""
         if self._program is not None and self._program.exit_code is None:

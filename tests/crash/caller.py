@@ -19,6 +19,8 @@ AGAIN_SECONDS = 0.15
 POLL_SECONDS = 0.1
 ANSWER = aiohttp.ClientTimeout(total=30)
 FINAL = {"COMPLETE", "CANCELLED", "ABORTED", "ERROR"}
+UNABLE = {503, 507}
+"""What a server answers that cannot now: its database is away, or its disk is full."""
 LOST = (aiohttp.ClientError, TimeoutError)
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -77,9 +79,13 @@ class Caller:
             attempt = attempt if self._with_keys else self._attempt(work)
         attempt.job_id = job_id
         self._signs.give(f"answered {work.name}")
-        if self._with_keys and await self._ask_once(attempt) not in {job_id, None}:
-            self._seen.wrong.append(f"{attempt.tag}: asked again with its key, and answered with another job")
+        await self._ask_again(attempt)
         return attempt
+
+    async def _ask_again(self, attempt: Attempt) -> None:
+        """The same request with its key, where it has one, has the same answer: now, and after everything."""
+        if self._with_keys and await self._ask_once(attempt) not in {attempt.job_id, None}:
+            self._seen.wrong.append(f"{attempt.tag}: asked again with its key, and answered with another job")
 
     def _attempt(self, work: Work) -> Attempt:
         number = sum(attempt.work is work for attempt in self._seen.attempts) + 1
@@ -155,6 +161,7 @@ class Caller:
         for attempt in self._seen.attempts:
             if attempt.job_id is None:
                 continue
+            await self._ask_again(attempt)
             self._seen.statuses[attempt.job_id] = status = await self._status(attempt)
             if isinstance(attempt.work, Upload):
                 self._seen.errors[attempt.job_id] = await self._errors(attempt)
@@ -189,7 +196,7 @@ class Caller:
         except LOST as error:
             self._fail(f"{method}: {type(error).__name__}", f"{method} {path} was not answered: {error!r}")
             return None
-        if answer[0] >= 500:
+        if answer[0] in UNABLE:
             self._fail(f"{method}: {answer[0]}", f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}")
             return None
         if answer[0] != 200:

@@ -7,14 +7,14 @@ import hmac
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from standardwebhooks import Webhook
 
-from crash.files import text_of
+from crash.files import kept_place, place_of, text_of
 from crash.receiver import KEY, Told
-from crash.scenario import Download, Upload
+from crash.scenario import PEOPLE, Download, Upload
 from crash.seen import Attempt, LedgerJob, Seen
 
 FATES = {
@@ -38,6 +38,7 @@ def broken_promises(seen: Seen) -> list[str]:
         mine = jobs.get(attempt.tag, [])
         found += [f"{attempt.tag}: {story}" for story in _of_attempt(seen, attempt, mine)]
     found += _doubles(seen)
+    found += _of_nobody(seen, jobs)
     return found
 
 
@@ -66,6 +67,8 @@ def _ended(attempt: Attempt, job: LedgerJob) -> Iterator[str]:
         yield f"is {job.status} and does not finish"
     elif job.status != "COMPLETE" and not (job.status == "CANCELLED" and attempt.is_cancelled):
         yield f"ended as {job.status}: {job.error}"
+    elif attempt.is_cancelled and job.status != "CANCELLED":
+        yield f"was cancelled, and is {job.status}"
 
 
 # --- rows in are the sum of outcomes ---
@@ -75,8 +78,8 @@ def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
     tally = Counter(job.fates.values())
     if {fate: count for fate, count in job.counts.items() if count} != dict(tally):
         yield f"counts {job.counts}, and its outcomes are {dict(tally)}"
-    if job.records is None and not job.fates:
-        return  # cancelled before its file was read
+    if job.status == "CANCELLED" and job.records is None and not job.fates:
+        return  # before its file was read
     if job.records != upload.rows:
         yield f"has {job.records} records of {upload.rows} rows"
     if not job.fates.keys() <= set(range(1, upload.rows + 1)):
@@ -110,13 +113,30 @@ def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Ite
     """What is there of each row that is said to be there."""
     if upload.object not in {"events", "calendars"}:
         return
-    is_deleted_later = any(one.action == "delete" and one.behind == upload.name for one in seen.scenario.uploads)
+    later = next((one for one in seen.scenario.uploads if one.behind == upload.name), None)
+    if later is not None and later.action == "delete":
+        return
+    place = place_of(later or upload) if upload.object == "events" else ""
     for row, fate in job.fates.items():
-        there = seen.live[text_of(upload, tag, row)]
-        if fate in {"failed", "unknown"} or is_deleted_later:
-            continue
-        if there != (0 if upload.action == "delete" else 1):
+        text = text_of(upload, tag, row)
+        there = seen.live[text]
+        if fate != "unknown" and there != (0 if fate == "failed" or upload.action == "delete" else 1):
             yield f"row {row} is {fate}, and there are {there} of it"
+        elif there and seen.places.get(text, "") != place:
+            yield f"row {row} is {fate}, and what is there is of {seen.places.get(text)} instead of {place}"
+
+
+def _of_nobody(seen: Seen, jobs: Mapping[str, list[LedgerJob]]) -> Iterator[str]:
+    """What is there without a job that has made it, or is told of without one that has ended."""
+    known = {attempt.tag for attempt in seen.attempts}
+    for tag in (jobs.keys() - known) | ({one.work for one in seen.told} - jobs.keys()):
+        yield f"{tag}: there is a job or a callback of it that nobody asked for"
+    made = {f"Kept {number}" for number in range(1, seen.scenario.kept + 1)} | set(PEOPLE.values())
+    for attempt in seen.attempts:
+        if isinstance(attempt.work, Upload) and attempt.tag in jobs:
+            made |= {text_of(attempt.work, attempt.tag, row) for row in range(1, attempt.work.rows + 1)}
+    for text in (seen.ever | seen.live).keys() - made:
+        yield f"{text!r} was made, and no job is known that has"
 
 
 def _doubles(seen: Seen) -> Iterator[str]:
@@ -132,13 +152,14 @@ def _doubles(seen: Seen) -> Iterator[str]:
 def _read(seen: Seen, download: Download, job: LedgerJob) -> Iterator[str]:
     if job.status != "COMPLETE":
         return
-    expected = [f"Kept {number}" for number in download.expected]
+    expected = [(f"Kept {number}", kept_place(number)) for number in download.expected]
     if job.records != len(expected):
         yield f"has {job.records} records instead of {len(expected)}"
-    for name, file in seen.files:
-        if name != download.name:
-            continue
-        found = _summaries(file, download.format)
+    files = [file for name, file in seen.files if name == download.name]
+    if not files:
+        yield "its file was never fetched"
+    for file in files:
+        found = _records(file, download.format)
         if download.is_sorted and found != expected:
             yield f"its file has {len(found)} records, and not those expected in their order"
         if Counter(found) != Counter(expected):
@@ -147,14 +168,17 @@ def _read(seen: Seen, download: Download, job: LedgerJob) -> Iterator[str]:
             yield f"its file has {more.total()} records too many ({list(more)[:3]})"
 
 
-def _summaries(file: bytes, format: str) -> list[str]:
+def _records(file: bytes, format: str) -> list[tuple[str, str]]:
+    """What tells them apart, and a value that belongs to it."""
+    records: Iterable[Mapping[str, Any]]
     match format:
         case "csv":
-            return [row["summary"] for row in csv.DictReader(io.StringIO(file.decode()))]
+            records = csv.DictReader(io.StringIO(file.decode()))
         case "json":
-            return [record["summary"] for record in json.loads(file)]
+            records = json.loads(file)
         case _:
-            return [json.loads(line)["summary"] for line in file.splitlines()]
+            records = map(json.loads, file.splitlines())
+    return [(record["summary"], record["location"]) for record in records]
 
 
 # --- callers are told ---

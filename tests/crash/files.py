@@ -15,6 +15,11 @@ def text_of(upload: Upload, tag: str, row: int) -> str:
     return f"{upload.texts if upload.by_reference else tag} {row}"
 
 
+def place_of(upload: Upload) -> str:
+    """Where its events are: in another version elsewhere."""
+    return f"v{upload.version}"
+
+
 def file_of(upload: Upload, tag: str) -> bytes:
     """The file, as CSV."""
     rows = [_row(upload, number, text_of(upload, tag, number)) for number in range(1, upload.rows + 1)]
@@ -30,7 +35,7 @@ def _row(upload: Upload, number: int, text: str) -> Mapping[str, str]:
     match upload.object:
         case "events":
             start = NO_DATE if is_broken else f"2026-09-{number % 28 + 1:02d}"
-            place = f"v{upload.version}"
+            place = place_of(upload)
             reference = {"ref": text} if upload.by_reference else {}
             return {**reference, "summary": text, "start.date": start, "end.date": "2026-10-01", "location": place}
         case "calendars":
@@ -45,12 +50,16 @@ def metadata_of(upload: Upload, tag: str) -> Mapping[str, Any]:
     return {"action": upload.action, **identifier, "callback-payload": {"tag": tag}}
 
 
+def kept_place(number: int) -> str:
+    """Where an event is of the calendar that is only read: in the order of these texts it has that of its number."""
+    return f"room {number:05d}"
+
+
 def kept_event(number: int) -> dict[str, Any]:
-    """An event of the calendar that is only read; in the order of its texts it has the order of its number."""
-    place = f"room {number:05d}"
+    """An event of the calendar that is only read."""
     return {
         "summary": f"Kept {number}",
         "start": {"date": "2026-03-01"},
         "end": {"date": "2026-03-02"},
-        "location": place,
+        "location": kept_place(number),
     }

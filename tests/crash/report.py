@@ -11,6 +11,8 @@ def line_of(seen: Seen, broken: Sequence[str]) -> str:
     """What came of a seed, on one line."""
     scenario = seen.scenario
     how = f"shared, {scenario.workers} workers" if scenario.is_shared else "embedded"
+    if scenario.with_keys:
+        how += ", with keys"
     fates = Counter(fate for job in seen.jobs for fate in job.fates.values())
     told = ", ".join(f"{count} {fate}" for fate, count in fates.most_common())
     verdict = f"{len(broken)} BROKEN" if broken else "ok"
@@ -33,6 +35,7 @@ class Table:
     def add(self, seen: Seen, broken: Sequence[str]) -> None:
         """One more run."""
         self.runs["PostgreSQL, server and workers" if seen.scenario.is_shared else "SQLite, one process"] += 1
+        self.runs["with an Idempotency-Key"] += seen.scenario.with_keys
         self.blows.update(seen.blows)
         self.fates.update(fate for job in seen.jobs for fate in job.fates.values())
         self.more["jobs acknowledged"] += len({a.job_id for a in seen.attempts} - {None})
@@ -46,7 +49,7 @@ class Table:
             len(work.expected) for work in seen.scenario.downloads for name, _ in seen.files if name == work.name
         )
         self.more["callbacks received"] += len(seen.told)
-        self.more["requests without an answer, or with 5xx"] += seen.failed_answers.total()
+        self.more["requests without an answer, or with 503 or 507"] += seen.failed_answers.total()
         self.seconds.append(seen.seconds)
         self.seconds_after.append(seen.seconds_after)
         if broken:

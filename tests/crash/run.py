@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from crash.cluster import Cluster
 from crash.files import kept_event
 from crash.ledger import jobs_in
 from crash.receiver import Receiver
-from crash.scenario import Account, Blow, Scenario
+from crash.scenario import PEOPLE, Blow, Scenario
 from crash.seen import Seen
 from crash.signs import OVER, Signs
 from harness import ORGANIZATION_SECRET, USER_SECRET
@@ -28,7 +28,6 @@ PATIENCE_SECONDS = 300.0
 TOLD_SECONDS = 60.0
 """For callers to be told of it."""
 COUNT_SECONDS = 0.04
-PEOPLE: Mapping[Account, str] = {"ann": "ann@example.com", "bob": "bob@example.com", "reader": "reader@example.com"}
 
 
 async def play(scenario: Scenario, folder: Path, cluster: Cluster | None = None) -> Seen:
@@ -60,6 +59,7 @@ class _Run:
         if Disk.is_possible() and any(blow.kind == "fill" for blow in scenario.blows):
             self._disk = Disk(self._data)
         self._database = cluster.new_database() if cluster and scenario.is_shared else None
+        self._ledger = self._database or f"sqlite:///{self._data / 'ledger.db'}"
         self._actors: dict[str, Actor] = {}
         self._urls: dict[str, str] = {}
 
@@ -186,11 +186,8 @@ class _Run:
             await asyncio.sleep(COUNT_SECONDS)
 
     async def _callers_are_told(self) -> None:
-        waiting = {
-            attempt.tag
-            for attempt in self.seen.attempts
-            if attempt.job_id is not None and attempt.work.refusals is not None
-        }
+        asking = {attempt.tag for attempt in self.seen.attempts if attempt.work.refusals is not None}
+        waiting = asking & {job.tag for job in await asyncio.to_thread(jobs_in, self._ledger)}
         deadline = time.monotonic() + TOLD_SECONDS
         while waiting - {told.work for told in self._receiver.told if told.status == 200}:
             if time.monotonic() > deadline:
@@ -208,12 +205,13 @@ class _Run:
             self.seen.wrong.append(f"the API could not be asked in the end: {error!r}")
         for actor in self._actors.values():
             actor.look()
-            self.seen.wrong += actor.wrong
-        database = self._database or f"sqlite:///{self._data / 'ledger.db'}"
-        self.seen.jobs = await asyncio.to_thread(jobs_in, database)
+            self.seen.wrong += actor.wrong + actor.failed_turns()
+        self.seen.jobs = await asyncio.to_thread(jobs_in, self._ledger)
         self.seen.told = self._receiver.told
         self.seen.ever = Counter([event["summary"] for event in await self._ask("/sandbox/events?showDeleted=true")])
-        self.seen.live = Counter([event["summary"] for event in await self._ask("/sandbox/events")])
+        live = await self._ask("/sandbox/events")
+        self.seen.live = Counter([event["summary"] for event in live])
+        self.seen.places = {event["summary"]: event.get("location", "") for event in live}
         for person in PEOPLE.values():
             self.seen.live.update(await self._calendars_of(person))
         self.seen.wrong += [f"Google would not allow: {one}" for one in await self._ask("/sandbox/violations")]

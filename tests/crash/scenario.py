@@ -7,6 +7,7 @@ from typing import Literal
 
 Account = Literal["ann", "bob", "reader", "memory"]
 """Instances: two people who write, one whose calendar is only read, and the memory service."""
+PEOPLE: Mapping[Account, str] = {"ann": "ann@example.com", "bob": "bob@example.com", "reader": "reader@example.com"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def _blows(chance: random.Random, works: Sequence[Work], workers: int, *, is_sha
     if is_shared and chance.random() < 0.3:  # the server and the other worker, where there is one, go on
         blows.append(Blow("kill", f"worker {workers}", _moment(chance, works), 0.0, for_good=True))
     if chance.random() < 0.4:
-        blows.append(Blow("fill", "disk", _moment(chance, works), chance.uniform(0.5, 3)))
+        begun = f"{chance.choice(('posting', 'running', 'running'))} {chance.choice(works).name}"
+        blows.append(Blow("fill", "disk", Moment(chance.uniform(0, 1), begun), chance.uniform(0.5, 3)))
     return blows
 
 

@@ -1,0 +1,175 @@
+"""The checker notices: each promise is broken once, in what was seen of a run that kept them all."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks import Webhook
+
+from crash.checker import broken_promises
+from crash.files import kept_place
+from crash.receiver import KEY, Told
+from crash.scenario import Download, Moment, Scenario, Upload, Work
+from crash.seen import Attempt, LedgerJob, Seen
+from openbulk.domain.records import Fate
+
+NEW = Upload("new", "ann", "events", "create", 3, "new", broken=frozenset({3}), refusals=0)
+CALLED_OFF = Upload("off", "ann", "events", "create", 2, "off", cancelled=Moment(0.0))
+CALENDARS = Upload("calendars", "bob", "calendars", "create", 1, "calendars")
+FIRST = Upload("first", "bob", "events", "upsert", 1, "first", 1)
+SECOND = Upload("second", "bob", "events", "upsert", 1, "first", 2, behind="first")
+READ = Download("read", "select * from events", "csv", (1, 2))
+WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ)
+
+
+def job(number: int, name: str, *fates: str, status: str = "COMPLETE", records: int | None = None) -> LedgerJob:
+    counts = {fate.value: fates.count(fate.value) for fate in Fate}
+    rows = dict(enumerate(fates, 1))
+    return LedgerJob(number, f"{name}.1", status, records or len(fates), len(fates), counts, rows, {}, None)
+
+
+def told(said: dict[str, object], name: str = "new.1") -> Told:
+    body = json.dumps({"id": 1, "status": "COMPLETE", "recordsCount": 3, "callback-payload": {"tag": name}} | said)
+    now = datetime.now(UTC)
+    digest = base64.b64encode(hmac.new(KEY.encode(), body.encode(), hashlib.sha256).digest()).decode()
+    headers = {
+        "elements-webhook-signature": f"sha256={digest}",
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(KEY.encode()).sign("msg_1", now, body),
+    }
+    return Told(name, headers, body.encode(), 200)
+
+
+def seen() -> Seen:
+    """A run in which all went well."""
+    scenario = Scenario(2, False, WORKS, (), "", 20, kept=2)
+    attempts = [Attempt(work, f"{work.name}.1", number) for number, work in enumerate(WORKS, 1)]
+    attempts[1].is_cancelled = True
+    return Seen(
+        scenario,
+        attempts,
+        [
+            job(1, "new", "created", "created", "failed"),
+            job(2, "off", "created", status="CANCELLED", records=2),
+            job(3, "calendars", "created"),
+            job(4, "first", "created"),
+            job(5, "second", "updated"),
+            job(6, "read", records=2),
+        ],
+        statuses={1: {"status": "COMPLETE", "recordsCount": 3, "recordsFailedCount": 1}},
+        errors={1: [{"rowNum": 3}]},
+        files=[("read", f"summary,location\nKept 2,{kept_place(2)}\nKept 1,{kept_place(1)}\n".encode())],
+        told=[told({})],
+        ever=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"]),
+        live=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2", "calendars.1 1"]),
+        places={"new.1 1": "v0", "new.1 2": "v0", "off.1 1": "v0", "first 1": "v2"},
+    )
+
+
+def test_a_run_in_which_all_went_well_has_nothing_broken() -> None:
+    assert broken_promises(seen()) == []
+
+
+def with_job(number: int, **changes: object) -> Callable[[Seen], None]:
+    def change(seen: Seen) -> None:
+        seen.jobs = [replace(job, **changes) if job.id == number else job for job in seen.jobs]  # type: ignore[arg-type]
+
+    return change
+
+
+def with_call(call: Told | None) -> Callable[[Seen], None]:
+    def change(seen: Seen) -> None:
+        seen.told = [] if call is None else [*seen.told, call]
+
+    return change
+
+
+def without_job(number: int) -> Callable[[Seen], None]:
+    def change(seen: Seen) -> None:
+        seen.jobs = [job for job in seen.jobs if job.id != number]
+
+    return change
+
+
+def without_trace(seen: Seen) -> None:
+    without_job(3)(seen)
+    seen.attempts[2].job_id = None
+
+
+NO_COUNTS = {fate.value: 0 for fate in Fate}
+BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
+    "a job is lost": (without_job(3), "acknowledged as job 3, and the ledger has []"),
+    "a job is lost, and what it made is there": (
+        without_trace,
+        "'calendars.1 1' was made, and no job is known that has",
+    ),
+    "a request makes two jobs": (
+        lambda seen: setattr(seen, "jobs", [*seen.jobs, job(7, "calendars", "created")]),
+        "one request made 2 jobs",
+    ),
+    "a job is nobody's": (lambda seen: setattr(seen, "jobs", [*seen.jobs, job(7, "x", "created")]), "nobody asked for"),
+    "a job does not finish": (with_job(3, status="RUNNING"), "is RUNNING and does not finish"),
+    "a job is stopped": (with_job(3, status="ABORTED"), "ended as ABORTED"),
+    "a job is cancelled by itself": (with_job(3, status="CANCELLED"), "ended as CANCELLED"),
+    "a job goes on though it was cancelled": (with_job(2, status="COMPLETE"), "was cancelled, and is COMPLETE"),
+    "a row has no outcome": (with_job(1, fates={1: "created", 3: "failed"}), "is complete with 2 outcomes for 3 rows"),
+    "no row was ever read": (with_job(3, records=None, fates={}, counts=NO_COUNTS), "has None records of 1 rows"),
+    "counts are not those of the outcomes": (with_job(1, counts=NO_COUNTS), "and its outcomes are"),
+    "a good row fails": (with_job(3, fates={1: "failed"}, counts=NO_COUNTS | {"failed": 1}), "row 1 is failed"),
+    "a row that honours keys is unknown": (
+        with_job(4, fates={1: "unknown"}, counts=NO_COUNTS | {"unknown": 1}),
+        "row 1 is unknown",
+    ),
+    "the API says something else": (lambda seen: seen.statuses[1].update(recordsCount=2), "the API says"),  # type: ignore[attr-defined]
+    "an error is not listed": (lambda seen: seen.errors.update({1: []}), "the API lists errors of rows []"),
+    "a record is not there": (
+        lambda seen: seen.live.update({"new.1 1": -1}),
+        "row 1 is created, and there are 0 of it",
+    ),
+    "a record is there twice": (lambda seen: seen.live.update(["new.1 1"]), "row 1 is created, and there are 2 of it"),
+    "a record was made twice": (lambda seen: seen.ever.update(["new.1 1"]), "'new.1 1' was made 2 times"),
+    "a row that failed is there": (
+        lambda seen: seen.live.update(["new.1 3"]),
+        "row 3 is failed, and there are 1 of it",
+    ),
+    "a change is not there": (lambda seen: seen.places.update({"first 1": "v1"}), "is of v1 instead of v2"),
+    "a file is never fetched": (lambda seen: seen.files.clear(), "its file was never fetched"),
+    "a file lacks a record": (
+        lambda seen: seen.files.append(("read", f"summary,location\nKept 1,{kept_place(1)}\n".encode())),
+        "its file lacks 1 records",
+    ),
+    "a file has a value of another record": (
+        lambda seen: seen.files.append(("read", seen.files[0][1].replace(b"00002", b"00001"))),
+        "its file lacks 1 records",
+    ),
+    "a caller is not told": (with_call(None), "its caller was not told"),
+    "a caller is told of another job": (with_call(told({"id": 2})), "a callback says 2 COMPLETE"),
+    "a caller is told something else": (with_call(told({"recordsCount": 2})), "a callback says 2 records"),
+    "a callback is not signed": (
+        with_call(replace(told({}), body=told({"more": 1}).body)),
+        "a callback is not signed as Standard Webhooks are",
+    ),
+    "a callback is not signed as SAP's are": (
+        with_call(replace(told({}), headers=told({}).headers | {"elements-webhook-signature": ""})),  # type: ignore[operator]
+        "a callback is not signed as SAP's are",
+    ),
+    "a callback comes under another id": (
+        with_call(replace(told({}), headers=told({}).headers | {"webhook-id": "msg_2"})),  # type: ignore[operator]
+        "its caller was told under several ids",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_is_noticed(what: str) -> None:
+    run = seen()
+    breaks, story = BROKEN[what]
+    breaks(run)
+    assert any(story in found for found in broken_promises(run)), broken_promises(run)
