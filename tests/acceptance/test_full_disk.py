@@ -164,6 +164,23 @@ def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(processes: Pro
     filler.unlink()
 
 
+def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(processes: Processes, disk: Path) -> None:
+    data = disk / "data"
+    server = processes.server(data_dir=data).instance("memory")
+    done = server.done("records", SMALL)
+    server.process.kill()
+    filler = fill(disk)
+    refused = processes.command("serve", "--port", "0", "--data-dir", str(data))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "openbulk cannot start: there is no room left for what it has to remember: its disk is full; make room and "
+        "start it again, nothing is lost\n"
+    )
+    filler.unlink()
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    assert server.status(done["id"])["status"] == "COMPLETE"
+
+
 def test_jobs_whose_next_turns_cannot_be_written_down_go_on_with_room(
     processes: Processes, disk: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from openbulk.cli.sandboxes import sandbox
+from openbulk.domain.errors import NoRoom
 from openbulk.settings import CannotStart, Settings
 
 # The server's modules are loaded by the commands that need them: it takes longer than a sandbox takes to start.
@@ -92,10 +93,19 @@ def main() -> None:
     """Run the command line; what a person can mend is said in a sentence."""
     try:
         cli()
-    except (CannotStart, ValidationError) as error:
-        said = str(error) if isinstance(error, CannotStart) else _settings_problem(error)
-        typer.echo(f"openbulk cannot start: {said}", err=True)
+    except (CannotStart, NoRoom, ValidationError) as error:
+        typer.echo(f"openbulk cannot start: {_said(error)}", err=True)
         raise SystemExit(1) from error
+
+
+def _said(error: CannotStart | NoRoom | ValidationError) -> str:
+    match error:
+        case ValidationError():
+            return _settings_problem(error)
+        case NoRoom(what=what):
+            return f"there is no room left for {what}: its disk is full; make room and start it again, nothing is lost"
+        case _:
+            return str(error)
 
 
 def _settings_problem(error: ValidationError) -> str:
