@@ -122,6 +122,9 @@ class Scenario:
 FAULTS = ("drop-before", "drop-after", "error-500", "error-503", "error-429", "error-403-rate", "slow", "expire-token")
 STORIES = ("create", "create", "create and cancel", "mirror", "mirror", "calendars", "calendars", "log", "records")
 
+REFUSALS = (*[None] * 4, *[0] * 11, 1)
+"""Of callbacks; few are refused, since each of those takes six seconds until it is sent again."""
+
 
 def scenario_of(seed: int) -> Scenario:
     """The run of a seed. Even ones are of one process with SQLite, odd ones share PostgreSQL."""
@@ -151,7 +154,7 @@ def scenario_of(seed: int) -> Scenario:
 def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
     account: Account = chance.choice(("ann", "bob"))
     begins = chance.uniform(0, 1.5)
-    refusals = chance.choice((None, None, 0, 0, 0, 0, 0, 1))
+    refusals = chance.choice(REFUSALS)
     match story:
         case "create" | "create and cancel":
             rows = chance.randint(40, 400)
@@ -179,7 +182,7 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
 
 
 def _download(chance: random.Random, name: str, kept: int) -> Download:
-    begins, refusals = chance.uniform(0, 2), chance.choice((None, None, 0, 0, 0, 0, 0, 1))
+    begins, refusals = chance.uniform(0, 2), chance.choice(REFUSALS)
     kind = chance.choice(("csv", "json", "jsonl"))
     everything = tuple(range(1, kept + 1))
     match chance.choice(("pages", "all", "sorted", "some")):
