@@ -39,6 +39,7 @@ def broken_promises(seen: Seen) -> list[str]:
         found += [f"{attempt.tag}: {story}" for story in _of_attempt(seen, attempt, mine)]
     found += _doubles(seen)
     found += _of_nobody(seen, jobs)
+    found += _kept(seen)
     return found
 
 
@@ -116,14 +117,22 @@ def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Ite
     later = next((one for one in seen.scenario.uploads if one.behind == upload.name), None)
     if later is not None and later.action == "delete":
         return
-    place = place_of(later or upload) if upload.object == "events" else ""
+    place = PEOPLE[upload.account], place_of(later or upload) if upload.object == "events" else ""
     for row, fate in job.fates.items():
         text = text_of(upload, tag, row)
         there = seen.live[text]
         if fate != "unknown" and there != (0 if fate == "failed" or upload.action == "delete" else 1):
             yield f"row {row} is {fate}, and there are {there} of it"
-        elif there and seen.places.get(text, "") != place:
-            yield f"row {row} is {fate}, and what is there is of {seen.places.get(text)} instead of {place}"
+        elif there and seen.places.get(text) != place:
+            yield f"row {row} is {fate}, and it is at {seen.places.get(text)} instead of {place}"
+
+
+def _kept(seen: Seen) -> Iterator[str]:
+    """What nobody writes to is as it was."""
+    kept = {f"Kept {number}": (PEOPLE["reader"], kept_place(number)) for number in range(1, seen.scenario.kept + 1)}
+    changed = [text for text, place in kept.items() if seen.live[text] != 1 or seen.places.get(text) != place]
+    if changed:
+        yield f"nobody wrote to {changed[:3]}, and {len(changed)} such events are not as they were"
 
 
 def _of_nobody(seen: Seen, jobs: Mapping[str, list[LedgerJob]]) -> Iterator[str]:

@@ -211,9 +211,11 @@ class _Run:
         self.seen.ever = Counter([event["summary"] for event in await self._ask("/sandbox/events?showDeleted=true")])
         live = await self._ask("/sandbox/events")
         self.seen.live = Counter([event["summary"] for event in live])
-        self.seen.places = {event["summary"]: event.get("location", "") for event in live}
+        self.seen.places = {one["summary"]: (one["organizer"]["email"], one.get("location", "")) for one in live}
         for person in PEOPLE.values():
-            self.seen.live.update(await self._calendars_of(person))
+            calendars = await self._calendars_of(person)
+            self.seen.live.update(calendars)
+            self.seen.places |= dict.fromkeys(calendars, (person, ""))
         self.seen.wrong += [f"Google would not allow: {one}" for one in await self._ask("/sandbox/violations")]
 
     async def _ask(self, path: str, token: str = "") -> Any:

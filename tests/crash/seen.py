@@ -62,8 +62,8 @@ class Seen:
     """How often an event with this text was ever made, and is there or was deleted."""
     live: Counter[str] = field(default_factory=Counter)
     """How often an event or a calendar with this text is there."""
-    places: dict[str, str] = field(default_factory=dict)
-    """Where the event with this text is."""
+    places: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Whose the event or calendar with this text is, and where the event takes place."""
     wrong: list[str] = field(default_factory=list)
     """What was wrong by itself: processes that ended, answers that nobody should get."""
     failed_answers: Counter[str] = field(default_factory=Counter)

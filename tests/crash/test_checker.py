@@ -69,7 +69,12 @@ def seen() -> Seen:
         told=[told({})],
         ever=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"]),
         live=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2", "calendars.1 1"]),
-        places={"new.1 1": "v0", "new.1 2": "v0", "off.1 1": "v0", "first 1": "v2"},
+        places={
+            **dict.fromkeys(("new.1 1", "new.1 2", "off.1 1"), ("ann@example.com", "v0")),
+            "calendars.1 1": ("bob@example.com", ""),
+            "first 1": ("bob@example.com", "v2"),
+            **{f"Kept {number}": ("reader@example.com", kept_place(number)) for number in (1, 2)},
+        },
     )
 
 
@@ -139,7 +144,18 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
         lambda seen: seen.live.update(["new.1 3"]),
         "row 3 is failed, and there are 1 of it",
     ),
-    "a change is not there": (lambda seen: seen.places.update({"first 1": "v1"}), "is of v1 instead of v2"),
+    "a change is not there": (
+        lambda seen: seen.places.update({"first 1": ("bob@example.com", "v1")}),
+        "row 1 is updated, and it is at ('bob@example.com', 'v1') instead of ('bob@example.com', 'v2')",
+    ),
+    "a record is in somebody else's calendar": (
+        lambda seen: seen.places.update({"new.1 2": ("bob@example.com", "v0")}),
+        "row 2 is created, and it is at ('bob@example.com', 'v0') instead of ('ann@example.com', 'v0')",
+    ),
+    "a record that was only to be read is gone": (
+        lambda seen: seen.live.update({"Kept 1": -1}),
+        "nobody wrote to ['Kept 1'], and 1 such events",
+    ),
     "a file is never fetched": (lambda seen: seen.files.clear(), "its file was never fetched"),
     "a file lacks a record": (
         lambda seen: seen.files.append(("read", f"summary,location\nKept 1,{kept_place(1)}\n".encode())),
