@@ -2,12 +2,15 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -45,6 +48,7 @@ from openbulk.storage.database import (
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mark import FilesAway, Mark, WrongFiles
 from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -56,8 +60,10 @@ log = structlog.get_logger()
 CONNECTIONS_AT_ONCE = 200
 """Most connections to services and callback addresses that are open at one time."""
 START_PATIENCE_SECONDS = 10.0
-"""A database that does not answer yet is waited for so long."""
+"""A database or a place for files that does not answer yet is waited for so long."""
 FIRST_USER = "admin@localhost"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +126,14 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
         engine = _ledger_engine(settings)
         connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
         try:
-            await _migrate(engine)
+            await _waited_for(lambda: migrate(engine))
             sealer = await _right_sealer(settings, Seal(engine))
+            files = FileStore(_store(settings), sealer)
+            await _waited_for(lambda: _compare(settings, Mark(engine, files)))
             accounts = Accounts(engine, sealer)
             first_secrets = await _first_start(accounts, settings)
             async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
-                services = _services(settings, accounts, engine, sealer, http)
+                services = _services(settings, accounts, engine, sealer, files, http)
                 await services.engine.delete_orphans()
                 await services.engine.start()
                 try:
@@ -137,15 +145,16 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
             await engine.dispose()
 
 
-async def _migrate(engine: AsyncEngine) -> None:
-    """Bring the tables up to date; a database that is still starting is waited for."""
+async def _waited_for(step: Callable[[], Awaitable[T]]) -> T:
+    """Take a step of the start; what it needs and is still starting itself is waited for."""
     until = elapsed() + START_PATIENCE_SECONDS
     while True:
         try:
-            return await migrate(engine)
-        except Unavailable as error:
+            return await step()
+        except (Unavailable, FilesAway) as error:
             if elapsed() > until:
-                raise CannotStart(f"the database cannot be reached: {error.__cause__}") from error
+                said = error if isinstance(error, FilesAway) else f"the database cannot be reached: {error.__cause__}"
+                raise CannotStart(str(said)) from error
         await asyncio.sleep(1)
 
 
@@ -162,11 +171,31 @@ async def _right_sealer(settings: Settings, seal: Seal) -> security.Sealer:
     )
 
 
+async def _compare(settings: Settings, mark: Mark) -> None:
+    """Whether the files are where this process is told to look for them."""
+    try:
+        await mark.compare(_place_of_files(settings))
+    except WrongFiles as error:
+        raise CannotStart(str(error)) from error
+
+
+def _place_of_files(settings: Settings) -> str:
+    """Where the files are, as a person is told: a folder belongs to a machine, and what may be secret is left out."""
+    url = urlsplit(settings.files_url or f"file://{(settings.data_dir / 'files').absolute()}")
+    if url.scheme == "file":
+        return f"{url.path} on {socket.gethostname()}"
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
 def _services(
-    settings: Settings, accounts: Accounts, database: AsyncEngine, sealer: security.Sealer, http: aiohttp.ClientSession
+    settings: Settings,
+    accounts: Accounts,
+    database: AsyncEngine,
+    sealer: security.Sealer,
+    files: FileStore,
+    http: aiohttp.ClientSession,
 ) -> Services:
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
-    files = FileStore(_store(settings), sealer)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     shared = is_for_many(settings)
@@ -222,7 +251,7 @@ def _store(settings: Settings) -> ObjectStore:
         return LocalStore(settings.data_dir / "files", mkdir=True)
     try:
         return open_store(settings.files_url)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise CannotStart(f"OPENBULK_FILES_URL cannot be used: {error}") from error
 
 
@@ -276,7 +305,7 @@ async def opened_accounts(settings: Settings) -> AsyncIterator[Accounts]:
     with _owned(settings):
         engine = _ledger_engine(settings)
         try:
-            await _migrate(engine)
+            await _waited_for(lambda: migrate(engine))
             yield Accounts(engine, await _right_sealer(settings, Seal(engine)))
         finally:
             await engine.dispose()

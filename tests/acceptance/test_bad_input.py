@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def files_of(server: Server) -> set[str]:
     folder = server.process.output.parent / "data" / "files"
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if path.is_dir()}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
 """Processes that start on one database: at once, with the wrong key, beside others that are at work."""
 
 import os
+import re
+import shutil
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness import Processes, Server
 from s3 import S3
@@ -44,6 +49,75 @@ def test_a_process_with_another_master_key_does_not_start(processes: Processes, 
         assert OTHER_KEY not in done.stderr
     assert not (tmp_path / "elsewhere" / "master.key").exists(), "no key that nobody needs is made"
     processes.worker(OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=f"{OTHER_KEY},{KEY}")
+
+
+@pytest.mark.parametrize("kind", ["folders", "S3"])
+def test_a_process_whose_files_are_elsewhere_does_not_start(
+    processes: Processes, tmp_path: Path, database: str, s3: S3, kind: str
+) -> None:
+    """It would end the others' jobs because their files are missing. It says where they are, and what to set."""
+    settings: dict[str, Any] = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY, **s3.environment}
+    right: dict[str, Any] = {"OPENBULK_FILES_URL": s3.new_bucket()} if kind == "S3" else {}
+    server = processes.server(**settings, **right).instance("memory")
+    there = right.get("OPENBULK_FILES_URL", str(tmp_path / "data" / "files"))
+    elsewhere = settings | {"OPENBULK_DATA_DIR": str(tmp_path / "elsewhere")}
+    for wrong in ({}, {"OPENBULK_FILES_URL": s3.new_bucket()}):
+        done = processes.command("worker", env=elsewhere | wrong)
+        assert done.returncode == 1
+        here = wrong.get("OPENBULK_FILES_URL", str(tmp_path / "elsewhere" / "files"))
+        said = rf"the ledger's files are not in {here}( on \S+)?, they were in {there}( on \S+)? at the last start. "
+        assert re.search(f"cannot start: {said}Set OPENBULK_FILES_URL to where they are", done.stderr), done.stderr
+    shared = right or {"OPENBULK_FILES_URL": f"file://{there}"}
+    processes.worker(data_dir=tmp_path / "elsewhere", **settings, **shared)
+    assert server.done("records", b"name\nAnn\n" * 2)["status"] == "COMPLETE"
+
+
+def test_of_two_that_start_at_once_with_their_files_in_different_places_one_comes_up(
+    tmp_path: Path, database: str
+) -> None:
+    """On an empty database, where neither is right or wrong yet."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    with Processes(folders[0]) as a, Processes(folders[1]) as b, ThreadPoolExecutor() as pool:
+        starting = [pool.submit(one.worker, OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY) for one in (a, b)]
+        (error,) = [error for one in starting if (error := one.exception()) is not None]
+    assert "openbulk cannot start: the ledger's files are not in" in str(error)
+
+
+def test_a_data_directory_whose_files_are_gone_is_said_and_gone_on_with_where_a_person_says_so(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """On one machine, too: restored without its files, or cleared on purpose."""
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).instance("memory")
+    server.process.stop()
+    shutil.rmtree(data / "files")
+    done = processes.command("serve", "--port", "0", env={"OPENBULK_DATA_DIR": str(data)})
+    assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
+    assert f"the ledger's files are not in {data / 'files'} on" in done.stderr
+    word = re.findall(r"write the word (\w+) into a file 'mark' there", done.stderr)[0]
+    (data / "files" / "mark").write_text(word + "\n")
+    again = Server(processes.server(data_dir=data).process, server.element_token)
+    assert again.done("records", b"name\nAnn\n")["recordsCount"] == 1
+
+
+def test_a_place_for_files_that_does_not_answer_is_waited_for_and_then_said_in_a_sentence(
+    processes: Processes, tmp_path: Path, s3: S3
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    away = s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    env = {"OPENBULK_FILES_URL": "s3://bucket/openbulk", "OPENBULK_DATA_DIR": str(tmp_path / "data"), **away}
+    done = processes.command("serve", "--port", "0", env=env)
+    assert done.returncode == 1
+    # Its client tries again with pauses of chance: the reason may come in time, or not.
+    assert re.search(
+        "cannot start: the place for files (cannot be used|does not answer): s3://bucket/open", done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in done.stderr
 
 
 def test_a_worker_says_what_it_shares_with_a_server(processes: Processes) -> None:

@@ -33,7 +33,8 @@ def is_replayed(reply: Reply) -> bool:
 
 
 def files_of(server: Server) -> set[str]:
-    return {path.name for path in (server.process.output.parent / "data" / "files").iterdir()}
+    folder = server.process.output.parent / "data" / "files"
+    return {path.name for path in folder.iterdir() if path.is_dir()}
 
 
 def test_the_same_key_and_content_are_the_same_job(memory: Server) -> None:

@@ -25,6 +25,7 @@ _IDLE_IN_TRANSACTION_MS = 3_000
 MIGRATIONS = 0x6F62756C6B01
 FIRST_START = 0x6F62756C6B02
 TAKEOVER = 0x6F62756C6B03
+MARKING = 0x6F62756C6B04
 """What one process does at a time: the keys of PostgreSQL's advisory locks, "obulk" and a number."""
 _AWAY = frozenset(
     {
@@ -147,10 +148,15 @@ def open_shared_lane_engine(url: str) -> Engine:
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the tables up to date. Only ever goes forward; of several processes, one does it and the others wait."""
     async with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await idle_at_will(connection)
         await keep_others_out(connection, MIGRATIONS)
         await connection.run_sync(_upgrade)
+
+
+async def idle_at_will(connection: AsyncConnection) -> None:
+    """Let this transaction take longer than others between its statements."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 async def keep_others_out(connection: AsyncConnection, lock: int) -> None:

@@ -29,6 +29,8 @@ BLOCK_BYTES = 1024 * 1024
 
 
 READ_BYTES = 256 * 1024
+_MARK = "mark"
+"""No file has this name: it is no folder, and so it is not among `names`."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -70,8 +72,11 @@ class FileStore:
 
     async def put(self, path: str, plain: bytes) -> None:
         """Keep one sealed object; on a disk, it has reached the disk on return. Raises NoRoom."""
+        await self._keep(path, self._sealer.seal(plain, path))
+
+    async def _keep(self, path: str, data: bytes) -> None:
         try:
-            await obstore.put_async(self._store, path, self._sealer.seal(plain, path))
+            await obstore.put_async(self._store, path, data)
             if self._root is not None:
                 await asyncio.to_thread(_reach_disk, self._root, path)
         except (BaseError, OSError) as error:
@@ -99,6 +104,19 @@ class FileStore:
     async def check(self) -> None:
         """Raise where nothing can be written."""
         await obstore.put_async(self._store, "ready", b"")
+
+    async def mark(self) -> str | None:
+        """The word that says whose files these are; None where nobody has left one. It is no secret, and not sealed: a
+        person may have written it."""
+        try:
+            answer = await obstore.get_async(self._store, _MARK)
+        except FileNotFoundError:
+            return None
+        return bytes(await answer.bytes_async()).decode(errors="replace").strip()
+
+    async def set_mark(self, word: str) -> None:
+        """Leave the word; on a disk, it has reached the disk on return. Raises NoRoom."""
+        await self._keep(_MARK, word.encode())
 
     async def is_older(self, name: str, than: datetime) -> bool:
         """Whether nothing was written to a file since a moment, by the store's clock."""

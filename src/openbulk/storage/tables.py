@@ -299,3 +299,13 @@ seal = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 """One row that was sealed under the master key: who cannot open it has another key."""
+
+mark = Table(
+    "mark",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("word", Text, nullable=False),
+    Column("place", Text, nullable=True),
+)
+"""One row: the word that stands among the ledger's files, and the place where they were at the last start, for a person
+to read; NULL until the word stands anywhere."""

@@ -1,0 +1,92 @@
+"""Which files are the ledger's: who starts beside others would end jobs because their files are missing."""
+
+import asyncio
+import secrets
+
+from obstore.exceptions import BaseError
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from openbulk.storage.database import MARKING, idle_at_will, keep_others_out
+from openbulk.storage.files import FileStore
+from openbulk.storage.tables import mark
+
+STORE_SECONDS = 10.0
+"""A place for files that does not answer for so long is away."""
+
+
+class FilesAway(Exception):
+    """The place where the files are does not answer, or does not let us in. Nothing was changed."""
+
+
+class WrongFiles(Exception):
+    """The files in this place are not the ledger's; the message says what would be right."""
+
+
+class Mark:
+    """A word that the ledger knows and that stands among its files, where the first process has put it."""
+
+    def __init__(self, engine: AsyncEngine, files: FileStore) -> None:
+        self._engine = engine
+        self._files = files
+
+    async def compare(self, place: str) -> None:
+        """Whether the ledger's files are the ones in this place, which is named for a person. Where neither ledger nor
+        files have a word, as at a first start, they get one. Raises WrongFiles, FilesAway, NoRoom.
+
+        Of several processes one does it and the others wait: two that start at once in different places would both put
+        the word where they are.
+        """
+        await self._make_word()
+        async with self._engine.begin() as connection:
+            await idle_at_will(connection)
+            await keep_others_out(connection, MARKING)
+            word, last_place = (await connection.execute(select(mark.c.word, mark.c.place))).one()
+            found = await self._at_files(place, word if last_place is None else None)
+            if found is None:
+                raise WrongFiles(_lost(place, last_place, word))
+            if found != word:
+                raise WrongFiles(_foreign(place))
+            await connection.execute(update(mark).values(place=place))
+
+    async def _make_word(self) -> None:
+        """The ledger has its word before the files do: a process that dies between the two leaves nothing foreign."""
+        try:
+            async with self._engine.begin() as connection:
+                if await connection.scalar(select(mark.c.id)) is None:
+                    await connection.execute(insert(mark).values(id=1, word=secrets.token_hex(8)))
+        except IntegrityError:  # another process was faster
+            pass
+
+    async def _at_files(self, place: str, word: str | None) -> str | None:
+        """The word that stands among the files; the one that is given, where there was none."""
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                found = await self._files.mark()
+                if found is None and word is not None:
+                    await self._files.set_mark(word)
+                    return word
+                return found
+        except TimeoutError as error:
+            raise FilesAway(f"the place for files does not answer: {place}") from error
+        except (BaseError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise FilesAway(f"the place for files cannot be used: {place}: {reason}") from error
+
+
+def _lost(place: str, last_place: str, word: str) -> str:
+    were = "where they were" if place == last_place else f"they were in {last_place}"
+    return (
+        f"the ledger's files are not in {place}, {were} at the last start. Set OPENBULK_FILES_URL to where they are, "
+        f"the same for all processes, or bring them back. To go on without them, write the word {word} "
+        "into a file 'mark' there: jobs that still need theirs will end with an error"
+    )
+
+
+def _foreign(place: str) -> str:
+    return (
+        f"the files in {place} belong to another ledger. Set OPENBULK_FILES_URL to a place of this ledger's own, or "
+        "OPENBULK_DATABASE_URL to the ledger that they belong to. If that one is gone for good, delete the file 'mark' "
+        "there: what it has left will be deleted, too"
+    )
