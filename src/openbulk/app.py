@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,7 +26,7 @@ from openbulk.api.services import Services
 from openbulk.connectors import providers
 from openbulk.domain.errors import Unavailable
 from openbulk.domain.job import Job
-from openbulk.engine.clock import Clock, elapsed
+from openbulk.engine.clock import Clock
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
 from openbulk.engine.governor import Governor
@@ -59,8 +59,8 @@ log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
 """Most connections to services and callback addresses that are open at one time."""
-START_PATIENCE_SECONDS = 10.0
-"""A database or a place for files that does not answer yet is waited for so long."""
+START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+"""Seconds. After each of them, a start that found the database or the place for files away is attempted again."""
 FIRST_USER = "admin@localhost"
 
 T = TypeVar("T")
@@ -122,40 +122,64 @@ def _ledger_engine(settings: Settings) -> AsyncEngine:
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[Server]:
     """Start every part, in order; drain and stop them in the other."""
+    secrets = _first_secrets(settings)
     with _owned(settings):
-        engine = _ledger_engine(settings)
-        connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
-        try:
-            await _waited_for(lambda: migrate(engine))
-            sealer = await _right_sealer(settings, Seal(engine))
-            files = FileStore(_store(settings), sealer)
-            await _waited_for(lambda: _compare(settings, Mark(engine, files)))
-            accounts = Accounts(engine, sealer)
-            first_secrets = await _first_start(accounts, settings)
-            async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
-                services = _services(settings, accounts, engine, sealer, files, http)
-                await services.engine.delete_orphans()
-                await services.engine.start()
-                try:
-                    yield Server(make_api(services), first_secrets, services.engine.drain)
-                finally:
-                    await services.engine.stop()
-                    await services.connections.close()
-        finally:
-            await engine.dispose()
+        async with _patiently(lambda parts: _start(settings, secrets, parts)) as server:
+            yield server
 
 
-async def _waited_for(step: Callable[[], Awaitable[T]]) -> T:
-    """Take a step of the start; what it needs and is still starting itself is waited for."""
-    until = elapsed() + START_PATIENCE_SECONDS
+@asynccontextmanager
+async def opened_accounts(settings: Settings) -> AsyncIterator[Accounts]:
+    """The accounts alone, for a server that is not running."""
+    with _owned(settings):
+        async with _patiently(lambda parts: _open_ledger(settings, parts)) as (engine, sealer):
+            yield Accounts(engine, sealer)
+
+
+@asynccontextmanager
+async def _patiently(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIterator[T]:
+    """What is started, and stopped in the end. Where the database or the files do not answer, at whatever step of the
+    start, what was started is stopped, and after a moment everything begins again."""
+    pauses = iter(START_PAUSES)
     while True:
-        try:
-            return await step()
-        except (Unavailable, FilesAway) as error:
-            if elapsed() > until:
+        async with AsyncExitStack() as parts:
+            try:
+                started = await start(parts)
+            except (Unavailable, FilesAway) as error:
                 said = error if isinstance(error, FilesAway) else f"the database cannot be reached: {error.__cause__}"
-                raise CannotStart(str(said)) from error
-        await asyncio.sleep(1)
+                if (pause := next(pauses, None)) is None:
+                    raise CannotStart(str(said)) from error
+                log.warning("the start waits", reason=str(said), seconds=pause)
+            else:
+                yield started
+                return
+        await asyncio.sleep(pause)
+
+
+async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> tuple[AsyncEngine, security.Sealer]:
+    engine = _ledger_engine(settings)
+    parts.push_async_callback(engine.dispose)
+    await migrate(engine)
+    return engine, await _right_sealer(settings, Seal(engine))
+
+
+async def _start(settings: Settings, secrets: FirstSecrets, parts: AsyncExitStack) -> Server:
+    """Every step may have been taken before, by an attempt that was broken off."""
+    engine, sealer = await _open_ledger(settings, parts)
+    files = FileStore(_store(settings), sealer)
+    await _compare(settings, Mark(engine, files))
+    accounts = Accounts(engine, sealer)
+    is_first = await _first_start(accounts, settings, secrets)
+    connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
+    http = await parts.enter_async_context(
+        aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    )
+    services = _services(settings, accounts, engine, sealer, files, http)
+    parts.push_async_callback(services.connections.close)
+    parts.push_async_callback(services.engine.stop)
+    await services.engine.delete_orphans()
+    await services.engine.start()
+    return Server(make_api(services), secrets if is_first else None, services.engine.drain)
 
 
 async def _right_sealer(settings: Settings, seal: Seal) -> security.Sealer:
@@ -261,19 +285,23 @@ def _lanes(settings: Settings, name: str) -> Lanes:
     return Lanes(open_lane_engine(settings.data_dir / "lanes.db"))
 
 
-async def _first_start(accounts: Accounts, settings: Settings) -> FirstSecrets | None:
+def _first_secrets(settings: Settings) -> FirstSecrets:
+    """What the first start makes, if this is the first: secrets that are not set from outside."""
+    return FirstSecrets(
+        user=None if _text(settings.user_secret) else security.new_secret(),
+        organization=None if _text(settings.organization_secret) else security.new_secret(),
+    )
+
+
+async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecrets) -> bool:
     """Make the first user and organization; at later starts, take over secrets that are set from outside."""
     user, organization = _text(settings.user_secret), _text(settings.organization_secret)
-    made = FirstSecrets(
-        user=None if user else security.new_secret(),
-        organization=None if organization else security.new_secret(),
-    )
     if await accounts.add_first_organization(
         str(organization or made.organization), FIRST_USER, str(user or made.user)
     ):
-        return made
+        return True
     await accounts.replace_secrets(organization, user)
-    return None
+    return False
 
 
 def _text(secret: SecretStr | None) -> str | None:
@@ -297,15 +325,3 @@ def _owned(settings: Settings) -> Iterator[None]:
                 f"another openbulk works in {data_dir}; stop it, or set another data directory"
             ) from error
         yield
-
-
-@asynccontextmanager
-async def opened_accounts(settings: Settings) -> AsyncIterator[Accounts]:
-    """The accounts alone, for a server that is not running."""
-    with _owned(settings):
-        engine = _ledger_engine(settings)
-        try:
-            await _waited_for(lambda: migrate(engine))
-            yield Accounts(engine, await _right_sealer(settings, Seal(engine)))
-        finally:
-            await engine.dispose()

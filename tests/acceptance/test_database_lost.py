@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -81,3 +83,71 @@ def test_requests_are_told_to_come_again_while_the_database_is_away(cluster: Clu
     cluster.start()
     assert memory.done("records", b"name\nAnn\n", within=60)["recordsCount"] == 1
     assert request("GET", f"{address}/readyz").status == 200
+
+
+ON_ITS_WAY = (
+    "SELECT 1 FROM information_schema.tables WHERE table_name = 'alembic_version'",
+    "SELECT 1 FROM users",
+    "SELECT 1 FROM workers",
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = 'openbulk_lanes'",
+)
+"""What shows one after another that a first start has come so far."""
+
+
+def come_so_far(database: str, sign: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(psycopg.Error), psycopg.connect(database) as connection:
+            if connection.execute(sign.encode()).fetchone():
+                return
+        assert time.monotonic() < deadline, sign
+        time.sleep(0.01)
+
+
+def test_a_server_whose_database_is_killed_again_and_again_while_it_starts_comes_up(
+    processes: Processes, cluster: Cluster, database: str
+) -> None:
+    """At the migrations, the first user, the arrival among the workers, the tables of the lanes."""
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(processes.server, OPENBULK_DATABASE_URL=database)
+        for sign in ON_ITS_WAY:
+            come_so_far(database, sign)
+            cluster.crash()
+            time.sleep(0.5)
+            cluster.start()
+        server = starting.result()
+    assert server.instance("memory").done("records", b"name\nAnn\n", within=60)["recordsCount"] == 1
+    said = server.process.log()
+    assert "the start waits" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("sign", ON_ITS_WAY)
+def test_a_database_that_is_lost_while_a_server_starts_and_stays_away_is_said_in_a_sentence(
+    processes: Processes, cluster: Cluster, database: str, sign: str
+) -> None:
+    env = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(processes.folder / "data")}
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(processes.command, "worker", env=env)
+        come_so_far(database, sign)
+        cluster.crash()
+        done = starting.result()
+    assert done.returncode == 1
+    assert "openbulk cannot start: the database cannot be reached: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_told_to_stop_while_its_database_is_away_stops_without_alarm(
+    processes: Processes, cluster: Cluster, servers: list[Server]
+) -> None:
+    """It waits no longer than it says, with a job under way or without; others take up what it leaves."""
+    sandbox = processes.sandbox("google", "--latency-ms", "200")
+    google = servers[0].google(sandbox)
+    get_somewhere(google, google.upload("events", events_csv(2_000)).json["id"])
+    cluster.crash()
+    time.sleep(AWAY_SECONDS)
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(lambda server: server.process.stop(), servers)) == [0, 0]
+    for server in servers:
+        assert "Traceback" not in server.process.log()
+        assert "[error" not in server.process.log()

@@ -93,6 +93,15 @@ async def test_a_new_master_key_seals_everything_anew(accounts: Accounts, engine
         await accounts.instance(made.id)
 
 
+async def test_whoever_made_the_first_user_is_told_so_again(engine: AsyncEngine) -> None:
+    """The first answer may have been lost, and with it secrets that are shown once."""
+    accounts = Accounts(engine, Sealer([OLD]))
+    for _ in range(2):
+        assert await accounts.add_first_organization("organization", "ann@example.com", "user")
+    for organization, user in (("organization", "another"), ("another", "user")):
+        assert not await accounts.add_first_organization(organization, "bob@example.com", user)
+
+
 async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(accounts: Accounts) -> None:
     await accounts.replace_secrets(None, "another-user-secret")
     assert await accounts.user("user-secret") is None

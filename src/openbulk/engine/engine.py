@@ -125,6 +125,8 @@ class Engine:
             task.cancel()
         while not self._lanes.is_idle and elapsed() < self._drained_by:  # noqa: ASYNC110 - turns come and go
             await asyncio.sleep(0.02)
+        if self._heart is not None:
+            await self._heart.stop_watching()
         await asyncio.to_thread(self._lanes.stop)
         if self._heart is not None:
             await self._heart.stop()

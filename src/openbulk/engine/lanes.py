@@ -9,6 +9,7 @@ in the ledger: a slice that is run twice finds there that it has nothing left to
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections import Counter, defaultdict
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
-from openbulk.domain.errors import NoRoom
+from openbulk.domain.errors import NoRoom, Unavailable
+from openbulk.storage.database import AWAY, wait_while_away
 
 APPLICATION_VERSION = "1"
 """Raised by hand when a workflow's own steps change: work begun under another version is left to that version."""
@@ -33,6 +35,7 @@ _SCHEMA = "openbulk_lanes"
 """Where PostgreSQL keeps DBOS's tables, beside the ledger's."""
 _STALLED_AFTER_SECONDS = 5.0
 _LOST_AFTER_SECONDS = 1.0
+_SAID_ELSEWHERE = (AWAY, "(psycopg.OperationalError)", "(psycopg.errors.AdminShutdown)")
 _GOING_ON = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
@@ -95,9 +98,11 @@ class Lanes:
         self._polled_at = time.monotonic()
         event.listen(database, "commit", self._note_poll)
         event.listen(database, "handle_error", self._note_loss)
+        wait_while_away(database, lambda: self._is_open)
+        logging.getLogger("dbos").addFilter(_is_news)
 
     async def start(self, *, run_slice: RunSlice, deliver: Deliver) -> None:
-        """Begin to work, on the event loop that runs now; goes on with what a dead process left."""
+        """Begin to work, on the event loop that runs now; goes on with what a dead process left. Raises Unavailable."""
 
         @DBOS.workflow(name="slice", max_recovery_attempts=None)
         async def turn(job_id: int, number: int) -> None:
@@ -240,3 +245,10 @@ class Lanes:
         if ids:
             await DBOS.delete_workflows_async(ids)
         return len(ids)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """What DBOS says of a database that is away, with tracebacks, is said in a sentence by those who wait for it."""
+    if record.exc_info is not None and isinstance(record.exc_info[1], Unavailable):
+        return False
+    return not any(away in record.getMessage() for away in _SAID_ELSEWHERE)

@@ -41,19 +41,23 @@ class Heart:
         self._clock = clock
         self._beaten_at = 0.0
         self._trusts_from = 0.0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._beating: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Be there, before any work is taken."""
         await self._arrive()
-        self._tasks = [asyncio.create_task(self._beat_for_ever()), asyncio.create_task(self._watch_for_ever())]
+        self._beating = asyncio.create_task(self._beat_for_ever())
+        self._watching = asyncio.create_task(self._watch_for_ever())
+
+    async def stop_watching(self) -> None:
+        """Leave the dead to others, while this process still lives: before its lanes are closed."""
+        await _end(self._watching)
 
     async def stop(self) -> None:
         """Say that this process works no longer: others take up at once what it has left undone."""
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await self.stop_watching()
+        await _end(self._beating)
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(BEAT_PATIENCE_SECONDS):
                 await self._workers.leave(self._name)
@@ -110,3 +114,10 @@ class Heart:
         async with self._workers.burying(DEAD_AFTER_SECONDS) as living:
             if living is not None and (taken := await self._lanes.take_over(living)):
                 log.warning("took over what dead processes had left", turns=taken)
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -46,13 +46,15 @@ class Accounts:
             return (await connection.execute(select(users.c.id).limit(1))).first() is None
 
     async def add_first_organization(self, secret: str, user_email: str, user_secret: str) -> bool:
-        """Make the first organization and its first user; False where somebody has, in the same moment or before."""
+        """Make the first organization and its first user; False where there are others, made before or in the same
+        moment. True also where just these are there: the answer to the first time may have been lost."""
         async with self._engine.begin() as connection:
             await keep_others_out(connection, FIRST_START)
-            if (await connection.execute(select(users.c.id).limit(1))).first() is not None:
-                return False
-            await _add_organization(connection, secret, user_email, user_secret)
-        return True
+            if (await connection.execute(select(users.c.id).limit(1))).first() is None:
+                await _add_organization(connection, secret, user_email, user_secret)
+                return True
+        user = await self.user(user_secret)
+        return user is not None and await self.is_organization_secret(user.organization_id, secret)
 
     async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
         """Make an organization and its first user."""

@@ -1,10 +1,13 @@
 """Opening the databases, and bringing the ledger's tables up to date."""
 
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import structlog
 from alembic import command
 from alembic.config import Config
 from psycopg import errors
@@ -14,12 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from openbulk.domain.errors import NoRoom, Unavailable
 
+log = structlog.get_logger()
+
 _BUSY_TIMEOUT_MS = 30_000
 _POSTGRESQL = {"postgresql", "postgres"}
 _POOL_SIZE = 10
 _POOL_MOST = 40
 """Connections to PostgreSQL that a process keeps, and the most that it opens for its ledger."""
 LANE_POOL_SIZE = 10
+_CONNECT_PAUSE_SECONDS = 0.5
 _IDLE_IN_TRANSACTION_MS = 3_000
 """A process that is frozen in the middle of a transaction holds its locks no longer than this."""
 MIGRATIONS = 0x6F62756C6B01
@@ -37,6 +43,9 @@ _AWAY = frozenset(
         errors.ReadOnlySqlTransaction.sqlstate,  # a standby that is about to take over
     }
 )
+
+
+AWAY = "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
 
 
 def is_shared(url: str) -> bool:
@@ -108,7 +117,7 @@ def _away(context: ExceptionContext) -> Exception | None:
         return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
     if context.is_disconnect or cannot_connect or error.sqlstate in _AWAY:
-        return Unavailable("openbulk's database does not answer at the moment; nothing is lost, try again in a moment")
+        return Unavailable(AWAY)
     return None
 
 
@@ -143,6 +152,31 @@ def open_shared_lane_engine(url: str) -> Engine:
         pool_pre_ping=True,
         connect_args=_how_to_connect(parsed),
     )
+
+
+def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
+    """Have a lane engine wait for a database that is away, as long as `waits` says so; else it raises Unavailable.
+
+    DBOS by itself waits for ever, each time for longer and up to a minute, where a process that is told to stop cannot.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        is_said = False
+        while True:
+            try:
+                return dialect.connect(*arguments, **options)
+            except psycopg.OperationalError as error:
+                if not waits():
+                    raise
+                if not is_said:
+                    log.warning("database is away", waits_to="open a lane's connection", reason=str(error))
+                    is_said = True
+            time.sleep(_CONNECT_PAUSE_SECONDS)
+
+    @event.listens_for(engine, "handle_error")
+    def away(context: ExceptionContext) -> Exception | None:
+        return None if waits() else _away(context)
 
 
 async def migrate(engine: AsyncEngine) -> None:

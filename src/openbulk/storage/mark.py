@@ -12,7 +12,7 @@ from openbulk.storage.database import MARKING, idle_at_will, keep_others_out
 from openbulk.storage.files import FileStore
 from openbulk.storage.tables import mark
 
-STORE_SECONDS = 10.0
+STORE_SECONDS = 4.0
 """A place for files that does not answer for so long is away."""
 
 
