@@ -10,7 +10,7 @@ import pytest
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Changes, Destination, Plan, Progress, Run, Schedule
+from openbulk.domain.workflow import Changes, Destination, Plan, Run, Schedule, Standing
 from openbulk.engine.cron import next_after
 from openbulk.engine.schedules import SETTLING, Scheduler
 from openbulk.engine.workflows import Workflows
@@ -199,7 +199,7 @@ async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(off
         await office.workflows.sweep()
     assert len(await office.finish_jobs()) == 4
     assert await office.runs.unfinished() == []
-    assert [one.progress for one in await office.runs.transfers(run)] == [Progress.COMPLETED] * 2
+    assert [one.standing for one in await office.runs.transfers(run)] == [Standing.COMPLETED] * 2
 
 
 async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Office) -> None:
@@ -209,4 +209,4 @@ async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Offic
     (job,) = await office.finish_jobs(Status.ERROR)
     assert job.is_download
     (transfer,) = await office.runs.transfers(run)
-    assert (transfer.progress, transfer.error) == (Progress.ERROR, "reading ended as ERROR: it was cancelled")
+    assert (transfer.standing, transfer.error) == (Standing.ERROR, "reading ended as ERROR: it was cancelled")

@@ -125,7 +125,7 @@ def transfer(
         "jobId": transfer.run.schedule_id,
         "createdDate": _epoch_ms(transfer.run.created_at),
         "completionTime": _epoch_ms(transfer.finished_at),
-        "status": transfer.progress.value,
+        "status": transfer.standing.value,
         "statusMessage": transfer.error,
         "payload": dict(transfer.plan.told),
         "sourceElementKey": elements.get(transfer.run.instance_id),
@@ -182,7 +182,7 @@ def run(run: Run, transfers: Sequence[Transfer], jobs: Mapping[str, Job]) -> dic
     shape = {
         "id": run.id,
         "jobId": run.schedule_id,
-        "status": run.progress.value,
+        "status": run.standing.value,
         "startTime": _epoch_ms(run.created_at),
         "endTime": _epoch_ms(run.finished_at),
         "message": "; ".join(one.error for one in transfers if one.error) or None,

@@ -71,7 +71,7 @@ class Plan:
     """What the caller said, less the secrets: to be shown."""
 
 
-class Progress(StrEnum):
+class Standing(StrEnum):
     """How a run or a transfer stands."""
 
     RUNNING = "RUNNING"
@@ -89,7 +89,7 @@ class Run:
     """The instance that is read."""
     created_at: datetime
     schedule_id: str | None = None
-    progress: Progress = Progress.RUNNING
+    standing: Standing = Standing.RUNNING
     finished_at: datetime | None = None
     request_id: str | None = None
 
@@ -105,7 +105,7 @@ class Transfer:
     """The file of the job that reads: it is known by that, and made once."""
     sent_file: str
     """The file of the job that sends."""
-    progress: Progress = Progress.RUNNING
+    standing: Standing = Standing.RUNNING
     error: str | None = None
     finished_at: datetime | None = None
 

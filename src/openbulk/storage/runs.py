@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.workflow import Plan, Progress, Run, Transfer
+from openbulk.domain.workflow import Plan, Run, Standing, Transfer
 from openbulk.storage.database import for_reading
 from openbulk.storage.plans import plan_of, plan_values
 from openbulk.storage.tables import runs, transfers
@@ -28,7 +28,7 @@ class Runs:
 
     async def unfinished(self) -> Sequence[Run]:
         """The runs whose transfers are not all finished, oldest first."""
-        chosen = select(runs).where(runs.c.progress == Progress.RUNNING.value).order_by(runs.c.created_at)
+        chosen = select(runs).where(runs.c.standing == Standing.RUNNING.value).order_by(runs.c.created_at)
         return await self._runs(chosen)
 
     async def of_schedule(self, schedule_id: str, *, limit: int) -> Sequence[Run]:
@@ -65,21 +65,21 @@ class Runs:
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
         """A transfer is finished, well or not; the first who says so is right."""
-        progress = Progress.COMPLETED if error is None else Progress.ERROR
+        standing = Standing.COMPLETED if error is None else Standing.ERROR
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(transfers)
-                .where(transfers.c.id == transfer_id, transfers.c.progress == Progress.RUNNING.value)
-                .values(progress=progress.value, error=error, finished_at=now)
+                .where(transfers.c.id == transfer_id, transfers.c.standing == Standing.RUNNING.value)
+                .values(standing=standing.value, error=error, finished_at=now)
             )
 
-    async def end(self, run_id: str, progress: Progress, now: datetime) -> None:
+    async def end(self, run_id: str, standing: Standing, now: datetime) -> None:
         """All transfers of a run are finished."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(runs)
-                .where(runs.c.id == run_id, runs.c.progress == Progress.RUNNING.value)
-                .values(progress=progress.value, finished_at=now)
+                .where(runs.c.id == run_id, runs.c.standing == Standing.RUNNING.value)
+                .values(standing=standing.value, finished_at=now)
             )
 
     async def _runs(self, chosen: Select[Any]) -> Sequence[Run]:
@@ -100,7 +100,7 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
             instance_id=run.instance_id,
             schedule_id=run.schedule_id,
             request_id=run.request_id,
-            progress=run.progress.value,
+            standing=run.standing.value,
             created_at=run.created_at,
         )
     )
@@ -112,7 +112,7 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
             "changed_before": plan.changes and plan.changes.before,
             "read_file": uuid.uuid4().hex,
             "sent_file": uuid.uuid4().hex,
-            "progress": Progress.RUNNING.value,
+            "standing": Standing.RUNNING.value,
         }
         for place, plan in enumerate(plans)
     ]
@@ -120,7 +120,7 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
 
 
 def _with_runs() -> Select[Any]:
-    of_run = [column.label(f"run_{column.name}") for column in runs.c if column.name != "id"]
+    of_run = [column.label(f"run_{column.key}") for column in runs.c if column.key != "id"]
     return select(transfers, *of_run).join(runs, runs.c.id == transfers.c.run_id)
 
 
@@ -131,7 +131,7 @@ def _run(row: Row[Any]) -> Run:
         instance_id=row.instance_id,
         created_at=row.created_at,
         schedule_id=row.schedule_id,
-        progress=Progress(row.progress),
+        standing=Standing(row.standing),
         finished_at=row.finished_at,
         request_id=row.request_id,
     )
@@ -144,7 +144,7 @@ def _transfer(row: Row[Any]) -> Transfer:
         instance_id=row.run_instance_id,
         created_at=row.run_created_at,
         schedule_id=row.run_schedule_id,
-        progress=Progress(row.run_progress),
+        standing=Standing(row.run_standing),
         finished_at=row.run_finished_at,
         request_id=row.run_request_id,
     )
@@ -154,7 +154,7 @@ def _transfer(row: Row[Any]) -> Transfer:
         plan=plan_of(row.plan),
         read_file=row.read_file,
         sent_file=row.sent_file,
-        progress=Progress(row.progress),
+        standing=Standing(row.standing),
         error=row.error,
         finished_at=row.finished_at,
     )

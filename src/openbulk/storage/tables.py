@@ -257,11 +257,11 @@ runs = Table(
     Column("instance_id", BigInteger, nullable=False),
     Column("schedule_id", String(32)),
     Column("request_id", Words),
-    Column("progress", String(9), nullable=False),
+    Column("progress", String(9), key="standing", nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("finished_at", Moment),
     Index("runs_of_schedule", "schedule_id", "created_at"),
-    Index("runs_by_progress", "progress"),
+    Index("runs_by_progress", "standing"),
 )
 """Transfers that were asked for together; of a schedule, one a time that it was due."""
 
@@ -277,7 +277,7 @@ transfers = Table(
     # The names under which its two jobs are found, and made once.
     Column("read_file", String(32), nullable=False, unique=True),
     Column("sent_file", String(32), nullable=False, unique=True),
-    Column("progress", String(9), nullable=False),
+    Column("progress", String(9), key="standing", nullable=False),
     Column("error", Words),
     Column("finished_at", Moment),
     UniqueConstraint("run_id", "place"),
