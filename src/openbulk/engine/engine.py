@@ -25,7 +25,8 @@ from openbulk.engine.notifications import Notifications
 from openbulk.engine.parts import cut
 from openbulk.engine.results import as_rows, result_of
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
-from openbulk.engine.schedules import Scheduler
+from openbulk.engine.rounds import look_for_ever
+from openbulk.engine.schedules import LOOK_SECONDS, Scheduler
 from openbulk.engine.takeover import Heart
 from openbulk.engine.upload import UploadTurn
 from openbulk.engine.watch import ROOM_SECONDS, Watch, Written, when_there_is_room
@@ -109,7 +110,10 @@ class Engine:
         if self._heart is not None:
             await self._heart.start()
         await self._lanes.start(run_slice=self._run_slice, deliver=self._notifications.deliver)
-        self._watching = [asyncio.create_task(look()) for look in (self._sweep_for_ever, self._scheduler.run)]
+        self._watching = [
+            asyncio.create_task(look_for_ever("what was left lying", self._sweep, self._until_next_sweep)),
+            asyncio.create_task(look_for_ever("schedules", self._scheduler.look, partial(asyncio.sleep, LOOK_SECONDS))),
+        ]
 
     def drain(self) -> None:
         """Begin no more turns, and end those under way: their calls are finished, their outcomes written down."""
@@ -340,16 +344,6 @@ class Engine:
         await self.workflows.job_finished(job)
 
     # --- what was left lying ---
-
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            try:
-                await self._sweep()
-            except (Unavailable, NoRoom):
-                pass
-            except Exception:  # the next round may fare better, and nothing else depends on this one
-                log.exception("sweep failed")
-            await self._until_next_sweep()
 
     async def _until_next_sweep(self) -> None:
         """Half a minute; a second, where something is to be taken up again."""

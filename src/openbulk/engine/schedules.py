@@ -1,6 +1,5 @@
 """Has workflows carried out when they are due."""
 
-import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,7 +7,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from openbulk.domain.errors import Unavailable
 from openbulk.domain.workflow import Plan, Run, Schedule
 from openbulk.engine.cron import next_after
 from openbulk.engine.workflows import Workflows
@@ -23,7 +21,7 @@ clock may be a little behind ours, and a change may take a moment to be seen in 
 
 
 class Scheduler:
-    """Looks once a second whether a schedule is due. Of several that look, one takes it.
+    """Looks, once a second, whether a schedule is due. Of several that look, one takes it.
 
     What was due while nobody looked is made up for once. What is due while the last run is still going on is left out.
     """
@@ -32,17 +30,6 @@ class Scheduler:
         self._schedules = schedules
         self._workflows = workflows
         self._now = now
-
-    async def run(self) -> None:
-        """Look for ever."""
-        while True:
-            try:
-                await self.look()
-            except Unavailable:
-                pass
-            except Exception:  # the next look may fare better, and nothing else depends on this one
-                log.exception("schedules could not be looked at")
-            await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
         """Have carried out what is due."""

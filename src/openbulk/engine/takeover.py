@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -12,6 +13,7 @@ from openbulk.domain.errors import Unavailable
 from openbulk.engine.clock import Clock, elapsed
 from openbulk.engine.lanes import Lanes
 from openbulk.engine.lease import Lease
+from openbulk.engine.rounds import look_for_ever
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -48,7 +50,9 @@ class Heart:
         """Be there, before any work is taken."""
         await self._arrive()
         self._beating = asyncio.create_task(self._beat_for_ever())
-        self._watching = asyncio.create_task(self._watch_for_ever())
+        self._watching = asyncio.create_task(
+            look_for_ever("the dead", self._watch, partial(asyncio.sleep, BEAT_SECONDS))
+        )
 
     async def stop_watching(self) -> None:
         """Leave the dead to others, while this process still lives: before its lanes are closed."""
@@ -99,18 +103,9 @@ class Heart:
         self._clock.set(now, asked_at, answered_at)
         self._lease.renew(asked_at)
 
-    async def _watch_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            try:
-                if self._lease.is_fresh() and elapsed() > self._trusts_from:
-                    await self._take_over()
-            except Unavailable:
-                pass
-            except Exception:  # the next round may fare better
-                log.exception("takeover failed")
-
-    async def _take_over(self) -> None:
+    async def _watch(self) -> None:
+        if not self._lease.is_fresh() or elapsed() <= self._trusts_from:
+            return
         async with self._workers.burying(DEAD_AFTER_SECONDS) as living:
             if living is not None and (taken := await self._lanes.take_over(living)):
                 log.warning("took over what dead processes had left", turns=taken)
