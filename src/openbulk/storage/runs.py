@@ -120,41 +120,33 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
 
 
 def _with_runs() -> Select[Any]:
-    of_run = [column.label(f"run_{column.key}") for column in runs.c if column.key != "id"]
-    return select(transfers, *of_run).join(runs, runs.c.id == transfers.c.run_id)
+    return select(transfers, runs).join(runs, runs.c.id == transfers.c.run_id)
 
 
 def _run(row: Row[Any]) -> Run:
+    """The run in a row, alone or beside one of its transfers: both have columns of the same names."""
+    of = row._mapping
     return Run(
-        id=row.id,
-        organization_id=row.organization_id,
-        instance_id=row.instance_id,
-        created_at=row.created_at,
-        schedule_id=row.schedule_id,
-        standing=Standing(row.standing),
-        finished_at=row.finished_at,
-        request_id=row.request_id,
+        id=of[runs.c.id],
+        organization_id=of[runs.c.organization_id],
+        instance_id=of[runs.c.instance_id],
+        created_at=of[runs.c.created_at],
+        schedule_id=of[runs.c.schedule_id],
+        standing=Standing(of[runs.c.standing]),
+        finished_at=of[runs.c.finished_at],
+        request_id=of[runs.c.request_id],
     )
 
 
 def _transfer(row: Row[Any]) -> Transfer:
-    run = Run(
-        id=row.run_id,
-        organization_id=row.run_organization_id,
-        instance_id=row.run_instance_id,
-        created_at=row.run_created_at,
-        schedule_id=row.run_schedule_id,
-        standing=Standing(row.run_standing),
-        finished_at=row.run_finished_at,
-        request_id=row.run_request_id,
-    )
+    of = row._mapping
     return Transfer(
-        id=row.id,
-        run=run,
-        plan=plan_of(row.plan),
-        read_file=row.read_file,
-        sent_file=row.sent_file,
-        standing=Standing(row.standing),
-        error=row.error,
-        finished_at=row.finished_at,
+        id=of[transfers.c.id],
+        run=_run(row),
+        plan=plan_of(of[transfers.c.plan]),
+        read_file=of[transfers.c.read_file],
+        sent_file=of[transfers.c.sent_file],
+        standing=Standing(of[transfers.c.standing]),
+        error=of[transfers.c.error],
+        finished_at=of[transfers.c.finished_at],
     )
