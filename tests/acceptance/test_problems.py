@@ -374,12 +374,17 @@ def test_without_secrets_nothing_is_done(callers: Callers) -> None:
 
 
 def test_what_an_address_cannot_do_it_refuses(callers: Callers) -> None:
-    """405 for every path, whatever a client takes it for."""
+    """405 for every path, whatever a client takes it for; `Allow` has the methods that it takes, and no other."""
     url, secrets = callers.url, callers.secrets
+    takes: dict[str, set[str]] = {}
+    for method, path in documented(callers):
+        takes.setdefault(path, set()).add(method)
     for (_, path), statuses in documented(callers).items():
-        reply = request("TRACE", url + concrete(path), headers=secrets)
+        address = concrete(path.replace("{object}", "records"))
+        reply = request("TRACE", url + address, headers=secrets)
         assert (reply.status, 405 in statuses) == (405, True), path
-        assert reply.json["message"] == f"{concrete(path)} does not take TRACE"
+        assert reply.json["message"] == f"{address} does not take TRACE"
+        assert set(reply.headers["allow"].split(", ")) == takes[path], path
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers) -> None:

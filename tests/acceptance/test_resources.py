@@ -101,22 +101,23 @@ def test_the_services_own_parameters_pass_through(google: Server) -> None:
 
 
 def test_what_is_not_there_or_cannot_be_done_says_so(processes: Processes) -> None:
-    """404 for what is not there, 405 for what it cannot do, 401 without secrets."""
+    """404 for what is not there, 405 for what it cannot do, with what it can in `Allow`, 401 without secrets."""
     server = processes.server()
     memory = server.instance("memory")
     made = memory.call("POST", "/records", json_body={"name": "Ann"}).json
     assert memory.call("GET", f"/records/{made['id']}").json == {"name": "Ann", "id": made["id"]}
-    for method, path, status in (
-        ("GET", "/circus", 404),
-        ("GET", "/records/circus", 404),
-        ("POST", f"/records/{made['id']}", 405),
-        ("PATCH", "/records", 405),
-        ("DELETE", "/log/1", 405),
-        ("PATCH", "/bulk/jobs", 405),
-        ("DELETE", "/hubs/general/objects", 405),
+    for method, path, status, allow in (
+        ("GET", "/circus", 404, None),
+        ("GET", "/records/circus", 404, None),
+        ("POST", f"/records/{made['id']}", 405, "DELETE, GET, PATCH, PUT"),
+        ("PATCH", "/records", 405, "GET, POST"),
+        ("DELETE", "/log/1", 405, "GET"),
+        ("PATCH", "/bulk/jobs", 405, "GET"),
+        ("DELETE", "/hubs/general/objects", 405, "GET"),
     ):
         reply = memory.call(method, path, json_body={"name": "Bob"} if method != "GET" else None)
         assert (reply.status, bool(reply.json["message"])) == (status, True), (method, path, reply.body)
+        assert reply.headers.get("allow") == allow, (method, path)
     assert memory.call("POST", "/records", body=b"[1]").status == 400
     assert request("GET", f"{server.process.url}/elements/api-v2/records").status == 401
 
@@ -130,7 +131,8 @@ def test_eloquas_contacts_go_through_its_import_and_export(processes: Processes)
     (bob,) = eloqua.call("GET", "/contact?where=C_EmailAddress='bob@example.com'").json
     assert eloqua.call("GET", f"/contact/{bob['id']}").json == bob
     assert eloqua.call("GET", "/contact/99").status == 404
-    assert eloqua.call("PATCH", f"/contact/{bob['id']}", json_body={"C_City": "Tampa"}).status == 405
+    reply = eloqua.call("PATCH", f"/contact/{bob['id']}", json_body={"C_City": "Tampa"})
+    assert (reply.status, reply.headers["allow"]) == (405, "GET")
     campaign = eloqua.call("POST", "/hubs/marketing/campaign", json_body={"name": "Spring"}).json
     assert eloqua.call("PATCH", f"/campaign/{campaign['id']}", json_body={"name": "May"}).json["name"] == "May"
     assert eloqua.call("DELETE", f"/campaign/{campaign['id']}").status == 200

@@ -67,7 +67,8 @@ def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
 
 def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
     """The problems that an operation may have."""
-    return {status: {"model": Problem, "description": _PROBLEMS[status]} for status in problems}
+    told = {405: {"headers": {"Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}}}}
+    return {status: {"model": Problem, "description": _PROBLEMS[status], **told.get(status, {})} for status in problems}
 
 
 def describe(api: FastAPI) -> None:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from openbulk.api.allow import allow, methods_at, methods_for
 from openbulk.domain import errors
 
 log = structlog.get_logger()
@@ -62,7 +63,8 @@ def present_errors(app: FastAPI) -> None:
 
     @app.exception_handler(errors.OpenbulkError)
     async def known(request: Request, error: errors.OpenbulkError) -> JSONResponse:
-        return _answer(request, STATUS[type(error)], error.message, error.provider_message)
+        headers = allow(methods_for(error.can)) if isinstance(error, errors.NotPossible) else {}
+        return _answer(request, STATUS[type(error)], error.message, error.provider_message, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -76,7 +78,10 @@ def present_errors(app: FastAPI) -> None:
             404: f"there is nothing at {request.method} {request.url.path}",
             405: f"{request.url.path} does not take {request.method}",
         }.get(error.status_code, str(error.detail))
-        return _answer(request, error.status_code, message)
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (methods := methods_at(app, request.url.path)):
+            headers |= allow(methods)
+        return _answer(request, error.status_code, message, headers=headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
@@ -84,9 +89,15 @@ def present_errors(app: FastAPI) -> None:
         return _answer(request, 500, "openbulk failed at this request; its log says more under this request id")
 
 
-def _answer(request: Request, status: int, message: str, provider_message: str | None = None) -> JSONResponse:
+def _answer(
+    request: Request,
+    status: int,
+    message: str,
+    provider_message: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     body = {"message": message, "requestId": request.state.request_id}
     if provider_message:
         body["providerMessage"] = provider_message
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
-    return JSONResponse(body, status, headers)
+    told = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else {}
+    return JSONResponse(body, status, {**told, **(headers or {})})

@@ -84,7 +84,8 @@ async def create(request: Request, path: ObjectPath, records: Records) -> Any:
     """Make a record of an object."""
     place = await records.place(path)
     if place.id is not None:
-        raise NotPossible(f"{path!r} is one record; new ones are made by POST to {path.rpartition('/')[0]!r}")
+        why = f"{path!r} is one record; new ones are made by POST to {path.rpartition('/')[0]!r}"
+        raise NotPossible(why, can=place.can)
     return await records.create(place, await _values(request), _options(request))
 
 
@@ -150,7 +151,8 @@ def _options(request: Request) -> Mapping[str, Any]:
 
 def _one(place: Place) -> Place:
     if place.id is None:
-        raise NotPossible(f"{place.object!r} is a whole object; name one record of it: {place.object}/{{id}}")
+        why = f"{place.object!r} is a whole object; name one record of it: {place.object}/{{id}}"
+        raise NotPossible(why, can=place.can)
     return place
 
 

@@ -21,6 +21,8 @@
 Beside the tree: AddressNotAllowed, an OSError raised where a connection is opened.
 """
 
+from collections.abc import Collection
+
 
 class OpenbulkError(Exception):
     """Everything openbulk raises on purpose. The message is a sentence for a person."""
@@ -50,6 +52,11 @@ class NotAllowed(CallerError):
 
 class NotPossible(CallerError):
     """The thing is there, and cannot do this; the message says what it can."""
+
+    def __init__(self, message: str, *, can: Collection[str]) -> None:
+        super().__init__(message)
+        self.can = can
+        """What can be done with it: of read, create, update and delete."""
 
 
 class NotFound(CallerError):

@@ -45,6 +45,14 @@ class Place:
     """What the path says beside: `{"calendarId": "primary"}`."""
     features: Features
 
+    @property
+    def can(self) -> frozenset[str]:
+        """What can be done with it: of read, create, update and delete."""
+        if self.id is not None and self.features.id is None:
+            return frozenset()
+        written = {Action.CREATE} if self.id is None else {Action.UPDATE, Action.DELETE}
+        return frozenset({"read"} if self.features.can_read else ()) | (written & self.features.actions)
+
 
 class Direct:
     """The records of one instance."""
@@ -124,7 +132,7 @@ class Direct:
     def _check_readable(self, place: Place) -> None:
         refusal = refusal_to_read(place.object, {place.object: place.features})
         if refusal is not None:
-            raise NotPossible(refusal)
+            raise NotPossible(refusal, can=place.can)
 
     # --- writing ---
 
@@ -164,7 +172,7 @@ class Direct:
         target = Target(place.object, action, identifier, {**options, **place.told}, run=uuid.uuid4().hex, records=1)
         refusal = refusal_of(target, {place.object: place.features})
         if refusal is not None:
-            raise NotPossible(refusal)
+            raise NotPossible(refusal, can=place.can)
         record = Record(1, values, key)
         outcome = await self._send(target, record, place.features)
         if outcome.problem is not None:
@@ -193,7 +201,8 @@ class Direct:
 
 def _id_of(place: Place) -> str:
     if place.id is None or place.features.id is None:
-        raise NotPossible(f"the records of {place.object!r} have no id to ask for them by; select them by where")
+        why = f"the records of {place.object!r} have no id to ask for them by; select them by where"
+        raise NotPossible(why, can=place.can)
     return place.id
 
 
