@@ -35,6 +35,7 @@ _SCHEMA = "openbulk_lanes"
 """Where PostgreSQL keeps DBOS's tables, beside the ledger's."""
 _STALLED_AFTER_SECONDS = 5.0
 _LOST_AFTER_SECONDS = 1.0
+_FORGOTTEN_AT_ONCE = 1_000
 _SAID_ELSEWHERE = (AWAY, "(psycopg.OperationalError)", "(psycopg.errors.AdminShutdown)")
 _GOING_ON = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
@@ -238,13 +239,19 @@ class Lanes:
 
     async def forget(self, *, finished_before: str) -> int:
         """Forget work that was finished before a moment (ISO 8601); how much. DBOS itself keeps it for ever."""
-        done = await DBOS.list_workflows_async(
-            completed_before=finished_before, limit=1_000, load_input=False, load_output=False
-        )
-        ids = [workflow.workflow_id for workflow in done if workflow.status not in _GOING_ON]
-        if ids:
+        forgotten = 0
+        while ids := await self._finished(finished_before):
             await DBOS.delete_workflows_async(ids)
-        return len(ids)
+            forgotten += len(ids)
+            if len(ids) < _FORGOTTEN_AT_ONCE:
+                break
+        return forgotten
+
+    async def _finished(self, before: str) -> list[str]:
+        done = await DBOS.list_workflows_async(
+            completed_before=before, limit=_FORGOTTEN_AT_ONCE, load_input=False, load_output=False
+        )
+        return [workflow.workflow_id for workflow in done if workflow.status not in _GOING_ON]
 
 
 def _is_news(record: logging.LogRecord) -> bool:
