@@ -166,7 +166,8 @@ class Lanes:
             self._polled_at = time.monotonic()
 
     def _note_loss(self, context: ExceptionContext) -> None:
-        if isinstance(context.chained_exception, NoRoom):
+        # What an earlier listener has made of the error; there is no such attribute where none has.
+        if isinstance(getattr(context, "chained_exception", None), NoRoom):
             self.has_lost_work = True
 
     def stop(self) -> None:
