@@ -77,7 +77,7 @@ def test_a_documented_limit_that_may_be_more_is_gone_beyond_by_one_call() -> Non
     full = spend(budget, Spending(), 600, NOW)
     probe = grant([budget], [full], 50, NOW)
     assert (probe.calls, probe.probes) == (1, ("user",))
-    assert limit_of(budget, learn_more(budget, full)) == 4_800
+    assert limit_of(budget, learn_more(budget, full)) == 12_000
     refused = learn_less(budget, spend(budget, full, 1, NOW), 1, NOW)
     assert limit_of(budget, refused) == 600
     assert grant([budget], [refused], 1, NOW + 1).calls == 0

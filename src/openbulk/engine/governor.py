@@ -1,7 +1,7 @@
 """The governor: how many calls each service gets, shared out between jobs, learned from refusals, remembered.
 
 Calls are granted in small lots, each lot in one transaction of the ledger: whatever dies, what was granted counts,
-and several processes spend from one budget. A lot that is not used up in a quarter of a second is given back.
+and several processes spend from one budget. A lot that is not used up in half a second is given back.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 PATIENCE_SECONDS = 1.5
 """A call waits this long for leave; what takes longer ends the turn."""
-LOT_SECONDS = 0.25
+LOT_SECONDS = 0.5
 LOT_FIRST = 16
 LOT_MOST = 1_024
 

@@ -16,7 +16,7 @@ NEARLY_FULL_IN_A_ROW = 3
 IN_A_ROW = 8
 """So many refusals with no answer between them are no hiccup of the service: of a call that goes beyond a limit, where
 a budget is nearly used up, and where none is; then the narrowest has a limit that nobody has documented."""
-GRACE = 0.25
+GRACE = 0.5
 """A call may reach the service this much later (in seconds) than it was granted, and count from then on."""
 WORTH_WAKING = 0.05
 """A job that has to wait goes on when this share of a budget is free: fewer calls are not worth a turn."""
@@ -25,7 +25,7 @@ PROBE_SECONDS = 5.0
 """A call that finds out whether there is more is waited for at most this long."""
 PROBE_LOOK_SECONDS = 0.1
 PROBING = "one call finds out whether there is more"
-FIRST_GROWTH = 8.0
+FIRST_GROWTH = 20.0
 LATER_GROWTH = 1.1
 
 
