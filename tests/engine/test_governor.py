@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.connectors.pace import Budget, Throttle
 from openbulk.domain.errors import RetryLater
 from openbulk.engine.governor import Governor, InstancePace
+from openbulk.engine.lots import LOT_SECONDS
 from openbulk.storage.budgets import Budgets, Change, T
 from openbulk.storage.database import migrate, open_ledger_engine
 
@@ -84,6 +86,55 @@ async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEn
     pace = Governor(Slow(ledger), clock).pace()
     assert await taken(pace, 64) == 64
     assert asked < 5
+
+
+async def test_the_next_lot_is_there_before_the_last_one_is_used_up(ledger: AsyncEngine) -> None:
+    """While the ledger is asked, calls are made: only those before the lots have grown wait for it."""
+    waiting = 0
+
+    class Slow(Budgets):
+        async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
+            await asyncio.sleep(0.02)
+            return await super().change(scopes, change)
+
+    many = replace(USER, calls=100_000)
+    governor = Governor(Slow(ledger), Clock())
+    for _ in range(400):
+        call = asyncio.create_task(governor.take([many]))
+        await asyncio.sleep(0.001)
+        waiting += not call.done()
+        await call
+    governor.close()
+    assert waiting < 5
+
+
+async def test_nobody_waits_for_a_lot_that_somebody_else_was_told_of(ledger: AsyncEngine) -> None:
+    """Whoever finds no call left asks by himself, in the moment in which the next lot is asked for as well."""
+
+    class Slow(Budgets):
+        async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
+            await asyncio.sleep(0.005)
+            return await super().change(scopes, change)
+
+    many = replace(USER, calls=1_000_000)
+    governor = Governor(Slow(ledger))
+
+    async def call() -> None:
+        for _ in range(40):
+            await governor.answered(await governor.take([many]))
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(call() for _ in range(300)))
+    governor.close()
+
+
+async def test_what_is_left_of_a_lot_is_given_back(budgets: Budgets) -> None:
+    """Also where nobody asks for another one: a moment later the others have it."""
+    governor = Governor(budgets)
+    assert await taken(governor.pace(), 70) == 70
+    await asyncio.sleep(3 * LOT_SECONDS)
+    assert await taken(Governor(budgets).pace(), 30) == 30
+    governor.close()
 
 
 async def test_a_turn_takes_its_share(budgets: Budgets) -> None:

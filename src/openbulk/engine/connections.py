@@ -80,3 +80,4 @@ class Connections:
         """Let go of all connections; nothing is under way any more."""
         for instance_id in list(self._open):
             await self.forget(instance_id)
+        self._governor.close()

@@ -1,7 +1,6 @@
 """The governor: how many calls each service gets, shared out between jobs, learned from refusals, remembered.
 
-Calls are granted in small lots, each lot in one transaction of the ledger: whatever dies, what was granted counts,
-and several processes spend from one budget. A lot that is not used up in half a second is given back.
+Calls are granted in lots (`engine/lots.py`), from windows that slide (`engine/windows.py`).
 """
 
 import asyncio
@@ -9,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -17,50 +16,14 @@ from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.domain.errors import NoRoom, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.lease import Lease
-from openbulk.engine.windows import (
-    PROBE_SECONDS,
-    Grant,
-    blamed,
-    closed_for_probe,
-    give_back,
-    grant,
-    learn_less,
-    learn_more,
-    probed,
-    spend,
-)
+from openbulk.engine.lots import Lots
+from openbulk.engine.windows import PROBE_SECONDS, blamed, learn_less, learn_more, probed
 from openbulk.storage.budgets import Budgets, Spending
 
 log = structlog.get_logger()
 
 PATIENCE_SECONDS = 1.5
 """A call waits this long for leave; what takes longer ends the turn."""
-LOT_SECONDS = 0.5
-LOT_FIRST = 16
-LOT_MOST = 1_024
-
-
-_NONE, _ONE = Grant(0), Grant(1)
-
-
-@dataclass(slots=True)
-class _Lot:
-    """Calls that were granted together and are not made yet."""
-
-    size: int = LOT_FIRST
-    left: int = 0
-    granted_at: float = 0.0
-    """From when they count."""
-    arrived_at: float = 0.0
-    """When they could be made: a ledger may take its time to write them down."""
-    coming: asyncio.Event | None = None
-    """Set when the ledger has answered: whoever wants a call meanwhile waits for that, and asks for nothing."""
-    answer: Grant = _NONE
-    """What it said last."""
-
-    def is_good(self, now: float) -> bool:
-        """Whether there are calls left that may still be made."""
-        return self.left > 0 and now - self.arrived_at <= LOT_SECONDS
 
 
 class Governor:
@@ -70,7 +33,7 @@ class Governor:
         self._budgets = budgets
         self._now = now
         self.lease = lease or Lease()
-        self._lots: dict[tuple[str, ...], _Lot] = {}
+        self._lots = Lots(budgets, now)
         self._unanswered: Counter[str] = Counter()
         self._refused_in_a_row: Counter[str] = Counter()
         self._probing: dict[str, asyncio.Event] = {}
@@ -84,7 +47,9 @@ class Governor:
         patience = PATIENCE_SECONDS
         while True:
             await self._probe_to_end(budgets)
-            granted = await self._from_lot(budgets)
+            granted = await self._lots.take(budgets)
+            for scope in granted.probes:
+                self._probing[scope] = asyncio.Event()
             if granted.calls:
                 self._unanswered.update(budget.scope for budget in budgets)
                 return Permit(budgets, granted.probes)
@@ -93,6 +58,10 @@ class Governor:
             patience -= granted.after
             await asyncio.sleep(granted.after)
 
+    def close(self) -> None:
+        """No calls are made any more."""
+        self._lots.close()
+
     async def _probe_to_end(self, budgets: Sequence[Budget]) -> None:
         for budget in budgets:
             if (probe := self._probing.get(budget.scope)) is not None:
@@ -100,49 +69,6 @@ class Governor:
                     await asyncio.wait_for(probe.wait(), PROBE_SECONDS)
                 except TimeoutError:
                     self._end_probe(budget.scope)
-
-    async def _from_lot(self, budgets: Sequence[Budget]) -> Grant:
-        lot = self._lots.setdefault(tuple(budget.scope for budget in budgets), _Lot())
-        while not lot.is_good(self._now()):
-            if lot.coming is None:
-                return await self._next_lot(budgets, lot)
-            await lot.coming.wait()
-            if lot.answer.probes:
-                return Grant(0)  # that call is somebody else's, and is waited for
-            if not lot.answer.calls:
-                return lot.answer
-        lot.left -= 1
-        return _ONE
-
-    async def _next_lot(self, budgets: Sequence[Budget], lot: _Lot) -> Grant:
-        """Have another lot granted, and let all who wait know of it; one of its calls is taken."""
-        lot.coming, lot.answer = asyncio.Event(), _NONE
-        try:
-            lot.answer = await self._granted(budgets, lot)
-            for scope in lot.answer.probes:
-                self._probing[scope] = asyncio.Event()
-            return lot.answer
-        finally:
-            lot.coming.set()
-            lot.coming = None
-
-    async def _granted(self, budgets: Sequence[Budget], lot: _Lot) -> Grant:
-        """Give back what is left of a lot and ask for more."""
-        unused, granted_at, now = lot.left, lot.granted_at, self._now()
-        lot.left = 0
-        lot.size = max(LOT_FIRST, lot.size - unused) if unused else min(LOT_MOST, lot.size * 2)
-
-        def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], Grant]:
-            left = [give_back(b, s, unused, granted_at) if unused else s for b, s in zip(budgets, spent, strict=True)]
-            given = grant(budgets, left, lot.size, now)
-            after = [spend(b, s, given.calls, now) for b, s in zip(budgets, left, strict=True)]
-            return [
-                closed_for_probe(s, now) if b.scope in given.probes else s for b, s in zip(budgets, after, strict=True)
-            ], given
-
-        given = await self._budgets.change([budget.scope for budget in budgets], change)
-        lot.left, lot.granted_at, lot.arrived_at = max(0, given.calls - 1), now, self._now()
-        return given
 
     async def answered(self, permit: Permit) -> None:
         """The call is over; one that went beyond a limit has shown that there is more."""
@@ -199,8 +125,7 @@ class Governor:
 
     def _outstanding(self, budget: Budget) -> int:
         """Calls of this process that were granted and have no answer yet: made or not, the refused one among them."""
-        waiting = sum(lot.left for scopes, lot in self._lots.items() if budget.scope in scopes)
-        return self._unanswered[budget.scope] + waiting
+        return self._unanswered[budget.scope] + self._lots.left(budget.scope)
 
     def _over(self, permit: Permit) -> None:
         for budget in permit.budgets:

@@ -52,7 +52,9 @@ def used(budget: Budget, spending: Spending, now: float) -> int:
     return sum(calls for slot, calls in spending.slots if _freed_at(budget, slot) > now)
 
 
-def grant(budgets: Sequence[Budget], spent: Sequence[Spending], wanted: int, now: float) -> Grant:
+def grant(
+    budgets: Sequence[Budget], spent: Sequence[Spending], wanted: int, now: float, *, may_probe: bool = True
+) -> Grant:
     """As many of the wanted calls as every budget has left; or when there are some again."""
     for spending in spent:
         if spending.closed_until > now:
@@ -63,7 +65,7 @@ def grant(budgets: Sequence[Budget], spent: Sequence[Spending], wanted: int, now
     if calls > 0:
         return Grant(calls)
     empty = [(b, s) for b, s, free in zip(budgets, spent, left, strict=True) if free <= 0]
-    if all(_may_probe(budget, spending, now) for budget, spending in empty):
+    if may_probe and all(_may_probe(budget, spending, now) for budget, spending in empty):
         return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
     after, budget = max(
         ((_free_in(budget, spending, now), budget) for budget, spending in empty), key=lambda pair: pair[0]

@@ -28,7 +28,7 @@ EVENTS = "events"
 EVENT_FEATURES = Features(
     frozenset(Action),
     max_batch=1,
-    concurrency=512,
+    concurrency=1_024,
     begins_with=64,
     honours_keys=True,
     identifiers=("id", "iCalUID"),
