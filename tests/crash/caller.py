@@ -39,7 +39,7 @@ class Caller:
         self._hangs_up = dict(seen.scenario.hangs_up)
         self._tokens: dict[Account, str] = {}
         self.is_quiet = False
-        """Whether nothing is down any more: from then on every request has to be answered."""
+        """Whether nothing is down any more: every request that is made from then on has to be answered."""
 
     # --- its instances ---
 
@@ -191,22 +191,25 @@ class Caller:
 
     async def _once(self, method: str, path: str, account: Account, **more: Any) -> Answer | None:
         """One request; None where its answer was lost, or the server says that it cannot now."""
+        began_quiet = self.is_quiet  # what was asked before may be answered as things stood then
         try:
             answer = await self._request(method, path, account, **more)
         except LOST as error:
-            self._fail(f"{method}: {type(error).__name__}", f"{method} {path} was not answered: {error!r}")
+            self._fail(f"{method}: {type(error).__name__}", f"{method} {path} was not answered: {error!r}", began_quiet)
             return None
         if answer[0] in UNABLE:
-            self._fail(f"{method}: {answer[0]}", f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}")
+            self._fail(
+                f"{method}: {answer[0]}", f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}", began_quiet
+            )
             return None
         if answer[0] != 200:
             self._seen.wrong.append(f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}")
             raise UnexpectedAnswer(self._seen.wrong[-1])
         return answer
 
-    def _fail(self, kind: str, story: str) -> None:
+    def _fail(self, kind: str, story: str, began_quiet: bool) -> None:
         self._seen.failed_answers[kind] += 1
-        if self.is_quiet:
+        if began_quiet:
             self._seen.wrong.append(f"nothing is down, but {story}")
 
     async def _request(
