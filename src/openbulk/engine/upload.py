@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
@@ -21,7 +20,7 @@ from openbulk.engine.parts import rows_of
 from openbulk.engine.progress import FATE, Progress, key_of, one_each, place_in_line, refusal_of, target_of, unknown
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slots import Slots
-from openbulk.engine.watch import Watch
+from openbulk.engine.watch import Watch, happens_within
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
 
@@ -315,9 +314,7 @@ class UploadTurn:
         while self._ending is None and not self._is_over.is_set():
             if await self._watch.is_over():
                 self._end(GoOn())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_SECONDS):
-                    await self._is_over.wait()
+            await happens_within(self._is_over, WATCH_SECONDS)
 
     async def _commit_if_due(self) -> None:
         since = asyncio.get_running_loop().time() - self._committed_at
@@ -329,9 +326,7 @@ class UploadTurn:
         try:
             while not self._is_sent.is_set():
                 await self._commit_if_due()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._is_sent.wait()
+                await happens_within(self._is_sent, LOOK_SECONDS)
         except BaseException:
             self._end(GoOn())
             raise

@@ -23,6 +23,14 @@ ROOM_SECONDS = 1.0
 Written = TypeVar("Written")
 
 
+async def happens_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, and no longer than so many seconds; whether it has happened."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
 async def when_there_is_room(write: Callable[[], Awaitable[Written]], draining: asyncio.Event) -> Written:
     """Write something down that must not be lost: again and again, as long as the disk is full.
 
@@ -33,10 +41,7 @@ async def when_there_is_room(write: Callable[[], Awaitable[Written]], draining: 
             return await write()
         except NoRoom as error:
             log.warning("no room on the disk", what=error.what)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ROOM_SECONDS):
-                    await draining.wait()
-            if draining.is_set():
+            if await happens_within(draining, ROOM_SECONDS):
                 raise
 
 
