@@ -69,9 +69,9 @@ async def test_migrating_again_changes_nothing(sqlite: AsyncEngine) -> None:
     assert await statements(sqlite) == before
 
 
-async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(url: str) -> None:
-    """One makes the tables and the first user, the others find them."""
-    engines = [open_ledger_engine(url) for _ in range(4)]
+async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(database: str) -> None:
+    """One makes the tables and the first user, the others find them. A file of SQLite's has one process."""
+    engines = [open_ledger_engine(database) for _ in range(4)]
     try:
         await asyncio.gather(*(migrate(engine) for engine in engines))
         accounts = [Accounts(engine, Sealer([bytes(32)])) for engine in engines]

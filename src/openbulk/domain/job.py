@@ -29,6 +29,8 @@ class Status(StrEnum):
         return self in FINAL
 
 
+SMALL_FILE = 64 * 1024
+"""Bytes. A file up to here is read within its job's first turn: it is not worth a turn of its own."""
 FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR})
 
 
@@ -69,6 +71,11 @@ class Upload:
     callback_url: str | None = None
     records_of: int | None = None
     """The download whose records are sent, in place of a file of their own."""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the file is read in the turn that begins to send its records."""
+        return self.records_of is None and self.file_size <= SMALL_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,11 @@ class Job:
     def is_download(self) -> bool:
         """Whether records come out of the service."""
         return isinstance(self.work, Download)
+
+    @property
+    def calls_its_service(self) -> bool:
+        """Whether its turns call the service, and so have to stand in its lane: not while a large file is read."""
+        return self.records is not None or self.is_download or self.upload.is_small
 
     @property
     def object(self) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -231,7 +232,7 @@ class Engine:
 
     def _next(self, job: Job) -> NextSlice:
         delay = (job.waiting_until - self._now()).total_seconds() if job.waiting_until else 0.0
-        in_lane = job.is_download or job.records is not None or delay > 0
+        in_lane = job.calls_its_service or delay > 0
         return NextSlice(job.id, job.slice, job.instance_id if in_lane else None, max(0.0, delay))
 
     async def _take_turn(self, turn: Turn) -> Ending:
@@ -242,7 +243,9 @@ class Engine:
         try:
             if turn.job.is_download:
                 return await self._download(turn)
-            return await (self._read_file(turn) if turn.job.records is None else self._upload(turn))
+            if turn.job.records is None:
+                return await self._read_file(turn)
+            return await self._upload(turn)
         except (Fenced, Unavailable):
             raise
         except (ServiceError, NoRoom) as error:
@@ -253,17 +256,20 @@ class Engine:
             return Crash(error)
 
     async def _read_file(self, turn: Turn) -> Ending:
-        """Cut a job's file into parts, beside the lanes: it costs the service nothing."""
+        """Cut a job's file into parts; a large one beside the lanes, where it keeps no other job from its turn."""
         job = turn.job
 
         async def stop() -> bool:
             return self._draining.is_set() or await self._patient_ledger.is_cancelled(job.id)
 
         done = await cut(self._files, job.upload.file, await self._rows_of(job.upload), stop)
-        if done is not None:
-            await self._patient_ledger.set_parts(job.id, turn.fence, done.records, done.first_rows)
-            log.info("file read", job=job.id, records=done.records)
-        return GoOn()
+        if done is None:
+            return GoOn()
+        await self._patient_ledger.set_parts(job.id, turn.fence, done.records, done.first_rows)
+        log.info("file read", job=job.id, records=done.records)
+        if not job.upload.is_small:
+            return GoOn()
+        return await self._upload(replace(turn, job=replace(job, records=done.records)))
 
     async def _rows_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
         """What reads an upload's rows: out of its file, or out of what another job has read."""
@@ -299,11 +305,11 @@ class Engine:
             case Stop(status=status, reason=reason):
                 await self._finish(job.id, turn.fence, status, reason)
                 return None
-            case _ if await self._patient_ledger.is_cancelled(job.id):
-                await self._finish(job.id, turn.fence, Status.CANCELLED)
-                return None
             case Complete():
                 await self._finish(job.id, turn.fence, Status.COMPLETE)
+                return None
+            case _ if await self._patient_ledger.is_cancelled(job.id):
+                await self._finish(job.id, turn.fence, Status.CANCELLED)
                 return None
             case GoOn():
                 return await self._go_on(turn, 0.0, None)
@@ -334,8 +340,8 @@ class Engine:
 
     async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
         job = await self._patient_ledger.finish(job_id, fence, status, now=self._now(), error=error)
-        metrics.JOBS.labels(status).inc()
-        log.info("job finished", job=job.id, status=status, records=job.cursor, reason=error)
+        metrics.JOBS.labels(job.status).inc()
+        log.info("job finished", job=job.id, status=job.status, records=job.cursor, reason=error)
         await self._announce(job)
 
     async def _announce(self, job: Job) -> None:

@@ -17,15 +17,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
+from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import NoRoom, Unavailable
-from openbulk.storage.database import AWAY, wait_while_away
+from openbulk.storage.database import AWAY, unavailable_while_away, wait_while_away
 
 APPLICATION_VERSION = "1"
 """Raised by hand when a workflow's own steps change: work begun under another version is left to that version."""
 
+_NAME = "openbulk"
 _LANES = "lanes"
 _CALLBACKS = "callbacks"
 _LANE_POLL_SECONDS = 0.15
@@ -80,7 +81,7 @@ class Lanes:
 
     def __init__(self, database: Engine, executor_id: str = "embedded") -> None:
         config: DBOSConfig = {
-            "name": "openbulk",
+            "name": _NAME,
             "system_database_url": database.url.render_as_string(hide_password=False),
             "system_database_engine": database,
             "application_version": APPLICATION_VERSION,
@@ -118,21 +119,26 @@ class Lanes:
                     await self.attempt(following)
 
         self._turn, self._callback = turn, callback
+        await asyncio.to_thread(self._make_queues)
         DBOS.launch()
         self._polled_at = time.monotonic()
-        await DBOS.register_queue_async(
-            _LANES,
-            partition_concurrency=1,
-            polling_interval_sec=_LANE_POLL_SECONDS,
-            on_conflict="always_update",
-        )
-        await DBOS.register_queue_async(
-            _CALLBACKS,
-            worker_concurrency=_CALLBACKS_AT_ONCE,
-            polling_interval_sec=_CALLBACK_POLL_SECONDS,
-            on_conflict="always_update",
-        )
         self._is_open = True
+
+    def _make_queues(self) -> None:
+        """The queues are there before DBOS begins: it looks for new ones once a second."""
+        with unavailable_while_away():
+            DBOS.migrate(self._database.url.render_as_string(hide_password=False), schema=_SCHEMA)
+        client = DBOSClient(
+            system_database_engine=self._database,
+            dbos_system_schema=_SCHEMA,
+            application_name=_NAME,
+            retry_connection_errors=False,
+        )
+        client.register_queue(_LANES, partition_concurrency=1, polling_interval_sec=_LANE_POLL_SECONDS)
+        client.register_queue(
+            _CALLBACKS, worker_concurrency=_CALLBACKS_AT_ONCE, polling_interval_sec=_CALLBACK_POLL_SECONDS
+        )
+        client.destroy()
 
     @contextmanager
     def _noted(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ class Cut:
 async def cut(
     files: FileStore, file: str, read: Callable[[], Iterator[Row]], stop: Callable[[], Awaitable[bool]]
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None where `stop` said so before its end.
+    """Cut the rows of a job's file into parts; None where `stop`, asked after each of them, said so before its end.
 
     Cutting again makes the same parts. Raises BadInput where the file as a whole cannot be read.
     """

@@ -311,10 +311,9 @@ class UploadTurn:
 
     async def _end_in_time(self) -> None:
         """End the turn when it is over."""
-        while self._ending is None and not self._is_over.is_set():
+        while self._ending is None and not await happens_within(self._is_over, WATCH_SECONDS):
             if await self._watch.is_over():
                 self._end(GoOn())
-            await happens_within(self._is_over, WATCH_SECONDS)
 
     async def _commit_if_due(self) -> None:
         since = asyncio.get_running_loop().time() - self._committed_at

@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from alembic.config import Config
 from psycopg import errors
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from openbulk.domain.errors import NoRoom, Unavailable
@@ -152,6 +154,17 @@ def open_shared_lane_engine(url: str) -> Engine:
         pool_pre_ping=True,
         connect_args=_how_to_connect(parsed),
     )
+
+
+@contextmanager
+def unavailable_while_away() -> Iterator[None]:
+    """Call the errors of somebody else's engine as those of ours are called. Raises Unavailable."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.OperationalError):
+            raise Unavailable(AWAY) from error
+        raise
 
 
 def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Case, ColumnElement, Row, and_, case, delete, func, inser
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.job import FINAL, Counts, Download, Job, Once, Position, Status, Upload
+from openbulk.domain.job import FINAL, SMALL_FILE, Counts, Download, Job, Once, Position, Status, Upload
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Fate, Outcome, Problem
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
@@ -397,14 +397,15 @@ class Ledger:
             )
 
     async def finish(self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None) -> Job:
-        """End a job for good; ending it again in the same way changes nothing. Raises Fenced."""
+        """End a job for good; ending it again in the same way changes nothing. One that is complete, and that somebody
+        wanted cancelled meanwhile, is cancelled. Raises Fenced."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
                     update(jobs)
                     .where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(ACTIVE))
                     .values(
-                        status=status.value,
+                        status=_complete_unless_cancelled() if status is Status.COMPLETE else status.value,
                         error=error,
                         finished_at=now,
                         slice_running=False,
@@ -416,7 +417,8 @@ class Ledger:
             ).first()
             if row is not None:
                 return await _given_up(connection, job_of(row))
-            ended = select(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == status.value)
+            as_asked = [status.value, Status.CANCELLED.value] if status is Status.COMPLETE else [status.value]
+            ended = select(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(as_asked))
             if (row := (await connection.execute(ended)).first()) is None:
                 raise Fenced
             return job_of(row)
@@ -557,6 +559,11 @@ def _running_unless_cancelled() -> Case[str]:
     return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
 
 
+def _complete_unless_cancelled() -> Case[str]:
+    pending = Status.CANCELLATION_PENDING.value
+    return case((jobs.c.status == pending, Status.CANCELLED.value), else_=Status.COMPLETE.value)
+
+
 def _attempts_of(worker: str | None) -> Case[int]:
     again = and_(jobs.c.slice_running, jobs.c.worker == worker)
     return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
@@ -589,8 +596,9 @@ def _outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | Non
 
 
 def _calls_its_service() -> ColumnElement[bool]:
-    """Whether a job's turns call its service: not while its file is being cut."""
-    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None))
+    """The same as `Job.calls_its_service`."""
+    is_small = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
+    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), is_small)
 
 
 def job_of(row: Row[Any]) -> Job:

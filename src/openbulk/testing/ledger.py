@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from openbulk.domain.job import Download, Job, Once, Position, Status, Upload
+from openbulk.domain.job import SMALL_FILE, Download, Job, Once, Position, Status, Upload
 from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.storage.bookmarks import feed_of
@@ -37,9 +37,11 @@ class LedgerTests:
         """The deliveries in the same database."""
         pytest.skip("override the fixture `deliveries`")
 
-    async def job(self, ledger: Ledger, file: str = "f00d", instance: int = 1, records: int | None = 10) -> Job:
+    async def job(
+        self, ledger: Ledger, file: str = "f00d", instance: int = 1, records: int | None = 10, size: int = 7
+    ) -> Job:
         """A job whose file has been read."""
-        upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, 7, "csv", "https://example.com/")
+        upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, size, "csv", "https://example.com/")
         made = await ledger.add_job(upload, organization_id=1, instance_id=instance, request_id="r", now=NOW)
         if records is not None:
             await ledger.set_parts(made.id, 0, records, list(range(1, records + 1, 4)))
@@ -309,6 +311,17 @@ class LedgerTests:
         assert await ledger.cancel(busy.id, NOW) is None
         assert (await self.now(ledger, busy.id)).counts.created == 1
 
+    async def test_a_job_that_is_cancelled_while_its_last_record_is_written_down_is_cancelled(
+        self, ledger: Ledger
+    ) -> None:
+        """Its caller was told so; ending it again changes nothing."""
+        job = await self.job(ledger)
+        fence = await self.begun(ledger, job)
+        await ledger.cancel(job.id, NOW)
+        ended = await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
+        assert ended.status is Status.CANCELLED
+        assert await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW) == ended
+
     async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: Ledger) -> None:
         """Its counts stay; one that is not complete stays as it is."""
         job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
@@ -362,16 +375,21 @@ class LedgerTests:
         assert (await self.now(ledger, job.id)).waiting_until is None
 
     async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: Ledger) -> None:
-        """Of the same instance, read, and not waiting."""
+        """Of the same instance, not waiting, and read or so small that it is read in its lane."""
         job = await self.job(ledger, "a")
         assert not await ledger.has_rival(job, NOW)
         await self.job(ledger, "b", instance=2)
-        await self.job(ledger, "c", records=None)
+        await self.job(ledger, "c", records=None, size=SMALL_FILE + 1)
         waiting = await self.job(ledger, "d")
         later = NOW + timedelta(minutes=1)
         await ledger.end_slice(waiting.id, await self.begun(ledger, waiting), wait_until=later, wait_for="busy")
         assert not await ledger.has_rival(job, NOW)
         assert await ledger.has_rival(job, later)
+        assert await ledger.jobs_under_way(1) == 2
+        small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
+        assert await ledger.has_rival(job, NOW)
+        assert await ledger.jobs_under_way(1) == 3
+        assert small.calls_its_service
 
     async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
         """Over any number of slices."""
