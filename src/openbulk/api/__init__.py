@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from openbulk.api import (
+    authorization,
     bulk,
     catalogue,
     downloads,
@@ -72,6 +73,7 @@ def make_api(services: Services) -> FastAPI:
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_known_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)

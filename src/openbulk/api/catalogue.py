@@ -8,12 +8,13 @@ from openbulk.api import shapes
 from openbulk.api.answers import Element, ElementMetadata, ElementWithSettings, Hub, HubName
 from openbulk.api.callers import SignedInUser, instance_of_request
 from openbulk.api.document import answers, may_answer
-from openbulk.api.instances import ElementName, number_of, provider_named
+from openbulk.api.ids import id_in
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.connectors.base import Provider
 from openbulk.domain.errors import NotFound, NotSignedIn, ServiceError
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
+ElementName = Annotated[str, Path(description="a service's key, or its number", examples=["googlecalendar"])]
 HubKey = Annotated[str, Path(description="the key of a hub", examples=["scheduling"])]
 
 HUBS = frozenset(
@@ -117,3 +118,17 @@ def check_hub(hub: str) -> None:
 
 def _shown(services: Services, provider: Provider) -> dict[str, Any]:
     return shapes.element(provider, number_of(services, provider.key))
+
+
+def provider_named(services: Services, key: str) -> Provider:
+    """The service with a key, or with the number of one. Raises NotFound."""
+    by_number = dict(enumerate(services.providers.values(), 1))
+    provider = services.providers.get(key) or by_number.get(id_in(key) or 0)
+    if provider is None:
+        raise NotFound(f"there is no element {key!r}; the elements are: {', '.join(services.providers)}")
+    return provider
+
+
+def number_of(services: Services, key: str) -> int:
+    """The number under which a service is known beside its key."""
+    return list(services.providers).index(key) + 1

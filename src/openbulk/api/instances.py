@@ -1,9 +1,7 @@
 """Instances: signing in to a service, and changing or deleting what was signed in."""
 
 import asyncio
-import secrets
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,20 +10,19 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 
 from openbulk.api import shapes
-from openbulk.api.answers import ConfigurationEntry, Nothing, SignInAddress
+from openbulk.api.answers import ConfigurationEntry, Nothing
 from openbulk.api.answers import Instance as InstanceAnswer
-from openbulk.api.bodies import BoundedRoute, ChangedInstance, Configuration, EntryBody, InstanceBody, SignInBody
+from openbulk.api.authorization import signed_in
+from openbulk.api.bodies import BoundedRoute, ChangedInstance, Configuration, EntryBody, InstanceBody
 from openbulk.api.callers import SignedInInstance, SignedInUser
+from openbulk.api.catalogue import number_of, provider_named
 from openbulk.api.document import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.ids import id_in
 from openbulk.api.jobs import MAX_PAGE, NextPage, PageSize, number, tell_of_page
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.sign_ins import SignIn, state_with, verifier_in
-from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN, challenge_of
-from openbulk.connectors.base import AuthorizeRequest, OAuth, Provider
+from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.instance import Instance
-from openbulk.notify.egress import check_url
 from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
@@ -34,7 +31,6 @@ router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_cla
 InstanceId = Annotated[str, Path(description="the instance's number", examples=["1"])]
 EntryName = Annotated[str, Path(description="the key of an entry, or its number", examples=["quota.user.minute"])]
 NewElement = Annotated[str, Path(description="a service's key, or its number", examples=["memory"])]
-ElementName = Annotated[str, Path(description="a service's key, or its number", examples=["googlecalendar"])]
 _SIGNS_IN = (400, 413, *OF_THE_SERVICE)
 """What an operation may answer that sees whether credentials work."""
 REVOKE_SECONDS = 10.0
@@ -65,7 +61,7 @@ async def create_of(key: NewElement, body: InstanceBody, services: ServicesOfApp
 
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = provider_named(services, key)
-    configuration = await _signed_in(provider, _texts(body.configuration), body.providerData, services, user)
+    configuration = await signed_in(provider, _texts(body.configuration), body.providerData, services, user)
     token = new_secret()
     instance = await services.accounts.add_instance(
         organization_id=user.organization_id,
@@ -219,7 +215,7 @@ async def change(
         told = {name: value for name, value in _texts(body.configuration).items() if value != shapes.MASK}
         changed = {**instance.configuration, **told}
         provider = provider_named(services, instance.element)
-        configuration = await _signed_in(provider, changed, body.providerData, services, user)
+        configuration = await signed_in(provider, changed, body.providerData, services, user)
     wanted = replace(
         instance,
         name=instance.name if body.name is None else body.name,
@@ -269,139 +265,6 @@ async def _is_shared(services: Services, deleted: Instance) -> bool:
         and other.configuration.get(API_KEY) == deleted.configuration.get(API_KEY)
         for other in await services.accounts.instances_of(deleted.organization_id)
     )
-
-
-@router.get("/elements/{key}/oauth/url", summary="Where a person signs in", responses=answers(SignInAddress, 400, 404))
-async def oauth_url(
-    key: ElementName,
-    services: ServicesOfApp,
-    user: SignedInUser,
-    *,
-    api_key: Annotated[str, Query(alias="apiKey", description="the application's id", examples=["client"])] = "",
-    api_secret: Annotated[str, Query(alias="apiSecret", description="its secret", examples=["secret"])] = "",
-    callback_url: Annotated[
-        str, Query(alias="callbackUrl", description="where it leads back to", examples=["https://example.com/back"])
-    ] = "",
-    scope: Annotated[str, Query(description="what may be done", examples=["https://example.com/scope"])] = "",
-    state: Annotated[str, Query(description="comes back with the code", examples=["choir"])] = "",
-    pkce: Annotated[bool, Query(description="whether the code is for this server alone", examples=[True])] = False,
-    site_address: Annotated[
-        str, Query(alias="siteAddress", description="the same as base.url", examples=["https://example.com"])
-    ] = "",
-    base_url: Annotated[
-        str, Query(alias="base.url", description="a proxy of the service", examples=["https://example.com"])
-    ] = "",
-) -> dict[str, str]:
-    """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code.
-
-    With `pkce` the code is good for nobody but this server: give the state that comes back with it, which is also in
-    this answer, as `providerData.state`.
-    """
-    provider = provider_named(services, key)
-    oauth = _oauth_of(provider)
-    missing = [name for name, value in (("apiKey", api_key), ("callbackUrl", callback_url)) if not value]
-    if missing:
-        raise BadInput(f"the query parameter {' and '.join(missing)} is missing")
-    request = AuthorizeRequest(
-        api_key=api_key,
-        api_secret=api_secret,
-        callback_url=callback_url,
-        base_url=base_url or site_address or None,
-        scope=scope or None,
-        state=state or None,
-    )
-    if not pkce:
-        return shapes.sign_in_address(provider.key, oauth.authorize_url(request))
-    if not oauth.takes_challenge:
-        raise BadInput(f"{provider.name} does not know PKCE; leave pkce out")
-    sign_in = SignIn(user.organization_id, provider.key, api_key, callback_url)
-    request = _challenged(request, sign_in, services)
-    return shapes.sign_in_address(provider.key, oauth.authorize_url(request), request.state)
-
-
-@router.post(
-    "/elements/{key}/oauth/url",
-    summary="Where a person signs in, asked for by a body",
-    responses=answers(SignInAddress, 400, 404, 413),
-)
-async def oauth_url_of_body(
-    key: ElementName, body: SignInBody, services: ServicesOfApp, user: SignedInUser
-) -> dict[str, str]:
-    """The same as by GET; the secret of the application stays out of addresses, and of what logs them."""
-    return await oauth_url(
-        key,
-        services,
-        user,
-        api_key=body.apiKey,
-        api_secret=body.apiSecret,
-        callback_url=body.callbackUrl,
-        scope=body.scope,
-        state=body.state,
-        pkce=body.pkce,
-        site_address=body.siteAddress,
-        base_url="",
-    )
-
-
-def _challenged(request: AuthorizeRequest, sign_in: SignIn, services: Services) -> AuthorizeRequest:
-    """Bind the code to a verifier that only this server can read out of the state."""
-    verifier = secrets.token_urlsafe(32)
-    state = state_with(verifier, sign_in, request.state or "", services.sealer, time.time())
-    return replace(request, state=state, challenge=challenge_of(verifier))
-
-
-def provider_named(services: Services, key: str) -> Provider:
-    """The service with a key, or with the number of one. Raises NotFound."""
-    by_number = dict(enumerate(services.providers.values(), 1))
-    provider = services.providers.get(key) or by_number.get(id_in(key) or 0)
-    if provider is None:
-        raise NotFound(f"there is no element {key!r}; the elements are: {', '.join(services.providers)}")
-    return provider
-
-
-def number_of(services: Services, key: str) -> int:
-    """The number under which a service is known beside its key."""
-    return list(services.providers).index(key) + 1
-
-
-def _oauth_of(provider: Provider) -> OAuth:
-    if provider.oauth is None:
-        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
-    return provider.oauth
-
-
-async def _signed_in(
-    provider: Provider,
-    configuration: Mapping[str, str],
-    provider_data: Mapping[str, str] | None,
-    services: Services,
-    user: User,
-) -> dict[str, str]:
-    """The configuration of an instance whose credentials have been seen to work. Raises ServiceError, BadInput."""
-    signed_in = dict(configuration)
-    if base_url := signed_in.get("base.url"):
-        check_url(base_url, allow_private=services.allow_private_addresses)
-    if code := (provider_data or {}).get("code"):
-        state = (provider_data or {}).get("state", "")
-        sign_in = SignIn(
-            user.organization_id, provider.key, signed_in.get(API_KEY, ""), signed_in.get("oauth.callback.url", "")
-        )
-        verifier = verifier_in(state, sign_in, services.sealer, time.time())
-        signed_in |= await _oauth_of(provider).exchange(code, signed_in, services.http, verifier=verifier)
-
-    async def remember(changes: Mapping[str, str]) -> None:
-        signed_in.update(changes)
-
-    connector = provider.connect(signed_in, services.http, remember)
-    try:
-        await connector.check()
-    finally:
-        await connector.close()
-    return signed_in
-
-
-def _settings(provider: Provider) -> str:
-    return ", ".join(setting.name for setting in provider.settings) or "none"
 
 
 def _texts(configuration: Configuration | None) -> dict[str, str]:
