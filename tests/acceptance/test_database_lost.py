@@ -41,7 +41,7 @@ def test_a_job_outlives_its_database_and_repeats_no_call(
     processes: Processes, cluster: Cluster, database: str, servers: list[Server]
 ) -> None:
     """Twice; no attempt is spent on it."""
-    sandbox = processes.sandbox("google", "--latency-ms", "200")
+    sandbox = processes.sandbox("google", "--latency-ms", "600")
     google = servers[0].google(sandbox)
     job_id = google.upload("events", events_csv(2_000)).json["id"]
     get_somewhere(google, job_id)
@@ -141,7 +141,7 @@ def test_a_server_that_is_told_to_stop_while_its_database_is_away_stops_without_
     processes: Processes, cluster: Cluster, servers: list[Server]
 ) -> None:
     """It waits no longer than it says, with a job under way or without; others take up what it leaves."""
-    sandbox = processes.sandbox("google", "--latency-ms", "200")
+    sandbox = processes.sandbox("google", "--latency-ms", "600")
     google = servers[0].google(sandbox)
     get_somewhere(google, google.upload("events", events_csv(2_000)).json["id"])
     cluster.crash()

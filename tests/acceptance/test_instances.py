@@ -95,7 +95,7 @@ def test_an_instance_is_made_below_its_element_changed_and_deleted(processes: Pr
 
 
 def test_a_job_whose_instance_is_deleted_stops_with_a_reason(processes: Processes) -> None:
-    sandbox = processes.sandbox("google", "--latency-ms", "100")
+    sandbox = processes.sandbox("google", "--latency-ms", "500")
     server = processes.server().google(sandbox)
     rows = "\n".join(f"Lesson {n},2026-09-01,2026-09-02" for n in range(2_000))
     job_id = server.upload("events", f"summary,start.date,end.date\n{rows}\n".encode()).json["id"]

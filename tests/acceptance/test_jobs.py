@@ -12,7 +12,7 @@ def lessons(count: int, name: str = "Lesson") -> bytes:
 
 
 def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -> None:
-    sandbox = processes.sandbox("google", "--latency-ms", "100")
+    sandbox = processes.sandbox("google", "--latency-ms", "500")
     server = processes.server().google(sandbox)
     job_id = server.upload("events", lessons(3_000)).json["id"]
     time.sleep(1.5)
@@ -48,18 +48,18 @@ def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:
 
 
 def test_two_jobs_of_one_instance_take_turns(processes: Processes) -> None:
-    sandbox = processes.sandbox("google", "--latency-ms", "100")
+    sandbox = processes.sandbox("google", "--latency-ms", "1000")
     server = processes.server().google(sandbox)
     long = server.upload("events", lessons(2_500, "Long")).json["id"]
     time.sleep(0.5)
     short = server.upload("events", lessons(20, "Short")).json["id"]
-    assert server.finished(short, within=6)["recordsCount"] == 20
+    assert server.finished(short, within=10)["recordsCount"] == 20
     assert server.status(long)["status"] == "RUNNING", "the short job did not have to wait for the long one"
     assert server.finished(long, within=60)["recordsCount"] == 2_500
 
 
 def test_jobs_of_two_instances_run_side_by_side(processes: Processes) -> None:
-    slow = processes.sandbox("google", "--latency-ms", "100")
+    slow = processes.sandbox("google", "--latency-ms", "500")
     server = processes.server()
     busy, idle = server.google(slow), server.instance("memory")
     job_id = busy.upload("events", lessons(1_500)).json["id"]

@@ -157,7 +157,7 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
     refusals = chance.choice(REFUSALS)
     match story:
         case "create" | "create and cancel":
-            rows = chance.randint(40, 400)
+            rows = chance.choice((chance.randint(40, 400), chance.randint(40, 400), chance.randint(2_000, 4_000)))
             broken = frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
             cancelled = Moment(chance.uniform(0, 1.5), f"running {name}") if story == "create and cancel" else None
             upload = Upload(name, account, "events", "create", rows, name, 0, broken, "", begins, refusals, cancelled)

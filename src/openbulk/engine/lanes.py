@@ -21,7 +21,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID,
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import NoRoom, Unavailable
-from openbulk.storage.database import AWAY, unavailable_while_away, wait_while_away
+from openbulk.storage.database import AWAY, errors_as_ours, wait_while_away
 
 APPLICATION_VERSION = "1"
 """Raised by hand when a workflow's own steps change: work begun under another version is left to that version."""
@@ -126,7 +126,7 @@ class Lanes:
 
     def _make_queues(self) -> None:
         """The queues are there before DBOS begins: it looks for new ones once a second."""
-        with unavailable_while_away():
+        with errors_as_ours():
             DBOS.migrate(self._database.url.render_as_string(hide_password=False), schema=_SCHEMA)
         client = DBOSClient(
             system_database_engine=self._database,

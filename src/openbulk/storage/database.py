@@ -45,8 +45,8 @@ _AWAY = frozenset(
         errors.ReadOnlySqlTransaction.sqlstate,  # a standby that is about to take over
     }
 )
-
-
+_SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""The second where a file beside the database cannot grow (https://sqlite.org/rescode.html#ioerr_shmsize)."""
 AWAY = "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
 
 
@@ -125,8 +125,11 @@ def _away(context: ExceptionContext) -> Exception | None:
 
 def _full(context: ExceptionContext) -> Exception | None:
     """The same where there is no room for a change; nothing of its transaction remains."""
-    error = context.original_exception
-    if isinstance(error, errors.DiskFull) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    return _no_room(context.original_exception)
+
+
+def _no_room(error: BaseException | None) -> NoRoom | None:
+    if isinstance(error, errors.DiskFull) or getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL:
         return NoRoom("what it has to remember")
     return None
 
@@ -157,13 +160,15 @@ def open_shared_lane_engine(url: str) -> Engine:
 
 
 @contextmanager
-def unavailable_while_away() -> Iterator[None]:
-    """Call the errors of somebody else's engine as those of ours are called. Raises Unavailable."""
+def errors_as_ours() -> Iterator[None]:
+    """Call the errors of an engine that is not ours by the same names. Raises Unavailable, NoRoom."""
     try:
         yield
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.OperationalError):
             raise Unavailable(AWAY) from error
+        if (full := _no_room(error.orig)) is not None:
+            raise full from error
         raise
 
 
