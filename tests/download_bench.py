@@ -18,7 +18,7 @@ from openbulk.engine.results import Result
 from openbulk.engine.sorting import sorted_file
 from openbulk.engine.watch import Watch
 from openbulk.storage.files import FileStore
-from openbulk.storage.ledger import Ledger
+from openbulk.storage.turns import TurnLedger
 
 COUNT = 25
 ALL = list(range(1, COUNT + 1))
@@ -74,7 +74,7 @@ class Numbered(Connector):
 class Bench:
     """A ledger and a file store, and the turns of the jobs in them."""
 
-    ledger: Ledger
+    ledger: TurnLedger
     files: FileStore
 
     async def job(self, *, instance: int = 1, **more: Any) -> Job:

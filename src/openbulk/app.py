@@ -47,12 +47,12 @@ from openbulk.storage.database import (
 )
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, open_store
-from openbulk.storage.ledger import Ledger
 from openbulk.storage.mark import FilesAway, Mark, WrongFiles
 from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.seal import Seal
+from openbulk.storage.turns import TurnLedger
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -219,7 +219,7 @@ def _services(
     files: FileStore,
     http: aiohttp.ClientSession,
 ) -> Services:
-    ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
+    ledger, runs, schedules = TurnLedger(database), Runs(database), Schedules(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     shared = is_for_many(settings)

@@ -14,7 +14,7 @@ from openbulk.domain.query import Comparison, Order, Page, Query
 from openbulk.engine.download import DownloadTurn
 from openbulk.engine.endings import Complete, GoOn, Stop, Wait
 from openbulk.engine.watch import Watch
-from openbulk.storage.ledger import Fenced
+from openbulk.storage.turns import Fenced
 
 
 async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:

@@ -17,9 +17,9 @@ from openbulk.engine.workflows import Workflows
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
-from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.turns import TurnLedger
 
 WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -76,7 +76,8 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.database = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
-        self.ledger, self.runs, self.schedules = Ledger(self.database), Runs(self.database), Schedules(self.database)
+        self.ledger = TurnLedger(self.database)
+        self.runs, self.schedules = Runs(self.database), Schedules(self.database)
         self.workflows = Workflows(self.runs, self.ledger, self.submit, self.clock)
 
     def scheduler(self) -> Scheduler:

@@ -26,7 +26,7 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.ledger import Fenced, Ledger
+from openbulk.storage.turns import Fenced, TurnLedger
 
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
 
@@ -78,7 +78,7 @@ class Scripted:
 class Bench:
     """A ledger and a file store, with one job of some rows."""
 
-    ledger: Ledger
+    ledger: TurnLedger
     files: FileStore
     job: Job
 
@@ -116,7 +116,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     engine = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
-    ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
+    ledger, files = TurnLedger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
     writer = files.writer("f00d")
     await writer.write(content)
     await writer.close()

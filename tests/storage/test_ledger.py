@@ -8,21 +8,21 @@ from openbulk.domain.records import Fate, Outcome
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.ledger import Ledger
+from openbulk.storage.turns import TurnLedger
 from openbulk.testing.ledger import LedgerTests
 
 
 class TestLedger(LedgerTests):
     @pytest.fixture
-    async def ledger(self, engine: AsyncEngine) -> Ledger:
+    async def ledger(self, engine: AsyncEngine) -> TurnLedger:
         await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
-        return Ledger(engine)
+        return TurnLedger(engine)
 
     @pytest.fixture
     async def deliveries(self, engine: AsyncEngine) -> Deliveries:
         return Deliveries(engine)
 
-    async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(self, ledger: Ledger) -> None:
+    async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(self, ledger: TurnLedger) -> None:
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})

@@ -27,7 +27,7 @@ from openbulk.engine.sorting import forget_unsorted, sort
 from openbulk.engine.watch import Watch
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.ledger import Ledger, Turn
+from openbulk.storage.turns import Turn, TurnLedger
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ MAX_ANEW = 3
 class DownloadTurn:
     """Runs one turn of one job."""
 
-    def __init__(self, turn: Turn, *, connector: Connector, ledger: Ledger, files: FileStore, watch: Watch) -> None:
+    def __init__(self, turn: Turn, *, connector: Connector, ledger: TurnLedger, files: FileStore, watch: Watch) -> None:
         self._job = turn.job
         self._fence = turn.fence
         self._connector = connector

@@ -36,10 +36,10 @@ from openbulk.formats.base import Format
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, FileTruncated
-from openbulk.storage.ledger import Fenced, Ledger, Turn
 from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.turns import Fenced, Turn, TurnLedger
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Engine:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: TurnLedger,
         deliveries: Deliveries,
         runs: Runs,
         schedules: Schedules,

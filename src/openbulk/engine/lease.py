@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from openbulk.engine.clock import elapsed
-from openbulk.storage.ledger import Fenced
+from openbulk.storage.turns import Fenced
 
 _began_in: ContextVar[int | None] = ContextVar("openbulk_turn_began_in", default=None)
 """The life of the process in which the turn that runs now was begun; None beside the turns."""

@@ -22,7 +22,7 @@ from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slots import Slots
 from openbulk.engine.watch import Watch, happens_within
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.ledger import Fenced, Ledger, Ticket, Turn
+from openbulk.storage.turns import Fenced, Ticket, Turn, TurnLedger
 
 COMMIT_SECONDS = 0.25
 COMMIT_OUTCOMES = 1_000
@@ -43,7 +43,7 @@ class UploadTurn:
         turn: Turn,
         *,
         connector: Connector,
-        ledger: Ledger,
+        ledger: TurnLedger,
         files: FileStore,
         watch: Watch,
     ) -> None:

@@ -1,13 +1,43 @@
-"""What a job was asked for, as columns of its row and back."""
+"""A job as a row, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from openbulk.domain.job import Download, Upload
+from sqlalchemy import Row
+
+from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
 from openbulk.domain.query import Order, as_json, condition_of
 from openbulk.domain.records import Action, Target
+
+ACTIVE = tuple(status.value for status in Status if status not in FINAL)
+
+
+def job_of(row: Row[Any]) -> Job:
+    """A job from its row."""
+    return Job(
+        id=row.id,
+        organization_id=row.organization_id,
+        instance_id=row.instance_id,
+        work=work_of(row),
+        position=Position(**(row.position or {})),
+        columns=tuple(row.columns or ()),
+        status=Status(row.status),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        request_id=row.request_id,
+        records=row.records,
+        cursor=row.cursor,
+        counts=Counts(**{field.name: getattr(row, field.name) for field in fields(Counts)}),
+        mailed_outside=row.mailed_outside,
+        slice=row.slice,
+        slice_attempts=row.slice_attempts,
+        waiting_until=row.waiting_until,
+        waiting_for=row.waiting_for,
+        error=row.error,
+    )
 
 
 def work_values(work: Upload | Download) -> dict[str, Any]:

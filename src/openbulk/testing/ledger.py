@@ -2,7 +2,7 @@
 
 class TestLedgerOnSqlite(LedgerTests):
     @pytest.fixture
-    async def ledger(self, engine): return Ledger(engine)
+    async def ledger(self, engine): return TurnLedger(engine)
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
 from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.ledger import Fenced, KeyTaken, Ledger, Ticket
+from openbulk.storage.ledger import KeyTaken
+from openbulk.storage.turns import Fenced, Ticket, TurnLedger
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ class LedgerTests:
     """Inherit this and override the fixtures `ledger`, an empty one with an organization of id 1, and `deliveries`."""
 
     @pytest.fixture
-    async def ledger(self) -> AsyncIterator[Ledger]:
+    async def ledger(self) -> AsyncIterator[TurnLedger]:
         """An empty ledger."""
         pytest.skip("override the fixture `ledger`")
         yield
@@ -38,7 +39,7 @@ class LedgerTests:
         pytest.skip("override the fixture `deliveries`")
 
     async def job(
-        self, ledger: Ledger, file: str = "f00d", instance: int = 1, records: int | None = 10, size: int = 7
+        self, ledger: TurnLedger, file: str = "f00d", instance: int = 1, records: int | None = 10, size: int = 7
     ) -> Job:
         """A job whose file has been read."""
         upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, size, "csv", "https://example.com/")
@@ -47,23 +48,23 @@ class LedgerTests:
             await ledger.set_parts(made.id, 0, records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
 
-    async def now(self, ledger: Ledger, job_id: int) -> Job:
+    async def now(self, ledger: TurnLedger, job_id: int) -> Job:
         """The job as it stands."""
         found = await ledger.job(job_id)
         assert found is not None
         return found
 
-    async def first_rows(self, ledger: Ledger, job_id: int, row: int) -> list[int]:
+    async def first_rows(self, ledger: TurnLedger, job_id: int, row: int) -> list[int]:
         """Where the parts begin that hold a row and those behind it."""
         return [part.first_row for part in await ledger.parts_from(job_id, row)]
 
-    async def begun(self, ledger: Ledger, job: Job) -> int:
+    async def begun(self, ledger: TurnLedger, job: Job) -> int:
         """Begin the slice that is due; its fence."""
         turn = await ledger.begin_slice(job.id, (await self.now(ledger, job.id)).slice, NOW)
         assert turn is not None
         return turn.fence
 
-    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
+    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: TurnLedger) -> None:
         """To the last option, and with points in time in UTC."""
         job = await self.job(ledger)
         assert job.upload == Upload(
@@ -73,7 +74,7 @@ class LedgerTests:
         assert await ledger.job(job.id + 1) is None
         assert await ledger.files() == {"f00d"}
 
-    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: Ledger) -> None:
+    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: TurnLedger) -> None:
         """However many ask at the same time; another instance has keys of its own, and jobs without one are many."""
 
         async def asked(file: str, instance: int = 1) -> Job | None:
@@ -96,14 +97,14 @@ class LedgerTests:
         assert other is not None and other.id != made[0].id
         assert len({(await self.job(ledger, name)).id for name in ("c", "d")}) == 2
 
-    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: Ledger) -> None:
+    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: TurnLedger) -> None:
         """Whatever they are doing."""
         fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
         await ledger.finish(done.id, await self.begun(ledger, done), Status.ABORTED, now=NOW, error="no")
         await self.begun(ledger, running)
         assert [job.id for job in await ledger.active_jobs()] == [fresh.id, running.id]
 
-    async def test_outcomes_and_cursor_are_written_together(self, ledger: Ledger) -> None:
+    async def test_outcomes_and_cursor_are_written_together(self, ledger: TurnLedger) -> None:
         """And counted."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -114,7 +115,7 @@ class LedgerTests:
         (error,) = await ledger.errors(job.id, after=0, limit=9)
         assert (error.row, error.line, error.problem, error.field, error.provider_message) == (2, 3, "no", "f", "p")
 
-    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: Ledger) -> None:
+    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: TurnLedger) -> None:
         """Whatever it tries."""
         job = await self.job(ledger)
         old = await self.begun(ledger, job)
@@ -131,7 +132,7 @@ class LedgerTests:
         assert await self.now(ledger, job.id) == before
         assert await ledger.rows_done(job.id, 0) == frozenset()
 
-    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(self, ledger: Ledger) -> None:
+    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(self, ledger: TurnLedger) -> None:
         """However many workers believe that it is theirs."""
         job = await self.job(ledger)
         fences = sorted(await asyncio.gather(*(self.begun(ledger, job) for _ in range(5))))
@@ -142,7 +143,7 @@ class LedgerTests:
         assert last is None
         assert (await self.now(ledger, job.id)).counts.created == 1
 
-    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: Ledger) -> None:
+    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: TurnLedger) -> None:
         """Not one that is over, not one that is yet to come, not one of a finished job."""
         job = await self.job(ledger)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
@@ -153,7 +154,7 @@ class LedgerTests:
         await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
 
-    async def test_a_job_started_when_its_first_slice_did(self, ledger: Ledger) -> None:
+    async def test_a_job_started_when_its_first_slice_did(self, ledger: TurnLedger) -> None:
         """Every later slice leaves that as it is."""
         job = await self.job(ledger)
         for minutes in (1, 2):
@@ -161,7 +162,7 @@ class LedgerTests:
             assert turn is not None
             assert turn.job.started_at == NOW + timedelta(minutes=1)
 
-    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: Ledger) -> None:
+    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: TurnLedger) -> None:
         """Getting on forgives both."""
         job = await self.job(ledger)
         for _ in range(3):
@@ -180,7 +181,7 @@ class LedgerTests:
         assert turn is not None
         assert turn.waits == 0
 
-    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
+    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: TurnLedger) -> None:
         """To the last option; it needs the service from its first turn on."""
         asked = Download(
             object="things",
@@ -206,7 +207,7 @@ class LedgerTests:
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
         assert await ledger.jobs_under_way(1) == 1
 
-    async def test_a_part_and_the_position_behind_it_are_written_together(self, ledger: Ledger) -> None:
+    async def test_a_part_and_the_position_behind_it_are_written_together(self, ledger: TurnLedger) -> None:
         """Or not at all, where somebody else has taken over."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -223,7 +224,7 @@ class LedgerTests:
         assert await self.first_rows(ledger, job.id, 1) == [1, 5]
         assert await self.first_rows(ledger, job.id, 6) == [5]
 
-    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(self, ledger: Ledger) -> None:
+    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(self, ledger: TurnLedger) -> None:
         """Or not at all, where somebody else has taken over; that of another feed is none."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -248,7 +249,7 @@ class LedgerTests:
         ):
             assert await ledger.bookmark(other, NOW + day) is None
 
-    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: Ledger) -> None:
+    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: TurnLedger) -> None:
         """And its bookmark is forgotten with those before it: all of it, or nothing where somebody has taken over."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -271,7 +272,7 @@ class LedgerTests:
         assert await ledger.bookmark(feed, NOW + day) is None
         assert await ledger.bookmark(feed, NOW + 2 * day) == "night 2"
 
-    async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
+    async def test_parts_are_replaced_by_sorted_ones(self, ledger: TurnLedger) -> None:
         """As a whole, and only by whoever works on the job."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -287,14 +288,14 @@ class LedgerTests:
         assert (done.records, done.cursor) == (3, 3)
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
 
-    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: Ledger) -> None:
+    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: TurnLedger) -> None:
         """A page at a time."""
         jobs = [await self.job(ledger, file) for file in "abc"]
         await self.job(ledger, "d", instance=2)
         assert [job.id for job in await ledger.jobs_of(1, before=None, limit=2)] == [jobs[2].id, jobs[1].id]
         assert [job.id for job in await ledger.jobs_of(1, before=jobs[1].id, limit=2)] == [jobs[0].id]
 
-    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: Ledger) -> None:
+    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: TurnLedger) -> None:
         """Then the slice is asked to end."""
         idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
         fence = await self.begun(ledger, busy)
@@ -312,7 +313,7 @@ class LedgerTests:
         assert (await self.now(ledger, busy.id)).counts.created == 1
 
     async def test_a_job_that_is_cancelled_while_its_last_record_is_written_down_is_cancelled(
-        self, ledger: Ledger
+        self, ledger: TurnLedger
     ) -> None:
         """Its caller was told so; ending it again changes nothing."""
         job = await self.job(ledger)
@@ -322,7 +323,7 @@ class LedgerTests:
         assert ended.status is Status.CANCELLED
         assert await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW) == ended
 
-    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: Ledger) -> None:
+    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: TurnLedger) -> None:
         """Its counts stay; one that is not complete stays as it is."""
         job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
         await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
@@ -333,7 +334,7 @@ class LedgerTests:
         assert await ledger.cancel_complete(job.id) is None
         assert await ledger.cancel_complete(other.id) is None
 
-    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: Ledger) -> None:
+    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: TurnLedger) -> None:
         """Nor can it be woken."""
         job = await self.job(ledger)
         later = NOW + timedelta(hours=1)
@@ -344,7 +345,7 @@ class LedgerTests:
         assert await ledger.wake(job.id) is None
         assert await ledger.active_jobs() == []
 
-    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(self, ledger: Ledger) -> None:
+    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(self, ledger: TurnLedger) -> None:
         """By the next runner, where the one that was asked has died: it ends the job."""
         job = await self.job(ledger)
         await self.begun(ledger, job)
@@ -353,7 +354,7 @@ class LedgerTests:
         assert turn is not None
         assert turn.job.status is Status.CANCELLATION_PENDING
 
-    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: Ledger) -> None:
+    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: TurnLedger) -> None:
         """And its runner, should it live, is shut out."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -364,7 +365,7 @@ class LedgerTests:
         with pytest.raises(Fenced):
             await ledger.end_slice(job.id, fence)
 
-    async def test_a_waiting_job_can_be_woken(self, ledger: Ledger) -> None:
+    async def test_a_waiting_job_can_be_woken(self, ledger: TurnLedger) -> None:
         """One that works cannot."""
         job = await self.job(ledger)
         assert await ledger.wake(job.id) is None
@@ -374,7 +375,7 @@ class LedgerTests:
         assert await ledger.wake(job.id) == 2
         assert (await self.now(ledger, job.id)).waiting_until is None
 
-    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: Ledger) -> None:
+    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: TurnLedger) -> None:
         """Of the same instance, not waiting, and read or so small that it is read in its lane."""
         job = await self.job(ledger, "a")
         assert not await ledger.has_rival(job, NOW)
@@ -391,7 +392,7 @@ class LedgerTests:
         assert await ledger.jobs_under_way(1) == 3
         assert small.calls_its_service
 
-    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
+    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: TurnLedger) -> None:
         """Over any number of slices."""
         job = await self.job(ledger)
         await ledger.set_ticket(job.id, await self.begun(ledger, job), Ticket("t", 3))
@@ -403,7 +404,7 @@ class LedgerTests:
         assert turn is not None
         assert turn.ticket is None
 
-    async def test_intents_without_an_outcome_are_what_may_have_been_sent(self, ledger: Ledger) -> None:
+    async def test_intents_without_an_outcome_are_what_may_have_been_sent(self, ledger: TurnLedger) -> None:
         """Those with one, and those taken back, are not."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -412,7 +413,7 @@ class LedgerTests:
         await ledger.drop_intents(job.id, fence, [2])
         assert await ledger.intended(job.id) == {3}
 
-    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: Ledger) -> None:
+    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: TurnLedger) -> None:
         """Nor is anything of the same batch."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -422,7 +423,7 @@ class LedgerTests:
         assert await ledger.intended(job.id) == {3}
 
     @pytest.mark.parametrize("running", [True, False])
-    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(self, ledger: Ledger, running: bool) -> None:
+    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(self, ledger: TurnLedger, running: bool) -> None:
         """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -439,7 +440,7 @@ class LedgerTests:
         assert [(error.row, error.fate) for error in errors] == [(2, Fate.UNKNOWN), (3, Fate.UNKNOWN)]
         assert await ledger.intended(job.id) == frozenset()
 
-    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: Ledger) -> None:
+    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: TurnLedger) -> None:
         """Parts of this job begin at 1, 5 and 9."""
         job = await self.job(ledger)
         assert [await self.first_rows(ledger, job.id, row) for row in (1, 4, 5, 9, 10)] == [
@@ -450,7 +451,7 @@ class LedgerTests:
             [9],
         ]
 
-    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: Ledger) -> None:
+    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: TurnLedger) -> None:
         """Also none, where it holds no record."""
         job = await self.job(ledger)
         await ledger.set_parts(job.id, 0, 3, [1, 3])
@@ -459,7 +460,7 @@ class LedgerTests:
         assert await self.first_rows(ledger, job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
 
-    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: Ledger) -> None:
+    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: TurnLedger) -> None:
         """Successes are not among them."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -471,7 +472,7 @@ class LedgerTests:
         assert await ledger.rows_done(job.id, 3) == {4, 7, 9}
 
     async def test_a_finished_job_is_announced_until_that_is_written_down_and_then_delivered(
-        self, ledger: Ledger, deliveries: Deliveries
+        self, ledger: TurnLedger, deliveries: Deliveries
     ) -> None:
         """One notification a job, whatever dies in between."""
         job = await self.job(ledger)
@@ -489,7 +490,7 @@ class LedgerTests:
         assert await deliveries.open() == []
 
     async def test_a_job_has_one_notification_however_often_it_is_written_down_at_once(
-        self, ledger: Ledger, deliveries: Deliveries
+        self, ledger: TurnLedger, deliveries: Deliveries
     ) -> None:
         """And none where nobody asked for one."""
         job = await self.job(ledger)
@@ -509,7 +510,7 @@ class LedgerTests:
         await ledger.cancel(silent.id, NOW)
         assert await deliveries.jobs_to_notify() == []
 
-    async def test_files_that_have_served_their_time_are_told_once(self, ledger: Ledger) -> None:
+    async def test_files_that_have_served_their_time_are_told_once(self, ledger: TurnLedger) -> None:
         """Those of jobs that are not finished are kept."""
         job = await self.job(ledger, "old")
         await self.job(ledger, "unfinished")

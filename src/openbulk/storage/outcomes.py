@@ -1,0 +1,53 @@
+"""Rows of outcomes, and of what may have been sent without one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from openbulk.domain.job import Job
+from openbulk.domain.records import Fate, Outcome, Problem
+from openbulk.storage.tables import intents, jobs, outcomes
+from openbulk.storage.work import job_of
+
+_NEVER_LOOKED_UP = (
+    "nobody knows whether the service has taken this record (the job ended before it could be looked up); "
+    "look there before sending it again"
+)
+
+
+def outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | None]) -> dict[str, Any]:
+    """The row of an outcome; `lines` has the lines of the file, by the numbers of records."""
+    problem = outcome.problem
+    return {
+        "job_id": job_id,
+        "row": outcome.row,
+        "line": lines.get(outcome.row),
+        "fate": outcome.fate.value,
+        "record_id": outcome.id,
+        "problem": problem and problem.message,
+        "field": problem and problem.field,
+        "provider_message": problem and problem.provider_message,
+    }
+
+
+async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
+    """The records of a job that were about to be sent, and have no outcome."""
+    with_outcome = select(outcomes.c.row).where(outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row)
+    found = await connection.scalars(select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists()))
+    return frozenset(found.all())
+
+
+async def given_up(connection: AsyncConnection, job: Job) -> Job:
+    """A job that has just ended: what may have been sent and will not be looked up any more is unknown."""
+    rows = await intended(connection, job.id)
+    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
+    if not rows:
+        return job
+    results = [Outcome(row, Fate.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
+    await connection.execute(insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results])
+    row = await connection.execute(
+        update(jobs).where(jobs.c.id == job.id).values(unknown=jobs.c.unknown + len(rows)).returning(jobs)
+    )
+    return job_of(row.one())
