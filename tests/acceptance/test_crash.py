@@ -1,6 +1,7 @@
 """kill -9 in the middle of an upload: nothing lost, nothing doubled."""
 
 import random
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -45,6 +46,25 @@ def test_a_server_killed_while_it_reads_the_file_reads_it_again(processes: Proce
     server = Server(processes.server(data_dir=data).process, server.element_token)
     status = server.finished(job_id, within=240)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 300_000)
+
+
+def test_a_file_whose_reading_was_broken_off_keeps_no_other_job_from_its_turn(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """It is read beside the lane at the next start, too; and a server that is to stop does not read it to its end."""
+    data = tmp_path / "data"
+    server = processes.server(data_dir=data).instance("memory", {"keep": "false"})
+    large = server.upload("records", b"name,age\n" + b"Ann,7\n" * 1_000_000).json["id"]
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert server.process.stop() == 0
+    assert time.monotonic() - began < 5
+    server = Server(processes.server(data_dir=data).process, server.element_token)
+    small = server.done("records", b"name\nBob\n", within=10)["id"]
+    log = server.process.log()
+    assert re.search(rf"job finished +job={small} ", log)
+    assert not re.search(rf"file read +job={large} ", log), "the small one did not have to wait"
+    assert server.finished(large, within=240)["recordsCount"] == 1_000_000
 
 
 def test_a_server_that_is_told_to_stop_goes_on_where_it_was(processes: Processes, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The database and its tables."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.domain.errors import Unavailable
 from openbulk.security import Sealer
+from openbulk.storage import database as database_module
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.ledger import Ledger
@@ -92,6 +96,21 @@ async def test_every_commit_reaches_the_disk(sqlite: AsyncEngine) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+async def test_a_file_that_another_program_holds_for_too_long_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a database server is that does not answer: it is waited for, and no turn fails for it."""
+    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_MS", 50)
+    opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(opened)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await Ledger(opened).wake(1)
+    assert await Ledger(opened).wake(1) is None
+    await opened.dispose()
 
 
 async def test_who_reads_waits_for_no_writer(engine: AsyncEngine) -> None:

@@ -190,9 +190,9 @@ class Engine:
         await self._connections.forget(instance_id)
         for job in await self._ledger.active_jobs():
             if job.instance_id == instance_id:
-                number = await self._ledger.wake(job.id)
-                if number is not None:
-                    await self._lanes.take_turn(NextSlice(job.id, number, lane=instance_id))
+                woken = await self._ledger.wake(job.id)
+                if woken is not None:
+                    await self._lanes.take_turn(self._next(woken))
 
     # --- turns ---
 
@@ -232,8 +232,7 @@ class Engine:
 
     def _next(self, job: Job) -> NextSlice:
         delay = (job.waiting_until - self._now()).total_seconds() if job.waiting_until else 0.0
-        in_lane = job.calls_its_service or delay > 0
-        return NextSlice(job.id, job.slice, job.instance_id if in_lane else None, max(0.0, delay))
+        return NextSlice(job.id, job.slice, job.instance_id if job.calls_its_service else None, max(0.0, delay))
 
     async def _take_turn(self, turn: Turn) -> Ending:
         if turn.job.slice_attempts > MAX_SLICE_ATTEMPTS:
@@ -324,19 +323,21 @@ class Engine:
 
     async def _go_on(self, turn: Turn, delay: float, reason: str | None) -> NextSlice:
         until = self._now() + timedelta(seconds=delay) if delay else None
-        number = await self._patient_ledger.end_slice(turn.job.id, turn.fence, wait_until=until, wait_for=reason)
-        return NextSlice(turn.job.id, number, lane=turn.job.instance_id, delay=delay)
+        return self._next(
+            await self._patient_ledger.end_slice(turn.job.id, turn.fence, wait_until=until, wait_for=reason)
+        )
 
     async def _go_on_after_crash(self, turn: Turn, error: Exception) -> NextSlice:
         delay = wait_before_retry(turn.job.slice_attempts - 1, None, 0.0)
-        number = await self._patient_ledger.end_slice(
-            turn.job.id,
-            turn.fence,
-            crashed=True,
-            wait_until=self._now() + timedelta(seconds=delay),
-            wait_for=f"an unexpected failure ({type(error).__name__}); trying again",
+        return self._next(
+            await self._patient_ledger.end_slice(
+                turn.job.id,
+                turn.fence,
+                crashed=True,
+                wait_until=self._now() + timedelta(seconds=delay),
+                wait_for=f"an unexpected failure ({type(error).__name__}); trying again",
+            )
         )
-        return NextSlice(turn.job.id, number, lane=turn.job.instance_id, delay=delay)
 
     async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
         job = await self._patient_ledger.finish(job_id, fence, status, now=self._now(), error=error)

@@ -13,25 +13,26 @@ import logging
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import NoRoom, Unavailable
-from openbulk.storage.database import AWAY, errors_as_ours, wait_while_away
+from openbulk.storage.database import AWAY, wait_while_away
 
 APPLICATION_VERSION = "1"
 """Raised by hand when a workflow's own steps change: work begun under another version is left to that version."""
 
 _NAME = "openbulk"
 _LANES = "lanes"
-_CALLBACKS = "callbacks"
+_BESIDE = "beside"
 _LANE_POLL_SECONDS = 0.15
-_CALLBACK_POLL_SECONDS = 1.0
-_CALLBACKS_AT_ONCE = 16
+_BESIDE_POLL_SECONDS = 1.0
+_BESIDE_AT_ONCE = 16
 _SCHEMA = "openbulk_lanes"
 """Where PostgreSQL keeps DBOS's tables, beside the ledger's."""
 _STALLED_AFTER_SECONDS = 5.0
@@ -126,18 +127,16 @@ class Lanes:
 
     def _make_queues(self) -> None:
         """The queues are there before DBOS begins: it looks for new ones once a second."""
-        with errors_as_ours():
-            DBOS.migrate(self._database.url.render_as_string(hide_password=False), schema=_SCHEMA)
         client = DBOSClient(
             system_database_engine=self._database,
             dbos_system_schema=_SCHEMA,
             application_name=_NAME,
+            lazy=True,
             retry_connection_errors=False,
         )
+        client._sys_db.run_migrations()  # `DBOS.migrate` has an engine of its own, whose errors are not called as ours
         client.register_queue(_LANES, partition_concurrency=1, polling_interval_sec=_LANE_POLL_SECONDS)
-        client.register_queue(
-            _CALLBACKS, worker_concurrency=_CALLBACKS_AT_ONCE, polling_interval_sec=_CALLBACK_POLL_SECONDS
-        )
+        client.register_queue(_BESIDE, worker_concurrency=_BESIDE_AT_ONCE, polling_interval_sec=_BESIDE_POLL_SECONDS)
         client.destroy()
 
     @contextmanager
@@ -223,7 +222,7 @@ class Lanes:
         """Have a job take its next turn; nothing happens where it does already, or has."""
         with SetWorkflowID(turn.id):
             if turn.lane is None:
-                await DBOS.start_workflow_async(self._turn, turn.job_id, turn.number)
+                await self._do_beside(turn.delay, self._turn, turn.job_id, turn.number)
                 return
             with SetEnqueueOptions(queue_partition_key=str(turn.lane), delay_seconds=turn.delay or None):
                 await DBOS.enqueue_workflow_async(_LANES, self._turn, turn.job_id, turn.number)
@@ -231,11 +230,18 @@ class Lanes:
     async def attempt(self, attempt: NextAttempt) -> None:
         """Have a notification delivered; nothing happens where this attempt is under way, or was made."""
         with SetWorkflowID(attempt.id):
-            if not attempt.delay:
-                await DBOS.start_workflow_async(self._callback, attempt.delivery_id, attempt.number)
-                return
-            with SetEnqueueOptions(delay_seconds=attempt.delay):
-                await DBOS.enqueue_workflow_async(_CALLBACKS, self._callback, attempt.delivery_id, attempt.number)
+            await self._do_beside(attempt.delay, self._callback, attempt.delivery_id, attempt.number)
+
+    async def _do_beside(
+        self, delay: float, work: Callable[[int, int], Coroutine[Any, Any, None]], subject: int, number: int
+    ) -> None:
+        """Do something beside the lanes: here and at once, or where it is due later, or this process takes no more, by
+        whoever looks then."""
+        if self._is_open and not delay:
+            await DBOS.start_workflow_async(work, subject, number)
+            return
+        with SetEnqueueOptions(delay_seconds=delay or None):
+            await DBOS.enqueue_workflow_async(_BESIDE, work, subject, number)
 
     async def whether_going_on(self, ids: Sequence[str]) -> Mapping[str, bool]:
         """Of the turns and attempts with these ids: whether they are still to end. One never begun is absent."""

@@ -2,8 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from alembic.config import Config
 from psycopg import errors
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from openbulk.domain.errors import NoRoom, Unavailable
@@ -74,6 +72,7 @@ def _open_sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
     _make_sqlite_durable(engine.sync_engine)
     event.listen(engine.sync_engine, "handle_error", _full)
+    event.listen(engine.sync_engine, "handle_error", _busy)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
@@ -125,12 +124,16 @@ def _away(context: ExceptionContext) -> Exception | None:
 
 def _full(context: ExceptionContext) -> Exception | None:
     """The same where there is no room for a change; nothing of its transaction remains."""
-    return _no_room(context.original_exception)
-
-
-def _no_room(error: BaseException | None) -> NoRoom | None:
+    error = context.original_exception
     if isinstance(error, errors.DiskFull) or getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL:
         return NoRoom("what it has to remember")
+    return None
+
+
+def _busy(context: ExceptionContext) -> Exception | None:
+    """The same where another program has held a SQLite file for longer than we wait for it."""
+    if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return Unavailable(AWAY)
     return None
 
 
@@ -148,7 +151,8 @@ def open_lane_engine(path: Path) -> Engine:
 
 
 def open_shared_lane_engine(url: str) -> Engine:
-    """The same on PostgreSQL, for the lanes that several machines share."""
+    """The same on PostgreSQL, for the lanes that several machines share. Where its disk is full, DBOS tries again by
+    itself (SQLSTATE class 53)."""
     parsed = make_url(url)
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
@@ -157,19 +161,6 @@ def open_shared_lane_engine(url: str) -> Engine:
         pool_pre_ping=True,
         connect_args=_how_to_connect(parsed),
     )
-
-
-@contextmanager
-def errors_as_ours() -> Iterator[None]:
-    """Call the errors of an engine that is not ours by the same names. Raises Unavailable, NoRoom."""
-    try:
-        yield
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg.OperationalError):
-            raise Unavailable(AWAY) from error
-        if (full := _no_room(error.orig)) is not None:
-            raise full from error
-        raise
 
 
 def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
@@ -194,7 +185,7 @@ def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
 
     @event.listens_for(engine, "handle_error")
     def away(context: ExceptionContext) -> Exception | None:
-        return None if waits() else _away(context)
+        return None if waits() else _away(context) or _full(context)
 
 
 async def migrate(engine: AsyncEngine) -> None:

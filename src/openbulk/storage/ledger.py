@@ -179,16 +179,18 @@ class Ledger:
             ).first()
         return None if row is None else job_of(row)
 
-    async def wake(self, job_id: int) -> int | None:
-        """End a job's waiting; the number of the slice that is due now, None where it doesn't wait."""
+    async def wake(self, job_id: int) -> Job | None:
+        """End a job's waiting: another slice is due now. None where it doesn't wait."""
         async with self._engine.begin() as connection:
-            number: int | None = await connection.scalar(
-                update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.waiting_until.is_not(None), jobs.c.slice_running.is_(False))
-                .values(slice=jobs.c.slice + 1, waiting_until=None, waiting_for=None)
-                .returning(jobs.c.slice)
-            )
-        return number
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.waiting_until.is_not(None), jobs.c.slice_running.is_(False))
+                    .values(slice=jobs.c.slice + 1, waiting_until=None, waiting_for=None)
+                    .returning(jobs)
+                )
+            ).first()
+        return None if row is None else job_of(row)
 
     async def skip_slice(self, job_id: int, number: int) -> Job | None:
         """The lanes have lost a slice: another one is due in its place. None where it was found meanwhile."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Case, and_, case, delete, func, insert, literal, select, update
+from sqlalchemy import Case, Update, and_, case, delete, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,25 +83,31 @@ class TurnLedger(Ledger):
         crashed: bool = False,
         wait_until: datetime | None = None,
         wait_for: str | None = None,
-    ) -> int:
-        """End a slice whose job goes on; the number of the slice that is due next. Raises Fenced.
+    ) -> Job:
+        """End a slice whose job goes on; the job as its next slice finds it. Raises Fenced.
 
         Only a slice that crashed leaves its attempt counted: waiting for a service is not failing. Ending it again
         changes nothing.
         """
         waiting = wait_for is not None
         async with self._engine.begin() as connection:
-            return await _behind_fence(
-                connection,
-                job_id,
-                fence,
-                slice=jobs.c.slice + _one_if_running(),
-                slice_running=False,
-                slice_attempts=jobs.c.slice_attempts if crashed else 0,
-                waits=jobs.c.waits + _one_if_running() if waiting else 0,
-                waiting_until=wait_until,
-                waiting_for=wait_for,
-            )
+            row = (
+                await connection.execute(
+                    _changed(
+                        job_id,
+                        fence,
+                        slice=jobs.c.slice + _one_if_running(),
+                        slice_running=False,
+                        slice_attempts=jobs.c.slice_attempts if crashed else 0,
+                        waits=jobs.c.waits + _one_if_running() if waiting else 0,
+                        waiting_until=wait_until,
+                        waiting_for=wait_for,
+                    ).returning(jobs)
+                )
+            ).first()
+        if row is None:
+            raise Fenced
+        return job_of(row)
 
     async def finish(self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None) -> Job:
         """End a job for good; ending it again in the same way changes nothing. One that is complete, and that somebody
@@ -282,14 +288,15 @@ class TurnLedger(Ledger):
             await _replace_parts(connection, job_id, first_rows)
 
 
-async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> int:
-    """Change a job that nobody else has taken over since; the number of its slice. Raises Fenced."""
-    number = await connection.scalar(
-        update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes).returning(jobs.c.slice)
-    )
-    if number is None:
+def _changed(job_id: int, fence: int, **changes: Any) -> Update:
+    """A change of a job, where nobody has taken it over since."""
+    return update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes)
+
+
+async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> None:
+    """Change a job that nobody else has taken over since. Raises Fenced."""
+    if await connection.scalar(_changed(job_id, fence, **changes).returning(jobs.c.id)) is None:
         raise Fenced
-    return int(number)
 
 
 async def _hold_fence(connection: AsyncConnection, job_id: int, fence: int) -> None:

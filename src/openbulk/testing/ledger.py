@@ -148,7 +148,7 @@ class LedgerTests:
         job = await self.job(ledger)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
         fence = await self.begun(ledger, job)
-        assert await ledger.end_slice(job.id, fence) == 1
+        assert (await ledger.end_slice(job.id, fence)).slice == 1
         assert await ledger.begin_slice(job.id, 0, NOW) is None
         fence = await self.begun(ledger, job)
         await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
@@ -372,7 +372,9 @@ class LedgerTests:
         later = NOW + timedelta(hours=1)
         await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in")
         assert (await self.now(ledger, job.id)).waiting_until == later
-        assert await ledger.wake(job.id) == 2
+        woken = await ledger.wake(job.id)
+        assert woken is not None
+        assert woken.slice == 2
         assert (await self.now(ledger, job.id)).waiting_until is None
 
     async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: TurnLedger) -> None:
