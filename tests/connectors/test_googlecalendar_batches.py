@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from google_sandbox import configuration, event, held, set_faults
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.connectors.googlecalendar.batches import FEWEST_CALLS, MOST_CALLS, read
-from openbulk.connectors.http import Answer
+from openbulk.connectors.googlecalendar.batches import FEWEST_CALLS, MOST_CALLS, READY_TOGETHER_SECONDS, Batches, read
+from openbulk.connectors.http import Answer, Request
 from openbulk.domain.errors import RetryLater, SignInAgain, Unsure
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
 from openbulk.sandbox import google
@@ -56,6 +57,25 @@ async def test_what_is_ready_at_the_same_moment_travels_together(
     assert all(isinstance(outcome, Outcome) and outcome.fate is Fate.CREATED for outcome in outcomes)
     assert len(await held(http, url)) == 2 * MOST_CALLS
     assert await batches(http, url) == 2
+
+
+async def test_a_call_whose_caller_has_gone_does_not_leave_any_more() -> None:
+    """A turn that was overtaken sends nothing that it had not sent before."""
+    sent: list[Request] = []
+
+    async def alone(request: Request) -> Answer:
+        sent.append(request)
+        return Answer(200, CIMultiDict(), b"")
+
+    together = Batches(alone, "http://127.0.0.1")
+    request = Request("POST", "http://127.0.0.1/calendar/v3/calendars/primary/events", None, b"{}", {})
+    calls = [asyncio.create_task(together.send(request)) for _ in range(FEWEST_CALLS)]
+    await asyncio.sleep(0)
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    await asyncio.sleep(2 * READY_TOGETHER_SECONDS)
+    assert sent == []
 
 
 async def test_few_have_a_connection_each(http: aiohttp.ClientSession, url: str, connector: Connector) -> None:

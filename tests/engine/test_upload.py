@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, U
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.engine import upload as upload_module
 from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait
 from openbulk.engine.parts import cut
 from openbulk.engine.upload import UploadTurn
@@ -252,6 +253,72 @@ async def test_an_unforeseen_failure_loses_no_outcome(bench: Bench) -> None:
     ending = await bench.turn(Scripted(KEYED, [created, ZeroDivisionError("oops")]))
     assert isinstance(ending, Crash)
     assert (await bench.now()).counts.created == 1
+
+
+class Unlucky(TurnLedger):
+    """A ledger that once cannot write, after a while, and once cannot be asked."""
+
+    commit_fails: bool = False
+    look_fails: bool = False
+
+    async def commit(self, *args: Any, **more: Any) -> None:
+        if self.commit_fails:
+            self.commit_fails = False
+            await asyncio.sleep(0.3)
+            raise OSError("the database is locked")
+        await super().commit(*args, **more)
+
+    async def is_cancelled(self, job_id: int) -> bool:
+        if self.look_fails:
+            self.look_fails = False
+            raise OSError("the pool is exhausted")
+        return await super().is_cancelled(job_id)
+
+
+async def test_outcomes_that_could_not_be_written_down_are_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that became known meanwhile is written with a cursor behind them: the next turn sends them again."""
+    monkeypatch.setattr(upload_module, "UNWRITTEN_MOST", 20)
+    monkeypatch.setattr(upload_module, "COMMIT_SECONDS", 0.05)
+    bench = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(400)))
+    bench.ledger = ledger = Unlucky(bench.ledger._engine)
+    ledger.commit_fails = True
+    connector = Scripted(replace(KEYED, concurrency=10))
+    write = connector.write
+
+    async def slow_write(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        await asyncio.sleep(0.01)
+        return await write(target, batch)
+
+    connector.write = slow_write  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="locked"):
+        await bench.turn(connector)
+    assert (await bench.now()).cursor == 0
+    assert len(connector.sent) < 400
+    assert await bench.turn(connector) == Complete()
+    assert (await bench.now()).counts.created == 400
+    await ledger._engine.dispose()
+
+
+async def test_a_turn_of_which_nobody_can_say_whether_it_is_over_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody could cancel it, or take over the lane, until the end of the file."""
+    monkeypatch.setattr(upload_module, "WATCH_SECONDS", 0.05)
+    bench.ledger = ledger = Unlucky(bench.ledger._engine)
+    ledger.look_fails = True
+    connector = Scripted(KEYED)
+    write = connector.write
+
+    async def slow_write(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        await asyncio.sleep(0.1)
+        return await write(target, batch)
+
+    connector.write = slow_write  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="exhausted"):
+        await bench.turn(connector)
+    assert 0 < (await bench.now()).cursor < 10
 
 
 async def test_a_turn_ends_when_the_server_shuts_down(bench: Bench) -> None:

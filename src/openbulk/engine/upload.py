@@ -58,6 +58,7 @@ class UploadTurn:
         self._progress = Progress(turn.job.cursor)
         self._parts: Sequence[Part] = ()
         self._committing = asyncio.Lock()
+        self._failed_commit: Exception | None = None
         self._committed_at = 0.0
         self._target = turn.job.upload.target
         self._under_way: set[str] = set()
@@ -310,10 +311,14 @@ class UploadTurn:
             self._ending = ending
 
     async def _end_in_time(self) -> None:
-        """End the turn when it is over."""
-        while self._ending is None and not await happens_within(self._is_over, WATCH_SECONDS):
-            if await self._watch.is_over():
-                self._end(GoOn())
+        """End the turn when it is over, or nobody can say whether it is."""
+        try:
+            while self._ending is None and not await happens_within(self._is_over, WATCH_SECONDS):
+                if await self._watch.is_over():
+                    self._end(GoOn())
+        except BaseException:
+            self._end(GoOn())
+            raise
 
     async def _commit_if_due(self) -> None:
         since = asyncio.get_running_loop().time() - self._committed_at
@@ -331,20 +336,34 @@ class UploadTurn:
             raise
 
     async def _commit(self, *, ticket_done: bool = False) -> None:
+        """Write down what has become known.
+
+        What could not be written down is lost to this turn, and the next one finds out: nothing that comes later may be
+        written, and with it a cursor beyond what was lost.
+        """
         async with self._committing:
-            results, lines = self._progress.take()
-            cursor = self._progress.cursor
-            if results or ticket_done:
-                await self._watch.written(
-                    lambda: self._ledger.commit(
-                        self._job.id,
-                        self._fence,
-                        results,
-                        cursor=cursor,
-                        lines=lines,
-                        ticket_done=ticket_done,
-                    )
+            if self._failed_commit is not None:
+                raise self._failed_commit
+            try:
+                await self._write_down(ticket_done=ticket_done)
+            except BaseException as error:
+                self._failed_commit = error if isinstance(error, Exception) else RuntimeError("a commit was broken off")
+                raise
+
+    async def _write_down(self, *, ticket_done: bool) -> None:
+        results, lines = self._progress.take()
+        cursor = self._progress.cursor
+        if results or ticket_done:
+            await self._watch.written(
+                lambda: self._ledger.commit(
+                    self._job.id,
+                    self._fence,
+                    results,
+                    cursor=cursor,
+                    lines=lines,
+                    ticket_done=ticket_done,
                 )
-                for fate, count in Counter(outcome.fate for outcome in results).items():
-                    metrics.RECORDS.labels(fate).inc(count)
-            self._committed_at = asyncio.get_running_loop().time()
+            )
+            for fate, count in Counter(outcome.fate for outcome in results).items():
+                metrics.RECORDS.labels(fate).inc(count)
+        self._committed_at = asyncio.get_running_loop().time()

@@ -54,7 +54,8 @@ class Batches:
         return await answered
 
     def _depart(self) -> None:
-        ready, self._ready, self._bytes = self._ready, [], 0
+        ready = [one for one in self._ready if not one[1].done()]  # whoever asked may have gone
+        self._ready, self._bytes = [], 0
         by_credentials: dict[str | None, list[Ready]] = {}
         for one in ready:
             by_credentials.setdefault(one[0].headers.get("Authorization"), []).append(one)
