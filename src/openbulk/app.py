@@ -24,7 +24,7 @@ from openbulk import security
 from openbulk.api import make_api, shapes
 from openbulk.api.services import Services
 from openbulk.connectors import providers
-from openbulk.domain.errors import Unavailable
+from openbulk.domain.errors import FilesAway, Unavailable
 from openbulk.domain.job import Job
 from openbulk.engine.clock import Clock
 from openbulk.engine.connections import Connections
@@ -47,7 +47,7 @@ from openbulk.storage.database import (
 )
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, open_store
-from openbulk.storage.mark import FilesAway, Mark, WrongFiles
+from openbulk.storage.mark import Mark, WrongFiles
 from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -145,7 +145,7 @@ async def _patiently(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIt
         async with AsyncExitStack() as parts:
             try:
                 started = await start(parts)
-            except (Unavailable, FilesAway) as error:
+            except Unavailable as error:
                 said = error if isinstance(error, FilesAway) else f"the database cannot be reached: {error.__cause__}"
                 if (pause := next(pauses, None)) is None:
                     raise CannotStart(str(said)) from error

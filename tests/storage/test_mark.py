@@ -9,10 +9,11 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.domain.errors import FilesAway
 from openbulk.security import Sealer
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.mark import FilesAway, Mark, WrongFiles
+from openbulk.storage.mark import Mark, WrongFiles
 
 SEALER = Sealer([os.urandom(32)])
 
@@ -101,7 +102,7 @@ class DiesBeforeItSays(FileStore):
 
 async def test_a_process_that_dies_while_it_marks_bars_nobody(engine: AsyncEngine) -> None:
     store = MemoryStore()
-    with pytest.raises(FilesAway):
+    with pytest.raises(OSError, match="killed"):
         await Mark(engine, DiesBeforeItSays(store, SEALER)).compare("here")
     await mark_of(engine, store).compare("here")
 

@@ -97,7 +97,7 @@ async def upload(
             request, object, made.target.options, made.target.identifier_field, received.digest, callback_url
         )
     except BaseException:
-        await asyncio.shield(services.files.delete(name))
+        await asyncio.shield(services.files.give_up(name))
         raise
     return await submit(request, response, services, instance, made, once)
 

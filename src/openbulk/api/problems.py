@@ -24,6 +24,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.Unavailable: 503,
+    errors.FilesAway: 503,
     errors.NoRoom: 507,
     errors.RetryLater: 502,
     errors.Unsure: 502,

@@ -10,6 +10,7 @@
     │   ├── Conflict           ... it is in a state that does not allow this
     │   └── TooLarge           ... send less
     ├── Unavailable            something that openbulk itself needs is away: come again in a moment
+    │   └── FilesAway          ... the place for files; a job waits for it outside of its lane
     ├── NoRoom                 the server's disk is full: make room, and it goes on; nothing was done
     └── ServiceError           a call to a cloud service failed; what happened to its records is said by the kind
         ├── RetryLater         not done: send it again after a while
@@ -73,6 +74,10 @@ class TooLarge(CallerError):
 
 class Unavailable(OpenbulkError):
     """What openbulk itself needs, its database, is away for a moment. What was to be written may have been written."""
+
+
+class FilesAway(Unavailable):
+    """The place where the files are does not answer, or does not let us in. Nothing was changed."""
 
 
 class NoRoom(OpenbulkError):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openbulk.domain.errors import NoRoom, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import FilesAway, NoRoom, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.job import Status
 from openbulk.engine.retry import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
 
@@ -19,7 +19,7 @@ class GoOn:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The service has to be waited for, or room on the disk."""
+    """The service has to be waited for, or room on the disk, or the place for files."""
 
     reason: str
     after: float | None = None
@@ -46,13 +46,15 @@ class Crash:
 Ending = Complete | GoOn | Wait | Stop | Crash
 
 
-def ending_of(error: ServiceError | NoRoom) -> Ending:
-    """How a turn ends when a call to the service failed, or there was no room for what it brought."""
+def ending_of(error: ServiceError | NoRoom | FilesAway) -> Ending:
+    """How a turn ends when a call to the service failed, or files could not be read or written."""
     match error:
         case RetryLater(after=after):
             return Wait(error.message, after)
         case NoRoom(what=what):
             return Wait(f"the server has no room left for {what}; it goes on by itself when there is room")
+        case FilesAway():
+            return Wait("the place for openbulk's files cannot be used; it goes on by itself when it can")
         case SignInAgain():
             return Wait(error.message, most=SIGN_IN_BACKOFF_MOST)
         case Refused():

@@ -11,7 +11,7 @@ import aiohttp
 import structlog
 
 from openbulk.connectors.base import Connector
-from openbulk.domain.errors import BadInput, NoRoom, NotFound, ServiceError, Unavailable
+from openbulk.domain.errors import BadInput, FilesAway, NoRoom, NotFound, ServiceError, Unavailable
 from openbulk.domain.job import Download, Job, Once, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
@@ -245,10 +245,13 @@ class Engine:
             if turn.job.records is None:
                 return await self._read_file(turn)
             return await self._upload(turn)
-        except (Fenced, Unavailable):
-            raise
         except (ServiceError, NoRoom) as error:
             return ending_of(error)
+        except FilesAway as error:
+            log.warning("files are away", job=turn.job.id, reason=str(error.__cause__).partition("\n")[0])
+            return ending_of(error)
+        except (Fenced, Unavailable):
+            raise
         except (NotFound, BadInput, FileTruncated, FileNotFoundError) as error:
             return Stop(Status.ABORTED, str(error))
         except Exception as error:

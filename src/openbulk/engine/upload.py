@@ -59,6 +59,8 @@ class UploadTurn:
         self._parts: Sequence[Part] = ()
         self._committing = asyncio.Lock()
         self._failed_commit: Exception | None = None
+        self._failure: Exception | None = None
+        """What kept the turn from reading on."""
         self._committed_at = 0.0
         self._target = turn.job.upload.target
         self._under_way: set[str] = set()
@@ -87,6 +89,8 @@ class UploadTurn:
             else:
                 await self._write(features)
             await self._commit()
+            if self._failure is not None:
+                raise self._failure
         finally:
             # Not cancelled: a question to the ledger that is broken off costs its connection.
             self._is_over.set()
@@ -120,15 +124,20 @@ class UploadTurn:
     async def _send_all(self, calls: asyncio.TaskGroup, features: Features) -> None:
         """Send batch after batch, as many at one time as the service should have."""
         slots = Slots(features)
-        async for batch in self._batches(features.max_batch):
-            await slots.acquire()
-            places = {place_in_line(self._target, features, record) for record in batch}
-            await self._until_in_line(places)
-            if self._ending:
-                return
-            self._under_way |= places
-            call = calls.create_task(self._send(batch, features))
-            call.add_done_callback(partial(self._done, slots, places))
+        try:
+            async for batch in self._batches(features.max_batch):
+                await slots.acquire()
+                places = {place_in_line(self._target, features, record) for record in batch}
+                await self._until_in_line(places)
+                if self._ending:
+                    return
+                self._under_way |= places
+                call = calls.create_task(self._send(batch, features))
+                call.add_done_callback(partial(self._done, slots, places))
+        except Fenced:
+            raise
+        except Exception as error:  # rows that cannot be read: calls under way are waited for, and written down
+            self._failure = error
 
     async def _until_in_line(self, places: set[str]) -> None:
         """Wait until no record is under way that has to be done before these."""

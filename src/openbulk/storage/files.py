@@ -12,25 +12,36 @@ import hashlib
 import io
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from openbulk.domain.errors import NoRoom
+from openbulk.domain.errors import FilesAway, NoRoom
 from openbulk.security import Sealer
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
 
 BLOCK_BYTES = 1024 * 1024
 """Plain bytes in a block. One is held in memory for each upload under way."""
 
 
 READ_BYTES = 256 * 1024
+AWAY = "the place for openbulk's files cannot be used at the moment; nothing is lost, try again in a moment"
 _MARK = "mark"
 """No file has this name: it is no folder, and so it is not among `names`."""
+_TRY_AGAIN: "RetryConfig" = {
+    "max_retries": 6,
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1), "base": 2},
+    "retry_timeout": timedelta(seconds=10),
+}
+"""What is away for longer is said, and waited for: a caller and a lane have better things to do."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -45,7 +56,7 @@ def open_store(url: str) -> ObjectStore:
     if scheme not in {"s3", "gs", "az"} or not place:
         raise ValueError("its address has to begin with s3://, gs://, az:// or file:///")
     try:
-        return from_url(url)
+        return from_url(url, retry_config=_TRY_AGAIN)
     except BaseError as error:
         raise ValueError(str(error).partition("\n")[0]) from error
 
@@ -55,7 +66,10 @@ class FileTruncated(Exception):
 
 
 class FileStore:
-    """Keeps files by name. Names are made by openbulk, never by callers."""
+    """Keeps files by name. Names are made by openbulk, never by callers.
+
+    Everything that asks the store raises FilesAway where it does not answer, or does not let us in.
+    """
 
     def __init__(self, store: ObjectStore, sealer: Sealer) -> None:
         self._store = store
@@ -76,43 +90,54 @@ class FileStore:
 
     async def _keep(self, path: str, data: bytes) -> None:
         try:
-            await obstore.put_async(self._store, path, data)
-            if self._root is not None:
-                await asyncio.to_thread(_reach_disk, self._root, path)
-        except (BaseError, OSError) as error:
-            if _is_full(error):
-                raise NoRoom("files") from error
-            raise
+            with _errors_as_ours():
+                await obstore.put_async(self._store, path, data)
+                if self._root is not None:
+                    await asyncio.to_thread(_reach_disk, self._root, path)
+        except FileNotFoundError as error:  # it is the place that is not there
+            raise FilesAway(AWAY) from error
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken."""
-        answer = await obstore.get_async(self._store, path)
-        return self._sealer.open(bytes(await answer.bytes_async()), path)
+        with _errors_as_ours():
+            answer = await obstore.get_async(self._store, path)
+            sealed = bytes(await answer.bytes_async())
+        return self._sealer.open(sealed, path)
 
     def get_now(self, path: str) -> bytes:
         """The same for use in a thread: it blocks."""
-        return self._sealer.open(bytes(obstore.get(self._store, path).bytes()), path)
+        with _errors_as_ours():
+            sealed = bytes(obstore.get(self._store, path).bytes())
+        return self._sealer.open(sealed, path)
 
     async def delete(self, name: str) -> None:
         """Delete a file and everything below its name; nothing happens where there is none."""
-        if self._root is not None:
-            await asyncio.to_thread(_delete_folder, self._root / name)
-            return
-        async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
-            await obstore.delete_async(self._store, [item["path"] for item in page])
+        with _errors_as_ours():
+            if self._root is not None:
+                await asyncio.to_thread(_delete_folder, self._root / name)
+                return
+            async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
+                await obstore.delete_async(self._store, [item["path"] for item in page])
+
+    async def give_up(self, name: str) -> None:
+        """Delete a file that no job will have. What cannot be deleted now is deleted at a later start."""
+        with contextlib.suppress(FilesAway):
+            await self.delete(name)
 
     async def check(self) -> None:
         """Raise where nothing can be written."""
-        await obstore.put_async(self._store, "ready", b"")
+        with _errors_as_ours():
+            await obstore.put_async(self._store, "ready", b"")
 
     async def mark(self) -> str | None:
         """The word that says whose files these are; None where nobody has left one. It is no secret, and not sealed: a
         person may have written it."""
         try:
-            answer = await obstore.get_async(self._store, _MARK)
+            with _errors_as_ours():
+                answer = await obstore.get_async(self._store, _MARK)
+                return bytes(await answer.bytes_async()).decode(errors="replace").strip()
         except FileNotFoundError:
             return None
-        return bytes(await answer.bytes_async()).decode(errors="replace").strip()
 
     async def set_mark(self, word: str) -> None:
         """Leave the word; on a disk, it has reached the disk on return. Raises NoRoom."""
@@ -120,14 +145,16 @@ class FileStore:
 
     async def is_older(self, name: str, than: datetime) -> bool:
         """Whether nothing was written to a file since a moment, by the store's clock."""
-        async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
-            if any(item["last_modified"] > than for item in page):
-                return False
+        with _errors_as_ours():
+            async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
+                if any(item["last_modified"] > than for item in page):
+                    return False
         return True
 
     async def names(self) -> frozenset[str]:
         """The names of all files, also of those that were never closed."""
-        found = await obstore.list_with_delimiter_async(self._store)
+        with _errors_as_ours():
+            found = await obstore.list_with_delimiter_async(self._store)
         return frozenset(found["common_prefixes"])
 
 
@@ -165,7 +192,7 @@ class FileWriter:
 
     async def discard(self) -> None:
         """Leave nothing of the file behind."""
-        await self._files.delete(self._name)
+        await self._files.give_up(self._name)
 
     async def _put_block(self, plain: bytes) -> None:
         await self._files.put(_block_path(self._name, self._blocks), plain)
@@ -252,6 +279,20 @@ def _reach_disk(root: Path, path: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _errors_as_ours() -> Iterator[None]:
+    """Call the errors of a store, or of a folder, by what their catcher does next. Raises FilesAway, NoRoom; what is
+    not there is still a FileNotFoundError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        if _is_full(error):
+            raise NoRoom("files") from error
+        raise FilesAway(AWAY) from error
 
 
 def _is_full(error: Exception) -> bool:

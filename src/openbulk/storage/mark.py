@@ -3,21 +3,17 @@
 import asyncio
 import secrets
 
-from obstore.exceptions import BaseError
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.domain.errors import FilesAway
 from openbulk.storage.database import MARKING, idle_at_will, keep_others_out
 from openbulk.storage.files import FileStore
 from openbulk.storage.tables import mark
 
 STORE_SECONDS = 4.0
 """A place for files that does not answer for so long is away."""
-
-
-class FilesAway(Exception):
-    """The place where the files are does not answer, or does not let us in. Nothing was changed."""
 
 
 class WrongFiles(Exception):
@@ -70,8 +66,8 @@ class Mark:
                 return found
         except TimeoutError as error:
             raise FilesAway(f"the place for files does not answer: {place}") from error
-        except (BaseError, OSError) as error:
-            reason = str(error).partition("\n")[0]
+        except FilesAway as error:
+            reason = str(error.__cause__).partition("\n")[0]
             raise FilesAway(f"the place for files cannot be used: {place}: {reason}") from error
 
 

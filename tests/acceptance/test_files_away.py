@@ -1,0 +1,69 @@
+"""A bucket that is away is waited for, as a database is: no job ends for it, and callers are told to come again."""
+
+import time
+from collections import Counter
+from typing import Any
+
+from google_sandbox import events_csv
+from harness import Processes, request
+from s3 import S3, Line
+
+EVENTS = 20_000
+SMALL = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
+
+
+def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(processes: Processes, s3: S3) -> None:
+    """No attempt is spent on it, and the status says what is waited for."""
+    line = Line(s3.endpoint)
+    settings: dict[str, Any] = {
+        **s3.environment,
+        "AWS_ENDPOINT_URL": line.endpoint,
+        "OPENBULK_FILES_URL": s3.new_bucket(),
+    }
+    sandbox = processes.sandbox("google", "--latency-ms", "500")
+    server = processes.server(**settings).google(sandbox)
+    job_id = server.upload("events", events_csv(EVENTS)).json["id"]
+    while not server.status(job_id)["recordsCount"]:
+        time.sleep(0.05)
+    line.cut()
+
+    refused = server.upload("events", SMALL)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "5"), refused.body
+    assert "the place for openbulk's files cannot be used at the moment" in refused.json["message"]
+    ready = request("GET", f"{server.process.url}/readyz")
+    assert (ready.status, list(ready.json["broken"])) == (503, ["files"])
+    deadline = time.monotonic() + 30
+    while "place for openbulk's files" not in server.status(job_id).get("infoMessage", ""):
+        assert time.monotonic() < deadline, server.status(job_id)
+        time.sleep(0.05)
+
+    line.mend()
+    status = server.finished(job_id, within=90)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", EVENTS, 0)
+    events = request("GET", f"{sandbox.url}/sandbox/events", timeout=60).json
+    assert Counter(event["summary"] for event in events) == {f"Lesson {n}": 1 for n in range(1, EVENTS + 1)}
+    stats = request("GET", f"{sandbox.url}/sandbox/stats").json
+    assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
+    assert "turn failed" not in server.process.log()
+    assert "Traceback" not in server.process.log()
+
+
+def test_a_file_that_cannot_be_read_now_is_read_later(processes: Processes, s3: S3) -> None:
+    """A download's records are kept when they can be; what was asked for meanwhile is done."""
+    line = Line(s3.endpoint)
+    settings: dict[str, Any] = {
+        **s3.environment,
+        "AWS_ENDPOINT_URL": line.endpoint,
+        "OPENBULK_FILES_URL": s3.new_bucket(),
+    }
+    server = processes.server(**settings).instance("memory")
+    server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(3_000)))
+    line.cut()
+    asked = server.call("POST", "/bulk/query", json_body={"query": "select * from records"})
+    assert asked.status == 200, asked.body
+    time.sleep(12)
+    assert server.status(asked.json["id"])["status"] in {"CREATED", "RUNNING"}
+    line.mend()
+    status = server.finished(asked.json["id"], within=60)
+    assert (status["status"], status["recordsCount"]) == ("COMPLETE", 3_000)
+    assert "turn failed" not in server.process.log()
