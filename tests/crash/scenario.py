@@ -122,6 +122,8 @@ class Scenario:
 FAULTS = ("drop-before", "drop-after", "error-500", "error-503", "error-429", "error-403-rate", "slow", "expire-token")
 STORIES = ("create", "create", "create and cancel", "mirror", "mirror", "calendars", "calendars", "log", "records")
 
+LARGE = 0.15
+"""Share of the files of creates that are too large to be read in the turn that begins to send."""
 REFUSALS = (*[None] * 4, *[0] * 11, 1)
 """Of callbacks; few are refused, since each of those takes six seconds until it is sent again."""
 
@@ -157,7 +159,7 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
     refusals = chance.choice(REFUSALS)
     match story:
         case "create" | "create and cancel":
-            rows = chance.choice((chance.randint(40, 400), chance.randint(40, 400), chance.randint(2_000, 4_000)))
+            rows = chance.randint(1_700, 2_400) if chance.random() < LARGE else chance.randint(40, 400)
             broken = frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
             cancelled = Moment(chance.uniform(0, 1.5), f"running {name}") if story == "create and cancel" else None
             upload = Upload(name, account, "events", "create", rows, name, 0, broken, "", begins, refusals, cancelled)
