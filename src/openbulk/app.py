@@ -51,7 +51,7 @@ from openbulk.storage.mark import Mark, WrongFiles
 from openbulk.storage.patience import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.seal import Seal
+from openbulk.storage.seal import Seal, WrongKey
 from openbulk.storage.turns import TurnLedger
 from openbulk.storage.workers import Workers
 
@@ -119,21 +119,42 @@ def _ledger_engine(settings: Settings) -> AsyncEngine:
         raise CannotStart(f"the database cannot be used: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """An opened ledger, and what opens what is sealed in it."""
+
+    engine: AsyncEngine
+    sealer: security.Sealer
+    sealed_anew: int
+    """So many instances had their credentials sealed anew with the first master key."""
+
+    @property
+    def accounts(self) -> Accounts:
+        return Accounts(self.engine, self.sealer)
+
+
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[Server]:
     """Start every part, in order; drain and stop them in the other."""
     secrets = _first_secrets(settings)
     with _owned(settings):
-        async with _patiently(lambda parts: _start(settings, secrets, parts)) as server:
+        async with _patiently(lambda parts: _start_server(settings, secrets, parts)) as server:
             yield server
 
 
 @asynccontextmanager
-async def opened_accounts(settings: Settings) -> AsyncIterator[Accounts]:
-    """The accounts alone, for a server that is not running."""
+async def running_worker(settings: Settings) -> AsyncIterator[None]:
+    """The same for a process that nobody calls: it makes no secrets for callers, and changes none."""
     with _owned(settings):
-        async with _patiently(lambda parts: _open_ledger(settings, parts)) as (engine, sealer):
-            yield Accounts(engine, sealer)
+        async with _patiently(lambda parts: _start_worker(settings, parts)):
+            yield
+
+
+async def seal_anew(settings: Settings) -> int:
+    """Seal all credentials with the first master key, for a server that is not running; of how many instances."""
+    with _owned(settings):
+        async with _patiently(lambda parts: _open_ledger(settings, parts)) as ledger:
+            return ledger.sealed_anew
 
 
 @asynccontextmanager
@@ -156,43 +177,78 @@ async def _patiently(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIt
         await asyncio.sleep(pause)
 
 
-async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> tuple[AsyncEngine, security.Sealer]:
+async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
     engine = _ledger_engine(settings)
     parts.push_async_callback(engine.dispose)
     await migrate(engine)
-    return engine, await _right_sealer(settings, Seal(engine))
+    return _Ledger(engine, *await _right_sealer(settings, Seal(engine)))
 
 
-async def _start(settings: Settings, secrets: FirstSecrets, parts: AsyncExitStack) -> Server:
+async def _start_server(settings: Settings, secrets: FirstSecrets, parts: AsyncExitStack) -> Server:
     """Every step may have been taken before, by an attempt that was broken off."""
-    engine, sealer = await _open_ledger(settings, parts)
-    files = FileStore(_store(settings), sealer)
-    await _compare(settings, Mark(engine, files))
-    accounts = Accounts(engine, sealer)
-    is_first = await _first_start(accounts, settings, secrets)
+    ledger, files = await _open(settings, parts)
+    is_first = await _first_start(ledger.accounts, settings, secrets)
+    services = await _start_services(settings, ledger, files, parts)
+    return Server(make_api(services), secrets if is_first else None, services.engine.drain)
+
+
+async def _start_worker(settings: Settings, parts: AsyncExitStack) -> None:
+    ledger, files = await _open(settings, parts)
+    await _start_services(settings, ledger, files, parts)
+
+
+async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, FileStore]:
+    ledger = await _open_ledger(settings, parts)
+    if ledger.sealed_anew:
+        log.info("credentials were sealed anew with the first master key", instances=ledger.sealed_anew)
+    files = FileStore(_store(settings), ledger.sealer)
+    await _compare(settings, Mark(ledger.engine, files))
+    return ledger, files
+
+
+async def _start_services(settings: Settings, ledger: _Ledger, files: FileStore, parts: AsyncExitStack) -> Services:
     connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
-    services = _services(settings, accounts, engine, sealer, files, http)
+    services = _services(settings, ledger.accounts, ledger.engine, ledger.sealer, files, http)
     parts.push_async_callback(services.connections.close)
     parts.push_async_callback(services.engine.stop)
     await services.engine.delete_orphans()
     await services.engine.start()
-    return Server(make_api(services), secrets if is_first else None, services.engine.drain)
+    return services
 
 
-async def _right_sealer(settings: Settings, seal: Seal) -> security.Sealer:
-    """The sealer under the key that the ledger is sealed with, on whatever machine that was made."""
+async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer, int]:
+    """The sealer under the keys that the ledger is sealed with, on whatever machine they were made; of how many
+    instances it has sealed the credentials anew."""
     # Asked in this order: another process that starts on the same folder writes its key before it seals.
     is_sealed = await seal.is_set()
     is_here = settings.master_key is not None or master_key_file(settings).exists()
-    if (is_here or not is_sealed) and await seal.is_opened_by(sealer := sealer_of(settings)):
-        return sealer
-    raise CannotStart(
-        "the ledger is sealed with another master key than this machine's; set OPENBULK_MASTER_KEY on all machines to "
-        f"the one that is in the file master.key of the first, or copy that file to {master_key_file(settings)}"
-    )
+    if is_sealed and not is_here:
+        raise CannotStart(
+            "the ledger is sealed with a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other "
+            f"machines, or copy the file master.key of the first to {master_key_file(settings)}"
+        )
+    sealer = sealer_of(settings)
+    try:
+        return sealer, await seal.renew(sealer)
+    except WrongKey as error:
+        raise CannotStart(
+            "the ledger is sealed with another master key than this machine's; set OPENBULK_MASTER_KEY on all machines "
+            f"to the one in the file master.key of the first, or copy that file to {master_key_file(settings)}. "
+            "A new key takes the place of an old one in steps: old,new in all processes, then new,old, then new"
+        ) from error
+    except security.KeyMissing as error:
+        raise CannotStart(
+            f"the {error}; put that key back behind the first (OPENBULK_MASTER_KEY=new,old, or a line of "
+            f"{master_key_file(settings)}): all credentials are then sealed anew with the first"
+        ) from error
+    except security.SealBroken as error:
+        raise CannotStart(
+            f"the {error}, and cannot be sealed anew; restore its row in the table 'instances' from a backup, or delete "
+            "that row"
+        ) from error
 
 
 async def _compare(settings: Settings, mark: Mark) -> None:
@@ -300,7 +356,8 @@ async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecret
         str(organization or made.organization), FIRST_USER, str(user or made.user)
     ):
         return True
-    await accounts.replace_secrets(organization, user)
+    for whose in await accounts.replace_secrets(organization, user):
+        log.warning(f"the {whose} secret was replaced by the one that is set; callers need that one from now on")
     return False
 
 

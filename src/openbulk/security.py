@@ -40,6 +40,10 @@ class SealBroken(Exception):
     """Sealed bytes were changed, belong somewhere else, or were sealed with a key that is not on the ring."""
 
 
+class KeyMissing(SealBroken):
+    """Nothing is wrong with sealed bytes, but for the key that opens them: a person has to put it back on the ring."""
+
+
 class Sealer:
     """Seals bytes with AES-256-GCM (NIST SP 800-38D) under a ring of keys: the first seals, all of them open.
 
@@ -52,18 +56,19 @@ class Sealer:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"a master key is {KEY_BYTES} bytes, in base64: 44 characters")
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
-        self._first = _key_id(keys[0])
+        self.key_id = _key_id(keys[0])
+        """Of the key that seals: whatever it seals begins with it."""
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Seal bytes for one place."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self._first + nonce + self._ciphers[self._first].encrypt(nonce, plain, context.encode())
+        return self.key_id + nonce + self._ciphers[self.key_id].encrypt(nonce, plain, context.encode())
 
     def open(self, sealed: bytes, context: str) -> bytes:
-        """The bytes that were sealed for this place. Raises SealBroken."""
+        """The bytes that were sealed for this place. Raises SealBroken, KeyMissing."""
         cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
         if cipher is None:
-            raise SealBroken(f"{context} was sealed with a master key that is not configured any more")
+            raise KeyMissing(f"{context} was sealed with a master key that is not configured any more")
         nonce = sealed[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_KEY_ID_BYTES + _NONCE_BYTES :], context.encode())
@@ -72,7 +77,7 @@ class Sealer:
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether it was sealed with the key that seals today."""
-        return sealed[:_KEY_ID_BYTES] == self._first
+        return sealed[:_KEY_ID_BYTES] == self.key_id
 
 
 def _key_id(key: bytes) -> bytes:

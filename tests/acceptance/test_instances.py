@@ -296,6 +296,19 @@ def test_a_first_start_prints_its_secrets_once(processes: Processes, tmp_path: P
     assert request("GET", f"{second.url}/elements/api-v2/instances", headers={"Authorization": secrets}).status == 200
 
 
+def test_a_secret_that_a_start_replaces_is_said_and_not_shown(processes: Processes, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    processes.server(data_dir=data).process.stop()
+    same = processes.server(data_dir=data).process
+    assert "secret" not in same.log()
+    same.stop()
+    second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
+    assert "the user secret was replaced by the one that is set; callers need that one" in second.log()
+    assert "unmistakable" not in second.log()
+    assert USER_SECRET not in second.log()
+    assert "organization" not in second.log()
+
+
 def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(processes: Processes) -> None:
     processes.server()
     second = processes.command("serve", "--port", "0", "--data-dir", str(processes.folder / "data"))

@@ -38,13 +38,16 @@ def test_servers_that_start_at_once_on_an_empty_database_all_come_up(tmp_path: P
 
 
 def test_a_process_with_another_master_key_does_not_start(processes: Processes, tmp_path: Path, database: str) -> None:
-    """Whether it was told another one, or would make one of its own; it says what to do, and shows no key."""
+    """Whether it was told another one, or none and would make one of its own; it says what to do, and shows no key."""
     processes.server(OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY)
     shared = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(tmp_path / "elsewhere")}
-    for wrong in ({"OPENBULK_MASTER_KEY": OTHER_KEY}, {}):
+    for wrong, says in (
+        ({"OPENBULK_MASTER_KEY": OTHER_KEY}, "another master key than this machine's; set OPENBULK_MASTER_KEY on all"),
+        ({}, "a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other machines, or copy the file"),
+    ):
         done = processes.command("worker", env=shared | wrong)
         assert done.returncode == 1
-        assert "sealed with another master key than this machine's; set OPENBULK_MASTER_KEY on all" in done.stderr
+        assert f"the ledger is sealed with {says}" in done.stderr
         assert KEY not in done.stderr
         assert OTHER_KEY not in done.stderr
     assert not (tmp_path / "elsewhere" / "master.key").exists(), "no key that nobody needs is made"
@@ -165,3 +168,19 @@ def test_machines_that_share_nothing_but_database_and_object_store_work_on_one_a
     again = Server(processes.server(data_dir=tmp_path / "third", **shared).process, first.element_token)
     assert again.finished(job_id, within=60)["recordsCount"] == 20_000
     assert not [path for path in tmp_path.rglob("files") if path.is_dir()], "no file is kept on a machine"
+
+
+def test_a_worker_with_another_user_secret_changes_nothing_for_callers(processes: Processes, database: str) -> None:
+    server = processes.server(OPENBULK_DATABASE_URL=database)
+    processes.worker(OPENBULK_DATABASE_URL=database, OPENBULK_USER_SECRET="mistyped")
+    assert server.call("GET", "/instances").status == 200
+
+
+def test_a_worker_that_comes_first_leaves_the_secrets_to_the_first_server(processes: Processes, database: str) -> None:
+    """Which makes them and shows them."""
+    settings = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(processes.folder / "data")}
+    processes.run("worker", env=settings)
+    words = processes.run("serve", "--port", "0", env=settings).log().split()
+    secrets = f"User {words[words.index('User') + 2]}, Organization {words[words.index('Organization') + 2]}"
+    server = Server(processes.started[-1])
+    assert server.call("GET", "/instances", headers={"Authorization": secrets}).status == 200

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.instance import Instance
 from openbulk.security import SealBroken, Sealer
-from openbulk.storage.accounts import Accounts
+from openbulk.storage.accounts import Accounts, seal_anew
 
 OLD, NEW = bytes(32), bytes(range(32))
 
@@ -86,8 +86,9 @@ async def test_no_secret_can_be_read_in_the_database(accounts: Accounts, tmp_pat
 
 async def test_a_new_master_key_seals_everything_anew(accounts: Accounts, engine: AsyncEngine) -> None:
     made = await instance(accounts)
-    rotated = Accounts(engine, Sealer([NEW, OLD]))
-    assert (await rotated.reseal(), await rotated.reseal()) == (1, 0)
+    rotated = Sealer([NEW, OLD])
+    async with engine.begin() as connection:
+        assert (await seal_anew(connection, rotated), await seal_anew(connection, rotated)) == (1, 0)
     assert await Accounts(engine, Sealer([NEW])).instance(made.id) == made
     with pytest.raises(SealBroken, match="not configured any more"):
         await accounts.instance(made.id)
@@ -103,7 +104,7 @@ async def test_whoever_made_the_first_user_is_told_so_again(engine: AsyncEngine)
 
 
 async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(accounts: Accounts) -> None:
-    await accounts.replace_secrets(None, "another-user-secret")
+    assert await accounts.replace_secrets("organization-secret", "another-user-secret") == ["user"]
     assert await accounts.user("user-secret") is None
     assert await accounts.user("another-user-secret") is not None
     assert await accounts.is_organization_secret(1, "organization-secret")

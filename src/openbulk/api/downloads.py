@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -28,6 +28,7 @@ from openbulk.engine.results import result_of
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
+from openbulk.security import KeyMissing
 
 _BODY_EXAMPLE = '{"objectName": "events"}'
 asking = APIRouter(tags=["Bulk"], responses=may_answer(400, 404, 405, 409, 413, *OF_THE_SERVICE))
@@ -207,7 +208,8 @@ async def page(
     size = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     begin = number(next_page or "1", "nextPage", least=1)
     result = await result_of(services.ledger, services.files, job, begin)
-    records = await asyncio.to_thread(lambda: list(islice(result, size)))
+    with _opened(job):
+        records = await asyncio.to_thread(lambda: list(islice(result, size)))
     behind = begin + len(records)
     tell_of_page(response, len(records), behind if behind <= job.cursor else None)
     return records
@@ -245,7 +247,8 @@ async def file(
     result = await result_of(services.ledger, services.files, job)
     pieces = wanted.write(result, shapes.columns(job))
     # The first piece finds out whether the file can be written, while that can still be said.
-    first = await asyncio.to_thread(next, pieces, b"")
+    with _opened(job):
+        first = await asyncio.to_thread(next, pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[wanted.name],
         "content-disposition": _disposition(shapes.file_name(job, wanted.name)),
@@ -268,6 +271,17 @@ def _finished(job: Job) -> Job:
     if job.status is not Status.COMPLETE:
         raise Conflict(f"job {job.id} ended as {job.status.value}: {job.error or 'it was cancelled'}")
     return job
+
+
+@contextmanager
+def _opened(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except KeyMissing as error:
+        raise Conflict(
+            f"the records of job {job.id} were sealed with a master key that this server does not have any more; they "
+            "can be read when it stands in OPENBULK_MASTER_KEY again, behind the first"
+        ) from error
 
 
 async def _format(services: Services, job: Job, accept: str) -> Format:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from openbulk.app import FirstSecrets, is_for_many, master_key_file, opened_accounts, running_server
+from openbulk.app import FirstSecrets, is_for_many, master_key_file, running_server, running_worker, seal_anew
 from openbulk.security import rotate_master_key
 from openbulk.settings import CannotStart, Settings
 
@@ -39,19 +39,17 @@ def work(settings: Settings) -> None:
 def rotate_key(settings: Settings) -> int:
     """Make a new master key and seal all credentials with it; of how many instances. Raises CannotStart."""
     if settings.master_key is not None:
-        raise CannotStart("OPENBULK_MASTER_KEY is set: put the new key in front of it, then run 'openbulk serve'")
+        raise CannotStart(
+            "OPENBULK_MASTER_KEY is set, and this command changes the file master.key only: set it to old,new in all "
+            "processes, one after the other, then to new,old; the first that starts so seals all credentials anew"
+        )
     rotate_master_key(master_key_file(settings))
-    return asyncio.run(_reseal(settings))
-
-
-async def _reseal(settings: Settings) -> int:
-    async with opened_accounts(settings) as accounts:
-        return await accounts.reseal()
+    return asyncio.run(seal_anew(settings))
 
 
 async def _work(settings: Settings) -> None:
     stopped = asyncio.Event()
-    async with running_server(settings):
+    async with running_worker(settings):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         print("openbulk works", flush=True)

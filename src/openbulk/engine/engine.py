@@ -33,6 +33,7 @@ from openbulk.engine.upload import UploadTurn
 from openbulk.engine.watch import ROOM_SECONDS, Watch, Written, when_there_is_room
 from openbulk.engine.workflows import Workflows
 from openbulk.formats.base import Format
+from openbulk.security import KeyMissing
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, FileTruncated
@@ -252,6 +253,8 @@ class Engine:
             return ending_of(error)
         except (Fenced, Unavailable):
             raise
+        except KeyMissing as error:
+            return Wait(f"{error}; it goes on when that key stands in OPENBULK_MASTER_KEY again, behind the first")
         except (NotFound, BadInput, FileTruncated, FileNotFoundError) as error:
             return Stop(Status.ABORTED, str(error))
         except Exception as error:

@@ -15,7 +15,8 @@ from openbulk.storage.ledger import Ledger
 
 class Result:
     """The records of a download from one on, in the order in which they were read. Begins anew each time it is gone
-    through; for use in a thread: it blocks. Holds one part. Raises NotFound where they are not kept any more.
+    through; for use in a thread: it blocks. Holds one part. Raises NotFound where they are not kept any more, and
+    KeyMissing.
     """
 
     def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:

@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.instance import Instance
 from openbulk.security import Sealer, fingerprint, same_secret
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.tables import bookmarks, instances, organizations, users
+
+_SEALED_AT_ONCE = 500
+"""Configurations that are sealed anew in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,26 @@ class Accounts:
         async with self._engine.begin() as connection:
             await _add_organization(connection, secret, user_email, user_secret)
 
-    async def replace_secrets(self, organization_secret: str | None, user_secret: str | None) -> None:
-        """Give the first organization and the first user new secrets; None leaves one as it is."""
+    async def replace_secrets(self, organization_secret: str | None, user_secret: str | None) -> Sequence[str]:
+        """Give the first organization and the first user new secrets; None leaves one as it is. Those of
+        "organization" and "user" that had another one before."""
+        replaced: list[str] = []
         async with self._engine.begin() as connection:
-            for table, secret in ((organizations, organization_secret), (users, user_secret)):
+            for whose, table, secret in (
+                ("organization", organizations, organization_secret),
+                ("user", users, user_secret),
+            ):
                 if secret is not None:
                     first = select(table.c.id).order_by(table.c.id).limit(1).scalar_subquery()
-                    await connection.execute(
-                        update(table).where(table.c.id == first).values(secret_fingerprint=fingerprint(secret))
+                    is_another = table.c.secret_fingerprint != fingerprint(secret)
+                    done = await connection.execute(
+                        update(table)
+                        .where(table.c.id == first, is_another)
+                        .values(secret_fingerprint=fingerprint(secret))
                     )
+                    if done.rowcount:
+                        replaced.append(whose)
+        return replaced
 
     async def user(self, user_secret: str) -> User | None:
         """The user with this secret."""
@@ -212,21 +226,6 @@ class Accounts:
             await connection.execute(delete(bookmarks).where(bookmarks.c.instance_id == instance_id))
             await connection.execute(delete(instances).where(instances.c.id == instance_id))
 
-    async def reseal(self) -> int:
-        """Seal every configuration with the newest master key; how many had an older one."""
-        changed = 0
-        async with self._engine.begin() as connection:
-            for row in (await connection.execute(select(instances).with_for_update())).all():
-                if not self._sealer.is_current(row.sealed_configuration):
-                    configuration = self._instance(row).configuration
-                    await connection.execute(
-                        update(instances)
-                        .where(instances.c.id == row.id)
-                        .values(sealed_configuration=self._seal(row.id, configuration))
-                    )
-                    changed += 1
-        return changed
-
     def _seal(self, instance_id: int, configuration: Mapping[str, str]) -> bytes:
         return self._sealer.seal(orjson.dumps(dict(configuration)), _context(instance_id))
 
@@ -243,6 +242,30 @@ class Accounts:
             disabled=row.disabled,
             version=row.version,
         )
+
+
+async def seal_anew(connection: AsyncConnection, sealer: Sealer) -> int:
+    """Seal every configuration with the first master key that another one has sealed; how many those were.
+
+    Raises SealBroken, KeyMissing where one cannot be opened.
+    """
+    kept = instances.c.sealed_configuration
+    others = (
+        select(instances.c.id, kept)
+        .where(func.substr(kept, 1, len(sealer.key_id)) != sealer.key_id)
+        .order_by(instances.c.id)
+        .limit(_SEALED_AT_ONCE)
+        .with_for_update()
+    )
+    change = update(instances).where(instances.c.id == bindparam("of")).values(sealed_configuration=bindparam("anew"))
+    changed = 0
+    while rows := (await connection.execute(others)).all():
+        opened = [(row.id, sealer.open(row.sealed_configuration, _context(row.id))) for row in rows]
+        await connection.execute(
+            change, [{"of": id_, "anew": sealer.seal(plain, _context(id_))} for id_, plain in opened]
+        )
+        changed += len(rows)
+    return changed
 
 
 async def _add_organization(connection: AsyncConnection, secret: str, user_email: str, user_secret: str) -> None:

@@ -32,6 +32,7 @@ MIGRATIONS = 0x6F62756C6B01
 FIRST_START = 0x6F62756C6B02
 TAKEOVER = 0x6F62756C6B03
 MARKING = 0x6F62756C6B04
+SEALING = 0x6F62756C6B05
 """What one process does at a time: the keys of PostgreSQL's advisory locks, "obulk" and a number."""
 _AWAY = frozenset(
     {

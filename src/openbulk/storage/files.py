@@ -98,7 +98,7 @@ class FileStore:
             raise FilesAway(AWAY) from error
 
     async def get(self, path: str) -> bytes:
-        """The plain bytes of one object. Raises FileNotFoundError, SealBroken."""
+        """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
         with _errors_as_ours():
             answer = await obstore.get_async(self._store, path)
             sealed = bytes(await answer.bytes_async())

@@ -1,14 +1,19 @@
 """Which master key is the right one: who starts with another would seal what nobody else can open."""
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.security import SealBroken, Sealer
+from openbulk.security import KeyMissing, Sealer
+from openbulk.storage.accounts import seal_anew
+from openbulk.storage.database import SEALING, keep_others_out
 from openbulk.storage.tables import seal
 
 _PLACE = "the ledger's seal"
 _PLAIN = b"openbulk"
+
+
+class WrongKey(Exception):
+    """The ledger is sealed with a master key that this process does not have."""
 
 
 class Seal:
@@ -19,31 +24,32 @@ class Seal:
 
     async def is_set(self) -> bool:
         """Whether some process has sealed it."""
-        return await self._sealed() is not None
-
-    async def is_opened_by(self, sealer: Sealer) -> bool:
-        """Whether a process that seals with these keys may work here. The first one may; a newer key than the last
-        one's seals it anew."""
-        sealed = await self._sealed() or await self._set(sealer)
-        try:
-            sealer.open(sealed, _PLACE)
-        except SealBroken:
-            return False
-        if not sealer.is_current(sealed):
-            async with self._engine.begin() as connection:
-                await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))
-        return True
-
-    async def _sealed(self) -> bytes | None:
         async with self._engine.begin() as connection:
-            found: bytes | None = await connection.scalar(select(seal.c.sealed))
-        return found
+            return await connection.scalar(select(seal.c.sealed)) is not None
 
-    async def _set(self, sealer: Sealer) -> bytes:
-        sealed = sealer.seal(_PLAIN, _PLACE)
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(insert(seal).values(id=1, sealed=sealed))
-        except IntegrityError:  # another process was faster
-            return await self._sealed() or sealed
-        return sealed
+    async def renew(self, sealer: Sealer) -> int:
+        """Have everything in the ledger sealed with the first of these keys: the word, and the credentials that another
+        one has sealed; of how many instances those were. The first process seals the word.
+
+        Credentials are looked at even where the word is under the first key: a process that still has another key first
+        may have sealed some since. It is all done or nothing, by one process at a time. Raises WrongKey, and SealBroken
+        where credentials cannot be opened.
+        """
+        async with self._engine.begin() as connection:
+            await keep_others_out(connection, SEALING)
+            sealed: bytes | None = await connection.scalar(select(seal.c.sealed))
+            if sealed is None:
+                await connection.execute(insert(seal).values(id=1, sealed=sealer.seal(_PLAIN, _PLACE)))
+            else:
+                _compare(sealer, sealed)
+            changed = await seal_anew(connection, sealer)
+            if sealed is not None and not sealer.is_current(sealed):
+                await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))
+        return changed
+
+
+def _compare(sealer: Sealer, sealed: bytes) -> None:
+    try:
+        sealer.open(sealed, _PLACE)
+    except KeyMissing as error:
+        raise WrongKey from error
