@@ -246,8 +246,8 @@ async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer
         ) from error
     except security.SealBroken as error:
         raise CannotStart(
-            f"the {error}, and cannot be sealed anew; restore its row in the table 'instances' from a backup, or delete "
-            "that row"
+            f"the {error}, and cannot be sealed anew; restore its row in the table 'instances' from a backup, or "
+            "delete that row"
         ) from error
 
 
