@@ -97,8 +97,21 @@ def test_a_key_is_an_instances_own_and_a_refused_request_leaves_it_free(memory: 
     assert mine.json["id"] != other.json["id"]
     long = memory.upload("records", b"name\nAnn\n", headers={"Idempotency-Key": "x" * 256})
     assert (long.status, long.json["message"][:34]) == (400, "Idempotency-Key has 256 characters")
-    without = [memory.upload("records", b"name\nAnn\n", headers={"Idempotency-Key": ""}).json["id"] for _ in range(2)]
-    assert len(set(without)) == 2, "an empty one is none"
+
+
+def test_an_empty_key_is_refused(memory: Server) -> None:
+    """Whoever sends one believes that the request may be repeated. Nothing of it is kept."""
+    kept = files_of(memory)
+    for key in ("", "  "):
+        header = {"Idempotency-Key": key}
+        for refused in (
+            memory.upload("records", b"name\nAnn\n", headers=header),
+            memory.call("POST", "/bulk/query", json_body={"query": "select * from records"}, headers=header),
+            memory.call("POST", "/bulk/download", json_body={"objectName": "records"}, headers=header),
+        ):
+            assert (refused.status, refused.json["message"][:24]) == (400, "Idempotency-Key is empty"), refused.body
+    assert files_of(memory) == kept
+    assert memory.call("GET", "/bulk/jobs").json == []
 
 
 def test_of_many_at_the_same_time_one_makes_the_job(processes: Processes) -> None:

@@ -23,15 +23,23 @@ PARAMETER = {
     "in": "header",
     "description": "sent again with the same key, the request is answered with the same job, and not done twice",
     "required": False,
-    "schema": {"type": "string", "maxLength": MAX_KEY, "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"]},
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_KEY,
+        "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    },
 }
 
 
 def once_of(request: Request, *content: Any) -> Once | None:
     """By what a request is known again: its key, and all that it asks for. None without a key. Raises BadInput."""
-    key = request.headers.get("idempotency-key", "").strip()
-    if not key:
+    header = request.headers.get("idempotency-key")
+    if header is None:
         return None
+    key = header.strip()
+    if not key:  # the caller relies on a key that was never filled in
+        raise BadInput("Idempotency-Key is empty; give it a UUID, or leave the header out")
     if len(key) > MAX_KEY:
         raise BadInput(f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}, a UUID is enough")
     text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
