@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from harness import ORGANIZATION_SECRET, USER_SECRET, Processes, Server
 from postgres import Postgres, binaries
 from s3 import S3
@@ -26,7 +28,7 @@ def shell(command: str, folder: Path, env: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-def test_two_machines_are_started_as_the_page_says_and_backed_up(
+def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     processes: Processes, tmp_path: Path, postgres: Postgres, s3: S3
 ) -> None:
     name = f"page_{os.urandom(6).hex()}"  # instead of the page's own names: those may be taken
@@ -48,18 +50,35 @@ def test_two_machines_are_started_as_the_page_says_and_backed_up(
     first, second = block("bash first").split(), block("bash second").split()
     assert (first[:2], second) == (["openbulk", "serve"], ["openbulk", "worker"])
     data = {"OPENBULK_DATA_DIR": str(tmp_path / "first")}
-    server = Server(processes.run(*first[1:-4], "--host", "127.0.0.1", "--port", "0", env=env | data))
-    processes.run(*second[1:], env=env | {"OPENBULK_DATA_DIR": str(tmp_path / "second")})
-    assert server.instance("memory").done("records", b"name\nAnn\n")["recordsCount"] == 1
+    start = [*first[1:-4], "--host", "127.0.0.1", "--port", "0"]
+    server = Server(processes.run(*start, env=env | data)).instance("memory")
+    worker = processes.run(*second[1:], env=env | {"OPENBULK_DATA_DIR": str(tmp_path / "second")})
+    assert server.done("records", b"name\nAnn\n")["recordsCount"] == 1
+    with owner.connect(name) as connection:
+        living, jobs = (connection.execute(query.encode()).fetchall() for query in block("sql watch").split("\n"))
+    assert [seconds_ago < 5 for _, seconds_ago in living] == [True, True]
+    assert jobs == [("COMPLETE", 1)]
 
-    back_up(env["OPENBULK_DATABASE_URL"], tmp_path)
-
-
-def back_up(address: str, folder: Path) -> None:
-    """With PostgreSQL's own tools, where they are installed beside it."""
-    tools = binaries()
-    if tools is None or not (tools / "pg_dump").exists():
+    path = tools()
+    if path is None:
         return
-    path = {"PATH": f"{tools}:{os.environ['PATH']}"}
-    shell(block("bash backup"), folder, {**path, "OPENBULK_DATABASE_URL": address})
-    assert "openbulk_lanes" in shell("pg_restore --list openbulk.dump", folder, path)
+    shell(block("bash backup"), tmp_path, {**path, "OPENBULK_DATABASE_URL": env["OPENBULK_DATABASE_URL"]})
+    assert server.done("records", b"name\nBob\n")["id"] == "2", "what the backup does not know"
+    restore = block("bash restore").replace("postgresql://ADMIN@HOST/postgres", postgres.url(postgres.maintenance))
+    with pytest.raises(AssertionError, match="is being accessed by other users"):
+        shell(restore, tmp_path, path)
+    assert server.status("2")["status"] == "COMPLETE", "it has changed nothing"
+    worker.stop()
+    server.process.stop()
+    shell(restore, tmp_path, path)
+    again = Server(processes.run(*start, env=env | data), server.element_token)
+    assert [job["id"] for job in again.call("GET", "/bulk/jobs").json] == [1]
+    assert again.done("records", b"name\nBob\n")["recordsCount"] == 1
+
+
+def tools() -> dict[str, str] | None:
+    """How PostgreSQL's own tools are found, where they are installed beside it."""
+    if (here := binaries()) is None:
+        return None
+    folder = (here / "initdb").resolve().parent  # it may be a link, and the only one
+    return {"PATH": f"{folder}:{os.environ['PATH']}"} if (folder / "pg_dump").exists() else None

@@ -58,18 +58,21 @@ def test_a_process_with_another_master_key_does_not_start(processes: Processes, 
 def test_a_process_whose_files_are_elsewhere_does_not_start(
     processes: Processes, tmp_path: Path, database: str, s3: S3, kind: str
 ) -> None:
-    """It would end the others' jobs because their files are missing. It says where they are, and what to set."""
+    """It would end the others' jobs because their files are missing. It says first what to set, and where they are;
+    also where the bucket that it was told of is not there."""
     settings: dict[str, Any] = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY, **s3.environment}
     right: dict[str, Any] = {"OPENBULK_FILES_URL": s3.new_bucket()} if kind == "S3" else {}
     server = processes.server(**settings, **right).instance("memory")
     there = right.get("OPENBULK_FILES_URL", str(tmp_path / "data" / "files"))
     elsewhere = settings | {"OPENBULK_DATA_DIR": str(tmp_path / "elsewhere")}
-    for wrong in ({}, {"OPENBULK_FILES_URL": s3.new_bucket()}):
+    for wrong in ({}, {"OPENBULK_FILES_URL": s3.new_bucket()}, {"OPENBULK_FILES_URL": "s3://never-made/openbulk"}):
         done = processes.command("worker", env=elsewhere | wrong)
         assert done.returncode == 1
         here = wrong.get("OPENBULK_FILES_URL", str(tmp_path / "elsewhere" / "files"))
         said = rf"the ledger's files are not in {here}( on \S+)?, they were in {there}( on \S+)? at the last start. "
-        assert re.search(f"cannot start: {said}Set OPENBULK_FILES_URL to where they are", done.stderr), done.stderr
+        assert re.search(f"start: set OPENBULK_FILES_URL as on the other machines: {said}Only", done.stderr), (
+            done.stderr
+        )
     shared = right or {"OPENBULK_FILES_URL": f"file://{there}"}
     processes.worker(data_dir=tmp_path / "elsewhere", **settings, **shared)
     assert server.done("records", b"name\nAnn\n" * 2)["status"] == "COMPLETE"
@@ -85,7 +88,7 @@ def test_of_two_that_start_at_once_with_their_files_in_different_places_one_come
     with Processes(folders[0]) as a, Processes(folders[1]) as b, ThreadPoolExecutor() as pool:
         starting = [pool.submit(one.worker, OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY) for one in (a, b)]
         (error,) = [error for one in starting if (error := one.exception()) is not None]
-    assert "openbulk cannot start: the ledger's files are not in" in str(error)
+    assert "openbulk cannot start: set OPENBULK_FILES_URL as on the other machines" in str(error)
 
 
 def test_a_data_directory_whose_files_are_gone_is_said_and_gone_on_with_where_a_person_says_so(
@@ -98,7 +101,8 @@ def test_a_data_directory_whose_files_are_gone_is_said_and_gone_on_with_where_a_
     shutil.rmtree(data / "files")
     done = processes.command("serve", "--port", "0", env={"OPENBULK_DATA_DIR": str(data)})
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
-    assert f"the ledger's files are not in {data / 'files'} on" in done.stderr
+    assert f"cannot start: the ledger's files are not in {data / 'files'} on" in done.stderr
+    assert "where they were at the last start: bring the bucket or folder back" in done.stderr
     word = re.findall(r"write the word (\w+) into a file 'mark' there", done.stderr)[0]
     (data / "files" / "mark").write_text(word + "\n")
     again = Server(processes.server(data_dir=data).process, server.element_token)

@@ -72,11 +72,18 @@ class Mark:
 
 
 def _lost(place: str, last_place: str, word: str) -> str:
-    were = "where they were" if place == last_place else f"they were in {last_place}"
+    if place == last_place:
+        said = (
+            f"the ledger's files are not in {place}, where they were at the last start: bring the bucket or folder back"
+        )
+    else:
+        said = (
+            f"set OPENBULK_FILES_URL as on the other machines: the ledger's files are not in {place}, they were in "
+            f"{last_place} at the last start"
+        )
     return (
-        f"the ledger's files are not in {place}, {were} at the last start. Set OPENBULK_FILES_URL to where they are, "
-        f"the same for all processes, or bring them back. To go on without them, write the word {word} "
-        "into a file 'mark' there: jobs that still need theirs will end with an error"
+        f"{said}. Only where they are gone for good, write the word {word} into a file 'mark' there: jobs that still "
+        "need theirs will end with an error"
     )
 
 
