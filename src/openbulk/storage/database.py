@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import structlog
 from alembic import command
 from alembic.config import Config
 from psycopg import errors
@@ -16,8 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from openbulk.domain.errors import NoRoom, Unavailable
-
-log = structlog.get_logger()
+from openbulk.storage.patience import outage
 
 _BUSY_TIMEOUT_MS = 30_000
 _POSTGRESQL = {"postgresql", "postgres"}
@@ -172,16 +170,19 @@ def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        is_said = False
+        has_waited = False
         while True:
             try:
-                return dialect.connect(*arguments, **options)
+                connection = dialect.connect(*arguments, **options)
             except psycopg.OperationalError as error:
                 if not waits():
                     raise
-                if not is_said:
-                    log.warning("database is away", waits_to="open a lane's connection", reason=str(error))
-                    is_said = True
+                outage.away(error)
+            else:
+                if has_waited:
+                    outage.back()
+                return connection
+            has_waited = True
             time.sleep(_CONNECT_PAUSE_SECONDS)
 
     @event.listens_for(engine, "handle_error")

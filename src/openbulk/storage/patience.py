@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -14,10 +16,45 @@ log = structlog.get_logger()
 
 PAUSE_FIRST = 0.1
 PAUSE_MOST = 1.0
+SAID_AGAIN_SECONDS = 30.0
 
 Store = TypeVar("Store")
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Outage:
+    """Has the log say once that the database is away, now and then that it still is, and once that it is back, however
+    many wait for it, in whatever threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._said_at = 0.0
+
+    def away(self, error: BaseException) -> None:
+        """Somebody was told this, and waits."""
+        with self._lock:
+            now = self._clock()
+            if self._since is None:
+                self._since = now
+            elif now - self._said_at < SAID_AGAIN_SECONDS:
+                return
+            self._said_at = now
+            reason = " ".join(str(error).split())  # PostgreSQL says it in several lines
+            log.warning("database is away", reason=reason, seconds=round(now - self._since))
+
+    def back(self) -> None:
+        """Somebody who waited was answered."""
+        with self._lock:
+            if self._since is not None:
+                log.warning("database is back", seconds=round(self._clock() - self._since, 1))
+                self._since = None
+
+
+outage = Outage()
+"""That of this process's database: the ledger's and the lanes' are one."""
 
 
 def patient(store: Store, gives_up: Callable[[], bool]) -> Store:
@@ -42,14 +79,19 @@ class _Patient:
 def _patiently(act: Callable[P, Awaitable[T]], gives_up: Callable[[], bool]) -> Callable[P, Awaitable[T]]:
     @wraps(act)
     async def acting(*args: P.args, **kwargs: P.kwargs) -> T:
-        pause = PAUSE_FIRST
+        pause, has_waited = PAUSE_FIRST, False
         while True:
             try:
-                return await act(*args, **kwargs)
-            except Unavailable:
+                result = await act(*args, **kwargs)
+            except Unavailable as error:
                 if gives_up():
                     raise
-                log.warning("database is away", waits_to=act.__name__)
+                outage.away(error.__cause__ or error)
+            else:
+                if has_waited:
+                    outage.back()
+                return result
+            has_waited = True
             await asyncio.sleep(pause)
             pause = min(PAUSE_MOST, pause * 2)
 
