@@ -18,7 +18,7 @@ from openbulk.api import (
 )
 from openbulk.api.catalogue import HubKey, check_hub
 from openbulk.api.document import describe
-from openbulk.api.problems import RequestIds, present_errors
+from openbulk.api.problems import LastAnswers, RequestIds, present_errors
 from openbulk.api.repeats import REPLAYED
 from openbulk.api.services import Services
 
@@ -81,6 +81,7 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(viewer.router)
     api.include_router(resources.make_router("resource"), prefix=BASE_PATH)
     api.include_router(resources.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])
+    api.add_middleware(LastAnswers)  # the innermost: its answers, too, are for pages and have their request's id
     # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
     api.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS

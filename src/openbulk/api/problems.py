@@ -1,5 +1,6 @@
 """Errors as the wire contract spells them: `{"message", "requestId", "providerMessage"?}`, and never a stack trace."""
 
+import asyncio
 import uuid
 from collections.abc import Mapping
 
@@ -34,6 +35,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
 }
 
 RETRY_AFTER_SECONDS = "5"
+STOPPING = "openbulk is being stopped; send this again in a moment, to this server or another"
 
 
 class RequestIds:
@@ -59,8 +61,44 @@ class RequestIds:
             await self._app(scope, receive, send_with_id)
 
 
+class LastAnswers:
+    """Answers requests that nobody else has: those that failed, and those that the end of the server breaks off.
+
+    What failed is said in the log here, once. Where an answer has begun, its connection ends instead.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        request = Request(scope)
+        try:
+            await self._app(scope, receive, send_and_note)
+        except asyncio.CancelledError:  # nothing but the end of the server cancels a request
+            log.warning("request broken off", path=request.url.path, reason="the server is being stopped")
+            answer = _answer(request, 503, STOPPING)
+        except Exception as error:
+            log.error("request failed", path=request.url.path, exc_info=error)
+            answer = _answer(request, 500, "openbulk failed at this request; its log says more under this request id")
+        else:
+            return
+        if not has_begun:
+            await answer(scope, receive, send)
+
+
 def present_errors(app: FastAPI) -> None:
-    """Answer every error of an app in the contract's shape."""
+    """Answer every error of an app in the contract's shape; those that nobody foresees are for LastAnswers."""
 
     @app.exception_handler(errors.OpenbulkError)
     async def known(request: Request, error: errors.OpenbulkError) -> JSONResponse:
@@ -83,11 +121,6 @@ def present_errors(app: FastAPI) -> None:
         if error.status_code == 405 and (methods := methods_at(app, request.url.path)):
             headers |= allow(methods)
         return _answer(request, error.status_code, message, headers=headers)
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.error("request failed", path=request.url.path, exc_info=error)
-        return _answer(request, 500, "openbulk failed at this request; its log says more under this request id")
 
 
 def _answer(
