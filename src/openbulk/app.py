@@ -79,9 +79,19 @@ class Server:
     """A running server, less the listening."""
 
     api: FastAPI
+    name: str
+    """That of this process among those that share its ledger."""
     first_secrets: FirstSecrets | None
     drain: Callable[[], None]
     """Begins to stop working, while what is under way is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A running worker."""
+
+    name: str
+    """That of this process among those that share its ledger."""
 
 
 def sealer_of(settings: Settings) -> security.Sealer:
@@ -143,11 +153,11 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncIterator[None]:
+async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     """The same for a process that nobody calls: it makes no secrets for callers, and changes none."""
     with _owned(settings):
-        async with _patiently(lambda parts: _start_worker(settings, parts)):
-            yield
+        async with _patiently(lambda parts: _start_worker(settings, parts)) as worker:
+            yield worker
 
 
 async def seal_anew(settings: Settings) -> int:
@@ -189,12 +199,13 @@ async def _start_server(settings: Settings, secrets: FirstSecrets, parts: AsyncE
     ledger, files = await _open(settings, parts)
     is_first = await _first_start(ledger.accounts, settings, secrets)
     services = await _start_services(settings, ledger, files, parts)
-    return Server(make_api(services), secrets if is_first else None, services.engine.drain)
+    return Server(make_api(services), services.engine.name, secrets if is_first else None, services.engine.drain)
 
 
-async def _start_worker(settings: Settings, parts: AsyncExitStack) -> None:
+async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
     ledger, files = await _open(settings, parts)
-    await _start_services(settings, ledger, files, parts)
+    services = await _start_services(settings, ledger, files, parts)
+    return Worker(services.engine.name)
 
 
 async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, FileStore]:

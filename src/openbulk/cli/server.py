@@ -5,19 +5,42 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from importlib.metadata import version
+from typing import Any, TypeVar
 
 import structlog
 import uvicorn
 
-from openbulk.app import FirstSecrets, is_for_many, master_key_file, running_server, running_worker, seal_anew
+from openbulk.app import (
+    FirstSecrets,
+    Server,
+    Worker,
+    is_for_many,
+    master_key_file,
+    running_server,
+    running_worker,
+    seal_anew,
+)
 from openbulk.security import rotate_master_key
 from openbulk.settings import CannotStart, Settings
 
-GRACEFUL_SECONDS = 4
-"""Requests under way are waited for so long when the server stops; its turns end meanwhile."""
+log = structlog.get_logger()
+Part = TypeVar("Part", Server, Worker)
+
+LISTENING_SECONDS = 1.0
+"""A server that is told to stop goes on to take requests for so long, while /readyz already sends callers elsewhere."""
+GRACEFUL_SECONDS = 2
+"""Requests under way are waited for so long after that; the turns end meanwhile. In all, stopping takes 5 s at most."""
+ANSWER_SECONDS = 1.0
+"""And at most so long for those that were broken off to be told so, and to delete what they have of a file."""
+_SAID_OTHERWISE = (
+    "Cancel %s running task(s), timeout graceful shutdown exceeded",
+    "ASGI callable returned without completing response.",
+)
+"""What uvicorn says of requests that failed or were broken off: the log has a line of our own for each."""
 BACKLOG = 2048
 """Connections that wait while the server is busy; as uvicorn has it."""
 
@@ -48,47 +71,65 @@ def rotate_key(settings: Settings) -> int:
 
 
 async def _work(settings: Settings) -> None:
-    stopped = asyncio.Event()
-    async with running_worker(settings):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with _running("worker", running_worker(settings), settings) as (_, told_to_stop):
         print("openbulk works", flush=True)
-        await stopped.wait()
+        await told_to_stop.wait()
 
 
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
-    async with running_server(settings) as server:
+    async with (
+        _running("serve", running_server(settings), settings) as (server, told_to_stop),
+        asyncio.TaskGroup() as tasks,
+    ):
         listener.listen(BACKLOG)
         _greet(listener.getsockname(), server.first_secrets)
-        config = uvicorn.Config(
-            server.api, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SECONDS
+        http = _Http(
+            uvicorn.Config(server.api, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SECONDS)
         )
-        await _Listening(config, server.drain).serve(sockets=[listener])
+        tasks.create_task(http.serve(sockets=[listener]))
+        await told_to_stop.wait()
+        server.drain()
+        await asyncio.sleep(LISTENING_SECONDS)
+        http.should_exit = True
 
 
-class _Listening(uvicorn.Server):
-    """Uvicorn, except that a signal only ends the listening.
+@asynccontextmanager
+async def _running(
+    who: str, running: AbstractAsyncContextManager[Part], settings: Settings
+) -> AsyncIterator[tuple[Part, asyncio.Event]]:
+    """Something whose start and end are in the log, and what is set when SIGTERM or SIGINT tells it to stop."""
+    told_to_stop, told_at = asyncio.Event(), 0.0
 
-    Its own way is to raise the signal again when it has stopped to listen, and that would end the process before
-    the engine has drained.
-    """
+    def stop(number: signal.Signals) -> None:
+        nonlocal told_at
+        if not told_to_stop.is_set():
+            log.info("stopping", signal=number.name)
+            told_at = time.monotonic()
+            told_to_stop.set()
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._drain = drain
+    async with running as part:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        database = "postgresql" if is_for_many(settings) else "sqlite"
+        log.info("started", version=version("openbulk"), who=who, name=part.name, database=database)
+        yield part, told_to_stop
+    log.info("stopped", seconds=round(time.monotonic() - told_at, 1))
 
-    def _stop(self, number: int) -> None:
-        self._drain()
-        self.handle_exit(number, None)
+
+class _Http(uvicorn.Server):
+    """Uvicorn, except that it leaves signals to us, and ends only when requests that it broke off have ended, too."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop to listen and to work on SIGTERM and SIGINT; at the second one, without waiting for requests."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, number)
+        """Its own way is to raise a signal again when it listens no more: before the engine has drained."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, wait for requests, and break off those that take too long."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=ANSWER_SECONDS)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -148,3 +189,4 @@ def _write_logs(form: str) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("openbulk").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in _SAID_OTHERWISE)

@@ -89,7 +89,8 @@ class Engine:
         self._draining = draining
         self._heart = heart
         self._lease = lease
-        self._name = name
+        self.name = name
+        """What this process is called among those that share its ledger."""
         self._drained_by = 0.0
         self._at_work: set[int] = set()
         self._notifications = Notifications(
@@ -211,7 +212,7 @@ class Engine:
             await asyncio.sleep(AWAY_PAUSE_SECONDS)
 
     async def _begin_and_end_turn(self, job_id: int, number: int) -> NextSlice | None:
-        turn = await self._written(lambda: self._patient_ledger.begin_slice(job_id, number, self._now(), self._name))
+        turn = await self._written(lambda: self._patient_ledger.begin_slice(job_id, number, self._now(), self.name))
         if turn is None:
             return await self._due(job_id, number)
         self._at_work.add(job_id)
