@@ -128,7 +128,7 @@ def test_a_database_that_is_lost_while_a_server_starts_and_stays_away_is_said_in
 ) -> None:
     env = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(processes.folder / "data")}
     with ThreadPoolExecutor() as pool:
-        starting = pool.submit(processes.command, "worker", env=env)
+        starting = pool.submit(processes.command, "serve", "--port", "0", env=env)
         come_so_far(database, sign)
         cluster.crash()
         done = starting.result()
