@@ -16,8 +16,8 @@ from crash.scenario import scenario_of
 from crash.seen import Seen
 from postgres import binaries
 
-ONE_PROCESS = (42, 80)
-SHARED = (249, 157)
+ONE_PROCESS = (304, 170)
+SHARED = (249, 369)
 """With server and workers."""
 STRUCK = {"kill server", "kill worker", "kill postgres", "kill sandbox", "freeze server", "freeze worker", "fill disk"}
 
