@@ -45,6 +45,8 @@ class Scripted:
     known: dict[str, str] = field(default_factory=dict)
     native: NativeBulk | None = None
     sent: list[int] = field(default_factory=list)
+    takes: float = 0.0
+    """Seconds until an answer."""
 
     async def check(self) -> None:
         """Signed in."""
@@ -72,7 +74,9 @@ class Scripted:
         answer = self.answers.pop(0) if self.answers else created
         if isinstance(answer, Exception):
             raise answer
-        return answer(batch)
+        outcomes = answer(batch)
+        await asyncio.sleep(self.takes)
+        return outcomes
 
 
 @dataclass
@@ -284,14 +288,7 @@ async def test_outcomes_that_could_not_be_written_down_are_not_passed_over(
     bench = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(400)))
     bench.ledger = ledger = Unlucky(bench.ledger._engine)
     ledger.commit_fails = True
-    connector = Scripted(replace(KEYED, concurrency=10))
-    write = connector.write
-
-    async def slow_write(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        await asyncio.sleep(0.01)
-        return await write(target, batch)
-
-    connector.write = slow_write  # type: ignore[method-assign]
+    connector = Scripted(replace(KEYED, concurrency=10), takes=0.01)
     with pytest.raises(OSError, match="locked"):
         await bench.turn(connector)
     assert (await bench.now()).cursor == 0
@@ -308,14 +305,7 @@ async def test_a_turn_of_which_nobody_can_say_whether_it_is_over_ends(
     monkeypatch.setattr(upload_module, "WATCH_SECONDS", 0.05)
     bench.ledger = ledger = Unlucky(bench.ledger._engine)
     ledger.look_fails = True
-    connector = Scripted(KEYED)
-    write = connector.write
-
-    async def slow_write(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        await asyncio.sleep(0.1)
-        return await write(target, batch)
-
-    connector.write = slow_write  # type: ignore[method-assign]
+    connector = Scripted(KEYED, takes=0.1)
     with pytest.raises(OSError, match="exhausted"):
         await bench.turn(connector)
     assert 0 < (await bench.now()).cursor < 10
@@ -328,16 +318,7 @@ async def test_a_turn_ends_when_the_server_shuts_down(bench: Bench) -> None:
         draining.set()
         return created(batch)
 
-    connector = Scripted(KEYED, [answer])
-    write = connector.write
-
-    async def slow_write(target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        outcomes = await write(target, batch)
-        await asyncio.sleep(0.4)
-        return outcomes
-
-    connector.write = slow_write  # type: ignore[method-assign]
-    assert await bench.turn(connector, draining) == GoOn()
+    assert await bench.turn(Scripted(KEYED, [answer], takes=0.4), draining) == GoOn()
     assert 0 < (await bench.now()).cursor < 10
 
 
