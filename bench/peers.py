@@ -18,7 +18,7 @@ from harness import Process, request
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "peers-requirements.txt"
 ENVIRONMENT = HERE.parent / ".venv" / "peers"
-CONCURRENCIES = (64, 128, 256, 512)
+CONCURRENCIES = (64, 128, 256, 512, 1_024)
 
 
 def measure(quick: bool) -> Iterator[Figure]:
