@@ -99,8 +99,9 @@ def test_a_key_is_an_instances_own_and_a_refused_request_leaves_it_free(memory: 
     assert (long.status, long.json["message"][:34]) == (400, "Idempotency-Key has 256 characters")
 
 
-def test_an_empty_key_is_refused(memory: Server) -> None:
+def test_an_empty_key_is_refused(processes: Processes) -> None:
     """Whoever sends one believes that the request may be repeated. Nothing of it is kept."""
+    memory = processes.server().instance("memory")
     kept = files_of(memory)
     for key in ("", "  "):
         header = {"Idempotency-Key": key}
