@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +12,7 @@ from psycopg.rows import dict_row
 
 from callback_server import Receiver
 from google_sandbox import events_csv
-from harness import Process, Processes, Server, request
+from harness import Process, Processes, Server, request, until
 from postgres import Postgres
 
 TAKEN_OVER_WITHIN = 10.0
@@ -29,15 +28,6 @@ def ledger(postgres: Postgres, database: str) -> psycopg.Connection:
 def servers(processes: Processes, database: str) -> list[Server]:
     """Two servers; either shows what the other does."""
     return [processes.server(OPENBULK_DATABASE_URL=database) for _ in range(2)]
-
-
-def until(seen: Callable[[], Any], within: float, what: str) -> Any:
-    """Look until there is something to see; what it is."""
-    deadline = time.monotonic() + within
-    while not (found := seen()):
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.02)
-    return found
 
 
 def job_in(ledger: psycopg.Connection, job_id: str) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """A master key takes the place of another while openbulk works, as docs/many-machines.md describes."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import Processes, Server
+from harness import Processes, Server, until
 
 OLD = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 NEW = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
@@ -92,7 +90,7 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(processes:
     sandbox.wake()
     without = serve(NEW)
     said = "was sealed with a master key that is not configured any more; it goes on when that key stands in"
-    until(lambda: said in without.status(upload).get("infoMessage", ""))
+    until(lambda: said in without.status(upload).get("infoMessage", ""), 30, "the job waits for its key")
     reply = without.call("GET", f"/bulk/{query}/contact")
     assert reply.status == 409
     assert "were sealed with a master key that this server does not have any more" in reply.json["message"]
@@ -101,13 +99,6 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(processes:
     again = serve(NEW, OLD)
     assert again.finished(upload, within=60)["status"] == "COMPLETE"
     assert again.call("GET", f"/bulk/{query}/contact").status == 200
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_rotate_key_says_how_a_key_is_changed_that_is_set_from_outside(processes: Processes) -> None:

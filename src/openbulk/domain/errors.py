@@ -79,6 +79,11 @@ class Unavailable(OpenbulkError):
 class FilesAway(Unavailable):
     """The place where the files are does not answer, or does not let us in. Nothing was changed."""
 
+    @property
+    def reason(self) -> str:
+        """What the place itself said, in a line: for those who run the server, not for callers."""
+        return str(self.__cause__).partition("\n")[0]
+
 
 class NoRoom(OpenbulkError):
     """There is no room for it on the server's disk. Nothing was done; with room, the same can be done again."""

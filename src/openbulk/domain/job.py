@@ -29,9 +29,9 @@ class Status(StrEnum):
         return self in FINAL
 
 
+FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR})
 SMALL_FILE = 64 * 1024
 """Bytes. A file up to here is read within its job's first turn: it is not worth a turn of its own."""
-FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR})
 
 
 @dataclass(frozen=True, slots=True)

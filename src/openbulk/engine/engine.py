@@ -250,7 +250,7 @@ class Engine:
         except (ServiceError, NoRoom) as error:
             return ending_of(error)
         except FilesAway as error:
-            log.warning("files are away", job=turn.job.id, reason=str(error.__cause__).partition("\n")[0])
+            log.warning("files are away", job=turn.job.id, reason=error.reason)
             return ending_of(error)
         except (Fenced, Unavailable):
             raise

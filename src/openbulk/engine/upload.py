@@ -356,6 +356,7 @@ class UploadTurn:
             try:
                 await self._write_down(ticket_done=ticket_done)
             except BaseException as error:
+                # Who comes later was not cancelled himself, and is told so.
                 self._failed_commit = error if isinstance(error, Exception) else RuntimeError("a commit was broken off")
                 raise
 

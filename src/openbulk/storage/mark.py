@@ -67,8 +67,7 @@ class Mark:
         except TimeoutError as error:
             raise FilesAway(f"the place for files does not answer: {place}") from error
         except FilesAway as error:
-            reason = str(error.__cause__).partition("\n")[0]
-            raise FilesAway(f"the place for files cannot be used: {place}: {reason}") from error
+            raise FilesAway(f"the place for files cannot be used: {place}: {error.reason}") from error
 
 
 def _lost(place: str, last_place: str, word: str) -> str:

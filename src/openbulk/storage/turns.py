@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Case, Update, and_, case, delete, func, insert, literal, select, update
+from sqlalchemy import Case, Row, and_, case, delete, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,22 +91,17 @@ class TurnLedger(Ledger):
         """
         waiting = wait_for is not None
         async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    _changed(
-                        job_id,
-                        fence,
-                        slice=jobs.c.slice + _one_if_running(),
-                        slice_running=False,
-                        slice_attempts=jobs.c.slice_attempts if crashed else 0,
-                        waits=jobs.c.waits + _one_if_running() if waiting else 0,
-                        waiting_until=wait_until,
-                        waiting_for=wait_for,
-                    ).returning(jobs)
-                )
-            ).first()
-        if row is None:
-            raise Fenced
+            row = await _behind_fence(
+                connection,
+                job_id,
+                fence,
+                slice=jobs.c.slice + _one_if_running(),
+                slice_running=False,
+                slice_attempts=jobs.c.slice_attempts if crashed else 0,
+                waits=jobs.c.waits + _one_if_running() if waiting else 0,
+                waiting_until=wait_until,
+                waiting_for=wait_for,
+            )
         return job_of(row)
 
     async def finish(self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None) -> Job:
@@ -288,15 +283,13 @@ class TurnLedger(Ledger):
             await _replace_parts(connection, job_id, first_rows)
 
 
-def _changed(job_id: int, fence: int, **changes: Any) -> Update:
-    """A change of a job, where nobody has taken it over since."""
-    return update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes)
-
-
-async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> None:
-    """Change a job that nobody else has taken over since. Raises Fenced."""
-    if await connection.scalar(_changed(job_id, fence, **changes).returning(jobs.c.id)) is None:
+async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> Row[Any]:
+    """Change a job that nobody else has taken over since; its row. Raises Fenced."""
+    change = update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes)
+    row: Row[Any] | None = (await connection.execute(change.returning(jobs))).first()
+    if row is None:
         raise Fenced
+    return row
 
 
 async def _hold_fence(connection: AsyncConnection, job_id: int, fence: int) -> None:
