@@ -12,13 +12,13 @@ from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Outcome, Record, Target
-from openbulk.engine.download import DownloadTurn
-from openbulk.engine.endings import Ending
-from openbulk.engine.results import Result
-from openbulk.engine.sorting import sorted_file
-from openbulk.engine.watch import Watch
+from openbulk.engine.downloaded_records import Result
+from openbulk.engine.slices.deadline import Watch
+from openbulk.engine.slices.download import DownloadTurn
+from openbulk.engine.slices.ending import Ending
+from openbulk.engine.slices.sorting import sorted_file
 from openbulk.storage.files import FileStore
-from openbulk.storage.turns import TurnLedger
+from openbulk.storage.slice_ledger import TurnLedger
 
 COUNT = 25
 ALL = list(range(1, COUNT + 1))

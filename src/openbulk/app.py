@@ -21,18 +21,19 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
-from openbulk.api import make_api, shapes
+from openbulk.api import make_api
 from openbulk.api.services import Services
+from openbulk.api.wire import shapes
 from openbulk.connectors import providers
 from openbulk.domain.errors import FilesAway, Unavailable
 from openbulk.domain.job import Job
-from openbulk.engine.clock import Clock
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
-from openbulk.engine.governor import Governor
-from openbulk.engine.lanes import Lanes
-from openbulk.engine.lease import Lease
-from openbulk.engine.takeover import LEASE_SECONDS, Heart, new_name
+from openbulk.engine.queue.clock import Clock
+from openbulk.engine.queue.dbos_queue import Lanes
+from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heart, new_name
+from openbulk.engine.queue.lease import Lease
+from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.settings import CannotStart, Settings
@@ -46,13 +47,13 @@ from openbulk.storage.database import (
     open_shared_lane_engine,
 )
 from openbulk.storage.deliveries import Deliveries
+from openbulk.storage.file_store_identity import Mark, WrongFiles
 from openbulk.storage.files import FileStore, open_store
-from openbulk.storage.mark import Mark, WrongFiles
-from openbulk.storage.patience import patient
+from openbulk.storage.outage import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.seal import Seal, WrongKey
-from openbulk.storage.turns import TurnLedger
+from openbulk.storage.slice_ledger import TurnLedger
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()

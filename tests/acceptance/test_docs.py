@@ -52,7 +52,7 @@ def test_every_route_is_documented(processes: Processes) -> None:
 
 def source_of_routes() -> str:
     folder = ROOT / "src" / "openbulk" / "api"
-    return "\n".join(path.read_text() for path in folder.glob("*.py"))
+    return "\n".join(path.read_text() for path in folder.rglob("*.py"))
 
 
 def test_nothing_speaks_of_the_machines_it_was_written_on() -> None:

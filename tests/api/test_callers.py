@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.api.callers import Secrets, parse_authorization
+from openbulk.api.http.callers import Secrets, parse_authorization
 
 PARTS = {"User": "us+er/1==", "Organization": "or+g/2==", "Element": "el+em/3=="}
 

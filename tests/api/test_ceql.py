@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.api.ceql import Select, field_list, parse, parse_where
+from openbulk.api.wire.query_language import Select, field_list, parse, parse_where
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order
 

@@ -9,7 +9,7 @@ from obstore.store import LocalStore
 from starlette.requests import Request
 
 from harness import multipart
-from openbulk.api.multipart import receive
+from openbulk.api.http.multipart import receive
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore

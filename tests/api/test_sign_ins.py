@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from openbulk.api.sign_ins import LIFE_SECONDS, SignIn, state_with, verifier_in
+from openbulk.api.platform.sign_in_state import LIFE_SECONDS, SignIn, state_with, verifier_in
 from openbulk.domain.errors import BadInput
 from openbulk.security import Sealer
 

@@ -18,7 +18,7 @@ from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.query import Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
-from openbulk.engine.governor import Governor
+from openbulk.engine.quota.governor import Governor
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import migrate, open_ledger_engine
 from support import Serve, forget

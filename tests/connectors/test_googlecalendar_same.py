@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from openbulk.connectors.googlecalendar.same import changes, is_same
+from openbulk.connectors.googlecalendar.diff import changes, is_same
 
 EVENT: dict[str, Any] = {
     "id": "maths2026",

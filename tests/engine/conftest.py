@@ -8,13 +8,13 @@ import pytest
 from obstore.store import LocalStore
 
 from download_bench import Bench
-from openbulk.engine import download as download_module
-from openbulk.engine import sorting
+from openbulk.engine.slices import download as download_module
+from openbulk.engine.slices import sorting
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.turns import TurnLedger
+from openbulk.storage.slice_ledger import TurnLedger
 
 
 @pytest.fixture

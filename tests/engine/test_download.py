@@ -11,10 +11,10 @@ from download_bench import ALL, COUNT, Bench, Numbered
 from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain, Unsure
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Comparison, Order, Page, Query
-from openbulk.engine.download import DownloadTurn
-from openbulk.engine.endings import Complete, GoOn, Stop, Wait
-from openbulk.engine.watch import Watch
-from openbulk.storage.turns import Fenced
+from openbulk.engine.slices.deadline import Watch
+from openbulk.engine.slices.download import DownloadTurn
+from openbulk.engine.slices.ending import Complete, GoOn, Stop, Wait
+from openbulk.storage.slice_ledger import Fenced
 
 
 async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:

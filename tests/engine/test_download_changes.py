@@ -13,8 +13,8 @@ from openbulk.connectors.base import Features
 from openbulk.domain.errors import ReadAnew, RetryLater
 from openbulk.domain.job import Job, Position, Status
 from openbulk.domain.query import Bookmark, Comparison, Order, Page, Query
-from openbulk.engine.download import MAX_ANEW
-from openbulk.engine.endings import Complete, GoOn, Stop, Wait
+from openbulk.engine.slices.download import MAX_ANEW
+from openbulk.engine.slices.ending import Complete, GoOn, Stop, Wait
 
 NIGHT = datetime(2026, 9, 1, 3, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.connectors.pace import Budget, Throttle
 from openbulk.domain.errors import RetryLater
-from openbulk.engine.governor import Governor, InstancePace
-from openbulk.engine.lots import LOT_SECONDS
+from openbulk.engine.quota.governor import Governor, InstancePace
+from openbulk.engine.quota.reservations import LOT_SECONDS
 from openbulk.storage.budgets import Budgets, Change, T
 from openbulk.storage.database import migrate, open_ledger_engine
 

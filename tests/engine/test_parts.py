@@ -12,7 +12,7 @@ from obstore.store import LocalStore
 
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Row, Target
-from openbulk.engine.parts import BYTES_PER_PART, Cut, cut, rows_of
+from openbulk.engine.slices.parts import BYTES_PER_PART, Cut, cut, rows_of
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore, Part

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Fate, Outcome, Record, Row, Target
-from openbulk.engine.progress import Progress, key_of, one_each, place_in_line, refusal_of, target_of
+from openbulk.engine.slices.progress import Progress, key_of, one_each, place_in_line, refusal_of, target_of
 
 
 def job(action: Action = Action.CREATE, object: str = "events", identifier: str | None = None) -> Job:

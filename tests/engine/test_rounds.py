@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from openbulk.domain.errors import NoRoom, Unavailable
-from openbulk.engine.rounds import look_for_ever
+from openbulk.engine.queue.periodic import look_for_ever
 
 
 @pytest.mark.parametrize(

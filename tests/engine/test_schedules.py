@@ -11,15 +11,15 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Changes, Destination, Plan, Run, Schedule, Standing
-from openbulk.engine.cron import next_after
-from openbulk.engine.schedules import SETTLING, Scheduler
-from openbulk.engine.workflows import Workflows
+from openbulk.engine.workflows.cron import next_after
+from openbulk.engine.workflows.runner import Workflows
+from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.turns import TurnLedger
+from openbulk.storage.slice_ledger import TurnLedger
 
 WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)

@@ -17,17 +17,17 @@ from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, U
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
-from openbulk.engine import upload as upload_module
-from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait
-from openbulk.engine.parts import cut
-from openbulk.engine.upload import UploadTurn
-from openbulk.engine.watch import Watch
+from openbulk.engine.slices import upload as upload_module
+from openbulk.engine.slices.deadline import Watch
+from openbulk.engine.slices.ending import Complete, Crash, Ending, GoOn, Stop, Wait
+from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.upload import UploadTurn
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.turns import Fenced, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, TurnLedger
 
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
-from openbulk.engine.windows import (
+from openbulk.engine.quota.sliding_window import (
     IN_A_ROW,
     NEARLY_FULL_IN_A_ROW,
     PROBE_AGAIN_SECONDS,

@@ -8,7 +8,7 @@ from openbulk.domain.records import Fate, Outcome
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.turns import TurnLedger
+from openbulk.storage.slice_ledger import TurnLedger
 from openbulk.testing.ledger import LedgerTests
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.domain.errors import FilesAway
 from openbulk.security import Sealer
 from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.file_store_identity import Mark, WrongFiles
 from openbulk.storage.files import FileStore
-from openbulk.storage.mark import Mark, WrongFiles
 
 SEALER = Sealer([os.urandom(32)])
 

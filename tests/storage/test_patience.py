@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from openbulk.domain.errors import Unavailable
-from openbulk.storage import patience
-from openbulk.storage.patience import Outage, patient
+from openbulk.storage import outage as patience
+from openbulk.storage.outage import Outage, patient
 
 
 class Store:

@@ -3,23 +3,15 @@
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api import (
-    authorization,
-    bulk,
-    catalogue,
-    downloads,
-    health,
-    instances,
-    objects,
-    resources,
-    schedules,
-    viewer,
-    workflows,
-)
-from openbulk.api.catalogue import HubKey, check_hub
-from openbulk.api.document import describe
-from openbulk.api.problems import LastAnswers, RequestIds, present_errors
-from openbulk.api.repeats import REPLAYED
+from openbulk.api.bulk import downloads, jobs
+from openbulk.api.http import health, viewer
+from openbulk.api.http.idempotency import REPLAYED
+from openbulk.api.http.openapi import describe
+from openbulk.api.http.problems import LastAnswers, RequestIds, present_errors
+from openbulk.api.platform import authorization, catalogue, instances
+from openbulk.api.platform.catalogue import HubKey, check_hub
+from openbulk.api.records import objects, records
+from openbulk.api.schedules import schedules, workflows
 from openbulk.api.services import Services
 
 BASE_PATH = "/elements/api-v2"
@@ -67,7 +59,7 @@ def make_api(services: Services) -> FastAPI:
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.asking)
     of_instance.include_router(workflows.router)
-    of_instance.include_router(bulk.router)
+    of_instance.include_router(jobs.router)
     of_instance.include_router(downloads.fetching)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
@@ -79,8 +71,8 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
     api.include_router(viewer.router)
-    api.include_router(resources.make_router("resource"), prefix=BASE_PATH)
-    api.include_router(resources.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])
+    api.include_router(records.make_router("resource"), prefix=BASE_PATH)
+    api.include_router(records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])
     api.add_middleware(LastAnswers)  # the innermost: its answers, too, are for pages and have their request's id
     # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
     api.add_middleware(

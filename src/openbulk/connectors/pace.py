@@ -1,7 +1,7 @@
 """The words for how many calls a service allows: what a connector knows of it, and whom it asks.
 
 A connector names the budgets that each of its calls counts on, and reads from an answer that there were too many.
-How they are shared out, learned and remembered is the engine's (`engine/governor.py`).
+How they are shared out, learned and remembered is the engine's (`engine/quota/governor.py`).
 """
 
 from collections.abc import Sequence

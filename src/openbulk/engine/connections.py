@@ -8,7 +8,7 @@ import aiohttp
 from openbulk.connectors.base import Connector, Provider
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.instance import Instance
-from openbulk.engine.governor import Governor, InstancePace
+from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
 
 

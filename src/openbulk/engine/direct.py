@@ -15,10 +15,10 @@ from openbulk.domain.errors import BadInput, NotFound, NotPossible, Refused, Ret
 from openbulk.domain.job import Download, Position
 from openbulk.domain.query import Page, holds
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
-from openbulk.engine.download import chosen, query_of
-from openbulk.engine.progress import named_object, refusal_of, refusal_to_read
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
-from openbulk.engine.sorting import place_of
+from openbulk.engine.slices.download import chosen, query_of
+from openbulk.engine.slices.progress import named_object, refusal_of, refusal_to_read
+from openbulk.engine.slices.sorting import place_of
 
 PATIENCE_SECONDS = 10.0
 """How long a service is waited for that puts a call off."""

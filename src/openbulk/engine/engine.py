@@ -16,31 +16,31 @@ from openbulk.domain.job import Download, Job, Once, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
 from openbulk.engine import metrics
-from openbulk.engine.clock import Clock, elapsed
 from openbulk.engine.connections import Connections
-from openbulk.engine.download import DownloadTurn
-from openbulk.engine.endings import Complete, Crash, Ending, GoOn, Stop, Wait, ending_of
-from openbulk.engine.lanes import Lanes, NextSlice
-from openbulk.engine.lease import Lease
+from openbulk.engine.downloaded_records import as_rows, result_of
 from openbulk.engine.notifications import Notifications
-from openbulk.engine.parts import cut
-from openbulk.engine.results import as_rows, result_of
+from openbulk.engine.queue.clock import Clock, elapsed
+from openbulk.engine.queue.dbos_queue import Lanes, NextSlice
+from openbulk.engine.queue.heartbeat import Heart
+from openbulk.engine.queue.lease import Lease
+from openbulk.engine.queue.periodic import look_for_ever
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
-from openbulk.engine.rounds import look_for_ever
-from openbulk.engine.schedules import LOOK_SECONDS, Scheduler
-from openbulk.engine.takeover import Heart
-from openbulk.engine.upload import UploadTurn
-from openbulk.engine.watch import ROOM_SECONDS, Watch, Written, when_there_is_room
-from openbulk.engine.workflows import Workflows
+from openbulk.engine.slices.deadline import ROOM_SECONDS, Watch, Written, when_there_is_room
+from openbulk.engine.slices.download import DownloadTurn
+from openbulk.engine.slices.ending import Complete, Crash, Ending, GoOn, Stop, Wait, ending_of
+from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.upload import UploadTurn
+from openbulk.engine.workflows.runner import Workflows
+from openbulk.engine.workflows.scheduler import LOOK_SECONDS, Scheduler
 from openbulk.formats.base import Format
 from openbulk.security import KeyMissing
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore, FileTruncated
-from openbulk.storage.patience import patient
+from openbulk.storage.outage import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.turns import Fenced, Turn, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, Turn, TurnLedger
 
 log = structlog.get_logger()
 

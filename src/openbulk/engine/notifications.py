@@ -10,8 +10,8 @@ import structlog
 
 from openbulk.domain.job import Job
 from openbulk.engine import metrics
-from openbulk.engine.lanes import Lanes, NextAttempt
-from openbulk.engine.watch import when_there_is_room
+from openbulk.engine.queue.dbos_queue import Lanes, NextAttempt
+from openbulk.engine.slices.deadline import when_there_is_room
 from openbulk.notify.callbacks import Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries, Delivery

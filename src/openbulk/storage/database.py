@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from openbulk.domain.errors import NoRoom, Unavailable
-from openbulk.storage.patience import outage
+from openbulk.storage.outage import outage
 
 _BUSY_TIMEOUT_MS = 30_000
 _POSTGRESQL = {"postgresql", "postgres"}

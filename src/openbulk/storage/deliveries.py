@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.job import Job
 from openbulk.storage.database import for_reading
+from openbulk.storage.job_rows import ACTIVE, job_of
 from openbulk.storage.tables import deliveries, jobs
-from openbulk.storage.work import ACTIVE, job_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from openbulk.domain.job import SMALL_FILE, Download, Job, Once, Status, Upload
 from openbulk.domain.records import Fate
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
+from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.outcomes import given_up
 from openbulk.storage.tables import Moment, idempotency_keys, jobs, outcomes, parts
-from openbulk.storage.work import ACTIVE, job_of, work_values
 
 
 class KeyTaken(Exception):

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.job import Job
 from openbulk.domain.records import Fate, Outcome, Problem
+from openbulk.storage.job_rows import job_of
 from openbulk.storage.tables import intents, jobs, outcomes
-from openbulk.storage.work import job_of
 
 _NEVER_LOOKED_UP = (
     "nobody knows whether the service has taken this record (the job ended before it could be looked up); "

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import Plan, Run, Standing, Transfer
 from openbulk.storage.database import for_reading
-from openbulk.storage.plans import plan_of, plan_values
+from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.tables import runs, transfers
 
 

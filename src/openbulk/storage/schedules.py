@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.workflow import Plan, Run, Schedule, Standing
 from openbulk.storage.database import for_reading
-from openbulk.storage.plans import plan_of, plan_values
+from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.runs import insert_run
 from openbulk.storage.tables import runs, schedules, transfers
 

@@ -19,7 +19,7 @@ from openbulk.domain.records import Action, Fate, Outcome, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import KeyTaken
-from openbulk.storage.turns import Fenced, Ticket, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, Ticket, TurnLedger
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.googlecalendar.api import CalendarApi, page_of
+from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.events import calendar_of, encoded
 from openbulk.connectors.googlecalendar.fields import FieldError, check_required, converted
-from openbulk.connectors.googlecalendar.same import changes
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.connectors.http import Answer
 from openbulk.domain.query import Page, Query

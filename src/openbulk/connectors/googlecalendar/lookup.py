@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import quote
 
 from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.calendar_cache import Mirror
 from openbulk.connectors.googlecalendar.errors import Refusal, refusal
 from openbulk.connectors.googlecalendar.events import Draft, Plan
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, occurrence_of
-from openbulk.connectors.googlecalendar.mirror import Mirror
 from openbulk.connectors.http import Answer
 from openbulk.domain.records import Action, Target
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import DUPLICATE, refusal
 from openbulk.connectors.googlecalendar.events import (
     KEY_PROPERTY,
@@ -22,7 +23,6 @@ from openbulk.connectors.googlecalendar.events import (
 from openbulk.connectors.googlecalendar.fields import FieldError
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, event_id
 from openbulk.connectors.googlecalendar.lookup import GONE, MAX_MIRRORS, Event, Lookup, NotTaken, checked, named
-from openbulk.connectors.googlecalendar.same import changes
 from openbulk.connectors.googlecalendar.times import choices_of, needs_zone, settled, with_iso_dates
 from openbulk.connectors.http import Answer
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target

@@ -1,0 +1,1 @@
+"""Bulk jobs: uploads, downloads, their status and their errors."""

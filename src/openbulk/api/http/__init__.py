@@ -1,0 +1,1 @@
+"""HTTP itself: bodies, errors, methods, request ids, idempotency, the OpenAPI document."""

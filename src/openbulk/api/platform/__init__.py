@@ -1,0 +1,1 @@
+"""Hubs, elements, instances, and signing in to a service."""

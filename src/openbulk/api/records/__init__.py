@@ -1,0 +1,1 @@
+"""An instance's objects, and their records as plain REST."""

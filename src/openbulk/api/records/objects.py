@@ -1,0 +1,40 @@
+"""What an instance holds: its objects, and their fields."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path
+
+from openbulk.api.http.callers import SignedInInstance
+from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.services import ServicesOfApp
+from openbulk.api.wire import shapes
+from openbulk.api.wire.answers import ObjectFields, ObjectName, VendorObject
+
+router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
+ObjectInPath = Annotated[
+    str, Path(description="an object, as /objects names it, or one of its paths", examples=["events"])
+]
+
+
+@router.get("/objects", summary="The objects of an instance", responses=answers(list[ObjectName] | list[VendorObject]))
+async def objects(
+    services: ServicesOfApp,
+    instance: SignedInInstance,
+    version: Annotated[
+        str,
+        Header(alias="Elements-Version", description="Hydrogen for names, Helium for objects", examples=["Hydrogen"]),
+    ] = "Hydrogen",
+) -> list[Any]:
+    """The names of the objects that can be read or written; with `Elements-Version: Helium`, what each of them is."""
+    connector = (await services.connections.to(instance.id)).connector
+    names = list(await connector.objects())
+    if version.lower() == "helium":
+        return [{"name": name, "vendorName": name, "type": "vendor"} for name in names]
+    return names
+
+
+@router.get("/objects/{object:path}/metadata", summary="The fields of an object", responses=answers(ObjectFields, 404))
+async def metadata(object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+    """The fields of an object: path, type, whether required, whether read-only."""
+    connector = (await services.connections.to(instance.id)).connector
+    return shapes.fields(await connector.metadata(object))

@@ -1,0 +1,1 @@
+"""Workflows, and the schedules that run them."""

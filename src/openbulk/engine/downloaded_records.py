@@ -1,0 +1,46 @@
+"""What a download has read: its records, from the parts in which they are kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from openbulk.domain.errors import NotFound
+from openbulk.domain.job import Job
+from openbulk.domain.records import Row
+from openbulk.engine.slices.sorting import sorted_file
+from openbulk.storage.files import FileStore, Part
+from openbulk.storage.ledger import Ledger
+
+
+class Result:
+    """The records of a download from one on, in the order in which they were read. Begins anew each time it is gone
+    through; for use in a thread: it blocks. Holds one part. Raises NotFound where they are not kept any more, and
+    KeyMissing.
+    """
+
+    def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:
+        self._files = files
+        self._file = file
+        self._parts = parts
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for part in self._parts:
+            try:
+                lines = self._files.get_now(part.path(self._file)).split(b"\n")
+            except FileNotFoundError as error:
+                raise NotFound("the records of this job are not kept any more; ask for them again") from error
+            for line in lines[max(0, self._begin - part.first_row) :]:
+                yield orjson.loads(line)
+
+
+async def result_of(ledger: Ledger, files: FileStore, job: Job, begin: int = 1) -> Result:
+    """What a download has read, from a record on."""
+    file = sorted_file(job.download.file) if job.download.is_sorted_here else job.download.file
+    return Result(files, file, await ledger.parts_from(job.id, begin), begin)
+
+
+def as_rows(result: Result) -> Iterator[Row]:
+    """What a download has read, as the rows of an upload."""
+    return (Row(number, values) for number, values in enumerate(result, 1))

@@ -1,0 +1,1 @@
+"""Who works when: lanes on DBOS, leases, heartbeats and the clock."""

@@ -1,0 +1,1 @@
+"""Pacing against a service's quota: the governor, its reservations, its sliding windows."""

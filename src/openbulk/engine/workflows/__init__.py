@@ -1,0 +1,1 @@
+"""Transfers from one instance into another, at once or by a schedule."""

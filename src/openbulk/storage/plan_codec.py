@@ -1,0 +1,64 @@
+"""Plans of workflows, as they are kept and back."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from openbulk.domain.job import Download
+from openbulk.domain.records import Action, Target
+from openbulk.domain.workflow import Changes, Destination, Plan
+from openbulk.storage.job_rows import work_of, work_values
+
+
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """A plan in JSON's types; `plan_of` reads it back."""
+    return {
+        "download": work_values(plan.download),
+        "changes": plan.changes and _changes_values(plan.changes),
+        "destination": plan.destination and _destination_values(plan.destination),
+        "told": dict(plan.told),
+    }
+
+
+def plan_of(kept: Mapping[str, Any]) -> Plan:
+    """A plan that was kept."""
+    download = work_of(SimpleNamespace(**kept["download"]))
+    assert isinstance(download, Download)
+    return Plan(
+        download,
+        kept["changes"] and _changes_of(kept["changes"]),
+        kept["destination"] and _destination_of(kept["destination"]),
+        kept["told"],
+    )
+
+
+def _changes_values(changes: Changes) -> dict[str, Any]:
+    moments = {name: getattr(changes, name) for name in ("since", "until", "before")}
+    return {
+        "field": changes.field,
+        "is_known_to_service": changes.is_known_to_service,
+        **{name: moment and moment.isoformat() for name, moment in moments.items()},
+    }
+
+
+def _changes_of(kept: Mapping[str, Any]) -> Changes:
+    moments = {name: kept[name] and datetime.fromisoformat(kept[name]) for name in ("since", "until", "before")}
+    return Changes(kept["field"], is_known_to_service=kept["is_known_to_service"], **moments)
+
+
+def _destination_values(destination: Destination) -> dict[str, Any]:
+    target = destination.target
+    return {
+        "instance_id": destination.instance_id,
+        "object": target.object,
+        "action": target.action.value,
+        "identifier_field": target.identifier_field,
+        "options": dict(target.options),
+        "callback_url": destination.callback_url,
+    }
+
+
+def _destination_of(kept: Mapping[str, Any]) -> Destination:
+    target = Target(kept["object"], Action(kept["action"]), kept["identifier_field"], kept["options"])
+    return Destination(kept["instance_id"], target, kept["callback_url"])
