@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 from openbulk.connectors.base import Connector  # noqa: E402
 from openbulk.connectors.sql import PostgresqlProvider  # noqa: E402
-from openbulk.domain.records import Action, Fate, Record, Target  # noqa: E402
+from openbulk.domain.records import Action, OutcomeKind, Record, Target  # noqa: E402
 from openbulk.notify.egress import allowed_address  # noqa: E402
 from postgres import Postgres, binaries, running_postgres  # noqa: E402
 from support import forget  # noqa: E402
@@ -61,7 +61,7 @@ async def seconds(connector: Connector, target: Target, count: int, size: int, b
         nonlocal failed
         for batch in batches:
             outcomes = await connector.write(target, batch)
-            failed += sum(outcome.fate is Fate.FAILED for outcome in outcomes)
+            failed += sum(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
 
     begin = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))

@@ -13,12 +13,12 @@ from openbulk.domain.job import Download, Job
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Outcome, Record, Target
 from openbulk.engine.downloaded_records import Result
-from openbulk.engine.slices.deadline import Watch
-from openbulk.engine.slices.download import DownloadTurn
+from openbulk.engine.slices.deadline import SliceDeadline
+from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Ending
 from openbulk.engine.slices.sorting import sorted_file
 from openbulk.storage.files import FileStore
-from openbulk.storage.slice_ledger import TurnLedger
+from openbulk.storage.slice_ledger import SliceLedger
 
 COUNT = 25
 ALL = list(range(1, COUNT + 1))
@@ -74,7 +74,7 @@ class Numbered(Connector):
 class Bench:
     """A ledger and a file store, and the turns of the jobs in them."""
 
-    ledger: TurnLedger
+    ledger: SliceLedger
     files: FileStore
 
     async def job(self, *, instance: int = 1, **more: Any) -> Job:
@@ -90,8 +90,8 @@ class Bench:
         turn = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
         assert turn is not None
         draining = connector.draining or asyncio.Event()
-        watch = Watch(now, self.ledger, draining, lambda: datetime.now(UTC))
-        ending = await DownloadTurn(turn, connector=connector, ledger=self.ledger, files=self.files, watch=watch).run()
+        deadline = SliceDeadline(now, self.ledger, draining, lambda: datetime.now(UTC))
+        ending = await DownloadSlice(turn, connector=connector, ledger=self.ledger, files=self.files, deadline=deadline).run()
         await self.ledger.end_slice(job.id, turn.fence)
         return ending
 

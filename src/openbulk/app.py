@@ -25,13 +25,13 @@ from openbulk.api import make_api
 from openbulk.api.services import Services
 from openbulk.api.wire import shapes
 from openbulk.connectors import providers
-from openbulk.domain.errors import FilesAway, Unavailable
+from openbulk.domain.errors import FileStoreUnavailable, Unavailable
 from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
 from openbulk.engine.queue.clock import Clock
-from openbulk.engine.queue.dbos_queue import Lanes
-from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heart, new_name
+from openbulk.engine.queue.dbos_queue import LaneQueue
+from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
@@ -47,13 +47,13 @@ from openbulk.storage.database import (
     open_shared_lane_engine,
 )
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.file_store_identity import Mark, WrongFiles
+from openbulk.storage.file_store_identity import FileStoreIdentity, WrongFiles
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.outage import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.seal import Seal, WrongKey
-from openbulk.storage.slice_ledger import TurnLedger
+from openbulk.storage.slice_ledger import SliceLedger
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -136,7 +136,7 @@ class _Ledger:
 
     engine: AsyncEngine
     sealer: security.Sealer
-    sealed_anew: int
+    resealed: int
     """So many instances had their credentials sealed anew with the first master key."""
 
     @property
@@ -161,11 +161,11 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
             yield worker
 
 
-async def seal_anew(settings: Settings) -> int:
+async def reseal(settings: Settings) -> int:
     """Seal all credentials with the first master key, for a server that is not running; of how many instances."""
     with _owned(settings):
         async with _patiently(lambda parts: _open_ledger(settings, parts)) as ledger:
-            return ledger.sealed_anew
+            return ledger.resealed
 
 
 @asynccontextmanager
@@ -178,7 +178,7 @@ async def _patiently(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIt
             try:
                 started = await start(parts)
             except Unavailable as error:
-                said = error if isinstance(error, FilesAway) else f"the database cannot be reached: {error.__cause__}"
+                said = error if isinstance(error, FileStoreUnavailable) else f"the database cannot be reached: {error.__cause__}"
                 if (pause := next(pauses, None)) is None:
                     raise CannotStart(str(said)) from error
                 log.warning("the start waits", reason=str(said), seconds=pause)
@@ -211,10 +211,10 @@ async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
 
 async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, FileStore]:
     ledger = await _open_ledger(settings, parts)
-    if ledger.sealed_anew:
-        log.info("credentials were sealed anew with the first master key", instances=ledger.sealed_anew)
+    if ledger.resealed:
+        log.info("credentials were sealed anew with the first master key", instances=ledger.resealed)
     files = FileStore(_store(settings), ledger.sealer)
-    await _compare(settings, Mark(ledger.engine, files))
+    await _compare(settings, FileStoreIdentity(ledger.engine, files))
     return ledger, files
 
 
@@ -234,7 +234,7 @@ async def _start_services(settings: Settings, ledger: _Ledger, files: FileStore,
 async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer, int]:
     """The sealer under the keys that the ledger is sealed with, on whatever machine they were made; of how many
     instances it has sealed the credentials anew."""
-    # Asked in this order: another process that starts on the same folder writes its key before it seals.
+    # DownloadRequest in this order: another process that starts on the same folder writes its key before it seals.
     is_sealed = await seal.is_set()
     is_here = settings.master_key is not None or master_key_file(settings).exists()
     if is_sealed and not is_here:
@@ -263,7 +263,7 @@ async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer
         ) from error
 
 
-async def _compare(settings: Settings, mark: Mark) -> None:
+async def _compare(settings: Settings, mark: FileStoreIdentity) -> None:
     """Whether the files are where this process is told to look for them."""
     try:
         await mark.compare(_place_of_files(settings))
@@ -287,7 +287,7 @@ def _services(
     files: FileStore,
     http: aiohttp.ClientSession,
 ) -> Services:
-    ledger, runs, schedules = TurnLedger(database), Runs(database), Schedules(database)
+    ledger, runs, schedules = SliceLedger(database), Runs(database), Schedules(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     shared = is_for_many(settings)
@@ -315,7 +315,7 @@ def _services(
         present=present,
         keep_files=timedelta(days=settings.keep_files_days),
         draining=draining,
-        heart=Heart(name, Workers(database), lanes, lease, clock) if shared else None,
+        heart=Heartbeat(name, Workers(database), lanes, lease, clock) if shared else None,
         lease=lease,
         clock=clock,
         name=name,
@@ -347,10 +347,10 @@ def _store(settings: Settings) -> ObjectStore:
         raise CannotStart(f"OPENBULK_FILES_URL cannot be used: {error}") from error
 
 
-def _lanes(settings: Settings, name: str) -> Lanes:
+def _lanes(settings: Settings, name: str) -> LaneQueue:
     if is_for_many(settings):
-        return Lanes(open_shared_lane_engine(ledger_url(settings)), name)
-    return Lanes(open_lane_engine(settings.data_dir / "lanes.db"))
+        return LaneQueue(open_shared_lane_engine(ledger_url(settings)), name)
+    return LaneQueue(open_lane_engine(settings.data_dir / "lanes.db"))
 
 
 def _first_secrets(settings: Settings) -> FirstSecrets:

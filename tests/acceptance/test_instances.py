@@ -346,7 +346,7 @@ def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> No
     assert request("GET", f"{server.process.url}/healthz").status == 200
     assert request("GET", f"{server.process.url}/readyz").json == {"ready": True, "broken": {}}
     metrics = request("GET", f"{server.process.url}/metrics").body.decode()
-    assert 'openbulk_records_total{fate="created"} 1.0' in metrics
+    assert 'openbulk_records_total{outcome="created"} 1.0' in metrics
     assert 'openbulk_jobs_finished_total{status="COMPLETE"} 1.0' in metrics
 
 

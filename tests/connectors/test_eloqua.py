@@ -12,7 +12,7 @@ from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
 from openbulk.domain.errors import BadInput, RetryLater
 from openbulk.domain.query import Comparison, Query
-from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
 from support import Serve, forget
@@ -77,7 +77,7 @@ class TestContacts(EloquaTests):
             contact("Gus", C_DateCreated="2026-01-01"),
         ]
         outcomes = await send(connect, CONTACT, [record(row, v) for row, v in enumerate(values, 11)])
-        assert [o.row for o in outcomes if o.fate is Fate.FAILED] == [12, 14, 15, 16, 17, 18]
+        assert [o.row for o in outcomes if o.kind is OutcomeKind.FAILED] == [12, 14, 15, 16, 17, 18]
         assert [problem(o) for o in outcomes if o.problem] == [
             "the e-mail address is not valid; addresses look like ann@example.com",
             "the identifier is in the file twice; keep one of the rows",
@@ -93,14 +93,14 @@ class TestContacts(EloquaTests):
         await send(connect, CONTACT, [record(1, contact("Ann", C_City="Bonn")), record(2, contact("Bob"))])
         changed = [record(1, contact("Ann", C_Title="Dr")), record(2, contact("Bob", C_City="Ulm"))]
         outcomes = await send(connect, CONTACT, changed)
-        assert {outcome.fate for outcome in outcomes} == {Fate.UPDATED}
+        assert {outcome.kind for outcome in outcomes} == {OutcomeKind.UPDATED}
         ann, bob = await held(http, url)
         assert (ann["C_City"], ann["C_Title"], bob["C_City"]) == ("Bonn", "Dr", "Ulm")
 
     async def test_created_and_updated_in_one_import_are_told_as_one_of_the_two(self, connect: Connect) -> None:
         (first,) = await send(connect, CONTACT, [record(1, contact("Ann"))])
         both = await send(connect, CONTACT, [record(1, contact("Ann")), record(2, contact("Bob"))])
-        assert (first.fate, {outcome.fate for outcome in both}) == (Fate.CREATED, {Fate.UPSERTED})
+        assert (first.kind, {outcome.kind for outcome in both}) == (OutcomeKind.CREATED, {OutcomeKind.UPSERTED})
 
     async def test_columns_are_found_by_title_and_in_any_case(
         self, http: aiohttp.ClientSession, url: str, connect: Connect
@@ -180,14 +180,14 @@ class TestCampaigns(EloquaTests):
         (made,) = await send(connect, self.target(), [record(1, {"name": "Spring"})])
         changes = record(1, {"id": made.id, "name": "Summer"})
         (changed,) = await send(connect, Target(self.object_name, Action.UPDATE), [changes])
-        assert (changed.fate, [one["name"] for one in await held(http, url, f"{self.object_name}s")]) == (
-            Fate.UPDATED,
+        assert (changed.kind, [one["name"] for one in await held(http, url, f"{self.object_name}s")]) == (
+            OutcomeKind.UPDATED,
             ["Summer"],
         )
         (gone,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})])
         (again,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})])
         (missing,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"name": "x"})])
-        assert (gone.fate, again.fate) == (Fate.DELETED, Fate.FAILED)
+        assert (gone.kind, again.kind) == (OutcomeKind.DELETED, OutcomeKind.FAILED)
         assert "id is missing" in problem(missing)
 
 

@@ -9,8 +9,8 @@ import pytest
 from google_sandbox import GoogleTests, configuration, event, held, set_faults
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, Unsure
-from openbulk.domain.records import Action, Fate, Record, Target
+from openbulk.domain.errors import AnswerLost, BadInput, Refused, RetryLater, SignInAgain
+from openbulk.domain.records import Action, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import Connect, record, send
 from support import Serve, forget
@@ -42,22 +42,22 @@ class TestGoogleCalendar(GoogleTests):
         connector = connect()
         await connector.check()
         await set_faults(http, url, "drop-after=1")
-        with pytest.raises(Unsure):
+        with pytest.raises(AnswerLost):
             await connector.write(EVENTS, [record(1, event("Maths"))])
         await set_faults(http, url, "")
         (outcome,) = await connector.write(EVENTS, [record(1, event("Maths"))])
-        assert outcome.fate is Fate.CREATED
+        assert outcome.kind is OutcomeKind.CREATED
         assert [one["id"] for one in await held(http, url)] == [outcome.id]
 
     async def test_an_id_of_the_callers_own_is_kept_also_over_a_lost_answer(self, connect: Connect) -> None:
         for _ in range(2):
             (outcome,) = await send(connect, EVENTS, [record(1, event("Maths", id="maths2026"))])
-            assert (outcome.fate, outcome.id) == (Fate.CREATED, "maths2026")
+            assert (outcome.kind, outcome.id) == (OutcomeKind.CREATED, "maths2026")
 
     async def test_an_id_that_another_event_has_is_refused(self, connect: Connect) -> None:
         await send(connect, EVENTS, [record(1, event("Maths", id="maths2026"))])
         (outcome,) = await send(connect, EVENTS, [record(2, event("Art", id="maths2026"))])
-        assert outcome.fate is Fate.FAILED
+        assert outcome.kind is OutcomeKind.FAILED
         assert outcome.problem is not None
         assert "exists, or did before it was deleted" in outcome.problem.message
 
@@ -109,7 +109,7 @@ class TestGoogleCalendar(GoogleTests):
             htmlLink="https://example.com",
         )
         (outcome,) = await send(connect, EVENTS, [record(1, values)])
-        assert outcome.fate is Fate.CREATED, outcome
+        assert outcome.kind is OutcomeKind.CREATED, outcome
         (one,) = await held(http, url)
         assert one["start"] == {"dateTime": "2026-03-01T09:00:00+01:00", "timeZone": "Europe/Berlin"}
         assert one["attendees"] == [{"email": "ann@example.com", "optional": True}]
@@ -124,13 +124,13 @@ class TestGoogleCalendar(GoogleTests):
         connector = connect()
         batch = [record(1, event("primary")), record(2, event("nowhere", calendarId="nobody@example.com"))]
         outcomes = await send(connect, EVENTS, batch)
-        assert [outcome.fate for outcome in outcomes] == [Fate.CREATED, Fate.FAILED]
+        assert [outcome.kind for outcome in outcomes] == [OutcomeKind.CREATED, OutcomeKind.FAILED]
         assert outcomes[1].problem is not None
         assert "check calendarId" in outcomes[1].problem.message
         for options in ({"calendarId": "ann@example.com"}, {"path": "/calendars/ann@example.com/events"}):
             target = Target("events", Action.CREATE, options=options)
             (outcome,) = await connector.write(target, [Record(1, event("named"), key=str(options))])
-            assert outcome.fate is Fate.CREATED
+            assert outcome.kind is OutcomeKind.CREATED
         assert len(await held(http, url)) == 3
 
     # --- when the service is not well ---
@@ -144,7 +144,7 @@ class TestGoogleCalendar(GoogleTests):
 
     @pytest.mark.parametrize(
         ("fault", "error"),
-        [("error-429", RetryLater), ("error-503", RetryLater), ("error-500", Unsure), ("drop-before", Unsure)],
+        [("error-429", RetryLater), ("error-503", RetryLater), ("error-500", AnswerLost), ("drop-before", AnswerLost)],
     )
     async def test_failures_say_whether_the_event_may_have_been_made(
         self, http: aiohttp.ClientSession, url: str, connect: Connect, fault: str, error: type[Exception]
@@ -167,7 +167,7 @@ class TestGoogleCalendar(GoogleTests):
         await set_faults(http, url, "")
         batches = [[record(row, event(str(row)))] for row in range(20)]
         answers = await asyncio.gather(*(connector.write(EVENTS, batch) for batch in batches))
-        assert {answer[0].fate for answer in answers} == {Fate.CREATED}
+        assert {answer[0].kind for answer in answers} == {OutcomeKind.CREATED}
 
 
 async def test_a_private_address_is_refused_for_good(http: aiohttp.ClientSession) -> None:
@@ -224,6 +224,6 @@ async def test_a_service_account_signs_in_for_its_subject(http: aiohttp.ClientSe
     }
     connector: Connector = GoogleCalendarProvider().connect(settings, http, forget)
     (outcome,) = await connector.write(EVENTS, [record(1, event("Assembly"))])
-    assert outcome.fate is Fate.CREATED
+    assert outcome.kind is OutcomeKind.CREATED
     (one,) = await held(http, url)
     assert one["creator"] == {"email": "head@school.example.com", "self": True}

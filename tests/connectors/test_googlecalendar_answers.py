@@ -17,7 +17,7 @@ from openbulk.connectors.base import AuthorizeRequest, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.query import Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.quota.governor import Governor
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import migrate, open_ledger_engine
@@ -156,7 +156,7 @@ async def test_what_concerns_one_record_is_its_outcome(
 ) -> None:
     google.answers["POST"] = answer
     outcome = await create(connector, EVENT)
-    assert outcome.fate is Fate.FAILED
+    assert outcome.kind is OutcomeKind.FAILED
     assert outcome.problem is not None
     assert says in outcome.problem.message
     assert outcome.problem.provider_message
@@ -194,7 +194,7 @@ async def test_a_page_that_is_refused_says_why(
 async def test_an_id_made_from_the_key_that_is_taken_was_taken_by_us(google: Google, connector: Connector) -> None:
     google.answers["POST"] = said(409, "duplicate")
     outcome = await create(connector, EVENT)
-    assert outcome.fate is Fate.CREATED
+    assert outcome.kind is OutcomeKind.CREATED
     assert [method for method, *_ in google.asked] == ["POST"], "no call is spent to look"
     assert outcome.id == google.asked[0][3]["id"]
     assert len(str(outcome.id)) == 52
@@ -239,7 +239,7 @@ async def test_the_call_is_the_one_that_google_documents(
     path: str,
     parameters: Mapping[str, str],
 ) -> None:
-    assert (await create(connector, {**EVENT, **values}, **options)).fate is Fate.CREATED
+    assert (await create(connector, {**EVENT, **values}, **options)).kind is OutcomeKind.CREATED
     ((method, seen, query, body),) = google.asked
     assert (method, seen) == ("POST", f"/calendar/v3/calendars/{path}/events")
     assert query == {"sendUpdates": "none", **parameters}
@@ -266,7 +266,7 @@ async def test_a_value_that_json_cannot_hold_fails_its_record_only(
     google: Google, connector: Connector, values: Mapping[str, Any]
 ) -> None:
     outcome = await create(connector, {**EVENT, **values})
-    assert outcome.fate is Fate.FAILED
+    assert outcome.kind is OutcomeKind.FAILED
     assert google.asked == []
 
 

@@ -1,4 +1,4 @@
-"""Calls that are ready at the same moment travel together, and nothing else about them changes."""
+"""Calls that are ready at the same moment wrap_send together, and nothing else about them changes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.connectors.googlecalendar.batches import FEWEST_CALLS, MOST_CALLS, READY_TOGETHER_SECONDS, Batches, read
 from openbulk.connectors.http import Answer, Request
-from openbulk.domain.errors import RetryLater, SignInAgain, Unsure
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.errors import AnswerLost, RetryLater, SignInAgain
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import record
 from support import Serve, forget
@@ -54,7 +54,7 @@ async def test_what_is_ready_at_the_same_moment_travels_together(
 ) -> None:
     await connector.check()
     outcomes = await written(connector, lessons(2 * MOST_CALLS))
-    assert all(isinstance(outcome, Outcome) and outcome.fate is Fate.CREATED for outcome in outcomes)
+    assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes)
     assert len(await held(http, url)) == 2 * MOST_CALLS
     assert await batches(http, url) == 2
 
@@ -89,8 +89,8 @@ async def test_each_has_its_own_outcome(connector: Connector) -> None:
     records = lessons(10)
     records[7] = record(8, event("Elsewhere", calendarId="nobody@example.com"))
     outcomes = [outcome for outcome in await written(connector, records) if isinstance(outcome, Outcome)]
-    fates = {outcome.row: outcome.fate for outcome in outcomes}
-    assert fates == {n: Fate.FAILED if n == 8 else Fate.CREATED for n in range(1, 11)}
+    kinds = {outcome.row: outcome.kind for outcome in outcomes}
+    assert kinds == {n: OutcomeKind.FAILED if n == 8 else OutcomeKind.CREATED for n in range(1, 11)}
 
 
 async def test_a_batch_whose_answer_is_lost_is_sent_again_without_doubling(
@@ -98,10 +98,10 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_without_doubling(
 ) -> None:
     await connector.check()
     await set_faults(http, url, "drop-after=1")
-    assert all(isinstance(outcome, Unsure) for outcome in await written(connector, lessons(20)))
+    assert all(isinstance(outcome, AnswerLost) for outcome in await written(connector, lessons(20)))
     await set_faults(http, url, "")
     outcomes = await written(connector, lessons(20))
-    assert all(isinstance(outcome, Outcome) and outcome.fate is Fate.CREATED for outcome in outcomes)
+    assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes)
     assert len(await held(http, url)) == 20
 
 
@@ -123,7 +123,7 @@ async def test_a_token_that_runs_out_on_the_way_is_renewed(
     outcomes = await written(connector, lessons(50))
     await set_faults(http, url, "")
     ended = [outcome for outcome in outcomes if not isinstance(outcome, SignInAgain)]
-    assert all(isinstance(outcome, Outcome) and outcome.fate is Fate.CREATED for outcome in ended)
+    assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in ended)
     assert len(await held(http, url)) == len(ended) > 0
 
 
@@ -150,7 +150,7 @@ async def test_where_no_batches_are_known_calls_go_alone(
     connector = GoogleCalendarProvider().connect(settings, http, forget)
     for first in (1, 31):
         outcomes = await written(connector, lessons(60)[first - 1 : first + 29])
-        assert all(isinstance(outcome, Outcome) and outcome.fate is Fate.CREATED for outcome in outcomes)
+        assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes)
     assert len(await held(http, url)) == 60
     assert sum(path.startswith("/batch") for path in asked) == 1
 
@@ -163,7 +163,7 @@ async def test_whoever_stops_waiting_takes_nobody_along(
     await asyncio.sleep(0.01)
     calls[0].cancel()
     outcomes = await asyncio.gather(*calls[1:])
-    assert all(outcome.fate is Fate.CREATED for (outcome,) in outcomes)
+    assert all(outcome.kind is OutcomeKind.CREATED for (outcome,) in outcomes)
 
 
 # As https://developers.google.com/workspace/calendar/api/guides/batch shows an answer, less the bodies.

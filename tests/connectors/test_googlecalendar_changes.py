@@ -10,9 +10,9 @@ import pytest
 from google_sandbox import configuration, event, held, set_faults, violations
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.domain.errors import Unsure
+from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.formats import FORMATS, inspect
 from openbulk.sandbox import google
 from support import Serve, forget
@@ -45,9 +45,9 @@ async def sent(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> Se
     ]
 
 
-async def fates(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> list[Fate]:
+async def kinds(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> list[OutcomeKind]:
     """How rows ended."""
-    return [outcome.fate for outcome in await sent(connector, to, *rows)]
+    return [outcome.kind for outcome in await sent(connector, to, *rows)]
 
 
 async def calls(http: aiohttp.ClientSession, url: str) -> dict[str, int]:
@@ -67,9 +67,9 @@ async def test_the_same_rows_sent_again_change_nothing(
 ) -> None:
     """However events are told apart: the second job finds them as they should be, with one listing and no write."""
     row = event("Maths", location="Room 4", **more)
-    assert await fates(connector, target(identifier=identifier), row) == [Fate.CREATED]
+    assert await kinds(connector, target(identifier=identifier), row) == [OutcomeKind.CREATED]
     before = await calls(http, url)
-    assert await fates(connector, target(identifier=identifier, run="2"), row) == [Fate.UNCHANGED]
+    assert await kinds(connector, target(identifier=identifier, run="2"), row) == [OutcomeKind.UNCHANGED]
     after = await calls(http, url)
     assert {name: after[name] - before.get(name, 0) for name in after} == {"GET": 1, "POST": 0}
     assert len(await held(http, url)) == 1
@@ -87,9 +87,9 @@ async def test_a_changed_row_changes_its_event_and_nothing_else(
 ) -> None:
     """What the row does not speak of stays as it is."""
     first = target(identifier=identifier)
-    assert await fates(connector, first, event("Maths", location="Room 4", **more)) == [Fate.CREATED]
+    assert await kinds(connector, first, event("Maths", location="Room 4", **more)) == [OutcomeKind.CREATED]
     second = target(Action.UPDATE, identifier, run="2", records=records)
-    assert await fates(connector, second, {"location": "Room 5", **more}) == [Fate.UPDATED]
+    assert await kinds(connector, second, {"location": "Room 5", **more}) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
     assert (only["summary"], only["location"]) == ("Maths", "Room 5")
 
@@ -103,7 +103,7 @@ async def test_a_date_becomes_a_time(connector: Connector, http: aiohttp.ClientS
         "start": {"dateTime": "2026-03-01T09:00:00+00:00", "timeZone": "UTC"},
         "end": {"dateTime": "2026-03-01T10:00:00+00:00", "timeZone": "UTC"},
     }
-    assert await fates(connector, target(identifier="ref", run="2"), timed) == [Fate.UPDATED]
+    assert await kinds(connector, target(identifier="ref", run="2"), timed) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
     assert "date" not in only["start"]  # type: ignore[operator]
 
@@ -132,17 +132,17 @@ async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
 ) -> None:
     """Whoever deleted them."""
     await sent(connector, target(identifier=identifier), event("Maths", **more))
-    assert await fates(connector, target(Action.DELETE, identifier, run="2"), more) == [Fate.DELETED]
+    assert await kinds(connector, target(Action.DELETE, identifier, run="2"), more) == [OutcomeKind.DELETED]
     assert await held(http, url) == []
-    (again,) = await fates(connector, target(Action.DELETE, identifier, run="3"), more)
-    assert again in {Fate.UNCHANGED, Fate.DELETED}
+    (again,) = await kinds(connector, target(Action.DELETE, identifier, run="3"), more)
+    assert again in {OutcomeKind.UNCHANGED, OutcomeKind.DELETED}
 
 
 async def test_deleting_what_never_was_changes_nothing(connector: Connector) -> None:
     """It is as it should be; a calendar that never was is a mistake."""
-    assert await fates(connector, target(Action.DELETE), {"id": "neverthere"}) == [Fate.UNCHANGED]
+    assert await kinds(connector, target(Action.DELETE), {"id": "neverthere"}) == [OutcomeKind.UNCHANGED]
     (outcome,) = await sent(connector, target(Action.DELETE, options={"calendarId": "no@x"}), {"id": "neverthere"})
-    assert outcome.fate is Fate.FAILED
+    assert outcome.kind is OutcomeKind.FAILED
     assert outcome.problem is not None
     assert "calendar 'no@x'" in outcome.problem.message
 
@@ -155,7 +155,7 @@ async def test_an_event_that_somebody_deleted_can_be_made_again(
     ids = []
     for run in range(1, 4):
         (made,) = await sent(connector, target(identifier="ref", run=f"{run}a"), row)
-        assert made.fate is Fate.CREATED
+        assert made.kind is OutcomeKind.CREATED
         ids.append(made.id)
         await sent(connector, target(Action.DELETE, "ref", run=f"{run}b"), {"ref": "17"})
     assert len(set(ids)) == 3
@@ -166,8 +166,8 @@ async def test_an_event_with_the_callers_own_id_is_brought_back(connector: Conne
     row = event("Maths", id="maths2026")
     await sent(connector, target(), row)
     await sent(connector, target(Action.DELETE, run="2"), row)
-    assert await fates(connector, target(run="3"), row) == [Fate.CREATED]
-    assert await fates(connector, target(run="4"), row) == [Fate.UNCHANGED]
+    assert await kinds(connector, target(run="3"), row) == [OutcomeKind.CREATED]
+    assert await kinds(connector, target(run="4"), row) == [OutcomeKind.UNCHANGED]
 
 
 async def test_an_upsert_whose_answer_was_lost_makes_one_event(
@@ -176,10 +176,10 @@ async def test_an_upsert_whose_answer_was_lost_makes_one_event(
     """And counts it as created."""
     await sent(connector, target(identifier="ref"), event("Other", ref="0"))
     await set_faults(http, url, "drop-after=1")
-    with pytest.raises(Unsure):
+    with pytest.raises(AnswerLost):
         await sent(connector, target(identifier="ref"), event("Maths", ref="17"))
     await set_faults(http, url, "")
-    assert await fates(connector, target(identifier="ref"), event("Maths", ref="17")) == [Fate.CREATED]
+    assert await kinds(connector, target(identifier="ref"), event("Maths", ref="17")) == [OutcomeKind.CREATED]
     assert len(await held(http, url)) == 2
 
 
@@ -188,21 +188,21 @@ async def test_a_foreign_event_is_imported_without_mail(
 ) -> None:
     """By `events.import`, which keeps its iCalUID; a second creation of it is refused."""
     row = event("Fair", iCalUID=UID, organizer={"email": "fair@elsewhere.example"})
-    assert await fates(connector, target(Action.CREATE), row) == [Fate.CREATED]
+    assert await kinds(connector, target(Action.CREATE), row) == [OutcomeKind.CREATED]
     (only,) = await held(http, url)
     assert only["iCalUID"] == UID
     (_, again) = await sent(connector, target(Action.CREATE, run="2"), event("Other"), row)
-    assert again.fate is Fate.FAILED
-    assert await fates(connector, target(Action.CREATE), row) == [Fate.CREATED], "the first one, sent once more"
+    assert again.kind is OutcomeKind.FAILED
+    assert await kinds(connector, target(Action.CREATE), row) == [OutcomeKind.CREATED], "the first one, sent once more"
 
 
 async def test_a_cancelled_row_deletes_its_event(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
     """As calendar files say it; one that is not there stays away."""
     await sent(connector, target(), event("Fair", iCalUID=UID))
     cancelled = event("Fair", iCalUID=UID, status="cancelled")
-    assert await fates(connector, target(run="2"), cancelled) == [Fate.DELETED]
-    assert await fates(connector, target(run="3"), event("Fair", iCalUID="other@x", status="cancelled")) == [
-        Fate.UNCHANGED
+    assert await kinds(connector, target(run="2"), cancelled) == [OutcomeKind.DELETED]
+    assert await kinds(connector, target(run="3"), event("Fair", iCalUID="other@x", status="cancelled")) == [
+        OutcomeKind.UNCHANGED
     ]
     assert await held(http, url) == []
 
@@ -233,7 +233,7 @@ async def test_an_update_of_the_start_leaves_the_end_alone(
     camp = {"summary": "Camp", "id": "camp2026", "start": {"date": "2026-09-14"}, "end": {"date": "2026-09-19"}}
     await sent(connector, target(), camp)
     earlier = {"id": "camp2026", "start": {"date": "2026-09-13"}}
-    assert await fates(connector, target(Action.UPDATE, run="2"), earlier) == [Fate.UPDATED]
+    assert await kinds(connector, target(Action.UPDATE, run="2"), earlier) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
     assert (only["start"], only["end"]) == ({"date": "2026-09-13"}, {"date": "2026-09-19"})
 
@@ -245,7 +245,7 @@ async def test_the_calendars_reminders_replace_an_events_own(
     own = {"useDefault": False, "overrides": [{"method": "popup", "minutes": 5}]}
     await sent(connector, target(), event("Maths", id="maths2026", reminders=own))
     default = event("Maths", id="maths2026", reminders={"useDefault": True})
-    assert await fates(connector, target(run="2"), default) == [Fate.UPDATED]
+    assert await kinds(connector, target(run="2"), default) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
     assert only["reminders"] == {"useDefault": True, "overrides": []}
 
@@ -314,15 +314,15 @@ async def test_what_was_read_and_is_sent_again_makes_no_write(
     connector: Connector, http: aiohttp.ClientSession, url: str, name: str
 ) -> None:
     """All-day, recurring, exceptional, with guests, over zones, imported; in a file of any format."""
-    await fates(connector, target(Action.CREATE), *WEEK)
-    await fates(connector, target(run="2"), SERIES, MOVED, CALLED_OFF)
+    await kinds(connector, target(Action.CREATE), *WEEK)
+    await kinds(connector, target(run="2"), SERIES, MOVED, CALLED_OFF)
     read = [dict(one) async for page in connector.read(Query("events")) for one in page.records]
     assert len(read) == len(WEEK) + 3
     before = await calls(http, url)
     rows = again(read, name)
     # Google's own columns have no place for an occurrence that was called off.
     assert len(rows) == len(read) - (name == "googlecsv")
-    assert await fates(connector, target(run="3"), *rows) == [Fate.UNCHANGED] * len(rows)
+    assert await kinds(connector, target(run="3"), *rows) == [OutcomeKind.UNCHANGED] * len(rows)
     after = await calls(http, url)
     assert {method: after[method] - before[method] for method in after if method != "GET"} == dict.fromkeys(
         after.keys() - {"GET"}, 0
@@ -343,16 +343,16 @@ async def test_occurrences_of_a_series_are_moved_and_called_off(
 ) -> None:
     """Over a clock change, as calendar files have it; sent again, all of it is as it should be."""
     rows = [SERIES, MOVED, CALLED_OFF]
-    assert await fates(connector, target(), *rows) == [Fate.CREATED, Fate.UPDATED, Fate.DELETED]
+    assert await kinds(connector, target(), *rows) == [OutcomeKind.CREATED, OutcomeKind.UPDATED, OutcomeKind.DELETED]
     shown = {one["id"].partition("_2026")[2]: one for one in await read_all(connector)}
     assert shown["1026T070000Z"]["summary"] == "Maths, later"
     assert shown["1102T070000Z"]["status"] == "cancelled"
     before = await calls(http, url)
-    assert await fates(connector, target(run="2"), *rows) == [Fate.UNCHANGED] * 3
+    assert await kinds(connector, target(run="2"), *rows) == [OutcomeKind.UNCHANGED] * 3
     after = await calls(http, url)
     assert after["GET"] - before["GET"] == 1
     assert sum(after.values()) - sum(before.values()) == 1
-    assert await fates(connector, target(run="3"), *await read_all(connector)) == [Fate.UNCHANGED] * 3
+    assert await kinds(connector, target(run="3"), *await read_all(connector)) == [OutcomeKind.UNCHANGED] * 3
 
 
 async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connector) -> None:
@@ -398,11 +398,11 @@ async def test_one_half_of_a_time_can_be_changed_without_the_other(
     }
     zone = {"id": "maths2026", "start": {"timeZone": "Europe/Paris"}}
     until = {"id": "maths2026", "recurrence": ["RRULE:FREQ=DAILY;UNTIL=20261231T225959Z"]}
-    assert await fates(connector, update, moved, zone, until, zone) == [
-        Fate.UPDATED,
-        Fate.UPDATED,
-        Fate.UPDATED,
-        Fate.UNCHANGED,
+    assert await kinds(connector, update, moved, zone, until, zone) == [
+        OutcomeKind.UPDATED,
+        OutcomeKind.UPDATED,
+        OutcomeKind.UPDATED,
+        OutcomeKind.UNCHANGED,
     ]
     (only,) = await held(http, url)
     assert only["start"] == {"dateTime": "2026-10-19T09:00:00+02:00", "timeZone": "Europe/Paris"}

@@ -9,9 +9,9 @@ import pytest
 from google_sandbox import configuration, set_faults, violations
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.domain.errors import Unsure
+from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import check_schema
 from support import Serve, forget
@@ -48,8 +48,8 @@ async def sent(
     ]
 
 
-async def fates(connector: Connector, object: str, action: Action, *rows: Mapping[str, Any], **more: Any) -> list[Fate]:
-    return [outcome.fate for outcome in await sent(connector, object, action, *rows, **more)]
+async def kinds(connector: Connector, object: str, action: Action, *rows: Mapping[str, Any], **more: Any) -> list[OutcomeKind]:
+    return [outcome.kind for outcome in await sent(connector, object, action, *rows, **more)]
 
 
 async def read(connector: Connector, object: str, **parameters: str) -> list[Mapping[str, Any]]:
@@ -64,7 +64,7 @@ async def test_each_object_says_what_it_can_do_and_what_it_looks_like(connector:
     for name, features in objects.items():
         assert features.actions == frozenset(Action)
         check_schema(await connector.metadata(name), name)
-    assert not objects["calendars"].honours_keys
+    assert not objects["calendars"].idempotent_writes
 
 
 # --- calendars ---
@@ -73,22 +73,22 @@ async def test_each_object_says_what_it_can_do_and_what_it_looks_like(connector:
 async def test_a_calendar_is_made_changed_left_alone_and_deleted(connector: Connector) -> None:
     """By its id; the same again costs no write."""
     (made,) = await sent(connector, "calendars", Action.CREATE, {"summary": "Class 7a", "description": "Lessons"})
-    assert made.fate is Fate.CREATED
+    assert made.kind is OutcomeKind.CREATED
     row = {"id": made.id, "summary": "Class 7a", "description": "Lessons"}
-    assert await fates(connector, "calendars", Action.UPSERT, row) == [Fate.UNCHANGED]
-    assert await fates(connector, "calendars", Action.UPDATE, {"id": made.id, "summary": "Class 8a"}) == [Fate.UPDATED]
+    assert await kinds(connector, "calendars", Action.UPSERT, row) == [OutcomeKind.UNCHANGED]
+    assert await kinds(connector, "calendars", Action.UPDATE, {"id": made.id, "summary": "Class 8a"}) == [OutcomeKind.UPDATED]
     assert [one["summary"] for one in await read(connector, "calendars")] == [ANN, "Class 8a"]
-    assert await fates(connector, "calendars", Action.DELETE, {"id": made.id}, {"id": made.id}) == [
-        Fate.DELETED,
-        Fate.UNCHANGED,
+    assert await kinds(connector, "calendars", Action.DELETE, {"id": made.id}, {"id": made.id}) == [
+        OutcomeKind.DELETED,
+        OutcomeKind.UNCHANGED,
     ]
 
 
 async def test_a_calendar_is_told_by_its_summary_where_the_caller_says_so(connector: Connector) -> None:
     """Two of one name are one too many."""
     row = {"summary": "Class 7a", "timeZone": "Europe/Berlin"}
-    upsert = [await fates(connector, "calendars", Action.UPSERT, row, identifier="summary") for _ in range(2)]
-    assert upsert == [[Fate.CREATED], [Fate.UNCHANGED]]
+    upsert = [await kinds(connector, "calendars", Action.UPSERT, row, identifier="summary") for _ in range(2)]
+    assert upsert == [[OutcomeKind.CREATED], [OutcomeKind.UNCHANGED]]
     await sent(connector, "calendars", Action.CREATE, {}, row)
     (outcome,) = await sent(connector, "calendars", Action.UPDATE, row, identifier="summary")
     assert outcome.problem is not None
@@ -104,7 +104,7 @@ async def test_a_calendar_whose_making_was_not_answered_is_found(
     batch = [Record(1, {"summary": "Class 7a"}, key="file:1")]
     assert await connector.find(target, batch) == {}
     await set_faults(http, url, "drop-after=1")
-    with pytest.raises(Unsure):
+    with pytest.raises(AnswerLost):
         await connector.write(target, batch)
     await set_faults(http, url, "")
     found = await connector.find(target, [*batch, Record(2, {"summary": "Class 7b"}, key="file:2")])
@@ -131,17 +131,17 @@ async def test_a_calendar_that_is_not_there_is_not_made_by_its_id(connector: Con
 async def test_a_rule_is_made_once_changed_left_alone_and_taken_back(connector: Connector) -> None:
     """Its scope says which it is."""
     rules = "access-control-list"
-    assert await fates(connector, rules, Action.CREATE, RULE, RULE) == [Fate.CREATED, Fate.CREATED]
-    assert await fates(connector, rules, Action.UPSERT, RULE) == [Fate.UNCHANGED]
+    assert await kinds(connector, rules, Action.CREATE, RULE, RULE) == [OutcomeKind.CREATED, OutcomeKind.CREATED]
+    assert await kinds(connector, rules, Action.UPSERT, RULE) == [OutcomeKind.UNCHANGED]
     writer = {**RULE, "role": "writer"}
-    assert await fates(connector, rules, Action.UPSERT, writer) == [Fate.UPDATED]
+    assert await kinds(connector, rules, Action.UPSERT, writer) == [OutcomeKind.UPDATED]
     assert [(one["id"], one["role"]) for one in await read(connector, rules)] == [
         (f"user:{ANN}", "owner"),
         ("user:bob@example.com", "writer"),
     ]
-    assert await fates(connector, rules, Action.DELETE, RULE, {"id": "user:bob@example.com"}) == [
-        Fate.DELETED,
-        Fate.UNCHANGED,
+    assert await kinds(connector, rules, Action.DELETE, RULE, {"id": "user:bob@example.com"}) == [
+        OutcomeKind.DELETED,
+        OutcomeKind.UNCHANGED,
     ]
 
 
@@ -151,7 +151,7 @@ async def test_rules_belong_to_the_calendar_that_the_row_names(connector: Connec
     (first, second) = [str(outcome.id) for outcome in made]
     rules = "access-control-list"
     rows = [{**RULE, "calendarId": first}, RULE]
-    assert await fates(connector, rules, Action.CREATE, *rows, calendarId=second) == [Fate.CREATED, Fate.CREATED]
+    assert await kinds(connector, rules, Action.CREATE, *rows, calendarId=second) == [OutcomeKind.CREATED, OutcomeKind.CREATED]
     for calendar in (first, second):
         assert len(await read(connector, rules, calendarId=calendar)) == 2
     assert len(await read(connector, rules)) == 1
@@ -170,16 +170,16 @@ async def test_a_role_that_is_none_is_refused_before_a_call(connector: Connector
 async def test_a_shared_calendar_is_put_on_the_list_and_taken_off(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
-    """Once, however often it is sent."""
+    """IdempotencyKey, however often it is sent."""
     bob = await configuration(http, url, user="bob@example.com")
     bobs: Connector = GoogleCalendarProvider().connect(bob, http, forget)
     (made,) = await sent(connector, "calendars", Action.CREATE, {"summary": "Class 7a"})
     await sent(connector, "access-control-list", Action.CREATE, {**RULE, "calendarId": made.id})
     row = {"id": made.id, "selected": True}
-    assert await fates(bobs, "calendar-list", Action.CREATE, row, row) == [Fate.CREATED, Fate.CREATED]
-    assert await fates(bobs, "calendar-list", Action.UPSERT, row) == [Fate.UNCHANGED]
+    assert await kinds(bobs, "calendar-list", Action.CREATE, row, row) == [OutcomeKind.CREATED, OutcomeKind.CREATED]
+    assert await kinds(bobs, "calendar-list", Action.UPSERT, row) == [OutcomeKind.UNCHANGED]
     renamed = {"id": made.id, "summaryOverride": "Ann's class"}
-    assert await fates(bobs, "calendar-list", Action.UPSERT, renamed) == [Fate.UPDATED]
+    assert await kinds(bobs, "calendar-list", Action.UPSERT, renamed) == [OutcomeKind.UPDATED]
     assert [one.get("summaryOverride") for one in await read(bobs, "calendar-list")] == [None, "Ann's class"]
-    assert await fates(bobs, "calendar-list", Action.DELETE, row, row) == [Fate.DELETED, Fate.UNCHANGED]
+    assert await kinds(bobs, "calendar-list", Action.DELETE, row, row) == [OutcomeKind.DELETED, OutcomeKind.UNCHANGED]
     assert [one["id"] for one in await read(bobs, "calendars")] == ["bob@example.com"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from google_sandbox import configuration, event, violations
 from openbulk.connectors.base import Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.domain.errors import ReadAnew
+from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, Comparison, Query, holds
 from openbulk.notify.egress import guarded_connector
 from openbulk.sandbox import google
@@ -190,7 +190,7 @@ async def test_the_bookmark_of_another_sign_in_is_not_used(calendar: Calendar) -
     other = Calendar(
         calendar.http, calendar.url, await configuration(calendar.http, calendar.url, user="bob@x.example")
     )
-    with pytest.raises(ReadAnew, match="another account"):
+    with pytest.raises(CursorExpired, match="another account"):
         await other.read(Query("events", since=bookmark.text))
 
 
@@ -206,7 +206,7 @@ async def test_a_place_among_changes_that_google_has_forgotten_asks_to_read_anew
     query = Query("events", page_size=1, since=bookmark.text)
     page = await anext(calendar.connector().read(query))
     await calendar.say("forget", {"tokens": tokens})
-    with pytest.raises(ReadAnew):
+    with pytest.raises(CursorExpired):
         await anext(calendar.connector().read(Query("events", page_size=1, since=bookmark.text, after=page.next)))
 
 
@@ -215,5 +215,5 @@ async def test_a_page_that_google_has_forgotten_asks_to_read_anew(calendar: Cale
         await calendar.do(("create", name))
     page = await anext(calendar.connector().read(Query("events", page_size=1)))
     await calendar.say("forget", {"tokens": "page"})
-    with pytest.raises(ReadAnew, match="read it from its beginning"):
+    with pytest.raises(CursorExpired, match="read it from its beginning"):
         await anext(calendar.connector().read(Query("events", page_size=1, after=page.next)))

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from openbulk.connectors.memory import MemoryProvider
-from openbulk.domain.records import Action, Fate, Target
+from openbulk.domain.records import Action, OutcomeKind, Target
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
 from support import forget
 
@@ -21,7 +21,7 @@ class TestMemory(ConnectorTests):
         return lambda: provider.connect({}, http, forget)
 
     async def test_every_action_does_what_it_says(self, connect: Connect) -> None:
-        fates = []
+        kinds = []
         for action, values in (
             (Action.UPSERT, {"name": "Ann"}),
             (Action.UPSERT, {"name": "Ann"}),
@@ -30,8 +30,8 @@ class TestMemory(ConnectorTests):
             (Action.DELETE, {}),
             (Action.UPDATE, {"name": "Ann"}),
         ):
-            fates += [o.fate for o in await send(connect, Target("records", action), [record(1, values)])]
-        assert fates == [Fate.CREATED, Fate.UNCHANGED, Fate.UPDATED, Fate.DELETED, Fate.FAILED, Fate.FAILED]
+            kinds += [o.kind for o in await send(connect, Target("records", action), [record(1, values)])]
+        assert kinds == [OutcomeKind.CREATED, OutcomeKind.UNCHANGED, OutcomeKind.UPDATED, OutcomeKind.DELETED, OutcomeKind.FAILED, OutcomeKind.FAILED]
 
     async def test_a_space_of_its_own_is_apart(self, http: aiohttp.ClientSession) -> None:
         provider = MemoryProvider()

@@ -15,7 +15,7 @@ from openbulk.connectors.base import Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.testing.connectors import Connect, ConnectorTests, record
 from openbulk.testing.connectors import send as send_as_one_run
@@ -63,7 +63,7 @@ class SqlTests(ConnectorTests):
         """As one job."""
         target = super().target()
         for _ in range(2):
-            assert fates(await send(connect, target, self.records())) == [Fate.CREATED] * 3
+            assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
         assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
 
     async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(self, connect: Connect) -> None:
@@ -76,7 +76,7 @@ class SqlTests(ConnectorTests):
         values[998]["born"] = "30.05.2026"
         values[999]["nickname"] = "Nine"
         outcomes = await send(connect, self.target(), [record(row, one) for row, one in enumerate(values, 1)])
-        refused = {one.row: problem(one) for one in outcomes if one.fate is Fate.FAILED}
+        refused = {one.row: problem(one) for one in outcomes if one.kind is OutcomeKind.FAILED}
         assert sorted(refused) == [1, 18, 501, 502, 999, 1000]
         assert refused[502] == "age is 'old', which is not a whole number, such as 42"
         assert refused[999] == "born is '30.05.2026', which is not a date, such as 2026-05-30"
@@ -84,14 +84,14 @@ class SqlTests(ConnectorTests):
             refused[1000].startswith("people has no column 'nickname'; did you mean 'name'?")
             or "nickname" in refused[1000]
         )
-        assert all(one.id for one in outcomes if one.fate is Fate.CREATED)
+        assert all(one.id for one in outcomes if one.kind is OutcomeKind.CREATED)
 
     async def test_rows_are_changed_made_and_deleted_by_what_tells_them_apart(self, connect: Connect) -> None:
         """The primary key, or the column that the caller names; what is right already is left alone."""
         await send(connect, self.target(), self.records())
         by_key = replace(self.target(), action=Action.UPDATE)
-        assert fates(await send(connect, by_key, [record(1, {"id": "1", "age": "42"})])) == [Fate.UPDATED]
-        assert fates(await send(connect, by_key, [record(1, {"id": "1", "age": 42})])) == [Fate.UNCHANGED]
+        assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": "42"})])) == [OutcomeKind.UPDATED]
+        assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": 42})])) == [OutcomeKind.UNCHANGED]
         by_name = Target("people", Action.UPSERT, "name")
         rows = [
             {"name": "Ann", "age": 42},
@@ -100,7 +100,7 @@ class SqlTests(ConnectorTests):
             {"name": "Dan", "age": 2},
         ]
         outcomes = await send(connect, by_name, [record(row, one) for row, one in enumerate(rows, 1)])
-        assert fates(outcomes) == [Fate.UNCHANGED, Fate.UPDATED, Fate.CREATED, Fate.UPDATED]
+        assert kinds(outcomes) == [OutcomeKind.UNCHANGED, OutcomeKind.UPDATED, OutcomeKind.CREATED, OutcomeKind.UPDATED]
         assert outcomes[3].id == outcomes[2].id, "the second row changed what the first had made"
         missing = await send(connect, by_key, [record(1, {"id": 99, "age": 1}), record(2, {"age": 1})])
         assert [problem(one) for one in missing] == [
@@ -108,25 +108,25 @@ class SqlTests(ConnectorTests):
             "id is missing: it says which row is meant",
         ]
         gone = replace(by_name, action=Action.DELETE)
-        assert fates(await send(connect, gone, [record(1, {"name": "Dan"})])) == [Fate.DELETED]
-        assert fates(await send(connect, gone, [record(1, {"name": "Dan"})])) == [Fate.UNCHANGED]
+        assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [OutcomeKind.DELETED]
+        assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [OutcomeKind.UNCHANGED]
         assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
 
     async def test_an_upsert_without_the_key_that_the_database_makes_is_a_new_row(self, connect: Connect) -> None:
         """As for events without an id."""
         target = replace(self.target(), action=Action.UPSERT)
-        assert fates(await send(connect, target, self.records())) == [Fate.CREATED] * 3
+        assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
 
     async def test_keys_of_several_columns_tell_rows_apart(self, connect: Connect) -> None:
         """All of them together; such rows have no id of one word."""
         target = Target("teams", Action.UPSERT)
         rows: list[dict[str, Any]] = [{"land": "DE", "city": "Bonn", "points": 1}, {"land": "DE", "city": "Ulm"}]
         assert (
-            fates(await send(connect, target, [record(n, one) for n, one in enumerate(rows, 1)])) == [Fate.CREATED] * 2
+            kinds(await send(connect, target, [record(n, one) for n, one in enumerate(rows, 1)])) == [OutcomeKind.CREATED] * 2
         )
         again = [{**rows[0], "points": 2}, {**rows[1], "points": 0}]
         outcomes = await send(connect, target, [record(n, one) for n, one in enumerate(again, 1)])
-        assert (fates(outcomes), outcomes[0].id) == ([Fate.UPDATED, Fate.UNCHANGED], "DE,Bonn")
+        assert (kinds(outcomes), outcomes[0].id) == ([OutcomeKind.UPDATED, OutcomeKind.UNCHANGED], "DE,Bonn")
         assert (await connect().objects())["teams"].id is None
         with pytest.raises(NotFound):
             await connect().get("teams", "DE,Bonn", {})
@@ -145,7 +145,7 @@ class SqlTests(ConnectorTests):
         batches = [[record(n, {"line": f"{n}"})] for n in range(1, 13)]
         target = Target("log", Action.CREATE, run="at once")
         done = await asyncio.gather(*(connectors[n % 3].write(target, batch) for n, batch in enumerate(batches)))
-        assert [one.fate for outcomes in done for one in outcomes] == [Fate.CREATED] * 12
+        assert [one.kind for outcomes in done for one in outcomes] == [OutcomeKind.CREATED] * 12
 
     async def test_what_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
         """Also where the table has no key, the batches are cut otherwise, and the second is another process."""
@@ -262,7 +262,7 @@ class SqlTests(ConnectorTests):
         outcomes = await send(
             connect, Target("bosses", Action.CREATE), [record(n, one) for n, one in enumerate(rows, 1)]
         )
-        assert fates(outcomes) == [Fate.CREATED, Fate.CREATED, Fate.FAILED]
+        assert kinds(outcomes) == [OutcomeKind.CREATED, OutcomeKind.CREATED, OutcomeKind.FAILED]
 
     async def test_texts_are_texts_whatever_is_in_them(self, connect: Connect) -> None:
         """No value is ever a part of a statement."""
@@ -330,8 +330,8 @@ class TestPostgresql(SqlTests):
         }
         target = Target("things", Action.UPSERT, options={"timeZone": "Europe/Berlin"})
         (outcome,) = await connector.write(target, [record(1, values)])
-        assert (outcome.fate, outcome.id) == (Fate.CREATED, values["id"])
-        assert fates(await connector.write(target, [record(2, values)])) == [Fate.UNCHANGED]
+        assert (outcome.kind, outcome.id) == (OutcomeKind.CREATED, values["id"])
+        assert kinds(await connector.write(target, [record(2, values)])) == [OutcomeKind.UNCHANGED]
         (row,) = await rows_of(connector, Query("things"))
         assert row == {
             **values,
@@ -353,7 +353,7 @@ class TestPostgresql(SqlTests):
         }
         rows = [record(n, {name: value}) for n, (name, value) in enumerate(wrong.items(), 10)]
         outcomes = await connector.write(Target("things", Action.CREATE), rows)
-        assert fates(outcomes) == [Fate.FAILED] * len(wrong)
+        assert kinds(outcomes) == [OutcomeKind.FAILED] * len(wrong)
         (made,) = await connector.write(Target("things", Action.CREATE), [record(30, {"zip": "53111"})])
         assert made.id and len(made.id) == 36
         schema = await connector.metadata("things")
@@ -395,7 +395,7 @@ class TestPostgresql(SqlTests):
         with postgres.connect(database) as owner:
             owner.execute(statement.encode())
             owner.execute(f"GRANT SELECT, INSERT, DELETE ON openbulk_writes TO {user}".encode())
-        assert fates(await connector.write(target, [record(1, {"id": 1})])) == [Fate.CREATED]
+        assert kinds(await connector.write(target, [record(1, {"id": 1})])) == [OutcomeKind.CREATED]
         with pytest.raises(Refused) as refused:
             await connector.write(replace(target, action=Action.DELETE), [record(2, {"id": 1})])
         assert "permission denied" in refused.value.message
@@ -420,7 +420,7 @@ class TestPostgresql(SqlTests):
                 owner.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}", [database])
             await writing
         await blocked
-        assert fates(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [Fate.CREATED]
+        assert kinds(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [OutcomeKind.CREATED]
 
     async def test_a_database_that_is_not_there_stops_the_job(
         self, postgres: Postgres, http: aiohttp.ClientSession
@@ -504,8 +504,8 @@ async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> lis
     return await send_as_one_run(connect, replace(target, run=target.run or uuid4().hex), batch)
 
 
-def fates(outcomes: Any) -> list[Fate]:
-    return [one.fate for one in outcomes]
+def kinds(outcomes: Any) -> list[OutcomeKind]:
+    return [one.kind for one in outcomes]
 
 
 def problem(outcome: Outcome) -> str:

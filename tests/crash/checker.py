@@ -76,32 +76,32 @@ def _ended(attempt: Attempt, job: LedgerJob) -> Iterator[str]:
 
 
 def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
-    tally = Counter(job.fates.values())
-    if {fate: count for fate, count in job.counts.items() if count} != dict(tally):
+    tally = Counter(job.kinds.values())
+    if {kind: count for kind, count in job.counts.items() if count} != dict(tally):
         yield f"counts {job.counts}, and its outcomes are {dict(tally)}"
-    if job.status == "CANCELLED" and job.records is None and not job.fates:
+    if job.status == "CANCELLED" and job.records is None and not job.kinds:
         return  # before its file was read
     if job.records != upload.rows:
         yield f"has {job.records} records of {upload.rows} rows"
-    if not job.fates.keys() <= set(range(1, upload.rows + 1)):
+    if not job.kinds.keys() <= set(range(1, upload.rows + 1)):
         yield "has outcomes of rows that its file does not have"
-    if job.status == "COMPLETE" and len(job.fates) != upload.rows:
-        yield f"is complete with {len(job.fates)} outcomes for {upload.rows} rows"
+    if job.status == "COMPLETE" and len(job.kinds) != upload.rows:
+        yield f"is complete with {len(job.kinds)} outcomes for {upload.rows} rows"
     unknown = {"unknown"} if upload.object in KEYLESS else set()
-    for row, fate in job.fates.items():
+    for row, kind in job.kinds.items():
         may_be = {"failed"} if row in upload.broken else FATES[upload.action]
-        if fate not in may_be | unknown:
-            yield f"row {row} is {fate} instead of {may_be}: {job.problems.get(row)}"
+        if kind not in may_be | unknown:
+            yield f"row {row} is {kind} instead of {may_be}: {job.problems.get(row)}"
 
 
 def _told_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
     status = seen.statuses.get(job.id)
     if status is None:
         return
-    not_taken = sorted(row for row, fate in job.fates.items() if fate in {"failed", "unknown"})
+    not_taken = sorted(row for row, kind in job.kinds.items() if kind in {"failed", "unknown"})
     said = status["status"], status["recordsCount"], status["recordsFailedCount"]
-    if said != (job.status, len(job.fates), len(not_taken)):
-        yield f"the API says {said}, the ledger {(job.status, len(job.fates), len(not_taken))}"
+    if said != (job.status, len(job.kinds), len(not_taken)):
+        yield f"the API says {said}, the ledger {(job.status, len(job.kinds), len(not_taken))}"
     listed = [error["rowNum"] for error in seen.errors.get(job.id, ())]
     if listed != not_taken:
         yield f"the API lists errors of rows {listed}, the ledger has {not_taken}"
@@ -118,13 +118,13 @@ def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Ite
     if later is not None and later.action == "delete":
         return
     place = PEOPLE[upload.account], place_of(later or upload) if upload.object == "events" else ""
-    for row, fate in job.fates.items():
+    for row, kind in job.kinds.items():
         text = text_of(upload, tag, row)
         there = seen.live[text]
-        if fate != "unknown" and there != (0 if fate == "failed" or upload.action == "delete" else 1):
-            yield f"row {row} is {fate}, and there are {there} of it"
+        if kind != "unknown" and there != (0 if kind == "failed" or upload.action == "delete" else 1):
+            yield f"row {row} is {kind}, and there are {there} of it"
         elif there and seen.places.get(text) != place:
-            yield f"row {row} is {fate}, and it is at {seen.places.get(text)} instead of {place}"
+            yield f"row {row} is {kind}, and it is at {seen.places.get(text)} instead of {place}"
 
 
 def _kept(seen: Seen) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _well_told(attempt: Attempt, job: LedgerJob, told: Told) -> Iterator[str]:
     if int(said["id"]) != job.id or said["status"] not in {job.status, "COMPLETE"}:
         yield f"a callback says {said['id']} {said['status']} instead of {job.id} {job.status}"
     count = said["recordsCount"] if "recordsCount" in said else said["recordCount"]
-    if count != (len(job.fates) if isinstance(attempt.work, Upload) else job.records):
+    if count != (len(job.kinds) if isinstance(attempt.work, Upload) else job.records):
         yield f"a callback says {count} records"
     if said.get("callback-payload") != {"tag": attempt.tag}:
         yield f"a callback brings back {said.get('callback-payload')}"

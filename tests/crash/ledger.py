@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import create_engine, make_url, select
 
 from crash.seen import LedgerJob
-from openbulk.domain.records import Fate
+from openbulk.domain.records import OutcomeKind
 from openbulk.storage.tables import jobs, outcomes
 
 
 def jobs_in(url: str) -> list[LedgerJob]:
-    """All jobs, with the fate of each record."""
+    """All jobs, with the kind of each record."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg") if url.startswith("postgresql") else url)
     try:
         with engine.connect() as connection:
@@ -33,8 +33,8 @@ def _job(row: Any, ended: Sequence[Any]) -> LedgerJob:
         status=row.status,
         records=row.records,
         cursor=row.cursor,
-        counts={fate.value: getattr(row, fate.value) for fate in Fate},
-        fates={outcome.row: outcome.fate for outcome in ended},
+        counts={kind.value: getattr(row, kind.value) for kind in OutcomeKind},
+        kinds={outcome.row: outcome.kind for outcome in ended},
         problems={outcome.row: outcome.problem for outcome in ended if outcome.problem},
         error=row.error,
     )

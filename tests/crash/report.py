@@ -13,8 +13,8 @@ def line_of(seen: Seen, broken: Sequence[str]) -> str:
     how = f"shared, {scenario.workers} workers" if scenario.is_shared else "embedded"
     if scenario.with_keys:
         how += ", with keys"
-    fates = Counter(fate for job in seen.jobs for fate in job.fates.values())
-    told = ", ".join(f"{count} {fate}" for fate, count in fates.most_common())
+    kinds = Counter(kind for job in seen.jobs for kind in job.kinds.values())
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     verdict = f"{len(broken)} BROKEN" if broken else "ok"
     seconds = f"{seen.seconds:.1f} s ({seen.seconds_after:.1f} s after the last blow)"
     return f"seed {scenario.seed}: {verdict}, {seconds}, {how}; {', '.join(seen.blows) or 'no blow'}; {told}"
@@ -26,7 +26,7 @@ class Table:
 
     runs: Counter[str] = field(default_factory=Counter)
     blows: Counter[str] = field(default_factory=Counter)
-    fates: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     more: Counter[str] = field(default_factory=Counter)
     failed: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -37,13 +37,13 @@ class Table:
         self.runs["PostgreSQL, server and workers" if seen.scenario.is_shared else "SQLite, one process"] += 1
         self.runs["with an Idempotency-Key"] += seen.scenario.with_keys
         self.blows.update(seen.blows)
-        self.fates.update(fate for job in seen.jobs for fate in job.fates.values())
+        self.kinds.update(kind for job in seen.jobs for kind in job.kinds.values())
         self.more["jobs acknowledged"] += len({a.job_id for a in seen.attempts} - {None})
         self.more["jobs whose acknowledgement was lost"] += len(seen.jobs) - len(
             {a.job_id for a in seen.attempts} - {None}
         )
         self.more["rows not reached (cancelled)"] += sum(
-            (job.records or 0) - len(job.fates) for job in seen.jobs if job.status == "CANCELLED"
+            (job.records or 0) - len(job.kinds) for job in seen.jobs if job.status == "CANCELLED"
         )
         self.more["records in downloaded files"] += sum(
             len(work.expected) for work in seen.scenario.downloads for name, _ in seen.files if name == work.name
@@ -59,7 +59,7 @@ class Table:
         """As Markdown."""
         rows = [(f"runs: {how}", count) for how, count in sorted(self.runs.items())]
         rows += [(what, count) for what, count in sorted(self.blows.items())]
-        rows += [(f"records {fate}", count) for fate, count in sorted(self.fates.items())]
+        rows += [(f"records {kind}", count) for kind, count in sorted(self.kinds.items())]
         rows += list(self.more.items())
         lines = ["| what | how often |", "|---|---:|", *(f"| {what} | {count:,} |" for what, count in rows)]
         if not self.seconds:

@@ -31,8 +31,8 @@ class LedgerJob:
     records: int | None
     cursor: int
     counts: Mapping[str, int]
-    """By fate, as the job itself counts them."""
-    fates: Mapping[int, str]
+    """By kind, as the job itself counts them."""
+    kinds: Mapping[int, str]
     """By row."""
     problems: Mapping[int, str]
     """What was wrong with those that were not taken, by row."""

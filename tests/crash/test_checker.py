@@ -17,7 +17,7 @@ from crash.files import kept_place
 from crash.receiver import KEY, Told
 from crash.scenario import Download, Moment, Scenario, Upload, Work
 from crash.seen import Attempt, LedgerJob, Seen
-from openbulk.domain.records import Fate
+from openbulk.domain.records import OutcomeKind
 
 NEW = Upload("new", "ann", "events", "create", 3, "new", broken=frozenset({3}), refusals=0)
 CALLED_OFF = Upload("off", "ann", "events", "create", 2, "off", cancelled=Moment(0.0))
@@ -28,10 +28,10 @@ READ = Download("read", "select * from events", "csv", (1, 2))
 WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ)
 
 
-def job(number: int, name: str, *fates: str, status: str = "COMPLETE", records: int | None = None) -> LedgerJob:
-    counts = {fate.value: fates.count(fate.value) for fate in Fate}
-    rows = dict(enumerate(fates, 1))
-    return LedgerJob(number, f"{name}.1", status, records or len(fates), len(fates), counts, rows, {}, None)
+def job(number: int, name: str, *kinds: str, status: str = "COMPLETE", records: int | None = None) -> LedgerJob:
+    counts = {kind.value: kinds.count(kind.value) for kind in OutcomeKind}
+    rows = dict(enumerate(kinds, 1))
+    return LedgerJob(number, f"{name}.1", status, records or len(kinds), len(kinds), counts, rows, {}, None)
 
 
 def told(said: dict[str, object], name: str = "new.1") -> Told:
@@ -108,7 +108,7 @@ def without_trace(seen: Seen) -> None:
     seen.attempts[2].job_id = None
 
 
-NO_COUNTS = {fate.value: 0 for fate in Fate}
+NO_COUNTS = {kind.value: 0 for kind in OutcomeKind}
 BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     "a job is lost": (without_job(3), "acknowledged as job 3, and the ledger has []"),
     "a job is lost, and what it made is there": (
@@ -124,12 +124,12 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     "a job is stopped": (with_job(3, status="ABORTED"), "ended as ABORTED"),
     "a job is cancelled by itself": (with_job(3, status="CANCELLED"), "ended as CANCELLED"),
     "a job goes on though it was cancelled": (with_job(2, status="COMPLETE"), "was cancelled, and is COMPLETE"),
-    "a row has no outcome": (with_job(1, fates={1: "created", 3: "failed"}), "is complete with 2 outcomes for 3 rows"),
-    "no row was ever read": (with_job(3, records=None, fates={}, counts=NO_COUNTS), "has None records of 1 rows"),
+    "a row has no outcome": (with_job(1, kinds={1: "created", 3: "failed"}), "is complete with 2 outcomes for 3 rows"),
+    "no row was ever read": (with_job(3, records=None, kinds={}, counts=NO_COUNTS), "has None records of 1 rows"),
     "counts are not those of the outcomes": (with_job(1, counts=NO_COUNTS), "and its outcomes are"),
-    "a good row fails": (with_job(3, fates={1: "failed"}, counts=NO_COUNTS | {"failed": 1}), "row 1 is failed"),
+    "a good row fails": (with_job(3, kinds={1: "failed"}, counts=NO_COUNTS | {"failed": 1}), "row 1 is failed"),
     "a row that honours keys is unknown": (
-        with_job(4, fates={1: "unknown"}, counts=NO_COUNTS | {"unknown": 1}),
+        with_job(4, kinds={1: "unknown"}, counts=NO_COUNTS | {"unknown": 1}),
         "row 1 is unknown",
     ),
     "the API says something else": (lambda seen: seen.statuses[1].update(recordsCount=2), "the API says"),  # type: ignore[attr-defined]

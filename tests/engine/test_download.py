@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from download_bench import ALL, COUNT, Bench, Numbered
-from openbulk.domain.errors import NotFound, RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.errors import AnswerLost, NotFound, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Comparison, Order, Page, Query
-from openbulk.engine.slices.deadline import Watch
-from openbulk.engine.slices.download import DownloadTurn
-from openbulk.engine.slices.ending import Complete, GoOn, Stop, Wait
+from openbulk.engine.slices.deadline import SliceDeadline
+from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
 from openbulk.storage.slice_ledger import Fenced
 
 
@@ -34,12 +34,12 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
     draining.set()
     connector = Numbered(draining=draining)
     while (ending := await bench.turn(job, connector)) != Complete():
-        assert ending == GoOn()
+        assert ending == Continue()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL
 
 
-@pytest.mark.parametrize("error", [Unsure("lost"), RetryLater("busy")])
+@pytest.mark.parametrize("error", [AnswerLost("lost"), RetryLater("busy")])
 async def test_a_page_that_did_not_come_is_asked_for_again_at_once(bench: Bench, error: ServiceError) -> None:
     """A hiccup is none of the job's business."""
     job = await bench.job()
@@ -53,9 +53,9 @@ async def test_what_was_read_before_a_failure_is_kept(bench: Bench) -> None:
     """The job waits as long as it was asked to, and goes on behind it."""
     job = await bench.job()
     connector = Numbered(failures={4: RetryLater("quota", after=60), 6: SignInAgain("expired")})
-    assert await bench.turn(job, connector) == Wait("quota", 60)
+    assert await bench.turn(job, connector) == Snooze("quota", 60)
     assert await bench.numbers(job) == ALL[:12]
-    assert isinstance(await bench.turn(job, connector), Wait)
+    assert isinstance(await bench.turn(job, connector), Snooze)
     assert await bench.turn(job, connector) == Complete()
     assert await bench.numbers(job) == ALL
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
@@ -87,8 +87,8 @@ async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: B
     job = await bench.job(where=Comparison("odd", "=", (1,)))
     turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
     assert turn is not None
-    watch = Watch(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    frozen = DownloadTurn(turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, watch=watch)
+    deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
+    frozen = DownloadSlice(turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, deadline=deadline)
     assert await bench.turn(job, Numbered()) == Complete()
     with pytest.raises(Fenced):
         await frozen.run()
@@ -108,8 +108,8 @@ async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
     turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
     assert turn is not None
     assert await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC)) is not None
-    watch = Watch(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    runner = DownloadTurn(turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, watch=watch)
+    deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
+    runner = DownloadSlice(turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, deadline=deadline)
     with pytest.raises(Fenced):
         await runner.run()
     assert await bench.numbers(job) == []
@@ -148,14 +148,14 @@ async def test_a_condition_and_fields_choose(bench: Bench) -> None:
 async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: str) -> None:
     """With the objects that are."""
     ending = await bench.turn(await bench.job(object=object), Numbered())
-    assert isinstance(ending, Stop)
+    assert isinstance(ending, Fail)
     assert (ending.status, "the objects are: things" in ending.reason) == (Status.ERROR, True)
 
 
 async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None:
     """It will not be there later."""
     ending = await bench.turn(await bench.job(), Numbered(failures={1: NotFound("no such calendar")}))  # type: ignore[dict-item]
-    assert ending == Stop(Status.ERROR, "no such calendar")
+    assert ending == Fail(Status.ERROR, "no such calendar")
 
 
 async def test_records_that_are_not_kept_any_more_are_said_to_be_gone(bench: Bench) -> None:

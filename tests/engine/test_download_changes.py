@@ -10,11 +10,11 @@ import pytest
 
 from download_bench import ALL, Bench, Numbered
 from openbulk.connectors.base import Features
-from openbulk.domain.errors import ReadAnew, RetryLater
+from openbulk.domain.errors import CursorExpired, RetryLater
 from openbulk.domain.job import Job, Position, Status
 from openbulk.domain.query import Bookmark, Comparison, Order, Page, Query
-from openbulk.engine.slices.download import MAX_ANEW
-from openbulk.engine.slices.ending import Complete, GoOn, Stop, Wait
+from openbulk.engine.slices.download import MAX_RESTARTS
+from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
 
 NIGHT = datetime(2026, 9, 1, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -43,7 +43,7 @@ class Changing(Numbered):
         while True:
             page = begin // query.page_size
             if query.since in self.forgotten and page >= self.forgotten[query.since]:
-                raise ReadAnew("forgotten")
+                raise CursorExpired("forgotten")
             if since is None and (error := self.failures.pop(page, None)):
                 raise error
             end = begin + query.page_size
@@ -147,7 +147,7 @@ async def test_a_turn_that_is_cut_short_goes_on_among_the_changes(bench: Bench) 
     job = await changes(bench, NIGHT + timedelta(minutes=30))
     assert connector.draining is not None
     connector.draining.set()
-    assert await bench.turn(job, connector) == GoOn()
+    assert await bench.turn(job, connector) == Continue()
     await whole(bench, Changing(night=NIGHT + timedelta(minutes=20)))
     while await bench.turn(job, connector) != Complete():
         pass
@@ -186,12 +186,12 @@ async def test_turns_of_a_job_never_mix_changes_with_everything(bench: Bench, pa
     assert connector.draining is not None
     connector.draining.set()
     for _ in range(page):
-        assert await bench.turn(job, connector) == GoOn()
+        assert await bench.turn(job, connector) == Continue()
     assert await bench.numbers(job) == CHANGED[: 4 * page]
     connector.forgotten = {NIGHT.isoformat(): 0}
     connector.failures = {4: RetryLater("quota", after=60)}
     connector.draining.clear()
-    assert await bench.turn(job, connector) == Wait("quota", 60)
+    assert await bench.turn(job, connector) == Snooze("quota", 60)
     assert await bench.turn(job, connector) == Complete()
     assert await bench.numbers(job) == CHANGED
 
@@ -203,15 +203,15 @@ async def test_a_crash_on_the_way_back_to_the_beginning_doubles_nothing(
     connector = Changing(forgotten={NIGHT.isoformat(): 2})
     await whole(bench, connector)
     job = await changes(bench)
-    begin_anew, crashes = bench.ledger.begin_anew, ["before", "after"]
+    restart_download, crashes = bench.ledger.restart_download, ["before", "after"]
 
     async def crashing(*args: Any, **more: Any) -> None:
         if crashes and crashes.pop(0) == "before":
             raise ZeroDivisionError
-        await begin_anew(*args, **more)
+        await restart_download(*args, **more)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.ledger, "begin_anew", crashing)
+    monkeypatch.setattr(bench.ledger, "restart_download", crashing)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             await bench.turn(job, connector)
@@ -223,8 +223,8 @@ async def test_a_page_that_is_not_known_any_more_means_reading_anew(bench: Bench
     """A cursor runs out while a job waits for long."""
     connector = Changing(failures={3: RetryLater("quota", after=3600)})
     job = await bench.job()
-    assert await bench.turn(job, connector) == Wait("quota", 3600)
-    connector.failures = {3: ReadAnew("forgotten")}
+    assert await bench.turn(job, connector) == Snooze("quota", 3600)
+    connector.failures = {3: CursorExpired("forgotten")}
     assert await bench.turn(job, connector) == Complete()
     assert await bench.numbers(job) == ALL
 
@@ -233,12 +233,12 @@ async def test_reading_anew_ends_when_it_does_not_help(bench: Bench) -> None:
     """The job says so."""
     connector = Changing(forgotten={None: 3})
     job = await bench.job()
-    assert await bench.turn(job, connector) == Stop(Status.ERROR, "forgotten: ask for it as a new job")
-    assert len(connector.asked) == 1 + MAX_ANEW
+    assert await bench.turn(job, connector) == Fail(Status.ERROR, "forgotten: ask for it as a new job")
+    assert len(connector.asked) == 1 + MAX_RESTARTS
 
 
 async def test_what_another_job_began_cannot_be_read_anew(bench: Bench) -> None:
     """The records of that one would be there twice."""
-    connector = Changing(failures={3: ReadAnew("forgotten")})
+    connector = Changing(failures={3: CursorExpired("forgotten")})
     job = await bench.job(begin=Position("8", continues=True))
-    assert await bench.turn(job, connector) == Stop(Status.ERROR, "forgotten: ask for it as a new job")
+    assert await bench.turn(job, connector) == Fail(Status.ERROR, "forgotten: ask for it as a new job")

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.connectors.pace import Budget, Throttle
 from openbulk.domain.errors import RetryLater
 from openbulk.engine.quota.governor import Governor, InstancePace
-from openbulk.engine.quota.reservations import LOT_SECONDS
+from openbulk.engine.quota.reservations import RESERVATION_SECONDS
 from openbulk.storage.budgets import Budgets, Change, T
 from openbulk.storage.database import migrate, open_ledger_engine
 
@@ -72,7 +72,7 @@ async def test_two_governors_never_grant_a_call_twice(budgets: Budgets) -> None:
 
 
 async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEngine) -> None:
-    """A lot is good for its time from when it was written down, however long that took."""
+    """A reservation is good for its time from when it was written down, however long that took."""
     clock, asked = Clock(), 0
 
     class Slow(Budgets):
@@ -89,7 +89,7 @@ async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEn
 
 
 async def test_the_next_lot_is_there_before_the_last_one_is_used_up(ledger: AsyncEngine) -> None:
-    """While the ledger is asked, calls are made: only those before the lots have grown wait for it."""
+    """While the ledger is asked, calls are made: only those before the reservations have grown wait for it."""
     waiting = 0
 
     class Slow(Budgets):
@@ -109,7 +109,7 @@ async def test_the_next_lot_is_there_before_the_last_one_is_used_up(ledger: Asyn
 
 
 async def test_nobody_waits_for_a_lot_that_somebody_else_was_told_of(ledger: AsyncEngine) -> None:
-    """Whoever finds no call left asks by himself, in the moment in which the next lot is asked for as well."""
+    """Whoever finds no call left asks by himself, in the moment in which the next reservation is asked for as well."""
 
     class Slow(Budgets):
         async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
@@ -132,7 +132,7 @@ async def test_what_is_left_of_a_lot_is_given_back(budgets: Budgets) -> None:
     """Also where nobody asks for another one: a moment later the others have it."""
     governor = Governor(budgets)
     assert await taken(governor.pace(), 70) == 70
-    await asyncio.sleep(3 * LOT_SECONDS)
+    await asyncio.sleep(3 * RESERVATION_SECONDS)
     assert await taken(Governor(budgets).pace(), 30) == 30
     governor.close()
 
@@ -141,9 +141,9 @@ async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
     """With two jobs, half of the budget; then it is the other one's turn."""
     pace = Governor(budgets, Clock()).pace()
     for _ in range(2):
-        pace.begin_turn(2)
+        pace.begin_slice(2)
         assert await taken(pace, 80) == 50
-    pace.begin_turn(2)
+    pace.begin_slice(2)
     assert await taken(pace, 1) == 0
 
 

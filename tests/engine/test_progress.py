@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job, Status, Upload
-from openbulk.domain.records import Action, Fate, Outcome, Record, Row, Target
-from openbulk.engine.slices.progress import Progress, key_of, one_each, place_in_line, refusal_of, target_of
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Row, Target
+from openbulk.engine.slices.progress import Progress, key_of, one_each, ordering_key, refusal_of, target_of
 
 
 def job(action: Action = Action.CREATE, object: str = "events", identifier: str | None = None) -> Job:
@@ -20,7 +20,7 @@ def job(action: Action = Action.CREATE, object: str = "events", identifier: str 
 def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(order: list[int], taken: int) -> None:
     progress = Progress(0)
     for row in order[:taken]:
-        progress.add([Outcome(row, Fate.CREATED)])
+        progress.add([Outcome(row, OutcomeKind.CREATED)])
     seen = set(order[:taken])
     expected = next(row for row in range(31) if row + 1 not in seen)
     assert progress.cursor == expected
@@ -29,7 +29,7 @@ def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(order: list
 
 def test_only_rows_with_a_problem_keep_their_line() -> None:
     progress = Progress(0, lines={1: 2, 2: 3})
-    progress.add([Outcome(1, Fate.CREATED), Outcome.failed(2, "no")])
+    progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failed(2, "no")])
     results, lines = progress.take()
     assert [outcome.row for outcome in results] == [1, 2]
     assert lines == {2: 3}
@@ -38,8 +38,8 @@ def test_only_rows_with_a_problem_keep_their_line() -> None:
 
 def test_an_outcome_that_a_connector_forgot_is_unknown() -> None:
     batch = [Record(1, {}), Record(2, {})]
-    outcomes = one_each(batch, [Outcome(2, Fate.CREATED)])
-    assert [outcome.fate for outcome in outcomes] == [Fate.UNKNOWN, Fate.CREATED]
+    outcomes = one_each(batch, [Outcome(2, OutcomeKind.CREATED)])
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.UNKNOWN, OutcomeKind.CREATED]
 
 
 def test_created_records_are_keyed_by_file_and_row_whatever_their_identifier_says() -> None:
@@ -77,6 +77,6 @@ def test_records_of_one_thing_stand_in_one_line() -> None:
     """By the caller's identifier, else by the first of the object's own that the record has."""
     features = Features(frozenset(Action), identifiers=("id", "iCalUID"))
     by_uid = Record(2, {"iCalUID": "u1", "ref": "r"}, key="f:2")
-    assert place_in_line(Target("events", Action.UPDATE), features, by_uid) == "iCalUID=u1"
-    assert place_in_line(Target("events", Action.UPDATE, "ref"), features, by_uid) == "ref=r"
-    assert place_in_line(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"
+    assert ordering_key(Target("events", Action.UPDATE), features, by_uid) == "iCalUID=u1"
+    assert ordering_key(Target("events", Action.UPDATE, "ref"), features, by_uid) == "ref=r"
+    assert ordering_key(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"

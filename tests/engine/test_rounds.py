@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from openbulk.domain.errors import NoRoom, Unavailable
-from openbulk.engine.queue.periodic import look_for_ever
+from openbulk.domain.errors import DiskFull, Unavailable
+from openbulk.engine.queue.periodic import run_forever
 
 
 @pytest.mark.parametrize(
     ("error", "logged"),
-    [(Unavailable("away"), []), (NoRoom("files"), []), (ValueError("a flaw"), ["look failed"])],
+    [(Unavailable("away"), []), (DiskFull("files"), []), (ValueError("a flaw"), ["look failed"])],
 )
 async def test_a_look_that_fails_is_not_the_last(error: Exception, logged: list[str]) -> None:
     """It is logged, unless the database is away or the disk is full."""
@@ -26,7 +26,7 @@ async def test_a_look_that_fails_is_not_the_last(error: Exception, logged: list[
         seen.set()
 
     with capture_logs() as logs:
-        task = asyncio.create_task(look_for_ever("it", look, partial(asyncio.sleep, 0)))
+        task = asyncio.create_task(run_forever("it", look, partial(asyncio.sleep, 0)))
         await asyncio.wait_for(seen.wait(), 5)
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -10,7 +10,7 @@ import pytest
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Changes, Destination, Plan, Run, Schedule, Standing
+from openbulk.domain.workflow import Changes, Destination, Plan, Run, RunStatus, Schedule
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
@@ -19,7 +19,7 @@ from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.slice_ledger import TurnLedger
+from openbulk.storage.slice_ledger import SliceLedger
 
 WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -76,7 +76,7 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.database = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
-        self.ledger = TurnLedger(self.database)
+        self.ledger = SliceLedger(self.database)
         self.runs, self.schedules = Runs(self.database), Schedules(self.database)
         self.workflows = Workflows(self.runs, self.ledger, self.submit, self.clock)
 
@@ -200,7 +200,7 @@ async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(off
         await office.workflows.sweep()
     assert len(await office.finish_jobs()) == 4
     assert await office.runs.unfinished() == []
-    assert [one.standing for one in await office.runs.transfers(run)] == [Standing.COMPLETED] * 2
+    assert [one.status for one in await office.runs.transfers(run)] == [RunStatus.COMPLETED] * 2
 
 
 async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Office) -> None:
@@ -210,4 +210,4 @@ async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Offic
     (job,) = await office.finish_jobs(Status.ERROR)
     assert job.is_download
     (transfer,) = await office.runs.transfers(run)
-    assert (transfer.standing, transfer.error) == (Standing.ERROR, "reading ended as ERROR: it was cancelled")
+    assert (transfer.status, transfer.error) == (RunStatus.ERROR, "reading ended as ERROR: it was cancelled")

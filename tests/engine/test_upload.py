@@ -13,27 +13,27 @@ import pytest
 from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features, NativeBulk
-from openbulk.domain.errors import BadInput, Refused, RetryLater, SignInAgain, Unsure
+from openbulk.domain.errors import AnswerLost, BadInput, Refused, RetryLater, SignInAgain
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices import upload as upload_module
-from openbulk.engine.slices.deadline import Watch
-from openbulk.engine.slices.ending import Complete, Crash, Ending, GoOn, Stop, Wait
+from openbulk.engine.slices.deadline import SliceDeadline
+from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze
 from openbulk.engine.slices.parts import cut
-from openbulk.engine.slices.upload import UploadTurn
+from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.slice_ledger import Fenced, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, SliceLedger
 
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
 
 
 def created(batch: Sequence[Record]) -> list[Outcome]:
-    return [Outcome(record.row, Fate.CREATED, f"id-{record.row}") for record in batch]
+    return [Outcome(record.row, OutcomeKind.CREATED, f"id-{record.row}") for record in batch]
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Scripted:
 class Bench:
     """A ledger and a file store, with one job of some rows."""
 
-    ledger: TurnLedger
+    ledger: SliceLedger
     files: FileStore
     job: Job
 
@@ -92,12 +92,12 @@ class Bench:
         job = await self.now()
         turn = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC))
         assert turn is not None
-        runner = UploadTurn(
+        runner = UploadSlice(
             turn,
             connector=connector,
             ledger=self.ledger,
             files=self.files,
-            watch=Watch(job, self.ledger, draining or asyncio.Event(), lambda: datetime.now(UTC)),
+            deadline=SliceDeadline(job, self.ledger, draining or asyncio.Event(), lambda: datetime.now(UTC)),
         )
         ending = await runner.run()
         await self.ledger.end_slice(job.id, turn.fence)
@@ -121,7 +121,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     engine = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
-    ledger, files = TurnLedger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
+    ledger, files = SliceLedger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
     writer = files.writer("f00d")
     await writer.write(content)
     await writer.close()
@@ -138,7 +138,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     return Bench(ledger, files, job)
 
 
-KEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1, honours_keys=True)
+KEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1, idempotent_writes=True)
 UNKEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1)
 
 
@@ -152,27 +152,27 @@ async def test_every_record_gets_its_outcome(bench: Bench) -> None:
 
 async def test_a_busy_service_ends_the_turn_and_the_next_one_goes_on_where_it_was(bench: Bench) -> None:
     connector = Scripted(KEYED, [created, created, RetryLater("busy", after=7)])
-    assert await bench.turn(connector) == Wait("busy", 7)
+    assert await bench.turn(connector) == Snooze("busy", 7)
     assert (await bench.now()).cursor == 2
     assert await bench.turn(connector) == Complete()
     assert connector.sent == [1, 2, 3, *range(3, 11)]
 
 
 async def test_a_lost_answer_is_sent_again_where_that_is_harmless(bench: Bench) -> None:
-    connector = Scripted(KEYED, [Unsure("lost")])
+    connector = Scripted(KEYED, [AnswerLost("lost")])
     assert await bench.turn(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
 
 
 async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench: Bench) -> None:
-    connector = Scripted(UNKEYED, [Unsure("lost"), Unsure("lost")], known={"f00d:2": "id-2"})
+    connector = Scripted(UNKEYED, [AnswerLost("lost"), AnswerLost("lost")], known={"f00d:2": "id-2"})
     assert await bench.turn(connector) == Complete()
     job = await bench.now()
     assert connector.sent == list(range(1, 11)), "nothing is sent twice"
     assert (job.counts.created, job.counts.unknown) == (9, 1)
     (error,) = await bench.ledger.errors(job.id, after=0, limit=10)
-    assert (error.row, error.line, error.fate) == (1, 2, Fate.UNKNOWN)
+    assert (error.row, error.line, error.kind) == (1, 2, OutcomeKind.UNKNOWN)
 
 
 async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(bench: Bench) -> None:
@@ -185,14 +185,14 @@ async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_
 
 
 async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and_not_sent_again(bench: Bench) -> None:
-    connector = Scripted(UNKEYED, [Unsure("lost")], known={"f00d:1": "id-1"})
+    connector = Scripted(UNKEYED, [AnswerLost("lost")], known={"f00d:1": "id-1"})
     find = connector.find
 
     async def down(target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         raise RetryLater("down")
 
     connector.find = down  # type: ignore[method-assign]
-    assert await bench.turn(connector) == Wait("down")
+    assert await bench.turn(connector) == Snooze("down")
     connector.find = find  # type: ignore[method-assign]
     assert await bench.turn(connector) == Complete()
     assert connector.sent == list(range(1, 11))
@@ -201,7 +201,7 @@ async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and
 
 async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_double(bench: Bench) -> None:
     connector = Scripted(UNKEYED, [RetryLater("busy", after=0.1)])
-    assert await bench.turn(connector) == Wait("busy", 0.1)
+    assert await bench.turn(connector) == Snooze("busy", 0.1)
     assert await bench.turn(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
@@ -217,7 +217,7 @@ async def test_a_hiccup_of_the_service_does_not_end_the_turn(bench: Bench) -> No
 async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(bench: Bench) -> None:
     turn = await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC))
     assert turn is not None
-    outcomes = [Outcome(3, Fate.CREATED), Outcome(5, Fate.CREATED)]
+    outcomes = [Outcome(3, OutcomeKind.CREATED), Outcome(5, OutcomeKind.CREATED)]
     await bench.ledger.commit(bench.job.id, turn.fence, outcomes, cursor=0, lines={})
     connector = Scripted(KEYED)
     assert await bench.turn(connector) == Complete()
@@ -242,8 +242,8 @@ async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("error", "ending"),
     [
-        (Refused("forbidden"), Stop(Status.ERROR, "forbidden")),
-        (SignInAgain("expired"), Wait("expired", most=300.0)),
+        (Refused("forbidden"), Fail(Status.ERROR, "forbidden")),
+        (SignInAgain("expired"), Snooze("expired", most=300.0)),
     ],
 )
 async def test_a_service_that_refuses_stops_the_job_and_one_that_forgot_us_is_waited_for(
@@ -259,7 +259,7 @@ async def test_an_unforeseen_failure_loses_no_outcome(bench: Bench) -> None:
     assert (await bench.now()).counts.created == 1
 
 
-class Unlucky(TurnLedger):
+class Unlucky(SliceLedger):
     """A ledger that once cannot write, after a while, and once cannot be asked."""
 
     commit_fails: bool = False
@@ -318,7 +318,7 @@ async def test_a_turn_ends_when_the_server_shuts_down(bench: Bench) -> None:
         draining.set()
         return created(batch)
 
-    assert await bench.turn(Scripted(KEYED, [answer], takes=0.4), draining) == GoOn()
+    assert await bench.turn(Scripted(KEYED, [answer], takes=0.4), draining) == Continue()
     assert 0 < (await bench.now()).cursor < 10
 
 
@@ -338,7 +338,7 @@ class Ticketed:
         if self._asks > 0:
             return None
         assert [record.row for record in batch] == self.submitted[int(ticket.split()[1]) - 1]
-        return [Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, Fate.CREATED) for r in batch]
+        return [Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED) for r in batch]
 
 
 async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(t
     features = Features(frozenset({Action.CREATE}), max_batch=3, native=True)
     draining = asyncio.Event()
     asyncio.get_running_loop().call_later(0.2, draining.set)
-    assert await bench.turn(Scripted(features, native=native), draining) == GoOn()
+    assert await bench.turn(Scripted(features, native=native), draining) == Continue()
     assert native.submitted == [[1, 2, 4]]
 
     native._asks = 0

@@ -59,7 +59,7 @@ def test_the_narrowest_budget_bounds_the_others() -> None:
 
 
 def test_calls_that_were_not_made_are_given_back() -> None:
-    """To the slot that they were taken from."""
+    """To the bucket that they were taken from."""
     spending = spend(USER, Spending(), 100, NOW)
     assert used(USER, give_back(USER, spending, 40, NOW), NOW + 1) == 60
 

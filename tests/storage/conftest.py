@@ -19,9 +19,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    """A ledger's database with its tables."""
+async def empty_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """A database without tables."""
     opened = open_ledger_engine(url)
-    await migrate(opened)
     yield opened
     await opened.dispose()
+
+
+@pytest.fixture
+async def engine(empty_engine: AsyncEngine) -> AsyncEngine:
+    """A ledger's database with its tables."""
+    await migrate(empty_engine)
+    return empty_engine

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.instance import Instance
 from openbulk.security import SealBroken, Sealer
-from openbulk.storage.accounts import Accounts, seal_anew
+from openbulk.storage.accounts import Accounts, reseal
 
 OLD, NEW = bytes(32), bytes(range(32))
 
@@ -88,7 +88,7 @@ async def test_a_new_master_key_seals_everything_anew(accounts: Accounts, engine
     made = await instance(accounts)
     rotated = Sealer([NEW, OLD])
     async with engine.begin() as connection:
-        assert (await seal_anew(connection, rotated), await seal_anew(connection, rotated)) == (1, 0)
+        assert (await reseal(connection, rotated), await reseal(connection, rotated)) == (1, 0)
     assert await Accounts(engine, Sealer([NEW])).instance(made.id) == made
     with pytest.raises(SealBroken, match="not configured any more"):
         await accounts.instance(made.id)

@@ -52,7 +52,9 @@ async def statements(engine: AsyncEngine) -> dict[str, list[str]]:
     """What each table and index was made with: its columns and constraints, in whatever order they came."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
     async with engine.connect() as connection:
-        return {row.name: sorted(parts(row.sql)) for row in await connection.execute(text(query))}
+        # SQLite writes quotes around the name of a table that a migration has renamed.
+        found = await connection.execute(text(query))
+        return {row.name: sorted(parts(row.sql.replace('"', ""))) for row in found}
 
 
 def parts(statement: str) -> list[str]:

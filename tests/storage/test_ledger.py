@@ -4,30 +4,30 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.records import Fate, Outcome
+from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.slice_ledger import TurnLedger
+from openbulk.storage.slice_ledger import SliceLedger
 from openbulk.testing.ledger import LedgerTests
 
 
 class TestLedger(LedgerTests):
     @pytest.fixture
-    async def ledger(self, engine: AsyncEngine) -> TurnLedger:
+    async def ledger(self, engine: AsyncEngine) -> SliceLedger:
         await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
-        return TurnLedger(engine)
+        return SliceLedger(engine)
 
     @pytest.fixture
     async def deliveries(self, engine: AsyncEngine) -> Deliveries:
         return Deliveries(engine)
 
-    async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(self, ledger: TurnLedger) -> None:
+    async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(self, ledger: SliceLedger) -> None:
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
-        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         before = await self.now(ledger, job.id)
         with pytest.raises(IntegrityError):
-            await ledger.commit(job.id, fence, [Outcome(2, Fate.CREATED), Outcome(1, Fate.FAILED)], cursor=2, lines={})
+            await ledger.commit(job.id, fence, [Outcome(2, OutcomeKind.CREATED), Outcome(1, OutcomeKind.FAILED)], cursor=2, lines={})
         assert await self.now(ledger, job.id) == before
         assert await ledger.rows_done(job.id, 0) == {1}

@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from openbulk.cli.sandboxes import sandbox
-from openbulk.domain.errors import NoRoom
+from openbulk.domain.errors import DiskFull
 from openbulk.settings import CannotStart, Settings
 
 # The server's modules are loaded by the commands that need them: it takes longer than a sandbox takes to start.
@@ -98,7 +98,7 @@ def main() -> None:
     """Run the command line; what a person can mend is said in a sentence."""
     try:
         cli()
-    except (CannotStart, NoRoom, ValidationError) as error:
+    except (CannotStart, DiskFull, ValidationError) as error:
         typer.echo(f"openbulk cannot start: {_said(error)}", err=True)
         _end(1)
     except SystemExit as ended:
@@ -114,11 +114,11 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _said(error: CannotStart | NoRoom | ValidationError) -> str:
+def _said(error: CannotStart | DiskFull | ValidationError) -> str:
     match error:
         case ValidationError():
             return _settings_problem(error)
-        case NoRoom(what=what):
+        case DiskFull(what=what):
             return f"there is no room left for {what}: its disk is full; make room and start it again, nothing is lost"
         case _:
             return str(error)

@@ -20,9 +20,9 @@ from openbulk.app import (
     Worker,
     is_for_many,
     master_key_file,
+    reseal,
     running_server,
     running_worker,
-    seal_anew,
 )
 from openbulk.security import rotate_master_key
 from openbulk.settings import CannotStart, Settings
@@ -67,7 +67,7 @@ def rotate_key(settings: Settings) -> int:
             "processes, one after the other, then to new,old; the first that starts so seals all credentials anew"
         )
     rotate_master_key(master_key_file(settings))
-    return asyncio.run(seal_anew(settings))
+    return asyncio.run(reseal(settings))
 
 
 async def _work(settings: Settings) -> None:

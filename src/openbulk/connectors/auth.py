@@ -14,7 +14,7 @@ import orjson
 
 from openbulk.connectors.base import Remember
 from openbulk.connectors.http import Client, NoAuth
-from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.errors import AnswerLost, BadInput, Refused, RetryLater, ServiceError, SignInAgain
 
 RENEW_EARLY_SECONDS = 60.0
 """A token is renewed this long before it runs out, so that none runs out on its way."""
@@ -71,7 +71,7 @@ async def request_token(http: aiohttp.ClientSession, endpoint: TokenEndpoint, fo
         answer = await Client(http, NoAuth(), "the sign-in service").call(
             "POST", endpoint.url, data=fields, headers=headers
         )
-    except Unsure as error:
+    except AnswerLost as error:
         # Nothing was changed that matters: a token that got lost is asked for again.
         raise RetryLater(error.message, provider_message=error.provider_message) from error
     except SignInAgain as error:

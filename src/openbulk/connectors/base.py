@@ -29,10 +29,10 @@ class Features:
     """Most records in one call of `write`, or in one `submit` of a native bulk import."""
     concurrency: int = 16
     """Most calls of `write` under way at one time for one job."""
-    begins_with: int | None = None
+    initial_concurrency: int | None = None
     """So many at the beginning of a turn, where a service is to be approached gently: each answer makes room for one
     more."""
-    honours_keys: bool = False
+    idempotent_writes: bool = False
     """A batch sent twice with the same keys has the effect of one: it is sent again when its answer was lost."""
     can_read: bool = True
     identifiers: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Features:
     has_changes: bool = False
     """`read` may end with a bookmark. With that as `Query.since`, and the same parameters and page size, it gives at
     least those of its records whose field `changed` is not before the bookmark's moment, each as it is now; or it
-    raises ReadAnew, on whichever page, where the service has forgotten the bookmark."""
+    raises CursorExpired, on whichever page, where the service has forgotten the bookmark."""
     applies_where: bool = False
     """`read` gives exactly the records for which `Query.where` holds."""
     sorts: bool = False
@@ -103,7 +103,7 @@ class Connector(Protocol):
         """The records of an object, page by page, from `query.after` on.
 
         A page without records, but with a cursor, says that the service still works on them; the caller waits.
-        Raises ReadAnew where the service does not know `query.after` or `query.since` any more.
+        Raises CursorExpired where the service does not know `query.after` or `query.since` any more.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:

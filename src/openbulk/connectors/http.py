@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
-from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain, Unsure
+from openbulk.domain.errors import AddressNotAllowed, AnswerLost, Refused, RetryLater, ServiceError, SignInAgain
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -100,7 +100,7 @@ class Client:
     """Speaks HTTP for one instance of a service.
 
     `call` returns any answer that says something about the request itself, and raises where the service as a
-    whole could not answer: RetryLater (429, 503, not reached), Unsure (answer lost, or a 5xx to a call that
+    whole could not answer: RetryLater (429, 503, not reached), AnswerLost (answer lost, or a 5xx to a call that
     changes something), SignInAgain (401 that renewing the credentials did not mend).
     """
 
@@ -111,15 +111,15 @@ class Client:
         service: str,
         pace: Pace | None = None,
         throttle_of: ThrottleOf | None = None,
-        travel: Callable[[Send], Send] | None = None,
+        wrap_send: Callable[[Send], Send] | None = None,
     ) -> None:
-        """`travel` makes of the way to send a request alone another one, where a service takes several together."""
+        """`wrap_send` makes of the way to send a request alone another one, where a service takes several together."""
         self._http = http
         self._auth = auth
         self._service = service
         self._pace = pace or Unpaced()
         self._throttle_of = throttle_of or by_status
-        self._send: Send = travel(self._send_alone) if travel else self._send_alone
+        self._send: Send = wrap_send(self._send_alone) if wrap_send else self._send_alone
 
     async def call(
         self,
@@ -188,7 +188,7 @@ class Client:
 
     def _answer_lost(self, method: str, error: Exception) -> ServiceError:
         reason = f"{self._service} did not answer ({type(error).__name__})"
-        return Unsure(reason) if method in UNSAFE_METHODS else RetryLater(reason)
+        return AnswerLost(reason) if method in UNSAFE_METHODS else RetryLater(reason)
 
     def _raise_for_service(self, method: str, answer: Answer) -> None:
         if answer.status == 401:
@@ -204,7 +204,7 @@ class Client:
             )
         if answer.status >= 500:
             reason = f"{self._service} failed with {answer.status}"
-            error = Unsure if method in UNSAFE_METHODS else RetryLater
+            error = AnswerLost if method in UNSAFE_METHODS else RetryLater
             raise error(reason, provider_message=answer.text())
 
 

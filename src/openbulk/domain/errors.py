@@ -10,14 +10,14 @@
     │   ├── Conflict           ... it is in a state that does not allow this
     │   └── TooLarge           ... send less
     ├── Unavailable            something that openbulk itself needs is away: come again in a moment
-    │   └── FilesAway          ... the place for files; a job waits for it outside of its lane
-    ├── NoRoom                 the server's disk is full: make room, and it goes on; nothing was done
+    │   └── FileStoreUnavailable          ... the place for files; a job waits for it outside of its lane
+    ├── DiskFull                 the server's disk is full: make room, and it goes on; nothing was done
     └── ServiceError           a call to a cloud service failed; what happened to its records is said by the kind
         ├── RetryLater         not done: send it again after a while
-        ├── Unsure             the answer was lost: it may have been done
+        ├── AnswerLost             the answer was lost: it may have been done
         ├── Refused            not done, and never will be as things stand: stop the job
         ├── SignInAgain        not done: the instance's credentials are no longer accepted
-        └── ReadAnew           a list cannot be gone on with from there: read it from its beginning
+        └── CursorExpired           a list cannot be gone on with from there: read it from its beginning
 
 Beside the tree: AddressNotAllowed, an OSError raised where a connection is opened.
 """
@@ -76,7 +76,7 @@ class Unavailable(OpenbulkError):
     """What openbulk itself needs, its database, is away for a moment. What was to be written may have been written."""
 
 
-class FilesAway(Unavailable):
+class FileStoreUnavailable(Unavailable):
     """The place where the files are does not answer, or does not let us in. Nothing was changed."""
 
     @property
@@ -85,7 +85,7 @@ class FilesAway(Unavailable):
         return str(self.__cause__).partition("\n")[0]
 
 
-class NoRoom(OpenbulkError):
+class DiskFull(OpenbulkError):
     """There is no room for it on the server's disk. Nothing was done; with room, the same can be done again."""
 
     def __init__(self, what: str) -> None:
@@ -110,7 +110,7 @@ class RetryLater(ServiceError):
         """Seconds that the service asked us to wait; None where it did not say."""
 
 
-class Unsure(ServiceError):
+class AnswerLost(ServiceError):
     """The answer was lost: the service may or may not have done it."""
 
 
@@ -122,7 +122,7 @@ class SignInAgain(ServiceError):
     """The service no longer accepts the instance's credentials: the job waits for a person to sign in again."""
 
 
-class ReadAnew(ServiceError):
+class CursorExpired(ServiceError):
     """The service does not know a cursor or a bookmark any more: forget both, and read from the beginning."""
 
 

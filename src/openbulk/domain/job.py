@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from openbulk.domain.query import Condition, Order
-from openbulk.domain.records import Fate, Target
+from openbulk.domain.records import OutcomeKind, Target
 
 
 class Status(StrEnum):
@@ -47,14 +47,14 @@ class Counts:
     unknown: int = 0
 
     @classmethod
-    def of(cls, fates: Mapping[Fate, int]) -> "Counts":
-        """Counts from a tally of fates."""
-        return cls(**{fate.value: fates.get(fate, 0) for fate in Fate})
+    def of(cls, kinds: Mapping[OutcomeKind, int]) -> "Counts":
+        """Counts from a tally of kinds."""
+        return cls(**{kind.value: kinds.get(kind, 0) for kind in OutcomeKind})
 
     @property
     def reached(self) -> int:
         """Records that have an outcome."""
-        return sum(getattr(self, fate.value) for fate in Fate)
+        return sum(getattr(self, kind.value) for kind in OutcomeKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotencyKey:
     """By what a request is known again that its caller may send twice, and means once."""
 
     key: str
     """The caller's; of an instance, no two jobs have the same."""
-    content: str
+    digest: str
     """Digest of all that was asked for, the file's bytes included."""
 
 
@@ -146,7 +146,7 @@ class Position:
     """The bookmark from which on changes are read; None where the records themselves are."""
     continues: bool = False
     """Whether what is before it belongs to another job: there is no going back to the beginning."""
-    anew: int = 0
+    restarts: int = 0
     """How often reading had to begin again, because the service did not know any more where it was."""
 
 

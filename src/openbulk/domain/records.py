@@ -18,7 +18,7 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-class Fate(StrEnum):
+class OutcomeKind(StrEnum):
     """How a record ended. Exactly one of these is counted for each record of a job that was reached."""
 
     CREATED = "created"
@@ -90,11 +90,11 @@ class Outcome:
     """What became of one record."""
 
     row: int
-    fate: Fate
+    kind: OutcomeKind
     id: str | None = None
     """The record's id at the service, where there is one."""
     problem: Problem | None = None
-    """Set exactly where the fate is `failed` or `unknown`."""
+    """Set exactly where the kind is `failed` or `unknown`."""
     mails_outside: bool = False
     """Whether people outside the caller's organization were sent mail about it."""
 
@@ -103,7 +103,7 @@ class Outcome:
         cls, row: int, message: str, *, field: str | None = None, provider_message: str | None = None
     ) -> "Outcome":
         """The record was refused, because of what the message says."""
-        return cls(row, Fate.FAILED, problem=Problem(message, field, provider_message))
+        return cls(row, OutcomeKind.FAILED, problem=Problem(message, field, provider_message))
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:

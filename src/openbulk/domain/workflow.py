@@ -67,11 +67,11 @@ class Plan:
     """Bounds by the date of change. Where a schedule has a lower one, each run begins where the last one ended."""
     destination: Destination | None = None
     """None where the records are only kept, to be fetched."""
-    told: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
     """What the caller said, less the secrets: to be shown."""
 
 
-class Standing(StrEnum):
+class RunStatus(StrEnum):
     """How a run or a transfer stands."""
 
     RUNNING = "RUNNING"
@@ -89,7 +89,7 @@ class Run:
     """The instance that is read."""
     created_at: datetime
     schedule_id: str | None = None
-    standing: Standing = Standing.RUNNING
+    status: RunStatus = RunStatus.RUNNING
     finished_at: datetime | None = None
     request_id: str | None = None
 
@@ -105,7 +105,7 @@ class Transfer:
     """The file of the job that reads: it is known by that, and made once."""
     sent_file: str
     """The file of the job that sends."""
-    standing: Standing = Standing.RUNNING
+    status: RunStatus = RunStatus.RUNNING
     error: str | None = None
     finished_at: datetime | None = None
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.domain.errors import BadInput, NotFound, NotPossible, Refused, RetryLater, ServiceError, Unsure
+from openbulk.domain.errors import AnswerLost, BadInput, NotFound, NotPossible, Refused, RetryLater, ServiceError
 from openbulk.domain.job import Download, Position
 from openbulk.domain.query import Page, holds
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.download import chosen, query_of
 from openbulk.engine.slices.progress import named_object, refusal_of, refusal_to_read
@@ -153,7 +153,7 @@ class Direct:
         """Delete a record. Raises NotFound where there is none."""
         record_id = _id_of(place)
         outcome = await self._write(place, Action.DELETE, {str(place.features.id): record_id}, record_id, options)
-        if outcome.fate is not Fate.DELETED:
+        if outcome.kind is not OutcomeKind.DELETED:
             raise NotFound(f"{place.object!r} has no record {record_id!r}")
 
     async def _written(self, place: Place, outcome: Outcome, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -184,7 +184,7 @@ class Direct:
             outcomes = await _patiently(lambda: self._import(target, record))
         else:
             outcomes = await _patiently(
-                lambda: self.connector.write(target, [record]), is_harmless_twice=features.honours_keys
+                lambda: self.connector.write(target, [record]), is_harmless_twice=features.idempotent_writes
             )
         return next(iter(outcomes))
 
@@ -226,7 +226,7 @@ async def _patiently(call: Callable[[], Awaitable[Result]], *, is_harmless_twice
             pause = busy.after
             if resends == MAX_RESENDS or clock() + (pause or 0) > until:
                 raise
-        except Unsure:
+        except AnswerLost:
             pause = None
             if resends == MAX_RESENDS or not is_harmless_twice:
                 raise

@@ -11,8 +11,8 @@ import aiohttp
 import structlog
 
 from openbulk.connectors.base import Connector
-from openbulk.domain.errors import BadInput, FilesAway, NoRoom, NotFound, ServiceError, Unavailable
-from openbulk.domain.job import Download, Job, Once, Status, Upload
+from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, NotFound, ServiceError, Unavailable
+from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
 from openbulk.engine import metrics
@@ -20,16 +20,16 @@ from openbulk.engine.connections import Connections
 from openbulk.engine.downloaded_records import as_rows, result_of
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock, elapsed
-from openbulk.engine.queue.dbos_queue import Lanes, NextSlice
-from openbulk.engine.queue.heartbeat import Heart
+from openbulk.engine.queue.dbos_queue import LaneQueue, NextSlice
+from openbulk.engine.queue.heartbeat import Heartbeat
 from openbulk.engine.queue.lease import Lease
-from openbulk.engine.queue.periodic import look_for_ever
+from openbulk.engine.queue.periodic import run_forever
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
-from openbulk.engine.slices.deadline import ROOM_SECONDS, Watch, Written, when_there_is_room
-from openbulk.engine.slices.download import DownloadTurn
-from openbulk.engine.slices.ending import Complete, Crash, Ending, GoOn, Stop, Wait, ending_of
+from openbulk.engine.slices.deadline import DISK_FULL_PAUSE_SECONDS, SliceDeadline, Written, retry_while_disk_full
+from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.parts import cut
-from openbulk.engine.slices.upload import UploadTurn
+from openbulk.engine.slices.upload import UploadSlice
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import LOOK_SECONDS, Scheduler
 from openbulk.formats.base import Format
@@ -40,7 +40,7 @@ from openbulk.storage.files import FileStore, FileTruncated
 from openbulk.storage.outage import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.slice_ledger import Fenced, Turn, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, SliceLedger, Turn
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Engine:
     def __init__(
         self,
         *,
-        ledger: TurnLedger,
+        ledger: SliceLedger,
         deliveries: Deliveries,
         runs: Runs,
         schedules: Schedules,
@@ -68,12 +68,12 @@ class Engine:
         formats: Mapping[str, Format],
         accounts: Accounts,
         connections: Connections,
-        lanes: Lanes,
+        lanes: LaneQueue,
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         keep_files: timedelta,
         draining: asyncio.Event,
-        heart: Heart | None,
+        heart: Heartbeat | None,
         lease: Lease,
         clock: Clock,
         name: str,
@@ -114,8 +114,8 @@ class Engine:
             await self._heart.start()
         await self._lanes.start(run_slice=self._run_slice, deliver=self._notifications.deliver)
         self._watching = [
-            asyncio.create_task(look_for_ever("what was left lying", self._sweep, self._until_next_sweep)),
-            asyncio.create_task(look_for_ever("schedules", self._scheduler.look, partial(asyncio.sleep, LOOK_SECONDS))),
+            asyncio.create_task(run_forever("what was left lying", self._sweep, self._until_next_sweep)),
+            asyncio.create_task(run_forever("schedules", self._scheduler.look, partial(asyncio.sleep, LOOK_SECONDS))),
         ]
 
     def drain(self) -> None:
@@ -151,21 +151,21 @@ class Engine:
         organization_id: int,
         instance_id: int,
         request_id: str | None,
-        once: Once | None = None,
+        idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Take a job in. Once this returns it will be done, whatever happens to this process. Raises KeyTaken."""
+        """Take a job in. IdempotencyKey this returns it will be done, whatever happens to this process. Raises KeyTaken."""
         job = await self._ledger.add_job(
             work,
             organization_id=organization_id,
             instance_id=instance_id,
             request_id=request_id,
             now=self._now(),
-            once=once,
+            idempotency_key=idempotency_key,
         )
         log.info("job created", job=job.id, instance=instance_id, object=job.object)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._lanes.take_turn(self._next(job))
+                await self._lanes.enqueue_slice(self._next(job))
         except Exception:
             # The job stands in the ledger: it is taken, and the sweep puts it on its way.
             log.exception("job is taken, but has to wait for the sweep", job=job.id)
@@ -194,7 +194,7 @@ class Engine:
             if job.instance_id == instance_id:
                 woken = await self._ledger.wake(job.id)
                 if woken is not None:
-                    await self._lanes.take_turn(self._next(woken))
+                    await self._lanes.enqueue_slice(self._next(woken))
 
     # --- turns ---
 
@@ -223,7 +223,7 @@ class Engine:
             self._at_work.discard(job_id)
 
     async def _written(self, write: Callable[[], Awaitable[Written]]) -> Written:
-        return await when_there_is_room(write, self._draining)
+        return await retry_while_disk_full(write, self._draining)
 
     async def _due(self, job_id: int, number: int) -> NextSlice | None:
         """The turn that a job is waiting for, where it is not the one that was asked about."""
@@ -238,26 +238,26 @@ class Engine:
 
     async def _take_turn(self, turn: Turn) -> Ending:
         if turn.job.slice_attempts > MAX_SLICE_ATTEMPTS:
-            return Stop(Status.ABORTED, f"failed {MAX_SLICE_ATTEMPTS} times in a row without getting anywhere")
+            return Fail(Status.ABORTED, f"failed {MAX_SLICE_ATTEMPTS} times in a row without getting anywhere")
         if turn.job.status is Status.CANCELLATION_PENDING:
-            return GoOn()
+            return Continue()
         try:
             if turn.job.is_download:
                 return await self._download(turn)
             if turn.job.records is None:
                 return await self._read_file(turn)
             return await self._upload(turn)
-        except (ServiceError, NoRoom) as error:
+        except (ServiceError, DiskFull) as error:
             return ending_of(error)
-        except FilesAway as error:
+        except FileStoreUnavailable as error:
             log.warning("files are away", job=turn.job.id, reason=error.reason)
             return ending_of(error)
         except (Fenced, Unavailable):
             raise
         except KeyMissing as error:
-            return Wait(f"{error}; it goes on when that key stands in OPENBULK_MASTER_KEY again, behind the first")
+            return Snooze(f"{error}; it goes on when that key stands in OPENBULK_MASTER_KEY again, behind the first")
         except (NotFound, BadInput, FileTruncated, FileNotFoundError) as error:
-            return Stop(Status.ABORTED, str(error))
+            return Fail(Status.ABORTED, str(error))
         except Exception as error:
             return Crash(error)
 
@@ -270,11 +270,11 @@ class Engine:
 
         done = await cut(self._files, job.upload.file, await self._rows_of(job.upload), stop)
         if done is None:
-            return GoOn()
+            return Continue()
         await self._patient_ledger.set_parts(job.id, turn.fence, done.records, done.first_rows)
         log.info("file read", job=job.id, records=done.records)
         if not job.upload.is_small:
-            return GoOn()
+            return Continue()
         return await self._upload(replace(turn, job=replace(job, records=done.records)))
 
     async def _rows_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
@@ -287,28 +287,28 @@ class Engine:
         return partial(as_rows, await result_of(self._patient_ledger, self._files, read))
 
     async def _upload(self, turn: Turn) -> Ending:
-        connector, watch = await self._connector(turn.job), self._watch(turn.job)
+        connector, deadline = await self._connector(turn.job), self._deadline(turn.job)
         ledger = self._patient_ledger
-        return await UploadTurn(turn, connector=connector, ledger=ledger, files=self._files, watch=watch).run()
+        return await UploadSlice(turn, connector=connector, ledger=ledger, files=self._files, deadline=deadline).run()
 
     async def _download(self, turn: Turn) -> Ending:
-        connector, watch = await self._connector(turn.job), self._watch(turn.job)
+        connector, deadline = await self._connector(turn.job), self._deadline(turn.job)
         ledger = self._patient_ledger
-        return await DownloadTurn(turn, connector=connector, ledger=ledger, files=self._files, watch=watch).run()
+        return await DownloadSlice(turn, connector=connector, ledger=ledger, files=self._files, deadline=deadline).run()
 
-    def _watch(self, job: Job) -> Watch:
-        return Watch(job, self._patient_ledger, self._draining, self._now, self._lease)
+    def _deadline(self, job: Job) -> SliceDeadline:
+        return SliceDeadline(job, self._patient_ledger, self._draining, self._now, self._lease)
 
     async def _connector(self, job: Job) -> Connector:
         """The connector for a job's turn, which takes no more than its share of the service's quota."""
         connection = await self._connections.to(job.instance_id)
-        connection.pace.begin_turn(await self._ledger.jobs_under_way(job.instance_id))
+        connection.pace.begin_slice(await self._ledger.unfinished_jobs(job.instance_id))
         return connection.connector
 
     async def _end_turn(self, turn: Turn, ending: Ending) -> NextSlice | None:
         job = turn.job
         match ending:
-            case Stop(status=status, reason=reason):
+            case Fail(status=status, reason=reason):
                 await self._finish(job.id, turn.fence, status, reason)
                 return None
             case Complete():
@@ -317,9 +317,9 @@ class Engine:
             case _ if await self._patient_ledger.is_cancelled(job.id):
                 await self._finish(job.id, turn.fence, Status.CANCELLED)
                 return None
-            case GoOn():
+            case Continue():
                 return await self._go_on(turn, 0.0, None)
-            case Wait(reason=reason, after=after, most=most):
+            case Snooze(reason=reason, after=after, most=most):
                 delay = wait_before_retry(turn.waits, after, random.random(), most)  # noqa: S311
                 metrics.WAITS.inc()
                 log.info("job waits", job=job.id, reason=reason, seconds=round(delay, 1))
@@ -361,8 +361,8 @@ class Engine:
 
     async def _until_next_sweep(self) -> None:
         """Half a minute; a second, where something is to be taken up again."""
-        for _ in range(round(SWEEP_SECONDS / ROOM_SECONDS)):
-            await asyncio.sleep(ROOM_SECONDS)
+        for _ in range(round(SWEEP_SECONDS / DISK_FULL_PAUSE_SECONDS)):
+            await asyncio.sleep(DISK_FULL_PAUSE_SECONDS)
             if self._lanes.has_lost_work:
                 return
 
@@ -372,13 +372,13 @@ class Engine:
         if taken := await self._lanes.take_back():
             log.warning("took up again what could not be written down", turns=taken)
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in self._at_work]
-        going_on = await self._lanes.whether_going_on([self._next(job).id for job in jobs])
+        going_on = await self._lanes.unfinished_by_id([self._next(job).id for job in jobs])
         for job in jobs:
             match going_on.get(self._next(job).id):
                 case None:
-                    await self._lanes.take_turn(self._next(job))
+                    await self._lanes.enqueue_slice(self._next(job))
                 case False if (skipped := await self._ledger.skip_slice(job.id, job.slice)) is not None:
-                    await self._lanes.take_turn(self._next(skipped))
+                    await self._lanes.enqueue_slice(self._next(skipped))
         await self._notifications.sweep()
         await self.workflows.sweep()
         for name in await self._ledger.files_of_jobs_finished_before(self._now() - self._keep_files):

@@ -10,8 +10,8 @@ import structlog
 
 from openbulk.domain.job import Job
 from openbulk.engine import metrics
-from openbulk.engine.queue.dbos_queue import Lanes, NextAttempt
-from openbulk.engine.slices.deadline import when_there_is_room
+from openbulk.engine.queue.dbos_queue import LaneQueue, NextAttempt
+from openbulk.engine.slices.deadline import retry_while_disk_full
 from openbulk.notify.callbacks import Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries, Delivery
@@ -26,7 +26,7 @@ class Notifications:
         self,
         deliveries: Deliveries,
         accounts: Accounts,
-        lanes: Lanes,
+        lanes: LaneQueue,
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         now: Callable[[], datetime],
@@ -71,7 +71,7 @@ class Notifications:
         metrics.NOTIFICATIONS.labels(ended).inc()
         log.info("notification", job=delivery.job_id, attempt=number, result=attempt.result, again_in=wait)
         now = self._now()
-        await when_there_is_room(
+        await retry_while_disk_full(
             lambda: self._deliveries.end_attempt(
                 delivery.id,
                 number,

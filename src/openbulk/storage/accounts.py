@@ -244,7 +244,7 @@ class Accounts:
         )
 
 
-async def seal_anew(connection: AsyncConnection, sealer: Sealer) -> int:
+async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
     """Seal every configuration with the first master key that another one has sealed; how many those were.
 
     Raises SealBroken, KeyMissing where one cannot be opened.

@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Spending:
     """What was spent of one budget, and what its service has taught about it. Times are Unix time in seconds."""
 
-    slots: tuple[tuple[int, int], ...] = ()
+    buckets: tuple[tuple[int, int], ...] = ()
     """Slot of the window, and calls in it; in order."""
     learned: int | None = None
     """The limit, where it turned out to be another than the documented one."""
@@ -70,7 +70,7 @@ class Budgets:
 
 def _values(spending: Spending) -> Mapping[str, Any]:
     return {
-        "slots": orjson.dumps(spending.slots).decode(),
+        "buckets": orjson.dumps(spending.buckets).decode(),
         "learned": spending.learned,
         "refused_at": spending.refused_at,
         "closed_until": spending.closed_until,
@@ -80,7 +80,7 @@ def _values(spending: Spending) -> Mapping[str, Any]:
 
 def _spending(row: Row[Any]) -> Spending:
     return Spending(
-        slots=tuple((slot, calls) for slot, calls in orjson.loads(row.slots)),
+        buckets=tuple((bucket, calls) for bucket, calls in orjson.loads(row.buckets)),
         learned=row.learned,
         refused_at=row.refused_at,
         closed_until=row.closed_until,

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from openbulk.domain.errors import NoRoom, Unavailable
+from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.storage.outage import outage
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -125,7 +125,7 @@ def _full(context: ExceptionContext) -> Exception | None:
     """The same where there is no room for a change; nothing of its transaction remains."""
     error = context.original_exception
     if isinstance(error, errors.DiskFull) or getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL:
-        return NoRoom("what it has to remember")
+        return DiskFull("what it has to remember")
     return None
 
 

@@ -22,7 +22,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from openbulk.domain.errors import FilesAway, NoRoom
+from openbulk.domain.errors import DiskFull, FileStoreUnavailable
 from openbulk.security import Sealer
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ BLOCK_BYTES = 1024 * 1024
 
 READ_BYTES = 256 * 1024
 AWAY = "the place for openbulk's files cannot be used at the moment; nothing is lost, try again in a moment"
-_MARK = "mark"
+_IDENTITY = "mark"
 """No file has this name: it is no folder, and so it is not among `names`."""
 _TRY_AGAIN: "RetryConfig" = {
     "max_retries": 6,
@@ -68,7 +68,7 @@ class FileTruncated(Exception):
 class FileStore:
     """Keeps files by name. Names are made by openbulk, never by callers.
 
-    Everything that asks the store raises FilesAway where it does not answer, or does not let us in.
+    Everything that asks the store raises FileStoreUnavailable where it does not answer, or does not let us in.
     """
 
     def __init__(self, store: ObjectStore, sealer: Sealer) -> None:
@@ -85,7 +85,7 @@ class FileStore:
         return io.BufferedReader(StoredFile(self, name, size), READ_BYTES)
 
     async def put(self, path: str, plain: bytes) -> None:
-        """Keep one sealed object; on a disk, it has reached the disk on return. Raises NoRoom."""
+        """Keep one sealed object; on a disk, it has reached the disk on return. Raises DiskFull."""
         await self._keep(path, self._sealer.seal(plain, path))
 
     async def _keep(self, path: str, data: bytes) -> None:
@@ -95,7 +95,7 @@ class FileStore:
                 if self._root is not None:
                     await asyncio.to_thread(_reach_disk, self._root, path)
         except FileNotFoundError as error:  # it is the place that is not there
-            raise FilesAway(AWAY) from error
+            raise FileStoreUnavailable(AWAY) from error
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
@@ -121,7 +121,7 @@ class FileStore:
 
     async def give_up(self, name: str) -> None:
         """Delete a file that no job will have. What cannot be deleted now is deleted at a later start."""
-        with contextlib.suppress(FilesAway):
+        with contextlib.suppress(FileStoreUnavailable):
             await self.delete(name)
 
     async def check(self) -> None:
@@ -129,19 +129,19 @@ class FileStore:
         with _errors_as_ours():
             await obstore.put_async(self._store, "ready", b"")
 
-    async def mark(self) -> str | None:
+    async def identity(self) -> str | None:
         """The word that says whose files these are; None where nobody has left one. It is no secret, and not sealed: a
         person may have written it."""
         try:
             with _errors_as_ours():
-                answer = await obstore.get_async(self._store, _MARK)
+                answer = await obstore.get_async(self._store, _IDENTITY)
                 return bytes(await answer.bytes_async()).decode(errors="replace").strip()
         except FileNotFoundError:
             return None
 
-    async def set_mark(self, word: str) -> None:
-        """Leave the word; on a disk, it has reached the disk on return. Raises NoRoom."""
-        await self._keep(_MARK, word.encode())
+    async def set_identity(self, word: str) -> None:
+        """Leave the word; on a disk, it has reached the disk on return. Raises DiskFull."""
+        await self._keep(_IDENTITY, word.encode())
 
     async def is_older(self, name: str, than: datetime) -> bool:
         """Whether nothing was written to a file since a moment, by the store's clock."""
@@ -283,7 +283,7 @@ def _reach_disk(root: Path, path: str) -> None:
 
 @contextlib.contextmanager
 def _errors_as_ours() -> Iterator[None]:
-    """Call the errors of a store, or of a folder, by what their catcher does next. Raises FilesAway, NoRoom; what is
+    """Call the errors of a store, or of a folder, by what their catcher does next. Raises FileStoreUnavailable, DiskFull; what is
     not there is still a FileNotFoundError."""
     try:
         yield
@@ -291,8 +291,8 @@ def _errors_as_ours() -> Iterator[None]:
         raise
     except (BaseError, OSError) as error:
         if _is_full(error):
-            raise NoRoom("files") from error
-        raise FilesAway(AWAY) from error
+            raise DiskFull("files") from error
+        raise FileStoreUnavailable(AWAY) from error
 
 
 def _is_full(error: Exception) -> bool:

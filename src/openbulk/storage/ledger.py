@@ -8,13 +8,13 @@ from sqlalchemy import Case, ColumnElement, and_, case, func, insert, literal, n
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.job import SMALL_FILE, Download, Job, Once, Status, Upload
-from openbulk.domain.records import Fate
+from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Status, Upload
+from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
-from openbulk.storage.outcomes import given_up
-from openbulk.storage.tables import Moment, idempotency_keys, jobs, outcomes, parts
+from openbulk.storage.outcomes import close_intents
+from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes, parts
 
 
 class KeyTaken(Exception):
@@ -27,7 +27,7 @@ class RecordError:
 
     row: int
     line: int | None
-    fate: Fate
+    kind: OutcomeKind
     problem: str
     field: str | None
     provider_message: str | None
@@ -50,7 +50,7 @@ class Ledger:
         instance_id: int,
         request_id: str | None,
         now: datetime,
-        once: Once | None = None,
+        idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
         """Write a new job down; from here on it will be done. A file has one job: added again, it is the one that is
         there. Raises KeyTaken."""
@@ -65,28 +65,28 @@ class Ledger:
         try:
             async with self._engine.begin() as connection:
                 job = job_of((await connection.execute(new.returning(jobs))).one())
-                if once is not None:
-                    key = {"instance_id": instance_id, "job_id": job.id, **asdict(once)}
+                if idempotency_key is not None:
+                    key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
         except IntegrityError as error:
             if (made := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
                 return made
-            if once is not None and await self.job_with_key(instance_id, once.key) is not None:
+            if idempotency_key is not None and await self.job_with_key(instance_id, idempotency_key.key) is not None:
                 raise KeyTaken from error
             raise
         return job
 
-    async def job_with_key(self, instance_id: int, key: str) -> tuple[Job, Once] | None:
+    async def job_with_key(self, instance_id: int, key: str) -> tuple[Job, IdempotencyKey] | None:
         """The job of an instance that was asked for with a key, and what was asked."""
         keys = idempotency_keys
         wanted = (
-            select(jobs, keys.c.content)
+            select(jobs, keys.c.digest)
             .join_from(keys, jobs, keys.c.job_id == jobs.c.id)
             .where(keys.c.instance_id == instance_id, keys.c.key == key)
         )
         async with self._reading.connect() as connection:
             row = (await connection.execute(wanted)).first()
-        return None if row is None else (job_of(row), Once(key, row.content))
+        return None if row is None else (job_of(row), IdempotencyKey(key, row.digest))
 
     async def jobs_with_files(self, names: Sequence[str]) -> Mapping[str, Job]:
         """The jobs that these files have, as far as they have one."""
@@ -114,7 +114,7 @@ class Ledger:
             rows = await connection.execute(select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id))
             return [job_of(row) for row in rows]
 
-    async def jobs_under_way(self, instance_id: int) -> int:
+    async def unfinished_jobs(self, instance_id: int) -> int:
         """How many jobs of an instance have records to send, now or when they have waited."""
         under_way = select(func.count()).where(
             jobs.c.instance_id == instance_id, jobs.c.status.in_(ACTIVE), _calls_its_service()
@@ -122,7 +122,7 @@ class Ledger:
         async with self._reading.connect() as connection:
             return int((await connection.scalar(under_way)) or 0)
 
-    async def has_rival(self, job: Job, now: datetime) -> bool:
+    async def another_job_is_ready(self, job: Job, now: datetime) -> bool:
         """Whether another job of the same instance could work now, were it its turn."""
         rival = select(jobs.c.id).where(
             jobs.c.instance_id == job.instance_id,
@@ -164,7 +164,7 @@ class Ledger:
             if row is None:
                 return None
             job = job_of(row)
-            return await given_up(connection, job) if job.is_finished else job
+            return await close_intents(connection, job) if job.is_finished else job
 
     async def cancel_complete(self, job_id: int) -> Job | None:
         """Call a job cancelled that was complete before anybody could cancel it; None where it is not complete."""
@@ -247,7 +247,7 @@ class Ledger:
                 .limit(limit)
             )
             return [
-                RecordError(row.row, row.line, Fate(row.fate), row.problem, row.field, row.provider_message)
+                RecordError(row.row, row.line, OutcomeKind(row.kind), row.problem, row.field, row.provider_message)
                 for row in rows
             ]
 
@@ -257,7 +257,7 @@ def _cancelled_or_pending() -> Case[str]:
 
 
 def _finished_unless_running(now: datetime) -> Case[datetime | None]:
-    return case((jobs.c.slice_running.is_(True), null()), else_=literal(now, Moment))
+    return case((jobs.c.slice_running.is_(True), null()), else_=literal(now, Timestamp))
 
 
 def _calls_its_service() -> ColumnElement[bool]:

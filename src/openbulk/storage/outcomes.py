@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.job import Job
-from openbulk.domain.records import Fate, Outcome, Problem
+from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.job_rows import job_of
 from openbulk.storage.tables import intents, jobs, outcomes
 
@@ -24,7 +24,7 @@ def outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | None
         "job_id": job_id,
         "row": outcome.row,
         "line": lines.get(outcome.row),
-        "fate": outcome.fate.value,
+        "kind": outcome.kind.value,
         "record_id": outcome.id,
         "problem": problem and problem.message,
         "field": problem and problem.field,
@@ -39,13 +39,13 @@ async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
     return frozenset(found.all())
 
 
-async def given_up(connection: AsyncConnection, job: Job) -> Job:
+async def close_intents(connection: AsyncConnection, job: Job) -> Job:
     """A job that has just ended: what may have been sent and will not be looked up any more is unknown."""
     rows = await intended(connection, job.id)
     await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     if not rows:
         return job
-    results = [Outcome(row, Fate.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
+    results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
     await connection.execute(insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results])
     row = await connection.execute(
         update(jobs).where(jobs.c.id == job.id).values(unknown=jobs.c.unknown + len(rows)).returning(jobs)

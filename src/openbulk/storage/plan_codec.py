@@ -17,7 +17,7 @@ def plan_values(plan: Plan) -> dict[str, Any]:
         "download": work_values(plan.download),
         "changes": plan.changes and _changes_values(plan.changes),
         "destination": plan.destination and _destination_values(plan.destination),
-        "told": dict(plan.told),
+        "request": dict(plan.request),
     }
 
 
@@ -29,7 +29,7 @@ def plan_of(kept: Mapping[str, Any]) -> Plan:
         download,
         kept["changes"] and _changes_of(kept["changes"]),
         kept["destination"] and _destination_of(kept["destination"]),
-        kept["told"],
+        kept["request"],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.workflow import Plan, Run, Standing, Transfer
+from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer
 from openbulk.storage.database import for_reading
 from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.tables import runs, transfers
@@ -28,7 +28,7 @@ class Runs:
 
     async def unfinished(self) -> Sequence[Run]:
         """The runs whose transfers are not all finished, oldest first."""
-        chosen = select(runs).where(runs.c.standing == Standing.RUNNING.value).order_by(runs.c.created_at)
+        chosen = select(runs).where(runs.c.status == RunStatus.RUNNING.value).order_by(runs.c.created_at)
         return await self._runs(chosen)
 
     async def of_schedule(self, schedule_id: str, *, limit: int) -> Sequence[Run]:
@@ -65,21 +65,21 @@ class Runs:
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
         """A transfer is finished, well or not; the first who says so is right."""
-        standing = Standing.COMPLETED if error is None else Standing.ERROR
+        status = RunStatus.COMPLETED if error is None else RunStatus.ERROR
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(transfers)
-                .where(transfers.c.id == transfer_id, transfers.c.standing == Standing.RUNNING.value)
-                .values(standing=standing.value, error=error, finished_at=now)
+                .where(transfers.c.id == transfer_id, transfers.c.status == RunStatus.RUNNING.value)
+                .values(status=status.value, error=error, finished_at=now)
             )
 
-    async def end(self, run_id: str, standing: Standing, now: datetime) -> None:
+    async def end(self, run_id: str, status: RunStatus, now: datetime) -> None:
         """All transfers of a run are finished."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(runs)
-                .where(runs.c.id == run_id, runs.c.standing == Standing.RUNNING.value)
-                .values(standing=standing.value, finished_at=now)
+                .where(runs.c.id == run_id, runs.c.status == RunStatus.RUNNING.value)
+                .values(status=status.value, finished_at=now)
             )
 
     async def _runs(self, chosen: Select[Any]) -> Sequence[Run]:
@@ -100,7 +100,7 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
             instance_id=run.instance_id,
             schedule_id=run.schedule_id,
             request_id=run.request_id,
-            standing=run.standing.value,
+            status=run.status.value,
             created_at=run.created_at,
         )
     )
@@ -112,7 +112,7 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
             "changed_before": plan.changes and plan.changes.before,
             "read_file": uuid.uuid4().hex,
             "sent_file": uuid.uuid4().hex,
-            "standing": Standing.RUNNING.value,
+            "status": RunStatus.RUNNING.value,
         }
         for place, plan in enumerate(plans)
     ]
@@ -132,7 +132,7 @@ def _run(row: Row[Any]) -> Run:
         instance_id=of[runs.c.instance_id],
         created_at=of[runs.c.created_at],
         schedule_id=of[runs.c.schedule_id],
-        standing=Standing(of[runs.c.standing]),
+        status=RunStatus(of[runs.c.status]),
         finished_at=of[runs.c.finished_at],
         request_id=of[runs.c.request_id],
     )
@@ -146,7 +146,7 @@ def _transfer(row: Row[Any]) -> Transfer:
         plan=plan_of(of[transfers.c.plan]),
         read_file=of[transfers.c.read_file],
         sent_file=of[transfers.c.sent_file],
-        standing=Standing(of[transfers.c.standing]),
+        status=RunStatus(of[transfers.c.status]),
         error=of[transfers.c.error],
         finished_at=of[transfers.c.finished_at],
     )

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.workflow import Plan, Run, Schedule, Standing
+from openbulk.domain.workflow import Plan, Run, RunStatus, Schedule
 from openbulk.storage.database import for_reading
 from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.runs import insert_run
@@ -77,7 +77,7 @@ class Schedules:
 
     async def is_running(self, schedule_id: str) -> bool:
         """Whether a run of it is not finished."""
-        chosen = select(runs.c.id).where(runs.c.schedule_id == schedule_id, runs.c.standing == Standing.RUNNING.value)
+        chosen = select(runs.c.id).where(runs.c.schedule_id == schedule_id, runs.c.status == RunStatus.RUNNING.value)
         async with self._reading.connect() as connection:
             return (await connection.execute(chosen.limit(1))).first() is not None
 
@@ -89,7 +89,7 @@ class Schedules:
             .where(
                 runs.c.schedule_id == schedule_id,
                 transfers.c.place == place,
-                transfers.c.standing == Standing.COMPLETED.value,
+                transfers.c.status == RunStatus.COMPLETED.value,
                 transfers.c.changed_before.is_not(None),
             )
             .order_by(transfers.c.id.desc())

@@ -4,7 +4,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.security import KeyMissing, Sealer
-from openbulk.storage.accounts import seal_anew
+from openbulk.storage.accounts import reseal
 from openbulk.storage.database import SEALING, keep_others_out
 from openbulk.storage.tables import seal
 
@@ -42,7 +42,7 @@ class Seal:
                 await connection.execute(insert(seal).values(id=1, sealed=sealer.seal(_PLAIN, _PLACE)))
             else:
                 _compare(sealer, sealed)
-            changed = await seal_anew(connection, sealer)
+            changed = await reseal(connection, sealer)
             if sealed is not None and not sealer.is_current(sealed):
                 await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))
         return changed

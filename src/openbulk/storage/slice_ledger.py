@@ -16,8 +16,8 @@ from openbulk.domain.records import Outcome
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.job_rows import ACTIVE, job_of
 from openbulk.storage.ledger import Ledger
-from openbulk.storage.outcomes import given_up, intended, outcome_values
-from openbulk.storage.tables import Moment, intents, jobs, outcomes, parts
+from openbulk.storage.outcomes import close_intents, intended, outcome_values
+from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
 
 
 class Fenced(Exception):
@@ -43,7 +43,7 @@ class Turn:
     ticket: Ticket | None
 
 
-class TurnLedger(Ledger):
+class SliceLedger(Ledger):
     """The ledger in the hands of those who run turns."""
 
     # --- from its beginning to its end ---
@@ -64,7 +64,7 @@ class TurnLedger(Ledger):
                         slice_attempts=_attempts_of(worker),
                         fence=jobs.c.fence + 1,
                         worker=worker,
-                        started_at=func.coalesce(jobs.c.started_at, literal(now, Moment)),
+                        started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
                         waiting_until=None,
                     )
                     .returning(jobs)
@@ -124,7 +124,7 @@ class TurnLedger(Ledger):
                 )
             ).first()
             if row is not None:
-                return await given_up(connection, job_of(row))
+                return await close_intents(connection, job_of(row))
             as_asked = [status.value, Status.CANCELLED.value] if status is Status.COMPLETE else [status.value]
             ended = select(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(as_asked))
             if (row := (await connection.execute(ended)).first()) is None:
@@ -156,8 +156,8 @@ class TurnLedger(Ledger):
 
         Writing the same outcomes down again changes nothing: whoever lost the answer may ask again.
         """
-        tally = Counter(outcome.fate for outcome in results)
-        changes: dict[str, Any] = {fate.value: jobs.c[fate.value] + count for fate, count in tally.items()}
+        tally = Counter(outcome.kind for outcome in results)
+        changes: dict[str, Any] = {kind.value: jobs.c[kind.value] + count for kind, count in tally.items()}
         if mailed := sum(outcome.mails_outside for outcome in results):
             changes["mailed_outside"] = jobs.c.mailed_outside + mailed
         if ticket_done:
@@ -178,10 +178,10 @@ class TurnLedger(Ledger):
     async def _is_written(self, job_id: int, results: Sequence[Outcome]) -> bool:
         """Whether all of these outcomes stand in the ledger already."""
         rows = [outcome.row for outcome in results]
-        written = select(outcomes.c.row, outcomes.c.fate).where(outcomes.c.job_id == job_id, outcomes.c.row.in_(rows))
+        written = select(outcomes.c.row, outcomes.c.kind).where(outcomes.c.job_id == job_id, outcomes.c.row.in_(rows))
         async with self._reading.connect() as connection:
-            found = {row.row: row.fate for row in await connection.execute(written)}
-        return found == {outcome.row: outcome.fate.value for outcome in results}
+            found = {row.row: row.kind for row in await connection.execute(written)}
+        return found == {outcome.row: outcome.kind.value for outcome in results}
 
     async def rows_done(self, job_id: int, after: int) -> frozenset[int]:
         """The rows behind the cursor that have an outcome already."""
@@ -265,7 +265,7 @@ class TurnLedger(Ledger):
         async with self._reading.connect() as connection:
             return await newest_bookmark(connection, feed, until)
 
-    async def begin_anew(
+    async def restart_download(
         self, job_id: int, fence: int, position: Position, *, lost: tuple[Feed, datetime] | None
     ) -> None:
         """A download begins at its beginning again: what it has kept is forgotten, and the feed's bookmarks until a

@@ -27,7 +27,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 
-class Moment(TypeDecorator[datetime]):
+class Timestamp(TypeDecorator[datetime]):
     """A point in time, kept as milliseconds since 1970 in UTC: the same on every database."""
 
     impl = BigInteger
@@ -40,7 +40,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
 
 
-class Words(TypeDecorator[str]):
+class SafeText(TypeDecorator[str]):
     """A text of any origin. PostgreSQL keeps no NUL in one: it is kept as the sign for what cannot be shown."""
 
     impl = Text
@@ -65,7 +65,7 @@ users = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
-    Column("email", Words, nullable=False),
+    Column("email", SafeText, nullable=False),
     Column("secret_fingerprint", String(64), nullable=False, unique=True),
 )
 
@@ -74,13 +74,13 @@ instances = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False, index=True),
-    Column("element", Words, nullable=False),
-    Column("name", Words, nullable=False),
+    Column("element", SafeText, nullable=False),
+    Column("name", SafeText, nullable=False),
     Column("token_fingerprint", String(64), nullable=False, unique=True),
     Column("sealed_configuration", LargeBinary, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("disabled", Boolean, nullable=False, server_default=false()),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
 )
 
@@ -90,26 +90,26 @@ jobs = Table(
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
-    Column("request_id", Words),
-    Column("object", Words, nullable=False),
+    Column("request_id", SafeText),
+    Column("object", SafeText, nullable=False),
     Column("action", Text),
-    Column("identifier_field", Words),
+    Column("identifier_field", SafeText),
     Column("options", JSON, nullable=False),
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),
     Column("has_file", Boolean, nullable=False, server_default=true()),
-    Column("callback_url", Words),
+    Column("callback_url", SafeText),
     Column("records_of", BigInteger),
     # Of a download: what was asked for, how far it has read, and the fields of what it has read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
     Column("columns", JSON(none_as_null=True)),
     Column("status", Text, nullable=False),
-    Column("error", Words),
-    Column("created_at", Moment, nullable=False),
-    Column("started_at", Moment),
-    Column("finished_at", Moment),
+    Column("error", SafeText),
+    Column("created_at", Timestamp, nullable=False),
+    Column("started_at", Timestamp),
+    Column("finished_at", Timestamp),
     Column("records", BigInteger),
     Column("cursor", BigInteger, nullable=False, server_default="0"),
     Column("created", BigInteger, nullable=False, server_default="0"),
@@ -128,10 +128,10 @@ jobs = Table(
     Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("worker", Text),  # whose slice it is, or was the last time
     Column("waits", Integer, nullable=False, server_default="0"),
-    Column("waiting_until", Moment),
-    Column("waiting_for", Words),
+    Column("waiting_until", Timestamp),
+    Column("waiting_for", SafeText),
     # The batch that a native bulk import is working on: rows cursor + 1 to ticket_until.
-    Column("ticket", Words),
+    Column("ticket", SafeText),
     Column("ticket_until", BigInteger),
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
@@ -143,11 +143,11 @@ outcomes = Table(
     Column("job_id", BigInteger, primary_key=True),
     Column("row", BigInteger, primary_key=True),
     Column("line", BigInteger),
-    Column("fate", String(9), nullable=False),
-    Column("record_id", Words),
-    Column("problem", Words),
-    Column("field", Words),
-    Column("provider_message", Words),
+    Column("kind", String(9), nullable=False),
+    Column("record_id", SafeText),
+    Column("problem", SafeText),
+    Column("field", SafeText),
+    Column("provider_message", SafeText),
     sqlite_with_rowid=False,
 )
 
@@ -187,7 +187,7 @@ idempotency_keys = Table(
     metadata,
     Column("instance_id", BigInteger, primary_key=True, autoincrement=False),
     Column("key", String(255), primary_key=True),
-    Column("content", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
     Column("job_id", ForeignKey("jobs.id"), nullable=False),
     sqlite_with_rowid=False,
 )
@@ -196,12 +196,12 @@ idempotency_keys = Table(
 budgets = Table(
     "budgets",
     metadata,
-    Column("scope", Words, primary_key=True),
-    Column("slots", Text, nullable=False),
+    Column("scope", SafeText, primary_key=True),
+    Column("buckets", Text, nullable=False),
     Column("learned", BigInteger),
     Column("refused_at", Double, nullable=False),
     Column("closed_until", Double, nullable=False),
-    Column("closed_for", Words, nullable=False),
+    Column("closed_for", SafeText, nullable=False),
     sqlite_with_rowid=False,
 )
 """What was spent of a service's budgets, and what the service has taught about them."""
@@ -211,7 +211,7 @@ bookmarks = Table(
     metadata,
     Column("instance_id", BigInteger, primary_key=True),
     Column("feed", String(64), primary_key=True),
-    Column("taken_at", Moment, primary_key=True),
+    Column("taken_at", Timestamp, primary_key=True),
     Column("text", Text, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -223,12 +223,12 @@ deliveries = Table(
     Column("id", Id, primary_key=True),
     Column("job_id", BigInteger, nullable=False, unique=True),
     Column("instance_id", BigInteger, nullable=False),
-    Column("url", Words, nullable=False),
+    Column("url", SafeText, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("due_at", Moment, nullable=False),
-    Column("finished_at", Moment),
-    Column("result", Words),
+    Column("due_at", Timestamp, nullable=False),
+    Column("finished_at", Timestamp),
+    Column("result", SafeText),
     Index("deliveries_open", "finished_at", "due_at"),
 )
 """Notifications of finished jobs: at most one a job, delivered at least once."""
@@ -239,13 +239,13 @@ schedules = Table(
     Column("id", String(32), primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
-    Column("name", Words, nullable=False),
-    Column("description", Words, nullable=False),
-    Column("cron", Words, nullable=False),
+    Column("name", SafeText, nullable=False),
+    Column("description", SafeText, nullable=False),
+    Column("cron", SafeText, nullable=False),
     Column("request", JSON, nullable=False),
     Column("plans", JSON, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("due_at", Moment),
+    Column("created_at", Timestamp, nullable=False),
+    Column("due_at", Timestamp),
     Index("schedules_due", "due_at"),
 )
 
@@ -256,12 +256,12 @@ runs = Table(
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
     Column("schedule_id", String(32)),
-    Column("request_id", Words),
-    Column("progress", String(9), key="standing", nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("finished_at", Moment),
+    Column("request_id", SafeText),
+    Column("status", String(9), nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("finished_at", Timestamp),
     Index("runs_of_schedule", "schedule_id", "created_at"),
-    Index("runs_by_progress", "standing"),
+    Index("runs_by_status", "status"),
 )
 """Transfers that were asked for together; of a schedule, one a time that it was due."""
 
@@ -273,13 +273,13 @@ transfers = Table(
     Column("place", Integer, nullable=False),
     Column("plan", JSON, nullable=False),
     # What was changed before this moment is in it: where the next run of a schedule begins.
-    Column("changed_before", Moment),
+    Column("changed_before", Timestamp),
     # The names under which its two jobs are found, and made once.
     Column("read_file", String(32), nullable=False, unique=True),
     Column("sent_file", String(32), nullable=False, unique=True),
-    Column("progress", String(9), key="standing", nullable=False),
-    Column("error", Words),
-    Column("finished_at", Moment),
+    Column("status", String(9), nullable=False),
+    Column("error", SafeText),
+    Column("finished_at", Timestamp),
     UniqueConstraint("run_id", "place"),
 )
 """A plan that is carried out: a download, then an upload of what it has read."""
@@ -288,7 +288,7 @@ workers = Table(
     "workers",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("beat", Double, nullable=False),
+    Column("heartbeat_at", Double, nullable=False),
 )
 """The processes that work, and when each last said that it lives: Unix time in seconds, by the database's clock."""
 
@@ -300,12 +300,14 @@ seal = Table(
 )
 """One row that was sealed under the master key: who cannot open it has another key."""
 
-mark = Table(
-    "mark",
+file_store = Table(
+    "file_store",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("word", Text, nullable=False),
-    Column("place", Text, nullable=True),
+    Column("identity", Text, nullable=False),
+    Column("location", Text, nullable=True),
 )
-"""One row: the word that stands among the ledger's files, and the place where they were at the last start, for a person
-to read; NULL until the word stands anywhere."""
+"""One row: the identity that is also kept among the ledger's files, and where those were at the last start.
+
+The location is for a person to read. It is NULL until the identity has been written among the files.
+"""

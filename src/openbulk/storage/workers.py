@@ -16,11 +16,11 @@ class Workers:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def arrive(self, id: str) -> float:
+    async def register(self, id: str) -> float:
         """A process begins to work; the database's time."""
         async with self._engine.begin() as connection:
             now: float | None = await connection.scalar(
-                insert(workers).values(id=id, beat=_now()).returning(workers.c.beat)
+                insert(workers).values(id=id, heartbeat_at=_now()).returning(workers.c.heartbeat_at)
             )
         assert now is not None
         return now
@@ -29,17 +29,17 @@ class Workers:
         """A process says that it lives; the database's time, None where it has been taken for dead."""
         async with self._engine.begin() as connection:
             now: float | None = await connection.scalar(
-                update(workers).where(workers.c.id == id).values(beat=_now()).returning(workers.c.beat)
+                update(workers).where(workers.c.id == id).values(heartbeat_at=_now()).returning(workers.c.heartbeat_at)
             )
         return now
 
-    async def leave(self, id: str) -> None:
+    async def deregister(self, id: str) -> None:
         """A process works no longer: what it left undone may be taken over at once."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(workers).where(workers.c.id == id))
 
     @asynccontextmanager
-    async def burying(self, after: float) -> AsyncIterator[frozenset[str] | None]:
+    async def reap_dead(self, after: float) -> AsyncIterator[frozenset[str] | None]:
         """Those who live, while the ones that have not been heard of for `after` seconds are taken off; None where
         another process does just that.
 
@@ -50,7 +50,7 @@ class Workers:
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(TAKEOVER))):
                 yield None
                 return
-            await connection.execute(delete(workers).where(workers.c.beat < _now() - after))
+            await connection.execute(delete(workers).where(workers.c.heartbeat_at < _now() - after))
             yield frozenset((await connection.scalars(select(workers.c.id))).all())
 
 

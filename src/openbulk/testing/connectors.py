@@ -19,18 +19,18 @@ from typing import Any, ClassVar
 import pytest
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.domain.errors import NotFound, ReadAnew, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.query import Bookmark, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 Connect = Callable[[], Connector]
 JSON_TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 COLLECT_SECONDS = 30.0
 DONE = {
-    Action.CREATE: {Fate.CREATED, Fate.UPSERTED, Fate.UPDATED},
-    Action.UPSERT: {Fate.CREATED, Fate.UPSERTED, Fate.UPDATED, Fate.UNCHANGED},
-    Action.UPDATE: {Fate.UPDATED, Fate.UNCHANGED},
-    Action.DELETE: {Fate.DELETED},
+    Action.CREATE: {OutcomeKind.CREATED, OutcomeKind.UPSERTED, OutcomeKind.UPDATED},
+    Action.UPSERT: {OutcomeKind.CREATED, OutcomeKind.UPSERTED, OutcomeKind.UPDATED, OutcomeKind.UNCHANGED},
+    Action.UPDATE: {OutcomeKind.UPDATED, OutcomeKind.UNCHANGED},
+    Action.DELETE: {OutcomeKind.DELETED},
 }
 
 
@@ -102,7 +102,7 @@ class ConnectorTests:
         """What was written is there."""
         connector = connect()
         outcomes = await send(connect, self.target(), self.records())
-        assert [outcome.fate in DONE[Action.CREATE] for outcome in outcomes] == [True] * len(self.good)
+        assert [outcome.kind in DONE[Action.CREATE] for outcome in outcomes] == [True] * len(self.good)
         assert len({outcome.id for outcome in outcomes if outcome.id}) in {0, len(self.good)}, "ids tell records apart"
         await self.skip_unless_readable(connector)
         assert await self.shown(connector) == sorted(str(record[self.shows]) for record in self.good)
@@ -111,7 +111,7 @@ class ConnectorTests:
         """The bad one has a problem, in words; the others are taken."""
         values = [self.good[0], self.bad, self.good[1]]
         outcomes = await send(connect, self.target(), [record(row, v) for row, v in enumerate(values, 1)])
-        assert [outcome.fate is Fate.FAILED for outcome in outcomes] == [False, True, False]
+        assert [outcome.kind is OutcomeKind.FAILED for outcome in outcomes] == [False, True, False]
         assert outcomes[1].problem is not None
         assert outcomes[1].problem.message.strip()
 
@@ -124,11 +124,11 @@ class ConnectorTests:
     async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(self, connect: Connect) -> None:
         """A lost answer costs nothing: the second sending succeeds, and nothing is there twice."""
         connector = connect()
-        if not (await self.features(connector)).honours_keys:
+        if not (await self.features(connector)).idempotent_writes:
             pytest.skip("this object does not honour keys")
         for _ in range(2):
             outcomes = await send(connect, self.target(), self.records())
-            assert all(outcome.fate is not Fate.FAILED for outcome in outcomes), outcomes
+            assert all(outcome.kind is not OutcomeKind.FAILED for outcome in outcomes), outcomes
         await self.skip_unless_readable(connector)
         assert await self.shown(connector) == sorted(str(record[self.shows]) for record in self.good)
 
@@ -198,9 +198,9 @@ class ConnectorTests:
         assert (await self.read_to_the_end(connect, since=bookmark))[0] == changed, "a bookmark may be used again"
 
     async def test_a_bookmark_that_the_service_does_not_know_asks_to_read_anew(self, connect: Connect) -> None:
-        """`read` raises ReadAnew."""
+        """`read` raises CursorExpired."""
         await self.skip_unless_there_are_changes(connect())
-        with pytest.raises(ReadAnew):
+        with pytest.raises(CursorExpired):
             await anext(connect().read(Query(self.object_name, since="no such bookmark")))
 
     # --- what the promises are told with ---
@@ -271,7 +271,7 @@ async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> lis
             outcomes += await connector.write(target, batch[begin : begin + features.max_batch])
     assert sorted(outcome.row for outcome in outcomes) == [one.row for one in batch], "one outcome for each record"
     for outcome in outcomes:
-        assert (outcome.problem is not None) == (outcome.fate in {Fate.FAILED, Fate.UNKNOWN})
+        assert (outcome.problem is not None) == (outcome.kind in {OutcomeKind.FAILED, OutcomeKind.UNKNOWN})
     return sorted(outcomes, key=lambda outcome: outcome.row)
 
 

@@ -127,11 +127,11 @@ class FileStoreTests:
 
     async def test_a_mark_stands_among_files_and_is_none_of_them(self, files: FileStore) -> None:
         """So nobody takes it for what a job has left."""
-        assert await files.mark() is None
+        assert await files.identity() is None
         for word in ("first", "second"):
-            await files.set_mark(word)
-            assert await files.mark() == word
+            await files.set_identity(word)
+            assert await files.identity() == word
         await self.written(files, b"one", "one")
         assert await files.names() == {"one"}
         await files.delete("one")
-        assert await files.mark() == "second"
+        assert await files.identity() == "second"

@@ -2,7 +2,7 @@
 
 class TestLedgerOnSqlite(LedgerTests):
     @pytest.fixture
-    async def ledger(self, engine): return TurnLedger(engine)
+    async def ledger(self, engine): return SliceLedger(engine)
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from openbulk.domain.job import SMALL_FILE, Download, Job, Once, Position, Status, Upload
+from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Position, Status, Upload
 from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
-from openbulk.domain.records import Action, Fate, Outcome, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import KeyTaken
-from openbulk.storage.slice_ledger import Fenced, Ticket, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, SliceLedger, Ticket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ class LedgerTests:
     """Inherit this and override the fixtures `ledger`, an empty one with an organization of id 1, and `deliveries`."""
 
     @pytest.fixture
-    async def ledger(self) -> AsyncIterator[TurnLedger]:
+    async def ledger(self) -> AsyncIterator[SliceLedger]:
         """An empty ledger."""
         pytest.skip("override the fixture `ledger`")
         yield
@@ -39,7 +39,7 @@ class LedgerTests:
         pytest.skip("override the fixture `deliveries`")
 
     async def job(
-        self, ledger: TurnLedger, file: str = "f00d", instance: int = 1, records: int | None = 10, size: int = 7
+        self, ledger: SliceLedger, file: str = "f00d", instance: int = 1, records: int | None = 10, size: int = 7
     ) -> Job:
         """A job whose file has been read."""
         upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, size, "csv", "https://example.com/")
@@ -48,23 +48,23 @@ class LedgerTests:
             await ledger.set_parts(made.id, 0, records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
 
-    async def now(self, ledger: TurnLedger, job_id: int) -> Job:
+    async def now(self, ledger: SliceLedger, job_id: int) -> Job:
         """The job as it stands."""
         found = await ledger.job(job_id)
         assert found is not None
         return found
 
-    async def first_rows(self, ledger: TurnLedger, job_id: int, row: int) -> list[int]:
+    async def first_rows(self, ledger: SliceLedger, job_id: int, row: int) -> list[int]:
         """Where the parts begin that hold a row and those behind it."""
         return [part.first_row for part in await ledger.parts_from(job_id, row)]
 
-    async def begun(self, ledger: TurnLedger, job: Job) -> int:
+    async def begun(self, ledger: SliceLedger, job: Job) -> int:
         """Begin the slice that is due; its fence."""
         turn = await ledger.begin_slice(job.id, (await self.now(ledger, job.id)).slice, NOW)
         assert turn is not None
         return turn.fence
 
-    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: TurnLedger) -> None:
+    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: SliceLedger) -> None:
         """To the last option, and with points in time in UTC."""
         job = await self.job(ledger)
         assert job.upload == Upload(
@@ -74,15 +74,15 @@ class LedgerTests:
         assert await ledger.job(job.id + 1) is None
         assert await ledger.files() == {"f00d"}
 
-    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: TurnLedger) -> None:
+    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: SliceLedger) -> None:
         """However many ask at the same time; another instance has keys of its own, and jobs without one are many."""
 
         async def asked(file: str, instance: int = 1) -> Job | None:
             upload = Upload(Target("things", Action.CREATE, None, {}), file, 7, "csv")
-            once = Once("key", f"content of {file}")
+            once = IdempotencyKey("key", f"content of {file}")
             try:
                 return await ledger.add_job(
-                    upload, organization_id=1, instance_id=instance, request_id="r", now=NOW, once=once
+                    upload, organization_id=1, instance_id=instance, request_id="r", now=NOW, idempotency_key=once
                 )
             except KeyTaken:
                 return None
@@ -92,37 +92,37 @@ class LedgerTests:
         assert len(made) == 1
         assert await ledger.files() == {made[0].upload.file}
         found = await ledger.job_with_key(1, "key")
-        assert found == (made[0], Once("key", f"content of {made[0].upload.file}"))
+        assert found == (made[0], IdempotencyKey("key", f"content of {made[0].upload.file}"))
         other = await asked("b", instance=2)
         assert other is not None and other.id != made[0].id
         assert len({(await self.job(ledger, name)).id for name in ("c", "d")}) == 2
 
-    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: TurnLedger) -> None:
+    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: SliceLedger) -> None:
         """Whatever they are doing."""
         fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
         await ledger.finish(done.id, await self.begun(ledger, done), Status.ABORTED, now=NOW, error="no")
         await self.begun(ledger, running)
         assert [job.id for job in await ledger.active_jobs()] == [fresh.id, running.id]
 
-    async def test_outcomes_and_cursor_are_written_together(self, ledger: TurnLedger) -> None:
+    async def test_outcomes_and_cursor_are_written_together(self, ledger: SliceLedger) -> None:
         """And counted."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
-        results = [Outcome(1, Fate.CREATED, "a"), Outcome.failed(2, "no", field="f", provider_message="p")]
+        results = [Outcome(1, OutcomeKind.CREATED, "a"), Outcome.failed(2, "no", field="f", provider_message="p")]
         await ledger.commit(job.id, fence, results, cursor=2, lines={2: 3})
         job = await self.now(ledger, job.id)
         assert (job.status, job.cursor, job.counts.created, job.counts.failed) == (Status.RUNNING, 2, 1, 1)
         (error,) = await ledger.errors(job.id, after=0, limit=9)
         assert (error.row, error.line, error.problem, error.field, error.provider_message) == (2, 3, "no", "f", "p")
 
-    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: TurnLedger) -> None:
+    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: SliceLedger) -> None:
         """Whatever it tries."""
         job = await self.job(ledger)
         old = await self.begun(ledger, job)
         await self.begun(ledger, job)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await ledger.commit(job.id, old, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+            await ledger.commit(job.id, old, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         with pytest.raises(Fenced):
             await ledger.end_slice(job.id, old)
         with pytest.raises(Fenced):
@@ -132,18 +132,18 @@ class LedgerTests:
         assert await self.now(ledger, job.id) == before
         assert await ledger.rows_done(job.id, 0) == frozenset()
 
-    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(self, ledger: TurnLedger) -> None:
+    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(self, ledger: SliceLedger) -> None:
         """However many workers believe that it is theirs."""
         job = await self.job(ledger)
         fences = sorted(await asyncio.gather(*(self.begun(ledger, job) for _ in range(5))))
         assert len(set(fences)) == 5
-        tries = [ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={}) for fence in fences]
+        tries = [ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={}) for fence in fences]
         *shut_out, last = await asyncio.gather(*tries, return_exceptions=True)
         assert [type(error) for error in shut_out] == [Fenced] * 4
         assert last is None
         assert (await self.now(ledger, job.id)).counts.created == 1
 
-    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: TurnLedger) -> None:
+    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: SliceLedger) -> None:
         """Not one that is over, not one that is yet to come, not one of a finished job."""
         job = await self.job(ledger)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
@@ -154,7 +154,7 @@ class LedgerTests:
         await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
 
-    async def test_a_job_started_when_its_first_slice_did(self, ledger: TurnLedger) -> None:
+    async def test_a_job_started_when_its_first_slice_did(self, ledger: SliceLedger) -> None:
         """Every later slice leaves that as it is."""
         job = await self.job(ledger)
         for minutes in (1, 2):
@@ -162,7 +162,7 @@ class LedgerTests:
             assert turn is not None
             assert turn.job.started_at == NOW + timedelta(minutes=1)
 
-    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: TurnLedger) -> None:
+    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: SliceLedger) -> None:
         """Getting on forgives both."""
         job = await self.job(ledger)
         for _ in range(3):
@@ -174,14 +174,14 @@ class LedgerTests:
             assert (turn.job.slice_attempts, turn.waits) == (attempt, 2 + attempt)
             await ledger.end_slice(job.id, turn.fence, crashed=True, wait_for="crash")
         fence = await self.begun(ledger, job)
-        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         job = await self.now(ledger, job.id)
         assert (job.slice_attempts, job.waiting_for) == (0, None)
         turn = await ledger.begin_slice(job.id, job.slice, NOW)
         assert turn is not None
         assert turn.waits == 0
 
-    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: TurnLedger) -> None:
+    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: SliceLedger) -> None:
         """To the last option; it needs the service from its first turn on."""
         asked = Download(
             object="things",
@@ -205,9 +205,9 @@ class LedgerTests:
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
-        assert await ledger.jobs_under_way(1) == 1
+        assert await ledger.unfinished_jobs(1) == 1
 
-    async def test_a_part_and_the_position_behind_it_are_written_together(self, ledger: TurnLedger) -> None:
+    async def test_a_part_and_the_position_behind_it_are_written_together(self, ledger: SliceLedger) -> None:
         """Or not at all, where somebody else has taken over."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -224,7 +224,7 @@ class LedgerTests:
         assert await self.first_rows(ledger, job.id, 1) == [1, 5]
         assert await self.first_rows(ledger, job.id, 6) == [5]
 
-    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(self, ledger: TurnLedger) -> None:
+    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(self, ledger: SliceLedger) -> None:
         """Or not at all, where somebody else has taken over; that of another feed is none."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -249,7 +249,7 @@ class LedgerTests:
         ):
             assert await ledger.bookmark(other, NOW + day) is None
 
-    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: TurnLedger) -> None:
+    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: SliceLedger) -> None:
         """And its bookmark is forgotten with those before it: all of it, or nothing where somebody has taken over."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -262,17 +262,17 @@ class LedgerTests:
             await ledger.commit_part(job.id, fence, first_row=1 + 4 * n, bookmark=mark, **part)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await ledger.begin_anew(job.id, fence - 1, Position(anew=1), lost=(feed, NOW + day))
+            await ledger.restart_download(job.id, fence - 1, Position(restarts=1), lost=(feed, NOW + day))
         assert await self.now(ledger, job.id) == before
         assert await ledger.bookmark(feed, NOW + day) == "night 1"
-        await ledger.begin_anew(job.id, fence, Position(anew=1), lost=(feed, NOW + day))
+        await ledger.restart_download(job.id, fence, Position(restarts=1), lost=(feed, NOW + day))
         now = await self.now(ledger, job.id)
-        assert (now.cursor, now.records, now.columns, now.position) == (0, None, (), Position(anew=1))
+        assert (now.cursor, now.records, now.columns, now.position) == (0, None, (), Position(restarts=1))
         assert await self.first_rows(ledger, job.id, 1) == []
         assert await ledger.bookmark(feed, NOW + day) is None
         assert await ledger.bookmark(feed, NOW + 2 * day) == "night 2"
 
-    async def test_parts_are_replaced_by_sorted_ones(self, ledger: TurnLedger) -> None:
+    async def test_parts_are_replaced_by_sorted_ones(self, ledger: SliceLedger) -> None:
         """As a whole, and only by whoever works on the job."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -288,14 +288,14 @@ class LedgerTests:
         assert (done.records, done.cursor) == (3, 3)
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
 
-    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: TurnLedger) -> None:
+    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: SliceLedger) -> None:
         """A page at a time."""
         jobs = [await self.job(ledger, file) for file in "abc"]
         await self.job(ledger, "d", instance=2)
         assert [job.id for job in await ledger.jobs_of(1, before=None, limit=2)] == [jobs[2].id, jobs[1].id]
         assert [job.id for job in await ledger.jobs_of(1, before=jobs[1].id, limit=2)] == [jobs[0].id]
 
-    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: TurnLedger) -> None:
+    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: SliceLedger) -> None:
         """Then the slice is asked to end."""
         idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
         fence = await self.begun(ledger, busy)
@@ -307,13 +307,13 @@ class LedgerTests:
         assert (asked.status, asked.finished_at) == (Status.CANCELLATION_PENDING, None)
         assert await ledger.is_cancelled(idle.id)
         assert await ledger.is_cancelled(busy.id)
-        await ledger.commit(busy.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.commit(busy.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         await ledger.finish(busy.id, fence, Status.CANCELLED, now=NOW)
         assert await ledger.cancel(busy.id, NOW) is None
         assert (await self.now(ledger, busy.id)).counts.created == 1
 
     async def test_a_job_that_is_cancelled_while_its_last_record_is_written_down_is_cancelled(
-        self, ledger: TurnLedger
+        self, ledger: SliceLedger
     ) -> None:
         """Its caller was told so; ending it again changes nothing."""
         job = await self.job(ledger)
@@ -323,7 +323,7 @@ class LedgerTests:
         assert ended.status is Status.CANCELLED
         assert await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW) == ended
 
-    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: TurnLedger) -> None:
+    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: SliceLedger) -> None:
         """Its counts stay; one that is not complete stays as it is."""
         job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
         await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
@@ -334,7 +334,7 @@ class LedgerTests:
         assert await ledger.cancel_complete(job.id) is None
         assert await ledger.cancel_complete(other.id) is None
 
-    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: TurnLedger) -> None:
+    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: SliceLedger) -> None:
         """Nor can it be woken."""
         job = await self.job(ledger)
         later = NOW + timedelta(hours=1)
@@ -345,7 +345,7 @@ class LedgerTests:
         assert await ledger.wake(job.id) is None
         assert await ledger.active_jobs() == []
 
-    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(self, ledger: TurnLedger) -> None:
+    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(self, ledger: SliceLedger) -> None:
         """By the next runner, where the one that was asked has died: it ends the job."""
         job = await self.job(ledger)
         await self.begun(ledger, job)
@@ -354,7 +354,7 @@ class LedgerTests:
         assert turn is not None
         assert turn.job.status is Status.CANCELLATION_PENDING
 
-    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: TurnLedger) -> None:
+    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: SliceLedger) -> None:
         """And its runner, should it live, is shut out."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -365,7 +365,7 @@ class LedgerTests:
         with pytest.raises(Fenced):
             await ledger.end_slice(job.id, fence)
 
-    async def test_a_waiting_job_can_be_woken(self, ledger: TurnLedger) -> None:
+    async def test_a_waiting_job_can_be_woken(self, ledger: SliceLedger) -> None:
         """One that works cannot."""
         job = await self.job(ledger)
         assert await ledger.wake(job.id) is None
@@ -377,24 +377,24 @@ class LedgerTests:
         assert woken.slice == 2
         assert (await self.now(ledger, job.id)).waiting_until is None
 
-    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: TurnLedger) -> None:
+    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: SliceLedger) -> None:
         """Of the same instance, not waiting, and read or so small that it is read in its lane."""
         job = await self.job(ledger, "a")
-        assert not await ledger.has_rival(job, NOW)
+        assert not await ledger.another_job_is_ready(job, NOW)
         await self.job(ledger, "b", instance=2)
         await self.job(ledger, "c", records=None, size=SMALL_FILE + 1)
         waiting = await self.job(ledger, "d")
         later = NOW + timedelta(minutes=1)
         await ledger.end_slice(waiting.id, await self.begun(ledger, waiting), wait_until=later, wait_for="busy")
-        assert not await ledger.has_rival(job, NOW)
-        assert await ledger.has_rival(job, later)
-        assert await ledger.jobs_under_way(1) == 2
+        assert not await ledger.another_job_is_ready(job, NOW)
+        assert await ledger.another_job_is_ready(job, later)
+        assert await ledger.unfinished_jobs(1) == 2
         small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
-        assert await ledger.has_rival(job, NOW)
-        assert await ledger.jobs_under_way(1) == 3
+        assert await ledger.another_job_is_ready(job, NOW)
+        assert await ledger.unfinished_jobs(1) == 3
         assert small.calls_its_service
 
-    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: TurnLedger) -> None:
+    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: SliceLedger) -> None:
         """Over any number of slices."""
         job = await self.job(ledger)
         await ledger.set_ticket(job.id, await self.begun(ledger, job), Ticket("t", 3))
@@ -406,16 +406,16 @@ class LedgerTests:
         assert turn is not None
         assert turn.ticket is None
 
-    async def test_intents_without_an_outcome_are_what_may_have_been_sent(self, ledger: TurnLedger) -> None:
+    async def test_intents_without_an_outcome_are_what_may_have_been_sent(self, ledger: SliceLedger) -> None:
         """Those with one, and those taken back, are not."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         await ledger.add_intents(job.id, fence, [1, 2, 3])
-        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         await ledger.drop_intents(job.id, fence, [2])
         assert await ledger.intended(job.id) == {3}
 
-    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: TurnLedger) -> None:
+    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: SliceLedger) -> None:
         """Nor is anything of the same batch."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -425,12 +425,12 @@ class LedgerTests:
         assert await ledger.intended(job.id) == {3}
 
     @pytest.mark.parametrize("running", [True, False])
-    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(self, ledger: TurnLedger, running: bool) -> None:
+    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(self, ledger: SliceLedger, running: bool) -> None:
         """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         await ledger.add_intents(job.id, fence, [1, 2, 3])
-        await ledger.commit(job.id, fence, [Outcome(1, Fate.CREATED)], cursor=1, lines={})
+        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         if running:
             ended: Job | None = await ledger.finish(job.id, fence, Status.ERROR, now=NOW, error="no")
         else:
@@ -439,10 +439,10 @@ class LedgerTests:
         assert ended == await self.now(ledger, job.id)
         assert (ended.counts.created, ended.counts.unknown, ended.not_reached) == (1, 2, 7)
         errors = await ledger.errors(job.id, after=0, limit=9)
-        assert [(error.row, error.fate) for error in errors] == [(2, Fate.UNKNOWN), (3, Fate.UNKNOWN)]
+        assert [(error.row, error.kind) for error in errors] == [(2, OutcomeKind.UNKNOWN), (3, OutcomeKind.UNKNOWN)]
         assert await ledger.intended(job.id) == frozenset()
 
-    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: TurnLedger) -> None:
+    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: SliceLedger) -> None:
         """Parts of this job begin at 1, 5 and 9."""
         job = await self.job(ledger)
         assert [await self.first_rows(ledger, job.id, row) for row in (1, 4, 5, 9, 10)] == [
@@ -453,7 +453,7 @@ class LedgerTests:
             [9],
         ]
 
-    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: TurnLedger) -> None:
+    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: SliceLedger) -> None:
         """Also none, where it holds no record."""
         job = await self.job(ledger)
         await ledger.set_parts(job.id, 0, 3, [1, 3])
@@ -462,19 +462,19 @@ class LedgerTests:
         assert await self.first_rows(ledger, job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
 
-    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: TurnLedger) -> None:
+    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: SliceLedger) -> None:
         """Successes are not among them."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         results = [
-            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, Fate.CREATED) for row in (9, 1, 4, 3, 7)
+            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED) for row in (9, 1, 4, 3, 7)
         ]
         await ledger.commit(job.id, fence, results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
         assert await ledger.rows_done(job.id, 3) == {4, 7, 9}
 
     async def test_a_finished_job_is_announced_until_that_is_written_down_and_then_delivered(
-        self, ledger: TurnLedger, deliveries: Deliveries
+        self, ledger: SliceLedger, deliveries: Deliveries
     ) -> None:
         """One notification a job, whatever dies in between."""
         job = await self.job(ledger)
@@ -492,7 +492,7 @@ class LedgerTests:
         assert await deliveries.open() == []
 
     async def test_a_job_has_one_notification_however_often_it_is_written_down_at_once(
-        self, ledger: TurnLedger, deliveries: Deliveries
+        self, ledger: SliceLedger, deliveries: Deliveries
     ) -> None:
         """And none where nobody asked for one."""
         job = await self.job(ledger)
@@ -512,7 +512,7 @@ class LedgerTests:
         await ledger.cancel(silent.id, NOW)
         assert await deliveries.jobs_to_notify() == []
 
-    async def test_files_that_have_served_their_time_are_told_once(self, ledger: TurnLedger) -> None:
+    async def test_files_that_have_served_their_time_are_told_once(self, ledger: SliceLedger) -> None:
         """Those of jobs that are not finished are kept."""
         job = await self.job(ledger, "old")
         await self.job(ledger, "unfinished")

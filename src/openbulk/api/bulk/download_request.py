@@ -17,7 +17,7 @@ from openbulk.engine.slices.progress import named_object, refusal_to_read
 from openbulk.formats import named
 
 
-class Past(Protocol):
+class EarlierDownloads(Protocol):
     """The downloads that others can go on with."""
 
     async def job(self, text: str) -> Job:
@@ -25,7 +25,7 @@ class Past(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DownloadRequest:
     """A download as it was asked for; what the service has to say to it comes later."""
 
     download: Download
@@ -36,11 +36,11 @@ class Asked:
     changed_field: str | None = None
     """The field with the date, where the caller names one."""
 
-    async def completed(self, past: Past | None, connector: Connector) -> Download:
-        """The job to submit. Raises BadInput for what the service cannot be asked, and as `Past.job`."""
+    async def completed(self, past: EarlierDownloads | None, connector: Connector) -> Download:
+        """The job to submit. Raises BadInput for what the service cannot be asked, and as `EarlierDownloads.job`."""
         return bounded(*await self.settled(past, connector))
 
-    async def settled(self, past: Past | None, connector: Connector) -> tuple[Download, Changes | None]:
+    async def settled(self, past: EarlierDownloads | None, connector: Connector) -> tuple[Download, Changes | None]:
         """What is to be read, and the bounds of the date of change beside it. Raises as `completed`."""
         download = self.download
         if self.continued and past is not None:
@@ -67,7 +67,7 @@ class Asked:
         )
 
 
-def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | None) -> Asked:
+def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | None) -> DownloadRequest:
     """What `POST /bulk/query` asks for. Raises BadInput."""
     text = str(given.get("q") or given.get("query") or "")
     asked = parse(text) if text else None
@@ -83,7 +83,7 @@ def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | N
         file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
     )
-    return Asked(
+    return DownloadRequest(
         download,
         continued=_text(given, "continueFromJobId"),
         changed_from=_moment(given, "from") or _moment(given, "lastRunDate"),
@@ -91,7 +91,7 @@ def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | N
     )
 
 
-def download_of_body(body: Mapping[str, Any], file: str) -> Asked:
+def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     """What `POST /bulk/download` asks for. Raises BadInput."""
     if body.get("docsHubDetails"):
         raise BadInput("docsHubDetails is not possible: there is no connector to documents; fetch the file instead")
@@ -118,7 +118,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> Asked:
         callback_url=_text(body, "notificationUrl"),
         is_v3=True,
     )
-    return Asked(
+    return DownloadRequest(
         download,
         continued=_text(body, "continueFromJobId"),
         changed_from=_moment(body, "from"),

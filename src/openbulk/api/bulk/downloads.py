@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from openbulk.api.bulk.download_request import Asked, download_of_body, download_of_query
+from openbulk.api.bulk.download_request import DownloadRequest, download_of_body, download_of_query
 from openbulk.api.bulk.job_requests import (
     MAX_PAGE,
     DownloadId,
@@ -23,7 +23,7 @@ from openbulk.api.bulk.job_requests import (
     tell_of_page,
 )
 from openbulk.api.bulk.jobs import CALLBACK_URL
-from openbulk.api.http import idempotency as repeats
+from openbulk.api.http import idempotency as idempotency
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.multipart import body_of, fields_of, object_in
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
@@ -33,7 +33,7 @@ from openbulk.api.wire import shapes
 from openbulk.api.wire.answers import JobCreated, Record
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import Instance
-from openbulk.domain.job import Job, Once, Status
+from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.engine.downloaded_records import result_of
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
@@ -66,7 +66,7 @@ _ASK = {
             ("fileFormat", "csv (the default), json, jsonl, xlsx, ics or googlecsv", "csv"),
         )
     ]
-    + [CALLBACK_URL, repeats.PARAMETER],
+    + [CALLBACK_URL, idempotency.PARAMETER],
     "requestBody": {
         "required": False,
         "content": {
@@ -87,7 +87,7 @@ _ASK = {
     },
 }
 _ASK_V3 = {
-    "parameters": [repeats.PARAMETER],
+    "parameters": [idempotency.PARAMETER],
     "requestBody": {
         "required": True,
         "content": {
@@ -129,9 +129,9 @@ async def query(
     """Read what a query asks for, as a job. Answers at once with the job's id."""
     given = {**await _given(request), **{name: text for name, text in request.query_params.items() if text}}
     callback_url = request.headers.get("elements-async-callback-url") or None
-    once = repeats.once_of(request, "query", given, callback_url)
+    idempotency_key = idempotency.idempotency_key_of(request, "query", given, callback_url)
     asked = download_of_query(given, _new_file(), callback_url)
-    return await _submit(request, response, services, instance, asked, once)
+    return await _submit(request, response, services, instance, asked, idempotency_key)
 
 
 @asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3, responses=answers(JobCreated))
@@ -140,8 +140,8 @@ async def download(
 ) -> dict[str, Any]:
     """Read the records of an object, as a job. Answers at once with the job's id."""
     body = await _json(request)
-    once = repeats.once_of(request, "download", body)
-    return await _submit(request, response, services, instance, download_of_body(body, _new_file()), once)
+    idempotency_key = idempotency.idempotency_key_of(request, "download", body)
+    return await _submit(request, response, services, instance, download_of_body(body, _new_file()), idempotency_key)
 
 
 def _new_file() -> str:
@@ -149,17 +149,17 @@ def _new_file() -> str:
 
 
 async def _submit(
-    request: Request, response: Response, services: Services, instance: Instance, asked: Asked, once: Once | None
+    request: Request, response: Response, services: Services, instance: Instance, asked: DownloadRequest, idempotency_key: IdempotencyKey | None
 ) -> dict[str, Any]:
-    if once is not None and (answer := await repeats.repeated(response, services, instance, once)) is not None:
+    if idempotency_key is not None and (answer := await idempotency.earlier_answer(response, services, instance, idempotency_key)) is not None:
         return answer
-    made = await asked.completed(_Past(services, instance), (await services.connections.to(instance.id)).connector)
+    made = await asked.completed(_EarlierDownloads(services, instance), (await services.connections.to(instance.id)).connector)
     if made.callback_url is not None:
         check_url(made.callback_url, allow_private=services.allow_private_addresses)
-    return await submit(request, response, services, instance, made, once)
+    return await submit(request, response, services, instance, made, idempotency_key)
 
 
-class _Past:
+class _EarlierDownloads:
     """The downloads of an instance that others can go on with."""
 
     def __init__(self, services: Services, instance: Instance) -> None:

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Query, Request, Response
 
-from openbulk.api.http.idempotency import repeated
+from openbulk.api.http.idempotency import earlier_answer
 from openbulk.api.services import Services
 from openbulk.api.wire import shapes
 from openbulk.api.wire.ids import id_in
-from openbulk.domain.errors import BadInput, NoRoom, NotFound
+from openbulk.domain.errors import BadInput, DiskFull, NotFound
 from openbulk.domain.instance import Instance
-from openbulk.domain.job import Download, Job, Once, Upload
+from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
 from openbulk.storage.accounts import User
 from openbulk.storage.ledger import KeyTaken
 
@@ -33,7 +33,7 @@ async def submit(
     services: Services,
     instance: Instance,
     work: Upload | Download,
-    once: Once | None,
+    idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
     """Have a job done; the answer with its id. A job with the same key gets no second one. Raises Conflict."""
     try:
@@ -42,15 +42,15 @@ async def submit(
             organization_id=instance.organization_id,
             instance_id=instance.id,
             request_id=request.state.request_id,
-            once=once,
+            idempotency_key=idempotency_key,
         )
-    except NoRoom:
+    except DiskFull:
         await services.files.delete(work.file)
         raise
     except KeyTaken:
         await services.files.delete(work.file)
-        assert once is not None
-        answer = await repeated(response, services, instance, once)
+        assert idempotency_key is not None
+        answer = await earlier_answer(response, services, instance, idempotency_key)
         assert answer is not None
         return answer
     return shapes.job_created(job)

@@ -19,7 +19,7 @@ from openbulk.api.bulk.job_requests import (
     submit,
     tell_of_page,
 )
-from openbulk.api.http import idempotency as repeats
+from openbulk.api.http import idempotency as idempotency
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.multipart import Received, receive
 from openbulk.api.http.openapi import answers, may_answer
@@ -45,7 +45,7 @@ CALLBACK_URL = {
 }
 
 _UPLOAD = {
-    "parameters": [CALLBACK_URL, repeats.PARAMETER],
+    "parameters": [CALLBACK_URL, idempotency.PARAMETER],
     "requestBody": {
         "required": True,
         "content": {
@@ -94,13 +94,13 @@ async def upload(
     received = await receive(request, services.files, name, services.max_upload_bytes)
     try:
         made = await _upload(services, object, name, received, request.query_params, callback_url)
-        once = repeats.once_of(
+        idempotency_key = idempotency.idempotency_key_of(
             request, object, made.target.options, made.target.identifier_field, received.digest, callback_url
         )
     except BaseException:
         await asyncio.shield(services.files.give_up(name))
         raise
-    return await submit(request, response, services, instance, made, once)
+    return await submit(request, response, services, instance, made, idempotency_key)
 
 
 async def _upload(

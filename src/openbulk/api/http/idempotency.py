@@ -14,7 +14,7 @@ from openbulk.api.services import Services
 from openbulk.api.wire import shapes
 from openbulk.domain.errors import BadInput, Conflict
 from openbulk.domain.instance import Instance
-from openbulk.domain.job import Once
+from openbulk.domain.job import IdempotencyKey
 
 MAX_KEY = 255
 REPLAYED = "Idempotent-Replayed"
@@ -32,7 +32,7 @@ PARAMETER = {
 }
 
 
-def once_of(request: Request, *content: Any) -> Once | None:
+def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None:
     """By what a request is known again: its key, and all that it asks for. None without a key. Raises BadInput."""
     header = request.headers.get("idempotency-key")
     if header is None:
@@ -43,16 +43,16 @@ def once_of(request: Request, *content: Any) -> Once | None:
     if len(key) > MAX_KEY:
         raise BadInput(f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}, a UUID is enough")
     text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    return Once(key, hashlib.sha256(text).hexdigest())
+    return IdempotencyKey(key, hashlib.sha256(text).hexdigest())
 
 
-async def repeated(response: Response, services: Services, instance: Instance, once: Once) -> dict[str, Any] | None:
+async def earlier_answer(response: Response, services: Services, instance: Instance, idempotency_key: IdempotencyKey) -> dict[str, Any] | None:
     """The answer that was given to the same request before; None where there was none. Raises Conflict."""
-    found = await services.ledger.job_with_key(instance.id, once.key)
+    found = await services.ledger.job_with_key(instance.id, idempotency_key.key)
     if found is None:
         return None
     job, before = found
-    if before != once:
+    if before != idempotency_key:
         raise Conflict(
             f"job {job.id} was asked for with this Idempotency-Key and another content (the file, the object, metaData "
             "or the callback differ); send what was sent then, or take a new key"

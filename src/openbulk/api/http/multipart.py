@@ -13,7 +13,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
-from openbulk.domain.errors import BadInput, FilesAway, NoRoom, TooLarge
+from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
 MAX_FIELD_BYTES = 1024 * 1024
@@ -40,7 +40,7 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
     """Stream an upload's file part into the store under a name, and collect its other parts.
 
     Memory holds one block of the file, whatever its size. Where the upload is malformed, too large or cut off,
-    nothing is left in the store. Raises BadInput, TooLarge, NoRoom, FilesAway.
+    nothing is left in the store. Raises BadInput, TooLarge, DiskFull, FileStoreUnavailable.
     """
     form = _Form(_boundary(request))
     writer, stream = files.writer(name), request.stream()
@@ -57,7 +57,7 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
         await asyncio.shield(writer.discard())
         if isinstance(error, ClientDisconnect):
             raise BadInput("the upload was cut off") from error
-        if isinstance(error, TooLarge | NoRoom | FilesAway):
+        if isinstance(error, TooLarge | DiskFull | FileStoreUnavailable):
             await _linger(stream)
         raise
     return Received(writer.size, writer.digest, form.fields)

@@ -25,13 +25,13 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.Unavailable: 503,
-    errors.FilesAway: 503,
-    errors.NoRoom: 507,
+    errors.FileStoreUnavailable: 503,
+    errors.DiskFull: 507,
     errors.RetryLater: 502,
-    errors.Unsure: 502,
+    errors.AnswerLost: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
-    errors.ReadAnew: 400,
+    errors.CursorExpired: 400,
 }
 
 RETRY_AFTER_SECONDS = "5"

@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from openbulk.api.bulk.download_request import Asked
+from openbulk.api.bulk.download_request import DownloadRequest
 from openbulk.api.bulk.job_requests import MAX_PAGE, Fields, NextPage, PageSize, number, tell_of_page
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import body_of, object_in
@@ -74,7 +74,7 @@ async def read(
         order=order_list(order),
         parameters=_parameters(request, place),
     )
-    asked = await Asked(question).completed(None, records.connector)
+    asked = await DownloadRequest(question).completed(None, records.connector)
     found, behind = await records.page(place, asked, _position(next_page), size)
     tell_of_page(response, len(found), None if behind.is_end else _token(behind))
     return found

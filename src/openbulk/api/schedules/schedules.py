@@ -89,7 +89,7 @@ async def create(body: ScheduleBody, request: Request, services: ServicesOfApp, 
     asked = {**content, **body.query} if isinstance(content, dict) else content
     headers = {name.lower(): value for name, value in body.headers.items()}
     plans = await plans_of(services, instance, uri, asked, headers.get("elements-async-callback-url") or None)
-    told = [dict(plan.told) for plan in plans]
+    told = [dict(plan.request) for plan in plans]
     schedule = await scheduled(
         services,
         instance,

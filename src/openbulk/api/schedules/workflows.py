@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from openbulk.api.bulk.download_request import Asked, download_of_body, download_of_query
+from openbulk.api.bulk.download_request import DownloadRequest, download_of_body, download_of_query
 from openbulk.api.bulk.job_requests import MAX_PAGE, PageSize, metadata_of, number, tell_of_page
 from openbulk.api.bulk.jobs import CALLBACK_URL, action_in, identifier_in
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
@@ -100,7 +100,7 @@ async def start(request: Request, services: ServicesOfApp, instance: SignedInIns
     body = json_in(await body_of(request))
     plans = await plans_of(services, instance, _WORKFLOWS, body, request.headers.get(_CALLBACK) or None)
     if cron := request.headers.get(_SCHEDULE):
-        asked = {"method": "POST", "uri": _WORKFLOWS, "body": [dict(plan.told) for plan in plans]}
+        asked = {"method": "POST", "uri": _WORKFLOWS, "body": [dict(plan.request) for plan in plans]}
         schedule = await scheduled(services, instance, plans, cron=cron, asked=asked)
         return {**shapes.schedule(schedule, schedule.created_at), "status": "CREATED"}
     run = await services.engine.workflows.begin(
@@ -190,7 +190,7 @@ async def plans_of(
 async def _reading(
     services: Services,
     instance: Instance,
-    asked: Asked,
+    asked: DownloadRequest,
     told: Mapping[str, Any],
     destination: Destination | None = None,
 ) -> Plan:

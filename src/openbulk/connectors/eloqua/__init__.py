@@ -37,7 +37,7 @@ POLL_SECONDS = 0.25
 _CONTACT = Features(
     frozenset({Action.CREATE, Action.UPSERT}),
     max_batch=RECORDS_PER_IMPORT,
-    honours_keys=True,
+    idempotent_writes=True,
     native=True,
     changed=CHANGED["contact"],
 )

@@ -13,7 +13,7 @@ import orjson
 from openbulk.connectors.eloqua.fields import Field, Fields, read_fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.errors import RetryLater
-from openbulk.domain.records import Fate, Outcome, Record, Target
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 
 MAX_FIELDS = 100
 MAX_STAGING_BYTES = 32 * 1000 * 1000
@@ -185,12 +185,12 @@ def outcomes_of(
     """One outcome for each staged record, rejects by `recordIndex`."""
     first = _first_index(staged, rejects)
     rejected = {int(reject["recordIndex"]) - first: reject for reject in rejects}
-    fate = _fate(logs)
+    kind = _fate(logs)
     for index, record in enumerate(staged.records):
         if index in rejected:
             yield _rejected(record, rejected[index])
         else:
-            yield Outcome(record.row, fate, str(staged.values[index][staged.identifier]))
+            yield Outcome(record.row, kind, str(staged.values[index][staged.identifier]))
 
 
 def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
@@ -212,12 +212,12 @@ def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
     return all(str(staged.values[index].get(name, "")) == str(value or "") for name, value in said.items())
 
 
-def _fate(logs: Sequence[Mapping[str, Any]]) -> Fate:
+def _fate(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
     """What the sync's totals say of each record: created, updated, or one of the two."""
     codes = {log["statusCode"] for log in logs if log.get("count")}
     if codes & _CREATED and codes & _UPDATED:
-        return Fate.UPSERTED
-    return Fate.UPDATED if codes & _UPDATED else Fate.CREATED
+        return OutcomeKind.UPSERTED
+    return OutcomeKind.UPDATED if codes & _UPDATED else OutcomeKind.CREATED
 
 
 def _rejected(record: Record, reject: Mapping[str, Any]) -> Outcome:

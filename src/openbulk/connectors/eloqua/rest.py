@@ -13,7 +13,7 @@ from openbulk.connectors.eloqua.service import Service, failure
 from openbulk.connectors.http import Answer
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record
 
 MAX_COUNT = 1000
 
@@ -81,18 +81,18 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
     number = values.get("id")
     if action is Action.CREATE:
         answer = await service.call("POST", asset.path, json=values)
-        return _outcome(record, answer, Fate.CREATED)
+        return _outcome(record, answer, OutcomeKind.CREATED)
     if not number:
         return Outcome.failed(record.row, f"id is missing: it says which {asset.object} to {action}", field="id")
     if action is Action.UPDATE:
-        return _outcome(record, await service.call("PUT", f"{asset.path}/{number}", json=values), Fate.UPDATED)
-    return _outcome(record, await service.call("DELETE", f"{asset.path}/{number}"), Fate.DELETED)
+        return _outcome(record, await service.call("PUT", f"{asset.path}/{number}", json=values), OutcomeKind.UPDATED)
+    return _outcome(record, await service.call("DELETE", f"{asset.path}/{number}"), OutcomeKind.DELETED)
 
 
-def _outcome(record: Record, answer: Answer, fate: Fate) -> Outcome:
+def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
     if answer.is_success:
         made = answer.json() if answer.body else {}
-        return Outcome(record.row, fate, str(made.get("id") or record.values.get("id")))
+        return Outcome(record.row, kind, str(made.get("id") or record.values.get("id")))
     if answer.status == 404:
         return Outcome.failed(record.row, f"Eloqua has nothing with the id {record.values.get('id')!r}", field="id")
     return Outcome.failed(record.row, _complaint(answer), provider_message=answer.text())

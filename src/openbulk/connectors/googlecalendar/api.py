@@ -6,7 +6,7 @@ from typing import Any
 from openbulk.connectors.googlecalendar.errors import DELETED, is_lost_place, refusal
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
-from openbulk.domain.errors import NotFound, ReadAnew, Refused
+from openbulk.domain.errors import CursorExpired, NotFound, Refused
 
 _TOKENS = frozenset({"pageToken", "syncToken"})
 _JSON = {"Content-Type": "application/json"}
@@ -59,8 +59,8 @@ def found(answer: Answer) -> Answer:
 
 
 def page_of(answer: Answer, asked: Mapping[str, str]) -> dict[str, Any]:
-    """A page of a list that was asked for with these parameters. Raises ReadAnew where Google does not know a token
+    """A page of a list that was asked for with these parameters. Raises CursorExpired where Google does not know a token
     among them any more, and as `found`."""
     if _TOKENS & asked.keys() and is_lost_place(answer):
-        raise ReadAnew("Google does not know this place in its list any more; read it from its beginning")
+        raise CursorExpired("Google does not know this place in its list any more; read it from its beginning")
     return dict(found(answer).json())

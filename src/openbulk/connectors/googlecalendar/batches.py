@@ -1,4 +1,4 @@
-"""Calls that are ready at the same moment travel together: up to 50 in one request (docs/decisions/0023).
+"""Calls that are ready at the same moment wrap_send together: up to 50 in one request (docs/decisions/0023).
 
 https://developers.google.com/workspace/calendar/api/guides/batch: each call is a part of `multipart/mixed`, and counts,
 is answered and may be refused as if it had come alone. Where one call comes at a time, nothing is batched.
@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from multidict import CIMultiDict
 
 from openbulk.connectors.http import UNSAFE_METHODS, Answer, Request, Send
-from openbulk.domain.errors import ServiceError, Unsure
+from openbulk.domain.errors import AnswerLost, ServiceError
 
 PATH = "/batch/calendar/v3"
 MOST_CALLS = 50
@@ -29,7 +29,7 @@ Ready = tuple[Request, "asyncio.Future[Answer]"]
 
 
 class Batches:
-    """A way to send requests that changes nothing but how they travel."""
+    """A way to send requests that changes nothing but how they wrap_send."""
 
     def __init__(self, send: Send, base_url: str) -> None:
         self._alone = send
@@ -98,7 +98,7 @@ class Batches:
         if not answer.is_success:
             return [answer for _ in requests]
         found = read(answer)
-        lost = Unsure("Google answered a batch without an answer to this call")
+        lost = AnswerLost("Google answered a batch without an answer to this call")
         return [found.get(number, lost) for number in range(len(requests))]
 
     async def _caught(self, request: Request) -> Answer | ServiceError:

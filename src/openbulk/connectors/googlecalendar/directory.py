@@ -21,7 +21,7 @@ from openbulk.connectors.googlecalendar.fields import FieldError, check_required
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.connectors.http import Answer
 from openbulk.domain.query import Page, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 CALENDARS, ENTRIES, RULES = "calendars", "calendar-list", "access-control-list"
 MAX_PAGE = 250
@@ -54,7 +54,7 @@ COLLECTIONS: Mapping[str, Collection] = {
         Features(
             frozenset(Action),
             concurrency=4,
-            honours_keys=True,
+            idempotent_writes=True,
             identifiers=("id",),
             parameters=list_parameters("calendar.calendarList.list"),
         ),
@@ -65,7 +65,7 @@ COLLECTIONS: Mapping[str, Collection] = {
         Features(
             frozenset(Action),
             concurrency=4,
-            honours_keys=True,
+            idempotent_writes=True,
             identifiers=("id", "scope.value"),
             paths=("calendars/{calendarId}/access-control-list", "calendars/{calendarId}/acl"),
             parameters=list_parameters("calendar.acl.list"),
@@ -140,7 +140,7 @@ class Directory:
         answer = await self._api.call("POST", place.path, place.counted, params=place.parameters, body=encoded(body))
         if not answer.is_success:
             return _failed(place, answer)
-        return Outcome(place.record.row, Fate.CREATED, str(answer.json().get("id")))
+        return Outcome(place.record.row, OutcomeKind.CREATED, str(answer.json().get("id")))
 
     async def _change(self, place: "_Place") -> Outcome:
         known = await self._id_of(place)
@@ -154,18 +154,18 @@ class Directory:
         there = _without_mark(answer.json())
         different = changes({k: v for k, v in place.body.items() if k not in place.identity}, there)
         if not different:
-            return Outcome(place.record.row, Fate.UNCHANGED, known)
+            return Outcome(place.record.row, OutcomeKind.UNCHANGED, known)
         path = place.path_of(str(known))
         answer = await self._api.call("PATCH", path, place.counted, params=place.parameters, body=encoded(different))
-        return Outcome(place.record.row, Fate.UPDATED, known) if answer.is_success else _failed(place, answer)
+        return Outcome(place.record.row, OutcomeKind.UPDATED, known) if answer.is_success else _failed(place, answer)
 
     async def _remove(self, place: "_Place", known: str | None) -> Outcome:
         if known is None:
-            return Outcome(place.record.row, Fate.UNCHANGED)
+            return Outcome(place.record.row, OutcomeKind.UNCHANGED)
         answer = await self._api.call("DELETE", place.path_of(known), place.counted)
         if answer.status in _GONE:
-            return Outcome(place.record.row, Fate.DELETED if answer.status == 410 else Fate.UNCHANGED, known)
-        return Outcome(place.record.row, Fate.DELETED, known) if answer.is_success else _failed(place, answer)
+            return Outcome(place.record.row, OutcomeKind.DELETED if answer.status == 410 else OutcomeKind.UNCHANGED, known)
+        return Outcome(place.record.row, OutcomeKind.DELETED, known) if answer.is_success else _failed(place, answer)
 
     # --- what is there ---
 

@@ -10,7 +10,7 @@ from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, refusal
 from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.lookup import MAX_PAGE
 from openbulk.connectors.http import Answer
-from openbulk.domain.errors import ReadAnew
+from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, Page, Query
 
 _WHOLE = "whole:"
@@ -88,9 +88,9 @@ def _bookmark(answer: Answer, body: Mapping[str, Any], parameters: Mapping[str, 
 
 
 def _sync_token(bookmark: str, account: str) -> str:
-    """Google's token in a bookmark. Raises ReadAnew where another account was signed in when it was taken: `primary`
+    """Google's token in a bookmark. Raises CursorExpired where another account was signed in when it was taken: `primary`
     was another calendar then."""
     owner, _, token = bookmark.partition(":")
     if owner != account:
-        raise ReadAnew("another account has signed in since")
+        raise CursorExpired("another account has signed in since")
     return token

@@ -25,7 +25,7 @@ from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, 
 from openbulk.connectors.googlecalendar.lookup import GONE, MAX_MIRRORS, Event, Lookup, NotTaken, checked, named
 from openbulk.connectors.googlecalendar.times import choices_of, needs_zone, settled, with_iso_dates
 from openbulk.connectors.http import Answer
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
 
@@ -106,7 +106,7 @@ class EventUploads:
         if event is not None and (changed := await self._change(plan, event, target)) is not None:
             return changed
         if plan.is_cancelled and not named(plan).occurrence:
-            return Outcome(plan.row, Fate.UNCHANGED)
+            return Outcome(plan.row, OutcomeKind.UNCHANGED)
         if named(plan).occurrence:
             return await self._change_occurrence(plan, target)
         return await self._make(plan, target)
@@ -119,7 +119,7 @@ class EventUploads:
         elif found is None:
             event = await self._lookup.found(plan, target)
             if event is None:
-                return Outcome(plan.row, Fate.UNCHANGED)
+                return Outcome(plan.row, OutcomeKind.UNCHANGED)
             found = str(event["id"])
         return await self._remove(plan, found, target)
 
@@ -147,7 +147,7 @@ class EventUploads:
         answer = await self._post(plan, plan.events_path, new_event(plan, new_id, _run_mark(plan)))
         if answer is not None:
             self._lookup.remember(plan, target, answer.json())
-            return _done(plan, Fate.CREATED, new_id, answer.json())
+            return _done(plan, OutcomeKind.CREATED, new_id, answer.json())
         event = await self._lookup.seen(plan, new_id)
         if event.get("status") == "cancelled":
             return None
@@ -158,19 +158,19 @@ class EventUploads:
         """Make an event with an id of ours: where it is taken, an earlier sending of this record has taken it."""
         answer = await self._post(plan, plan.events_path, new_event(plan, new_id, {}))
         return (
-            Outcome(plan.row, Fate.CREATED, new_id)
+            Outcome(plan.row, OutcomeKind.CREATED, new_id)
             if answer is None
-            else _done(plan, Fate.CREATED, new_id, answer.json())
+            else _done(plan, OutcomeKind.CREATED, new_id, answer.json())
         )
 
     async def _insert_as(self, plan: Plan, new_id: str) -> Outcome:
         """Make an event with the caller's id."""
         body = new_event(plan, new_id, {KEY_PROPERTY: plan.mark})
         if (answer := await self._post(plan, plan.events_path, body)) is not None:
-            return _done(plan, Fate.CREATED, new_id, answer.json())
+            return _done(plan, OutcomeKind.CREATED, new_id, answer.json())
         event = await self._lookup.seen(plan, new_id)
         if _private(event, KEY_PROPERTY) == plan.mark:
-            return Outcome(plan.row, Fate.CREATED, new_id)
+            return Outcome(plan.row, OutcomeKind.CREATED, new_id)
         raise _taken("id", new_id)
 
     async def _import(self, plan: Plan, identity: Identity, target: Target | None = None) -> Outcome:
@@ -185,14 +185,14 @@ class EventUploads:
             event = answer.json()
             if target is not None:
                 self._lookup.remember(plan, target, event)
-            return Outcome(plan.row, Fate.CREATED, str(event["id"]))
+            return Outcome(plan.row, OutcomeKind.CREATED, str(event["id"]))
         event = await self._lookup.one(plan, identity, {"showDeleted": "true"})
         if event is None:
             raise _taken(ICAL_UID, identity.value)
         if event.get("status") == "cancelled":
             return await self._revive(plan, str(event["id"]))
         if _private(event, KEY_PROPERTY) == plan.mark:
-            return Outcome(plan.row, Fate.CREATED, str(event["id"]))
+            return Outcome(plan.row, OutcomeKind.CREATED, str(event["id"]))
         changed = None if target is None else await self._change(plan, event, target)
         if changed is None:
             raise _taken(ICAL_UID, identity.value)
@@ -203,7 +203,7 @@ class EventUploads:
         body = encoded({"status": "confirmed", **fields_of(plan)})
         answer = await self._api.call("PUT", plan.event_path(old_id), plan.calendar, params=plan.parameters, body=body)
         if answer.is_success:
-            return _done(plan, Fate.CREATED, old_id, answer.json())
+            return _done(plan, OutcomeKind.CREATED, old_id, answer.json())
         raise NotTaken(
             refusal(answer), f"the event {old_id!r} was deleted, and its id stays taken; give the row another id: "
         )
@@ -212,12 +212,12 @@ class EventUploads:
         """Write to an event what the row has otherwise; None where it is gone."""
         if plan.is_cancelled:
             if event.get("status") == "cancelled":
-                return Outcome(plan.row, Fate.UNCHANGED, event["id"])
+                return Outcome(plan.row, OutcomeKind.UNCHANGED, event["id"])
             return await self._remove(plan, str(event["id"]), target)
         different = changes(fields_of(plan), event)
         if not different:
             is_ours = bool(plan.run) and _private(event, RUN_PROPERTY) == plan.run
-            return Outcome(plan.row, Fate.CREATED if is_ours else Fate.UNCHANGED, event["id"])
+            return Outcome(plan.row, OutcomeKind.CREATED if is_ours else OutcomeKind.UNCHANGED, event["id"])
         answer = await self._api.call(
             "PATCH", plan.event_path(event["id"]), plan.calendar, params=plan.parameters, body=patch_of(different)
         )
@@ -226,7 +226,7 @@ class EventUploads:
             return None
         changed = checked(answer, plan).json()
         self._lookup.remember(plan, target, changed)
-        return _done(plan, Fate.UPDATED, str(event["id"]), changed)
+        return _done(plan, OutcomeKind.UPDATED, str(event["id"]), changed)
 
     async def _remove(self, plan: Plan, old_id: str, target: Target) -> Outcome:
         path = plan.event_path(old_id)
@@ -234,10 +234,10 @@ class EventUploads:
         self._lookup.forget(plan, target, old_id)
         if answer.status == 404:
             await self._lookup.zone_of(plan)  # where it is the calendar that is not there, that is refused
-            return Outcome(plan.row, Fate.UNCHANGED, old_id)
+            return Outcome(plan.row, OutcomeKind.UNCHANGED, old_id)
         if answer.status != 410:
             checked(answer, plan)
-        return Outcome(plan.row, Fate.DELETED, old_id)
+        return Outcome(plan.row, OutcomeKind.DELETED, old_id)
 
     # --- occurrences of a series ---
 
@@ -254,7 +254,7 @@ class EventUploads:
             raise FieldError("originalStartTime", f"the series {named(plan)} has no occurrence at that time")
         changed = checked(answer, plan).json()
         self._lookup.remember(plan, target, changed)
-        return _done(plan, Fate.UPDATED, occurrence, changed)
+        return _done(plan, OutcomeKind.UPDATED, occurrence, changed)
 
     async def _occurrence_id(self, plan: Plan, target: Target) -> str:
         """The id of an occurrence: its series' and its original start
@@ -303,9 +303,9 @@ def _cleared(place: Mapping[str, Any]) -> Mapping[str, None]:
     return {"date": None} if place.get("dateTime") else {}
 
 
-def _done(plan: Plan, fate: Fate, event_id: str, event: Event) -> Outcome:
+def _done(plan: Plan, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:
     """The outcome of a row that was written; `event` is what Google answered."""
-    return Outcome(plan.row, fate, event_id, mails_outside=_mails_outside(plan, event))
+    return Outcome(plan.row, kind, event_id, mails_outside=_mails_outside(plan, event))
 
 
 def _mails_outside(plan: Plan, event: Event) -> bool:

@@ -13,10 +13,10 @@ from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Rememb
 from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, Query
-from openbulk.domain.records import Action, Fate, Outcome, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 OBJECTS: Mapping[str, Features] = {
-    "records": Features(frozenset(Action), max_batch=1000, concurrency=2, honours_keys=True),
+    "records": Features(frozenset(Action), max_batch=1000, concurrency=2, idempotent_writes=True),
     "log": Features(frozenset({Action.CREATE}), max_batch=100, concurrency=2),
 }
 """`records` are told apart by their keys; `log` takes whatever is sent, as often as it is sent."""
@@ -94,28 +94,28 @@ class Memory:
         return Outcome.failed(record.row, str(reason), field="fail") if reason else None
 
 
-def _put(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool, fate: Fate) -> Outcome:
+def _put(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool, kind: OutcomeKind) -> Outcome:
     if keep:
         kept[record.key] = record.values
-    return Outcome(record.row, fate, record.key)
+    return Outcome(record.row, kind, record.key)
 
 
 def _create(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
-    return _put(record, kept, keep, Fate.CREATED)
+    return _put(record, kept, keep, OutcomeKind.CREATED)
 
 
 def _append(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
     if keep:
         kept[f"{len(kept) + 1}"] = record.values
-    return Outcome(record.row, Fate.CREATED, f"{len(kept)}" if keep else None)
+    return Outcome(record.row, OutcomeKind.CREATED, f"{len(kept)}" if keep else None)
 
 
 def _upsert(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
     if record.key not in kept:
         return _create(record, kept, keep)
     if kept[record.key] == record.values:
-        return Outcome(record.row, Fate.UNCHANGED, record.key)
-    return _put(record, kept, keep, Fate.UPDATED)
+        return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
+    return _put(record, kept, keep, OutcomeKind.UPDATED)
 
 
 def _update(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
@@ -123,7 +123,7 @@ def _update(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> O
 
 
 def _delete(record: Record, kept: dict[str, Mapping[str, Any]], _keep: bool) -> Outcome:
-    return _missing(record) if kept.pop(record.key, None) is None else Outcome(record.row, Fate.DELETED, record.key)
+    return _missing(record) if kept.pop(record.key, None) is None else Outcome(record.row, OutcomeKind.DELETED, record.key)
 
 
 def _missing(record: Record) -> Outcome:

@@ -19,7 +19,7 @@ from openbulk.connectors.sql.failures import failure
 from openbulk.connectors.sql.reading import Reading
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.writing import KEEP_NOTES_SECONDS, Writing, notes_table
-from openbulk.domain.errors import NotFound, Refused, Unsure
+from openbulk.domain.errors import AnswerLost, NotFound, Refused
 from openbulk.domain.query import Comparison, Page, Query
 from openbulk.domain.records import Outcome, Record, Target
 
@@ -97,7 +97,7 @@ class Sql:
             self._seen_at = float("-inf")  # tables do change
             reason = failure(error)
             if is_committing:
-                raise Unsure(reason.message, provider_message=reason.provider_message) from error
+                raise AnswerLost(reason.message, provider_message=reason.provider_message) from error
             raise reason from error
         return outcomes
 

@@ -75,7 +75,7 @@ class Table:
             frozenset(Action),
             max_batch=RECORDS_PER_BATCH,
             concurrency=concurrency,
-            honours_keys=True,
+            idempotent_writes=True,
             identifiers=self.key if len(self.key) == 1 else (),
             applies_where=True,
             sorts=True,

@@ -20,7 +20,7 @@ from openbulk.connectors.sql.failures import is_of_a_row, refused_row
 from openbulk.connectors.sql.schema import WRITES, Table
 from openbulk.connectors.sql.values import FieldError, as_sqlite, shown, taken
 from openbulk.domain.errors import RetryLater
-from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
 KEEP_NOTES_SECONDS = 30 * 24 * 3600.0
 
@@ -160,7 +160,7 @@ class Writing:
                     field=place.names[0],
                 )
             case Action.DELETE if not found:
-                return Outcome(row.number, Fate.UNCHANGED)
+                return Outcome(row.number, OutcomeKind.UNCHANGED)
             case Action.UPDATE if not found:
                 return Outcome.failed(
                     row.number,
@@ -170,7 +170,7 @@ class Writing:
             case Action.UPDATE | Action.UPSERT if found and all(
                 _is_same(found[0][name], value) for name, value in row.values.items()
             ):
-                return Outcome(row.number, Fate.UNCHANGED, self._id(found[0]))
+                return Outcome(row.number, OutcomeKind.UNCHANGED, self._id(found[0]))
         return None
 
     async def _there(self, rows: Sequence[_Row], place: "_Place") -> dict[Identity, list[Mapping[str, Any]]]:
@@ -196,9 +196,9 @@ class Writing:
         if key and not all(name in rows[0].values for name in key):
             statement = statement.returning(*(self._table.sql.c[n] for n in key), sort_by_parameter_order=True)
             made = (await self._connection.execute(statement, [dict(row.values) for row in rows])).all()
-            return [Outcome(row.number, Fate.CREATED, _joined(new)) for row, new in zip(rows, made, strict=True)]
+            return [Outcome(row.number, OutcomeKind.CREATED, _joined(new)) for row, new in zip(rows, made, strict=True)]
         await self._connection.execute(statement, [dict(row.values) for row in rows])
-        return [Outcome(row.number, Fate.CREATED, self._id(row.values)) for row in rows]
+        return [Outcome(row.number, OutcomeKind.CREATED, self._id(row.values)) for row in rows]
 
     async def _update(self, rows: Sequence[_Row], place: "_Place") -> list[Outcome]:
         changed = {
@@ -210,13 +210,13 @@ class Writing:
         await self._connection.execute(
             statement, [{**_named("new", row.values, changed), **_known(row, place)} for row in rows]
         )
-        return [Outcome(row.number, Fate.UPDATED, row.id) for row in rows]
+        return [Outcome(row.number, OutcomeKind.UPDATED, row.id) for row in rows]
 
     async def _delete(self, rows: Sequence[_Row], place: "_Place") -> list[Outcome]:
         await self._connection.execute(
             sa.delete(self._table.sql).where(*self._same(place)), [_known(row, place) for row in rows]
         )
-        return [Outcome(row.number, Fate.DELETED, row.id) for row in rows]
+        return [Outcome(row.number, OutcomeKind.DELETED, row.id) for row in rows]
 
     def _same(self, place: "_Place") -> list[Any]:
         columns = [self._table.sql.c[name] for name in place.names]
@@ -235,7 +235,7 @@ class Writing:
         for row in rows:
             groups.setdefault(row.columns, []).append(row)
         outcomes = [outcome for group in groups.values() for outcome in await self._isolated(group, do)]
-        refused = {outcome.row for outcome in outcomes if outcome.fate is Fate.FAILED}
+        refused = {outcome.row for outcome in outcomes if outcome.kind is OutcomeKind.FAILED}
         if len(groups) == 1 or not refused:
             return outcomes
         kept = [outcome for outcome in outcomes if outcome.row not in refused]
@@ -349,12 +349,12 @@ def _joined(values: Sequence[Any]) -> str:
 
 
 def _as_json(outcome: Outcome) -> list[Any]:
-    kept: list[Any] = [outcome.row, outcome.fate.value, outcome.id]
+    kept: list[Any] = [outcome.row, outcome.kind.value, outcome.id]
     if outcome.problem is not None:
         kept += [outcome.problem.message, outcome.problem.field, outcome.problem.provider_message]
     return kept
 
 
 def _outcome(kept: Sequence[Any]) -> Outcome:
-    row, fate, record_id, *problem = kept
-    return Outcome(row, Fate(fate), record_id, Problem(*problem) if problem else None)
+    row, kind, record_id, *problem = kept
+    return Outcome(row, OutcomeKind(kind), record_id, Problem(*problem) if problem else None)

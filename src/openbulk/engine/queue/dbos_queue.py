@@ -21,7 +21,7 @@ from typing import Any
 from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
-from openbulk.domain.errors import NoRoom, Unavailable
+from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.storage.database import AWAY, wait_while_away
 
 APPLICATION_VERSION = "1"
@@ -77,7 +77,7 @@ RunSlice = Callable[[int, int], Awaitable[NextSlice | None]]
 Deliver = Callable[[int, int], Awaitable[NextAttempt | None]]
 
 
-class Lanes:
+class LaneQueue:
     """Runs the engine's work so that it survives the process. One of these a process: DBOS has one of itself."""
 
     def __init__(self, database: Engine, executor_id: str = "embedded") -> None:
@@ -111,7 +111,7 @@ class Lanes:
         async def turn(job_id: int, number: int) -> None:
             with self._noted():
                 if (following := await run_slice(job_id, number)) is not None:
-                    await self.take_turn(following)
+                    await self.enqueue_slice(following)
 
         @DBOS.workflow(name="callback", max_recovery_attempts=None)
         async def callback(delivery_id: int, number: int) -> None:
@@ -172,7 +172,7 @@ class Lanes:
 
     def _note_loss(self, context: ExceptionContext) -> None:
         # What an earlier listener has made of the error; there is no such attribute where none has.
-        if isinstance(getattr(context, "chained_exception", None), NoRoom):
+        if isinstance(getattr(context, "chained_exception", None), DiskFull):
             self.has_lost_work = True
 
     def stop(self) -> None:
@@ -218,7 +218,7 @@ class Lanes:
             await DBOS.resume_workflows_async(ids, queue_name=queue)
         return sum(len(ids) for ids in left.values())
 
-    async def take_turn(self, turn: NextSlice) -> None:
+    async def enqueue_slice(self, turn: NextSlice) -> None:
         """Have a job take its next turn; nothing happens where it does already, or has."""
         with SetWorkflowID(turn.id):
             if turn.lane is None:
@@ -243,7 +243,7 @@ class Lanes:
         with SetEnqueueOptions(delay_seconds=delay or None):
             await DBOS.enqueue_workflow_async(_BESIDE, work, subject, number)
 
-    async def whether_going_on(self, ids: Sequence[str]) -> Mapping[str, bool]:
+    async def unfinished_by_id(self, ids: Sequence[str]) -> Mapping[str, bool]:
         """Of the turns and attempts with these ids: whether they are still to end. One never begun is absent."""
         if not ids:
             return {}

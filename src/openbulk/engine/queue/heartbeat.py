@@ -11,9 +11,9 @@ import structlog
 
 from openbulk.domain.errors import Unavailable
 from openbulk.engine.queue.clock import Clock, elapsed
-from openbulk.engine.queue.dbos_queue import Lanes
+from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.queue.lease import Lease
-from openbulk.engine.queue.periodic import look_for_ever
+from openbulk.engine.queue.periodic import run_forever
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -32,10 +32,10 @@ def new_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-class Heart:
+class Heartbeat:
     """Keeps this process alive in the eyes of the others, and watches them."""
 
-    def __init__(self, name: str, workers: Workers, lanes: Lanes, lease: Lease, clock: Clock) -> None:
+    def __init__(self, name: str, workers: Workers, lanes: LaneQueue, lease: Lease, clock: Clock) -> None:
         self._name = name
         self._workers = workers
         self._lanes = lanes
@@ -51,7 +51,7 @@ class Heart:
         await self._arrive()
         self._beating = asyncio.create_task(self._beat_for_ever())
         self._watching = asyncio.create_task(
-            look_for_ever("the dead", self._watch, partial(asyncio.sleep, BEAT_SECONDS))
+            run_forever("the dead", self._deadline, partial(asyncio.sleep, BEAT_SECONDS))
         )
 
     async def stop_watching(self) -> None:
@@ -64,11 +64,11 @@ class Heart:
         await _end(self._beating)
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(BEAT_PATIENCE_SECONDS):
-                await self._workers.leave(self._name)
+                await self._workers.deregister(self._name)
 
     async def _arrive(self) -> None:
         asked_at = elapsed()
-        self._heard(asked_at, await self._workers.arrive(self._name))
+        self._heard(asked_at, await self._workers.register(self._name))
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -103,10 +103,10 @@ class Heart:
         self._clock.set(now, asked_at, answered_at)
         self._lease.renew(asked_at)
 
-    async def _watch(self) -> None:
+    async def _deadline(self) -> None:
         if not self._lease.is_fresh() or elapsed() <= self._trusts_from:
             return
-        async with self._workers.burying(DEAD_AFTER_SECONDS) as living:
+        async with self._workers.reap_dead(DEAD_AFTER_SECONDS) as living:
             if living is not None and (taken := await self._lanes.take_over(living)):
                 log.warning("took over what dead processes had left", turns=taken)
 

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from openbulk.domain.errors import NoRoom, Unavailable
+from openbulk.domain.errors import DiskFull, Unavailable
 
 log = structlog.get_logger()
 
 
-async def look_for_ever(
+async def run_forever(
     what: str, look: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]]
 ) -> None:
     """Look, pause, and so on. A look that fails is logged: nothing else depends on it, and the next may fare better.
@@ -17,7 +17,7 @@ async def look_for_ever(
     while True:
         try:
             await look()
-        except (Unavailable, NoRoom):
+        except (Unavailable, DiskFull):
             pass
         except Exception:
             log.exception("look failed", what=what)

@@ -1,6 +1,6 @@
 """The governor: how many calls each service gets, shared out between jobs, learned from refusals, remembered.
 
-Calls are granted in lots (`engine/quota/reservations.py`), from windows that slide (`engine/quota/sliding_window.py`).
+Calls are granted in reservations (`engine/quota/reservations.py`), from windows that slide (`engine/quota/sliding_window.py`).
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from dataclasses import replace
 import structlog
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
-from openbulk.domain.errors import NoRoom, RetryLater
+from openbulk.domain.errors import DiskFull, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.queue.lease import Lease
-from openbulk.engine.quota.reservations import Lots
+from openbulk.engine.quota.reservations import Reservations
 from openbulk.engine.quota.sliding_window import PROBE_SECONDS, blamed, learn_less, learn_more, probed
 from openbulk.storage.budgets import Budgets, Spending
 
@@ -33,7 +33,7 @@ class Governor:
         self._budgets = budgets
         self._now = now
         self.lease = lease or Lease()
-        self._lots = Lots(budgets, now)
+        self._reservations = Reservations(budgets, now)
         self._unanswered: Counter[str] = Counter()
         self._refused_in_a_row: Counter[str] = Counter()
         self._probing: dict[str, asyncio.Event] = {}
@@ -47,7 +47,7 @@ class Governor:
         patience = PATIENCE_SECONDS
         while True:
             await self._probe_to_end(budgets)
-            granted = await self._lots.take(budgets)
+            granted = await self._reservations.take(budgets)
             for scope in granted.probes:
                 self._probing[scope] = asyncio.Event()
             if granted.calls:
@@ -60,7 +60,7 @@ class Governor:
 
     def close(self) -> None:
         """No calls are made any more."""
-        self._lots.close()
+        self._reservations.close()
 
     async def _probe_to_end(self, budgets: Sequence[Budget]) -> None:
         for budget in budgets:
@@ -83,7 +83,7 @@ class Governor:
             return [learn_more(budget, spending) for budget, spending in zip(gone_beyond, spent, strict=True)], None
 
         try:
-            with suppress(NoRoom):  # what it has taught is learned another time; the call was made
+            with suppress(DiskFull):  # what it has taught is learned another time; the call was made
                 await self._budgets.change(permit.probes, change)
         finally:
             self._end_probes(permit)
@@ -115,7 +115,7 @@ class Governor:
                 for budget, spending in zip(permit.budgets, spent, strict=True)
             ], None
 
-        with suppress(NoRoom):
+        with suppress(DiskFull):
             await self._budgets.change([budget.scope for budget in permit.budgets], change)
 
     def lost(self, permit: Permit) -> None:
@@ -125,7 +125,7 @@ class Governor:
 
     def _outstanding(self, budget: Budget) -> int:
         """Calls of this process that were granted and have no answer yet: made or not, the refused one among them."""
-        return self._unanswered[budget.scope] + self._lots.left(budget.scope)
+        return self._unanswered[budget.scope] + self._reservations.left(budget.scope)
 
     def _over(self, permit: Permit) -> None:
         for budget in permit.budgets:
@@ -154,7 +154,7 @@ class InstancePace:
         self._jobs = 1
         self._taken: Counter[str] = Counter()
 
-    def begin_turn(self, jobs: int) -> None:
+    def begin_slice(self, jobs: int) -> None:
         """A turn of one of so many jobs begins: it may take its share of each budget."""
         self._jobs = jobs
         self._taken.clear()

@@ -1,4 +1,4 @@
-"""What is left of a budget: calls counted in slots of a window that slides."""
+"""What is left of a budget: calls counted in buckets of a window that slides."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.storage.budgets import Spending
 
-SLOTS = 240
-"""A window is counted in as many slots: 0.25 s each for a minute, 6 min for a day."""
+BUCKETS = 240
+"""A window is counted in as many buckets: 0.25 s each for a minute, 6 min for a day."""
 NEARLY_FULL = 0.95
 """A refusal is blamed on the widest budget of which so much is used."""
 PROBES_IN_A_ROW = 2
@@ -49,7 +49,7 @@ def limit_of(budget: Budget, spending: Spending) -> int:
 
 def used(budget: Budget, spending: Spending, now: float) -> int:
     """Calls that count on the window that ends now."""
-    return sum(calls for slot, calls in spending.slots if _freed_at(budget, slot) > now)
+    return sum(calls for bucket, calls in spending.buckets if _freed_at(budget, bucket) > now)
 
 
 def grant(
@@ -75,18 +75,18 @@ def grant(
 
 def spend(budget: Budget, spending: Spending, calls: int, now: float) -> Spending:
     """The budget after so many calls were granted; what has left the window is forgotten."""
-    slots = {slot: count for slot, count in spending.slots if _freed_at(budget, slot) > now}
-    current = int(now // _slot_seconds(budget))
-    slots[current] = slots.get(current, 0) + calls
-    return replace(spending, slots=tuple(sorted(slots.items())))
+    buckets = {bucket: count for bucket, count in spending.buckets if _freed_at(budget, bucket) > now}
+    current = int(now // _bucket_seconds(budget))
+    buckets[current] = buckets.get(current, 0) + calls
+    return replace(spending, buckets=tuple(sorted(buckets.items())))
 
 
 def give_back(budget: Budget, spending: Spending, calls: int, granted_at: float) -> Spending:
     """The budget without calls that were granted at a moment and not made."""
-    current = int(granted_at // _slot_seconds(budget))
+    current = int(granted_at // _bucket_seconds(budget))
     return replace(
         spending,
-        slots=tuple((slot, max(0, count - calls) if slot == current else count) for slot, count in spending.slots),
+        buckets=tuple((bucket, max(0, count - calls) if bucket == current else count) for bucket, count in spending.buckets),
     )
 
 
@@ -131,22 +131,22 @@ def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:
     return budget.may_be_more and (not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS)
 
 
-def _slot_seconds(budget: Budget) -> float:
-    return budget.seconds / SLOTS
+def _bucket_seconds(budget: Budget) -> float:
+    return budget.seconds / BUCKETS
 
 
-def _freed_at(budget: Budget, slot: int) -> float:
-    """When the calls of a slot no longer count."""
-    return (slot + 1) * _slot_seconds(budget) + budget.seconds + GRACE
+def _freed_at(budget: Budget, bucket: int) -> float:
+    """When the calls of a bucket no longer count."""
+    return (bucket + 1) * _bucket_seconds(budget) + budget.seconds + GRACE
 
 
 def _free_in(budget: Budget, spending: Spending, now: float) -> float:
     """Seconds until there are enough calls to be worth a turn."""
     limit = limit_of(budget, spending)
     missing = used(budget, spending, now) - limit + math.ceil(limit * WORTH_WAKING)
-    for slot, calls in spending.slots:
-        if _freed_at(budget, slot) > now:
+    for bucket, calls in spending.buckets:
+        if _freed_at(budget, bucket) > now:
             missing -= calls
             if missing <= 0:
-                return _freed_at(budget, slot) - now
+                return _freed_at(budget, bucket) - now
     return budget.seconds

@@ -5,11 +5,11 @@ import asyncio
 from openbulk.connectors.base import Features
 
 
-class Slots:
+class ConcurrencyLimiter:
     """Places for calls under way. A turn that is refused something ends, and the next one begins with few again."""
 
     def __init__(self, features: Features) -> None:
-        self._width = features.begins_with or features.concurrency
+        self._width = features.initial_concurrency or features.concurrency
         self._most = features.concurrency
         self._free = asyncio.Semaphore(self._width)
 

@@ -8,15 +8,15 @@ from typing import TypeVar
 
 import structlog
 
-from openbulk.domain.errors import NoRoom
+from openbulk.domain.errors import DiskFull
 from openbulk.domain.job import Job
 from openbulk.engine.queue.lease import Lease
 from openbulk.storage.ledger import Ledger
 
 log = structlog.get_logger()
-TURN_SECONDS = 2.0
-LONGEST_TURN_SECONDS = 30.0
-ROOM_SECONDS = 1.0
+SLICE_SECONDS = 2.0
+LONGEST_SLICE_SECONDS = 30.0
+DISK_FULL_PAUSE_SECONDS = 1.0
 """How often a full disk is tried again."""
 
 
@@ -31,21 +31,21 @@ async def happens_within(event: asyncio.Event, seconds: float) -> bool:
     return event.is_set()
 
 
-async def when_there_is_room(write: Callable[[], Awaitable[Written]], draining: asyncio.Event) -> Written:
+async def retry_while_disk_full(write: Callable[[], Awaitable[Written]], draining: asyncio.Event) -> Written:
     """Write something down that must not be lost: again and again, as long as the disk is full.
 
-    Raises NoRoom where the process is asked to stop meanwhile.
+    Raises DiskFull where the process is asked to stop meanwhile.
     """
     while True:
         try:
             return await write()
-        except NoRoom as error:
+        except DiskFull as error:
             log.warning("no room on the disk", what=error.what)
-            if await happens_within(draining, ROOM_SECONDS):
+            if await happens_within(draining, DISK_FULL_PAUSE_SECONDS):
                 raise
 
 
-class Watch:
+class SliceDeadline:
     """Says when a turn is over: after about two seconds where another job waits for the lane, else after half a minute;
     at once where the job is cancelled or the process is asked to stop."""
 
@@ -71,7 +71,7 @@ class Watch:
 
     async def written(self, write: Callable[[], Awaitable[Written]]) -> Written:
         """Write down what became of records, as soon as there is room for it."""
-        return await when_there_is_room(write, self._draining)
+        return await retry_while_disk_full(write, self._draining)
 
     async def is_called_off(self) -> bool:
         """Whether the job is cancelled, or the process is asked to stop."""
@@ -81,7 +81,7 @@ class Watch:
         """Whether to end the turn."""
         lasted = self._clock() - self._began
         return (
-            lasted > LONGEST_TURN_SECONDS
+            lasted > LONGEST_SLICE_SECONDS
             or await self.is_called_off()
-            or (lasted > TURN_SECONDS and await self._ledger.has_rival(self._job, self._now()))
+            or (lasted > SLICE_SECONDS and await self._ledger.another_job_is_ready(self._job, self._now()))
         )

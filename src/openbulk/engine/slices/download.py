@@ -15,19 +15,19 @@ import orjson
 import structlog
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.domain.errors import NotFound, ReadAnew, RetryLater, ServiceError, Unsure
+from openbulk.domain.errors import AnswerLost, CursorExpired, NotFound, RetryLater, ServiceError
 from openbulk.domain.job import Download, Position, Status
 from openbulk.domain.query import Bookmark, Page, Query, fields_of, holds
 from openbulk.domain.records import flatten, nest, value_at
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
-from openbulk.engine.slices.deadline import Watch
-from openbulk.engine.slices.ending import Complete, Ending, GoOn, Stop, ending_of
+from openbulk.engine.slices.deadline import SliceDeadline
+from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.engine.slices.progress import named_object, refusal_to_read
 from openbulk.engine.slices.sorting import forget_unsorted, sort
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import Turn, TurnLedger
+from openbulk.storage.slice_ledger import SliceLedger, Turn
 
 log = structlog.get_logger()
 
@@ -36,20 +36,20 @@ PAGE_SIZE = 2_500
 POLL_FIRST = 0.05
 POLL_MOST = 2.0
 """Seconds between two questions whether a service has records ready."""
-MAX_ANEW = 3
+MAX_RESTARTS = 3
 """How often a job reads from the beginning again, before it ends."""
 
 
-class DownloadTurn:
+class DownloadSlice:
     """Runs one turn of one job."""
 
-    def __init__(self, turn: Turn, *, connector: Connector, ledger: TurnLedger, files: FileStore, watch: Watch) -> None:
+    def __init__(self, turn: Turn, *, connector: Connector, ledger: SliceLedger, files: FileStore, deadline: SliceDeadline) -> None:
         self._job = turn.job
         self._fence = turn.fence
         self._connector = connector
         self._ledger = ledger
         self._files = files
-        self._watch = watch
+        self._deadline = deadline
         self._kept = turn.job.cursor
         self._wanted = turn.job.download.where
         self._feed: Feed | None = None
@@ -67,15 +67,15 @@ class DownloadTurn:
             try:
                 return await self._read()
             except NotFound as error:
-                return Stop(Status.ERROR, error.message)
-            except ReadAnew as error:
-                if not self._may_begin_anew:
-                    return Stop(Status.ERROR, f"{error.message}: ask for it as a new job")
-                await self._begin_anew()
+                return Fail(Status.ERROR, error.message)
+            except CursorExpired as error:
+                if not self._may_restart:
+                    return Fail(Status.ERROR, f"{error.message}: ask for it as a new job")
+                await self._restart()
             except ServiceError as error:
                 resends = 0 if self._part.position != begin else resends + 1
                 await self._keep()
-                if not _is_hiccup(error) or resends > MAX_RESENDS or await self._watch.is_over():
+                if not _is_hiccup(error) or resends > MAX_RESENDS or await self._deadline.is_over():
                     return ending_of(error)
                 await asyncio.sleep(wait_before_resend(resends + 1, random.random()))  # noqa: S311
 
@@ -83,7 +83,7 @@ class DownloadTurn:
         objects = await self._connector.objects()
         name, told = named_object(self._job.download.object, objects)
         if (refusal := refusal_to_read(name, objects)) is not None:
-            return Stop(Status.ERROR, refusal)
+            return Fail(Status.ERROR, refusal)
         self._wanted = None if objects[name].applies_where else self._job.download.where
         await self._choose_feed(name, told, objects[name])
         pause = POLL_FIRST
@@ -95,9 +95,9 @@ class DownloadTurn:
                 pause = await self._wait_for_records(pause)
             if self._part.position.is_end:
                 return await self._sort() if self._job.download.is_sorted_here else Complete()
-            if await self._watch.is_over():
+            if await self._deadline.is_over():
                 await self._keep()
-                return GoOn()
+                return Continue()
         raise AssertionError("a connector's last page says that it is the last")
 
     async def _choose_feed(self, name: str, told: Mapping[str, str], features: Features) -> None:
@@ -117,16 +117,16 @@ class DownloadTurn:
         self._part.position = Position(since=since)
 
     @property
-    def _may_begin_anew(self) -> bool:
+    def _may_restart(self) -> bool:
         """Not where what was read before belongs to another job, and not for ever."""
-        return not self._part.position.continues and self._part.position.anew < MAX_ANEW
+        return not self._part.position.continues and self._part.position.restarts < MAX_RESTARTS
 
-    async def _begin_anew(self) -> None:
+    async def _restart(self) -> None:
         """Forget what was kept, and the bookmark: from now on everything is read, whenever it was changed."""
         before, until = self._part.position, self._job.download.changed_since
-        position = Position(anew=before.anew + 1)
+        position = Position(restarts=before.restarts + 1)
         lost = (self._feed, until) if self._feed and before.since and until else None
-        await self._ledger.begin_anew(self._job.id, self._fence, position, lost=lost)
+        await self._ledger.restart_download(self._job.id, self._fence, position, lost=lost)
         log.info("reading anew", job=self._job.id, kept=self._kept, of_changes=before.since is not None)
         self._kept, self._part = 0, _Part((), position)
 
@@ -134,9 +134,9 @@ class DownloadTurn:
         """Everything has been read: bring it into its order, in one go."""
         download = self._job.download
         parts = await self._ledger.parts_from(self._job.id, 1)
-        done = await sort(self._files, download.file, parts, download.order, download.limit, self._watch.is_called_off)
+        done = await sort(self._files, download.file, parts, download.order, download.limit, self._deadline.is_called_off)
         if done is None:
-            return GoOn()
+            return Continue()
         await self._ledger.replace_parts(self._job.id, self._fence, done.records, done.first_rows)
         await forget_unsorted(self._files, download.file)
         return Complete()
@@ -184,7 +184,7 @@ class DownloadTurn:
         part = self._part
         first_row = self._kept + 1
         if part.lines:
-            await self._watch.hold()
+            await self._deadline.hold()
             await self._files.put(Part(first_row, self._fence).path(self._job.download.file), b"\n".join(part.lines))
         await self._ledger.commit_part(
             self._job.id,
@@ -210,7 +210,7 @@ def query_of(download: Download, name: str, told: Mapping[str, str], position: P
         parameters={**told, **download.parameters},
         fields=_needed(download),
         # Reading everything leaves a new bookmark; the condition chooses what was changed since.
-        changed_since=None if position.anew else download.changed_since,
+        changed_since=None if position.restarts else download.changed_since,
         where=download.where,
         order=download.order if download.is_sorted_by_service else (),
     )
@@ -229,7 +229,7 @@ def _needed(download: Download) -> tuple[str, ...]:
 
 def _is_hiccup(error: ServiceError) -> bool:
     """Whether a page may be asked for again at once: reading it twice does no harm."""
-    return isinstance(error, Unsure) or (isinstance(error, RetryLater) and error.after is None)
+    return isinstance(error, AnswerLost) or (isinstance(error, RetryLater) and error.after is None)
 
 
 def chosen(record: Mapping[str, Any], download: Download) -> Mapping[str, Any]:

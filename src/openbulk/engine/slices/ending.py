@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openbulk.domain.errors import FilesAway, NoRoom, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import DiskFull, FileStoreUnavailable, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.job import Status
 from openbulk.engine.retry import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
 
@@ -13,12 +13,12 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
-class GoOn:
+class Continue:
     """The turn is over, the job is not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Snooze:
     """The service has to be waited for, or room on the disk, or the place for files."""
 
     reason: str
@@ -29,7 +29,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Fail:
     """The job ends before its end."""
 
     status: Status
@@ -43,21 +43,21 @@ class Crash:
     error: Exception
 
 
-Ending = Complete | GoOn | Wait | Stop | Crash
+Ending = Complete | Continue | Snooze | Fail | Crash
 
 
-def ending_of(error: ServiceError | NoRoom | FilesAway) -> Ending:
+def ending_of(error: ServiceError | DiskFull | FileStoreUnavailable) -> Ending:
     """How a turn ends when a call to the service failed, or files could not be read or written."""
     match error:
         case RetryLater(after=after):
-            return Wait(error.message, after)
-        case NoRoom(what=what):
-            return Wait(f"the server has no room left for {what}; it goes on by itself when there is room")
-        case FilesAway():
-            return Wait("the place for openbulk's files cannot be used; it goes on by itself when it can")
+            return Snooze(error.message, after)
+        case DiskFull(what=what):
+            return Snooze(f"the server has no room left for {what}; it goes on by itself when there is room")
+        case FileStoreUnavailable():
+            return Snooze("the place for openbulk's files cannot be used; it goes on by itself when it can")
         case SignInAgain():
-            return Wait(error.message, most=SIGN_IN_BACKOFF_MOST)
+            return Snooze(error.message, most=SIGN_IN_BACKOFF_MOST)
         case Refused():
-            return Stop(Status.ERROR, error.message)
+            return Fail(Status.ERROR, error.message)
         case _:
-            return Wait(error.message)
+            return Snooze(error.message)

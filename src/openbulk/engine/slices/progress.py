@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job
-from openbulk.domain.records import Action, Fate, Outcome, Problem, Record, Row, Target, value_at
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Row, Target, value_at
 
 
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
@@ -70,7 +70,7 @@ def key_of(job: Job, row: Row) -> str:
     return f"{job.upload.file}:{row.number}"
 
 
-def place_in_line(target: Target, features: Features, record: Record) -> str:
+def ordering_key(target: Target, features: Features, record: Record) -> str:
     """What records have in common that must be sent one after another."""
     for name in [target.identifier_field] if target.identifier_field else features.identifiers:
         value = value_at(record.values, name)
@@ -80,10 +80,10 @@ def place_in_line(target: Target, features: Features, record: Record) -> str:
 
 
 FATE = {
-    Action.CREATE: Fate.CREATED,
-    Action.UPDATE: Fate.UPDATED,
-    Action.UPSERT: Fate.UPSERTED,
-    Action.DELETE: Fate.DELETED,
+    Action.CREATE: OutcomeKind.CREATED,
+    Action.UPDATE: OutcomeKind.UPDATED,
+    Action.UPSERT: OutcomeKind.UPSERTED,
+    Action.DELETE: OutcomeKind.DELETED,
 }
 """What became of a record that is found at the service after its answer was lost."""
 
@@ -98,7 +98,7 @@ def one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outco
     by_row = {outcome.row: outcome for outcome in outcomes}
     return [
         by_row.get(record.row)
-        or Outcome(record.row, Fate.UNKNOWN, problem=Problem(unknown("the connector did not say")))
+        or Outcome(record.row, OutcomeKind.UNKNOWN, problem=Problem(unknown("the connector did not say")))
         for record in batch
     ]
 

@@ -17,7 +17,7 @@ from openbulk.storage.files import FileStore, Part
 RUN_BYTES = 16 * 1024 * 1024
 """Of the records that are sorted at one time; and of each run, a part is held while they are merged."""
 
-Stop = Callable[[], Awaitable[bool]]
+ShouldStop = Callable[[], Awaitable[bool]]
 Line = tuple[Any, bytes]
 """A record's place in the order, and the record."""
 
@@ -39,7 +39,7 @@ def sorted_file(file: str) -> str:
 
 
 async def sort(
-    files: FileStore, file: str, parts: Sequence[Part], order: Sequence[Order], limit: int | None, stop: Stop
+    files: FileStore, file: str, parts: Sequence[Part], order: Sequence[Order], limit: int | None, stop: ShouldStop
 ) -> Cut | None:
     """Write the records of a download anew, in their order and no more than the limit, in other parts; None where
     `stop` said so before the end.
@@ -90,7 +90,7 @@ def _run(files: FileStore, paths: Sequence[str], order: Sequence[Order]) -> Iter
             yield place_of(orjson.loads(line), order), line
 
 
-async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: Stop) -> Cut | None:
+async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: ShouldStop) -> Cut | None:
     first_rows: list[int] = []
     records = 0
     while lines := await asyncio.to_thread(_next_part, merged, None if limit is None else limit - records):

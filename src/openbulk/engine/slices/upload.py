@@ -12,26 +12,26 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
-from openbulk.domain.errors import NoRoom, RetryLater, ServiceError, Unsure
-from openbulk.domain.records import Fate, Outcome, Problem, Record, Row
+from openbulk.domain.errors import AnswerLost, DiskFull, RetryLater, ServiceError
+from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
-from openbulk.engine.slices.concurrency import Slots
-from openbulk.engine.slices.deadline import Watch, happens_within
-from openbulk.engine.slices.ending import Complete, Crash, Ending, GoOn, Stop, ending_of
+from openbulk.engine.slices.concurrency import ConcurrencyLimiter
+from openbulk.engine.slices.deadline import SliceDeadline, happens_within
+from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.progress import (
     FATE,
     Progress,
     key_of,
     one_each,
-    place_in_line,
+    ordering_key,
     refusal_of,
     target_of,
     unknown,
 )
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import Fenced, Ticket, Turn, TurnLedger
+from openbulk.storage.slice_ledger import Fenced, SliceLedger, Ticket, Turn
 
 COMMIT_SECONDS = 0.25
 COMMIT_OUTCOMES = 1_000
@@ -44,7 +44,7 @@ NATIVE_POLL_FIRST = 0.05
 NATIVE_POLL_MOST = 2.0
 
 
-class UploadTurn:
+class UploadSlice:
     """Runs one turn of one job."""
 
     def __init__(
@@ -52,9 +52,9 @@ class UploadTurn:
         turn: Turn,
         *,
         connector: Connector,
-        ledger: TurnLedger,
+        ledger: SliceLedger,
         files: FileStore,
-        watch: Watch,
+        deadline: SliceDeadline,
     ) -> None:
         self._job = turn.job
         self._fence = turn.fence
@@ -62,7 +62,7 @@ class UploadTurn:
         self._connector = connector
         self._ledger = ledger
         self._files = files
-        self._watch = watch
+        self._deadline = deadline
         self._ending: Ending | None = None
         self._progress = Progress(turn.job.cursor)
         self._parts: Sequence[Part] = ()
@@ -106,7 +106,7 @@ class UploadTurn:
             await watching
         if self._progress.cursor == job.records:
             return Complete()
-        return self._ending or GoOn()
+        return self._ending or Continue()
 
     # --- records one way or the other into the service ---
 
@@ -132,11 +132,11 @@ class UploadTurn:
 
     async def _send_all(self, calls: asyncio.TaskGroup, features: Features) -> None:
         """Send batch after batch, as many at one time as the service should have."""
-        slots = Slots(features)
+        slots = ConcurrencyLimiter(features)
         try:
             async for batch in self._batches(features.max_batch):
                 await slots.acquire()
-                places = {place_in_line(self._target, features, record) for record in batch}
+                places = {ordering_key(self._target, features, record) for record in batch}
                 await self._until_in_line(places)
                 if self._ending:
                     return
@@ -149,12 +149,12 @@ class UploadTurn:
             self._failure = error
 
     async def _until_in_line(self, places: set[str]) -> None:
-        """Wait until no record is under way that has to be done before these."""
+        """Snooze until no record is under way that has to be done before these."""
         while self._under_way & places and not self._ending:
             self._one_is_done.clear()
             await self._one_is_done.wait()
 
-    def _done(self, slots: Slots, places: set[str], _call: asyncio.Task[None]) -> None:
+    def _done(self, slots: ConcurrencyLimiter, places: set[str], _call: asyncio.Task[None]) -> None:
         self._under_way -= places
         self._one_is_done.set()
         slots.release()
@@ -166,7 +166,7 @@ class UploadTurn:
             if batch:
                 try:
                     if self._ticket is None:
-                        await self._watch.hold()
+                        await self._deadline.hold()
                         await self._take_ticket(Ticket(await native.submit(target, batch), until))
                     outcomes = await self._collect(native, batch)
                 except ServiceError as error:
@@ -194,7 +194,7 @@ class UploadTurn:
 
     async def _take_ticket(self, ticket: Ticket) -> None:
         self._ticket = ticket
-        await self._watch.written(lambda: self._ledger.set_ticket(self._job.id, self._fence, ticket))
+        await self._deadline.written(lambda: self._ledger.set_ticket(self._job.id, self._fence, ticket))
 
     async def _collect(self, native: NativeBulk, batch: Sequence[Record]) -> Sequence[Outcome] | None:
         """The outcomes of a batch; None where the turn ended before the service was done with it."""
@@ -214,13 +214,13 @@ class UploadTurn:
         if self._ending:
             return  # a record that failed for now may have the same key as one of these: they keep their order
         try:
-            if not features.honours_keys:
+            if not features.idempotent_writes:
                 await self._ledger.add_intents(self._job.id, self._fence, [record.row for record in batch])
             self._progress.add(one_each(batch, await self._outcomes(batch, features)))
-        except (RetryLater, NoRoom) as error:
-            if not features.honours_keys:
+        except (RetryLater, DiskFull) as error:
+            if not features.idempotent_writes:
                 rows = [record.row for record in batch]
-                await self._watch.written(lambda: self._ledger.drop_intents(self._job.id, self._fence, rows))
+                await self._deadline.written(lambda: self._ledger.drop_intents(self._job.id, self._fence, rows))
             self._end(ending_of(error))
         except ServiceError as error:
             self._end(ending_of(error))
@@ -235,10 +235,10 @@ class UploadTurn:
         resends = 0
         while True:
             try:
-                await self._watch.hold()
+                await self._deadline.hold()
                 return await self._connector.write(self._target, batch)
-            except Unsure as error:
-                if not features.honours_keys:
+            except AnswerLost as error:
+                if not features.idempotent_writes:
                     return await self._look_up(batch, error.message)
                 if resends == MAX_RESENDS or self._ending:
                     raise
@@ -251,22 +251,22 @@ class UploadTurn:
     async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
         """What became of records whose answer was lost, as far as the service can say.
 
-        Raises Unsure where it cannot be asked now: the intents stand, and the next turn asks again.
+        Raises AnswerLost where it cannot be asked now: the intents stand, and the next turn asks again.
         """
         try:
             found = await self._connector.find(self._target, batch)
         except ServiceError as error:
-            raise Unsure(error.message, provider_message=error.provider_message) from error
+            raise AnswerLost(error.message, provider_message=error.provider_message) from error
         return [
             Outcome(record.row, FATE[self._target.action], found[record.key])
             if record.key in found
-            else Outcome(record.row, Fate.UNKNOWN, problem=Problem(unknown(reason)))
+            else Outcome(record.row, OutcomeKind.UNKNOWN, problem=Problem(unknown(reason)))
             for record in batch
         ]
 
     async def _settle_intents(self, features: Features) -> None:
         """Look up what was being sent when an earlier runner of this job died."""
-        if features.honours_keys:
+        if features.idempotent_writes:
             return
         batch = await self._records_of(await self._ledger.intended(self._job.id))
         if not batch:
@@ -315,7 +315,7 @@ class UploadTurn:
         """Whether the row is one that could not be read: then it has its outcome."""
         self._progress.lines[row.number] = row.line
         if row.values is None:
-            self._progress.add([Outcome(row.number, Fate.FAILED, problem=row.problem)])
+            self._progress.add([Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)])
         return row.values is None
 
     def _record(self, row: Row) -> Record:
@@ -325,17 +325,17 @@ class UploadTurn:
 
     def _end(self, ending: Ending) -> None:
         """The first reason to end a turn is the one that counts, unless a graver one follows."""
-        if self._ending is None or isinstance(ending, Stop | Crash):
+        if self._ending is None or isinstance(ending, Fail | Crash):
             self._ending = ending
 
     async def _end_in_time(self) -> None:
         """End the turn when it is over, or nobody can say whether it is."""
         try:
             while self._ending is None and not await happens_within(self._is_over, WATCH_SECONDS):
-                if await self._watch.is_over():
-                    self._end(GoOn())
+                if await self._deadline.is_over():
+                    self._end(Continue())
         except BaseException:
-            self._end(GoOn())
+            self._end(Continue())
             raise
 
     async def _commit_if_due(self) -> None:
@@ -350,7 +350,7 @@ class UploadTurn:
                 await self._commit_if_due()
                 await happens_within(self._is_sent, LOOK_SECONDS)
         except BaseException:
-            self._end(GoOn())
+            self._end(Continue())
             raise
 
     async def _commit(self, *, ticket_done: bool = False) -> None:
@@ -373,7 +373,7 @@ class UploadTurn:
         results, lines = self._progress.take()
         cursor = self._progress.cursor
         if results or ticket_done:
-            await self._watch.written(
+            await self._deadline.written(
                 lambda: self._ledger.commit(
                     self._job.id,
                     self._fence,
@@ -383,6 +383,6 @@ class UploadTurn:
                     ticket_done=ticket_done,
                 )
             )
-            for fate, count in Counter(outcome.fate for outcome in results).items():
-                metrics.RECORDS.labels(fate).inc(count)
+            for kind, count in Counter(outcome.kind for outcome in results).items():
+                metrics.RECORDS.labels(kind).inc(count)
         self._committed_at = asyncio.get_running_loop().time()

@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from openbulk.domain.job import Download, Job, Status, Upload
-from openbulk.domain.workflow import Plan, Run, Standing, Transfer, bounded
+from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer, bounded
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 
@@ -34,7 +34,7 @@ class Workflows:
     async def begin(
         self, plans: Sequence[Plan], *, organization_id: int, instance_id: int, request_id: str | None
     ) -> Run:
-        """Take a run in. Once this returns it will be carried out, whatever happens to this process."""
+        """Take a run in. IdempotencyKey this returns it will be carried out, whatever happens to this process."""
         run = Run(uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id)
         await self._runs.add(run, plans)
         log.info("workflow created", run=run.id, transfers=len(plans))
@@ -55,27 +55,27 @@ class Workflows:
         """Take the steps of a run that can be taken now: nothing happens where it waits for a job."""
         failed = False
         for transfer in await self._runs.transfers(run):
-            standing = transfer.standing
-            if standing is Standing.RUNNING:
-                standing = await self._go_on(transfer)
-            if standing is Standing.RUNNING:
+            status = transfer.status
+            if status is RunStatus.RUNNING:
+                status = await self._go_on(transfer)
+            if status is RunStatus.RUNNING:
                 return
-            failed |= standing is Standing.ERROR
-        ended = Standing.ERROR if failed else Standing.COMPLETED
+            failed |= status is RunStatus.ERROR
+        ended = RunStatus.ERROR if failed else RunStatus.COMPLETED
         await self._runs.end(run.id, ended, self._now())
-        log.info("workflow finished", run=run.id, standing=ended)
+        log.info("workflow finished", run=run.id, status=ended)
 
-    async def _go_on(self, transfer: Transfer) -> Standing:
+    async def _go_on(self, transfer: Transfer) -> RunStatus:
         """Take the next steps of a transfer; how it stands then."""
         plan = transfer.plan
         jobs = await self._ledger.jobs_with_files([transfer.read_file, transfer.sent_file])
         reading = jobs.get(transfer.read_file) or await self._read(transfer)
         if not reading.is_finished:
-            return Standing.RUNNING
+            return RunStatus.RUNNING
         if reading.status is not Status.COMPLETE or plan.destination is None:
             return await self._end(transfer, reading)
         sending = jobs.get(transfer.sent_file) or await self._send(transfer, reading)
-        return await self._end(transfer, sending) if sending.is_finished else Standing.RUNNING
+        return await self._end(transfer, sending) if sending.is_finished else RunStatus.RUNNING
 
     async def _read(self, transfer: Transfer) -> Job:
         plan = transfer.plan
@@ -95,11 +95,11 @@ class Workflows:
         )
         return await self._submit(upload, destination.instance_id, transfer.run)
 
-    async def _end(self, transfer: Transfer, last: Job) -> Standing:
+    async def _end(self, transfer: Transfer, last: Job) -> RunStatus:
         """A transfer ends as its last job did."""
         error = None
         if last.status is not Status.COMPLETE:
             what = "reading" if last.is_download else "sending"
             error = f"{what} ended as {last.status.value}: {last.error or 'it was cancelled'}"
         await self._runs.end_transfer(transfer.id, error, self._now())
-        return Standing.ERROR if error else Standing.COMPLETED
+        return RunStatus.ERROR if error else RunStatus.COMPLETED

@@ -9,24 +9,24 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.errors import FilesAway
+from openbulk.domain.errors import FileStoreUnavailable
 from openbulk.security import Sealer
 from openbulk.storage.database import migrate, open_ledger_engine
-from openbulk.storage.file_store_identity import Mark, WrongFiles
+from openbulk.storage.file_store_identity import FileStoreIdentity, WrongFiles
 from openbulk.storage.files import FileStore
 
 SEALER = Sealer([os.urandom(32)])
 
 
-def mark_of(engine: AsyncEngine, store: ObjectStore) -> Mark:
-    return Mark(engine, FileStore(store, SEALER))
+def mark_of(engine: AsyncEngine, store: ObjectStore) -> FileStoreIdentity:
+    return FileStoreIdentity(engine, FileStore(store, SEALER))
 
 
 async def test_the_first_start_marks_the_files_and_later_ones_find_the_mark(engine: AsyncEngine) -> None:
     store = MemoryStore()
     for _ in range(2):
         await mark_of(engine, store).compare("here")
-    assert await FileStore(store, SEALER).mark()
+    assert await FileStore(store, SEALER).identity()
 
 
 async def test_files_that_are_elsewhere_are_named_and_nothing_is_marked(engine: AsyncEngine) -> None:
@@ -34,7 +34,7 @@ async def test_files_that_are_elsewhere_are_named_and_nothing_is_marked(engine: 
     wrong = MemoryStore()
     with pytest.raises(WrongFiles, match="not in /data/files on b, they were in s3://bucket at the last start"):
         await mark_of(engine, wrong).compare("/data/files on b")
-    assert await FileStore(wrong, SEALER).mark() is None
+    assert await FileStore(wrong, SEALER).identity() is None
 
 
 async def test_files_that_are_gone_are_done_without_where_a_person_says_so(engine: AsyncEngine) -> None:
@@ -62,8 +62,8 @@ async def test_the_files_of_another_ledger_are_refused_until_its_mark_is_deleted
 async def test_files_from_before_there_was_a_mark_are_marked(engine: AsyncEngine) -> None:
     files = FileStore(MemoryStore(), SEALER)
     await files.put("f00d/parts/000000000001", b"part")
-    await Mark(engine, files).compare("here")
-    assert await files.mark()
+    await FileStoreIdentity(engine, files).compare("here")
+    assert await files.identity()
     assert await files.names() == {"f00d"}
 
 
@@ -75,7 +75,7 @@ async def test_of_two_that_start_at_once_in_different_places_one_is_refused(url:
         marks = [mark_of(engine, store) for engine, store in zip(engines, stores, strict=True)]
         ends = await asyncio.gather(*(mark.compare("here") for mark in marks), return_exceptions=True)
         assert [type(end) for end in ends if end is not None] == [WrongFiles] * 3, ends
-        assert [await FileStore(store, SEALER).mark() is None for store in stores].count(False) == 1
+        assert [await FileStore(store, SEALER).identity() is None for store in stores].count(False) == 1
     finally:
         for engine in engines:
             await engine.dispose()
@@ -95,15 +95,15 @@ async def test_of_those_that_start_at_once_in_one_place_all_come_up(url: str) ->
 class DiesBeforeItSays(FileStore):
     """Marks, and is not there any more when that could be written down."""
 
-    async def set_mark(self, word: str) -> None:
-        await super().set_mark(word)
+    async def set_identity(self, word: str) -> None:
+        await super().set_identity(word)
         raise OSError("killed")
 
 
 async def test_a_process_that_dies_while_it_marks_bars_nobody(engine: AsyncEngine) -> None:
     store = MemoryStore()
     with pytest.raises(OSError, match="killed"):
-        await Mark(engine, DiesBeforeItSays(store, SEALER)).compare("here")
+        await FileStoreIdentity(engine, DiesBeforeItSays(store, SEALER)).compare("here")
     await mark_of(engine, store).compare("here")
 
 
@@ -113,7 +113,7 @@ async def test_a_place_that_does_not_answer_is_named_with_the_reason(
     for name, value in {"ENDPOINT_URL": "http://127.0.0.1:9", "ALLOW_HTTP": "true", "REGION": "r"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     away = from_url("s3://bucket", access_key_id="a", secret_access_key="unmistakable", retry_config={"max_retries": 0})
-    with pytest.raises(FilesAway, match=r"used: s3://bucket: Generic S3 error: .* error sending request") as error:
+    with pytest.raises(FileStoreUnavailable, match=r"used: s3://bucket: Generic S3 error: .* error sending request") as error:
         await mark_of(engine, away).compare("s3://bucket")
     assert "unmistakable" not in str(error.value)
 

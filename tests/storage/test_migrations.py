@@ -1,0 +1,139 @@
+"""What an older version has written is there after the tables were brought up to date."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import openbulk.storage
+from openbulk.domain.job import IdempotencyKey, Position
+from openbulk.domain.records import OutcomeKind
+from openbulk.domain.workflow import RunStatus
+from openbulk.storage.budgets import Budgets, Spending
+from openbulk.storage.database import migrate
+from openbulk.storage.ledger import Ledger
+from openbulk.storage.runs import Runs
+from openbulk.storage.schedules import Schedules
+
+DOWNLOAD = {
+    "object": "events",
+    "options": {},
+    "file": "planned",
+    "file_size": 0,
+    "file_format": "csv",
+    "callback_url": None,
+    "position": {"after": "c7", "anew": 1},
+    "query": {
+        "fields": [],
+        "where": None,
+        "order": [],
+        "is_sorted_by_service": False,
+        "limit": None,
+        "page_size": None,
+        "page_limit": None,
+        "parameters": {},
+        "changed_since": None,
+        "keeps_nulls": False,
+        "text": "",
+        "is_v3": False,
+    },
+}
+PLAN = {"download": DOWNLOAD, "changes": None, "destination": None, "told": {"query": "select * from events"}}
+ROWS: list[tuple[str, dict[str, Any]]] = [
+    ("organizations", {"id": 1, "secret_fingerprint": "o"}),
+    (
+        "jobs",
+        {
+            **{name: DOWNLOAD[name] for name in ("object", "file_size", "file_format")},
+            "id": 5,
+            "organization_id": 1,
+            "instance_id": 7,
+            "options": "{}",
+            "file": "f",
+            "query": json.dumps(DOWNLOAD["query"]),
+            "position": json.dumps({"after": "c1", "anew": 2}),
+            "status": "RUNNING",
+            "created_at": 0,
+        },
+    ),
+    ("outcomes", {"job_id": 5, "row": 1, "fate": "failed", "problem": "no title"}),
+    ("idempotency_keys", {"instance_id": 7, "key": "k", "content": "abc", "job_id": 5}),
+    (
+        "budgets",
+        {"scope": "s", "slots": "[[3, 4]]", "refused_at": 0, "closed_until": 0, "closed_for": ""},
+    ),
+    (
+        "runs",
+        {"id": "r", "organization_id": 1, "instance_id": 7, "progress": "RUNNING", "created_at": 0},
+    ),
+    (
+        "transfers",
+        {
+            "id": 1,
+            "run_id": "r",
+            "place": 0,
+            "plan": json.dumps(PLAN),
+            "read_file": "a",
+            "sent_file": "b",
+            "progress": "COMPLETED",
+        },
+    ),
+    (
+        "schedules",
+        {
+            "id": "n",
+            "organization_id": 1,
+            "instance_id": 7,
+            "name": "nightly",
+            "description": "",
+            "cron": "0 0 12 ? * MON-FRI",
+            "request": "{}",
+            "plans": json.dumps([PLAN]),
+            "created_at": 0,
+            "due_at": 0,
+        },
+    ),
+    ("mark", {"id": 1, "word": "w0rd", "place": "here"}),
+]
+
+
+async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: AsyncEngine) -> None:
+    engine = empty_engine
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade_to, "0006")
+        for table, row in ROWS:
+            columns = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            await connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
+    await migrate(engine)
+    ledger, runs, schedules = Ledger(engine), Runs(engine), Schedules(engine)
+    job = await ledger.job(5)
+    assert job is not None and job.position == Position(after="c1", restarts=2)
+    (error,) = await ledger.errors(5, after=0, limit=10)
+    assert (error.row, error.kind, error.problem) == (1, OutcomeKind.FAILED, "no title")
+    assert await ledger.job_with_key(7, "k") == (job, IdempotencyKey("k", "abc"))
+    spending = await Budgets(engine).change(["s"], lambda spent: (spent, spent[0]))
+    assert spending == Spending(buckets=((3, 4),))
+    (run,) = await runs.unfinished()
+    assert run.status is RunStatus.RUNNING
+    (transfer,) = await runs.transfers(run)
+    assert transfer.status is RunStatus.COMPLETED
+    (schedule,) = await schedules.due(datetime(2030, 1, 1, tzinfo=UTC))
+    for plan in (transfer.plan, *schedule.plans):
+        assert plan.request == PLAN["told"]
+        assert plan.download.object == "events"
+    async with engine.connect() as connection:
+        row = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
+        assert tuple(row) == ("w0rd", "here")
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    config = Config()
+    folder = next(iter(openbulk.storage.__path__))
+    config.set_main_option("script_location", f"{folder}/migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
