@@ -17,7 +17,7 @@ import aiohttp
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from harness import Processes  # noqa: E402
+from support.harness import Processes  # noqa: E402
 
 EVENTS = 2_000
 OF_BATCH = 50
@@ -40,10 +40,15 @@ BATCH = "".join([*PARTS, "--b--\r\n"])
 @asynccontextmanager
 async def signed_in(url: str, connections: int) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that may call as Ann, over so many connections."""
-    async with aiohttp.ClientSession() as http, http.post(f"{url}/sandbox/tokens", json={"user": "ann@x.y"}) as answer:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/sandbox/tokens", json={"user": "ann@x.y"}) as answer,
+    ):
         token = (await answer.json())["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=connections)) as http:
+    async with aiohttp.ClientSession(
+        headers=headers, connector=aiohttp.TCPConnector(limit=connections)
+    ) as http:
         yield http
 
 
@@ -85,7 +90,10 @@ def main() -> None:
     """Print a line for each way and latency."""
     for latency in (20, 100, 300):
         for name, send, requests, connections in WAYS:
-            with tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder, Processes(Path(folder)) as started:
+            with (
+                tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder,
+                Processes(Path(folder)) as started,
+            ):
                 sandbox = started.sandbox("google", "--latency-ms", str(latency))
                 taken = asyncio.run(seconds(sandbox.url, send, requests, connections))
             events = requests * (OF_BATCH if send is one_batch else 1)

@@ -20,7 +20,10 @@ def measure(quick: bool) -> Iterator[Figure]:
             began = time.monotonic()
             server.done("events", timetable(count, changed), upsert, within=300)
             taken = time.monotonic() - began
-            spent = {method: calls - before.get(method, 0) for method, calls in stats(sandbox)["by_method"].items()}
+            spent = {
+                method: calls - before.get(method, 0)
+                for method, calls in stats(sandbox)["by_method"].items()
+            }
             yield Figure(
                 f"{count:,} events sent again, {what}",
                 f"{sum(spent.values())} calls {spent}, {taken:.1f} s",

@@ -101,7 +101,10 @@ async def all_by_hand(work: Work) -> None:
     url = f"{work.url}/calendar/v3/calendars/primary/events"
     rows = work.events()
     connector = aiohttp.TCPConnector(limit=work.concurrency)
-    async with aiohttp.ClientSession(headers=headers, connector=connector) as http, asyncio.TaskGroup() as workers:
+    async with (
+        aiohttp.ClientSession(headers=headers, connector=connector) as http,
+        asyncio.TaskGroup() as workers,
+    ):
         for _ in range(work.concurrency):
             workers.create_task(send(http, url, rows))
 

@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from figures import Figure, contacts, processes
-from harness import BASE_PATH, Server
+from support.harness import BASE_PATH, Server
 
 
 def measure(quick: bool) -> Iterator[Figure]:

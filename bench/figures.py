@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Process, Processes, request
-from postgres import Postgres, binaries, running_cluster
+from support.harness import Process, Processes, request
+from support.postgres import Postgres, binaries, running_cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class Figure:
 @contextmanager
 def processes() -> Iterator[Processes]:
     """A place for one measurement's processes."""
-    with tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder, Processes(Path(folder)) as started:
+    with (
+        tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder,
+        Processes(Path(folder)) as started,
+    ):
         yield started
 
 
@@ -50,6 +53,8 @@ def lessons(count: int) -> bytes:
 
 def contacts(count: int) -> bytes:
     """A CSV of seven columns, as the sample has them."""
-    line = "person{n}@example.com,Ann,Smith,Design Engineer,(333) 333-1234,Acme,http://www.acme.com\n"
+    line = (
+        "person{n}@example.com,Ann,Smith,Design Engineer,(333) 333-1234,Acme,http://www.acme.com\n"
+    )
     head = "C_EmailAddress,C_FirstName,C_LastName,C_Title,C_BusPhone,C_Company,C_Website1\n"
     return (head + "".join(line.format(n=n) for n in range(count))).encode()

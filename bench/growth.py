@@ -12,11 +12,13 @@ from pathlib import Path
 import psycopg
 
 from figures import Figure, contacts, postgresql, processes
-from harness import Server
+from support.harness import Server
 
 OUR_TABLES = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind = 'r' AND {where}"
 OUTCOMES = OUR_TABLES.format(where="relname = 'outcomes'")
-LEDGER = OUR_TABLES.format(where="relnamespace = 'public'::regnamespace AND relname NOT IN ('outcomes', 'parts')")
+LEDGER = OUR_TABLES.format(
+    where="relnamespace = 'public'::regnamespace AND relname NOT IN ('outcomes', 'parts')"
+)
 LANES = OUR_TABLES.format(where="relnamespace = 'openbulk_lanes'::regnamespace")
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'openbulk'"
 
@@ -103,7 +105,9 @@ def small(database: Database, server: Server, jobs: int) -> Figure:
     before = database.account()
     for _ in range(jobs):
         server.upload("records", contacts(10))
-    while any("completion_time" not in job for job in server.call("GET", "/bulk/jobs?pageSize=200").json):
+    while any(
+        "completion_time" not in job for job in server.call("GET", "/bulk/jobs?pageSize=200").json
+    ):
         time.sleep(0.5)
     after = database.account()
     return Figure(

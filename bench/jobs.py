@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from figures import Figure, postgresql, processes
-from harness import Server
+from support.harness import Server
 
 FILE = b"name\n" + b"Ann\n" * 10
 CALLERS = 8
@@ -39,11 +39,17 @@ def rate(server: Server, jobs: int, instances: int) -> str:
         one.done("records", FILE)
     began = time.time()
     with ThreadPoolExecutor(CALLERS) as callers:
-        answers = list(callers.map(lambda number: made[number % instances].upload("records", FILE).status, range(jobs)))
+        answers = list(
+            callers.map(
+                lambda number: made[number % instances].upload("records", FILE).status, range(jobs)
+            )
+        )
     submitted = time.time() - began
     assert set(answers) == {200}, answers
     taken = max(last_end(one) for one in made) - began
-    return f"{jobs / taken:.0f} jobs/s ({taken:.1f} s; the last was submitted after {submitted:.1f} s)"
+    return (
+        f"{jobs / taken:.0f} jobs/s ({taken:.1f} s; the last was submitted after {submitted:.1f} s)"
+    )
 
 
 def last_end(server: Server) -> float:
@@ -52,7 +58,9 @@ def last_end(server: Server) -> float:
     while True:
         found = server.call("GET", "/bulk/jobs?pageSize=200").json
         if all("completion_time" in job for job in found):
-            assert all((job["status"], job["record_count"]) == ("COMPLETE", 10) for job in found), found
+            assert all((job["status"], job["record_count"]) == ("COMPLETE", 10) for job in found), (
+                found
+            )
             return float(max(job["completion_time"] for job in found)) / 1000
         assert time.monotonic() < deadline, found
         time.sleep(0.5)

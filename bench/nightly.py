@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 
 from changes import timetable
 from figures import Figure, processes, stats
-from harness import Process, Server
+from support.harness import Process, Server
 
 
 def measure(quick: bool) -> Iterator[Figure]:
     """The sandbox's count of calls, and the time."""
     count, changed = (1_000, 10) if quick else (10_000, 100)
-    for when, options in (("last night", ()), ("the last time weeks ago", ("--changes-seconds", "0"))):
+    for when, options in (
+        ("last night", ()),
+        ("the last time weeks ago", ("--changes-seconds", "0")),
+    ):
         with processes() as started:
             sandbox = started.sandbox("google", *options)
             server = started.server()
@@ -26,7 +29,10 @@ def measure(quick: bool) -> Iterator[Figure]:
             time.sleep(1.5)
             since = datetime.now(UTC).isoformat()
             known.done("events", timetable(count, changed), upsert, within=300)
-            for how, asking in (("from a bookmark", known), ("without one", server.google(sandbox))):
+            for how, asking in (
+                ("from a bookmark", known),
+                ("without one", server.google(sandbox)),
+            ):
                 records, calls, taken = downloaded(asking, sandbox, since)
                 assert records == changed
                 yield Figure(
@@ -40,5 +46,7 @@ def downloaded(server: Server, sandbox: Process, since: str = "") -> tuple[int, 
     """How many records a download gave, the calls that it took, and its seconds."""
     before, began = stats(sandbox)["calls"], time.monotonic()
     asked = {"objectName": "events", **({"from": since} if since else {})}
-    status = server.finished(server.call("POST", "/bulk/download", json_body=asked).json["id"], within=300)
+    status = server.finished(
+        server.call("POST", "/bulk/download", json_body=asked).json["id"], within=300
+    )
     return status["recordCount"], stats(sandbox)["calls"] - before, time.monotonic() - began

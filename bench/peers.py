@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from figures import Figure, lessons, processes, stats
-from harness import Process, request
+from support.harness import Process, request
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "peers-requirements.txt"
@@ -25,18 +25,31 @@ def measure(quick: bool) -> Iterator[Figure]:
     """Events a second, and openbulk's ratio to each."""
     many, few, times = (1_000, 50, 1) if quick else (10_000, 200, 3)
     python = installed()
-    by_concurrency = {at_once: client(python, "by_hand", many, at_once) for at_once in CONCURRENCIES}
+    by_concurrency = {
+        at_once: client(python, "by_hand", many, at_once) for at_once in CONCURRENCIES
+    }
     best = max(by_concurrency, key=lambda at_once: by_concurrency[at_once])
     ours, theirs = [], []
     for _ in range(times):
         ours.append(openbulk(many))
         theirs.append(client(python, "by_hand", many, best))
     rate = statistics.median(ours)
-    yield Figure(f"openbulk, {many:,} events end to end, 100 ms away ({times} times)", spread(many, ours))
+    yield Figure(
+        f"openbulk, {many:,} events end to end, 100 ms away ({times} times)", spread(many, ours)
+    )
     tried = ", ".join(f"{at_once}: {found:,.0f}/s" for at_once, found in by_concurrency.items())
-    yield beside(rate, f"asyncio and aiohttp by hand, {many:,} events ({times} times)", many, theirs, 0.9, f"; {tried}")
+    yield beside(
+        rate,
+        f"asyncio and aiohttp by hand, {many:,} events ({times} times)",
+        many,
+        theirs,
+        0.9,
+        f"; {tried}",
+    )
     batches = [client(python, "batches", many)]
-    yield beside(rate, f"google-api-python-client, batches of 50, {many:,} events", many, batches, 3)
+    yield beside(
+        rate, f"google-api-python-client, batches of 50, {many:,} events", many, batches, 3
+    )
     for way, name in (("one_by_one", "google-api-python-client"), ("gcsa", "gcsa")):
         single = [client(python, way, few)]
         yield beside(rate, f"{name}, one by one, {few} events", few, single, 10)
@@ -49,10 +62,16 @@ def spread(count: int, rates: Sequence[float]) -> str:
     return f"{middle:,.{0 if middle > 100 else 1}f} events/s{varied}, {count / middle:.1f} s"
 
 
-def beside(ours: float, what: str, count: int, rates: Sequence[float], target: float, more: str = "") -> Figure:
+def beside(
+    ours: float, what: str, count: int, rates: Sequence[float], target: float, more: str = ""
+) -> Figure:
     """Another's rate, and openbulk's in relation to it."""
     ratio = ours / statistics.median(rates)
-    return Figure(what, f"{spread(count, rates)}{more}; openbulk is {ratio:.2f}x as fast", f"openbulk {target:g}x")
+    return Figure(
+        what,
+        f"{spread(count, rates)}{more}; openbulk is {ratio:.2f}x as fast",
+        f"openbulk {target:g}x",
+    )
 
 
 def openbulk(count: int) -> float:
@@ -72,10 +91,20 @@ def client(python: Path, way: str, count: int, concurrency: int = 1) -> float:
     """Events a second in one of the ways of clients.py."""
     with processes() as started:
         sandbox = started.sandbox("google", "--latency-ms", "100")
-        tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+        tokens = request(
+            "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+        ).json
         file = started.folder / "events.csv"
         file.write_bytes(lessons(count))
-        command = [python, HERE / "clients.py", way, sandbox.url, tokens["access_token"], file, str(concurrency)]
+        command = [
+            python,
+            HERE / "clients.py",
+            way,
+            sandbox.url,
+            tokens["access_token"],
+            file,
+            str(concurrency),
+        ]
         ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
         check(sandbox, count)
     return count / float(ended.stdout)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from figures import Figure, lessons, postgresql, processes, stats
-from harness import Processes, Server, request
+from support.harness import Processes, Server, request
 
 A_MINUTE = 600
 
@@ -26,17 +26,27 @@ def measure(quick: bool) -> Iterator[Figure]:
         started.worker(OPENBULK_DATABASE_URL=url)
         both = [server, server]
         yield used(started, both, many, "two processes on PostgreSQL")
-        yield used(started, both, many, "two processes on PostgreSQL that are told the quota", is_told=True)
+        yield used(
+            started, both, many, "two processes on PostgreSQL that are told the quota", is_told=True
+        )
     with processes() as started:
         yield used(started, [started.server()], few, "one process", "no waiting")
 
 
 def used(
-    started: Processes, servers: list[Server], count: int, who: str, target: str = "", *, is_told: bool = False
+    started: Processes,
+    servers: list[Server],
+    count: int,
+    who: str,
+    target: str = "",
+    *,
+    is_told: bool = False,
 ) -> Figure:
     """Send so many events, in as many jobs as there are servers, each by an instance of its own."""
     sandbox = started.sandbox("google", "--quota-per-minute", str(A_MINUTE), "--latency-ms", "100")
-    ann = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    ann = request(
+        "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+    ).json
     told = {"quota.user.minute": str(A_MINUTE)} if is_told else {}
     shared = {"oauth.user.refresh_token": ann["refresh_token"], **told}
     instances = [server.google(sandbox, **shared) for server in servers]

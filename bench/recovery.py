@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import psycopg
 
 from figures import Figure, lessons, postgresql, processes
-from harness import Process, Processes, Server, request
+from support.harness import Process, Processes, Server, request
 
 WITHIN = 60.0
 
@@ -38,7 +38,11 @@ def measure(quick: bool) -> Iterator[Figure]:
 def figure(what: str, seconds: Sequence[float], target: str) -> Figure:
     """The middle and the worst."""
     middle, worst = statistics.median(seconds), max(seconds)
-    return Figure(f"{what} ({len(seconds)} times)", f"{middle:.1f} s in the middle, {worst:.1f} s at worst", target)
+    return Figure(
+        f"{what} ({len(seconds)} times)",
+        f"{middle:.1f} s in the middle, {worst:.1f} s at worst",
+        target,
+    )
 
 
 def seconds_to_resume(started: Processes, count: int) -> float:
@@ -59,7 +63,9 @@ def seconds_to_resume(started: Processes, count: int) -> float:
     return taken
 
 
-def seconds_to_take_over(started: Processes, url: str, servers: Sequence[Server], count: int) -> float:
+def seconds_to_take_over(
+    started: Processes, url: str, servers: Sequence[Server], count: int
+) -> float:
     """Kill the server that works on a job, and wait until the other one does."""
     sandbox = started.sandbox("google", "--latency-ms", "100")
     google = servers[0].google(sandbox)
@@ -67,7 +73,9 @@ def seconds_to_take_over(started: Processes, url: str, servers: Sequence[Server]
     until(lambda: reached(google, job_id) > 0, "the job gets somewhere")
     worker = worker_of(url, job_id)
     (dead,) = [server for server in servers if server.process.popen.pid == worker]
-    (alive,) = [Server(server.process, google.element_token) for server in servers if server is not dead]
+    (alive,) = [
+        Server(server.process, google.element_token) for server in servers if server is not dead
+    ]
     dead.process.kill()
     killed = time.monotonic()
     before = reached(alive, job_id)
@@ -103,5 +111,7 @@ def until(seen: Callable[[], bool], what: str) -> None:
 def finish(server: Server, job_id: str, sandbox: Process, count: int) -> None:
     """Wait for the job's end, and see that each event is there once."""
     assert server.finished(job_id, within=120)["recordsCount"] == count
-    copies = Counter(event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json)
+    copies = Counter(
+        event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json
+    )
     assert copies == {f"Lesson {number}": 1 for number in range(count)}

@@ -48,8 +48,12 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
 def main() -> None:
     """Measure what is asked for; write it down where that is everything."""
     arguments = argparse.ArgumentParser(description="Measure openbulk.")
-    arguments.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MEASURES)}; default: all")
-    arguments.add_argument("--quick", action="store_true", help="small numbers, to see that everything runs")
+    arguments.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(MEASURES)}; default: all"
+    )
+    arguments.add_argument(
+        "--quick", action="store_true", help="small numbers, to see that everything runs"
+    )
     asked = arguments.parse_args()
     if unknown := set(asked.names) - set(MEASURES):
         arguments.error(f"there is no {', '.join(unknown)}; there are {', '.join(MEASURES)}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from figures import Figure, contacts, processes
-from harness import Server
+from support.harness import Server
 
 TIMES = {10_000: 40, 100_000: 5, 1_000_000: 2}
 SMALL = 10
@@ -50,8 +50,16 @@ def measure(quick: bool) -> Iterator[Figure]:
         )
     least, most = min(costs), max(costs)
     against = f"{most:,} rows against {least:,}"
-    yield Figure(f"peak memory, {against}", f"{costs[most].peak_mb / costs[least].peak_mb - 1:+.0%}", "at most +20 %")
-    yield Figure(f"cost a record, {against}", f"{costs[most].each / costs[least].each - 1:+.0%}", "within 10 %")
+    yield Figure(
+        f"peak memory, {against}",
+        f"{costs[most].peak_mb / costs[least].peak_mb - 1:+.0%}",
+        "at most +20 %",
+    )
+    yield Figure(
+        f"cost a record, {against}",
+        f"{costs[most].each / costs[least].each - 1:+.0%}",
+        "within 10 %",
+    )
 
 
 def cost_of(file: bytes, rows: int, often: int) -> Cost:
@@ -59,7 +67,9 @@ def cost_of(file: bytes, rows: int, often: int) -> Cost:
     with processes() as started:
         server = started.server().instance("memory", {"keep": "false"})
         seconds(server, contacts(SMALL), SMALL)
-        small = statistics.fmean(seconds(server, contacts(SMALL), SMALL) for _ in range(SMALL_TIMES))
+        small = statistics.fmean(
+            seconds(server, contacts(SMALL), SMALL) for _ in range(SMALL_TIMES)
+        )
         whole = statistics.fmean(seconds(server, file, rows) for _ in range(often))
         return Cost(whole, small, (whole - small) / rows, server.process.peak_memory_mb())
 

@@ -16,12 +16,15 @@ import aiohttp
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from openbulk.connectors.base import Connector  # noqa: E402
+from openbulk.connectors.base import (  # noqa: E402
+    ConnectionContext,
+    Connector,
+)
 from openbulk.connectors.sql import PostgresqlProvider  # noqa: E402
 from openbulk.domain.records import Action, OutcomeKind, Record, Target  # noqa: E402
 from openbulk.notify.egress import allowed_address  # noqa: E402
-from postgres import Postgres, binaries, running_postgres  # noqa: E402
 from support import forget  # noqa: E402
+from support.postgres import Postgres, binaries, running_postgres  # noqa: E402
 
 TABLE = (
     "CREATE TABLE people (id serial PRIMARY KEY, email text UNIQUE, name text NOT NULL, city text, "
@@ -51,7 +54,9 @@ async def resolve(host: str, port: int) -> str:
     return await allowed_address(host, port, allow_private=True)
 
 
-async def seconds(connector: Connector, target: Target, count: int, size: int, bad_every: int | None) -> float:
+async def seconds(
+    connector: Connector, target: Target, count: int, size: int, bad_every: int | None
+) -> float:
     """How long it takes to write so many rows."""
     records = list(rows(count, bad_every))
     batches = iter([records[begin : begin + size] for begin in range(0, count, size)])
@@ -73,12 +78,19 @@ async def measure(postgres: Postgres, what: str, count: int, size: int, **more: 
     """Print a figure."""
     async with aiohttp.ClientSession() as http:
         database = postgres.new_database(TABLE)
-        connector = PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget)
+        connector = PostgresqlProvider(resolve).connect(
+            ConnectionContext(postgres.configuration(database), http, forget)
+        )
         for action in more.get("actions", [Action.CREATE]):
-            target = Target("people", action, None if action is Action.CREATE else "email", run=uuid.uuid4().hex)
+            target = Target(
+                "people", action, None if action is Action.CREATE else "email", run=uuid.uuid4().hex
+            )
             took = await seconds(connector, target, count, size, more.get("bad_every"))
             does = "new rows" if action is Action.CREATE else "sent again, unchanged"
-            print(f"{what}, {does}: {count / took:,.0f} rows/s ({count:,} rows, {took:.1f} s)", flush=True)
+            print(
+                f"{what}, {does}: {count / took:,.0f} rows/s ({count:,} rows, {took:.1f} s)",
+                flush=True,
+            )
         await connector.close()
 
 

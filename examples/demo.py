@@ -31,7 +31,14 @@ def main() -> None:
         eloqua = stack.enter_context(started("sandbox", "eloqua", "--port", "0"))
         google = stack.enter_context(started("sandbox", "google", "--port", "0"))
         server = stack.enter_context(
-            started("serve", "--port", "0", "--data-dir", folder, OPENBULK_ALLOW_PRIVATE_ADDRESSES="true")
+            started(
+                "serve",
+                "--port",
+                "0",
+                "--data-dir",
+                folder,
+                OPENBULK_ALLOW_PRIVATE_ADDRESSES="true",
+            )
         )
         caller = Caller(server.address + API, *server.secrets())
         marketing(caller, eloqua.address)
@@ -44,7 +51,9 @@ def marketing(caller: "Caller", eloqua: str) -> None:
     say("1. Contacts into a marketing service (Oracle Eloqua)")
     note("Sign in. The answer holds the instance's token, which the next calls carry.")
     configuration = {"base.url": eloqua, "username": "Acme\\admin", "password": "secret"}
-    caller.sign_in({"element": {"key": "eloqua"}, "name": "Marketing", "configuration": configuration})
+    caller.sign_in(
+        {"element": {"key": "eloqua"}, "name": "Marketing", "configuration": configuration}
+    )
     note("Which objects are there?")
     caller.get("/hubs/marketing/objects")
     note("Upload the file. The answer comes at once; the work goes on behind it.")
@@ -61,8 +70,15 @@ def calendar(caller: "Caller", google: str) -> None:
     """Events into Google Calendar, signed in through OAuth."""
     say("2. Events into Google Calendar")
     note("Where does a person allow openbulk to act for them?")
-    query = {"apiKey": "demo", "apiSecret": "demo-secret", "callbackUrl": CALLBACK, "siteAddress": google}
-    url = caller.get(f"/elements/googlecalendar/oauth/url?{urllib.parse.urlencode(query)}")["oauthUrl"]
+    query = {
+        "apiKey": "demo",
+        "apiSecret": "demo-secret",
+        "callbackUrl": CALLBACK,
+        "siteAddress": google,
+    }
+    url = caller.get(f"/elements/googlecalendar/oauth/url?{urllib.parse.urlencode(query)}")[
+        "oauthUrl"
+    ]
     note("They open that address and press Allow. It leads back with a code:")
     code = press_allow(url)
     print(f"   {CALLBACK}?code={code[:12]}...\n")
@@ -80,11 +96,16 @@ def calendar(caller: "Caller", google: str) -> None:
     status = caller.finished(f"/bulk/{job}/status")
     note("In the calendar:")
     events = get_json(f"{google}/sandbox/events")
-    rows = [{"summary": e["summary"], "start": e["start"]["dateTime"], "location": e["location"]} for e in events]
+    rows = [
+        {"summary": e["summary"], "start": e["start"]["dateTime"], "location": e["location"]}
+        for e in events
+    ]
     show_table(rows, ("summary", "start", "location"))
     require(status["recordsCount"] == len(events) == 3 and status["recordsFailedCount"] == 0)
     note("And back again: a query brings them out, as a job.")
-    job = caller.ask("select summary, start.dateTime, location from events where location != 'Garden'")
+    job = caller.ask(
+        "select summary, start.dateTime, location from events where location != 'Garden'"
+    )
     caller.finished(f"/bulk/{job}/status")
     note("Its file, as CSV; 'Accept: text/calendar' would make it a calendar file.")
     require(len(caller.fetch(f"/bulk/{job}/events").splitlines()) == 3)
@@ -116,7 +137,9 @@ class Program:
 @contextmanager
 def started(*arguments: str, **env: str) -> Iterator[Program]:
     """Run `openbulk` with these arguments until the demo is over."""
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("OPENBULK_")} | env
+    settings = {
+        name: value for name, value in os.environ.items() if not name.startswith("OPENBULK_")
+    } | env
     with tempfile.NamedTemporaryFile(prefix="openbulk-demo-", suffix=".log") as log:
         command = [sys.executable, "-m", "openbulk", *arguments]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=settings)
@@ -138,7 +161,13 @@ class Caller:
     def sign_in(self, body: Mapping[str, Any]) -> None:
         """Make an instance, and carry its token from now on."""
         self._token = ""
-        answer = self._call("POST", "/instances", f"-d '{hidden(body)}'", json.dumps(body).encode(), "application/json")
+        answer = self._call(
+            "POST",
+            "/instances",
+            f"-d '{hidden(body)}'",
+            json.dumps(body).encode(),
+            "application/json",
+        )
         self._token = f", Element {answer['token']}"
 
     def get(self, path: str) -> Any:
@@ -151,10 +180,14 @@ class Caller:
 
     def fetch(self, path: str) -> str:
         """The file of a download."""
-        request = urllib.request.Request(self._base + path, headers={"Authorization": self._secrets + self._token})
+        request = urllib.request.Request(
+            self._base + path, headers={"Authorization": self._secrets + self._token}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             text: str = answer.read().decode()
-        print(f"   $ curl -H 'Authorization: Element ..., User ..., Organization ...' '{self._base}{path}'")
+        print(
+            f"   $ curl -H 'Authorization: Element ..., User ..., Organization ...' '{self._base}{path}'"
+        )
         print("\n".join(f"   {line}" for line in text.splitlines()), end="\n\n")
         return text
 
@@ -163,7 +196,9 @@ class Caller:
         content = (HERE / name).read_bytes()
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
         body = head.encode() + content + b"\r\n--b--\r\n"
-        answer = self._call("POST", path, f"-F file=@{name}", body, "multipart/form-data; boundary=b")
+        answer = self._call(
+            "POST", path, f"-F file=@{name}", body, "multipart/form-data; boundary=b"
+        )
         return str(answer["id"])
 
     def finished(self, path: str) -> Any:
@@ -176,18 +211,31 @@ class Caller:
         return self._call("GET", path)
 
     def _call(
-        self, method: str, path: str, what: str = "", body: bytes | None = None, kind: str = "", *, quiet: bool = False
+        self,
+        method: str,
+        path: str,
+        what: str = "",
+        body: bytes | None = None,
+        kind: str = "",
+        *,
+        quiet: bool = False,
     ) -> Any:
-        headers = {"Authorization": self._secrets + self._token} | ({"Content-Type": kind} if kind else {})
+        headers = {"Authorization": self._secrets + self._token} | (
+            {"Content-Type": kind} if kind else {}
+        )
         request = urllib.request.Request(self._base + path, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 result = json.load(answer)
         except urllib.error.HTTPError as error:
-            raise SystemExit(f"{method} {path} answered {error.code}: {error.read().decode()}") from error
+            raise SystemExit(
+                f"{method} {path} answered {error.code}: {error.read().decode()}"
+            ) from error
         if not quiet:
             element = "Element ..., " if self._token else ""
-            print(f"   $ curl -X {method} -H 'Authorization: {element}User ..., Organization ...' {what}".rstrip())
+            print(
+                f"   $ curl -X {method} -H 'Authorization: {element}User ..., Organization ...' {what}".rstrip()
+            )
             print(f"     '{self._base}{path if len(path) < 100 else path[:97] + '...'}'")
             print("\n".join(f"   {line}" for line in hidden(result, 2).splitlines()), end="\n\n")
         return result
@@ -208,7 +256,9 @@ def press_allow(url: str) -> str:
     try:
         opener.open(url, urllib.parse.urlencode(form).encode(), timeout=30)
     except urllib.error.HTTPError as redirect:
-        return urllib.parse.parse_qs(urllib.parse.urlsplit(redirect.headers["Location"]).query)["code"][0]
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(redirect.headers["Location"]).query)[
+            "code"
+        ][0]
     raise SystemExit("the sign-in page did not lead back")
 
 
@@ -227,9 +277,15 @@ def get_json(url: str) -> Any:
 
 def show_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     """Print some columns of records."""
-    widths = [max(len(str(row.get(column, ""))) for row in [*rows, {column: column}]) for column in columns]
+    widths = [
+        max(len(str(row.get(column, ""))) for row in [*rows, {column: column}])
+        for column in columns
+    ]
     for row in [{column: column for column in columns}, *rows]:
-        cells = (str(row.get(column, "")).ljust(width) for column, width in zip(columns, widths, strict=True))
+        cells = (
+            str(row.get(column, "")).ljust(width)
+            for column, width in zip(columns, widths, strict=True)
+        )
         print(f"   {'  '.join(cells)}".rstrip())
     print()
 

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from callback_server import Receiver
-from harness import Processes
-from postgres import NAMED, Cluster, Postgres, binaries, named_postgres, running_cluster, running_postgres
-from s3 import S3, running_s3
+from support.harness import Processes
+from support.postgres import (
+    NAMED,
+    Cluster,
+    Postgres,
+    binaries,
+    named_postgres,
+    running_cluster,
+    running_postgres,
+)
+from support.receiver import Receiver
+from support.s3 import S3, running_s3
 
 
 @pytest.fixture

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk import security
-from openbulk.security import SealBroken, Sealer
+from openbulk.domain.errors import SealBroken
+from openbulk.security import Sealer
 
 KEYS = st.binary(min_size=32, max_size=32)
 
 
 @given(KEYS, st.binary(max_size=200), st.text(max_size=20))
-def test_what_was_sealed_is_opened_in_its_own_place_only(key: bytes, plain: bytes, context: str) -> None:
+def test_what_was_sealed_is_opened_in_its_own_place_only(
+    key: bytes, plain: bytes, context: str
+) -> None:
     sealed = Sealer([key]).seal(plain, context)
     assert Sealer([key]).open(sealed, context) == plain
     with pytest.raises(SealBroken):

@@ -25,7 +25,15 @@ from openbulk.api import make_api
 from openbulk.api.services import Services
 from openbulk.api.wire import shapes
 from openbulk.connectors import providers
-from openbulk.domain.errors import FileStoreUnavailable, Unavailable
+from openbulk.domain.errors import (
+    CannotStart,
+    FileStoreUnavailable,
+    KeyMissing,
+    SealBroken,
+    Unavailable,
+    WrongFiles,
+    WrongKey,
+)
 from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
@@ -36,7 +44,7 @@ from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
-from openbulk.settings import CannotStart, Settings
+from openbulk.settings import Settings
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import (
@@ -47,12 +55,12 @@ from openbulk.storage.database import (
     open_shared_lane_engine,
 )
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.file_store_identity import FileStoreIdentity, WrongFiles
+from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.outage import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.seal import Seal, WrongKey
+from openbulk.storage.seal import Seal
 from openbulk.storage.slice_ledger import SliceLedger
 from openbulk.storage.workers import Workers
 
@@ -99,7 +107,9 @@ def sealer_of(settings: Settings) -> security.Sealer:
     """The sealer under the master keys that are set, else under those in the data directory."""
     try:
         if settings.master_key is not None:
-            return security.Sealer(security.parse_master_keys(settings.master_key.get_secret_value()))
+            return security.Sealer(
+                security.parse_master_keys(settings.master_key.get_secret_value())
+            )
         return security.Sealer(security.load_or_make_master_keys(master_key_file(settings)))
     except ValueError as error:
         raise CannotStart(f"the master key cannot be used: {error}") from error
@@ -178,7 +188,11 @@ async def _patiently(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIt
             try:
                 started = await start(parts)
             except Unavailable as error:
-                said = error if isinstance(error, FileStoreUnavailable) else f"the database cannot be reached: {error.__cause__}"
+                said = (
+                    error
+                    if isinstance(error, FileStoreUnavailable)
+                    else f"the database cannot be reached: {error.__cause__}"
+                )
                 if (pause := next(pauses, None)) is None:
                     raise CannotStart(str(said)) from error
                 log.warning("the start waits", reason=str(said), seconds=pause)
@@ -200,7 +214,12 @@ async def _start_server(settings: Settings, secrets: FirstSecrets, parts: AsyncE
     ledger, files = await _open(settings, parts)
     is_first = await _first_start(ledger.accounts, settings, secrets)
     services = await _start_services(settings, ledger, files, parts)
-    return Server(make_api(services), services.engine.name, secrets if is_first else None, services.engine.drain)
+    return Server(
+        make_api(services),
+        services.engine.name,
+        secrets if is_first else None,
+        services.engine.drain,
+    )
 
 
 async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
@@ -212,14 +231,20 @@ async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
 async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, FileStore]:
     ledger = await _open_ledger(settings, parts)
     if ledger.resealed:
-        log.info("credentials were sealed anew with the first master key", instances=ledger.resealed)
+        log.info(
+            "credentials were sealed anew with the first master key", instances=ledger.resealed
+        )
     files = FileStore(_store(settings), ledger.sealer)
     await _compare(settings, FileStoreIdentity(ledger.engine, files))
     return ledger, files
 
 
-async def _start_services(settings: Settings, ledger: _Ledger, files: FileStore, parts: AsyncExitStack) -> Services:
-    connector = guarded_connector(allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE)
+async def _start_services(
+    settings: Settings, ledger: _Ledger, files: FileStore, parts: AsyncExitStack
+) -> Services:
+    connector = guarded_connector(
+        allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE
+    )
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
@@ -234,7 +259,7 @@ async def _start_services(settings: Settings, ledger: _Ledger, files: FileStore,
 async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer, int]:
     """The sealer under the keys that the ledger is sealed with, on whatever machine they were made; of how many
     instances it has sealed the credentials anew."""
-    # DownloadRequest in this order: another process that starts on the same folder writes its key before it seals.
+    # Asked in this order: another process that starts on the same folder writes its key before it seals.
     is_sealed = await seal.is_set()
     is_here = settings.master_key is not None or master_key_file(settings).exists()
     if is_sealed and not is_here:
@@ -251,12 +276,12 @@ async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer
             f"to the one in the file master.key of the first, or copy that file to {master_key_file(settings)}. "
             "A new key takes the place of an old one in steps: old,new in all processes, then new,old, then new"
         ) from error
-    except security.KeyMissing as error:
+    except KeyMissing as error:
         raise CannotStart(
             f"the {error}; put that key back behind the first (OPENBULK_MASTER_KEY=new,old, or a line of "
             f"{master_key_file(settings)}): all credentials are then sealed anew with the first"
         ) from error
-    except security.SealBroken as error:
+    except SealBroken as error:
         raise CannotStart(
             f"the {error}, and cannot be sealed anew; restore its row in the table 'instances' from a backup, or "
             "delete that row"
@@ -369,7 +394,9 @@ async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecret
     ):
         return True
     for whose in await accounts.replace_secrets(organization, user):
-        log.warning(f"the {whose} secret was replaced by the one that is set; callers need that one from now on")
+        log.warning(
+            f"the {whose} secret was replaced by the one that is set; callers need that one from now on"
+        )
     return False
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from openbulk.domain.errors import KeyMissing, SealBroken
+
 KEY_BYTES = 32
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
@@ -36,14 +38,6 @@ def same_secret(secret: str, stored_fingerprint: str) -> bool:
     return hmac.compare_digest(fingerprint(secret), stored_fingerprint)
 
 
-class SealBroken(Exception):
-    """Sealed bytes were changed, belong somewhere else, or were sealed with a key that is not on the ring."""
-
-
-class KeyMissing(SealBroken):
-    """Nothing is wrong with sealed bytes, but for the key that opens them: a person has to put it back on the ring."""
-
-
 class Sealer:
     """Seals bytes with AES-256-GCM (NIST SP 800-38D) under a ring of keys: the first seals, all of them open.
 
@@ -62,13 +56,17 @@ class Sealer:
     def seal(self, plain: bytes, context: str) -> bytes:
         """Seal bytes for one place."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self.key_id + nonce + self._ciphers[self.key_id].encrypt(nonce, plain, context.encode())
+        return (
+            self.key_id + nonce + self._ciphers[self.key_id].encrypt(nonce, plain, context.encode())
+        )
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """The bytes that were sealed for this place. Raises SealBroken, KeyMissing."""
         cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
         if cipher is None:
-            raise KeyMissing(f"{context} was sealed with a master key that is not configured any more")
+            raise KeyMissing(
+                f"{context} was sealed with a master key that is not configured any more"
+            )
         nonce = sealed[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_KEY_ID_BYTES + _NONCE_BYTES :], context.encode())
@@ -94,7 +92,9 @@ def parse_master_keys(text: str) -> list[bytes]:
     try:
         return [base64.b64decode(word, validate=True) for word in text.replace(",", " ").split()]
     except ValueError as error:
-        raise ValueError("a master key is written in base64: 44 characters for its 32 bytes") from error
+        raise ValueError(
+            "a master key is written in base64: 44 characters for its 32 bytes"
+        ) from error
 
 
 def load_or_make_master_keys(path: Path) -> list[bytes]:

@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, Processes, Server, multipart, request
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import open_ledger_engine
+from support.harness import (
+    BASE_PATH,
+    ORGANIZATION_SECRET,
+    USER_SECRET,
+    Processes,
+    Server,
+    multipart,
+    request,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +43,17 @@ def files_of(server: Server) -> set[str]:
         (f"User {USER_SECRET}", "the organization secret is missing"),
         (f"User wrong, Organization {ORGANIZATION_SECRET}", "the user secret is not known"),
         (f"User {USER_SECRET}, Organization wrong", "the organization secret is not that of"),
-        (f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}", "the instance's token is missing"),
+        (
+            f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}",
+            "the instance's token is missing",
+        ),
         (f"Element wrong, User {USER_SECRET}", "the Element token is not known"),
     ],
 )
 def test_no_or_wrong_secrets_are_401(server: Server, header: str, says: str) -> None:
-    reply = request("GET", f"{server.process.url}{BASE_PATH}/objects", headers={"Authorization": header})
+    reply = request(
+        "GET", f"{server.process.url}{BASE_PATH}/objects", headers={"Authorization": header}
+    )
     assert reply.status == 401
     assert says in reply.json["message"]
     assert reply.json["requestId"] == reply.headers["elements-request-id"]
@@ -49,9 +62,13 @@ def test_no_or_wrong_secrets_are_401(server: Server, header: str, says: str) -> 
 @pytest.mark.parametrize("order", ["{e}, {u}", "{u}, {e}", "{o}, {e}, {u}", "{e},{o},{u}"])
 def test_secrets_come_in_any_order(server: Server, order: str) -> None:
     header = order.format(
-        e=f"Element {server.element_token}", u=f"User {USER_SECRET}", o=f"Organization {ORGANIZATION_SECRET}"
+        e=f"Element {server.element_token}",
+        u=f"User {USER_SECRET}",
+        o=f"Organization {ORGANIZATION_SECRET}",
     )
-    reply = request("GET", f"{server.process.url}{BASE_PATH}/objects", headers={"Authorization": header})
+    reply = request(
+        "GET", f"{server.process.url}{BASE_PATH}/objects", headers={"Authorization": header}
+    )
     assert reply.json == ["records", "log"]
 
 
@@ -68,7 +85,11 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
         (b"PK\x03\x04rest", None, "a zip archive"),
         (b"name\nAnn\n", "{not json", "metaData is not JSON"),
         (b"name\nAnn\n", "[1]", "metaData is not a JSON object"),
-        (b"name\nAnn\n", {"action": "explode"}, "metaData.action 'explode' is not known; it can be create, update"),
+        (
+            b"name\nAnn\n",
+            {"action": "explode"},
+            "metaData.action 'explode' is not known; it can be create, update",
+        ),
         (b"name\nAnn\n", {"format": "xml"}, "metaData.format 'xml' is not known; it can be"),
         (b"name\nAnn\n", {"encoding": "ebcdic"}, "metaData.encoding 'ebcdic' is not known"),
         (b"name\nAnn\n", {"identifierFieldName": 7}, "metaData.identifierFieldName is not a text"),
@@ -85,7 +106,9 @@ def test_what_cannot_be_a_job_is_400_and_leaves_nothing(
 
 
 def test_a_request_that_is_no_form_is_400(server: Server) -> None:
-    reply = server.call("POST", "/bulk/records", body=b"name\nAnn\n", headers={"Content-Type": "text/csv"})
+    reply = server.call(
+        "POST", "/bulk/records", body=b"name\nAnn\n", headers={"Content-Type": "text/csv"}
+    )
     assert (reply.status, "curl -F file=@sample.csv" in reply.json["message"]) == (400, True)
 
 
@@ -122,7 +145,9 @@ def test_what_does_not_exist_is_404(server: Server, path: str) -> None:
     assert server.call("GET", path).status == 404
 
 
-@pytest.mark.parametrize("query", [f"pageSize={HUGE}", "pageSize=0", "pageSize=x", "nextPage=-1", f"nextPage={HUGE}"])
+@pytest.mark.parametrize(
+    "query", [f"pageSize={HUGE}", "pageSize=0", "pageSize=x", "nextPage=-1", f"nextPage={HUGE}"]
+)
 def test_pages_that_make_no_sense_are_400(server: Server, query: str) -> None:
     job_id = server.upload("records", b"name\nAnn\n").json["id"]
     reply = server.call("GET", f"/bulk/{job_id}/errors?{query}")
@@ -148,7 +173,11 @@ def test_a_file_that_breaks_in_the_middle_loses_only_the_rows_that_broke(server:
     data = b"name,age\n" + "\n".join(lines).encode() + b"\n"
     data = data.replace(b"Name 9500,", b"Name \xff,")
     status = server.done("records", data)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 10_000, 4)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        10_000,
+        4,
+    )
     errors = server.errors(status["id"])
     assert [(error["rowNum"], error["lineNum"]) for error in errors] == [
         (7312, 7313),
@@ -166,7 +195,11 @@ def test_a_file_that_breaks_in_the_middle_loses_only_the_rows_that_broke(server:
 
 def test_an_object_that_does_not_exist_gives_one_error_a_row(server: Server) -> None:
     status = server.done("bad", b"name\n" + b"Ann\n" * 37)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 37, 37)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        37,
+        37,
+    )
     first = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30")
     assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
     token = first.headers["elements-next-page-token"]
@@ -177,7 +210,9 @@ def test_an_object_that_does_not_exist_gives_one_error_a_row(server: Server) -> 
 
 
 def test_one_bad_record_does_not_sink_its_neighbours(server: Server) -> None:
-    status = server.done("records", b'[{"name": "Ann"}, {"fail": "no Bobs here"}, {"name": "Cara"}]')
+    status = server.done(
+        "records", b'[{"name": "Ann"}, {"fail": "no Bobs here"}, {"name": "Cara"}]'
+    )
     assert (status["recordsCount"], status["recordsFailedCount"]) == (3, 1)
     assert [error["error"] for error in server.errors(status["id"])] == ["no Bobs here"]
 
@@ -217,7 +252,9 @@ def test_an_upload_cut_off_by_a_crash_leaves_no_file(processes: Processes, tmp_p
     assert files_of(server) == set()
 
 
-def test_jobs_and_instances_of_another_organization_are_404(processes: Processes, tmp_path: Path) -> None:
+def test_jobs_and_instances_of_another_organization_are_404(
+    processes: Processes, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     server = processes.server(data_dir=data).instance("memory")
     job_id = server.done("records", b"name\nAnn\n")["id"]
@@ -226,11 +263,15 @@ def test_jobs_and_instances_of_another_organization_are_404(processes: Processes
     server = Server(processes.server(data_dir=data).process, server.element_token)
     stranger = {"Authorization": "User other-user, Organization other-organization"}
     for path in (f"/bulk/{job_id}/status", f"/bulk/{job_id}/errors", "/instances/1"):
-        assert request("GET", f"{server.process.url}{BASE_PATH}{path}", headers=stranger).status == 404
+        assert (
+            request("GET", f"{server.process.url}{BASE_PATH}{path}", headers=stranger).status == 404
+        )
     reply = request("GET", f"{server.process.url}{BASE_PATH}/instances", headers=stranger)
     assert reply.json == []
     with_token = {"Authorization": f"User other-user, Element {server.element_token}"}
-    assert request("GET", f"{server.process.url}{BASE_PATH}/objects", headers=with_token).status == 401
+    assert (
+        request("GET", f"{server.process.url}{BASE_PATH}/objects", headers=with_token).status == 401
+    )
 
 
 def add_organization(database: Path, organization_secret: str, user_secret: str) -> None:

@@ -1,6 +1,6 @@
 """Pages of other origins may call the API, as they may call the live service."""
 
-from harness import Processes, request
+from support.harness import Processes, request
 
 
 def test_a_page_of_another_origin_may_call_and_read_the_headers(processes: Processes) -> None:
@@ -8,7 +8,11 @@ def test_a_page_of_another_origin_may_call_and_read_the_headers(processes: Proce
     server = processes.server().instance("memory")
     path = f"{server.process.url}/elements/api-v2/bulk/jobs"
     origin = {"Origin": "https://app.example.com"}
-    asks = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    asks = {
+        **origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
     preflight = request("OPTIONS", path, headers=asks)
     assert preflight.status == 200
     assert preflight.headers["access-control-allow-origin"] == "*"

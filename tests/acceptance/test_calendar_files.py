@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from harness import Process, Processes, request
+from support.harness import Process, Processes, request
 
 GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,All Day Event,Description,Location,Private
 Maths,09/07/2026,8:00 AM,09/07/2026,8:45 AM,False,Room changes,Room 4,False
@@ -57,7 +57,9 @@ def writes(sandbox: Process) -> int:
     return sum(number for method, number in counted.items() if method != "GET")
 
 
-@pytest.mark.parametrize(("file", "kind", "events"), [(GOOGLE_CSV, "googlecsv", 2), (ICS, "ics", 3)])
+@pytest.mark.parametrize(
+    ("file", "kind", "events"), [(GOOGLE_CSV, "googlecsv", 2), (ICS, "ics", 3)]
+)
 def test_a_file_is_recognized_and_sent_again_it_makes_no_write(
     processes: Processes, file: bytes, kind: str, events: int
 ) -> None:
@@ -66,7 +68,9 @@ def test_a_file_is_recognized_and_sent_again_it_makes_no_write(
     server = processes.server().google(sandbox)
     metadata = {"action": "upsert", "timeZone": "Europe/Berlin"}
     status = server.done("events", file, metadata)
-    assert (status["fileFormat"], status["recordsFailedCount"]) == (kind, 0), server.errors(status["id"])
+    assert (status["fileFormat"], status["recordsFailedCount"]) == (kind, 0), server.errors(
+        status["id"]
+    )
     assert len(request("GET", f"{sandbox.url}/sandbox/events").json) == events
     before = writes(sandbox)
     status = server.done("events", file, metadata)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from google_sandbox import event, events_csv
-from harness import Process, Processes, Server, request
+from support.google_sandbox import event, events_csv
+from support.harness import Process, Processes, Server, request
 
 MANY = 4_990
 PLAIN_CALLS = 3
@@ -26,7 +26,9 @@ class Night:
     server: Server
     headers: Mapping[str, str]
 
-    def change(self, method: str, event_id: str, body: Any = None, calendar: str = "primary") -> Any:
+    def change(
+        self, method: str, event_id: str, body: Any = None, calendar: str = "primary"
+    ) -> Any:
         """As a person does, in the calendar itself."""
         path = f"/calendar/v3/calendars/{calendar}/events{f'/{event_id}' if event_id else ''}"
         reply = request(method, f"{self.sandbox.url}{path}", json_body=body, headers=self.headers)
@@ -43,7 +45,9 @@ class Night:
         more = "".join(f"&{name}={quote(value)}" for name, value in parameters.items())
         return str(server.call("POST", f"/bulk/query?q={quote(query)}{more}").json["id"])
 
-    def run(self, server: Server | None = None, query: str = "select * from events", **more: str) -> tuple[Any, int]:
+    def run(
+        self, server: Server | None = None, query: str = "select * from events", **more: str
+    ) -> tuple[Any, int]:
         """The records of a download, by id, and the calls that it took."""
         server, before = server or self.server, self.calls()
         job_id = self.ask(server, query, **more)
@@ -70,13 +74,17 @@ def now() -> str:
     time.sleep(1.1)
     moment = time.time()
     time.sleep(0.01)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03}Z"
+    return (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03}Z"
+    )
 
 
 def night_of(processes: Processes, *options: str, data_dir: Path | None = None) -> Night:
     sandbox = processes.sandbox("google", "--changes-seconds", "0", *options)
     server = processes.server(data_dir=data_dir).google(sandbox)
-    tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    tokens = request(
+        "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+    ).json
     return Night(sandbox, server, {"Authorization": f"Bearer {tokens['access_token']}"})
 
 
@@ -105,7 +113,9 @@ def test_a_night_without_changes_costs_one_call(night: Night) -> None:
     assert night.run(night.server.google(night.sandbox), lastRunDate=last) == ({}, PLAIN_CALLS)
 
 
-def test_what_was_made_changed_and_deleted_comes_as_reading_everything_gives_it(night: Night) -> None:
+def test_what_was_made_changed_and_deleted_comes_as_reading_everything_gives_it(
+    night: Night,
+) -> None:
     """Night after night; the deleted only where they are asked for."""
     deleted = "select * from events where showDeleted = true"
     night.run(query=deleted)
@@ -141,7 +151,10 @@ def test_a_token_that_google_has_forgotten_means_reading_everything(night: Night
 def test_instances_and_parameters_have_bookmarks_of_their_own(night: Night) -> None:
     """Another calendar, another instance, occurrences in place of series."""
     last = now()
-    assert night.run(query="select * from events where singleEvents = true", lastRunDate=last)[1] == PLAIN_CALLS
+    assert (
+        night.run(query="select * from events where singleEvents = true", lastRunDate=last)[1]
+        == PLAIN_CALLS
+    )
     assert night.run(night.server.google(night.sandbox), lastRunDate=last)[1] == PLAIN_CALLS
     path = "select * from calendars/ann@example.com/events"
     assert night.run(query=path, lastRunDate=last)[1] == PLAIN_CALLS
@@ -149,7 +162,9 @@ def test_instances_and_parameters_have_bookmarks_of_their_own(night: Night) -> N
     assert night.run(query="select id from events where summary = 'x'", lastRunDate=last)[1] == 1
 
 
-def test_kills_in_the_middle_of_changes_lose_and_double_nothing(processes: Processes, tmp_path: Path) -> None:
+def test_kills_in_the_middle_of_changes_lose_and_double_nothing(
+    processes: Processes, tmp_path: Path
+) -> None:
     """Nor when Google forgets its tokens meanwhile: everything is read then."""
     data = tmp_path / "data"
     night = night_of(processes, "--latency-ms", "30", data_dir=data)
@@ -159,17 +174,25 @@ def test_kills_in_the_middle_of_changes_lose_and_double_nothing(processes: Proce
     last = now()
     night.server.done("events", events_csv(1_000), within=120)
     for forgotten in (False, True):
-        job_id = night.server.call("POST", "/bulk/download", json_body={**paged, "from": last}).json["id"]
+        job_id = night.server.call(
+            "POST", "/bulk/download", json_body={**paged, "from": last}
+        ).json["id"]
         for _ in range(2):
             time.sleep(0.8)
-            assert night.server.status(job_id)["status"] in {"CREATED", "RUNNING"}, "too fast to be killed"
+            assert night.server.status(job_id)["status"] in {"CREATED", "RUNNING"}, (
+                "too fast to be killed"
+            )
             night.server.process.kill()
             if forgotten:
                 night.say("forget", {"tokens": "sync"})
-            night.server = Server(processes.server(data_dir=data).process, night.server.element_token)
+            night.server = Server(
+                processes.server(data_dir=data).process, night.server.element_token
+            )
         assert night.server.finished(job_id, within=120)["status"] == "COMPLETE"
         found = night.records(night.server, job_id)
-        assert sorted(one["summary"] for one in found.values()) == sorted(f"Lesson {n}" for n in range(1, 1_001))
+        assert sorted(one["summary"] for one in found.values()) == sorted(
+            f"Lesson {n}" for n in range(1, 1_001)
+        )
         assert found == night.plainly(**{"from": last})
         assert ("reading anew" in "".join(one.log() for one in processes.started)) is forgotten
     assert request("GET", f"{night.sandbox.url}/sandbox/violations").json == []

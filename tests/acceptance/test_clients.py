@@ -9,11 +9,28 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import Processes, Server, multipart, request
+from support.harness import Processes, Server, multipart, request
 
 STATUS_KEYS = {
-    *("id", "instanceId", "status", "object_name", "job_direction", "recordsCount", "recordsFailedCount", "fileFormat"),
-    *("fileSize", "metadata", "vendorJobId", "requestId", "bulk_start_time", "bulk_finish_time", "infoMessage"),
+    *(
+        "id",
+        "instanceId",
+        "status",
+        "object_name",
+        "job_direction",
+        "recordsCount",
+        "recordsFailedCount",
+        "fileFormat",
+    ),
+    *(
+        "fileSize",
+        "metadata",
+        "vendorJobId",
+        "requestId",
+        "bulk_start_time",
+        "bulk_finish_time",
+        "infoMessage",
+    ),
     *("message", "error"),
 }
 """What a Java client's class has fields for; it breaks on any other key."""
@@ -37,8 +54,12 @@ def polled(server: Server, path: str, every: float) -> dict[str, object]:
 def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
     """A hub before the path, metaData before or after the file, a stray `where` beside the query."""
     for first in (True, False):
-        body, kind = multipart(b"name\nAnn\nBob\n", {"metaData": json.dumps({"format": "csv"})}, metadata_first=first)
-        made = server.call("POST", "/hubs/general/bulk/records", body=body, headers={"Content-Type": kind})
+        body, kind = multipart(
+            b"name\nAnn\nBob\n", {"metaData": json.dumps({"format": "csv"})}, metadata_first=first
+        )
+        made = server.call(
+            "POST", "/hubs/general/bulk/records", body=body, headers={"Content-Type": kind}
+        )
         assert (made.status, made.json["status"], "message" in made.json) == (200, "CREATED", False)
         status = polled(server, f"/hubs/general/bulk/{made.json['id']}/status", 0.5)
         assert (status["recordsCount"], status["recordsFailedCount"]) == (2, 0)
@@ -48,7 +69,9 @@ def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
     polled(server, f"/hubs/general/bulk/{job_id}/status", 0.5)
     native = quote('{"convertToNativeType":"false"}')
     for accept in ("text/csv", "application/json", "application/jsonl"):
-        reply = server.call("GET", f"/hubs/general/bulk/{job_id}/records?json={native}", headers={"Accept": accept})
+        reply = server.call(
+            "GET", f"/hubs/general/bulk/{job_id}/records?json={native}", headers={"Accept": accept}
+        )
         assert (reply.status, reply.headers["content-type"]) == (200, accept)
         assert reply.body.count(b"Ann") == 2
 
@@ -56,7 +79,9 @@ def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
 def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> None:
     """An error for each row, in two pages."""
     body, kind = multipart(b"name\n" + b"x\n" * 37, {})
-    job_id = server.call("POST", "/hubs/crm/bulk/bad", body=body, headers={"Content-Type": kind}).json["id"]
+    job_id = server.call(
+        "POST", "/hubs/crm/bulk/bad", body=body, headers={"Content-Type": kind}
+    ).json["id"]
     assert polled(server, f"/hubs/crm/bulk/{job_id}/status", 0.5)["recordsFailedCount"] == 37
     first = server.call("GET", f"/hubs/crm/bulk/{job_id}/errors?pageSize=30")
     assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
@@ -70,8 +95,12 @@ def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> 
 def test_the_vendors_own_test_of_a_cancelled_job(server: Server) -> None:
     """A tiny job had finished in between; it is called cancelled all the same, within three seconds."""
     body, kind = multipart(b"name\nAnn\n", {})
-    job_id = server.call("POST", "/bulk/records", body=body, headers={"Content-Type": kind}).json["id"]
-    assert server.call("PUT", f"/bulk/{job_id}/cancel", headers={"Content-Length": "0"}).status == 200
+    job_id = server.call("POST", "/bulk/records", body=body, headers={"Content-Type": kind}).json[
+        "id"
+    ]
+    assert (
+        server.call("PUT", f"/bulk/{job_id}/cancel", headers={"Content-Length": "0"}).status == 200
+    )
     deadline = time.monotonic() + 3
     while (status := server.status(job_id)["status"]) != "CANCELLED":
         assert time.monotonic() < deadline, status
@@ -86,12 +115,20 @@ def test_the_python_client(server: Server) -> None:
     made = server.call("POST", f"/hubs/crm/bulk/query?q={query}&fileFormat=csv", headers=plain)
     first = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", 0.5)
     assert (first["recordsCount"], first["fileFormat"]) == (2, "csv")
-    made = server.call("POST", f"/hubs/crm/bulk/query?continueFromJobId={first['id']}&fileFormat=csv", headers=plain)
+    made = server.call(
+        "POST",
+        f"/hubs/crm/bulk/query?continueFromJobId={first['id']}&fileFormat=csv",
+        headers=plain,
+    )
     second = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", 0.5)
     assert second["recordsCount"] == 1
-    csv = server.call("GET", f"/hubs/crm/bulk/{second['id']}/records", headers={"Accept": "text/csv"})
+    csv = server.call(
+        "GET", f"/hubs/crm/bulk/{second['id']}/records", headers={"Accept": "text/csv"}
+    )
     assert b"Cara" in csv.body and csv.body.endswith(b"\n")
-    raw = server.call("POST", "/hubs/crm/bulk/query?identifierFieldName=name", body=b"name\nAnn\n", headers=plain)
+    raw = server.call(
+        "POST", "/hubs/crm/bulk/query?identifierFieldName=name", body=b"name\nAnn\n", headers=plain
+    )
     assert (raw.status, "select" in raw.json["message"]) == (400, True)
 
 
@@ -104,7 +141,9 @@ def test_the_java_client(server: Server) -> None:
     found: list[object] = []
     token = ""
     while True:
-        page = server.call("GET", f"/bulk/{status['id']}/records/data?pageSize=200&nextPage={token}")
+        page = server.call(
+            "GET", f"/bulk/{status['id']}/records/data?pageSize=200&nextPage={token}"
+        )
         found += page.json
         token = page.headers.get("elements-next-page-token", "")
         if not token:
@@ -118,10 +157,14 @@ def test_the_formulas(server: Server) -> None:
     body = {"query": "select * from records", "headerData": {}}
     job_id = server.call("POST", "/bulk/query", json_body=body).json["id"]
     polled(server, f"/bulk/{job_id}/status", 0.5)
-    records = server.call("GET", f"/bulk/{job_id}/records", headers={"Accept": "application/json"}).body
+    records = server.call(
+        "GET", f"/bulk/{job_id}/records", headers={"Accept": "application/json"}
+    ).body
     body_of_upload, kind = multipart(records, {})
     told = quote(json.dumps({"callback-payload": {"run": 1}}))
-    made = server.call("POST", f"/bulk/log?metaData={told}", body=body_of_upload, headers={"Content-Type": kind})
+    made = server.call(
+        "POST", f"/bulk/log?metaData={told}", body=body_of_upload, headers={"Content-Type": kind}
+    )
     assert polled(server, f"/bulk/{made.json['id']}/status", 0.5)["recordsCount"] == 2
 
 
@@ -141,7 +184,11 @@ def test_the_generated_clients(server: Server) -> None:
     }
     job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
     status = polled(server, f"/bulk/{job_id}/status", 0.5)
-    assert (status["recordCount"], status["jobDirection"], status["fileFormat"]) == (1, "DOWNLOAD", "CSV")
+    assert (status["recordCount"], status["jobDirection"], status["fileFormat"]) == (
+        1,
+        "DOWNLOAD",
+        "CSV",
+    )
     assert (status["jobCriteria"], status["jobStatus"]) == (body, "COMPLETED")
     csv = server.call("GET", f"/bulk/{job_id}/records", headers={"Accept": "text/csv"}).body
     assert csv == b"name,age\nAnn,7\n"
@@ -155,7 +202,11 @@ def test_a_page_in_a_browser(server: Server) -> None:
     """Another origin asks first whether it may, and may read the headers that it needs."""
     url = f"{server.process.url}/elements/api-v2/hubs/crm/bulk/1/errors"
     origin = {"Origin": "https://loader.example.com"}
-    asked = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    asked = {
+        **origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
     assert request("OPTIONS", url, headers=asked).status == 200
     server.done("records", b"fail\nno\n")
     reply = server.call("GET", "/hubs/crm/bulk/1/errors", headers=origin)
@@ -165,7 +216,12 @@ def test_a_page_in_a_browser(server: Server) -> None:
 
 def test_the_vendors_own_test_of_workflows(server: Server) -> None:
     """At once, then by a schedule; the newest transfer is asked for alone, until it is done."""
-    target = {"token": server.element_token, "elementKey": "memory", "objectName": "log", "path": "/log"}
+    target = {
+        "token": server.element_token,
+        "elementKey": "memory",
+        "objectName": "log",
+        "path": "/log",
+    }
     workflow = [
         {
             "query": "select * from records",
@@ -180,7 +236,9 @@ def test_the_vendors_own_test_of_workflows(server: Server) -> None:
     assert made["status"] == "CREATED"
     loaded(server, "pageSize=1", group=made["id"])
     every_second = {"Elements-Schedule-Request": "* * * * * ?"}
-    job_id = server.call("POST", "/hubs/crm/bulk/workflows", headers=every_second, json_body=workflow).json["id"]
+    job_id = server.call(
+        "POST", "/hubs/crm/bulk/workflows", headers=every_second, json_body=workflow
+    ).json["id"]
     assert job_id
     loaded(server, f"jobId={job_id}")
 
@@ -205,7 +263,9 @@ def test_the_bulk_loader(server: Server) -> None:
         "objectName": "log",
         "metaData": {"format": "json"},
     }
-    workflow = [{"query": "select * from records", "elementKey": "memory", "targetConfiguration": target}]
+    workflow = [
+        {"query": "select * from records", "elementKey": "memory", "targetConfiguration": target}
+    ]
     server.done("records", b"name\nAnn\n")
     server.call("POST", "/hubs/general/bulk/workflows", json_body=workflow)
     transfer = loaded(platform, "page=1&pageSize=100")
@@ -213,7 +273,9 @@ def test_the_bulk_loader(server: Server) -> None:
     assert server.call("GET", f"/hubs/general/bulk/{transfer['targetJobId']}/errors").json == []
     for cron in ("0 0 0/1 1/1 * ? *", "0 0 12 1/1 * ? *", "0 0 12 ? * MON *", "0 0 12 15 1/1 ? *"):
         header = {"Elements-Schedule-Request": cron}
-        job_id = server.call("POST", "/hubs/general/bulk/workflows", headers=header, json_body=workflow).json["id"]
+        job_id = server.call(
+            "POST", "/hubs/general/bulk/workflows", headers=header, json_body=workflow
+        ).json["id"]
         assert [job["trigger"]["cron"] for job in platform.call("GET", "/jobs").json] == [cron]
         assert platform.call("PUT", f"/jobs/{job_id}/disable").status == 200
         assert platform.call("DELETE", f"/jobs/{job_id}", body=b"null").status == 200
@@ -229,5 +291,10 @@ def test_sap_cloud_integrations_adapter(server: Server) -> None:
         page = server.call("GET", "/hubs/general/records?pageSize=3&nextPage=", headers=headers)
         assert [one["name"] for one in page.json] == ["N0", "N1", "N2"]
         token = page.headers["elements-next-page-token"]
-        page = server.call("GET", f"/hubs/general/records?pageSize=3&nextPage={token}", headers=headers)
-        assert ([one["name"] for one in page.json], "elements-next-page-token" in page.headers) == (["N3", "N4"], False)
+        page = server.call(
+            "GET", f"/hubs/general/records?pageSize=3&nextPage={token}", headers=headers
+        )
+        assert ([one["name"] for one in page.json], "elements-next-page-token" in page.headers) == (
+            ["N3", "N4"],
+            False,
+        )

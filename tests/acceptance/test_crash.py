@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from google_sandbox import events_csv
-from harness import Processes, Server, request
+from support.google_sandbox import events_csv
+from support.harness import Processes, Server, request
 
 EVENTS = 4_000
 KILLS = 5
@@ -28,16 +28,24 @@ def test_an_upload_that_is_killed_five_times_creates_every_event_exactly_once(
         time.sleep(chance.uniform(0.1, 1.2))
         server.process.kill()
         server = Server(processes.server(data_dir=data).process, server.element_token)
-        assert server.status(job_id)["status"] in {"CREATED", "RUNNING"}, f"seed {seed}: too fast to be killed"
+        assert server.status(job_id)["status"] in {"CREATED", "RUNNING"}, (
+            f"seed {seed}: too fast to be killed"
+        )
 
     status = server.finished(job_id, within=120)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", EVENTS, 0)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        EVENTS,
+        0,
+    )
     events = request("GET", f"{sandbox.url}/sandbox/events").json
     copies = Counter(event["summary"] for event in events)
     assert copies == {f"Lesson {n}": 1 for n in range(1, EVENTS + 1)}, f"seed {seed}"
 
 
-def test_a_server_killed_while_it_reads_the_file_reads_it_again(processes: Processes, tmp_path: Path) -> None:
+def test_a_server_killed_while_it_reads_the_file_reads_it_again(
+    processes: Processes, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     server = processes.server(data_dir=data).instance("memory")
     rows = b"name,age\n" + b"Ann,7\n" * 300_000
@@ -67,7 +75,9 @@ def test_a_file_whose_reading_was_broken_off_keeps_no_other_job_from_its_turn(
     assert server.finished(large, within=240)["recordsCount"] == 1_000_000
 
 
-def test_a_server_that_is_told_to_stop_goes_on_where_it_was(processes: Processes, tmp_path: Path) -> None:
+def test_a_server_that_is_told_to_stop_goes_on_where_it_was(
+    processes: Processes, tmp_path: Path
+) -> None:
     sandbox = processes.sandbox("google", "--latency-ms", "200")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
@@ -119,11 +129,15 @@ def test_twenty_thousand_events_over_a_bad_line_with_two_kills_are_all_there_onc
         time.sleep(chance.uniform(2, 6))
         server.process.kill()
         server = Server(processes.server(data_dir=data).process, server.element_token)
-        assert server.status(job_id)["status"] in {"CREATED", "RUNNING"}, f"seed {seed}: too fast to be killed"
+        assert server.status(job_id)["status"] in {"CREATED", "RUNNING"}, (
+            f"seed {seed}: too fast to be killed"
+        )
 
     status = server.finished(job_id, within=600)
     expected = ("COMPLETE", MANY, len(BROKEN))
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == expected, f"seed {seed}"
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == expected, (
+        f"seed {seed}"
+    )
     explained = {error["rowNum"]: error["status"] for error in server.errors(job_id)}
     assert explained.keys() == BROKEN.keys(), f"seed {seed}"
     assert "does not exist in Europe/Berlin" in explained[777]
@@ -131,6 +145,8 @@ def test_twenty_thousand_events_over_a_bad_line_with_two_kills_are_all_there_onc
     events = request("GET", f"{sandbox.url}/sandbox/events", timeout=60).json
     there = Counter((event["summary"], event["start"]["dateTime"]) for event in events)
     assert there == {
-        (f"Lesson {n}", f"2026-09-{n % 28 + 1:02d}T09:00:00+02:00"): 1 for n in range(1, MANY + 1) if n not in BROKEN
+        (f"Lesson {n}", f"2026-09-{n % 28 + 1:02d}T09:00:00+02:00"): 1
+        for n in range(1, MANY + 1)
+        if n not in BROKEN
     }, f"seed {seed}"
     assert request("GET", f"{sandbox.url}/sandbox/violations").json == []

@@ -14,18 +14,30 @@ from crash.cluster import Cluster
 from crash.run import play
 from crash.scenario import scenario_of
 from crash.seen import Seen
-from postgres import binaries
+from support.postgres import binaries
 
 ONE_PROCESS = (304, 170)
 SHARED = (249, 369)
 """With server and workers."""
-STRUCK = {"kill server", "kill worker", "kill postgres", "kill sandbox", "freeze server", "freeze worker", "fill disk"}
+STRUCK = {
+    "kill server",
+    "kill worker",
+    "kill postgres",
+    "kill sandbox",
+    "freeze server",
+    "freeze worker",
+    "fill disk",
+}
 
 
 def test_the_seeds_that_are_played_here_have_everything_in_them() -> None:
     """They follow from how scenarios are drawn: where that changes, others are to be chosen."""
     one_process, shared = ([scenario_of(seed) for seed in seeds] for seeds in (ONE_PROCESS, SHARED))
-    struck = {f"{blow.kind} {blow.who.partition(' ')[0]}" for one in one_process + shared for blow in one.blows}
+    struck = {
+        f"{blow.kind} {blow.who.partition(' ')[0]}"
+        for one in one_process + shared
+        for blow in one.blows
+    }
     assert struck >= STRUCK
     for scenarios in (one_process, shared):
         assert all("fill" in {blow.kind for blow in one.blows} for one in scenarios)
@@ -50,7 +62,9 @@ async def test_a_server_and_its_workers_keep_their_promises_whatever_is_killed(
     tmp_path: Path, clusters: list[Cluster]
 ) -> None:
     played = zip(SHARED, clusters, strict=True)
-    await all_is_well(*(play(scenario_of(seed), tmp_path / str(seed), cluster) for seed, cluster in played))
+    await all_is_well(
+        *(play(scenario_of(seed), tmp_path / str(seed), cluster) for seed, cluster in played)
+    )
 
 
 async def all_is_well(*runs: Awaitable[Seen]) -> None:

@@ -8,9 +8,9 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from google_sandbox import events_csv
-from harness import Process, Processes, Server, request
-from postgres import Cluster
+from support.google_sandbox import events_csv
+from support.harness import Process, Processes, Server, request
+from support.postgres import Cluster
 
 AWAY_SECONDS = 3.0
 
@@ -34,7 +34,9 @@ def get_somewhere(server: Server, job_id: str) -> None:
 
 
 def events(sandbox: Process) -> Counter[str]:
-    return Counter(event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json)
+    return Counter(
+        event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json
+    )
 
 
 def test_a_job_outlives_its_database_and_repeats_no_call(
@@ -55,13 +57,17 @@ def test_a_job_outlives_its_database_and_repeats_no_call(
     assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
     assert events(sandbox) == {f"Lesson {n}": 1 for n in range(1, 2_001)}
     with psycopg.connect(database) as ledger:
-        row = ledger.execute("SELECT slice_attempts, created FROM jobs WHERE id = %s", [job_id]).fetchone()
+        row = ledger.execute(
+            "SELECT slice_attempts, created FROM jobs WHERE id = %s", [job_id]
+        ).fetchone()
     assert row is not None
     assert row[1] == 2_000
     assert "turn failed" not in servers[0].process.log() + servers[1].process.log()
 
 
-def test_requests_are_told_to_come_again_while_the_database_is_away(cluster: Cluster, servers: list[Server]) -> None:
+def test_requests_are_told_to_come_again_while_the_database_is_away(
+    cluster: Cluster, servers: list[Server]
+) -> None:
     """The process lives, and is not ready; it is again when the database is back."""
     memory = servers[0].instance("memory")
     address = servers[0].process.url

@@ -4,15 +4,21 @@ import sqlite3
 import time
 from pathlib import Path
 
-from harness import Processes, Server
-from postgres import Postgres
+from support.harness import Processes, Server
+from support.postgres import Postgres
 
 
-def test_a_killed_server_leaves_each_row_once(processes: Processes, postgres: Postgres, tmp_path: Path) -> None:
+def test_a_killed_server_leaves_each_row_once(
+    processes: Processes, postgres: Postgres, tmp_path: Path
+) -> None:
     """In a table without any key, where nothing but openbulk's own notes can tell what was written."""
-    database = postgres.new_database("CREATE TABLE log (line text NOT NULL CHECK (line <> 'bad'), at timestamptz)")
+    database = postgres.new_database(
+        "CREATE TABLE log (line text NOT NULL CHECK (line <> 'bad'), at timestamptz)"
+    )
     data = tmp_path / "data"
-    server = processes.server(data_dir=data).instance("postgresql", postgres.configuration(database))
+    server = processes.server(data_dir=data).instance(
+        "postgresql", postgres.configuration(database)
+    )
     rows = [f"line {n}" if n % 1_000 else "bad" for n in range(60_000)]
     job_id = server.upload("log", b"line\n" + "\n".join(rows).encode()).json["id"]
     for _ in range(3):
@@ -36,10 +42,15 @@ def _count(postgres: Postgres, database: str) -> int:
 
 def test_a_table_is_asked_like_any_service(processes: Processes, postgres: Postgres) -> None:
     """The database filters and sorts; nothing else is read."""
-    database = postgres.new_database("CREATE TABLE people (id serial PRIMARY KEY, name text, age int, paid numeric)")
+    database = postgres.new_database(
+        "CREATE TABLE people (id serial PRIMARY KEY, name text, age int, paid numeric)"
+    )
     server = processes.server().instance("postgresql", postgres.configuration(database))
     assert server.call("GET", "/hubs/db/objects").json == ["people"]
-    server.done("people", b"name,age,paid\n" + b"".join(b"N%d,%d,%d.5\n" % (n, n % 10, n) for n in range(3_000)))
+    server.done(
+        "people",
+        b"name,age,paid\n" + b"".join(b"N%d,%d,%d.5\n" % (n, n % 10, n) for n in range(3_000)),
+    )
     query = "select%20name,age%20from%20people%20where%20age%20>=%208%20order%20by%20age%20desc,%20name%20limit%203"
     job_id = server.call("POST", f"/bulk/query?q={query}").json["id"]
     assert server.finished(job_id)["recordsCount"] == 3
@@ -47,22 +58,32 @@ def test_a_table_is_asked_like_any_service(processes: Processes, postgres: Postg
     assert csv.body == b"name,age\nN1009,9\nN1019,9\nN1029,9\n"
     found = server.call("GET", "/people?where=paid=2999.5&orderBy=paid%20desc")
     (last,) = found.json
-    assert server.call("PATCH", f"/people/{last['id']}", json_body={"age": 99}).json == {**last, "age": 99}
+    assert server.call("PATCH", f"/people/{last['id']}", json_body={"age": 99}).json == {
+        **last,
+        "age": 99,
+    }
     assert server.call("DELETE", f"/people/{last['id']}").status == 200
     assert server.call("GET", f"/people/{last['id']}").status == 404
     refused = server.call("PATCH", f"/people/{last['id'] - 1}", json_body={"age": "old"})
-    assert (refused.status, refused.json["message"]) == (400, "age is 'old', which is not a whole number, such as 42")
+    assert (refused.status, refused.json["message"]) == (
+        400,
+        "age is 'old', which is not a whole number, such as 42",
+    )
     wrong = server.call("POST", "/bulk/query?q=select%20*%20from%20people%20where%20agee=1")
     assert (wrong.status, "did you mean 'age'" in wrong.json["message"]) == (400, True)
 
 
-def test_a_sqlite_file_is_used_where_its_folder_was_named(processes: Processes, tmp_path: Path) -> None:
+def test_a_sqlite_file_is_used_where_its_folder_was_named(
+    processes: Processes, tmp_path: Path
+) -> None:
     """And nowhere else: its callers are not the people of the machine."""
     folder = tmp_path / "files"
     folder.mkdir()
     with sqlite3.connect(folder / "club.db") as connection:
         connection.execute("CREATE TABLE members (number integer PRIMARY KEY, name text)")
-    server = processes.server(OPENBULK_SQLITE_FOLDER=str(folder)).instance("sqlite", {"db.file": "club.db"})
+    server = processes.server(OPENBULK_SQLITE_FOLDER=str(folder)).instance(
+        "sqlite", {"db.file": "club.db"}
+    )
     server.done("members", b"number,name\n1,Ann\n2,Bob\n", {"action": "upsert"})
     server.done("members", b"number,name\n2,Bert\n3,Cara\n", {"action": "upsert"})
     assert [one["name"] for one in server.call("GET", "/members").json] == ["Ann", "Bert", "Cara"]
@@ -70,7 +91,9 @@ def test_a_sqlite_file_is_used_where_its_folder_was_named(processes: Processes, 
     assert server.call("POST", "/instances", json_body=body).status == 400
 
 
-def test_a_database_may_not_be_at_a_private_address(processes: Processes, postgres: Postgres) -> None:
+def test_a_database_may_not_be_at_a_private_address(
+    processes: Processes, postgres: Postgres
+) -> None:
     """Unless the server was told so."""
     server = processes.server(OPENBULK_ALLOW_PRIVATE_ADDRESSES="false")
     body = {"element": {"key": "postgresql"}, "configuration": postgres.configuration("postgres")}

@@ -5,8 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from harness import Processes
 from openbulk.settings import Settings
+from support.harness import Processes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,11 +23,18 @@ def test_the_readmes_commands_put_ten_contacts_into_the_service(processes: Proce
     settings = dict(re.findall(r"(OPENBULK_\w+)=(\S+)", server_block))
     sandbox = processes.sandbox("eloqua")
     server = processes.run(
-        "serve", "--port", "0", env={**settings, "OPENBULK_DATA_DIR": str(processes.folder / "data")}
+        "serve",
+        "--port",
+        "0",
+        env={**settings, "OPENBULK_DATA_DIR": str(processes.folder / "data")},
     )
     script = "set -euo pipefail\n" + "\nsleep 3\n".join(blocks(""))
-    script = script.replace("http://127.0.0.1:8080", server.url).replace("http://127.0.0.1:8092", sandbox.url)
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    script = script.replace("http://127.0.0.1:8080", server.url).replace(
+        "http://127.0.0.1:8092", sandbox.url
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert '["activities","contact","campaign","list","account"]' in done.stdout
     assert '{"id":"1","status":"CREATED","instanceId":1}' in done.stdout
@@ -38,15 +45,21 @@ def test_the_readmes_commands_put_ten_contacts_into_the_service(processes: Proce
 
 def test_every_setting_is_documented() -> None:
     documented = (ROOT / "docs" / "using.md").read_text()
-    assert [name for name in Settings.model_fields if f"`OPENBULK_{name.upper()}`" not in documented] == []
+    assert [
+        name for name in Settings.model_fields if f"`OPENBULK_{name.upper()}`" not in documented
+    ] == []
 
 
 def test_every_route_is_documented(processes: Processes) -> None:
     documented = (ROOT / "docs" / "using.md").read_text().replace("{key}", "{}")
-    routes = set(re.findall(r"@\w+\.(?:get|post|put|patch|delete)\(\s*\"(/[^\"]*)\"", source_of_routes()))
+    routes = set(
+        re.findall(r"@\w+\.(?:get|post|put|patch|delete)\(\s*\"(/[^\"]*)\"", source_of_routes())
+    )
     assert len(routes) > 25
     for route in routes:
-        shape = re.sub(r"\{(job|instance|schedule)_id\}", "{id}", route.replace("{object:path}", "{object}"))
+        shape = re.sub(
+            r"\{(job|instance|schedule)_id\}", "{id}", route.replace("{object:path}", "{object}")
+        )
         assert shape.replace("{key}", "{}") in documented, route
 
 
@@ -56,7 +69,9 @@ def source_of_routes() -> str:
 
 
 def test_nothing_speaks_of_the_machines_it_was_written_on() -> None:
-    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False
+    ).stdout.split()
     places = re.compile(rf"{os.sep}work{os.sep}|{os.sep}root{os.sep}")
     found = [
         name

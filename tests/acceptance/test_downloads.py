@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from callback_server import Receiver
-from google_sandbox import events_csv
-from harness import Process, Processes, Reply, Server, request
+from support.google_sandbox import events_csv
+from support.harness import Process, Processes, Reply, Server, request
+from support.receiver import Receiver
 
 CALENDAR = b"""summary,start.dateTime,start.timeZone,end.dateTime,end.timeZone,recurrence,attendees[0].email
 Maths,2026-09-07T08:00:00,Europe/Berlin,2026-09-07T08:45:00,Europe/Berlin,RRULE:FREQ=WEEKLY;COUNT=10,bob@example.com
@@ -53,7 +53,9 @@ def asked(server: Server, query: str, **parameters: str) -> Any:
 
 
 def fetched(server: Server, job_id: str, accept: str = "", object: str = "events") -> Reply:
-    return server.call("GET", f"/bulk/{job_id}/{object}", headers={"Accept": accept} if accept else {})
+    return server.call(
+        "GET", f"/bulk/{job_id}/{object}", headers={"Accept": accept} if accept else {}
+    )
 
 
 def rows(server: Server, query: str, **parameters: str) -> list[dict[str, str]]:
@@ -70,8 +72,16 @@ def test_events_are_asked_for_and_fetched(server: Server) -> None:
     reply = ask(server, "select id, summary, start.date from events")
     assert reply.json.keys() == {"id", "status", "instanceId"}
     status = server.finished(reply.json["id"])
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", 3, 0)
-    assert (status["job_direction"], status["object_name"], status["fileFormat"]) == ("DOWNLOAD", "events", "csv")
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        3,
+        0,
+    )
+    assert (status["job_direction"], status["object_name"], status["fileFormat"]) == (
+        "DOWNLOAD",
+        "events",
+        "csv",
+    )
     file = fetched(server, status["id"])
     assert file.headers["content-type"] == "text/csv"
     assert file.body.endswith(b"\n")
@@ -84,14 +94,20 @@ def test_a_condition_chooses_and_a_limit_bounds(server: Server) -> None:
     """Here, or at the service where it is the service's own parameter."""
     server.done("events", events_csv(30))
     assert len(rows(server, "select * from events where summary like 'Lesson 1%'")) == 11
-    assert len(rows(server, "select summary from events where start.date >= 2026-09-20 limit 4")) == 4
-    assert [one["summary"] for one in rows(server, "select summary from events where q = 'Lesson 17'")] == ["Lesson 17"]
+    assert (
+        len(rows(server, "select summary from events where start.date >= 2026-09-20 limit 4")) == 4
+    )
+    assert [
+        one["summary"] for one in rows(server, "select summary from events where q = 'Lesson 17'")
+    ] == ["Lesson 17"]
 
 
 def test_records_come_in_the_order_that_is_asked_for(server: Server) -> None:
     """By several fields, down or up; the limit counts the first of them."""
     server.done("events", events_csv(60))
-    found = rows(server, "select summary, start.date from events order by start.date desc, summary limit 4")
+    found = rows(
+        server, "select summary, start.date from events order by start.date desc, summary limit 4"
+    )
     assert [(one["start.date"], one["summary"]) for one in found] == [
         ("2026-09-28", "Lesson 27"),
         ("2026-09-28", "Lesson 55"),
@@ -107,9 +123,15 @@ def test_records_come_in_the_order_that_is_asked_for(server: Server) -> None:
 def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server) -> None:
     """And makes no job."""
     for query, part in (
-        ("select * from evnts", "there is no object 'evnts' to read; the objects are: events, calendars"),
+        (
+            "select * from evnts",
+            "there is no object 'evnts' to read; the objects are: events, calendars",
+        ),
         ("select sumary from events", "has no field 'sumary'; did you mean 'summary'?"),
-        ("select id from events order by summary", "order by summary is possible only where summary is among"),
+        (
+            "select id from events order by summary",
+            "order by summary is possible only where summary is among",
+        ),
         ("select * from events order by sumary", "has no field 'sumary'; did you mean 'summary'?"),
         ("", "q is missing"),
     ):
@@ -122,20 +144,50 @@ def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server)
     ("path", "body", "part"),
     [
         ("query", {"query": 5}, "is not understood"),
-        ("query", {"query": "select id from events", "metaData": 5}, "metaData is not a JSON object"),
-        ("query", {"query": "select id from events", "fileFormat": "pdf"}, "fileFormat 'pdf' is not known"),
-        ("query", {"query": "select id from events", "from": "yesterday"}, "from is 'yesterday'; it looks like 2026"),
+        (
+            "query",
+            {"query": "select id from events", "metaData": 5},
+            "metaData is not a JSON object",
+        ),
+        (
+            "query",
+            {"query": "select id from events", "fileFormat": "pdf"},
+            "fileFormat 'pdf' is not known",
+        ),
+        (
+            "query",
+            {"query": "select id from events", "from": "yesterday"},
+            "from is 'yesterday'; it looks like 2026",
+        ),
         ("query", {"continueFromJobId": 999}, "this instance has no bulk job 999"),
         ("query", [], "the body is not a JSON object"),
         ("download", {}, "objectName is missing"),
         ("download", {"objectName": "events", "selectFields": ["id"]}, "is not understood"),
-        ("download", {"objectName": "events", "limit": -1}, "limit is '-1'; it has to be a whole number"),
-        ("download", {"objectName": "events", "query": "x"}, "query is not an object of parameters"),
-        ("download", {"objectName": "events", "docsHubDetails": {"path": "/x"}}, "docsHubDetails is not possible"),
-        ("download", {"objectName": "events", "where": "showDeleted > 1"}, "showDeleted is a parameter of the service"),
+        (
+            "download",
+            {"objectName": "events", "limit": -1},
+            "limit is '-1'; it has to be a whole number",
+        ),
+        (
+            "download",
+            {"objectName": "events", "query": "x"},
+            "query is not an object of parameters",
+        ),
+        (
+            "download",
+            {"objectName": "events", "docsHubDetails": {"path": "/x"}},
+            "docsHubDetails is not possible",
+        ),
+        (
+            "download",
+            {"objectName": "events", "where": "showDeleted > 1"},
+            "showDeleted is a parameter of the service",
+        ),
     ],
 )
-def test_bodies_that_make_no_sense_are_refused_with_the_part(server: Server, path: str, body: Any, part: str) -> None:
+def test_bodies_that_make_no_sense_are_refused_with_the_part(
+    server: Server, path: str, body: Any, part: str
+) -> None:
     """Never with a failure of ours."""
     reply = server.call("POST", f"/bulk/{path}", json_body=body)
     assert reply.status in {400, 404}, reply.body
@@ -151,11 +203,20 @@ def test_every_way_of_asking_is_the_same(server: Server) -> None:
     replies = [
         server.call("POST", path),
         server.call("POST", "/bulk/query", json_body={"query": query, "headerData": {}}),
-        server.call("POST", "/bulk/query", body=query.encode(), headers={"Content-Type": "text/plain;charset=UTF-8"}),
-        server.call("POST", path, body=form, headers={"Content-Type": "multipart/form-data; boundary=b"}),
+        server.call(
+            "POST",
+            "/bulk/query",
+            body=query.encode(),
+            headers={"Content-Type": "text/plain;charset=UTF-8"},
+        ),
+        server.call(
+            "POST", path, body=form, headers={"Content-Type": "multipart/form-data; boundary=b"}
+        ),
         server.call("POST", "/hubs/scheduling/bulk/query?q=" + quote(query)),
         server.call(
-            "POST", "/bulk/download", json_body={"objectName": "events", "selectFields": "id", "format": "txt/csv"}
+            "POST",
+            "/bulk/download",
+            json_body={"objectName": "events", "selectFields": "id", "format": "txt/csv"},
         ),
     ]
     for reply in replies:
@@ -167,18 +228,38 @@ def test_every_way_of_asking_is_the_same(server: Server) -> None:
 def test_version_3_has_keys_of_its_own_and_keeps_to_its_format(server: Server) -> None:
     """As its documentation shows them."""
     server.done("events", events_csv(3))
-    body = {"objectName": "events", "format": "application/json", "where": "summary != 'Lesson 2'", "limit": 1}
+    body = {
+        "objectName": "events",
+        "format": "application/json",
+        "where": "summary != 'Lesson 2'",
+        "limit": 1,
+    }
     job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
     status = server.finished(job_id)
-    assert (status["jobStatus"], status["recordCount"], status["jobDirection"]) == ("COMPLETE", 1, "DOWNLOAD")
-    assert (status["fileFormat"], status["jobCriteria"], status["id"]) == ("JSON", body, int(job_id))
-    assert [one["summary"] for one in fetched(server, job_id, "application/json").json] == ["Lesson 1"]
+    assert (status["jobStatus"], status["recordCount"], status["jobDirection"]) == (
+        "COMPLETE",
+        1,
+        "DOWNLOAD",
+    )
+    assert (status["fileFormat"], status["jobCriteria"], status["id"]) == (
+        "JSON",
+        body,
+        int(job_id),
+    )
+    assert [one["summary"] for one in fetched(server, job_id, "application/json").json] == [
+        "Lesson 1"
+    ]
     refused = fetched(server, job_id, "text/csv")
-    assert (refused.status, "send Accept: application/json" in refused.json["message"]) == (400, True)
+    assert (refused.status, "send Accept: application/json" in refused.json["message"]) == (
+        400,
+        True,
+    )
 
 
 @pytest.mark.parametrize("name", ["csv", "json", "jsonl", "xlsx", "ics", "googlecsv"])
-def test_a_download_that_is_uploaded_again_makes_no_write(server: Server, sandbox: Process, name: str) -> None:
+def test_a_download_that_is_uploaded_again_makes_no_write(
+    server: Server, sandbox: Process, name: str
+) -> None:
     """In any format: all-day, recurring, with guests, over zones."""
     assert server.done("events", CALENDAR)["recordsFailedCount"] == 0
     server.done("events", b"summary,start.date,end.date\nCamp,2026-09-14,2026-09-19\n")
@@ -213,7 +294,10 @@ def test_clients_that_want_lines_for_json_get_them(server: Server, sandbox: Proc
     server = server.google(sandbox, **{"bulk.json.lines": "true"})
     server.done("events", events_csv(2))
     job_id = asked(server, "select summary from events")["id"]
-    assert fetched(server, job_id, "application/json").body == b'{"summary":"Lesson 1"}\n{"summary":"Lesson 2"}\n'
+    assert (
+        fetched(server, job_id, "application/json").body
+        == b'{"summary":"Lesson 1"}\n{"summary":"Lesson 2"}\n'
+    )
 
 
 def test_records_are_paged_too(server: Server) -> None:
@@ -221,7 +305,9 @@ def test_records_are_paged_too(server: Server) -> None:
     server.done("events", events_csv(5))
     job_id = asked(server, "select summary from events")["id"]
     first = server.call("GET", f"/bulk/{job_id}/events/data?pageSize=3&nextPage=")
-    rest = server.call("GET", f"/bulk/{job_id}/events/data?nextPage={first.headers['elements-next-page-token']}")
+    rest = server.call(
+        "GET", f"/bulk/{job_id}/events/data?nextPage={first.headers['elements-next-page-token']}"
+    )
     assert [one["summary"][-1] for one in [*first.json, *rest.json]] == list("12345")
     assert "elements-next-page-token" not in rest.headers
 
@@ -259,17 +345,23 @@ def test_a_file_has_the_name_that_was_asked_for(server: Server) -> None:
         ("events.csv", 'attachment; filename="events.csv"'),
     ):
         told = quote(json.dumps({"fileName": name}))
-        job_id = server.call("POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}").json["id"]
+        job_id = server.call(
+            "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}"
+        ).json["id"]
         server.finished(job_id)
         reply = server.call("GET", f"/bulk/{job_id}/events", headers={"Accept": "text/csv"})
         assert reply.headers["content-disposition"].startswith(expected)
 
 
-def test_what_a_caller_wants_back_is_in_the_notification(server: Server, receiver: Receiver) -> None:
+def test_what_a_caller_wants_back_is_in_the_notification(
+    server: Server, receiver: Receiver
+) -> None:
     """Of a download as of an upload: the payload is in its metaData."""
     told = quote(json.dumps({"callback-payload": {"run": 7}}))
     headers = {"Elements-Async-Callback-URL": receiver.url}
-    made = server.call("POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}", headers=headers).json
+    made = server.call(
+        "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}", headers=headers
+    ).json
     receiver.wait_for(1)
     notification = json.loads(receiver.received[0][1])
     assert (notification["id"], notification["callback-payload"]) == (made["id"], {"run": 7})
@@ -280,15 +372,24 @@ def test_only_what_was_changed_since_is_read(server: Server) -> None:
     server.done("events", events_csv(3))
     time.sleep(0.05)
     moment = server.status(asked(server, "select id from events")["id"])["bulk_finish_time"] / 1000
-    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{round(moment % 1 * 1000):03}Z"
+    since = (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{round(moment % 1 * 1000):03}Z"
+    )
     time.sleep(0.05)
     server.done("events", b"summary,start.date,end.date\nLate,2026-09-14,2026-09-19\n")
-    assert [one["summary"] for one in rows(server, "select * from events", **{"from": since})] == ["Late"]
+    assert [one["summary"] for one in rows(server, "select * from events", **{"from": since})] == [
+        "Late"
+    ]
     assert len(rows(server, "select * from events", to=since)) == 3
     before = {"from": "2014-10-06T13:22:17-08:00"}
-    assert len(rows(server, "select * from events", **before)) == 4, "Google lists changes for some weeks only"
+    assert len(rows(server, "select * from events", **before)) == 4, (
+        "Google lists changes for some weeks only"
+    )
     reply = ask(server, "select * from calendars", **{"from": since})
-    assert (reply.status, "does not say when a record was changed" in reply.json["message"]) == (400, True)
+    assert (reply.status, "does not say when a record was changed" in reply.json["message"]) == (
+        400,
+        True,
+    )
 
 
 def test_what_cannot_be_fetched_says_why(server: Server) -> None:
@@ -316,7 +417,9 @@ def test_other_objects_and_paths_are_read(server: Server) -> None:
 def test_an_address_that_cannot_be_called_is_refused(server: Server) -> None:
     """Before there is a job."""
     reply = server.call(
-        "POST", "/bulk/query?q=select+id+from+events", headers={"Elements-Async-Callback-Url": "ftp://x"}
+        "POST",
+        "/bulk/query?q=select+id+from+events",
+        headers={"Elements-Async-Callback-Url": "ftp://x"},
     )
     assert reply.status == 400
 
@@ -326,8 +429,17 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed(processes: Process
     sandbox = processes.sandbox("google", "--latency-ms", "30")
     server = processes.server().google(sandbox)
     server.done("events", events_csv(3000), within=120)
-    request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": "drop-after=0.1,error-503=0.1,seed=3"})
-    body = {"objectName": "events", "selectFields": "summary", "format": "application/json", "pageSize": 50}
+    request(
+        "POST",
+        f"{sandbox.url}/sandbox/faults",
+        json_body={"spec": "drop-after=0.1,error-503=0.1,seed=3"},
+    )
+    body = {
+        "objectName": "events",
+        "selectFields": "summary",
+        "format": "application/json",
+        "pageSize": 50,
+    }
     job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
     for _ in range(2):
         time.sleep(1.0)
@@ -352,9 +464,13 @@ def test_the_jobs_of_an_instance_are_listed(server: Server, sandbox: Process) ->
     ]
     assert listed[0]["job_query"] == "select id from events limit 2"
     where = quote("job_direction = 'UPLOAD' and record_count >= 3")
-    assert server.call("GET", f"/bulk/jobs?where={where}&fields=id").json == [{"id": int(upload["id"])}]
+    assert server.call("GET", f"/bulk/jobs?where={where}&fields=id").json == [
+        {"id": int(upload["id"])}
+    ]
     first = server.call("GET", "/bulk/jobs?pageSize=1")
-    rest = server.call("GET", f"/bulk/jobs?pageSize=1&nextPage={first.headers['elements-next-page-token']}")
+    rest = server.call(
+        "GET", f"/bulk/jobs?pageSize=1&nextPage={first.headers['elements-next-page-token']}"
+    )
     assert [job["id"] for job in [*first.json, *rest.json]] == [job["id"] for job in listed]
     assert "elements-next-page-token" not in rest.headers
     assert server.call("GET", f"/bulk/jobs?where={quote('colour = 1')}").status == 400
@@ -365,14 +481,22 @@ def test_contacts_come_from_eloqua_in_bulk(processes: Processes, server: Server)
     """Under the names with which they were sent; only the fields that are asked for are exported."""
     sandbox = processes.sandbox("eloqua")
     contacts = server.eloqua(sandbox)
-    people = ["C_EmailAddress,C_FirstName,C_City", "ann@example.com,Ann,Bonn", "bob@example.com,Bob,"]
+    people = [
+        "C_EmailAddress,C_FirstName,C_City",
+        "ann@example.com,Ann,Bonn",
+        "bob@example.com,Bob,",
+    ]
     contacts.done("contact", "\n".join([*people, "cara@example.com,Cara,Ulm"]).encode())
-    found = rows(contacts, "select C_FirstName, C_EmailAddress from contact where C_City is not null")
+    found = rows(
+        contacts, "select C_FirstName, C_EmailAddress from contact where C_City is not null"
+    )
     assert found == [
         {"C_FirstName": "Ann", "C_EmailAddress": "ann@example.com"},
         {"C_FirstName": "Cara", "C_EmailAddress": "cara@example.com"},
     ]
-    assert {"id", "C_EmailAddress", "C_DateModified"} <= rows(contacts, "select * from contact limit 1")[0].keys()
+    assert {"id", "C_EmailAddress", "C_DateModified"} <= rows(
+        contacts, "select * from contact limit 1"
+    )[0].keys()
     assert len(rows(contacts, "select id from contact", **{"from": "2020-01-01T00:00:00Z"})) == 3
     assert rows(contacts, "select id from contact", **{"from": "2090-01-01T00:00:00Z"}) == []
     reply = ask(contacts, "select C_EmailAdress from contact")

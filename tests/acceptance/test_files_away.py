@@ -4,15 +4,17 @@ import time
 from collections import Counter
 from typing import Any
 
-from google_sandbox import events_csv
-from harness import Processes, request
-from s3 import S3, Line
+from support.google_sandbox import events_csv
+from support.harness import Processes, request
+from support.s3 import S3, Line
 
 EVENTS = 20_000
 SMALL = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
 
 
-def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(processes: Processes, s3: S3) -> None:
+def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(
+    processes: Processes, s3: S3
+) -> None:
     """No attempt is spent on it, and the status says what is waited for."""
     line = Line(s3.endpoint)
     settings: dict[str, Any] = {
@@ -39,9 +41,15 @@ def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(processes: P
 
     line.mend()
     status = server.finished(job_id, within=90)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", EVENTS, 0)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        EVENTS,
+        0,
+    )
     events = request("GET", f"{sandbox.url}/sandbox/events", timeout=60).json
-    assert Counter(event["summary"] for event in events) == {f"Lesson {n}": 1 for n in range(1, EVENTS + 1)}
+    assert Counter(event["summary"] for event in events) == {
+        f"Lesson {n}": 1 for n in range(1, EVENTS + 1)
+    }
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
     assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
     assert "turn failed" not in server.process.log()

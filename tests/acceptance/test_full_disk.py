@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Processes, Server, request
+from support.harness import Processes, Server, request
 
 MIB = 1024 * 1024
 SMALL = b"name\nAnn\n"
@@ -50,7 +50,9 @@ def files_in(data: Path) -> list[Path]:
     return [path for path in (data / "files").rglob("*") if path.is_file()]
 
 
-def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(processes: Processes, disk: Path) -> None:
+def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
+    processes: Processes, disk: Path
+) -> None:
     """Whether its file has no room or its job; what fits is taken as before, and other calls are answered."""
     data = disk / "data"
     server = processes.server(data_dir=data).instance("memory")
@@ -71,7 +73,10 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(processes: Proces
     asked = {"objectName": "records", "note": "x" * 500_000}
     for path, body in (("/instances", large), ("/bulk/download", asked)):
         reply = server.call("POST", path, json_body=body)
-        assert (reply.status, "no room left for what it has to remember" in reply.json["message"]) == (507, True), path
+        assert (
+            reply.status,
+            "no room left for what it has to remember" in reply.json["message"],
+        ) == (507, True), path
     assert files_in(data) == before
     assert server.status(done["id"])["status"] == "COMPLETE", "what is only read is answered"
     filler.unlink()
@@ -95,18 +100,26 @@ def test_a_job_that_runs_meanwhile_waits_and_goes_on(processes: Processes, disk:
     assert 0 < server.status(job_id)["recordsCount"] < count
     filler.unlink()
     status = server.finished(job_id, within=120)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", count, 0)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        count,
+        0,
+    )
     events = request("GET", f"{sandbox.url}/sandbox/events").json
     assert Counter(event["summary"] for event in events) == {f"Lesson {n}": 1 for n in range(count)}
     assert "turn failed" not in server.process.log()
 
 
-def test_what_cannot_tell_repeated_records_apart_gets_each_once(processes: Processes, disk: Path) -> None:
+def test_what_cannot_tell_repeated_records_apart_gets_each_once(
+    processes: Processes, disk: Path
+) -> None:
     """What was sent while there was no room to write down that it was."""
     data = disk / "data"
     server = processes.server(data_dir=data).instance("memory", {"keep": "true"})
     count = 60_000
-    job_id = server.upload("log", b"name\n" + b"".join(b"N%d\n" % n for n in range(count))).json["id"]
+    job_id = server.upload("log", b"name\n" + b"".join(b"N%d\n" % n for n in range(count))).json[
+        "id"
+    ]
     while server.status(job_id)["recordsCount"] == 0:
         time.sleep(0.01)
     filler = fill(disk)
@@ -114,11 +127,17 @@ def test_what_cannot_tell_repeated_records_apart_gets_each_once(processes: Proce
     time.sleep(5)
     filler.unlink()
     status = server.finished(job_id, within=120)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", count, 0)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        count,
+        0,
+    )
     assert "turn failed" not in server.process.log()
 
 
-def test_where_only_the_files_have_no_room_the_status_says_so(processes: Processes, disk: Path, tmp_path: Path) -> None:
+def test_where_only_the_files_have_no_room_the_status_says_so(
+    processes: Processes, disk: Path, tmp_path: Path
+) -> None:
     """The job waits with the reason, for a file that is to be cut and for records that come back."""
     data = tmp_path / "data"
     data.mkdir()
@@ -127,7 +146,9 @@ def test_where_only_the_files_have_no_room_the_status_says_so(processes: Process
     server = processes.server(data_dir=data).instance("memory")
     server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(3_000)))
     filler = fill(disk)
-    job_id = server.call("POST", "/bulk/query", json_body={"query": "select * from records"}).json["id"]
+    job_id = server.call("POST", "/bulk/query", json_body={"query": "select * from records"}).json[
+        "id"
+    ]
     deadline = time.monotonic() + 20
     while "no room left for files" not in server.status(job_id).get("infoMessage", ""):
         assert time.monotonic() < deadline, server.status(job_id)
@@ -140,7 +161,9 @@ def test_where_only_the_files_have_no_room_the_status_says_so(processes: Process
     assert "turn failed" not in server.process.log()
 
 
-def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(processes: Processes, disk: Path) -> None:
+def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(
+    processes: Processes, disk: Path
+) -> None:
     """And one that is told to stop stops."""
     sandbox = processes.sandbox("google", "--latency-ms", "400")
     data = disk / "data"
@@ -156,7 +179,11 @@ def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(processes: Pro
     filler.unlink()
     server = Server(processes.server(data_dir=data).process, server.element_token)
     status = server.finished(job_id, within=120)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == ("COMPLETE", count, 0)
+    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
+        "COMPLETE",
+        count,
+        0,
+    )
     events = request("GET", f"{sandbox.url}/sandbox/events").json
     assert Counter(event["summary"] for event in events) == {f"Lesson {n}": 1 for n in range(count)}
     filler = fill(disk)
@@ -164,11 +191,15 @@ def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(processes: Pro
     filler.unlink()
 
 
-def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(processes: Processes, disk: Path) -> None:
+def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(
+    processes: Processes, disk: Path
+) -> None:
     data = disk / "data"
     server = processes.server(data_dir=data).instance("memory")
     done = server.done("records", SMALL)
-    assert server.process.stop() == 0  # one that was killed leaves journals, which make room once they are read
+    assert (
+        server.process.stop() == 0
+    )  # one that was killed leaves journals, which make room once they are read
     filler = fill(disk)
     refused = processes.command("serve", "--port", "0", "--data-dir", str(data))
     assert (refused.returncode, refused.stdout) == (1, "")

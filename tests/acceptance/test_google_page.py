@@ -10,7 +10,15 @@ from typing import Any
 
 from acceptance.test_instances import consent
 from connectors.test_google_sign_in import key_file
-from harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
+from support.harness import (
+    BASE_PATH,
+    ORGANIZATION_SECRET,
+    USER_SECRET,
+    Process,
+    Processes,
+    Server,
+    request,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "google-calendar.md").read_text()
 ADDRESS, SIGN_IN, FILE, UPLOAD, FOLLOW, ACCOUNT = (
@@ -44,7 +52,9 @@ def at(sandbox: Process, command: str, configuration: str) -> str:
     return command.replace(configuration, f'{configuration}"base.url": "{sandbox.url}", ')
 
 
-def test_a_newcomer_gets_from_the_console_to_the_first_upload(processes: Processes, tmp_path: Path) -> None:
+def test_a_newcomer_gets_from_the_console_to_the_first_upload(
+    processes: Processes, tmp_path: Path
+) -> None:
     """From step 6 on; the steps before it are at Google."""
     sandbox, server = processes.sandbox("google"), processes.server()
     said = run(f"{ADDRESS} -d base.url={sandbox.url}", server, tmp_path)
@@ -62,7 +72,9 @@ def test_a_newcomer_gets_from_the_console_to_the_first_upload(processes: Process
     assert (event["summary"], event["start"]["timeZone"]) == ("Maths", "Europe/Berlin")
 
 
-def test_an_administrator_signs_in_a_service_account_for_a_person(processes: Processes, tmp_path: Path) -> None:
+def test_an_administrator_signs_in_a_service_account_for_a_person(
+    processes: Processes, tmp_path: Path
+) -> None:
     """Step 6 of the second way; the steps before it are at Google."""
     sandbox, server = processes.sandbox("google"), processes.server()
     (tmp_path / "key.json").write_text(key_file())

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from callback_server import Receiver
-from harness import ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
+from support.harness import ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
+from support.receiver import Receiver
 
 SECRETS = ["s3cret-password", "s3cret-signature", "s3cret-basic", "s3cret-unheard-of"]
 
@@ -20,7 +20,9 @@ def everything_below(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_secrets_never_come_back_and_are_nowhere_on_disk_or_in_the_log(processes: Processes, tmp_path: Path) -> None:
+def test_secrets_never_come_back_and_are_nowhere_on_disk_or_in_the_log(
+    processes: Processes, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     sandbox = processes.sandbox("eloqua")
     server = processes.server(data_dir=data)
@@ -32,14 +34,25 @@ def test_secrets_never_come_back_and_are_nowhere_on_disk_or_in_the_log(processes
         "event.notification.basic.password": SECRETS[2],
         "some.other.token": SECRETS[3],
     }
-    body = {"element": {"key": "eloqua"}, "name": "Marketing", "configuration": configuration, "tags": ["spring"]}
+    body = {
+        "element": {"key": "eloqua"},
+        "name": "Marketing",
+        "configuration": configuration,
+        "tags": ["spring"],
+    }
     made = server.call("POST", "/instances", json_body=body)
     one = server.call("GET", f"/instances/{made.json['id']}")
     everyone = server.call("GET", "/instances")
-    assert (one.json["name"], one.json["tags"], one.json["element"]["hub"]) == ("Marketing", ["spring"], "marketing")
+    assert (one.json["name"], one.json["tags"], one.json["element"]["hub"]) == (
+        "Marketing",
+        ["spring"],
+        "marketing",
+    )
     assert one.json["configuration"]["username"] == "Acme\\ann"
     assert one.json["configuration"]["password"] == "********"
-    job = Server(server.process, made.json["token"]).done("contact", b"C_EmailAddress\nunmistakable@example.com\n")
+    job = Server(server.process, made.json["token"]).done(
+        "contact", b"C_EmailAddress\nunmistakable@example.com\n"
+    )
     assert job["recordsFailedCount"] == 0
 
     seen = made.body + one.body + everyone.body + server.process.log().encode()
@@ -60,7 +73,9 @@ def test_wrong_credentials_are_401_with_the_services_own_words(processes: Proces
     assert (reply.status, "sign in again" in reply.json["message"]) == (401, True)
 
 
-def test_an_instance_without_credentials_or_of_nothing_known_is_refused(processes: Processes) -> None:
+def test_an_instance_without_credentials_or_of_nothing_known_is_refused(
+    processes: Processes,
+) -> None:
     server = processes.server()
     for body, status, says in (
         ({"element": {"key": "googlecalendar"}}, 400, "the instance has no credentials"),
@@ -80,10 +95,14 @@ def test_an_instance_without_credentials_or_of_nothing_known_is_refused(processe
 def test_an_instance_is_made_below_its_element_changed_and_deleted(processes: Processes) -> None:
     server = processes.server()
     made = server.call(
-        "POST", "/elements/memory/instances", json_body={"name": "Mine", "configuration": {"space": "a"}}
+        "POST",
+        "/elements/memory/instances",
+        json_body={"name": "Mine", "configuration": {"space": "a"}},
     )
     path = f"/instances/{made.json['id']}"
-    changed = server.call("PATCH", path, json_body={"name": "Yours", "tags": ["x"], "configuration": {"space": "b"}})
+    changed = server.call(
+        "PATCH", path, json_body={"name": "Yours", "tags": ["x"], "configuration": {"space": "b"}}
+    )
     assert (changed.json["name"], changed.json["tags"], changed.json["configuration"]) == (
         "Yours",
         ["x"],
@@ -115,8 +134,16 @@ LESSON = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
 
 def address(server: Server, sandbox: Process, **more: str) -> Any:
     """What the server says of where to sign in."""
-    asked = {"apiKey": "client", "apiSecret": "secret", "callbackUrl": BACK, "base.url": sandbox.url, **more}
-    reply = server.call("GET", f"/elements/googlecalendar/oauth/url?{urllib.parse.urlencode(asked)}")
+    asked = {
+        "apiKey": "client",
+        "apiSecret": "secret",
+        "callbackUrl": BACK,
+        "base.url": sandbox.url,
+        **more,
+    }
+    reply = server.call(
+        "GET", f"/elements/googlecalendar/oauth/url?{urllib.parse.urlencode(asked)}"
+    )
     assert reply.status == 200, reply.body
     return reply.json
 
@@ -126,7 +153,9 @@ def consent(url: str) -> dict[str, str]:
     page = request("GET", url).body.decode()
     form = dict(re.findall(r"name='([^']+)' value='([^']*)'", page)) | {"decision": "allow"}
     body = urllib.parse.urlencode({name: unescape(value) for name, value in form.items()}).encode()
-    answer = request("POST", url, body=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    answer = request(
+        "POST", url, body=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
     found = urllib.parse.parse_qs(urllib.parse.urlsplit(answer.headers["location"]).query)
     return {name: values[0] for name, values in found.items()}
 
@@ -139,25 +168,38 @@ def with_code(sandbox: Process, **provider_data: str) -> dict[str, Any]:
         "oauth.api.secret": "secret",
         "oauth.callback.url": BACK,
     }
-    return {"element": {"key": "googlecalendar"}, "configuration": configuration, "providerData": provider_data}
+    return {
+        "element": {"key": "googlecalendar"},
+        "configuration": configuration,
+        "providerData": provider_data,
+    }
 
 
 def revoke_everything(sandbox: Process) -> None:
     """What the person does at Google: take openbulk off the applications that they allow."""
-    tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    tokens = request(
+        "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+    ).json
     body = f"token={tokens['refresh_token']}".encode()
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert request("POST", f"{sandbox.url}/revoke", body=body, headers=form).status == 200
 
 
 def is_signed_in(sandbox: Process, refresh_token: str) -> bool:
-    form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": "x", "client_secret": "y"}
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token,
+        "client_id": "x",
+        "client_secret": "y",
+    }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     body = urllib.parse.urlencode(form).encode()
     return request("POST", f"{sandbox.url}/token", body=body, headers=headers).status == 200
 
 
-def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(processes: Processes) -> None:
+def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(
+    processes: Processes,
+) -> None:
     """The server remembers nothing: all that it needs is sealed in the state."""
     sandbox = processes.sandbox("google")
     server = processes.server()
@@ -168,9 +210,13 @@ def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(pro
     assert back["state"].startswith("tab.7.")
     server.process.kill()
     server = processes.server()
-    made = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"], state=back["state"]))
+    made = server.call(
+        "POST", "/instances", json_body=with_code(sandbox, code=back["code"], state=back["state"])
+    )
     assert made.status == 200, made.body
-    assert Server(server.process, made.json["token"]).done("events", LESSON)["recordsFailedCount"] == 0
+    assert (
+        Server(server.process, made.json["token"]).done("events", LESSON)["recordsFailedCount"] == 0
+    )
 
 
 def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(processes: Processes) -> None:
@@ -185,7 +231,9 @@ def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(processes: P
         assert back.get("state", "") == own
         for sent in ({}, {"state": own}):
             code = consent(said["oauthUrl"])["code"]
-            made = server.call("POST", "/instances", json_body=with_code(sandbox, code=code, **sent))
+            made = server.call(
+                "POST", "/instances", json_body=with_code(sandbox, code=code, **sent)
+            )
             assert made.status == 200, made.body
 
 
@@ -198,7 +246,10 @@ def test_a_code_without_its_state_or_with_another_one_is_refused_with_what_would
     said = address(server, sandbox, pkce="true")
     back = consent(said["oauthUrl"])
     missing = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"]))
-    assert (missing.status, "give the state that came back with it" in missing.json["message"]) == (401, True)
+    assert (missing.status, "give the state that came back with it" in missing.json["message"]) == (
+        401,
+        True,
+    )
     body = with_code(sandbox, code=consent(said["oauthUrl"])["code"], state=said["state"])
     body["configuration"]["oauth.callback.url"] = "https://elsewhere.example.com/"
     other = server.call("POST", "/instances", json_body=body)
@@ -209,7 +260,10 @@ def test_a_service_that_knows_no_challenge_says_so(processes: Processes) -> None
     """Better than a sign-in that only looks protected."""
     query = "apiKey=client&callbackUrl=https://app.example.com/&pkce=true"
     reply = processes.server().call("GET", f"/elements/eloqua/oauth/url?{query}")
-    assert (reply.status, reply.json["message"]) == (400, "Oracle Eloqua does not know PKCE; leave pkce out")
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "Oracle Eloqua does not know PKCE; leave pkce out",
+    )
 
 
 def test_a_person_who_left_events_unticked_is_told_at_once(processes: Processes) -> None:
@@ -232,7 +286,9 @@ def test_a_job_whose_access_is_revoked_waits_and_goes_on_when_the_person_signs_i
     revoke_everything(sandbox)
     job_id = server.upload("events", LESSON).json["id"]
     deadline = time.monotonic() + 10
-    while "the sign-in has expired or was revoked" not in (status := server.status(job_id)).get("infoMessage", ""):
+    while "the sign-in has expired or was revoked" not in (status := server.status(job_id)).get(
+        "infoMessage", ""
+    ):
         assert time.monotonic() < deadline, status
         time.sleep(0.05)
     assert status["status"] == "RUNNING"
@@ -243,11 +299,15 @@ def test_a_job_whose_access_is_revoked_waits_and_goes_on_when_the_person_signs_i
     assert server.errors(job_id) == []
 
 
-def test_an_instance_that_is_deleted_gives_its_access_back_when_no_other_may_share_it(processes: Processes) -> None:
+def test_an_instance_that_is_deleted_gives_its_access_back_when_no_other_may_share_it(
+    processes: Processes,
+) -> None:
     """Google ends all access of a person and an application together: the last one turns off the light."""
     sandbox = processes.sandbox("google")
     server = processes.server()
-    tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    tokens = request(
+        "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+    ).json
     for _ in range(2):
         server.google(sandbox, **{"oauth.user.refresh_token": tokens["refresh_token"]})
     assert server.call("DELETE", "/instances/1").status == 200
@@ -270,14 +330,19 @@ def test_an_instance_is_deleted_where_its_service_cannot_be_reached(processes: P
 # --- the server ---
 
 
-def test_credentials_outlive_a_rotation_of_the_master_key(processes: Processes, tmp_path: Path) -> None:
+def test_credentials_outlive_a_rotation_of_the_master_key(
+    processes: Processes, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     sandbox = processes.sandbox("eloqua")
     server = processes.server(data_dir=data).eloqua(sandbox)
     assert server.process.stop() == 0
     before = (data / "master.key").read_text()
     rotated = processes.command("rotate-key", "--data-dir", str(data))
-    assert (rotated.returncode, rotated.stdout) == (0, "sealed the credentials of 1 instances with the new key\n")
+    assert (rotated.returncode, rotated.stdout) == (
+        0,
+        "sealed the credentials of 1 instances with the new key\n",
+    )
     assert (data / "master.key").read_text().endswith(before)
     server = Server(processes.server(data_dir=data).process, server.element_token)
     assert server.call("GET", "/objects").status == 200
@@ -288,28 +353,41 @@ def test_a_first_start_prints_its_secrets_once(processes: Processes, tmp_path: P
     first = processes.run("serve", "--port", "0", env=settings)
     words = first.log().split()
     secrets = f"User {words[words.index('User') + 2]}, Organization {words[words.index('Organization') + 2]}"
-    reply = request("GET", f"{first.url}/elements/api-v2/instances", headers={"Authorization": secrets})
+    reply = request(
+        "GET", f"{first.url}/elements/api-v2/instances", headers={"Authorization": secrets}
+    )
     assert (reply.status, reply.json) == (200, [])
     first.stop()
     second = processes.run("serve", "--port", "0", env=settings)
     assert "First start" not in second.log()
-    assert request("GET", f"{second.url}/elements/api-v2/instances", headers={"Authorization": secrets}).status == 200
+    assert (
+        request(
+            "GET", f"{second.url}/elements/api-v2/instances", headers={"Authorization": secrets}
+        ).status
+        == 200
+    )
 
 
-def test_a_secret_that_a_start_replaces_is_said_and_not_shown(processes: Processes, tmp_path: Path) -> None:
+def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
+    processes: Processes, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     processes.server(data_dir=data).process.stop()
     same = processes.server(data_dir=data).process
     assert "secret" not in same.log()
     same.stop()
     second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
-    assert "the user secret was replaced by the one that is set; callers need that one" in second.log()
+    assert (
+        "the user secret was replaced by the one that is set; callers need that one" in second.log()
+    )
     assert "unmistakable" not in second.log()
     assert USER_SECRET not in second.log()
     assert "organization" not in second.log()
 
 
-def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(processes: Processes) -> None:
+def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(
+    processes: Processes,
+) -> None:
     processes.server()
     second = processes.command("serve", "--port", "0", "--data-dir", str(processes.folder / "data"))
     assert second.returncode == 1
@@ -321,7 +399,11 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(p
     [
         (("serve",), {"OPENBULK_PORT": "abc"}, "OPENBULK_PORT: Input should be a valid integer"),
         (("serve",), {"OPENBULK_MASTER_KEY": "s3cret"}, "a master key is written in base64"),
-        (("serve",), {"OPENBULK_DATABASE_URL": "mysql://x/y"}, "has to begin with sqlite:/// or postgresql://"),
+        (
+            ("serve",),
+            {"OPENBULK_DATABASE_URL": "mysql://x/y"},
+            "has to begin with sqlite:/// or postgresql://",
+        ),
         (("serve",), {"OPENBULK_DATABASE_URL": "nonsense"}, "the database cannot be used"),
         (("serve", "--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1"),
         (("sandbox", "google", "--faults", "nonsense=1"), {}, "there is no fault 'nonsense'"),
@@ -359,7 +441,11 @@ def test_instances_are_found_by_tags_and_text_and_paged(processes: Processes) ->
     """A filter that finds none is 404, as at the live service."""
     server = processes.server()
     made = [
-        server.call("POST", "/instances", json_body={"element": {"key": "memory"}, "name": name, "tags": tags}).json
+        server.call(
+            "POST",
+            "/instances",
+            json_body={"element": {"key": "memory"}, "name": name, "tags": tags},
+        ).json
         for name, tags in (
             ("School timetable", ["school", "test"]),
             ("Club", ["club"]),
@@ -395,16 +481,23 @@ def test_an_instance_is_disabled_and_enabled(processes: Processes) -> None:
     assert instance.finished(job_id)["recordsCount"] == 1
 
 
-def test_a_configuration_is_looked_at_and_changed_entry_by_entry(processes: Processes, receiver: Receiver) -> None:
+def test_a_configuration_is_looked_at_and_changed_entry_by_entry(
+    processes: Processes, receiver: Receiver
+) -> None:
     """By key or number; what is masked when it is shown stays as it is when it is sent back."""
-    server = processes.server().instance("memory", {"space": "one", "event.notification.signature.key": "hush"})
+    server = processes.server().instance(
+        "memory", {"space": "one", "event.notification.signature.key": "hush"}
+    )
     shown = server.call("GET", "/instances/1/configuration").json
     entries = {one["key"]: one for one in shown}
     assert entries["space"]["propertyValue"] == "one"
     assert entries["event.notification.signature.key"]["propertyValue"] == "********"
     assert "propertyValue" not in entries["keep"]
     path = f"/instances/1/configuration/{entries['space']['id']}"
-    assert server.call("PATCH", path, json_body={"propertyValue": "two"}).json["propertyValue"] == "two"
+    assert (
+        server.call("PATCH", path, json_body={"propertyValue": "two"}).json["propertyValue"]
+        == "two"
+    )
     assert server.call("GET", "/instances/1/configuration/space").json["propertyValue"] == "two"
     body = {one["key"]: one["propertyValue"] for one in shown if "propertyValue" in one}
     server.call("PATCH", "/instances/1/configuration", json_body=body)
@@ -417,7 +510,9 @@ def test_a_configuration_is_looked_at_and_changed_entry_by_entry(processes: Proc
         ("GET", "/instances/9/configuration", 404),
         ("PATCH", "/instances/1/configuration/space", 400),
     ):
-        assert server.call(method, path, json_body={} if method == "PATCH" else None).status == status
+        assert (
+            server.call(method, path, json_body={} if method == "PATCH" else None).status == status
+        )
 
 
 def test_an_instance_is_changed_and_deleted_by_its_own_token(processes: Processes) -> None:
@@ -432,7 +527,12 @@ def test_an_instance_is_changed_and_deleted_by_its_own_token(processes: Processe
 def test_a_sign_in_is_asked_for_by_a_body_too(processes: Processes) -> None:
     """The same answer, and no secret in the address."""
     server = processes.server()
-    body = {"apiKey": "key", "apiSecret": "hush", "callbackUrl": "https://example.com/back", "state": "s"}
+    body = {
+        "apiKey": "key",
+        "apiSecret": "hush",
+        "callbackUrl": "https://example.com/back",
+        "state": "s",
+    }
     query = urllib.parse.urlencode(body)
     asked = server.call("POST", "/elements/googlecalendar/oauth/url", json_body=body)
     assert asked.json == server.call("GET", f"/elements/googlecalendar/oauth/url?{query}").json

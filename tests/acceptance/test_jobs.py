@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from harness import Processes, Server, request
+from support.harness import Processes, Server, request
 
 
 def lessons(count: int, name: str = "Lesson") -> bytes:
@@ -25,13 +25,19 @@ def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -
     assert status["infoMessage"] == f"{3_000 - inserted} of 3000 records were not reached"
 
 
-def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(processes: Processes) -> None:
+def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(
+    processes: Processes,
+) -> None:
     """As clients expect that cancel what they have just begun; and it says that nothing was kept from being sent."""
     server = processes.server().instance("memory")
     job_id = server.done("records", b"name\nAnn\nBob\n")["id"]
     for _ in range(2):
         reply = server.call("PUT", f"/bulk/{job_id}/cancel")
-        assert (reply.status, reply.json["status"], reply.json["recordsCount"]) == (200, "CANCELLED", 2)
+        assert (reply.status, reply.json["status"], reply.json["recordsCount"]) == (
+            200,
+            "CANCELLED",
+            2,
+        )
     assert server.status(job_id)["infoMessage"] == "it was cancelled after its last record"
 
 
@@ -41,7 +47,9 @@ def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:
     request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": "error-503=1"})
     job_id = server.upload("events", lessons(3)).json["id"]
     deadline = time.monotonic() + 10
-    while "busy" not in server.status(job_id).get("infoMessage", "") and time.monotonic() < deadline:
+    while (
+        "busy" not in server.status(job_id).get("infoMessage", "") and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     server.call("PUT", f"/bulk/{job_id}/cancel")
     assert server.finished(job_id, within=3)["status"] == "CANCELLED"
@@ -54,7 +62,9 @@ def test_two_jobs_of_one_instance_take_turns(processes: Processes) -> None:
     time.sleep(0.5)
     short = server.upload("events", lessons(20, "Short")).json["id"]
     assert server.finished(short, within=10)["recordsCount"] == 20
-    assert server.status(long)["status"] == "RUNNING", "the short job did not have to wait for the long one"
+    assert server.status(long)["status"] == "RUNNING", (
+        "the short job did not have to wait for the long one"
+    )
     assert server.finished(long, within=60)["recordsCount"] == 2_500
 
 
@@ -80,12 +90,16 @@ def test_a_record_whose_answer_is_lost_for_good_is_unknown_and_never_sent_twice(
     server.process.kill()
     server = Server(processes.server(data_dir=data).process, server.element_token)
     status = server.finished(job_id, within=60)
-    names = [campaign["name"] for campaign in request("GET", f"{sandbox.url}/sandbox/campaigns").json]
+    names = [
+        campaign["name"] for campaign in request("GET", f"{sandbox.url}/sandbox/campaigns").json
+    ]
     assert len(names) == len(set(names)), "nothing twice"
     errors = server.errors(job_id)
     unknown = {f"Campaign {error['rowNum'] - 1}" for error in errors}
     assert status["recordsCount"] == 100 and status["recordsFailedCount"] == len(errors) > 0
-    assert {f"Campaign {n}" for n in range(100)} - set(names) <= unknown, "what is not there is shown to the person"
+    assert {f"Campaign {n}" for n in range(100)} - set(names) <= unknown, (
+        "what is not there is shown to the person"
+    )
     assert all("nobody knows whether" in error["error"] for error in errors)
 
 

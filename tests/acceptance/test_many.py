@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from callback_server import Receiver
-from google_sandbox import events_csv
-from harness import Process, Processes, Server, request, until
-from postgres import Postgres
+from support.google_sandbox import events_csv
+from support.harness import Process, Processes, Server, request, until
+from support.postgres import Postgres
+from support.receiver import Receiver
 
 TAKEN_OVER_WITHIN = 10.0
 
@@ -42,7 +42,11 @@ def worker_of(
     ledger: psycopg.Connection, job_id: str, servers: list[Server], reached: int = 1
 ) -> tuple[Server, Server]:
     """The server that works on a job which has got somewhere, and the other one."""
-    job = until(lambda: (row := job_in(ledger, job_id))["cursor"] >= reached and row, 30, "the job gets somewhere")
+    job = until(
+        lambda: (row := job_in(ledger, job_id))["cursor"] >= reached and row,
+        30,
+        "the job gets somewhere",
+    )
     pid = int(job["worker"].split(":")[1])
     mine = next(server for server in servers if server.process.popen.pid == pid)
     return mine, next(server for server in servers if server is not mine)
@@ -50,7 +54,9 @@ def worker_of(
 
 def copies(sandbox: Process) -> Counter[str]:
     """How often each event is there."""
-    return Counter(event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json)
+    return Counter(
+        event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json
+    )
 
 
 def once_each(count: int) -> dict[str, int]:
@@ -73,7 +79,11 @@ def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     dead, other = worker_of(ledger, job_id, servers)
     dead.process.kill()
     before, died = job_in(ledger, job_id)["cursor"], time.monotonic()
-    until(lambda: job_in(ledger, job_id)["cursor"] > before, TAKEN_OVER_WITHIN, "the other one goes on")
+    until(
+        lambda: job_in(ledger, job_id)["cursor"] > before,
+        TAKEN_OVER_WITHIN,
+        "the other one goes on",
+    )
     print(f"taken over after {time.monotonic() - died:.1f} s")
     alive = Server(other.process, google.element_token)
     assert alive.finished(job_id, within=120)["recordsCount"] == 5_000
@@ -151,7 +161,9 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once(
     assert leaving.process.stop() == 0
     stopped, before = time.monotonic(), job_in(ledger, job_id)["cursor"]
     until(lambda: job_in(ledger, job_id)["cursor"] > before, 4, "the other one goes on")
-    print(f"stopped after {stopped - began:.1f} s, taken up {time.monotonic() - stopped:.1f} s later")
+    print(
+        f"stopped after {stopped - began:.1f} s, taken up {time.monotonic() - stopped:.1f} s later"
+    )
     assert stopped - began < 5
     alive = Server(other.process, google.element_token)
     assert alive.finished(job_id, within=120)["recordsCount"] == 5_000
@@ -167,7 +179,11 @@ def test_a_job_that_kills_its_workers_is_stopped_and_its_lane_goes_on(
     sandbox = processes.sandbox("google", "--latency-ms", "3000")
     google = servers[0].google(sandbox)
     poison = google.upload("events", events_csv(100)).json["id"]
-    until(lambda: job_in(ledger, poison)["slice_running"] and job_in(ledger, poison)["records"], 20, "it is begun")
+    until(
+        lambda: job_in(ledger, poison)["slice_running"] and job_in(ledger, poison)["records"],
+        20,
+        "it is begun",
+    )
     pid = int(job_in(ledger, poison)["worker"].split(":")[1])
     killed = next(server for server in servers if server.process.popen.pid == pid)
     other = next(server for server in servers if server is not killed)
@@ -175,11 +191,16 @@ def test_a_job_that_kills_its_workers_is_stopped_and_its_lane_goes_on(
     killed.process.kill()
     alive = Server(other.process, google.element_token)
     status = alive.finished(poison, within=20)
-    assert (status["status"], status["error"]) == ("ABORTED", "failed 5 times in a row without getting anywhere")
+    assert (status["status"], status["error"]) == (
+        "ABORTED",
+        "failed 5 times in a row without getting anywhere",
+    )
     assert alive.done("events", events_csv(5), within=40)["recordsCount"] == 5
 
 
-def test_an_instance_that_is_changed_on_one_server_is_changed_on_the_other(servers: list[Server]) -> None:
+def test_an_instance_that_is_changed_on_one_server_is_changed_on_the_other(
+    servers: list[Server],
+) -> None:
     """Also one that is in use there, one that is disabled, and one that is deleted."""
     one = servers[0].instance("memory", {"space": "a"})
     other = Server(servers[1].process, one.element_token)
@@ -196,16 +217,22 @@ def test_an_instance_that_is_changed_on_one_server_is_changed_on_the_other(serve
     assert other.call("GET", "/records").status == 401
 
 
-def test_two_workers_share_one_quota(processes: Processes, servers: list[Server], ledger: psycopg.Connection) -> None:
+def test_two_workers_share_one_quota(
+    processes: Processes, servers: list[Server], ledger: psycopg.Connection
+) -> None:
     """Two instances of one person: together they use 95 % of it, with at most 1 % refused."""
     sandbox = processes.sandbox("google", "--quota-per-minute", "600", "--latency-ms", "100")
-    ann = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+    ann = request(
+        "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+    ).json
     shared = {"quota.user.minute": "600", "oauth.user.refresh_token": ann["refresh_token"]}
     instances = [server.google(sandbox, **shared) for server in servers]
     jobs = [google.upload("events", events_csv(500)).json["id"] for google in instances]
 
     def both_wait() -> bool:
-        return all("goes on at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs)
+        return all(
+            "goes on at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
+        )
 
     until(both_wait, 60, "the minute is used up")
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from harness import Processes, Server
-from s3 import S3
+from support.harness import Processes, Server
+from support.s3 import S3
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 OTHER_KEY = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
 
 
-def test_servers_that_start_at_once_on_an_empty_database_all_come_up(tmp_path: Path, database: str) -> None:
+def test_servers_that_start_at_once_on_an_empty_database_all_come_up(
+    tmp_path: Path, database: str
+) -> None:
     """And work."""
     settings: dict[str, Any] = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY}
     folders = [tmp_path / str(number) for number in range(3)]
@@ -30,20 +32,35 @@ def test_servers_that_start_at_once_on_an_empty_database_all_come_up(tmp_path: P
         Processes(folders[2]) as c,
         ThreadPoolExecutor() as pool,
     ):
-        starting = [pool.submit(one.server, data_dir=tmp_path / "data", **settings) for one in (a, b, c)]
+        starting = [
+            pool.submit(one.server, data_dir=tmp_path / "data", **settings) for one in (a, b, c)
+        ]
         servers = [one.result() for one in starting]
         memory = servers[0].instance("memory")
         for server in servers:
-            assert Server(server.process, memory.element_token).done("records", b"name\nAnn\n")["recordsCount"] == 1
+            assert (
+                Server(server.process, memory.element_token).done("records", b"name\nAnn\n")[
+                    "recordsCount"
+                ]
+                == 1
+            )
 
 
-def test_a_process_with_another_master_key_does_not_start(processes: Processes, tmp_path: Path, database: str) -> None:
+def test_a_process_with_another_master_key_does_not_start(
+    processes: Processes, tmp_path: Path, database: str
+) -> None:
     """Whether it was told another one, or none and would make one of its own; it says what to do, and shows no key."""
     processes.server(OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY)
     shared = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(tmp_path / "elsewhere")}
     for wrong, says in (
-        ({"OPENBULK_MASTER_KEY": OTHER_KEY}, "another master key than this machine's; set OPENBULK_MASTER_KEY on all"),
-        ({}, "a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other machines, or copy the file"),
+        (
+            {"OPENBULK_MASTER_KEY": OTHER_KEY},
+            "another master key than this machine's; set OPENBULK_MASTER_KEY on all",
+        ),
+        (
+            {},
+            "a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other machines, or copy the file",
+        ),
     ):
         done = processes.command("worker", env=shared | wrong)
         assert done.returncode == 1
@@ -60,19 +77,27 @@ def test_a_process_whose_files_are_elsewhere_does_not_start(
 ) -> None:
     """It would end the others' jobs because their files are missing. It says first what to set, and where they are;
     also where the bucket that it was told of is not there."""
-    settings: dict[str, Any] = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY, **s3.environment}
+    settings: dict[str, Any] = {
+        "OPENBULK_DATABASE_URL": database,
+        "OPENBULK_MASTER_KEY": KEY,
+        **s3.environment,
+    }
     right: dict[str, Any] = {"OPENBULK_FILES_URL": s3.new_bucket()} if kind == "S3" else {}
     server = processes.server(**settings, **right).instance("memory")
     there = right.get("OPENBULK_FILES_URL", str(tmp_path / "data" / "files"))
     elsewhere = settings | {"OPENBULK_DATA_DIR": str(tmp_path / "elsewhere")}
-    for wrong in ({}, {"OPENBULK_FILES_URL": s3.new_bucket()}, {"OPENBULK_FILES_URL": "s3://never-made/openbulk"}):
+    for wrong in (
+        {},
+        {"OPENBULK_FILES_URL": s3.new_bucket()},
+        {"OPENBULK_FILES_URL": "s3://never-made/openbulk"},
+    ):
         done = processes.command("worker", env=elsewhere | wrong)
         assert done.returncode == 1
         here = wrong.get("OPENBULK_FILES_URL", str(tmp_path / "elsewhere" / "files"))
         said = rf"the ledger's files are not in {here}( on \S+)?, they were in {there}( on \S+)? at the last start. "
-        assert re.search(f"start: set OPENBULK_FILES_URL as on the other machines: {said}Only", done.stderr), (
-            done.stderr
-        )
+        assert re.search(
+            f"start: set OPENBULK_FILES_URL as on the other machines: {said}Only", done.stderr
+        ), done.stderr
     shared = right or {"OPENBULK_FILES_URL": f"file://{there}"}
     processes.worker(data_dir=tmp_path / "elsewhere", **settings, **shared)
     assert server.done("records", b"name\nAnn\n" * 2)["status"] == "COMPLETE"
@@ -86,7 +111,10 @@ def test_of_two_that_start_at_once_with_their_files_in_different_places_one_come
     for folder in folders:
         folder.mkdir()
     with Processes(folders[0]) as a, Processes(folders[1]) as b, ThreadPoolExecutor() as pool:
-        starting = [pool.submit(one.worker, OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY) for one in (a, b)]
+        starting = [
+            pool.submit(one.worker, OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY)
+            for one in (a, b)
+        ]
         (error,) = [error for one in starting if (error := one.exception()) is not None]
     assert "openbulk cannot start: set OPENBULK_FILES_URL as on the other machines" in str(error)
 
@@ -116,12 +144,17 @@ def test_a_place_for_files_that_does_not_answer_is_waited_for_and_then_said_in_a
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     away = s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-    env = {"OPENBULK_FILES_URL": "s3://bucket/openbulk", "OPENBULK_DATA_DIR": str(tmp_path / "data"), **away}
+    env = {
+        "OPENBULK_FILES_URL": "s3://bucket/openbulk",
+        "OPENBULK_DATA_DIR": str(tmp_path / "data"),
+        **away,
+    }
     done = processes.command("serve", "--port", "0", env=env)
     assert done.returncode == 1
     # Its client tries again with pauses of chance: the reason may come in time, or not.
     assert re.search(
-        "cannot start: the place for files (cannot be used|does not answer): s3://bucket/open", done.stderr
+        "cannot start: the place for files (cannot be used|does not answer): s3://bucket/open",
+        done.stderr,
     )
     assert "Traceback" not in done.stderr
     assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in done.stderr
@@ -133,7 +166,9 @@ def test_a_worker_says_what_it_shares_with_a_server(processes: Processes) -> Non
     assert "set OPENBULK_DATABASE_URL to postgresql://" in done.stderr
 
 
-def test_a_database_that_cannot_be_reached_is_said_in_a_sentence(processes: Processes, database: str) -> None:
+def test_a_database_that_cannot_be_reached_is_said_in_a_sentence(
+    processes: Processes, database: str
+) -> None:
     wrong = database.replace("secret", "wrong")
     done = processes.command("worker", env={"OPENBULK_DATABASE_URL": wrong})
     assert done.returncode == 1
@@ -169,20 +204,31 @@ def test_machines_that_share_nothing_but_database_and_object_store_work_on_one_a
     processes.worker(data_dir=tmp_path / "second", **shared)
     job_id = first.upload("records", b"name\n" + b"Ann\n" * 20_000).json["id"]
     first.process.kill()
-    again = Server(processes.server(data_dir=tmp_path / "third", **shared).process, first.element_token)
+    again = Server(
+        processes.server(data_dir=tmp_path / "third", **shared).process, first.element_token
+    )
     assert again.finished(job_id, within=60)["recordsCount"] == 20_000
-    assert not [path for path in tmp_path.rglob("files") if path.is_dir()], "no file is kept on a machine"
+    assert not [path for path in tmp_path.rglob("files") if path.is_dir()], (
+        "no file is kept on a machine"
+    )
 
 
-def test_a_worker_with_another_user_secret_changes_nothing_for_callers(processes: Processes, database: str) -> None:
+def test_a_worker_with_another_user_secret_changes_nothing_for_callers(
+    processes: Processes, database: str
+) -> None:
     server = processes.server(OPENBULK_DATABASE_URL=database)
     processes.worker(OPENBULK_DATABASE_URL=database, OPENBULK_USER_SECRET="mistyped")
     assert server.call("GET", "/instances").status == 200
 
 
-def test_a_worker_that_comes_first_leaves_the_secrets_to_the_first_server(processes: Processes, database: str) -> None:
+def test_a_worker_that_comes_first_leaves_the_secrets_to_the_first_server(
+    processes: Processes, database: str
+) -> None:
     """Which makes them and shows them."""
-    settings = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(processes.folder / "data")}
+    settings = {
+        "OPENBULK_DATABASE_URL": database,
+        "OPENBULK_DATA_DIR": str(processes.folder / "data"),
+    }
     processes.run("worker", env=settings)
     words = processes.run("serve", "--port", "0", env=settings).log().split()
     secrets = f"User {words[words.index('User') + 2]}, Organization {words[words.index('Organization') + 2]}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from harness import Processes, Server, until
+from support.harness import Processes, Server, until
 
 OLD = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 NEW = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
@@ -19,7 +19,9 @@ def instances(server: Server) -> list[int]:
     return sorted(instance["id"] for instance in reply.json)
 
 
-def test_a_new_master_key_takes_the_place_of_the_old_one_while_others_work(processes: Processes, database: str) -> None:
+def test_a_new_master_key_takes_the_place_of_the_old_one_while_others_work(
+    processes: Processes, database: str
+) -> None:
     """Two servers, one after the other; at every step both open what the other has sealed."""
     token = processes.server(**env(database, OLD)).instance("memory").element_token
     running = [processes.started[0], processes.server(**env(database, OLD)).process]
@@ -33,7 +35,9 @@ def test_a_new_master_key_takes_the_place_of_the_old_one_while_others_work(proce
                 made += 1
             for process in running:
                 assert len(instances(Server(process))) == made
-                assert Server(process, token).done("records", b"name\nAnn\n")["status"] == "COMPLETE"
+                assert (
+                    Server(process, token).done("records", b"name\nAnn\n")["status"] == "COMPLETE"
+                )
 
 
 def test_a_start_without_a_key_that_credentials_need_is_refused_with_a_sentence(
@@ -43,7 +47,9 @@ def test_a_start_without_a_key_that_credentials_need_is_refused_with_a_sentence(
     late = processes.server(**env(database, OLD, NEW)).instance("memory")
     new = processes.server(**env(database, NEW, OLD))
     late.instance("memory")
-    done = processes.command("worker", env=env(database, NEW) | {"OPENBULK_DATA_DIR": str(processes.folder / "data")})
+    done = processes.command(
+        "worker", env=env(database, NEW) | {"OPENBULK_DATA_DIR": str(processes.folder / "data")}
+    )
     assert done.returncode == 1
     said = "configuration of instance 2 was sealed with a master key that is not configured any more; put that key back"
     assert said in done.stderr
@@ -61,20 +67,28 @@ def test_one_server_takes_a_new_key_in_one_step(processes: Processes, tmp_path: 
     server = processes.server(data_dir=data, OPENBULK_MASTER_KEY=OLD).instance("memory")
     for keys in (f"{NEW},{OLD}", NEW):
         server.process.stop()
-        server = Server(processes.server(data_dir=data, OPENBULK_MASTER_KEY=keys).process, server.element_token)
+        server = Server(
+            processes.server(data_dir=data, OPENBULK_MASTER_KEY=keys).process, server.element_token
+        )
         assert instances(server) == [1]
     server.process.stop()
-    done = processes.command("serve", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD})
+    done = processes.command(
+        "serve", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD}
+    )
     assert done.returncode == 1
     assert "sealed with another master key than this machine's" in done.stderr
 
 
-def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(processes: Processes, tmp_path: Path) -> None:
+def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(
+    processes: Processes, tmp_path: Path
+) -> None:
     """And says so; what a download has read is refused with a sentence meanwhile."""
     data = tmp_path / "data"
 
     def serve(*keys: str) -> Server:
-        return Server(processes.server(data_dir=data, OPENBULK_MASTER_KEY=",".join(keys)).process, token)
+        return Server(
+            processes.server(data_dir=data, OPENBULK_MASTER_KEY=",".join(keys)).process, token
+        )
 
     sandbox = processes.sandbox("eloqua")
     first = processes.server(data_dir=data, OPENBULK_MASTER_KEY=OLD).eloqua(sandbox)
@@ -90,10 +104,17 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(processes:
     sandbox.wake()
     without = serve(NEW)
     said = "was sealed with a master key that is not configured any more; it goes on when that key stands in"
-    until(lambda: said in without.status(upload).get("infoMessage", ""), 30, "the job waits for its key")
+    until(
+        lambda: said in without.status(upload).get("infoMessage", ""),
+        30,
+        "the job waits for its key",
+    )
     reply = without.call("GET", f"/bulk/{query}/contact")
     assert reply.status == 409
-    assert "were sealed with a master key that this server does not have any more" in reply.json["message"]
+    assert (
+        "were sealed with a master key that this server does not have any more"
+        in reply.json["message"]
+    )
     assert without.call("GET", f"/bulk/{query}/contact/data").status == 409
     without.process.kill()
     again = serve(NEW, OLD)
@@ -101,7 +122,9 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(processes:
     assert again.call("GET", f"/bulk/{query}/contact").status == 200
 
 
-def test_rotate_key_says_how_a_key_is_changed_that_is_set_from_outside(processes: Processes) -> None:
+def test_rotate_key_says_how_a_key_is_changed_that_is_set_from_outside(
+    processes: Processes,
+) -> None:
     done = processes.command("rotate-key", env={"OPENBULK_MASTER_KEY": OLD})
     assert done.returncode == 1
     assert "set it to old,new in all processes, one after the other, then to new,old" in done.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
@@ -29,15 +29,32 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
     server.finished(job_id)
     program = str(Path(sys.executable).parent / "schemathesis")
     command = [
-        *(program, "run", f"{server.process.url}/openapi.json", "--header", f"Authorization: {server.authorization}"),
-        *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--seed", "20261124"),
+        *(
+            program,
+            "run",
+            f"{server.process.url}/openapi.json",
+            "--header",
+            f"Authorization: {server.authorization}",
+        ),
+        *(
+            "--checks",
+            CHECKS,
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "3",
+            "--seed",
+            "20261124",
+        ),
         # The hub is a prefix: behind it are the same handlers.
         *("--exclude-path-regex", HUB, "--workers", "2"),
         # They would delete the instance that all the others are called for.
         *("--exclude-operation-id-regex", r"^delete_own"),
         *("--no-color", "--warnings", "off"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False
+    )
     assert done.returncode == 0, done.stdout[-6000:]
     assert "request failed" not in server.process.log()
 
@@ -45,7 +62,9 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
 def calendar(processes: Processes) -> Server:
     """A calendar as the examples speak of it: job 1 is an upload, jobs 2 and 3 are downloads of the two kinds."""
     server = processes.server().google(processes.sandbox("google"))
-    server.done("events", b"summary,start.date\nChoir,2026-06-04\nLate,2026-02-30\n", {"action": "create"})
+    server.done(
+        "events", b"summary,start.date\nChoir,2026-06-04\nLate,2026-02-30\n", {"action": "create"}
+    )
     for path, body in (
         ("/bulk/query", {"query": "select * from events"}),
         ("/bulk/download", {"objectName": "events"}),
@@ -78,27 +97,40 @@ def contents(operation: Any) -> Iterator[tuple[str, Any]]:
 
 
 def examples_of(content: Any) -> list[Any]:
-    return [one["value"] for one in content["examples"].values()] if "examples" in content else [content["example"]]
+    return (
+        [one["value"] for one in content["examples"].values()]
+        if "examples" in content
+        else [content["example"]]
+    )
 
 
 def problems_of(value: Any, schema: Any, document: Any) -> list[str]:
     whole = {**schema, "components": document["components"]}
-    return [str(error).splitlines()[0] for error in jsonschema_rs.Draft202012Validator(whole).iter_errors(value)]
+    return [
+        str(error).splitlines()[0]
+        for error in jsonschema_rs.Draft202012Validator(whole).iter_errors(value)
+    ]
 
 
 VAGUE: tuple[Any, ...] = ({}, {"type": "object"}, {"type": "object", "additionalProperties": True})
 """Schemas that say nothing."""
 
 
-def test_every_operation_says_what_it_does_and_shows_an_example_of_all_that_it_takes_and_answers(document: Any) -> None:
+def test_every_operation_says_what_it_does_and_shows_an_example_of_all_that_it_takes_and_answers(
+    document: Any,
+) -> None:
     missing: list[str] = []
     for method, path, operation in operations(document):
         where = f"{method} {path}"
-        missing += [f"{where}: {key}" for key in ("summary", "description") if not operation.get(key)]
+        missing += [
+            f"{where}: {key}" for key in ("summary", "description") if not operation.get(key)
+        ]
         for parameter in operation.get("parameters", ()):
             shown = "example" in parameter or "examples" in parameter["schema"]
             if not (shown and parameter.get("description")):
-                missing.append(f"{where}: description and example of the parameter {parameter['name']}")
+                missing.append(
+                    f"{where}: description and example of the parameter {parameter['name']}"
+                )
         if "content" not in operation["responses"]["200"]:
             missing.append(f"{where}: what it answers, as answers(Shape)")
         for kind, content in contents(operation):
@@ -148,7 +180,9 @@ def in_order(document: Any) -> list[tuple[str, str, Any]]:
     return sorted((one for one in operations(document) if not re.search(HUB, one[1])), key=place)
 
 
-def send_example(server: Server, method: str, path: str, operation: Any, known: Mapping[str, str]) -> Reply:
+def send_example(
+    server: Server, method: str, path: str, operation: Any, known: Mapping[str, str]
+) -> Reply:
     query: dict[str, str] = {}
     for parameter in operation.get("parameters", ()):
         example = parameter.get("example") or parameter["schema"].get("examples", [None])[0]
@@ -161,7 +195,9 @@ def send_example(server: Server, method: str, path: str, operation: Any, known: 
     headers = {"Authorization": server.authorization}
     body = operation.get("requestBody", {}).get("content", {})
     if "application/json" in body:
-        text = json.dumps(examples_of(body["application/json"])[0]).replace('"..."', json.dumps(known["token"]))
+        text = json.dumps(examples_of(body["application/json"])[0]).replace(
+            '"..."', json.dumps(known["token"])
+        )
         return request(method, url, json_body=json.loads(text), headers=headers)
     if "multipart/form-data" in body:
         (form,) = examples_of(body["multipart/form-data"])
@@ -177,7 +213,13 @@ def keys_of(value: Any) -> Any:
     return set(value) if isinstance(value, dict) else set()
 
 
-LATER = {"bulk_start_time", "bulk_finish_time", "completionTime", "statusMessage", "completion_time"}
+LATER = {
+    "bulk_start_time",
+    "bulk_finish_time",
+    "completionTime",
+    "statusMessage",
+    "completion_time",
+}
 """Keys that a job has as soon as it has begun, or is finished."""
 
 
@@ -186,7 +228,11 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
     server = calendar(processes)
     known = {"token": str(server.instance("memory").element_token)}
     for method, path, operation in in_order(document):
-        caller = server.instance("memory") if (method, path) == ("DELETE", f"{BASE_PATH}/instances") else server
+        caller = (
+            server.instance("memory")
+            if (method, path) == ("DELETE", f"{BASE_PATH}/instances")
+            else server
+        )
         reply = send_example(caller, method, path, operation, known)
         where = f"{method} {path}"
         assert reply.status == 200, (where, reply.body)
@@ -210,7 +256,11 @@ def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> 
     assert problems_of(status, schemas["DownloadStatus"], document) == []
     assert set(schemas["DownloadStatus"]["required"]) | LATER >= keys_of(status)
     named = server.call("GET", "/objects", headers={"Elements-Version": "Helium"}).json
-    assert [problems_of(one, schemas["VendorObject"], document) for one in named] == [[]] * len(named) != []
+    assert (
+        [problems_of(one, schemas["VendorObject"], document) for one in named]
+        == [[]] * len(named)
+        != []
+    )
 
 
 def is_free(schema: Any) -> bool:
@@ -230,6 +280,10 @@ def test_the_page_that_shows_the_document_needs_nothing_but_this_server(server: 
         if not name.startswith("data:"):
             assert request("GET", f"{url}/{name}").status == 200, name
     policy = page.headers["content-security-policy"]
-    assert "default-src 'none'" in policy and "script-src 'self';" in policy and "http" not in policy
-    assert "<script>" not in page.body.decode(), "the policy lets no script run that stands in the page"
+    assert (
+        "default-src 'none'" in policy and "script-src 'self';" in policy and "http" not in policy
+    )
+    assert "<script>" not in page.body.decode(), (
+        "the policy lets no script run that stands in the page"
+    )
     assert request("GET", f"{url}/docs/nothing.js").status == 404

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from google_sandbox import events_csv
-from harness import Processes, request
+from support.google_sandbox import events_csv
+from support.harness import Processes, request
 
 QUOTA = 120
 
@@ -14,7 +14,9 @@ def reached(status: dict[str, Any]) -> int:
     return count
 
 
-def test_a_job_that_fits_into_the_minute_does_not_wait_and_the_next_one_says_until_when(processes: Processes) -> None:
+def test_a_job_that_fits_into_the_minute_does_not_wait_and_the_next_one_says_until_when(
+    processes: Processes,
+) -> None:
     """No call beyond the quota is made: the sandbox refuses the few that try whether there is more."""
     sandbox = processes.sandbox("google", "--quota-per-minute", str(QUOTA))
     server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})

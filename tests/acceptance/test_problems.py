@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from harness import BASE_PATH, Processes, Reply, Server, multipart, request
-from postgres import Postgres
+from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.postgres import Postgres
 
 HUB = "/hubs/{hub}"
 LARGE = b'"' + b"x" * (1024 * 1024) + b'"'
@@ -57,29 +57,52 @@ class Case:
 
 def cases() -> Iterator[Case]:
     number, job = "it has to be a whole number from", "there is no bulk job '99'"
-    instance, element = "there is no instance '99'", "there is no element 'circus'; the elements are: "
+    instance, element = (
+        "there is no instance '99'",
+        "there is no element 'circus'; the elements are: ",
+    )
     # objects
     yield Case("GET /objects", 403, DROPPED, who="dropped")
     yield Case("GET /objects", 502, DOWN, who="down")
     gone = "the objects are: records, log"
     yield Case("GET /objects/{object}/metadata", 404, gone, "/objects/circus/metadata")
-    yield Case("GET /objects/{object}/metadata", 403, DROPPED, "/objects/things/metadata", "dropped")
+    yield Case(
+        "GET /objects/{object}/metadata", 403, DROPPED, "/objects/things/metadata", "dropped"
+    )
     yield Case("GET /objects/{object}/metadata", 502, DOWN, "/objects/things/metadata", "down")
     # jobs
     yield Case("POST /bulk/{object}", 400, "curl -F file=@sample.csv", "/bulk/records", body={})
     yield Case(
-        "POST /bulk/{object}", 409, "take a new key", "/bulk/records", body=multipart(b"name\nBob\n", {}), headers=KEY
+        "POST /bulk/{object}",
+        409,
+        "take a new key",
+        "/bulk/records",
+        body=multipart(b"name\nBob\n", {}),
+        headers=KEY,
     )
     large = multipart(b"name\n" + b"Ann\n" * 300_000, {})
-    yield Case("POST /bulk/{object}", 413, "split it and upload the pieces", "/bulk/records", body=large)
+    yield Case(
+        "POST /bulk/{object}", 413, "split it and upload the pieces", "/bulk/records", body=large
+    )
     for operation, before, allowed in (
         ("POST /bulk/query", {"query": "select * from records"}, {"query": "select * from things"}),
         ("POST /bulk/download", {"objectName": "records"}, {"objectName": "things"}),
     ):
         yield Case(operation, 400, "it looks like", body={"objectName": ""})
         yield Case(operation, 403, DROPPED, who="dropped", body=allowed)
-        yield Case(operation, 404, "this instance has no bulk job 99", body={**before, "continueFromJobId": 99})
-        yield Case(operation, 409, "go on with it once it is finished", who="busy", body={"continueFromJobId": 3})
+        yield Case(
+            operation,
+            404,
+            "this instance has no bulk job 99",
+            body={**before, "continueFromJobId": 99},
+        )
+        yield Case(
+            operation,
+            409,
+            "go on with it once it is finished",
+            who="busy",
+            body={"continueFromJobId": 3},
+        )
         yield Case(operation, 502, DOWN, who="down", body=allowed)
     yield Case("GET /bulk/jobs", 400, number, "/bulk/jobs?pageSize=x")
     for what in ("", "/status", "/errors"):
@@ -88,32 +111,52 @@ def cases() -> Iterator[Case]:
     yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
     for what in ("", "/data"):
         operation = f"GET /bulk/{{job_id}}/{{object}}{what}"
-        yield Case(operation, 400, "/bulk/1/errors has the records that were not taken", f"/bulk/1/records{what}")
+        yield Case(
+            operation,
+            400,
+            "/bulk/1/errors has the records that were not taken",
+            f"/bulk/1/records{what}",
+        )
         yield Case(operation, 404, job, f"/bulk/99/records{what}")
         yield Case(operation, 409, "ended as CANCELLED", f"/bulk/2/records{what}")
     # instances
     yield Case("POST /instances", 400, 'add "element": {"key": "googlecalendar"}', body={})
     yield Case("POST /instances", 404, element, body={"element": {"key": "circus"}})
-    for operation, path in (("POST /instances", ""), ("POST /elements/{key}/instances", "/elements/{}/instances")):
+    for operation, path in (
+        ("POST /instances", ""),
+        ("POST /elements/{key}/instances", "/elements/{}/instances"),
+    ):
         yield Case(operation, 403, DROPPED, path.format("postgresql"), "dropped", MADE)
         yield Case(operation, 502, "cannot be reached", path.format("eloqua"), body=NOBODY)
     yield Case("POST /elements/{key}/instances", 400, "body", "/elements/memory/instances", body=[])
-    yield Case("POST /elements/{key}/instances", 404, element, "/elements/circus/instances", body={})
+    yield Case(
+        "POST /elements/{key}/instances", 404, element, "/elements/circus/instances", body={}
+    )
     yield Case("GET /instances", 400, number, "/instances?pageSize=0")
     yield Case("GET /instances", 404, "no instance with these tags", "/instances?searchText=circus")
     for method in ("PUT", "DELETE"):
-        yield Case(f"{method} /instances/{{instance_id}}/enabled", 404, instance, "/instances/99/enabled")
+        yield Case(
+            f"{method} /instances/{{instance_id}}/enabled", 404, instance, "/instances/99/enabled"
+        )
     for method in ("GET", "DELETE"):
         yield Case(f"{method} /instances/{{instance_id}}", 404, instance, "/instances/99")
-    yield Case("GET /instances/{instance_id}/configuration", 404, instance, "/instances/99/configuration")
+    yield Case(
+        "GET /instances/{instance_id}/configuration", 404, instance, "/instances/99/configuration"
+    )
     entry = "/instances/{instance_id}/configuration/{name}"
-    yield Case(f"GET {entry}", 404, "the entries are: space, keep", "/instances/1/configuration/circus")
+    yield Case(
+        f"GET {entry}", 404, "the entries are: space, keep", "/instances/1/configuration/circus"
+    )
     for operation, path, change in (
         ("PUT /instances", "", CHANGE),
         ("PATCH /instances", "", CHANGE),
         ("PUT /instances/{instance_id}", "/instances/{}", CHANGE),
         ("PATCH /instances/{instance_id}", "/instances/{}", CHANGE),
-        ("PATCH /instances/{instance_id}/configuration", "/instances/{}/configuration", CHANGE["configuration"]),
+        (
+            "PATCH /instances/{instance_id}/configuration",
+            "/instances/{}/configuration",
+            CHANGE["configuration"],
+        ),
         (f"PATCH {entry}", "/instances/{}/configuration/note", {"propertyValue": "x"}),
     ):
         yield Case(operation, 400, "body", path.format(1), body=[])
@@ -128,30 +171,62 @@ def cases() -> Iterator[Case]:
         yield Case(operation, 400, missing, "/elements/googlecalendar/oauth/url", body=body)
         yield Case(operation, 404, element, "/elements/circus/oauth/url", body=body)
     # workflows and schedules
-    yield Case("POST /bulk/workflows", 400, "targetConfiguration is missing", body=[{"query": "select * from records"}])
-    carried = [{"query": "select * from things", "targetConfiguration": {"token": "{token}", "objectName": "records"}}]
+    yield Case(
+        "POST /bulk/workflows",
+        400,
+        "targetConfiguration is missing",
+        body=[{"query": "select * from records"}],
+    )
+    carried = [
+        {
+            "query": "select * from things",
+            "targetConfiguration": {"token": "{token}", "objectName": "records"},
+        }
+    ]
     yield Case("POST /bulk/workflows", 403, DROPPED, who="dropped", body=carried)
     yield Case("POST /bulk/workflows", 502, DOWN, who="down", body=carried)
     yield Case("GET /bulkloader", 400, number, "/bulkloader?page=0")
-    noon = {"uri": "/bulk/query", "query": {"q": "select * from things"}, "trigger": {"cron": "0 0 12 ? * *"}}
-    yield Case("POST /jobs", 400, "'/circus' cannot be scheduled; what can is: ", body={**noon, "uri": "/circus"})
+    noon = {
+        "uri": "/bulk/query",
+        "query": {"q": "select * from things"},
+        "trigger": {"cron": "0 0 12 ? * *"},
+    }
+    yield Case(
+        "POST /jobs",
+        400,
+        "'/circus' cannot be scheduled; what can is: ",
+        body={**noon, "uri": "/circus"},
+    )
     yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)
     yield Case("POST /jobs", 404, "there is no instance 99", body={**noon, "instanceId": 99})
     yield Case("POST /jobs", 502, DOWN, who="down", body=noon)
     yield Case("GET /jobs/executions", 400, number, "/jobs/executions?pageSize=x")
     schedule, one = "/bulk/99/status", "/jobs/{schedule_id}"
     for method, what in (
-        *(("GET", ""), ("DELETE", ""), ("PUT", "/enable"), ("PUT", "/disable"), ("PATCH", "/reschedule")),
+        *(
+            ("GET", ""),
+            ("DELETE", ""),
+            ("PUT", "/enable"),
+            ("PUT", "/disable"),
+            ("PATCH", "/reschedule"),
+        ),
         ("GET", "/history"),
     ):
         body = {"cron": "0 0 12 ? * *"} if method == "PATCH" else None
         yield Case(f"{method} {one}{what}", 404, schedule, f"/jobs/99{what}", body=body)
-    yield Case(f"PATCH {one}/reschedule", 400, "it looks like", "/jobs/{schedule}/reschedule", body={})
+    yield Case(
+        f"PATCH {one}/reschedule", 400, "it looks like", "/jobs/{schedule}/reschedule", body={}
+    )
     yield Case(f"GET {one}/history", 400, number, "/jobs/{schedule}/history?pageSize=x")
     yield Case(f"PUT {one}/enable", 400, "is never due", "/jobs/{over}/enable")
     # elements
     yield Case("GET /hubs/{hub}", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus")
-    yield Case("GET /hubs/{hub}/elements", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus/elements")
+    yield Case(
+        "GET /hubs/{hub}/elements",
+        404,
+        "there is no hub 'circus'; the hubs are: ",
+        "/hubs/circus/elements",
+    )
     for what in ("", "/metadata"):
         yield Case(f"GET /elements/{{key}}{what}", 404, element, f"/elements/circus{what}")
     # records
@@ -162,7 +237,13 @@ def cases() -> Iterator[Case]:
         who, path = ("sql", "/things/1") if method == "DELETE" else ("memory", "/records/{ann}")
         says = "FOREIGN KEY" if method == "DELETE" else "no Bobs here"
         yield Case(f"{method} /{{path}}", 400, says, path, who, body)
-    for method, path in (("GET", ""), ("POST", ""), ("PATCH", "/1"), ("PUT", "/1"), ("DELETE", "/1")):
+    for method, path in (
+        ("GET", ""),
+        ("POST", ""),
+        ("PATCH", "/1"),
+        ("PUT", "/1"),
+        ("DELETE", "/1"),
+    ):
         body = None if method in ("GET", "DELETE") else {"name": "x"}
         yield Case(f"{method} /{{path}}", 403, DROPPED, f"/things{path}", "dropped", body)
         yield Case(f"{method} /{{path}}", 404, gone, f"/circus{path}", body=body)
@@ -244,7 +325,11 @@ class Callers:
     def send(self, case: Case, prefix: str) -> Reply:
         method, _, path = case.operation.partition(" ")
         path = re.sub(r"\{(\w+)\}", lambda name: self.places[name[1]], case.path or path)
-        body = {"element": {"key": "postgresql"}, "configuration": self.dropped} if case.body == MADE else case.body
+        body = (
+            {"element": {"key": "postgresql"}, "configuration": self.dropped}
+            if case.body == MADE
+            else case.body
+        )
         if isinstance(body, tuple):
             data, kind = body
             return self.servers[case.who].call(
@@ -267,7 +352,9 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
     name = postgres.new_database("CREATE TABLE things (id bigint PRIMARY KEY)")
     configuration = postgres.configuration(name)
     with Processes(folder) as processes:
-        server = processes.server(OPENBULK_MAX_UPLOAD_BYTES="1000000", OPENBULK_SQLITE_FOLDER=str(folder))
+        server = processes.server(
+            OPENBULK_MAX_UPLOAD_BYTES="1000000", OPENBULK_SQLITE_FOLDER=str(folder)
+        )
         eloqua = {"base.url": service.url, "username": "Acme\\admin", "password": "secret"}
         made = {
             "memory": server.instance("memory"),
@@ -285,17 +372,36 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         query = {"query": "select * from records"}
         memory.finished(memory.call("POST", "/bulk/query", json_body=query).json["id"])
         assert memory.call("PUT", "/bulk/2/cancel").json["status"] == "CANCELLED"
-        assert made["busy"].call("POST", "/bulk/query", json_body={"query": "select * from campaign"}).status == 200
+        assert (
+            made["busy"]
+            .call("POST", "/bulk/query", json_body={"query": "select * from campaign"})
+            .status
+            == 200
+        )
         ann = memory.call("POST", "/records", json_body={"name": "Ann"}).json["id"]
-        noon = {"uri": "/bulk/query", "query": {"q": "select * from records"}, "trigger": {"cron": "0 0 12 ? * *"}}
-        once = {**noon, "trigger": {"cron": f"{datetime.now(UTC) + timedelta(seconds=2):%S %M %H %d %m ? %Y}"}}
-        schedule, over = (memory.call("POST", "/jobs", json_body=one).json["id"] for one in (noon, once))
+        noon = {
+            "uri": "/bulk/query",
+            "query": {"q": "select * from records"},
+            "trigger": {"cron": "0 0 12 ? * *"},
+        }
+        once = {
+            **noon,
+            "trigger": {"cron": f"{datetime.now(UTC) + timedelta(seconds=2):%S %M %H %d %m ? %Y}"},
+        }
+        schedule, over = (
+            memory.call("POST", "/jobs", json_body=one).json["id"] for one in (noon, once)
+        )
         deadline = time.monotonic() + 15
         while memory.call("GET", f"/jobs/{over}").json["trigger"]["state"] != "COMPLETE":
             assert time.monotonic() < deadline
             time.sleep(0.1)
         places = {name: str(number) for number, name in enumerate(made, 1)}
-        places |= {"ann": ann, "schedule": schedule, "over": over, "token": str(memory.element_token)}
+        places |= {
+            "ann": ann,
+            "schedule": schedule,
+            "over": over,
+            "token": str(memory.element_token),
+        }
         yield Callers(made, places, configuration)
     service.stop()
 
@@ -325,7 +431,9 @@ def in_hub(path: str) -> bool:
     return path.startswith(f"{BASE_PATH}{HUB}/") and not path.endswith("/elements")
 
 
-def test_every_documented_problem_has_its_line_and_every_line_is_documented(callers: Callers) -> None:
+def test_every_documented_problem_has_its_line_and_every_line_is_documented(
+    callers: Callers,
+) -> None:
     met: dict[str, set[int]] = {}
     for case in CASES:
         met.setdefault(case.operation, set()).add(case.status)
@@ -346,7 +454,9 @@ def test_every_documented_problem_has_its_line_and_every_line_is_documented(call
 def test_what_cannot_be_done_is_said(callers: Callers, case: Case) -> None:
     """With the status of the document and a sentence that says what would be right; behind a hub as well."""
     path = case.operation.partition(" ")[2]
-    for prefix in ("", "/hubs/general") if path.startswith(("/objects", "/bulk/", "/{path}")) else ("",):
+    for prefix in (
+        ("", "/hubs/general") if path.startswith(("/objects", "/bulk/", "/{path}")) else ("",)
+    ):
         reply = callers.send(case, prefix)
         assert reply.status == case.status, reply.body
         assert case.says in reply.json["message"]
@@ -357,7 +467,9 @@ def test_what_cannot_be_done_is_said(callers: Callers, case: Case) -> None:
 def concrete(path: str) -> str:
     """A path without blanks to fill in."""
     return re.sub(
-        r"\{\w+\}", "1", path.replace("{hub}", "general").replace("{path}", "records/1").replace("{key}", "memory")
+        r"\{\w+\}",
+        "1",
+        path.replace("{hub}", "general").replace("{path}", "records/1").replace("{key}", "memory"),
     )
 
 
@@ -365,7 +477,11 @@ def test_without_secrets_nothing_is_done(callers: Callers) -> None:
     """401 for every operation but those of the operator."""
     url = callers.url
     for (method, path), statuses in documented(callers).items():
-        reply = request(method, url + concrete(path), json_body={} if method in ("POST", "PUT", "PATCH") else None)
+        reply = request(
+            method,
+            url + concrete(path),
+            json_body={} if method in ("POST", "PUT", "PATCH") else None,
+        )
         if path in OPEN:
             assert (reply.status, 401 in statuses) == (200, False), path
         else:
@@ -396,7 +512,10 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers)
         where = concrete(path.replace("{path}", "records") if method == "POST" else path)
         headers = {**callers.secrets, "Content-Type": "application/json"}
         reply = request(method, url + where, body=LARGE, headers=headers)
-        assert (reply.status, reply.json["message"]) == (413, "the body is larger than 1048576 bytes"), (method, path)
+        assert (reply.status, reply.json["message"]) == (
+            413,
+            "the body is larger than 1048576 bytes",
+        ), (method, path)
         tried += 1
     assert tried > 15
 
@@ -407,6 +526,14 @@ def test_a_hub_that_is_not_there_is_404_for_everything_in_it(callers: Callers) -
     paths = [(method, path) for method, path in documented(callers) if in_hub(path)]
     for method, path in paths:
         body: Any = None if method in ("GET", "DELETE") else {}
-        reply = request(method, url + concrete(path).replace("general", "circus"), json_body=body, headers=secrets)
-        assert (reply.status, reply.json["message"][:24]) == (404, "there is no hub 'circus'"), (method, path)
+        reply = request(
+            method,
+            url + concrete(path).replace("general", "circus"),
+            json_body=body,
+            headers=secrets,
+        )
+        assert (reply.status, reply.json["message"][:24]) == (404, "there is no hub 'circus'"), (
+            method,
+            path,
+        )
     assert len(paths) > 10

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Processes, Reply, Server, request
+from support.harness import Processes, Reply, Server, request
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 AT_ONCE = 8
@@ -42,7 +42,11 @@ def test_the_same_key_and_content_are_the_same_job(memory: Server) -> None:
     first = memory.upload("records", b"name\nAnn\n", {"action": "create", "note": "x"}, headers=KEY)
     kept = files_of(memory)
     again = memory.upload(
-        "records", b"name\nAnn\n", {"note": "x", "action": "create"}, headers=KEY, metadata_first=True
+        "records",
+        b"name\nAnn\n",
+        {"note": "x", "action": "create"},
+        headers=KEY,
+        metadata_first=True,
     )
     assert (first.status, is_replayed(first)) == (200, False)
     assert (again.status, is_replayed(again), again.json) == (200, True, first.json)
@@ -62,12 +66,23 @@ def test_the_same_key_with_another_content_is_409(memory: Server) -> None:
         memory.upload("records", b"name\nBob\n", {"action": "create"}, headers=KEY),
         memory.upload("log", b"name\nAnn\n", {"action": "create"}, headers=KEY),
         memory.upload("records", b"name\nAnn\n", {"action": "upsert"}, headers=KEY),
-        memory.upload("records", b"name\nAnn\n", {"action": "create"}, headers=KEY, query="?identifierFieldName=name"),
+        memory.upload(
+            "records",
+            b"name\nAnn\n",
+            {"action": "create"},
+            headers=KEY,
+            query="?identifierFieldName=name",
+        ),
         memory.upload("records", b"name\nAnn\n", {"action": "create"}, headers={**KEY, **callback}),
-        memory.call("POST", "/bulk/query", json_body={"query": "select * from records"}, headers=KEY),
+        memory.call(
+            "POST", "/bulk/query", json_body={"query": "select * from records"}, headers=KEY
+        ),
     ):
         assert other.status == 409, other.body
-        assert f"job {first.json['id']} was asked for with this Idempotency-Key" in other.json["message"]
+        assert (
+            f"job {first.json['id']} was asked for with this Idempotency-Key"
+            in other.json["message"]
+        )
         assert "take a new key" in other.json["message"]
     assert files_of(memory) == kept
     assert len(memory.call("GET", "/bulk/jobs").json) == 1
@@ -89,7 +104,9 @@ def test_a_download_is_asked_for_once_as_well(memory: Server) -> None:
     assert len(memory.call("GET", "/bulk/jobs").json) == 2
 
 
-def test_a_key_is_an_instances_own_and_a_refused_request_leaves_it_free(memory: Server, server: Server) -> None:
+def test_a_key_is_an_instances_own_and_a_refused_request_leaves_it_free(
+    memory: Server, server: Server
+) -> None:
     """What was refused may be mended and sent with the same key; a key that is too long is refused."""
     assert memory.upload("records", b"", headers=KEY).status == 400
     mine, other = (one.upload("records", b"name\nAnn\n", headers=KEY) for one in (memory, server))
@@ -107,10 +124,17 @@ def test_an_empty_key_is_refused(processes: Processes) -> None:
         header = {"Idempotency-Key": key}
         for refused in (
             memory.upload("records", b"name\nAnn\n", headers=header),
-            memory.call("POST", "/bulk/query", json_body={"query": "select * from records"}, headers=header),
-            memory.call("POST", "/bulk/download", json_body={"objectName": "records"}, headers=header),
+            memory.call(
+                "POST", "/bulk/query", json_body={"query": "select * from records"}, headers=header
+            ),
+            memory.call(
+                "POST", "/bulk/download", json_body={"objectName": "records"}, headers=header
+            ),
         ):
-            assert (refused.status, refused.json["message"][:24]) == (400, "Idempotency-Key is empty"), refused.body
+            assert (refused.status, refused.json["message"][:24]) == (
+                400,
+                "Idempotency-Key is empty",
+            ), refused.body
     assert files_of(memory) == kept
     assert memory.call("GET", "/bulk/jobs").json == []
 
@@ -120,7 +144,9 @@ def test_of_many_at_the_same_time_one_makes_the_job(processes: Processes) -> Non
     memory = processes.server().instance("memory")
     file = b"name\n" + b"Ann\n" * 300_000
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        replies = list(threads.map(lambda _: memory.upload("records", file, headers=KEY), range(AT_ONCE)))
+        replies = list(
+            threads.map(lambda _: memory.upload("records", file, headers=KEY), range(AT_ONCE))
+        )
     assert {reply.status for reply in replies} == {200}
     assert len({reply.json["id"] for reply in replies}) == 1
     assert Counter(map(is_replayed, replies)) == {False: 1, True: AT_ONCE - 1}
@@ -128,13 +154,17 @@ def test_of_many_at_the_same_time_one_makes_the_job(processes: Processes) -> Non
     with ThreadPoolExecutor(AT_ONCE) as threads:
         other = {"Idempotency-Key": "other"}
         replies = list(
-            threads.map(lambda n: memory.upload("records", b"name\n%d\n" % n, headers=other), range(AT_ONCE))
+            threads.map(
+                lambda n: memory.upload("records", b"name\n%d\n" % n, headers=other), range(AT_ONCE)
+            )
         )
     assert Counter(reply.status for reply in replies) == {200: 1, 409: AT_ONCE - 1}
     assert len(files_of(memory)) == 2
 
 
-def test_a_server_killed_before_it_answers_gives_the_repeat_its_job(processes: Processes, tmp_path: Path) -> None:
+def test_a_server_killed_before_it_answers_gives_the_repeat_its_job(
+    processes: Processes, tmp_path: Path
+) -> None:
     """The job was written down: it is done, once, and the caller who asks again is told its id."""
     sandbox = processes.sandbox("google")
     data = tmp_path / "data"

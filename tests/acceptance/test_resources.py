@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import Processes, Server, request
+from support.harness import Processes, Server, request
 
 DAY = {"start": {"date": "2026-09-01"}, "end": {"date": "2026-09-02"}}
 
@@ -14,19 +14,34 @@ def google(processes: Processes) -> Server:
 
 def test_what_a_job_wrote_is_looked_at_mended_and_deleted(google: Server) -> None:
     """In the calendar that the path names, with or without a hub before it."""
-    google.done("events", b"summary,start.date,end.date\nChoir,2026-09-01,2026-09-02\nBand,2026-09-03,2026-09-04\n")
+    google.done(
+        "events",
+        b"summary,start.date,end.date\nChoir,2026-09-01,2026-09-02\nBand,2026-09-03,2026-09-04\n",
+    )
     found = google.call("GET", "/events?where=summary='Choir'&fields=id,summary")
     assert (found.status, found.headers["elements-returned-count"]) == (200, "1")
     (choir,) = found.json
     assert set(choir) == {"id", "summary"}
     path = f"/hubs/scheduling/calendars/primary/events/{choir['id']}"
     changed = google.call("PATCH", path, json_body={"location": "Hall"})
-    assert (changed.status, changed.json["location"], changed.json["summary"]) == (200, "Hall", "Choir")
-    assert google.call("GET", f"/events/{choir['id']}").json == google.call("GET", path).json == changed.json
-    deleted = google.call("DELETE", path, body=b"null", headers={"Content-Type": "application/json"})
+    assert (changed.status, changed.json["location"], changed.json["summary"]) == (
+        200,
+        "Hall",
+        "Choir",
+    )
+    assert (
+        google.call("GET", f"/events/{choir['id']}").json
+        == google.call("GET", path).json
+        == changed.json
+    )
+    deleted = google.call(
+        "DELETE", path, body=b"null", headers={"Content-Type": "application/json"}
+    )
     assert (deleted.status, deleted.json) == (200, {})
     assert google.call("GET", path).status == 404
-    assert google.call("DELETE", path).status == 200, "Google says of a deleted event that it is deleted"
+    assert google.call("DELETE", path).status == 200, (
+        "Google says of a deleted event that it is deleted"
+    )
     assert google.call("DELETE", "/events/neverwasthere").status == 404
     assert google.call("PATCH", "/events/neverwasthere", json_body={"summary": "x"}).status == 404
 
@@ -35,8 +50,14 @@ def test_a_record_is_made_and_shown_as_the_service_has_it(google: Server) -> Non
     """With its id; in a calendar that was made the same way."""
     calendar = google.call("POST", "/calendars", json_body={"summary": "Choir"}).json
     assert calendar["id"] and calendar["summary"] == "Choir"
-    made = google.call("POST", f"/calendars/{calendar['id']}/events", json_body={"summary": "Concert", **DAY})
-    assert (made.status, made.json["summary"], made.json["start"]) == (200, "Concert", {"date": "2026-09-01"})
+    made = google.call(
+        "POST", f"/calendars/{calendar['id']}/events", json_body={"summary": "Concert", **DAY}
+    )
+    assert (made.status, made.json["summary"], made.json["start"]) == (
+        200,
+        "Concert",
+        {"date": "2026-09-01"},
+    )
     (there,) = google.call("GET", f"/calendars/{calendar['id']}/events").json
     assert there == made.json
     assert google.call("GET", "/events").json == []
@@ -52,7 +73,9 @@ def test_a_record_is_made_and_shown_as_the_service_has_it(google: Server) -> Non
 
 def test_a_record_that_the_service_refuses_is_400_and_says_why(google: Server) -> None:
     """In the words of the errors of a job."""
-    reply = google.call("POST", "/events", json_body={"summary": "Choir", "start": {"date": "2026-02-30"}})
+    reply = google.call(
+        "POST", "/events", json_body={"summary": "Choir", "start": {"date": "2026-02-30"}}
+    )
     assert reply.status == 400
     assert "2026-02-30" in reply.json["message"]
 
@@ -72,19 +95,31 @@ def test_lists_come_in_pages_sorted_and_filtered(processes: Processes) -> None:
             break
         assert len(page.json) == 30
     assert names == [f"N{n}" for n in range(500) if n % 10 >= 5]
-    token = memory.call("GET", "/records?pageSize=150&where=age<9").headers["elements-next-page-token"]
+    token = memory.call("GET", "/records?pageSize=150&where=age<9").headers[
+        "elements-next-page-token"
+    ]
     rest: list[str] = []
     while token:
         page = memory.call("GET", f"/records?pageSize=7&where=age<9&nextPage={token}")
         rest += [one["name"] for one in page.json]
         token = page.headers.get("elements-next-page-token", "")
-    assert rest == [f"N{n}" for n in range(500) if n % 10 < 9][150:], "whatever the size of the pages"
+    assert rest == [f"N{n}" for n in range(500) if n % 10 < 9][150:], (
+        "whatever the size of the pages"
+    )
     ordered = memory.call("GET", "/records?orderBy=age%20desc,name&pageSize=3&fields=name,age")
     assert [one["name"] for one in ordered.json] == ["N109", "N119", "N129"]
     token = ordered.headers["elements-next-page-token"]
-    ordered = memory.call("GET", f"/records?orderBy=age%20desc,name&pageSize=1&fields=name,age&nextPage={token}")
+    ordered = memory.call(
+        "GET", f"/records?orderBy=age%20desc,name&pageSize=1&fields=name,age&nextPage={token}"
+    )
     assert [one["name"] for one in ordered.json] == ["N139"]
-    for wrong in ("where=circus%20is", "pageSize=0", "nextPage=circus", "fields=a,a", "orderBy=%3B"):
+    for wrong in (
+        "where=circus%20is",
+        "pageSize=0",
+        "nextPage=circus",
+        "fields=a,a",
+        "orderBy=%3B",
+    ):
         reply = memory.call("GET", f"/records?{wrong}")
         assert (reply.status, bool(reply.json["message"])) == (400, True), wrong
 
@@ -116,7 +151,11 @@ def test_what_is_not_there_or_cannot_be_done_says_so(processes: Processes) -> No
         ("DELETE", "/hubs/general/objects", 405, "GET"),
     ):
         reply = memory.call(method, path, json_body={"name": "Bob"} if method != "GET" else None)
-        assert (reply.status, bool(reply.json["message"])) == (status, True), (method, path, reply.body)
+        assert (reply.status, bool(reply.json["message"])) == (status, True), (
+            method,
+            path,
+            reply.body,
+        )
         assert reply.headers.get("allow") == allow, (method, path)
     assert memory.call("POST", "/records", body=b"[1]").status == 400
     assert request("GET", f"{server.process.url}/elements/api-v2/records").status == 401
@@ -134,7 +173,10 @@ def test_eloquas_contacts_go_through_its_import_and_export(processes: Processes)
     reply = eloqua.call("PATCH", f"/contact/{bob['id']}", json_body={"C_City": "Tampa"})
     assert (reply.status, reply.headers["allow"]) == (405, "GET")
     campaign = eloqua.call("POST", "/hubs/marketing/campaign", json_body={"name": "Spring"}).json
-    assert eloqua.call("PATCH", f"/campaign/{campaign['id']}", json_body={"name": "May"}).json["name"] == "May"
+    assert (
+        eloqua.call("PATCH", f"/campaign/{campaign['id']}", json_body={"name": "May"}).json["name"]
+        == "May"
+    )
     assert eloqua.call("DELETE", f"/campaign/{campaign['id']}").status == 200
     assert eloqua.call("GET", f"/campaign/{campaign['id']}").status == 404
 
@@ -143,7 +185,11 @@ def test_a_call_that_the_service_puts_off_for_a_moment_is_made_again(processes: 
     """And one whose answer was lost: what was made is there once."""
     sandbox = processes.sandbox("google")
     google = processes.server().google(sandbox)
-    request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": "error-503=0.1,drop-after=0.1,seed=4"})
+    request(
+        "POST",
+        f"{sandbox.url}/sandbox/faults",
+        json_body={"spec": "error-503=0.1,drop-after=0.1,seed=4"},
+    )
     for number in range(10):
         reply = google.call("POST", "/events", json_body={"summary": f"Lesson {number}", **DAY})
         assert reply.status == 200, reply.body

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness import Processes, request
+from support.harness import Processes, request
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "sample.csv"
 
@@ -12,7 +12,10 @@ def test_the_seeds_four_calls_end_with_ten_contacts_in_the_service(processes: Pr
     server = processes.server().eloqua(sandbox)
 
     objects = server.call("GET", "/hubs/marketing/objects")
-    assert (objects.status, objects.body) == (200, b'["activities","contact","campaign","list","account"]')
+    assert (objects.status, objects.body) == (
+        200,
+        b'["activities","contact","campaign","list","account"]',
+    )
 
     query = "?path=/sample.csv"
     made = server.upload("contact", SAMPLE.read_bytes(), query=query)

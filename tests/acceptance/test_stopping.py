@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 
-from harness import BASE_PATH, Process, Processes, Server, multipart, request
-from postgres import Cluster
+from support.harness import BASE_PATH, Process, Processes, Server, multipart, request
+from support.postgres import Cluster
 
 STOPPED_WITHIN = 5.0
 
 
 @contextmanager
-def under_way(server: Server, method: str, path: str, body: bytes, headers: dict[str, str]) -> Iterator[HTTPConnection]:
+def under_way(
+    server: Server, method: str, path: str, body: bytes, headers: dict[str, str]
+) -> Iterator[HTTPConnection]:
     """A request whose body does not come to its end."""
     connection = HTTPConnection(server.process.url.removeprefix("http://"), timeout=20)
     connection.putrequest(method, BASE_PATH + path)
@@ -81,7 +83,9 @@ def test_an_answer_that_the_end_of_the_server_breaks_off_ends_with_its_connectio
     server.done("records", b"name\n" + (b"x" * 50_000 + b"\n") * 600)
     job_id = server.call("POST", "/bulk/query?q=select+*+from+records").json["id"]
     assert server.finished(job_id)["recordsCount"] == 600
-    with under_way(server, "GET", f"/bulk/{job_id}/records", b"", {"Accept": "text/csv"}) as download:
+    with under_way(
+        server, "GET", f"/bulk/{job_id}/records", b"", {"Accept": "text/csv"}
+    ) as download:
         reply = download.getresponse()
         assert reply.status == 200
         tell_to_stop(server.process)
@@ -106,9 +110,13 @@ def test_a_server_that_is_told_to_stop_sends_callers_elsewhere_before_it_listens
     assert server.finished(taken.json["id"])["recordsCount"] == 1
 
 
-def test_a_request_that_fails_is_logged_once_under_its_id(processes: Processes, tmp_path: Path) -> None:
+def test_a_request_that_fails_is_logged_once_under_its_id(
+    processes: Processes, tmp_path: Path
+) -> None:
     """A table is missing, say: the answer has no more than the id."""
-    server = processes.server(data_dir=tmp_path / "data", OPENBULK_LOG_FORMAT="json").instance("memory")
+    server = processes.server(data_dir=tmp_path / "data", OPENBULK_LOG_FORMAT="json").instance(
+        "memory"
+    )
     with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as ledger:
         ledger.execute("ALTER TABLE bookmarks RENAME TO elsewhere")
         ledger.execute("ALTER TABLE jobs RENAME TO away")
@@ -137,19 +145,30 @@ def test_the_log_says_when_a_process_has_started_was_told_to_stop_and_has(
     )
     tell_to_stop(process)
     assert stopped(process) == 0
-    (started,), (stopping,), (ended,) = (lines(process, event) for event in ("started", "stopping", "stopped"))
+    (started,), (stopping,), (ended,) = (
+        lines(process, event) for event in ("started", "stopping", "stopped")
+    )
     told = {name: started[name] for name in ("level", "version", "who", "database")}
-    assert told == {"level": "info", "version": version("openbulk"), "who": who, "database": "postgresql"}
+    assert told == {
+        "level": "info",
+        "version": version("openbulk"),
+        "who": who,
+        "database": "postgresql",
+    }
     assert str(process.popen.pid) in started["name"]
     assert stopping["signal"] == "SIGTERM"
     assert 0 <= ended["seconds"] < STOPPED_WITHIN
 
 
-def test_a_database_that_is_away_is_said_once_and_once_that_it_is_back(processes: Processes, cluster: Cluster) -> None:
+def test_a_database_that_is_away_is_said_once_and_once_that_it_is_back(
+    processes: Processes, cluster: Cluster
+) -> None:
     """By a process that has much to write, with what PostgreSQL said."""
     database = cluster.postgres.url(cluster.postgres.new_database())
     sandbox = processes.sandbox("google", "--latency-ms", "600")
-    server = processes.server(OPENBULK_DATABASE_URL=database, OPENBULK_LOG_FORMAT="json").google(sandbox)
+    server = processes.server(OPENBULK_DATABASE_URL=database, OPENBULK_LOG_FORMAT="json").google(
+        sandbox
+    )
     rows = "".join(f"Lesson {n},2026-09-01T09:00:00Z,2026-09-01T10:00:00Z\n" for n in range(1_000))
     uploaded = server.upload("events", f"summary,start.dateTime,end.dateTime\n{rows}".encode())
     while not server.status(uploaded.json["id"])["recordsCount"]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from callback_server import Receiver
-from harness import Processes, Server
+from support.harness import Processes, Server
+from support.receiver import Receiver
 
 
 @pytest.fixture
@@ -37,7 +37,11 @@ def ended(server: Server, run_id: str, count: int = 1) -> list[Any]:
 
     def look() -> list[Any]:
         found = [one for one in transfers(server) if one["groupName"] == run_id]
-        return found if len(found) == count and all(one["status"] != "RUNNING" for one in found) else []
+        return (
+            found
+            if len(found) == count and all(one["status"] != "RUNNING" for one in found)
+            else []
+        )
 
     return list(reversed(wait_for(look)))
 
@@ -46,9 +50,22 @@ def has_job(server: Server, key: str) -> bool:
     return any(key in one for one in transfers(server))
 
 
-def carry(source: Server, target: Server, query: str, object: str = "records", **more: Any) -> dict[str, Any]:
-    to = {"token": target.element_token, "objectName": object, "elementKey": "memory", **more.pop("to", {})}
-    return {"query": query, "statusCheckInterval": 3000, "elementKey": "memory", "targetConfiguration": to, **more}
+def carry(
+    source: Server, target: Server, query: str, object: str = "records", **more: Any
+) -> dict[str, Any]:
+    to = {
+        "token": target.element_token,
+        "objectName": object,
+        "elementKey": "memory",
+        **more.pop("to", {}),
+    }
+    return {
+        "query": query,
+        "statusCheckInterval": 3000,
+        "elementKey": "memory",
+        "targetConfiguration": to,
+        **more,
+    }
 
 
 def held(instance: Server, object: str = "records") -> list[Any]:
@@ -67,7 +84,11 @@ def test_records_are_read_from_one_instance_and_written_into_another(server: Ser
     assert (reply.status, reply.json["status"]) == (200, "CREATED")
     (transfer,) = ended(server, reply.json["id"])
     assert transfer["status"] == "COMPLETED"
-    assert (transfer["sourceElementKey"], transfer["sourceObjectName"], transfer["sourceRecordCount"]) == (
+    assert (
+        transfer["sourceElementKey"],
+        transfer["sourceObjectName"],
+        transfer["sourceRecordCount"],
+    ) == (
         "memory",
         "records",
         2,
@@ -76,14 +97,20 @@ def test_records_are_read_from_one_instance_and_written_into_another(server: Ser
     assert sorted(one["name"] for one in held(target)) == ["Ann", "Cid"]
     assert source.status(transfer["sourceJobId"])["job_direction"] == "DOWNLOAD"
     sent = target.status(transfer["targetJobId"])
-    assert (sent["job_direction"], sent["recordsCount"], sent["recordsFailedCount"]) == ("UPLOAD", 2, 0)
+    assert (sent["job_direction"], sent["recordsCount"], sent["recordsFailedCount"]) == (
+        "UPLOAD",
+        2,
+        0,
+    )
 
 
 def test_transfers_are_carried_out_one_after_another(server: Server) -> None:
     """Parents come before their children: the first ends before the second begins."""
     source, target = (server.instance("memory", {"space": name}) for name in ("a", "b"))
     source.done("records", b"name\n" + b"Ann\n" * 2_000)
-    plans = [carry(source, target, f"select * from records limit {count}") for count in (2_000, 1, 1_500)]
+    plans = [
+        carry(source, target, f"select * from records limit {count}") for count in (2_000, 1, 1_500)
+    ]
     found = ended(server, source.call("POST", "/bulk/workflows", json_body=plans).json["id"], 3)
     assert [one["sourceRecordCount"] for one in found] == [2_000, 1, 1_500]
     jobs = [server.status(one[side]) for one in found for side in ("sourceJobId", "targetJobId")]
@@ -91,39 +118,61 @@ def test_transfers_are_carried_out_one_after_another(server: Server) -> None:
         assert before["bulk_finish_time"] <= after["bulk_start_time"]
 
 
-def test_a_transfer_that_fails_says_why_and_the_next_is_carried_out(server: Server, processes: Processes) -> None:
+def test_a_transfer_that_fails_says_why_and_the_next_is_carried_out(
+    server: Server, processes: Processes
+) -> None:
     sandbox = processes.sandbox("google")
     source, target = server.instance("memory", {"space": "a"}), server.google(sandbox)
     source.done("records", b"summary\nLesson\n")
     plans = [
-        carry(source, target, "select summary from records", "events", to={"metaData": {"action": "create"}}),
+        carry(
+            source,
+            target,
+            "select summary from records",
+            "events",
+            to={"metaData": {"action": "create"}},
+        ),
         carry(source, source, "select summary from records", "log"),
     ]
     run_id = source.call("POST", "/bulk/workflows", json_body=plans).json["id"]
     first, second = ended(server, run_id, 2)
-    assert (first["status"], first["targetErrorCount"]) == ("COMPLETED", 1), "an event without times is an error record"
+    assert (first["status"], first["targetErrorCount"]) == ("COMPLETED", 1), (
+        "an event without times is an error record"
+    )
     errors = target.call("GET", f"/hubs/scheduling/bulk/{first['targetJobId']}/errors").json
     assert "start is missing" in errors[0]["error"]
     assert (second["status"], len(held(source, "log"))) == ("COMPLETED", 1)
     assert server.call("PUT", f"/bulk/{second['targetJobId']}/cancel").json["status"] == "CANCELLED"
 
 
-def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(server: Server, processes: Processes) -> None:
+def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(
+    server: Server, processes: Processes
+) -> None:
     sandbox = processes.sandbox("google", "--latency-ms", "2000")
     source, target = server.instance("memory", {"space": "a"}), server.google(sandbox)
-    source.done("records", b"summary,start.date,end.date\n" + b"Lesson,2026-09-01,2026-09-02\n" * 200)
+    source.done(
+        "records", b"summary,start.date,end.date\n" + b"Lesson,2026-09-01,2026-09-02\n" * 200
+    )
     run_id = source.call(
-        "POST", "/bulk/workflows", json_body=carry(source, target, "select * from records", "events")
+        "POST",
+        "/bulk/workflows",
+        json_body=carry(source, target, "select * from records", "events"),
     ).json["id"]
     wait_for(partial(has_job, server, "targetJobId"))
-    google = next(one for one in server.call("GET", "/instances").json if one["element"]["key"] == "googlecalendar")
+    google = next(
+        one
+        for one in server.call("GET", "/instances").json
+        if one["element"]["key"] == "googlecalendar"
+    )
     assert server.call("DELETE", f"/instances/{google['id']}").status == 200
     (transfer,) = ended(server, run_id)
     assert transfer["status"] == "ERROR"
     assert "sending ended as ABORTED: instance" in transfer["statusMessage"]
 
 
-def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(processes: Processes) -> None:
+def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
+    processes: Processes,
+) -> None:
     sandbox = processes.sandbox("google")
     server = processes.server()
     source, target = server.google(sandbox), server.google(sandbox)
@@ -131,7 +180,9 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
     source.done("events", b"summary,start.date,end.date\n" + rows)
     to = {"objectName": "calendars/second/events", "metaData": {"sendUpdates": "none"}}
     assert target.call("POST", "/calendars", json_body={"summary": "Second"}).status == 200
-    second = next(one for one in held(target, "calendar-list") if one.get("summary") == "Second")["id"]
+    second = next(one for one in held(target, "calendar-list") if one.get("summary") == "Second")[
+        "id"
+    ]
     to["objectName"] = f"calendars/{second}/events"
     plan = carry(source, target, "select summary, start, end from events", to=to)
     run_id = source.call("POST", "/bulk/workflows", json_body=[plan]).json["id"]
@@ -139,11 +190,20 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
         wait_for(partial(has_job, server, key))
         server.process.kill()
         server = processes.server()
-        source, target = Server(server.process, source.element_token), Server(server.process, target.element_token)
+        source, target = (
+            Server(server.process, source.element_token),
+            Server(server.process, target.element_token),
+        )
     (transfer,) = ended(server, run_id)
-    assert (transfer["status"], transfer["sourceRecordCount"], transfer["targetErrorCount"]) == ("COMPLETED", 600, 0)
+    assert (transfer["status"], transfer["sourceRecordCount"], transfer["targetErrorCount"]) == (
+        "COMPLETED",
+        600,
+        0,
+    )
     copied = held(target, f"calendars/{second}/events")
-    assert sorted(one["summary"] for one in copied) == sorted(f"Lesson {number}" for number in range(600))
+    assert sorted(one["summary"] for one in copied) == sorted(
+        f"Lesson {number}" for number in range(600)
+    )
 
 
 def test_a_callback_tells_of_each_upload(server: Server) -> None:
@@ -193,17 +253,39 @@ def test_a_schedule_carries_records_over_whenever_it_is_due(server: Server) -> N
     source.done("records", b"name\nAnn\n")
     plan = carry(source, target, "select name from records", to={"objectName": "log"})
     reply = source.call(
-        "POST", "/bulk/workflows", headers={"Elements-Schedule-Request": "0/2 * * * * ?"}, json_body=[plan]
+        "POST",
+        "/bulk/workflows",
+        headers={"Elements-Schedule-Request": "0/2 * * * * ?"},
+        json_body=[plan],
     )
     schedule_id = reply.json["id"]
-    assert (reply.status, reply.json["status"], reply.json["trigger"]["state"]) == (200, "CREATED", "NORMAL")
-    wait_for(lambda: len([one for one in transfers(server, jobId=schedule_id) if one["status"] == "COMPLETED"]) >= 2)
+    assert (reply.status, reply.json["status"], reply.json["trigger"]["state"]) == (
+        200,
+        "CREATED",
+        "NORMAL",
+    )
+    wait_for(
+        lambda: (
+            len(
+                [
+                    one
+                    for one in transfers(server, jobId=schedule_id)
+                    if one["status"] == "COMPLETED"
+                ]
+            )
+            >= 2
+        )
+    )
     assert server.call("PUT", f"/jobs/{schedule_id}/disable").json["trigger"]["state"] == "PAUSED"
-    wait_for(lambda: all(one["status"] == "COMPLETED" for one in transfers(server, jobId=schedule_id)))
+    wait_for(
+        lambda: all(one["status"] == "COMPLETED" for one in transfers(server, jobId=schedule_id))
+    )
     done = transfers(server, jobId=schedule_id)
     assert len(held(target, "log")) == len(done)
     time.sleep(2.5)
-    assert len(transfers(server, jobId=schedule_id)) == len(done), "a schedule that pauses is not due"
+    assert len(transfers(server, jobId=schedule_id)) == len(done), (
+        "a schedule that pauses is not due"
+    )
     runs = server.call("GET", f"/jobs/{schedule_id}/history").json
     assert [one["status"] for one in runs] == ["COMPLETED"] * len(done)
     assert runs == server.call("GET", "/jobs/executions").json
@@ -226,7 +308,11 @@ def test_what_was_due_while_nothing_ran_is_made_up_for_once(processes: Processes
     time.sleep(5)
     server = processes.server()
     server.call("PATCH", f"/jobs/{schedule_id}/reschedule", json_body={"cron": "0 0 0 1 1 ? 2099"})
-    wait_for(lambda: all(one["status"] == "COMPLETED" for one in server.call("GET", "/jobs/executions").json))
+    wait_for(
+        lambda: all(
+            one["status"] == "COMPLETED" for one in server.call("GET", "/jobs/executions").json
+        )
+    )
     assert len(server.call("GET", f"/jobs/{schedule_id}/history").json) <= 3
 
 
@@ -242,10 +328,16 @@ def test_schedules_are_made_shown_changed_and_ended(server: Server) -> None:
         "trigger": {"cron": "0 0 0/1 1/1 * ? *"},
     }
     made = server.call("POST", "/jobs", json_body={**body, "instanceId": number}).json
-    assert (made["name"], made["data"]["uri"], made["trigger"]["state"]) == ("nightly", "/bulk/download", "NORMAL")
+    assert (made["name"], made["data"]["uri"], made["trigger"]["state"]) == (
+        "nightly",
+        "/bulk/download",
+        "NORMAL",
+    )
     assert made["trigger"]["nextFireTime"] > made["trigger"]["startTime"]
     assert server.call("GET", f"/jobs/{made['id']}").json == made
-    moved = server.call("PATCH", f"/jobs/{made['id']}/reschedule", json_body={"trigger": {"cron": "0 0 12 ? * FRI"}})
+    moved = server.call(
+        "PATCH", f"/jobs/{made['id']}/reschedule", json_body={"trigger": {"cron": "0 0 12 ? * FRI"}}
+    )
     assert moved.json["trigger"]["cron"] == "0 0 12 ? * FRI"
     assert server.call("PUT", f"/jobs/{made['id']}/disable").json["trigger"]["state"] == "PAUSED"
     assert server.call("PUT", f"/jobs/{made['id']}/enable").json["trigger"]["state"] == "NORMAL"
@@ -264,14 +356,21 @@ REFUSED_SCHEDULES: list[tuple[dict[str, Any], str]] = [
     ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is no day of the week"),
     ({"method": "DELETE"}, "method 'DELETE' is not possible"),
     ({"uri": "/instances"}, "'/instances' cannot be scheduled"),
-    ({"query": {"q": "select * from records", "continueFromJobId": "1"}}, "continueFromJobId belongs to a single"),
+    (
+        {"query": {"q": "select * from records", "continueFromJobId": "1"}},
+        "continueFromJobId belongs to a single",
+    ),
     ({"body": "{"}, "body is not JSON"),
 ]
 
 
 def test_what_cannot_be_scheduled_is_refused(server: Server) -> None:
     instance = server.instance("memory")
-    body = {"uri": "/bulk/query", "query": {"q": "select * from records"}, "trigger": {"cron": "0 0 12 ? * *"}}
+    body = {
+        "uri": "/bulk/query",
+        "query": {"q": "select * from records"},
+        "trigger": {"cron": "0 0 12 ? * *"},
+    }
     for change, message in REFUSED_SCHEDULES:
         reply = instance.call("POST", "/jobs", json_body={**body, **change})
         assert (reply.status, message in reply.json["message"]) == (400, True), reply.json

@@ -29,16 +29,30 @@ def equals(name: str, value: object) -> Condition:
         ),
         ("select * from x orderby=a", Select("x", (), None, None, (Order("a"),))),
         ("select * from access-control-list", Select("access-control-list", (), None, None)),
-        ("select * from calendars/ann@x.y/events limit 5", Select("calendars/ann@x.y/events", (), None, 5)),
-        ("select `a field`, a.b.c.d.e from `my things`", Select("my things", ("a field", "a.b.c.d.e"), None, None)),
-        ('select * from x where display_name = "X"', Select("x", (), equals("display_name", "X"), None)),
+        (
+            "select * from calendars/ann@x.y/events limit 5",
+            Select("calendars/ann@x.y/events", (), None, 5),
+        ),
+        (
+            "select `a field`, a.b.c.d.e from `my things`",
+            Select("my things", ("a field", "a.b.c.d.e"), None, None),
+        ),
+        (
+            'select * from x where display_name = "X"',
+            Select("x", (), equals("display_name", "X"), None),
+        ),
         (
             """select * from x where query = '(properties["$created"]  > "2011-01-01")'""",
             Select("x", (), equals("query", '(properties["$created"]  > "2011-01-01")'), None),
         ),
         (
             "select * from customers where `metaData.lastUpdateTime` > 2015-01-06T09:31:38-07:00",
-            Select("customers", (), Comparison("metaData.lastUpdateTime", ">", ("2015-01-06T09:31:38-07:00",)), None),
+            Select(
+                "customers",
+                (),
+                Comparison("metaData.lastUpdateTime", ">", ("2015-01-06T09:31:38-07:00",)),
+                None,
+            ),
         ),
     ],
 )
@@ -52,14 +66,22 @@ def test_queries_from_the_wild_are_understood(text: str, expected: Select) -> No
     [
         (
             "a = 1 and b != 'x' or c < 2.5",
-            Either((All((equals("a", 1), Comparison("b", "!=", ("x",)))), Comparison("c", "<", (2.5,)))),
+            Either(
+                (All((equals("a", 1), Comparison("b", "!=", ("x",)))), Comparison("c", "<", (2.5,)))
+            ),
         ),
-        ("a = 1 and (b = 2 or c = 3)", All((equals("a", 1), Either((equals("b", 2), equals("c", 3)))))),
+        (
+            "a = 1 and (b = 2 or c = 3)",
+            All((equals("a", 1), Either((equals("b", 2), equals("c", 3))))),
+        ),
         ("where activityTypeIds in (1,12)", Comparison("activityTypeIds", "in", (1, 12))),
         ("a not in ('x')", Not(Comparison("a", "in", ("x",)))),
         ("a like 'Sm%'", Comparison("a", "like", ("Sm%",))),
         ("a not like 'Sm%'", Not(Comparison("a", "like", ("Sm%",)))),
-        ("a is null and b is not null", All((Comparison("a", "is null"), Not(Comparison("b", "is null"))))),
+        (
+            "a is null and b is not null",
+            All((Comparison("a", "is null"), Not(Comparison("b", "is null")))),
+        ),
         ("not a = -1", Not(equals("a", -1))),
         (
             "a >= 2026-05-30 and a <= 2026-06-01",

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore
 from starlette.requests import Request
 
-from harness import multipart
 from openbulk.api.http.multipart import receive
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore
+from support.harness import multipart
 
 LIMIT = 3 * 1024 * 1024
 
@@ -37,7 +37,9 @@ def request(body: bytes, content_type: str, sizes: list[int]) -> Request:
     return Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, next_chunk)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.binary(max_size=3000),
     st.dictionaries(
@@ -69,7 +71,11 @@ async def test_chunks_do_not_matter(
     ],
 )
 async def test_what_is_malformed_too_large_or_cut_off_leaves_nothing(
-    files: FileStore, content: bytes | None, fields: dict[str, str], cut: int | None, error: type[Exception]
+    files: FileStore,
+    content: bytes | None,
+    fields: dict[str, str],
+    cut: int | None,
+    error: type[Exception],
 ) -> None:
     body, content_type = multipart(content, fields)
     with pytest.raises(error):

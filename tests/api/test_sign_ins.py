@@ -19,7 +19,9 @@ def test_a_verifier_comes_back_with_the_state_and_can_not_be_read_in_it(own: str
     state = state_with(VERIFIER, SIGN_IN, own, SEALER, 1000.0)
     assert (own == "" or state.startswith(f"{own}.")) and VERIFIER not in state
     assert verifier_in(state, SIGN_IN, SEALER, 1000.0 + LIFE_SECONDS) == VERIFIER
-    assert verifier_in(state, SIGN_IN, Sealer([b"n" * 32, b"k" * 32]), 1000.0) == VERIFIER, "after a rotation"
+    assert verifier_in(state, SIGN_IN, Sealer([b"n" * 32, b"k" * 32]), 1000.0) == VERIFIER, (
+        "after a rotation"
+    )
 
 
 @pytest.mark.parametrize("state", ["", "s1", "a.b", "xpkce-abc", "pkce-", "pkce-abc def"])
@@ -38,7 +40,11 @@ def test_a_state_is_good_for_its_own_sign_in_only() -> None:
         replace(SIGN_IN, callback_url="https://example.com/other"),
     )
     wrong = [(state, other, SEALER) for other in others]
-    wrong += [(state.replace("s1", "s2"), SIGN_IN, SEALER), (state[:-2], SIGN_IN, SEALER), ("pkce-a", SIGN_IN, SEALER)]
+    wrong += [
+        (state.replace("s1", "s2"), SIGN_IN, SEALER),
+        (state[:-2], SIGN_IN, SEALER),
+        ("pkce-a", SIGN_IN, SEALER),
+    ]
     wrong += [(state, SIGN_IN, Sealer([b"n" * 32]))]
     for changed, sign_in, sealer in wrong:
         with pytest.raises(BadInput, match="does not belong to this sign-in"):
@@ -48,5 +54,7 @@ def test_a_state_is_good_for_its_own_sign_in_only() -> None:
 def test_a_sign_in_that_took_too_long_begins_again() -> None:
     """The sentence says where."""
     state = state_with(VERIFIER, SIGN_IN, "", SEALER, 1000.0)
-    with pytest.raises(BadInput, match=r"more than 60 minutes ago.*/elements/googlecalendar/oauth/url"):
+    with pytest.raises(
+        BadInput, match=r"more than 60 minutes ago.*/elements/googlecalendar/oauth/url"
+    ):
         verifier_in(state, SIGN_IN, SEALER, 1001.0 + LIFE_SECONDS)

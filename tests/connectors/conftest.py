@@ -14,7 +14,9 @@ from support import Serve
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     connector = guarded_connector(allow_private=True, limit=100)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
         yield session
 
 

@@ -47,7 +47,9 @@ class TokenService:
         await asyncio.sleep(self.seconds)
         status, body = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return (
-            web.Response(text=body, status=status) if isinstance(body, str) else web.json_response(body, status=status)
+            web.Response(text=body, status=status)
+            if isinstance(body, str)
+            else web.json_response(body, status=status)
         )
 
     async def endpoint(self, serve: Serve, **more: Any) -> TokenEndpoint:
@@ -66,13 +68,18 @@ def granted(access: str = "access-secret", **more: Any) -> tuple[int, dict[str, 
 
 
 def test_an_authorize_address_leaves_out_what_has_no_value() -> None:
-    url = authorize_url("https://example.com/auth", {"client_id": "a b", "state": None, "scope": "x/y"})
+    url = authorize_url(
+        "https://example.com/auth", {"client_id": "a b", "state": None, "scope": "x/y"}
+    )
     assert parse_qs(urlsplit(url).query) == {"client_id": ["a b"], "scope": ["x/y"]}
 
 
 def test_a_challenge_is_the_one_of_the_rfc() -> None:
     """The example of RFC 7636, appendix B."""
-    assert challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    assert (
+        challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+        == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    )
 
 
 # --- what the service says ---
@@ -93,15 +100,42 @@ async def test_the_secret_travels_as_the_service_wants_it(
 @pytest.mark.parametrize(
     ("status", "body", "error", "says", "provider_says"),
     [
-        (400, {"error": "invalid_grant", "error_description": "Gone."}, SignInAgain, "sign in again", "Gone."),
-        (401, {"error": "invalid_client"}, SignInAgain, "check oauth.api.key and oauth.api.secret", None),
-        (401, "", SignInAgain, "check oauth.api.key and oauth.api.secret", None),
-        (401, {"error": "unauthorized_client"}, SignInAgain, "the administrator of their organization", None),
-        (400, {"error": "redirect_uri_mismatch"}, SignInAgain, "oauth.callback.url is not", None),
-        (400, {"error": "invalid_grant", "error_description": "Missing code verifier."}, SignInAgain, "state", ANY),
         (
             400,
-            {"error": "invalid_grant", "error_description": "code_verifier or verifier is not needed."},
+            {"error": "invalid_grant", "error_description": "Gone."},
+            SignInAgain,
+            "sign in again",
+            "Gone.",
+        ),
+        (
+            401,
+            {"error": "invalid_client"},
+            SignInAgain,
+            "check oauth.api.key and oauth.api.secret",
+            None,
+        ),
+        (401, "", SignInAgain, "check oauth.api.key and oauth.api.secret", None),
+        (
+            401,
+            {"error": "unauthorized_client"},
+            SignInAgain,
+            "the administrator of their organization",
+            None,
+        ),
+        (400, {"error": "redirect_uri_mismatch"}, SignInAgain, "oauth.callback.url is not", None),
+        (
+            400,
+            {"error": "invalid_grant", "error_description": "Missing code verifier."},
+            SignInAgain,
+            "state",
+            ANY,
+        ),
+        (
+            400,
+            {
+                "error": "invalid_grant",
+                "error_description": "code_verifier or verifier is not needed.",
+            },
             SignInAgain,
             "for any other code, give none",
             ANY,
@@ -117,7 +151,13 @@ async def test_the_secret_travels_as_the_service_wants_it(
         (200, "<html>", RetryLater, "not JSON", None),
         (200, {"welcome": "to our network"}, RetryLater, "without a token", None),
         (200, [], RetryLater, "without a token", None),
-        (200, {"access_token": "access-secret", "expires_in": "soon"}, RetryLater, "without a token", None),
+        (
+            200,
+            {"access_token": "access-secret", "expires_in": "soon"},
+            RetryLater,
+            "without a token",
+            None,
+        ),
     ],
 )
 async def test_a_refusal_says_what_to_do_and_never_a_secret(
@@ -137,7 +177,9 @@ async def test_a_refusal_says_what_to_do_and_never_a_secret(
     assert not [secret for secret in SECRETS if secret in shown]
 
 
-async def test_a_token_service_that_does_not_answer_is_asked_later(http: aiohttp.ClientSession) -> None:
+async def test_a_token_service_that_does_not_answer_is_asked_later(
+    http: aiohttp.ClientSession,
+) -> None:
     with pytest.raises(RetryLater, match="cannot be reached"):
         await request_token(http, TokenEndpoint("http://127.0.0.1:1/token"), REFRESH)
 
@@ -165,7 +207,10 @@ async def test_a_code_is_traded_with_its_verifier_where_it_has_one(
     token = await token_for_code(http, await service.endpoint(serve), "4/code", settings, verifier)
     assert to_keep(token, element="x") == {REFRESH_TOKEN: "next"}
     assert service.asked[0].get("code_verifier") == verifier
-    assert (service.asked[0]["code"], service.asked[0]["redirect_uri"]) == ("4/code", "http://localhost/back")
+    assert (service.asked[0]["code"], service.asked[0]["redirect_uri"]) == (
+        "4/code",
+        "http://localhost/back",
+    )
 
 
 # --- access that is given back ---
@@ -177,13 +222,20 @@ async def test_a_token_that_is_not_known_any_more_is_revoked(
 ) -> None:
     """What is wanted is that it is worth nothing."""
     service = TokenService(answer)
-    await revoke_token(http, (await service.endpoint(serve)).url.replace("/token", "/revoke"), "refresh-secret")
+    await revoke_token(
+        http, (await service.endpoint(serve)).url.replace("/token", "/revoke"), "refresh-secret"
+    )
     assert service.asked == [{"token": "refresh-secret", "Authorization": ""}]
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [((400, {"error": "x"}), Refused), ((404, "<html>"), Refused), ((503, ""), RetryLater), ((500, ""), ServiceError)],
+    [
+        ((400, {"error": "x"}), Refused),
+        ((404, "<html>"), Refused),
+        ((503, ""), RetryLater),
+        ((500, ""), ServiceError),
+    ],
 )
 async def test_a_token_that_could_not_be_revoked_is_an_error_without_it(
     http: aiohttp.ClientSession, serve: Serve, answer: tuple[int, Any], error: type[ServiceError]
@@ -198,7 +250,9 @@ async def test_a_token_that_could_not_be_revoked_is_an_error_without_it(
 # --- refresh tokens that change ---
 
 
-async def test_a_rotated_refresh_token_is_remembered_and_used(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_a_rotated_refresh_token_is_remembered_and_used(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     service = TokenService(granted(refresh_token="second"), granted())
     remembered: list[Mapping[str, str]] = []
 
@@ -232,12 +286,18 @@ async def test_a_rotated_refresh_token_survives_a_caller_who_gives_up(
 # --- access tokens ---
 
 
-async def signed_in(http: aiohttp.ClientSession, serve: Serve, service: TokenService) -> tuple[BearerAuth, Clock]:
+async def signed_in(
+    http: aiohttp.ClientSession, serve: Serve, service: TokenService
+) -> tuple[BearerAuth, Clock]:
     clock = Clock()
-    return BearerAuth(refreshing(http, await service.endpoint(serve), "first", forget), clock), clock
+    return BearerAuth(
+        refreshing(http, await service.endpoint(serve), "first", forget), clock
+    ), clock
 
 
-async def test_however_many_calls_wait_one_token_is_fetched(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_however_many_calls_wait_one_token_is_fetched(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     service = TokenService(granted(), seconds=0.05)
     auth, _ = await signed_in(http, serve, service)
     headers = await asyncio.gather(*(auth.headers() for _ in range(50)))
@@ -245,7 +305,9 @@ async def test_however_many_calls_wait_one_token_is_fetched(http: aiohttp.Client
     assert len(service.asked) == 1
 
 
-async def test_a_token_is_renewed_a_minute_before_it_runs_out(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_a_token_is_renewed_a_minute_before_it_runs_out(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     service = TokenService(granted("one"), granted("two"))
     auth, clock = await signed_in(http, serve, service)
     seen = []
@@ -254,7 +316,9 @@ async def test_a_token_is_renewed_a_minute_before_it_runs_out(http: aiohttp.Clie
     assert seen == ["Bearer one", "Bearer one", "Bearer two"]
 
 
-async def test_a_token_that_many_calls_see_refused_is_renewed_once(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_a_token_that_many_calls_see_refused_is_renewed_once(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     service = TokenService(granted("one"), granted("two"), seconds=0.05)
     auth, _ = await signed_in(http, serve, service)
     refused = await auth.headers()

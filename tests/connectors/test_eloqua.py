@@ -7,7 +7,7 @@ import aiohttp
 import orjson
 import pytest
 
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
 from openbulk.domain.errors import BadInput, RetryLater
@@ -28,7 +28,9 @@ def contact(name: str, **more: str) -> dict[str, str]:
     return {"C_EmailAddress": f"{name.lower()}@example.com", "C_FirstName": name, **more}
 
 
-async def held(http: aiohttp.ClientSession, url: str, what: str = "contacts") -> list[dict[str, str]]:
+async def held(
+    http: aiohttp.ClientSession, url: str, what: str = "contacts"
+) -> list[dict[str, str]]:
     async with http.get(f"{url}/sandbox/{what}") as answer:
         records: list[dict[str, str]] = await answer.json()
     return records
@@ -44,19 +46,27 @@ class EloquaTests(ConnectorTests):
 
     @pytest.fixture
     async def url(self, serve: Serve) -> str:
-        return await serve(eloqua.make_app(eloqua.Options(first_record_index=self.first_record_index)))
+        return await serve(
+            eloqua.make_app(eloqua.Options(first_record_index=self.first_record_index))
+        )
 
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
-        return lambda: EloquaProvider().connect(configuration(url), http, forget)
+        return lambda: EloquaProvider().connect(ConnectionContext(configuration(url), http, forget))
 
     @pytest.fixture
-    async def connect_with_wrong_credentials(self, http: aiohttp.ClientSession, url: str) -> Connect:
-        return lambda: EloquaProvider().connect(configuration(url, password="wrong"), http, forget)
+    async def connect_with_wrong_credentials(
+        self, http: aiohttp.ClientSession, url: str
+    ) -> Connect:
+        return lambda: EloquaProvider().connect(
+            ConnectionContext(configuration(url, password="wrong"), http, forget)
+        )
 
     @pytest.fixture
     async def connect_to_nowhere(self, http: aiohttp.ClientSession) -> Connect:
-        return lambda: EloquaProvider().connect(configuration("http://127.0.0.1:1"), http, forget)
+        return lambda: EloquaProvider().connect(
+            ConnectionContext(configuration("http://127.0.0.1:1"), http, forget)
+        )
 
 
 class TestContacts(EloquaTests):
@@ -65,7 +75,9 @@ class TestContacts(EloquaTests):
     bad = {"C_EmailAddress": "not an address"}  # noqa: RUF012
     shows = "C_FirstName"
 
-    async def test_rejects_are_told_of_the_right_rows_whatever_their_reason(self, connect: Connect) -> None:
+    async def test_rejects_are_told_of_the_right_rows_whatever_their_reason(
+        self, connect: Connect
+    ) -> None:
         values: list[Mapping[str, str]] = [
             contact("Ann"),
             {"C_EmailAddress": "no address", "C_FirstName": "Bob"},
@@ -76,7 +88,9 @@ class TestContacts(EloquaTests):
             contact("Fay", C_Annual_Revenue1="much"),
             contact("Gus", C_DateCreated="2026-01-01"),
         ]
-        outcomes = await send(connect, CONTACT, [record(row, v) for row, v in enumerate(values, 11)])
+        outcomes = await send(
+            connect, CONTACT, [record(row, v) for row, v in enumerate(values, 11)]
+        )
         assert [o.row for o in outcomes if o.kind is OutcomeKind.FAILED] == [12, 14, 15, 16, 17, 18]
         assert [problem(o) for o in outcomes if o.problem] == [
             "the e-mail address is not valid; addresses look like ann@example.com",
@@ -90,22 +104,33 @@ class TestContacts(EloquaTests):
     async def test_what_a_row_leaves_out_stays_as_eloqua_has_it(
         self, http: aiohttp.ClientSession, url: str, connect: Connect
     ) -> None:
-        await send(connect, CONTACT, [record(1, contact("Ann", C_City="Bonn")), record(2, contact("Bob"))])
+        await send(
+            connect, CONTACT, [record(1, contact("Ann", C_City="Bonn")), record(2, contact("Bob"))]
+        )
         changed = [record(1, contact("Ann", C_Title="Dr")), record(2, contact("Bob", C_City="Ulm"))]
         outcomes = await send(connect, CONTACT, changed)
         assert {outcome.kind for outcome in outcomes} == {OutcomeKind.UPDATED}
         ann, bob = await held(http, url)
         assert (ann["C_City"], ann["C_Title"], bob["C_City"]) == ("Bonn", "Dr", "Ulm")
 
-    async def test_created_and_updated_in_one_import_are_told_as_one_of_the_two(self, connect: Connect) -> None:
+    async def test_created_and_updated_in_one_import_are_told_as_one_of_the_two(
+        self, connect: Connect
+    ) -> None:
         (first,) = await send(connect, CONTACT, [record(1, contact("Ann"))])
         both = await send(connect, CONTACT, [record(1, contact("Ann")), record(2, contact("Bob"))])
-        assert (first.kind, {outcome.kind for outcome in both}) == (OutcomeKind.CREATED, {OutcomeKind.UPSERTED})
+        assert (first.kind, {outcome.kind for outcome in both}) == (
+            OutcomeKind.CREATED,
+            {OutcomeKind.UPSERTED},
+        )
 
     async def test_columns_are_found_by_title_and_in_any_case(
         self, http: aiohttp.ClientSession, url: str, connect: Connect
     ) -> None:
-        await send(connect, CONTACT, [record(1, {"email address": "ann@example.com", "c_firstname": "Ann"})])
+        await send(
+            connect,
+            CONTACT,
+            [record(1, {"email address": "ann@example.com", "c_firstname": "Ann"})],
+        )
         (one,) = await held(http, url)
         assert (one["C_EmailAddress"], one["C_FirstName"]) == ("ann@example.com", "Ann")
 
@@ -116,16 +141,27 @@ class TestContacts(EloquaTests):
         for city in ("Bonn", "Ulm"):
             await send(connect, target, [record(1, {"C_Company": "Acme", "C_City": city})])
         assert [one["C_City"] for one in await held(http, url)] == ["Ulm"]
-        (outcome,) = await send(connect, Target("contact", Action.UPSERT, "Shoe size"), [record(1, contact("Ann"))])
+        (outcome,) = await send(
+            connect, Target("contact", Action.UPSERT, "Shoe size"), [record(1, contact("Ann"))]
+        )
         assert "'Shoe size' is not a field of contact" in problem(outcome)
 
-    async def test_more_columns_than_eloqua_imports_are_said_to_be_too_many(self, connect: Connect) -> None:
+    async def test_more_columns_than_eloqua_imports_are_said_to_be_too_many(
+        self, connect: Connect
+    ) -> None:
         (outcome,) = await send(connect, CONTACT, [record(1, {str(n): "x" for n in range(101)})])
-        assert problem(outcome) == "the file has 101 columns; Eloqua imports at most 100: leave some out"
+        assert (
+            problem(outcome)
+            == "the file has 101 columns; Eloqua imports at most 100: leave some out"
+        )
 
     async def test_what_eloqua_can_tell_is_left_to_its_export(self, connect: Connect) -> None:
         """Equal texts and dates of change; whatever it might understand more narrowly is not."""
-        values = [contact("Ann", C_City="Bonn"), contact("Bob", C_City="bonn"), contact("Cara", C_City="007")]
+        values = [
+            contact("Ann", C_City="Bonn"),
+            contact("Bob", C_City="bonn"),
+            contact("Cara", C_City="007"),
+        ]
         await send(connect, CONTACT, [record(row, v) for row, v in enumerate(values, 1)])
         for where, changed_since, expected in (
             (Comparison("C_City", "=", ("Bonn",)), None, ["Ann", "Bob"]),
@@ -180,13 +216,22 @@ class TestCampaigns(EloquaTests):
         (made,) = await send(connect, self.target(), [record(1, {"name": "Spring"})])
         changes = record(1, {"id": made.id, "name": "Summer"})
         (changed,) = await send(connect, Target(self.object_name, Action.UPDATE), [changes])
-        assert (changed.kind, [one["name"] for one in await held(http, url, f"{self.object_name}s")]) == (
+        assert (
+            changed.kind,
+            [one["name"] for one in await held(http, url, f"{self.object_name}s")],
+        ) == (
             OutcomeKind.UPDATED,
             ["Summer"],
         )
-        (gone,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})])
-        (again,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})])
-        (missing,) = await send(connect, Target(self.object_name, Action.DELETE), [record(1, {"name": "x"})])
+        (gone,) = await send(
+            connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})]
+        )
+        (again,) = await send(
+            connect, Target(self.object_name, Action.DELETE), [record(1, {"id": made.id})]
+        )
+        (missing,) = await send(
+            connect, Target(self.object_name, Action.DELETE), [record(1, {"name": "x"})]
+        )
         assert (gone.kind, again.kind) == (OutcomeKind.DELETED, OutcomeKind.FAILED)
         assert "id is missing" in problem(missing)
 
@@ -199,11 +244,21 @@ async def test_objects_are_listed_in_the_order_of_the_service_that_we_replace(
     http: aiohttp.ClientSession, serve: Serve
 ) -> None:
     url = await serve(eloqua.make_app(eloqua.Options()))
-    connector: Connector = EloquaProvider().connect(configuration(url), http, forget)
-    assert list(await connector.objects()) == ["activities", "contact", "campaign", "list", "account"]
+    connector: Connector = EloquaProvider().connect(
+        ConnectionContext(configuration(url), http, forget)
+    )
+    assert list(await connector.objects()) == [
+        "activities",
+        "contact",
+        "campaign",
+        "list",
+        "account",
+    ]
 
 
-async def test_sign_in_by_oauth_keeps_each_new_refresh_token(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_sign_in_by_oauth_keeps_each_new_refresh_token(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     url = await serve(eloqua.make_app(eloqua.Options()))
     settings = {"base.url": url, "oauth.api.key": "app", "oauth.api.secret": "secret"}
     data = {"grant_type": "password", "username": "Acme\\ann", "password": "secret"}
@@ -216,12 +271,14 @@ async def test_sign_in_by_oauth_keeps_each_new_refresh_token(http: aiohttp.Clien
         settings.update(changes)
 
     for _ in range(3):
-        await EloquaProvider().connect(dict(settings), http, remember).check()
+        await EloquaProvider().connect(ConnectionContext(dict(settings), http, remember)).check()
 
 
-async def test_a_staging_area_that_is_full_is_waited_for(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_a_staging_area_that_is_full_is_waited_for(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     url = await serve(eloqua.make_app(eloqua.Options(faults="error-429=1")))
-    native = EloquaProvider().connect(configuration(url), http, forget).native
+    native = EloquaProvider().connect(ConnectionContext(configuration(url), http, forget)).native
     assert native is not None
     with pytest.raises(RetryLater):
         await native.submit(CONTACT, [record(1, contact("Ann"))])
@@ -234,20 +291,27 @@ async def test_an_instance_without_credentials_says_what_to_give(
     http: aiohttp.ClientSession, settings: Mapping[str, str], says: str
 ) -> None:
     with pytest.raises(BadInput, match=says):
-        EloquaProvider().connect(settings, http, forget)
+        EloquaProvider().connect(ConnectionContext(settings, http, forget))
 
 
 def test_staged_data_is_split_by_bytes_and_nothing_is_left_out() -> None:
-    rows = [{"C_EmailAddress": f"person{n}@example.com", "C_FirstName": "ä" * (n % 50)} for n in range(1_000)]
+    rows = [
+        {"C_EmailAddress": f"person{n}@example.com", "C_FirstName": "ä" * (n % 50)}
+        for n in range(1_000)
+    ]
     bodies = list(staging_bodies(rows, most=10_000))
     assert len(bodies) > 5
     assert all(len(body) <= 10_000 for body in bodies)
     assert [row for body in bodies for row in orjson.loads(body)] == rows
 
 
-async def test_what_contacts_did_can_be_read_each_activity_once(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_what_contacts_did_can_be_read_each_activity_once(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     url = await serve(eloqua.make_app(eloqua.Options()))
-    connector: Connector = EloquaProvider().connect(configuration(url), http, forget)
+    connector: Connector = EloquaProvider().connect(
+        ConnectionContext(configuration(url), http, forget)
+    )
     await send(lambda: connector, CONTACT, [record(1, contact("Ann")), record(2, contact("Bob"))])
     pages = [page async for page in connector.read(Query("activities"))]
     assert len({activity["id"] for page in pages for activity in page.records}) == 2

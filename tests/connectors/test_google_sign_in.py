@@ -14,7 +14,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from openbulk.connectors.base import AuthorizeRequest
+from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth
 from openbulk.domain.errors import BadInput, Refused, SignInAgain
@@ -97,14 +97,18 @@ def asked_for(**more: Any) -> dict[str, str]:
 
 def test_a_challenge_is_asked_for_by_its_method() -> None:
     """Without the method Google would take the challenge for the verifier itself (RFC 7636, section 4.3)."""
-    assert {"code_challenge": "abc", "code_challenge_method": "S256"}.items() <= asked_for(challenge="abc").items()
+    assert {"code_challenge": "abc", "code_challenge_method": "S256"}.items() <= asked_for(
+        challenge="abc"
+    ).items()
     assert not {"code_challenge", "code_challenge_method"} & asked_for().keys()
 
 
 def test_the_scope_is_the_narrow_one_unless_another_is_asked_for() -> None:
     """Calendars and their sharing need scopes of their own."""
     assert asked_for()["scope"] == EVENTS
-    assert asked_for(scope=f"{EVENTS} {AUTH}calendar.acls")["scope"] == f"{EVENTS} {AUTH}calendar.acls"
+    assert (
+        asked_for(scope=f"{EVENTS} {AUTH}calendar.acls")["scope"] == f"{EVENTS} {AUTH}calendar.acls"
+    )
 
 
 # --- what a person allowed ---
@@ -123,7 +127,9 @@ async def test_a_person_who_left_the_box_of_events_unticked_is_told(
     assert scope in raised.value.message
 
 
-@pytest.mark.parametrize("scope", [EVENTS, f"openid {EVENTS}", f"{AUTH}calendar", f"{AUTH}calendar.readonly", None])
+@pytest.mark.parametrize(
+    "scope", [EVENTS, f"openid {EVENTS}", f"{AUTH}calendar", f"{AUTH}calendar.readonly", None]
+)
 async def test_a_person_who_allowed_events_in_any_way_is_signed_in(
     google: Google, http: aiohttp.ClientSession, scope: str | None
 ) -> None:
@@ -139,19 +145,25 @@ async def test_a_person_who_allowed_events_in_any_way_is_signed_in(
 # --- giving access back ---
 
 
-async def test_access_is_given_back_where_it_was_got(google: Google, http: aiohttp.ClientSession) -> None:
+async def test_access_is_given_back_where_it_was_got(
+    google: Google, http: aiohttp.ClientSession
+) -> None:
     """Below base.url, where there is one."""
     await GoogleOAuth().revoke({**google.settings, "oauth.user.refresh_token": "refresh"}, http)
     assert google.asked == [("/revoke", {"token": "refresh"})]
 
 
-async def test_a_service_account_has_nothing_to_give_back(google: Google, http: aiohttp.ClientSession) -> None:
+async def test_a_service_account_has_nothing_to_give_back(
+    google: Google, http: aiohttp.ClientSession
+) -> None:
     """Its key is deleted in the Google Cloud console."""
     await GoogleOAuth().revoke({**google.settings, ACCOUNT: key_file()}, http)
     assert google.asked == []
 
 
-async def test_access_that_google_does_not_take_back_is_an_error(google: Google, http: aiohttp.ClientSession) -> None:
+async def test_access_that_google_does_not_take_back_is_an_error(
+    google: Google, http: aiohttp.ClientSession
+) -> None:
     """Whoever deletes the instance logs it."""
     google.status, google.body = 400, {"error": "unsupported_token_type"}
     with pytest.raises(Refused, match="did not revoke"):
@@ -169,7 +181,7 @@ def claims_of(google: Google) -> dict[str, Any]:
 
 async def check(google: Google, http: aiohttp.ClientSession, **settings: str) -> None:
     configuration = {"base.url": google.url, ACCOUNT: key_file(), **settings}
-    await GoogleCalendarProvider().connect(configuration, http, forget).check()
+    await GoogleCalendarProvider().connect(ConnectionContext(configuration, http, forget)).check()
 
 
 @pytest.mark.parametrize("subject", ["", " ", "ann@example.com", " ann@example.com "])
@@ -183,13 +195,17 @@ async def test_a_service_account_acts_for_its_subject_or_for_itself(
     assert claims.get("sub", "") == subject.strip()
 
 
-async def test_a_service_account_asks_for_the_scopes_that_are_set(google: Google, http: aiohttp.ClientSession) -> None:
+async def test_a_service_account_asks_for_the_scopes_that_are_set(
+    google: Google, http: aiohttp.ClientSession
+) -> None:
     """Google refuses an assertion with one scope more than the administrator allowed: they have to be the same."""
     await check(google, http, **{"google.scope": f"{EVENTS} {AUTH}calendar.calendars"})
     assert claims_of(google)["scope"] == f"{EVENTS} {AUTH}calendar.calendars"
 
 
-@pytest.mark.parametrize("subject", ["ann", "ann@", "@example.com", "ann@example", "ann smith@example.com"])
+@pytest.mark.parametrize(
+    "subject", ["ann", "ann@", "@example.com", "ann@example", "ann smith@example.com"]
+)
 async def test_a_subject_that_is_no_address_costs_no_call(
     google: Google, http: aiohttp.ClientSession, subject: str
 ) -> None:
@@ -205,11 +221,17 @@ async def test_a_subject_that_is_no_address_costs_no_call(
         ("/home/ann/key.json", "is not JSON; give the whole text of the file"),
         ('"text"', "is not a JSON object"),
         ("{}", "lacks client_email and private_key"),
-        ('{"web": {"client_id": "x", "client_secret": "y"}}', "belong into oauth.api.key and oauth.api.secret"),
+        (
+            '{"web": {"client_id": "x", "client_secret": "y"}}',
+            "belong into oauth.api.key and oauth.api.secret",
+        ),
         ('{"installed": {}}', "belong into oauth.api.key and oauth.api.secret"),
         ({"client_email": None}, "lacks client_email;"),
         ({"private_key": 7}, "lacks private_key;"),
-        ({"private_key": "-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n"}, "cannot be read"),
+        (
+            {"private_key": "-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n"},
+            "cannot be read",
+        ),
         ({"private_key": "nonsense"}, "cannot be read"),
     ],
 )
@@ -233,17 +255,42 @@ UNAUTHORIZED = (
 @pytest.mark.parametrize(
     ("status", "error", "description", "says"),
     [
-        (401, "unauthorized_client", UNAUTHORIZED, f"allow the client id 112233 the scope {EVENTS}"),
-        (400, "invalid_grant", "Invalid email or User ID", "google.subject is not the address of a person"),
+        (
+            401,
+            "unauthorized_client",
+            UNAUTHORIZED,
+            f"allow the client id 112233 the scope {EVENTS}",
+        ),
+        (
+            400,
+            "invalid_grant",
+            "Invalid email or User ID",
+            "google.subject is not the address of a person",
+        ),
         (400, "invalid_grant", "Invalid grant: account not found", "deleted or disabled"),
-        (400, "invalid_grant", "Invalid JWT Signature.", "make a new one in the Google Cloud console"),
-        (400, "invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and", "set its clock"),
+        (
+            400,
+            "invalid_grant",
+            "Invalid JWT Signature.",
+            "make a new one in the Google Cloud console",
+        ),
+        (
+            400,
+            "invalid_grant",
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and",
+            "set its clock",
+        ),
         (400, "invalid_grant", "Something new.", "check that its key was not deleted"),
         (400, "access_denied", "", "check that its key was not deleted"),
     ],
 )
 async def test_a_service_account_that_is_refused_is_told_what_to_mend(
-    google: Google, http: aiohttp.ClientSession, status: int, error: str, description: str, says: str
+    google: Google,
+    http: aiohttp.ClientSession,
+    status: int,
+    error: str,
+    description: str,
+    says: str,
 ) -> None:
     """Google's own words tell the causes apart, and come along."""
     google.status, google.body = status, {"error": error, "error_description": description}

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 import aiohttp
 import pytest
 
-from google_sandbox import GoogleTests, configuration, event, held, set_faults
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost, BadInput, Refused, RetryLater, SignInAgain
 from openbulk.domain.records import Action, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import Connect, record, send
 from support import Serve, forget
+from support.google_sandbox import GoogleTests, configuration, event, held, set_faults
 
 EVENTS = Target("events", Action.CREATE)
 
@@ -25,14 +25,16 @@ class TestGoogleCalendar(GoogleTests):
     shows = "summary"
 
     @pytest.fixture
-    async def connect_with_wrong_credentials(self, http: aiohttp.ClientSession, url: str) -> Connect:
+    async def connect_with_wrong_credentials(
+        self, http: aiohttp.ClientSession, url: str
+    ) -> Connect:
         settings = {**await configuration(http, url), "oauth.user.refresh_token": "revoked"}
-        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
+        return lambda: GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))
 
     @pytest.fixture
     async def connect_to_nowhere(self, http: aiohttp.ClientSession, url: str) -> Connect:
         settings = {**await configuration(http, url), "base.url": "http://127.0.0.1:1"}
-        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
+        return lambda: GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))
 
     # --- identity ---
 
@@ -49,7 +51,9 @@ class TestGoogleCalendar(GoogleTests):
         assert outcome.kind is OutcomeKind.CREATED
         assert [one["id"] for one in await held(http, url)] == [outcome.id]
 
-    async def test_an_id_of_the_callers_own_is_kept_also_over_a_lost_answer(self, connect: Connect) -> None:
+    async def test_an_id_of_the_callers_own_is_kept_also_over_a_lost_answer(
+        self, connect: Connect
+    ) -> None:
         for _ in range(2):
             (outcome,) = await send(connect, EVENTS, [record(1, event("Maths", id="maths2026"))])
             assert (outcome.kind, outcome.id) == (OutcomeKind.CREATED, "maths2026")
@@ -69,13 +73,25 @@ class TestGoogleCalendar(GoogleTests):
             ({"summary": "x"}, "start", "start is missing; give start.dateTime"),
             (event("x", summry="y"), "summry", "did you mean 'summary'?"),
             (event("x", id="Not Legal"), "id", "is not a legal event id"),
-            (event("x", visibility="secret"), "visibility", "it can be default, public, private, confidential"),
+            (
+                event("x", visibility="secret"),
+                "visibility",
+                "it can be default, public, private, confidential",
+            ),
             (event("x", attendees="ann"), "attendees", "a list is written as JSON"),
             (event("x", attendees='[{"email": '), "attendees", "looks like JSON but is not"),
             (event("x", guestsCanModify="maybe"), "guestsCanModify", "it can be true or false"),
             (event("x", start={"date": "01.03.2026"}), "start.date", "dates look like 2026-02-28"),
-            (event("x", start={"dateTime": "2026-03-01"}), "start.dateTime", "is not a date with a time"),
-            (event("x", start={"date": "2026-03-01", "dateTime": "2026-03-01T10:00:00Z"}), "start", "both given"),
+            (
+                event("x", start={"dateTime": "2026-03-01"}),
+                "start.dateTime",
+                "is not a date with a time",
+            ),
+            (
+                event("x", start={"date": "2026-03-01", "dateTime": "2026-03-01T10:00:00Z"}),
+                "start",
+                "both given",
+            ),
             (event("x", reminders="loud"), "reminders", "it has fields of its own"),
         ],
     )
@@ -90,7 +106,9 @@ class TestGoogleCalendar(GoogleTests):
     ) -> None:
         (outcome,) = await send(connect, EVENTS, [record(1, values)])
         assert outcome.problem is not None
-        assert (outcome.problem.field, says in outcome.problem.message) == (field, True), outcome.problem
+        assert (outcome.problem.field, says in outcome.problem.message) == (field, True), (
+            outcome.problem
+        )
         async with http.get(f"{url}/sandbox/stats") as answer:
             assert (await answer.json())["calls"] == 0
 
@@ -111,9 +129,15 @@ class TestGoogleCalendar(GoogleTests):
         (outcome,) = await send(connect, EVENTS, [record(1, values)])
         assert outcome.kind is OutcomeKind.CREATED, outcome
         (one,) = await held(http, url)
-        assert one["start"] == {"dateTime": "2026-03-01T09:00:00+01:00", "timeZone": "Europe/Berlin"}
+        assert one["start"] == {
+            "dateTime": "2026-03-01T09:00:00+01:00",
+            "timeZone": "Europe/Berlin",
+        }
         assert one["attendees"] == [{"email": "ann@example.com", "optional": True}]
-        assert one["reminders"] == {"useDefault": False, "overrides": [{"method": "popup", "minutes": 10}]}
+        assert one["reminders"] == {
+            "useDefault": False,
+            "overrides": [{"method": "popup", "minutes": 10}],
+        }
         assert (one["recurrence"], one["visibility"]) == (["RRULE:FREQ=DAILY;COUNT=3"], "private")
 
     # --- where it goes ---
@@ -122,32 +146,54 @@ class TestGoogleCalendar(GoogleTests):
         self, http: aiohttp.ClientSession, url: str, connect: Connect
     ) -> None:
         connector = connect()
-        batch = [record(1, event("primary")), record(2, event("nowhere", calendarId="nobody@example.com"))]
+        batch = [
+            record(1, event("primary")),
+            record(2, event("nowhere", calendarId="nobody@example.com")),
+        ]
         outcomes = await send(connect, EVENTS, batch)
         assert [outcome.kind for outcome in outcomes] == [OutcomeKind.CREATED, OutcomeKind.FAILED]
         assert outcomes[1].problem is not None
         assert "check calendarId" in outcomes[1].problem.message
-        for options in ({"calendarId": "ann@example.com"}, {"path": "/calendars/ann@example.com/events"}):
+        for options in (
+            {"calendarId": "ann@example.com"},
+            {"path": "/calendars/ann@example.com/events"},
+        ):
             target = Target("events", Action.CREATE, options=options)
-            (outcome,) = await connector.write(target, [Record(1, event("named"), key=str(options))])
+            (outcome,) = await connector.write(
+                target, [Record(1, event("named"), key=str(options))]
+            )
             assert outcome.kind is OutcomeKind.CREATED
         assert len(await held(http, url)) == 3
 
     # --- when the service is not well ---
 
-    async def test_a_quota_that_is_used_up_is_waited_for(self, http: aiohttp.ClientSession, serve: Serve) -> None:
+    async def test_a_quota_that_is_used_up_is_waited_for(
+        self, http: aiohttp.ClientSession, serve: Serve
+    ) -> None:
         url = await serve(google.make_app(google.Options(quota_per_minute=2)))
-        connector: Connector = GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+        connector: Connector = GoogleCalendarProvider().connect(
+            ConnectionContext(await configuration(http, url), http, forget)
+        )
         with pytest.raises(RetryLater, match="rateLimitExceeded"):
             for row in range(3):
                 await connector.write(EVENTS, [record(row, event("x"))])
 
     @pytest.mark.parametrize(
         ("fault", "error"),
-        [("error-429", RetryLater), ("error-503", RetryLater), ("error-500", AnswerLost), ("drop-before", AnswerLost)],
+        [
+            ("error-429", RetryLater),
+            ("error-503", RetryLater),
+            ("error-500", AnswerLost),
+            ("drop-before", AnswerLost),
+        ],
     )
     async def test_failures_say_whether_the_event_may_have_been_made(
-        self, http: aiohttp.ClientSession, url: str, connect: Connect, fault: str, error: type[Exception]
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        connect: Connect,
+        fault: str,
+        error: type[Exception],
     ) -> None:
         connector = connect()
         await connector.check()
@@ -159,7 +205,9 @@ class TestGoogleCalendar(GoogleTests):
         self, http: aiohttp.ClientSession, serve: Serve
     ) -> None:
         url = await serve(google.make_app(google.Options(token_seconds=61)))
-        connector: Connector = GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+        connector: Connector = GoogleCalendarProvider().connect(
+            ConnectionContext(await configuration(http, url), http, forget)
+        )
         await connector.check()
         await set_faults(http, url, "expire-token=1")
         with pytest.raises(SignInAgain):
@@ -179,8 +227,12 @@ async def test_a_private_address_is_refused_for_good(http: aiohttp.ClientSession
         "oauth.api.secret": "secret",
         "oauth.user.refresh_token": "token",
     }
-    async with aiohttp.ClientSession(connector=guarded_connector(allow_private=False, limit=1)) as guarded:
-        connector: Connector = GoogleCalendarProvider().connect(settings, guarded, forget)
+    async with aiohttp.ClientSession(
+        connector=guarded_connector(allow_private=False, limit=1)
+    ) as guarded:
+        connector: Connector = GoogleCalendarProvider().connect(
+            ConnectionContext(settings, guarded, forget)
+        )
         with pytest.raises(Refused, match="OPENBULK_ALLOW_PRIVATE_ADDRESSES"):
             await connector.check()
 
@@ -197,10 +249,12 @@ async def test_an_instance_without_credentials_says_what_to_give(
     http: aiohttp.ClientSession, settings: Mapping[str, str], says: str
 ) -> None:
     with pytest.raises(BadInput, match=says):
-        GoogleCalendarProvider().connect(settings, http, forget)
+        GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))
 
 
-async def test_a_service_account_signs_in_for_its_subject(http: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_a_service_account_signs_in_for_its_subject(
+    http: aiohttp.ClientSession, serve: Serve
+) -> None:
     import json  # noqa: PLC0415
 
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
@@ -222,7 +276,9 @@ async def test_a_service_account_signs_in_for_its_subject(http: aiohttp.ClientSe
         "google.service_account": json.dumps(account),
         "google.subject": "head@school.example.com",
     }
-    connector: Connector = GoogleCalendarProvider().connect(settings, http, forget)
+    connector: Connector = GoogleCalendarProvider().connect(
+        ConnectionContext(settings, http, forget)
+    )
     (outcome,) = await connector.write(EVENTS, [record(1, event("Assembly"))])
     assert outcome.kind is OutcomeKind.CREATED
     (one,) = await held(http, url)

@@ -13,9 +13,16 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from openbulk.connectors.base import AuthorizeRequest, Connector
+from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import (
+    BadInput,
+    NotFound,
+    Refused,
+    RetryLater,
+    ServiceError,
+    SignInAgain,
+)
 from openbulk.domain.query import Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.quota.governor import Governor
@@ -24,7 +31,11 @@ from openbulk.storage.database import migrate, open_ledger_engine
 from support import Serve, forget
 
 Answer = tuple[int, Any]
-EVENT: Mapping[str, Any] = {"summary": "Maths", "start": {"date": "2026-03-01"}, "end": {"date": "2026-03-02"}}
+EVENT: Mapping[str, Any] = {
+    "summary": "Maths",
+    "start": {"date": "2026-03-01"},
+    "end": {"date": "2026-03-02"},
+}
 TOKEN: Answer = (200, {"access_token": "token", "expires_in": 3600, "refresh_token": "refresh"})
 
 
@@ -60,7 +71,9 @@ class Google:
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
-        self.asked.append((request.method, request.raw_path.partition("?")[0], dict(request.query), body))
+        self.asked.append(
+            (request.method, request.raw_path.partition("?")[0], dict(request.query), body)
+        )
         status, answer = self.answers.get(request.method, (200, {}))
         return (
             web.Response(text=answer, status=status)
@@ -88,7 +101,7 @@ async def google(serve: Serve) -> Google:
 
 @pytest.fixture
 def connector(google: Google, http: aiohttp.ClientSession) -> Connector:
-    return GoogleCalendarProvider().connect(google.settings, http, forget)
+    return GoogleCalendarProvider().connect(ConnectionContext(google.settings, http, forget))
 
 
 async def create(connector: Connector, values: Mapping[str, Any], **options: Any) -> Outcome:
@@ -120,14 +133,24 @@ def service_account() -> str:
     [
         (said(403, "rateLimitExceeded"), RetryLater, "rate limit", None),
         (said(403, "userRateLimitExceeded"), RetryLater, "rate limit", None),
-        (said(403, "quotaExceeded", "Calendar usage limits exceeded."), RetryLater, "limits on calendar use", 3600.0),
+        (
+            said(403, "quotaExceeded", "Calendar usage limits exceeded."),
+            RetryLater,
+            "limits on calendar use",
+            3600.0,
+        ),
         (said(403, "accessNotConfigured"), Refused, "enable it there", None),
         (said(403, "insufficientPermissions"), Refused, "auth/calendar.events", None),
         (said(403, "domainPolicy"), Refused, "administrator", None),
     ],
 )
 async def test_what_concerns_the_whole_account_is_told_by_the_reason(
-    google: Google, connector: Connector, answer: Answer, error: type[ServiceError], says: str, after: float | None
+    google: Google,
+    connector: Connector,
+    answer: Answer,
+    error: type[ServiceError],
+    says: str,
+    after: float | None,
 ) -> None:
     google.answers["POST"] = answer
     with pytest.raises(error, match=says) as raised:
@@ -162,7 +185,9 @@ async def test_what_concerns_one_record_is_its_outcome(
     assert outcome.problem.provider_message
 
 
-@pytest.mark.parametrize("answer", [said(404, "notFound"), said(403, "forbidden"), (404, "<html>"), (302, "")])
+@pytest.mark.parametrize(
+    "answer", [said(404, "notFound"), said(403, "forbidden"), (404, "<html>"), (302, "")]
+)
 async def test_an_account_whose_calendar_cannot_be_seen_does_not_pass_the_check(
     google: Google, connector: Connector, answer: Answer
 ) -> None:
@@ -191,7 +216,9 @@ async def test_a_page_that_is_refused_says_why(
 # --- ids ---
 
 
-async def test_an_id_made_from_the_key_that_is_taken_was_taken_by_us(google: Google, connector: Connector) -> None:
+async def test_an_id_made_from_the_key_that_is_taken_was_taken_by_us(
+    google: Google, connector: Connector
+) -> None:
     google.answers["POST"] = said(409, "duplicate")
     outcome = await create(connector, EVENT)
     assert outcome.kind is OutcomeKind.CREATED
@@ -201,7 +228,9 @@ async def test_an_id_made_from_the_key_that_is_taken_was_taken_by_us(google: Goo
     assert set(str(outcome.id)) <= set("0123456789abcdefghijklmnopqrstuv")
 
 
-async def test_a_look_at_a_taken_id_that_is_throttled_decides_nothing(google: Google, connector: Connector) -> None:
+async def test_a_look_at_a_taken_id_that_is_throttled_decides_nothing(
+    google: Google, connector: Connector
+) -> None:
     google.answers = {"POST": said(409, "duplicate"), "GET": said(403, "rateLimitExceeded")}
     with pytest.raises(RetryLater):
         await create(connector, {**EVENT, "id": "maths2026"})
@@ -210,7 +239,9 @@ async def test_a_look_at_a_taken_id_that_is_throttled_decides_nothing(google: Go
 async def test_the_mark_on_an_event_with_a_callers_id_keeps_other_properties(
     google: Google, connector: Connector
 ) -> None:
-    await create(connector, {**EVENT, "id": "maths2026", "extendedProperties": {"private": {"class": "3b"}}})
+    await create(
+        connector, {**EVENT, "id": "maths2026", "extendedProperties": {"private": {"class": "3b"}}}
+    )
     properties = google.asked[0][3]["extendedProperties"]["private"]
     assert properties["class"] == "3b"
     assert "file:7" not in str(properties), "the key stays with us"
@@ -223,12 +254,27 @@ async def test_the_mark_on_an_event_with_a_callers_id_keeps_other_properties(
     ("values", "options", "path", "parameters"),
     [
         ({}, {}, "primary", {}),
-        ({}, {"path": "/calendars/team%40group.calendar.google.com/events"}, "team@group.calendar.google.com", {}),
+        (
+            {},
+            {"path": "/calendars/team%40group.calendar.google.com/events"},
+            "team@group.calendar.google.com",
+            {},
+        ),
         ({"calendarId": "en#holiday@group.v"}, {"calendarId": "other"}, "en%23holiday@group.v", {}),
         ({"calendarId": "a/../b?c"}, {}, "a%2F..%2Fb%3Fc", {}),
         ({}, {"sendUpdates": "all"}, "primary", {"sendUpdates": "all"}),
-        ({"conferenceData": '{"conferenceId": "x"}'}, {}, "primary", {"conferenceDataVersion": "1"}),
-        ({"attachments": [{"fileUrl": "https://x"}]}, {}, "primary", {"supportsAttachments": "true"}),
+        (
+            {"conferenceData": '{"conferenceId": "x"}'},
+            {},
+            "primary",
+            {"conferenceDataVersion": "1"},
+        ),
+        (
+            {"attachments": [{"fileUrl": "https://x"}]},
+            {},
+            "primary",
+            {"supportsAttachments": "true"},
+        ),
     ],
 )
 async def test_the_call_is_the_one_that_google_documents(
@@ -246,7 +292,9 @@ async def test_the_call_is_the_one_that_google_documents(
     assert "calendarId" not in body
 
 
-async def test_a_send_updates_that_is_not_known_costs_no_call(google: Google, connector: Connector) -> None:
+async def test_a_send_updates_that_is_not_known_costs_no_call(
+    google: Google, connector: Connector
+) -> None:
     outcome = await create(connector, EVENT, sendUpdates="everybody")
     assert outcome.problem is not None
     assert "it can be none, all, externalOnly" in outcome.problem.message
@@ -270,7 +318,9 @@ async def test_a_value_that_json_cannot_hold_fails_its_record_only(
     assert google.asked == []
 
 
-async def test_places_of_a_list_without_a_value_are_left_out(google: Google, connector: Connector) -> None:
+async def test_places_of_a_list_without_a_value_are_left_out(
+    google: Google, connector: Connector
+) -> None:
     await create(connector, {**EVENT, "recurrence": ["RRULE:FREQ=DAILY", None]})
     assert google.asked[0][3]["recurrence"] == ["RRULE:FREQ=DAILY"]
 
@@ -280,7 +330,9 @@ async def test_places_of_a_list_without_a_value_are_left_out(google: Google, con
 
 def test_the_sign_in_asks_for_the_narrow_scope_and_for_a_refresh_token() -> None:
     request = AuthorizeRequest("client", "secret", "https://example.com/back", state="s&t")
-    address = GoogleCalendarProvider.oauth.authorize_url(request) if GoogleCalendarProvider.oauth else ""
+    address = (
+        GoogleCalendarProvider.oauth.authorize_url(request) if GoogleCalendarProvider.oauth else ""
+    )
     assert address.startswith("https://accounts.google.com/o/oauth2/v2/auth?")
     assert "secret" not in address
     assert parse_qs(urlsplit(address).query) == {
@@ -322,9 +374,18 @@ async def test_a_code_that_gives_no_refresh_token_says_how_to_get_one(
 async def test_a_service_account_that_is_refused_is_told_what_to_mend(
     google: Google, http: aiohttp.ClientSession, error: str
 ) -> None:
-    google.token = (400 if error == "invalid_grant" else 401, {"error": error, "error_description": "No."})
-    settings = {"base.url": google.url, "google.service_account": service_account(), "google.subject": "a@example.com"}
-    connector: Connector = GoogleCalendarProvider().connect(settings, http, forget)
+    google.token = (
+        400 if error == "invalid_grant" else 401,
+        {"error": error, "error_description": "No."},
+    )
+    settings = {
+        "base.url": google.url,
+        "google.service_account": service_account(),
+        "google.subject": "a@example.com",
+    }
+    connector: Connector = GoogleCalendarProvider().connect(
+        ConnectionContext(settings, http, forget)
+    )
     with pytest.raises(SignInAgain, match=r"google\.subject") as raised:
         await connector.check()
     assert raised.value.provider_message == "No."
@@ -339,7 +400,9 @@ async def test_a_usage_limit_costs_one_call_and_no_more(
     google.answers["POST"] = said(403, "quotaExceeded")
     for _ in range(3):
         pace = Governor(Budgets(engine)).pace()
-        connector = GoogleCalendarProvider().connect(google.settings, http, forget, pace)
+        connector = GoogleCalendarProvider().connect(
+            ConnectionContext(google.settings, http, forget, pace)
+        )
         with pytest.raises(RetryLater, match="they are lifted after hours") as busy:
             await create(connector, EVENT)
         assert busy.value.after is not None
@@ -348,7 +411,11 @@ async def test_a_usage_limit_costs_one_call_and_no_more(
     await engine.dispose()
 
 
-async def test_a_limit_of_the_configuration_has_to_be_a_number(google: Google, http: aiohttp.ClientSession) -> None:
+async def test_a_limit_of_the_configuration_has_to_be_a_number(
+    google: Google, http: aiohttp.ClientSession
+) -> None:
     """It is said when the instance is made."""
     with pytest.raises(BadInput, match="has to be a whole number of calls"):
-        GoogleCalendarProvider().connect({**google.settings, "quota.user.minute": "many"}, http, forget)
+        GoogleCalendarProvider().connect(
+            ConnectionContext({**google.settings, "quota.user.minute": "many"}, http, forget)
+        )

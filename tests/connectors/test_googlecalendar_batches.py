@@ -1,4 +1,4 @@
-"""Calls that are ready at the same moment wrap_send together, and nothing else about them changes."""
+"""Calls that are ready at the same moment travel together, and nothing else about them changes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,16 +8,22 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
-from google_sandbox import configuration, event, held, set_faults
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
-from openbulk.connectors.googlecalendar.batches import FEWEST_CALLS, MOST_CALLS, READY_TOGETHER_SECONDS, Batches, read
+from openbulk.connectors.googlecalendar.batches import (
+    FEWEST_CALLS,
+    MOST_CALLS,
+    READY_TOGETHER_SECONDS,
+    Batches,
+    read,
+)
 from openbulk.connectors.http import Answer, Request
 from openbulk.domain.errors import AnswerLost, RetryLater, SignInAgain
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import record
 from support import Serve, forget
+from support.google_sandbox import configuration, event, held, set_faults
 
 EVENTS = Target("events", Action.CREATE)
 
@@ -29,12 +35,16 @@ async def url(serve: Serve) -> str:
 
 @pytest.fixture
 async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+    return GoogleCalendarProvider().connect(
+        ConnectionContext(await configuration(http, url), http, forget)
+    )
 
 
 async def written(connector: Connector, records: Sequence[Record]) -> list[Outcome | BaseException]:
     """What became of records that were sent at the same moment."""
-    calls = await asyncio.gather(*(connector.write(EVENTS, [one]) for one in records), return_exceptions=True)
+    calls = await asyncio.gather(
+        *(connector.write(EVENTS, [one]) for one in records), return_exceptions=True
+    )
     return [call if isinstance(call, BaseException) else call[0] for call in calls]
 
 
@@ -54,7 +64,9 @@ async def test_what_is_ready_at_the_same_moment_travels_together(
 ) -> None:
     await connector.check()
     outcomes = await written(connector, lessons(2 * MOST_CALLS))
-    assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes)
+    assert all(
+        isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes
+    )
     assert len(await held(http, url)) == 2 * MOST_CALLS
     assert await batches(http, url) == 2
 
@@ -68,7 +80,9 @@ async def test_a_call_whose_caller_has_gone_does_not_leave_any_more() -> None:
         return Answer(200, CIMultiDict(), b"")
 
     together = Batches(alone, "http://127.0.0.1")
-    request = Request("POST", "http://127.0.0.1/calendar/v3/calendars/primary/events", None, b"{}", {})
+    request = Request(
+        "POST", "http://127.0.0.1/calendar/v3/calendars/primary/events", None, b"{}", {}
+    )
     calls = [asyncio.create_task(together.send(request)) for _ in range(FEWEST_CALLS)]
     await asyncio.sleep(0)
     for call in calls:
@@ -78,7 +92,9 @@ async def test_a_call_whose_caller_has_gone_does_not_leave_any_more() -> None:
     assert sent == []
 
 
-async def test_few_have_a_connection_each(http: aiohttp.ClientSession, url: str, connector: Connector) -> None:
+async def test_few_have_a_connection_each(
+    http: aiohttp.ClientSession, url: str, connector: Connector
+) -> None:
     await connector.check()
     await written(connector, lessons(FEWEST_CALLS - 1))
     assert await batches(http, url) == 0
@@ -88,7 +104,9 @@ async def test_each_has_its_own_outcome(connector: Connector) -> None:
     """One that Google refuses takes nobody along."""
     records = lessons(10)
     records[7] = record(8, event("Elsewhere", calendarId="nobody@example.com"))
-    outcomes = [outcome for outcome in await written(connector, records) if isinstance(outcome, Outcome)]
+    outcomes = [
+        outcome for outcome in await written(connector, records) if isinstance(outcome, Outcome)
+    ]
     kinds = {outcome.row: outcome.kind for outcome in outcomes}
     assert kinds == {n: OutcomeKind.FAILED if n == 8 else OutcomeKind.CREATED for n in range(1, 11)}
 
@@ -101,7 +119,9 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_without_doubling(
     assert all(isinstance(outcome, AnswerLost) for outcome in await written(connector, lessons(20)))
     await set_faults(http, url, "")
     outcomes = await written(connector, lessons(20))
-    assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes)
+    assert all(
+        isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes
+    )
     assert len(await held(http, url)) == 20
 
 
@@ -109,7 +129,9 @@ async def test_calls_that_are_refused_for_a_quota_are_refused_each_for_itself(
     serve: Serve, http: aiohttp.ClientSession
 ) -> None:
     url = await serve(google.make_app(google.Options(quota_per_minute=15)))
-    connector = GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+    connector = GoogleCalendarProvider().connect(
+        ConnectionContext(await configuration(http, url), http, forget)
+    )
     outcomes = await written(connector, lessons(20))
     assert sum(isinstance(outcome, RetryLater) for outcome in outcomes) == 5
     assert len(await held(http, url)) == 15
@@ -123,7 +145,9 @@ async def test_a_token_that_runs_out_on_the_way_is_renewed(
     outcomes = await written(connector, lessons(50))
     await set_faults(http, url, "")
     ended = [outcome for outcome in outcomes if not isinstance(outcome, SignInAgain)]
-    assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in ended)
+    assert all(
+        isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in ended
+    )
     assert len(await held(http, url)) == len(ended) > 0
 
 
@@ -138,7 +162,11 @@ async def test_where_no_batches_are_known_calls_go_alone(
         asked.append(request.path)
         if request.path.startswith("/batch"):
             return web.Response(status=status)
-        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers}
+        headers = {
+            name: request.headers[name]
+            for name in ("Authorization", "Content-Type")
+            if name in request.headers
+        }
         async with http.request(
             request.method, url + request.path_qs, data=await request.read(), headers=headers
         ) as answer:
@@ -147,10 +175,13 @@ async def test_where_no_batches_are_known_calls_go_alone(
     proxy = web.Application()
     proxy.router.add_route("*", "/{path:.*}", passed_on)
     settings = {**await configuration(http, url), "base.url": await serve(proxy)}
-    connector = GoogleCalendarProvider().connect(settings, http, forget)
+    connector = GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))
     for first in (1, 31):
         outcomes = await written(connector, lessons(60)[first - 1 : first + 29])
-        assert all(isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes)
+        assert all(
+            isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED
+            for outcome in outcomes
+        )
     assert len(await held(http, url)) == 60
     assert sum(path.startswith("/batch") for path in asked) == 1
 
@@ -192,7 +223,9 @@ ETag: "etag/pony"
 
 def test_answers_are_told_apart_by_their_numbers() -> None:
     """In whatever order they come; one that is missing is missing."""
-    found = read(Answer(200, {"Content-Type": 'multipart/mixed; boundary="batch_foobarbaz"'}, ANSWER))
+    found = read(
+        Answer(200, {"Content-Type": 'multipart/mixed; boundary="batch_foobarbaz"'}, ANSWER)
+    )
     assert {number: answer.status for number, answer in found.items()} == {0: 200, 2: 304}
     assert found[0].json() == {"kind": "pony"}
     assert found[2].headers["etag"] == '"etag/animals"'
@@ -208,7 +241,10 @@ def test_answers_are_told_apart_by_their_numbers() -> None:
             "multipart/mixed; boundary=b",
             b"--b\r\n\r\n\r\n--b\r\nContent-ID: <response-x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n--b--",
         ),
-        ("multipart/mixed; boundary=b", b"--b\r\nContent-ID: <response-1>\r\n\r\nHTTP/1.1 OK\r\n\r\n--b--"),
+        (
+            "multipart/mixed; boundary=b",
+            b"--b\r\nContent-ID: <response-1>\r\n\r\nHTTP/1.1 OK\r\n\r\n--b--",
+        ),
     ],
     ids=["no batch", "no boundary", "another boundary", "no number", "no status"],
 )

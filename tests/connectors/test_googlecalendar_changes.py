@@ -7,8 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from google_sandbox import configuration, event, held, set_faults, violations
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import Query
@@ -16,6 +15,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.formats import FORMATS, inspect
 from openbulk.sandbox import google
 from support import Serve, forget
+from support.google_sandbox import configuration, event, held, set_faults, violations
 
 UID = "timetable-17@school.example"
 
@@ -30,10 +30,14 @@ async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+    return GoogleCalendarProvider().connect(
+        ConnectionContext(await configuration(http, url), http, forget)
+    )
 
 
-def target(action: Action = Action.UPSERT, identifier: str | None = None, run: str = "1", **more: Any) -> Target:
+def target(
+    action: Action = Action.UPSERT, identifier: str | None = None, run: str = "1", **more: Any
+) -> Target:
     return Target("events", action, identifier, run=run, options=more.pop("options", {}), **more)
 
 
@@ -63,20 +67,28 @@ async def calls(http: aiohttp.ClientSession, url: str) -> dict[str, int]:
     ids=["id", "iCalUID", "column", "summary and start"],
 )
 async def test_the_same_rows_sent_again_change_nothing(
-    connector: Connector, http: aiohttp.ClientSession, url: str, identifier: str | None, more: dict[str, str]
+    connector: Connector,
+    http: aiohttp.ClientSession,
+    url: str,
+    identifier: str | None,
+    more: dict[str, str],
 ) -> None:
     """However events are told apart: the second job finds them as they should be, with one listing and no write."""
     row = event("Maths", location="Room 4", **more)
     assert await kinds(connector, target(identifier=identifier), row) == [OutcomeKind.CREATED]
     before = await calls(http, url)
-    assert await kinds(connector, target(identifier=identifier, run="2"), row) == [OutcomeKind.UNCHANGED]
+    assert await kinds(connector, target(identifier=identifier, run="2"), row) == [
+        OutcomeKind.UNCHANGED
+    ]
     after = await calls(http, url)
     assert {name: after[name] - before.get(name, 0) for name in after} == {"GET": 1, "POST": 0}
     assert len(await held(http, url)) == 1
 
 
 @pytest.mark.parametrize("records", [None, 3], ids=["listed", "looked up one by one"])
-@pytest.mark.parametrize(("identifier", "more"), [("ref", {"ref": "17"}), ("id", {"id": "maths2026"})])
+@pytest.mark.parametrize(
+    ("identifier", "more"), [("ref", {"ref": "17"}), ("id", {"id": "maths2026"})]
+)
 async def test_a_changed_row_changes_its_event_and_nothing_else(
     connector: Connector,
     http: aiohttp.ClientSession,
@@ -87,14 +99,18 @@ async def test_a_changed_row_changes_its_event_and_nothing_else(
 ) -> None:
     """What the row does not speak of stays as it is."""
     first = target(identifier=identifier)
-    assert await kinds(connector, first, event("Maths", location="Room 4", **more)) == [OutcomeKind.CREATED]
+    assert await kinds(connector, first, event("Maths", location="Room 4", **more)) == [
+        OutcomeKind.CREATED
+    ]
     second = target(Action.UPDATE, identifier, run="2", records=records)
     assert await kinds(connector, second, {"location": "Room 5", **more}) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
     assert (only["summary"], only["location"]) == ("Maths", "Room 5")
 
 
-async def test_a_date_becomes_a_time(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
+async def test_a_date_becomes_a_time(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
     """Google merges what a patch has: the date has to be cleared."""
     await sent(connector, target(identifier="ref"), event("Maths", ref="1"))
     timed = {
@@ -128,11 +144,17 @@ async def test_an_update_needs_to_know_which_event_is_meant(connector: Connector
     ids=["column", "id", "iCalUID"],
 )
 async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
-    connector: Connector, http: aiohttp.ClientSession, url: str, identifier: str | None, more: dict[str, str]
+    connector: Connector,
+    http: aiohttp.ClientSession,
+    url: str,
+    identifier: str | None,
+    more: dict[str, str],
 ) -> None:
     """Whoever deleted them."""
     await sent(connector, target(identifier=identifier), event("Maths", **more))
-    assert await kinds(connector, target(Action.DELETE, identifier, run="2"), more) == [OutcomeKind.DELETED]
+    assert await kinds(connector, target(Action.DELETE, identifier, run="2"), more) == [
+        OutcomeKind.DELETED
+    ]
     assert await held(http, url) == []
     (again,) = await kinds(connector, target(Action.DELETE, identifier, run="3"), more)
     assert again in {OutcomeKind.UNCHANGED, OutcomeKind.DELETED}
@@ -140,8 +162,12 @@ async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
 
 async def test_deleting_what_never_was_changes_nothing(connector: Connector) -> None:
     """It is as it should be; a calendar that never was is a mistake."""
-    assert await kinds(connector, target(Action.DELETE), {"id": "neverthere"}) == [OutcomeKind.UNCHANGED]
-    (outcome,) = await sent(connector, target(Action.DELETE, options={"calendarId": "no@x"}), {"id": "neverthere"})
+    assert await kinds(connector, target(Action.DELETE), {"id": "neverthere"}) == [
+        OutcomeKind.UNCHANGED
+    ]
+    (outcome,) = await sent(
+        connector, target(Action.DELETE, options={"calendarId": "no@x"}), {"id": "neverthere"}
+    )
     assert outcome.kind is OutcomeKind.FAILED
     assert outcome.problem is not None
     assert "calendar 'no@x'" in outcome.problem.message
@@ -179,7 +205,9 @@ async def test_an_upsert_whose_answer_was_lost_makes_one_event(
     with pytest.raises(AnswerLost):
         await sent(connector, target(identifier="ref"), event("Maths", ref="17"))
     await set_faults(http, url, "")
-    assert await kinds(connector, target(identifier="ref"), event("Maths", ref="17")) == [OutcomeKind.CREATED]
+    assert await kinds(connector, target(identifier="ref"), event("Maths", ref="17")) == [
+        OutcomeKind.CREATED
+    ]
     assert len(await held(http, url)) == 2
 
 
@@ -193,24 +221,32 @@ async def test_a_foreign_event_is_imported_without_mail(
     assert only["iCalUID"] == UID
     (_, again) = await sent(connector, target(Action.CREATE, run="2"), event("Other"), row)
     assert again.kind is OutcomeKind.FAILED
-    assert await kinds(connector, target(Action.CREATE), row) == [OutcomeKind.CREATED], "the first one, sent once more"
+    assert await kinds(connector, target(Action.CREATE), row) == [OutcomeKind.CREATED], (
+        "the first one, sent once more"
+    )
 
 
-async def test_a_cancelled_row_deletes_its_event(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
+async def test_a_cancelled_row_deletes_its_event(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
     """As calendar files say it; one that is not there stays away."""
     await sent(connector, target(), event("Fair", iCalUID=UID))
     cancelled = event("Fair", iCalUID=UID, status="cancelled")
     assert await kinds(connector, target(run="2"), cancelled) == [OutcomeKind.DELETED]
-    assert await kinds(connector, target(run="3"), event("Fair", iCalUID="other@x", status="cancelled")) == [
-        OutcomeKind.UNCHANGED
-    ]
+    assert await kinds(
+        connector, target(run="3"), event("Fair", iCalUID="other@x", status="cancelled")
+    ) == [OutcomeKind.UNCHANGED]
     assert await held(http, url) == []
 
 
-async def test_rows_name_their_own_calendars(connector: Connector, http: aiohttp.ClientSession, url: str) -> None:
+async def test_rows_name_their_own_calendars(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
     """A column `calendarId` goes before what metaData says."""
     (outcome,) = await sent(
-        connector, target(Action.CREATE, options={"calendarId": "primary"}), event("Maths", calendarId="no@x")
+        connector,
+        target(Action.CREATE, options={"calendarId": "primary"}),
+        event("Maths", calendarId="no@x"),
     )
     assert outcome.problem is not None
     assert "calendar 'no@x'" in outcome.problem.message
@@ -219,18 +255,29 @@ async def test_rows_name_their_own_calendars(connector: Connector, http: aiohttp
 async def test_rows_that_mailed_people_outside_are_counted(connector: Connector) -> None:
     """Only where mail was asked for, and somebody of another domain than the account's was invited."""
     guests = {"inside": "bob@example.com", "outside": "eve@elsewhere.example"}
-    for send, counted in (("all", {"inside": False, "outside": True}), ("none", {"inside": False, "outside": False})):
+    for send, counted in (
+        ("all", {"inside": False, "outside": True}),
+        ("none", {"inside": False, "outside": False}),
+    ):
         to = target(Action.CREATE, run=send, options={"sendUpdates": send})
         rows = [event("Fair", attendees=[{"email": email}]) for email in guests.values()]
         outcomes = await sent(connector, to, *rows)
-        assert dict(zip(guests, [outcome.mails_outside for outcome in outcomes], strict=True)) == counted
+        assert (
+            dict(zip(guests, [outcome.mails_outside for outcome in outcomes], strict=True))
+            == counted
+        )
 
 
 async def test_an_update_of_the_start_leaves_the_end_alone(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
     """A row that says nothing of the end makes no one-day event of a week."""
-    camp = {"summary": "Camp", "id": "camp2026", "start": {"date": "2026-09-14"}, "end": {"date": "2026-09-19"}}
+    camp = {
+        "summary": "Camp",
+        "id": "camp2026",
+        "start": {"date": "2026-09-14"},
+        "end": {"date": "2026-09-19"},
+    }
     await sent(connector, target(), camp)
     earlier = {"id": "camp2026", "start": {"date": "2026-09-13"}}
     assert await kinds(connector, target(Action.UPDATE, run="2"), earlier) == [OutcomeKind.UPDATED]
@@ -257,23 +304,34 @@ async def test_a_calendar_that_is_not_there_costs_one_call(
     """However many rows are meant for it; another job asks again."""
     rows = [event(f"Lesson {number}", calendarId="no@x") for number in range(5)]
     outcomes = await sent(connector, target(action), *rows)
-    assert {outcome.problem and outcome.problem.message.partition(":")[0] for outcome in outcomes} == {
-        "calendar 'no@x'"
-    }
+    assert {
+        outcome.problem and outcome.problem.message.partition(":")[0] for outcome in outcomes
+    } == {"calendar 'no@x'"}
     assert sum((await calls(http, url)).values()) == 1
     await sent(connector, target(action, run="2"), *rows)
     assert sum((await calls(http, url)).values()) == 2
 
 
 WEEK: list[dict[str, Any]] = [
-    {"summary": "Camp", "start": {"date": "2026-09-14"}, "end": {"date": "2026-09-19"}, "visibility": "private"},
+    {
+        "summary": "Camp",
+        "start": {"date": "2026-09-14"},
+        "end": {"date": "2026-09-19"},
+        "visibility": "private",
+    },
     {
         "summary": "Maths",
         "description": "Bring:\n- ruler",
         "start": {"dateTime": "2026-09-07T08:00:00", "timeZone": "Europe/Berlin"},
         "end": {"dateTime": "2026-09-07T08:45:00", "timeZone": "Europe/Berlin"},
-        "recurrence": ["RRULE:FREQ=WEEKLY;BYDAY=MO,TU;COUNT=10", "EXDATE;TZID=Europe/Berlin:20260914T080000"],
-        "attendees": [{"email": "ann@example.com", "responseStatus": "accepted"}, {"email": "bob@example.com"}],
+        "recurrence": [
+            "RRULE:FREQ=WEEKLY;BYDAY=MO,TU;COUNT=10",
+            "EXDATE;TZID=Europe/Berlin:20260914T080000",
+        ],
+        "attendees": [
+            {"email": "ann@example.com", "responseStatus": "accepted"},
+            {"email": "bob@example.com"},
+        ],
         "reminders": {"useDefault": False, "overrides": [{"method": "popup", "minutes": 10}]},
         "extendedProperties": {"private": {"class": "7a"}, "shared": {"room": "4"}},
     },
@@ -324,9 +382,9 @@ async def test_what_was_read_and_is_sent_again_makes_no_write(
     assert len(rows) == len(read) - (name == "googlecsv")
     assert await kinds(connector, target(run="3"), *rows) == [OutcomeKind.UNCHANGED] * len(rows)
     after = await calls(http, url)
-    assert {method: after[method] - before[method] for method in after if method != "GET"} == dict.fromkeys(
-        after.keys() - {"GET"}, 0
-    )
+    assert {
+        method: after[method] - before[method] for method in after if method != "GET"
+    } == dict.fromkeys(after.keys() - {"GET"}, 0)
     assert after["GET"] - before["GET"] <= 2
 
 
@@ -343,7 +401,11 @@ async def test_occurrences_of_a_series_are_moved_and_called_off(
 ) -> None:
     """Over a clock change, as calendar files have it; sent again, all of it is as it should be."""
     rows = [SERIES, MOVED, CALLED_OFF]
-    assert await kinds(connector, target(), *rows) == [OutcomeKind.CREATED, OutcomeKind.UPDATED, OutcomeKind.DELETED]
+    assert await kinds(connector, target(), *rows) == [
+        OutcomeKind.CREATED,
+        OutcomeKind.UPDATED,
+        OutcomeKind.DELETED,
+    ]
     shown = {one["id"].partition("_2026")[2]: one for one in await read_all(connector)}
     assert shown["1026T070000Z"]["summary"] == "Maths, later"
     assert shown["1102T070000Z"]["status"] == "cancelled"
@@ -352,7 +414,10 @@ async def test_occurrences_of_a_series_are_moved_and_called_off(
     after = await calls(http, url)
     assert after["GET"] - before["GET"] == 1
     assert sum(after.values()) - sum(before.values()) == 1
-    assert await kinds(connector, target(run="3"), *await read_all(connector)) == [OutcomeKind.UNCHANGED] * 3
+    assert (
+        await kinds(connector, target(run="3"), *await read_all(connector))
+        == [OutcomeKind.UNCHANGED] * 3
+    )
 
 
 async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connector) -> None:
@@ -360,7 +425,10 @@ async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connec
     (alone,) = await sent(connector, target(), MOVED)
     assert alone.problem is not None
     assert "its row has to come first" in alone.problem.message
-    never = {**MOVED, "originalStartTime": {"dateTime": "2026-10-27T08:00:00", "timeZone": "Europe/Berlin"}}
+    never = {
+        **MOVED,
+        "originalStartTime": {"dateTime": "2026-10-27T08:00:00", "timeZone": "Europe/Berlin"},
+    }
     (_, wrong) = await sent(connector, target(run="2"), SERIES, never)
     assert wrong.problem is not None
     assert "has no occurrence at that time" in wrong.problem.message
@@ -378,7 +446,9 @@ async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
         {"summary": "x", "start": {"date": "9999-12-31"}, "end": {"date": "9999-12-31"}},
     ],
 )
-async def test_a_date_at_the_end_of_the_calendar_fails_its_row_only(connector: Connector, row: dict[str, Any]) -> None:
+async def test_a_date_at_the_end_of_the_calendar_fails_its_row_only(
+    connector: Connector, row: dict[str, Any]
+) -> None:
     """It is no failure of openbulk."""
     (outcome,) = await sent(connector, target(Action.CREATE), row)
     assert outcome.problem is not None

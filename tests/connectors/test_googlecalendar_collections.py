@@ -5,16 +5,21 @@ from typing import ClassVar
 import aiohttp
 import pytest
 
-from google_sandbox import ANN, GoogleTests, configuration
+from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.records import Action, Record, Target
 from openbulk.testing.connectors import Connect
 from support import forget
+from support.google_sandbox import ANN, GoogleTests, configuration
 
 
 class TestCalendars(GoogleTests):
     object_name = "calendars"
-    good = ({"summary": "Class 7a"}, {"summary": "Class 7b", "timeZone": "Europe/Berlin"}, {"summary": "Class 7c"})
+    good = (
+        {"summary": "Class 7a"},
+        {"summary": "Class 7b", "timeZone": "Europe/Berlin"},
+        {"summary": "Class 7c"},
+    )
     bad: ClassVar = {"description": "without a name"}
     shows = "summary"
     there_before = frozenset({ANN})
@@ -24,7 +29,11 @@ class TestAccessControlList(GoogleTests):
     object_name = "access-control-list"
     good = tuple(
         {"scope": {"type": kind, "value": value}, "role": "reader", "id": f"{kind}:{value}"}
-        for kind, value in (("user", "bob@example.com"), ("group", "staff@example.com"), ("domain", "example.com"))
+        for kind, value in (
+            ("user", "bob@example.com"),
+            ("group", "staff@example.com"),
+            ("domain", "example.com"),
+        )
     )
     bad: ClassVar = {"scope": {"type": "user", "value": "eve@example.com"}, "role": "spy"}
     shows = "id"
@@ -44,7 +53,9 @@ class TestCalendarList(GoogleTests):
         rule = {"scope": {"type": "user", "value": ANN}, "role": "reader"}
         for other in self.good:
             settings = await configuration(http, url, user=other["id"])
-            connector = GoogleCalendarProvider().connect(settings, http, forget)
-            await connector.write(Target("access-control-list", Action.CREATE), [Record(1, rule, key="share")])
+            connector = GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))
+            await connector.write(
+                Target("access-control-list", Action.CREATE), [Record(1, rule, key="share")]
+            )
         settings = await configuration(http, url, user=ANN)
-        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
+        return lambda: GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))

@@ -6,8 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from google_sandbox import configuration, set_faults, violations
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import Query
@@ -15,6 +14,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import check_schema
 from support import Serve, forget
+from support.google_sandbox import configuration, set_faults, violations
 
 ANN = "ann@example.com"
 RULE: Mapping[str, Any] = {"scope": {"type": "user", "value": "bob@example.com"}, "role": "reader"}
@@ -30,7 +30,9 @@ async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(await configuration(http, url), http, forget)
+    return GoogleCalendarProvider().connect(
+        ConnectionContext(await configuration(http, url), http, forget)
+    )
 
 
 async def sent(
@@ -48,7 +50,9 @@ async def sent(
     ]
 
 
-async def kinds(connector: Connector, object: str, action: Action, *rows: Mapping[str, Any], **more: Any) -> list[OutcomeKind]:
+async def kinds(
+    connector: Connector, object: str, action: Action, *rows: Mapping[str, Any], **more: Any
+) -> list[OutcomeKind]:
     return [outcome.kind for outcome in await sent(connector, object, action, *rows, **more)]
 
 
@@ -72,11 +76,15 @@ async def test_each_object_says_what_it_can_do_and_what_it_looks_like(connector:
 
 async def test_a_calendar_is_made_changed_left_alone_and_deleted(connector: Connector) -> None:
     """By its id; the same again costs no write."""
-    (made,) = await sent(connector, "calendars", Action.CREATE, {"summary": "Class 7a", "description": "Lessons"})
+    (made,) = await sent(
+        connector, "calendars", Action.CREATE, {"summary": "Class 7a", "description": "Lessons"}
+    )
     assert made.kind is OutcomeKind.CREATED
     row = {"id": made.id, "summary": "Class 7a", "description": "Lessons"}
     assert await kinds(connector, "calendars", Action.UPSERT, row) == [OutcomeKind.UNCHANGED]
-    assert await kinds(connector, "calendars", Action.UPDATE, {"id": made.id, "summary": "Class 8a"}) == [OutcomeKind.UPDATED]
+    assert await kinds(
+        connector, "calendars", Action.UPDATE, {"id": made.id, "summary": "Class 8a"}
+    ) == [OutcomeKind.UPDATED]
     assert [one["summary"] for one in await read(connector, "calendars")] == [ANN, "Class 8a"]
     assert await kinds(connector, "calendars", Action.DELETE, {"id": made.id}, {"id": made.id}) == [
         OutcomeKind.DELETED,
@@ -84,10 +92,15 @@ async def test_a_calendar_is_made_changed_left_alone_and_deleted(connector: Conn
     ]
 
 
-async def test_a_calendar_is_told_by_its_summary_where_the_caller_says_so(connector: Connector) -> None:
+async def test_a_calendar_is_told_by_its_summary_where_the_caller_says_so(
+    connector: Connector,
+) -> None:
     """Two of one name are one too many."""
     row = {"summary": "Class 7a", "timeZone": "Europe/Berlin"}
-    upsert = [await kinds(connector, "calendars", Action.UPSERT, row, identifier="summary") for _ in range(2)]
+    upsert = [
+        await kinds(connector, "calendars", Action.UPSERT, row, identifier="summary")
+        for _ in range(2)
+    ]
     assert upsert == [[OutcomeKind.CREATED], [OutcomeKind.UNCHANGED]]
     await sent(connector, "calendars", Action.CREATE, {}, row)
     (outcome,) = await sent(connector, "calendars", Action.UPDATE, row, identifier="summary")
@@ -131,7 +144,10 @@ async def test_a_calendar_that_is_not_there_is_not_made_by_its_id(connector: Con
 async def test_a_rule_is_made_once_changed_left_alone_and_taken_back(connector: Connector) -> None:
     """Its scope says which it is."""
     rules = "access-control-list"
-    assert await kinds(connector, rules, Action.CREATE, RULE, RULE) == [OutcomeKind.CREATED, OutcomeKind.CREATED]
+    assert await kinds(connector, rules, Action.CREATE, RULE, RULE) == [
+        OutcomeKind.CREATED,
+        OutcomeKind.CREATED,
+    ]
     assert await kinds(connector, rules, Action.UPSERT, RULE) == [OutcomeKind.UNCHANGED]
     writer = {**RULE, "role": "writer"}
     assert await kinds(connector, rules, Action.UPSERT, writer) == [OutcomeKind.UPDATED]
@@ -151,7 +167,10 @@ async def test_rules_belong_to_the_calendar_that_the_row_names(connector: Connec
     (first, second) = [str(outcome.id) for outcome in made]
     rules = "access-control-list"
     rows = [{**RULE, "calendarId": first}, RULE]
-    assert await kinds(connector, rules, Action.CREATE, *rows, calendarId=second) == [OutcomeKind.CREATED, OutcomeKind.CREATED]
+    assert await kinds(connector, rules, Action.CREATE, *rows, calendarId=second) == [
+        OutcomeKind.CREATED,
+        OutcomeKind.CREATED,
+    ]
     for calendar in (first, second):
         assert len(await read(connector, rules, calendarId=calendar)) == 2
     assert len(await read(connector, rules)) == 1
@@ -159,7 +178,9 @@ async def test_rules_belong_to_the_calendar_that_the_row_names(connector: Connec
 
 async def test_a_role_that_is_none_is_refused_before_a_call(connector: Connector) -> None:
     """With what is wrong with it."""
-    (outcome,) = await sent(connector, "access-control-list", Action.CREATE, {**RULE, "role": "boss"})
+    (outcome,) = await sent(
+        connector, "access-control-list", Action.CREATE, {**RULE, "role": "boss"}
+    )
     assert outcome.problem is not None
     assert "boss" in outcome.problem.message
 
@@ -172,14 +193,23 @@ async def test_a_shared_calendar_is_put_on_the_list_and_taken_off(
 ) -> None:
     """IdempotencyKey, however often it is sent."""
     bob = await configuration(http, url, user="bob@example.com")
-    bobs: Connector = GoogleCalendarProvider().connect(bob, http, forget)
+    bobs: Connector = GoogleCalendarProvider().connect(ConnectionContext(bob, http, forget))
     (made,) = await sent(connector, "calendars", Action.CREATE, {"summary": "Class 7a"})
     await sent(connector, "access-control-list", Action.CREATE, {**RULE, "calendarId": made.id})
     row = {"id": made.id, "selected": True}
-    assert await kinds(bobs, "calendar-list", Action.CREATE, row, row) == [OutcomeKind.CREATED, OutcomeKind.CREATED]
+    assert await kinds(bobs, "calendar-list", Action.CREATE, row, row) == [
+        OutcomeKind.CREATED,
+        OutcomeKind.CREATED,
+    ]
     assert await kinds(bobs, "calendar-list", Action.UPSERT, row) == [OutcomeKind.UNCHANGED]
     renamed = {"id": made.id, "summaryOverride": "Ann's class"}
     assert await kinds(bobs, "calendar-list", Action.UPSERT, renamed) == [OutcomeKind.UPDATED]
-    assert [one.get("summaryOverride") for one in await read(bobs, "calendar-list")] == [None, "Ann's class"]
-    assert await kinds(bobs, "calendar-list", Action.DELETE, row, row) == [OutcomeKind.DELETED, OutcomeKind.UNCHANGED]
+    assert [one.get("summaryOverride") for one in await read(bobs, "calendar-list")] == [
+        None,
+        "Ann's class",
+    ]
+    assert await kinds(bobs, "calendar-list", Action.DELETE, row, row) == [
+        OutcomeKind.DELETED,
+        OutcomeKind.UNCHANGED,
+    ]
     assert [one["id"] for one in await read(bobs, "calendars")] == ["bob@example.com"]

@@ -41,9 +41,14 @@ def test_an_event_is_told_by_the_column_that_the_caller_names(field: str, value:
     assert identity.is_property == (field not in {"id", "iCalUID"})
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)), st.sampled_from(["Europe/Berlin", "America/New_York"]))  # noqa: DTZ001
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)),  # noqa: DTZ001
+    st.sampled_from(["Europe/Berlin", "America/New_York"]),
+)
 def test_an_occurrence_is_the_moment_at_which_it_was_to_begin(local: datetime, zone: str) -> None:
     """In whichever zone the row writes it."""
     moment = local.replace(microsecond=0, tzinfo=UTC)
     shown = moment.astimezone(ZoneInfo(zone)).isoformat()
-    assert occurrence_of({"originalStartTime": {"dateTime": shown}}) == moment.strftime("%Y%m%dT%H%M%SZ")
+    assert occurrence_of({"originalStartTime": {"dateTime": shown}}) == moment.strftime(
+        "%Y%m%dT%H%M%SZ"
+    )

@@ -14,14 +14,14 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from google_sandbox import configuration, event, violations
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, Comparison, Query, holds
 from openbulk.notify.egress import guarded_connector
 from openbulk.sandbox import google
 from support import Serve, forget
+from support.google_sandbox import configuration, event, violations
 
 SERIES = {
     "summary": "Choir",
@@ -71,11 +71,14 @@ class Calendar:
             case "call off":
                 await self.call("DELETE", "/choir_20260908T180000Z")
             case "move":
-                body = {"start": {"dateTime": "2026-09-09T20:00:00Z"}, "end": {"dateTime": "2026-09-09T21:00:00Z"}}
+                body = {
+                    "start": {"dateTime": "2026-09-09T20:00:00Z"},
+                    "end": {"dateTime": "2026-09-09T21:00:00Z"},
+                }
                 await self.call("PATCH", "/choir_20260909T180000Z", body)
 
     def connector(self) -> Connector:
-        return GoogleCalendarProvider().connect(self.settings, self.http, forget)
+        return GoogleCalendarProvider().connect(ConnectionContext(self.settings, self.http, forget))
 
     async def read(self, query: Query) -> tuple[list[Mapping[str, Any]], Bookmark | None]:
         records: list[Mapping[str, Any]] = []
@@ -115,7 +118,13 @@ STEPS = st.lists(
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(before=STEPS, between=STEPS, after=STEPS, shown=st.sampled_from(SHOWN), page_size=st.integers(1, 4))
+@given(
+    before=STEPS,
+    between=STEPS,
+    after=STEPS,
+    shown=st.sampled_from(SHOWN),
+    page_size=st.integers(1, 4),
+)
 async def test_changes_are_the_same_by_whichever_means(
     before: list[tuple[str, str]],
     between: list[tuple[str, str]],
@@ -151,7 +160,10 @@ async def test_changes_are_the_same_by_whichever_means(
             whole,
         ]
         by_date, by_token, chosen = [
-            sorted((one for one in (await calendar.read(way))[0] if holds(wanted, one)), key=lambda one: str(one["id"]))
+            sorted(
+                (one for one in (await calendar.read(way))[0] if holds(wanted, one)),
+                key=lambda one: str(one["id"]),
+            )
             for way in ways
         ]
         assert by_token == by_date == chosen
@@ -167,18 +179,32 @@ async def test_a_bookmark_is_dated_by_google_and_not_too_early(calendar: Calenda
     assert bookmark.taken_at - datetime.now(UTC) <= timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("name", ["timeMin", "timeMax", "updatedMin", "q", "privateExtendedProperty"])
-async def test_what_google_does_not_combine_with_sync_tokens_leaves_no_bookmark(calendar: Calendar, name: str) -> None:
-    values = {"q": "maths", "privateExtendedProperty": "a=b", "updatedMin": datetime.now(UTC).isoformat()}
+@pytest.mark.parametrize(
+    "name", ["timeMin", "timeMax", "updatedMin", "q", "privateExtendedProperty"]
+)
+async def test_what_google_does_not_combine_with_sync_tokens_leaves_no_bookmark(
+    calendar: Calendar, name: str
+) -> None:
+    values = {
+        "q": "maths",
+        "privateExtendedProperty": "a=b",
+        "updatedMin": datetime.now(UTC).isoformat(),
+    }
     parameters = {name: values.get(name, "2026-09-01T00:00:00Z")}
     assert (await calendar.read(Query("events", parameters=parameters)))[1] is None
 
 
-async def test_changes_by_their_date_leave_no_bookmark_and_the_whole_calendar_does(calendar: Calendar) -> None:
+async def test_changes_by_their_date_leave_no_bookmark_and_the_whole_calendar_does(
+    calendar: Calendar,
+) -> None:
     """Google lists changes by their date for some weeks only."""
     await calendar.do(("create", "maths"))
-    assert (await calendar.read(Query("events", changed_since=datetime.now(UTC) - timedelta(days=1))))[1] is None
-    records, bookmark = await calendar.read(Query("events", changed_since=datetime.now(UTC) - timedelta(days=99)))
+    assert (
+        await calendar.read(Query("events", changed_since=datetime.now(UTC) - timedelta(days=1)))
+    )[1] is None
+    records, bookmark = await calendar.read(
+        Query("events", changed_since=datetime.now(UTC) - timedelta(days=99))
+    )
     assert len(records) == 1
     assert bookmark is not None
 
@@ -188,7 +214,9 @@ async def test_the_bookmark_of_another_sign_in_is_not_used(calendar: Calendar) -
     _, bookmark = await calendar.read(Query("events"))
     assert bookmark is not None
     other = Calendar(
-        calendar.http, calendar.url, await configuration(calendar.http, calendar.url, user="bob@x.example")
+        calendar.http,
+        calendar.url,
+        await configuration(calendar.http, calendar.url, user="bob@x.example"),
     )
     with pytest.raises(CursorExpired, match="another account"):
         await other.read(Query("events", since=bookmark.text))
@@ -207,7 +235,11 @@ async def test_a_place_among_changes_that_google_has_forgotten_asks_to_read_anew
     page = await anext(calendar.connector().read(query))
     await calendar.say("forget", {"tokens": tokens})
     with pytest.raises(CursorExpired):
-        await anext(calendar.connector().read(Query("events", page_size=1, since=bookmark.text, after=page.next)))
+        await anext(
+            calendar.connector().read(
+                Query("events", page_size=1, since=bookmark.text, after=page.next)
+            )
+        )
 
 
 async def test_a_page_that_google_has_forgotten_asks_to_read_anew(calendar: Calendar) -> None:

@@ -26,11 +26,22 @@ EVENT: dict[str, Any] = {
 SAME: list[dict[str, Any]] = [
     {},
     EVENT,
-    {"summary": "Maths", "visibility": "default", "transparency": "opaque", "guestsCanModify": False, "location": ""},
+    {
+        "summary": "Maths",
+        "visibility": "default",
+        "transparency": "opaque",
+        "guestsCanModify": False,
+        "location": "",
+    },
     {"description": "Bring:\n- ruler"},
     {"start": {"dateTime": "2026-03-01T08:00:00+00:00"}},
     {"attendees": [{"email": "bob@example.com"}, {"email": "ann@example.com", "optional": False}]},
-    {"recurrence": ["RRULE:WKST=MO;COUNT=5;FREQ=WEEKLY;BYDAY=MO, TU", "EXDATE;VALUE=DATE-TIME:20260308T080000Z"]},
+    {
+        "recurrence": [
+            "RRULE:WKST=MO;COUNT=5;FREQ=WEEKLY;BYDAY=MO, TU",
+            "EXDATE;VALUE=DATE-TIME:20260308T080000Z",
+        ]
+    },
     {"recurrence": ["RRULE:COUNT=5;FREQ=weekly;INTERVAL=1;BYDAY=TU,MO", "EXDATE:20260308T080000Z"]},
     {"reminders": {"useDefault": False, "overrides": [{"minutes": 10, "method": "popup"}]}},
     {"extendedProperties": {"private": {"ref": "17"}}},
@@ -67,12 +78,16 @@ def test_any_difference_is_written_and_nothing_else(given: dict[str, Any]) -> No
 
 def test_who_is_added_costs_the_others_nothing() -> None:
     """A list of attendees is written as a whole: what is known of those who were there is written with it."""
-    given = {"attendees": [{"email": "ann@example.com"}, {"email": "eve@example.com", "optional": True}]}
+    given = {
+        "attendees": [{"email": "ann@example.com"}, {"email": "eve@example.com", "optional": True}]
+    }
     assert changes(given, EVENT)["attendees"] == [
         {"email": "ann@example.com", "responseStatus": "accepted"},
         {"email": "eve@example.com", "optional": True},
     ]
-    given = {"attendees": [{"email": "bob@example.com", "optional": False}, {"email": "ann@example.com"}]}
+    given = {
+        "attendees": [{"email": "bob@example.com", "optional": False}, {"email": "ann@example.com"}]
+    }
     assert changes(given, EVENT)["attendees"][0] == {
         "email": "bob@example.com",
         "responseStatus": "needsAction",

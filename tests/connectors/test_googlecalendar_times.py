@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.connectors.googlecalendar.fields import FieldError, converted
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.fields import converted
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.times import (
     Choices,
@@ -19,7 +20,14 @@ from openbulk.connectors.googlecalendar.times import (
     with_iso_dates,
 )
 
-ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia", "UTC"]
+ZONES = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kolkata",
+    "Pacific/Apia",
+    "UTC",
+]
 CHANGES = [
     datetime.fromisoformat("2026-03-29"),
     datetime.fromisoformat("2026-10-25"),
@@ -36,15 +44,19 @@ def timed(start: str, end: str, **more: Any) -> dict[str, Any]:
 def local_times() -> st.SearchStrategy[datetime]:
     """Times on the days around clock changes, and any others."""
     near = st.builds(
-        lambda day, minutes: day + timedelta(minutes=minutes), st.sampled_from(CHANGES), st.integers(0, 1440)
+        lambda day, minutes: day + timedelta(minutes=minutes),
+        st.sampled_from(CHANGES),
+        st.integers(0, 1440),
     )
-    return near | st.datetimes(datetime.fromisoformat("1980-01-01"), datetime.fromisoformat("2040-01-01")).map(
-        lambda moment: moment.replace(microsecond=0)
-    )
+    return near | st.datetimes(
+        datetime.fromisoformat("1980-01-01"), datetime.fromisoformat("2040-01-01")
+    ).map(lambda moment: moment.replace(microsecond=0))
 
 
 @given(local_times(), st.sampled_from(ZONES))
-def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(local: datetime, zone: str) -> None:
+def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(
+    local: datetime, zone: str
+) -> None:
     """In every zone: what comes back has the same time on the clock; what a clock change makes doubtful is refused."""
     try:
         moment = localized(local, zone, "error", "start.dateTime")
@@ -52,20 +64,27 @@ def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(local: date
         assert "metaData.daylightSaving" in error.message
         # Two times of one zone are compared by their clocks: as moments, they are told apart in UTC.
         earlier, later, compatible = (
-            localized(local, zone, choice, "start").astimezone(UTC) for choice in ("earlier", "later", "compatible")
+            localized(local, zone, choice, "start").astimezone(UTC)
+            for choice in ("earlier", "later", "compatible")
         )
         assert earlier < later
         assert compatible in {earlier, later}
         return
     shown = moment.astimezone(UTC).astimezone(ZoneInfo(zone))
     assert shown.replace(tzinfo=None, fold=0) == local
-    assert {localized(local, zone, choice, "start") for choice in ("earlier", "later", "compatible")} == {moment}
+    assert {
+        localized(local, zone, choice, "start") for choice in ("earlier", "later", "compatible")
+    } == {moment}
 
 
 def test_a_time_that_clocks_skip_is_refused_with_both_readings() -> None:
     """02:30 on the last Sunday in March is not in Berlin."""
     with pytest.raises(FieldError) as error:
-        settled(timed("2026-03-29T02:30:00", "2026-03-29T04:00:00"), zone="Europe/Berlin", choices=Choices())
+        settled(
+            timed("2026-03-29T02:30:00", "2026-03-29T04:00:00"),
+            zone="Europe/Berlin",
+            choices=Choices(),
+        )
     assert "does not exist in Europe/Berlin" in error.value.message
     assert "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00" in error.value.message
 
@@ -100,16 +119,28 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
     assert settled(body, zone="UTC", choices=Choices()) == body
     weekly = {**body, "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=3"]}
     assert needs_zone(weekly)
-    assert settled(weekly, zone="Europe/Berlin", choices=Choices())["start"]["timeZone"] == "Europe/Berlin"
+    assert (
+        settled(weekly, zone="Europe/Berlin", choices=Choices())["start"]["timeZone"]
+        == "Europe/Berlin"
+    )
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ({"start": {"date": "2026-05-30"}, "end": {"date": "2026-05-30"}}, "2026-05-31 for one day"),
-        ({"start": {"date": "2026-05-30"}, "end": {"dateTime": "2026-05-30T10:00:00"}}, "two dates, or two times"),
+        (
+            {"start": {"date": "2026-05-30"}, "end": {"date": "2026-05-30"}},
+            "2026-05-31 for one day",
+        ),
+        (
+            {"start": {"date": "2026-05-30"}, "end": {"dateTime": "2026-05-30T10:00:00"}},
+            "two dates, or two times",
+        ),
         (timed("2026-05-30T10:00:00", "2026-05-30T09:00:00"), "is before start.dateTime"),
-        ({"start": {"dateTime": "2026-05-30T10:00:00", "timeZone": "Europe/Berln"}}, "did you mean 'Europe/Berlin'?"),
+        (
+            {"start": {"dateTime": "2026-05-30T10:00:00", "timeZone": "Europe/Berln"}},
+            "did you mean 'Europe/Berlin'?",
+        ),
         (
             {"start": {"dateTime": "2026-05-30T10:00:00", "timeZone": "W. Europe Standard Time"}},
             "did you mean 'Europe/Berlin'?",
@@ -117,7 +148,14 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
         ({"recurrence": ["every week"]}, "it looks like RRULE:FREQ=WEEKLY"),
         ({"recurrence": ["RRULE:COUNT=3"]}, "has no FREQ"),
         ({"recurrence": ["RRULE:FREQ=DAILY;COUNT=3;UNTIL=20260601"]}, "keep one"),
-        (timed("2026-05-30T10:00:00Z", "2026-05-30T11:00:00Z", recurrence=["RRULE:FREQ=DAILY;UNTIL=20260601"]), "UTC"),
+        (
+            timed(
+                "2026-05-30T10:00:00Z",
+                "2026-05-30T11:00:00Z",
+                recurrence=["RRULE:FREQ=DAILY;UNTIL=20260601"],
+            ),
+            "UTC",
+        ),
     ],
 )
 def test_what_google_would_refuse_is_said_before(body: dict[str, Any], says: str) -> None:
@@ -156,16 +194,18 @@ def test_a_date_that_is_none_in_that_order_is_said_to_be_none() -> None:
 
 def test_choices_that_are_not_known_are_refused() -> None:
     """With those that are."""
-    assert choices_of({"daylightSaving": "Later", "timeZone": "UTC", "dateOrder": "dmy"}) == Choices(
-        "UTC", "later", "DMY"
-    )
+    assert choices_of(
+        {"daylightSaving": "Later", "timeZone": "UTC", "dateOrder": "dmy"}
+    ) == Choices("UTC", "later", "DMY")
     with pytest.raises(FieldError, match="it can be error, earlier, later, compatible"):
         choices_of({"daylightSaving": "never"})
 
 
 def test_a_time_before_there_were_zones_goes_out_in_utc() -> None:
     """Its offset had seconds, which RFC 3339 cannot write."""
-    event = settled(timed("1890-01-01T12:00:00", "1890-01-01T13:00:00"), zone="Europe/Berlin", choices=Choices())
+    event = settled(
+        timed("1890-01-01T12:00:00", "1890-01-01T13:00:00"), zone="Europe/Berlin", choices=Choices()
+    )
     assert event["start"] == {"dateTime": "1890-01-01T11:06:32+00:00", "timeZone": "Europe/Berlin"}
 
 

@@ -3,6 +3,7 @@
 import aiohttp
 import pytest
 
+from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.memory import MemoryProvider
 from openbulk.domain.records import Action, OutcomeKind, Target
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
@@ -18,7 +19,7 @@ class TestMemory(ConnectorTests):
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession) -> Connect:
         provider = MemoryProvider()
-        return lambda: provider.connect({}, http, forget)
+        return lambda: provider.connect(ConnectionContext({}, http, forget))
 
     async def test_every_action_does_what_it_says(self, connect: Connect) -> None:
         kinds = []
@@ -30,18 +31,38 @@ class TestMemory(ConnectorTests):
             (Action.DELETE, {}),
             (Action.UPDATE, {"name": "Ann"}),
         ):
-            kinds += [o.kind for o in await send(connect, Target("records", action), [record(1, values)])]
-        assert kinds == [OutcomeKind.CREATED, OutcomeKind.UNCHANGED, OutcomeKind.UPDATED, OutcomeKind.DELETED, OutcomeKind.FAILED, OutcomeKind.FAILED]
+            kinds += [
+                o.kind for o in await send(connect, Target("records", action), [record(1, values)])
+            ]
+        assert kinds == [
+            OutcomeKind.CREATED,
+            OutcomeKind.UNCHANGED,
+            OutcomeKind.UPDATED,
+            OutcomeKind.DELETED,
+            OutcomeKind.FAILED,
+            OutcomeKind.FAILED,
+        ]
 
     async def test_a_space_of_its_own_is_apart(self, http: aiohttp.ClientSession) -> None:
         provider = MemoryProvider()
-        await send(lambda: provider.connect({}, http, forget), self.target(), self.records())
-        assert await self.shown(provider.connect({"space": "other"}, http, forget)) == []
+        await send(
+            lambda: provider.connect(ConnectionContext({}, http, forget)),
+            self.target(),
+            self.records(),
+        )
+        assert (
+            await self.shown(provider.connect(ConnectionContext({"space": "other"}, http, forget)))
+            == []
+        )
 
     async def test_what_is_not_kept_is_not_there(self, http: aiohttp.ClientSession) -> None:
         provider = MemoryProvider()
-        await send(lambda: provider.connect({"keep": "false"}, http, forget), self.target(), self.records())
-        assert await self.shown(provider.connect({}, http, forget)) == []
+        await send(
+            lambda: provider.connect(ConnectionContext({"keep": "false"}, http, forget)),
+            self.target(),
+            self.records(),
+        )
+        assert await self.shown(provider.connect(ConnectionContext({}, http, forget))) == []
 
 
 class TestMemoryLog(TestMemory):

@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, Query
@@ -19,8 +19,8 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.testing.connectors import Connect, ConnectorTests, record
 from openbulk.testing.connectors import send as send_as_one_run
-from postgres import Postgres
 from support import forget
+from support.postgres import Postgres
 
 PEOPLE = """CREATE TABLE people (
     id {serial},
@@ -39,6 +39,11 @@ LOG = "CREATE TABLE log (line text)"
 BOSSES = "CREATE TABLE bosses (id integer PRIMARY KEY, boss integer REFERENCES bosses (id) {deferred}, note text)"
 
 
+def unconnected(configuration: Mapping[str, str]) -> ConnectionContext:
+    """What is refused before anything is connected to."""
+    return ConnectionContext(configuration, None, forget)  # type: ignore[arg-type]
+
+
 async def resolve(host: str, port: int) -> str:
     return await allowed_address(host, port, allow_private=True)
 
@@ -51,7 +56,11 @@ class SqlTests(ConnectorTests):
     """What both databases promise."""
 
     object_name = "people"
-    good = ({"name": "Ann", "age": "41"}, {"name": "Bob", "age": "7"}, {"name": "Cara", "active": "yes"})
+    good = (
+        {"name": "Ann", "age": "41"},
+        {"name": "Bob", "age": "7"},
+        {"name": "Cara", "active": "yes"},
+    )
     bad = {"name": "Dan", "age": "-1"}  # noqa: RUF012
     shows = "name"
 
@@ -59,23 +68,31 @@ class SqlTests(ConnectorTests):
         """Each sending is a job of its own, but where a test says otherwise."""
         return replace(super().target(), run="")
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(self, connect: Connect) -> None:
+    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(
+        self, connect: Connect
+    ) -> None:
         """As one job."""
         target = super().target()
         for _ in range(2):
             assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
         assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
 
-    async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(self, connect: Connect) -> None:
+    async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(
+        self, connect: Connect
+    ) -> None:
         """Wherever they are, and whatever is wrong with them."""
-        values: list[dict[str, Any]] = [{"email": f"n{n}@example.com", "name": f"N{n}", "age": n} for n in range(1_000)]
+        values: list[dict[str, Any]] = [
+            {"email": f"n{n}@example.com", "name": f"N{n}", "age": n} for n in range(1_000)
+        ]
         values[0]["name"] = None
         values[17]["age"] = -1
         values[500]["email"] = values[499]["email"]
         values[501]["age"] = "old"
         values[998]["born"] = "30.05.2026"
         values[999]["nickname"] = "Nine"
-        outcomes = await send(connect, self.target(), [record(row, one) for row, one in enumerate(values, 1)])
+        outcomes = await send(
+            connect, self.target(), [record(row, one) for row, one in enumerate(values, 1)]
+        )
         refused = {one.row: problem(one) for one in outcomes if one.kind is OutcomeKind.FAILED}
         assert sorted(refused) == [1, 18, 501, 502, 999, 1000]
         assert refused[502] == "age is 'old', which is not a whole number, such as 42"
@@ -86,12 +103,18 @@ class SqlTests(ConnectorTests):
         )
         assert all(one.id for one in outcomes if one.kind is OutcomeKind.CREATED)
 
-    async def test_rows_are_changed_made_and_deleted_by_what_tells_them_apart(self, connect: Connect) -> None:
+    async def test_rows_are_changed_made_and_deleted_by_what_tells_them_apart(
+        self, connect: Connect
+    ) -> None:
         """The primary key, or the column that the caller names; what is right already is left alone."""
         await send(connect, self.target(), self.records())
         by_key = replace(self.target(), action=Action.UPDATE)
-        assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": "42"})])) == [OutcomeKind.UPDATED]
-        assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": 42})])) == [OutcomeKind.UNCHANGED]
+        assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": "42"})])) == [
+            OutcomeKind.UPDATED
+        ]
+        assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": 42})])) == [
+            OutcomeKind.UNCHANGED
+        ]
         by_name = Target("people", Action.UPSERT, "name")
         rows = [
             {"name": "Ann", "age": 42},
@@ -99,20 +122,35 @@ class SqlTests(ConnectorTests):
             {"name": "Dan", "age": 1},
             {"name": "Dan", "age": 2},
         ]
-        outcomes = await send(connect, by_name, [record(row, one) for row, one in enumerate(rows, 1)])
-        assert kinds(outcomes) == [OutcomeKind.UNCHANGED, OutcomeKind.UPDATED, OutcomeKind.CREATED, OutcomeKind.UPDATED]
+        outcomes = await send(
+            connect, by_name, [record(row, one) for row, one in enumerate(rows, 1)]
+        )
+        assert kinds(outcomes) == [
+            OutcomeKind.UNCHANGED,
+            OutcomeKind.UPDATED,
+            OutcomeKind.CREATED,
+            OutcomeKind.UPDATED,
+        ]
         assert outcomes[3].id == outcomes[2].id, "the second row changed what the first had made"
-        missing = await send(connect, by_key, [record(1, {"id": 99, "age": 1}), record(2, {"age": 1})])
+        missing = await send(
+            connect, by_key, [record(1, {"id": 99, "age": 1}), record(2, {"age": 1})]
+        )
         assert [problem(one) for one in missing] == [
             "people has no row with id = 99; the action upsert would make it",
             "id is missing: it says which row is meant",
         ]
         gone = replace(by_name, action=Action.DELETE)
-        assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [OutcomeKind.DELETED]
-        assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [OutcomeKind.UNCHANGED]
+        assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
+            OutcomeKind.DELETED
+        ]
+        assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
+            OutcomeKind.UNCHANGED
+        ]
         assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
 
-    async def test_an_upsert_without_the_key_that_the_database_makes_is_a_new_row(self, connect: Connect) -> None:
+    async def test_an_upsert_without_the_key_that_the_database_makes_is_a_new_row(
+        self, connect: Connect
+    ) -> None:
         """As for events without an id."""
         target = replace(self.target(), action=Action.UPSERT)
         assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
@@ -120,23 +158,40 @@ class SqlTests(ConnectorTests):
     async def test_keys_of_several_columns_tell_rows_apart(self, connect: Connect) -> None:
         """All of them together; such rows have no id of one word."""
         target = Target("teams", Action.UPSERT)
-        rows: list[dict[str, Any]] = [{"land": "DE", "city": "Bonn", "points": 1}, {"land": "DE", "city": "Ulm"}]
+        rows: list[dict[str, Any]] = [
+            {"land": "DE", "city": "Bonn", "points": 1},
+            {"land": "DE", "city": "Ulm"},
+        ]
         assert (
-            kinds(await send(connect, target, [record(n, one) for n, one in enumerate(rows, 1)])) == [OutcomeKind.CREATED] * 2
+            kinds(await send(connect, target, [record(n, one) for n, one in enumerate(rows, 1)]))
+            == [OutcomeKind.CREATED] * 2
         )
         again = [{**rows[0], "points": 2}, {**rows[1], "points": 0}]
         outcomes = await send(connect, target, [record(n, one) for n, one in enumerate(again, 1)])
-        assert (kinds(outcomes), outcomes[0].id) == ([OutcomeKind.UPDATED, OutcomeKind.UNCHANGED], "DE,Bonn")
+        assert (kinds(outcomes), outcomes[0].id) == (
+            [OutcomeKind.UPDATED, OutcomeKind.UNCHANGED],
+            "DE,Bonn",
+        )
         assert (await connect().objects())["teams"].id is None
         with pytest.raises(NotFound):
             await connect().get("teams", "DE,Bonn", {})
 
-    async def test_a_name_that_several_rows_have_changes_none_of_them(self, connect: Connect) -> None:
+    async def test_a_name_that_several_rows_have_changes_none_of_them(
+        self, connect: Connect
+    ) -> None:
         """A guess would be wrong half of the time."""
-        await send(connect, Target("log", Action.CREATE), [record(n, {"line": "same"}) for n in range(1, 3)])
-        (outcome,) = await send(connect, Target("log", Action.DELETE, "line"), [record(1, {"line": "same"})])
+        await send(
+            connect,
+            Target("log", Action.CREATE),
+            [record(n, {"line": "same"}) for n in range(1, 3)],
+        )
+        (outcome,) = await send(
+            connect, Target("log", Action.DELETE, "line"), [record(1, {"line": "same"})]
+        )
         assert problem(outcome).startswith("2 rows of log have line = 'same'")
-        (outcome,) = await send(connect, Target("log", Action.UPDATE), [record(1, {"line": "same"})])
+        (outcome,) = await send(
+            connect, Target("log", Action.UPDATE), [record(1, {"line": "same"})]
+        )
         assert "no primary key" in problem(outcome)
 
     async def test_many_batches_begin_at_once(self, connect: Connect) -> None:
@@ -144,7 +199,9 @@ class SqlTests(ConnectorTests):
         connectors = [connect() for _ in range(3)]
         batches = [[record(n, {"line": f"{n}"})] for n in range(1, 13)]
         target = Target("log", Action.CREATE, run="at once")
-        done = await asyncio.gather(*(connectors[n % 3].write(target, batch) for n, batch in enumerate(batches)))
+        done = await asyncio.gather(
+            *(connectors[n % 3].write(target, batch) for n, batch in enumerate(batches))
+        )
         assert [one.kind for outcomes in done for one in outcomes] == [OutcomeKind.CREATED] * 12
 
     async def test_what_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
@@ -192,13 +249,21 @@ class SqlTests(ConnectorTests):
             (Comparison("age", "in", ("7", 8)), ["Ann", "Bob"]),
             (Comparison("name", "like", ("%a%",)), ["Cara", "Dan"]),
             (Comparison("name", "like", ("_ve",)), ["Eve"]),
-            (Either((Comparison("name", "=", ("Ann",)), Comparison("age", "=", (10,)))), ["Ann", "Dan"]),
-            (All((Comparison("age", "<=", (9,)), Comparison("active", "=", (True,)))), ["Ann", "Cara"]),
+            (
+                Either((Comparison("name", "=", ("Ann",)), Comparison("age", "=", (10,)))),
+                ["Ann", "Dan"],
+            ),
+            (
+                All((Comparison("age", "<=", (9,)), Comparison("active", "=", (True,)))),
+                ["Ann", "Cara"],
+            ),
             (Comparison("born", "<", ("2000-01-01",)), ["Ann"]),
             (Comparison("email", "=", ("x" * 60,)), []),
         ],
     )
-    async def test_conditions_are_the_databases(self, connect: Connect, where: Condition, names: list[str]) -> None:
+    async def test_conditions_are_the_databases(
+        self, connect: Connect, where: Condition, names: list[str]
+    ) -> None:
         """Whatever a query can say."""
         rows: list[dict[str, Any]] = [
             {"name": "Ann", "age": 7, "active": True, "born": "1985-02-28"},
@@ -212,11 +277,14 @@ class SqlTests(ConnectorTests):
         assert [one["name"] for one in found] == names
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
-    async def test_pages_keep_the_order_whatever_is_absent_or_the_same(self, connect: Connect, size: int) -> None:
+    async def test_pages_keep_the_order_whatever_is_absent_or_the_same(
+        self, connect: Connect, size: int
+    ) -> None:
         """What is absent comes last, and first in a descending order; as where openbulk does the sorting."""
         ages = [3, None, 1, 3, None, 2, 3]
         rows: list[dict[str, Any]] = [
-            {"name": f"N{n}", **({"age": age} if age is not None else {})} for n, age in enumerate(ages)
+            {"name": f"N{n}", **({"age": age} if age is not None else {})}
+            for n, age in enumerate(ages)
         ]
         await send(connect, self.target(), [record(n, one) for n, one in enumerate(rows, 1)])
         for order, names in (
@@ -231,12 +299,16 @@ class SqlTests(ConnectorTests):
             assert [one["name"] for one in found] == names, order
         lines = [record(n, {"line": f"{n}"}) for n in range(1, 8)]
         await send(connect, Target("log", Action.CREATE), lines)
-        assert len(await rows_of(connect(), Query("log", page_size=size))) == 7, "a table without a key"
+        assert len(await rows_of(connect(), Query("log", page_size=size))) == 7, (
+            "a table without a key"
+        )
 
     async def test_only_the_columns_that_are_wanted_are_read(self, connect: Connect) -> None:
         """With more for the order and the cursor, which are not shown."""
         await send(connect, self.target(), self.records())
-        found = await rows_of(connect(), Query("people", fields=("name",), order=(Order("age"),), page_size=1))
+        found = await rows_of(
+            connect(), Query("people", fields=("name",), order=(Order("age"),), page_size=1)
+        )
         assert found == [{"name": "Bob"}, {"name": "Ann"}, {"name": "Cara"}]
 
     @pytest.mark.parametrize(
@@ -250,28 +322,42 @@ class SqlTests(ConnectorTests):
             Query("people", after="[]"),
         ],
     )
-    async def test_a_question_that_makes_no_sense_is_refused_in_words(self, connect: Connect, query: Query) -> None:
+    async def test_a_question_that_makes_no_sense_is_refused_in_words(
+        self, connect: Connect, query: Query
+    ) -> None:
         """Not by the database."""
         with pytest.raises(BadInput) as refused:
             await rows_of(connect(), query)
         assert len(refused.value.message) > 20
 
-    async def test_rows_that_refer_to_rows_of_the_same_file_are_taken(self, connect: Connect) -> None:
+    async def test_rows_that_refer_to_rows_of_the_same_file_are_taken(
+        self, connect: Connect
+    ) -> None:
         """Whichever columns they have: those that had to wait for others are tried again."""
-        rows: list[dict[str, Any]] = [{"id": 1, "boss": 2, "note": "x"}, {"id": 2}, {"id": 3, "boss": 99, "note": "x"}]
+        rows: list[dict[str, Any]] = [
+            {"id": 1, "boss": 2, "note": "x"},
+            {"id": 2},
+            {"id": 3, "boss": 99, "note": "x"},
+        ]
         outcomes = await send(
-            connect, Target("bosses", Action.CREATE), [record(n, one) for n, one in enumerate(rows, 1)]
+            connect,
+            Target("bosses", Action.CREATE),
+            [record(n, one) for n, one in enumerate(rows, 1)],
         )
         assert kinds(outcomes) == [OutcomeKind.CREATED, OutcomeKind.CREATED, OutcomeKind.FAILED]
 
     async def test_texts_are_texts_whatever_is_in_them(self, connect: Connect) -> None:
         """No value is ever a part of a statement."""
         names = ["'; DROP TABLE people; --", '"', "%(x)s :x ?", "\\", "ä 漢字 🎉", "a\nb"]
-        await send(connect, self.target(), [record(n, {"name": one}) for n, one in enumerate(names, 1)])
+        await send(
+            connect, self.target(), [record(n, {"name": one}) for n, one in enumerate(names, 1)]
+        )
         assert [one["name"] for one in await rows_of(connect(), Query("people"))] == names
         for name in names:
             where = Comparison("name", "=", (name,))
-            assert [one["name"] for one in await rows_of(connect(), Query("people", where=where))] == [name]
+            assert [
+                one["name"] for one in await rows_of(connect(), Query("people", where=where))
+            ] == [name]
         (outcome,) = await send(connect, self.target(), [record(9, {"name": "a\x00b"})])
         assert "NUL" in problem(outcome)
 
@@ -287,7 +373,11 @@ class TestPostgresql(SqlTests):
         made: list[Connector] = []
 
         def connect() -> Connector:
-            made.append(PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget))
+            made.append(
+                PostgresqlProvider(resolve).connect(
+                    ConnectionContext(postgres.configuration(database), http, forget)
+                )
+            )
             return made[-1]
 
         yield connect
@@ -299,14 +389,20 @@ class TestPostgresql(SqlTests):
         self, postgres: Postgres, database: str, http: aiohttp.ClientSession
     ) -> Connect:
         configuration = postgres.configuration(database, password="wrong")
-        return lambda: PostgresqlProvider(resolve).connect(configuration, http, forget)
+        return lambda: PostgresqlProvider(resolve).connect(
+            ConnectionContext(configuration, http, forget)
+        )
 
     @pytest.fixture
     async def connect_to_nowhere(self, postgres: Postgres, http: aiohttp.ClientSession) -> Connect:
         configuration = {**postgres.configuration("x"), "db.port": "1"}
-        return lambda: PostgresqlProvider(resolve).connect(configuration, http, forget)
+        return lambda: PostgresqlProvider(resolve).connect(
+            ConnectionContext(configuration, http, forget)
+        )
 
-    async def test_every_type_comes_back(self, postgres: Postgres, http: aiohttp.ClientSession) -> None:
+    async def test_every_type_comes_back(
+        self, postgres: Postgres, http: aiohttp.ClientSession
+    ) -> None:
         """And what does not fit is refused with what would."""
         database = postgres.new_database(
             "CREATE TYPE mood AS ENUM ('good', 'bad')",
@@ -315,7 +411,9 @@ class TestPostgresql(SqlTests):
             "tags text[], raw bytea, mood mood, zip zip, host inet, big numeric, t time, "
             "double_ int GENERATED ALWAYS AS (1 + 1) STORED)",
         )
-        connector = PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget)
+        connector = PostgresqlProvider(resolve).connect(
+            ConnectionContext(postgres.configuration(database), http, forget)
+        )
         values = {
             "id": "0b4ad3c6-6f6e-4b5b-9f0e-2d8f0c6b7a11",
             "at": "2026-05-30T10:00:00",
@@ -354,14 +452,18 @@ class TestPostgresql(SqlTests):
         rows = [record(n, {name: value}) for n, (name, value) in enumerate(wrong.items(), 10)]
         outcomes = await connector.write(Target("things", Action.CREATE), rows)
         assert kinds(outcomes) == [OutcomeKind.FAILED] * len(wrong)
-        (made,) = await connector.write(Target("things", Action.CREATE), [record(30, {"zip": "53111"})])
+        (made,) = await connector.write(
+            Target("things", Action.CREATE), [record(30, {"zip": "53111"})]
+        )
         assert made.id and len(made.id) == 36
         schema = await connector.metadata("things")
         assert schema["properties"]["mood"]["enum"] == ["good", "bad"]
         assert schema["properties"]["double_"]["readOnly"]
         await connector.close()
 
-    async def test_a_refusal_of_a_trigger_is_the_rows(self, postgres: Postgres, http: aiohttp.ClientSession) -> None:
+    async def test_a_refusal_of_a_trigger_is_the_rows(
+        self, postgres: Postgres, http: aiohttp.ClientSession
+    ) -> None:
         """In the trigger's own words."""
         database = postgres.new_database(
             "CREATE TABLE things (id int PRIMARY KEY)",
@@ -369,7 +471,9 @@ class TestPostgresql(SqlTests):
             "$$ BEGIN IF NEW.id = 13 THEN RAISE 'thirteen is unlucky'; END IF; RETURN NEW; END $$",
             "CREATE TRIGGER no BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION no()",
         )
-        connector = PostgresqlProvider(resolve).connect(postgres.configuration(database), http, forget)
+        connector = PostgresqlProvider(resolve).connect(
+            ConnectionContext(postgres.configuration(database), http, forget)
+        )
         rows = [record(n, {"id": n}) for n in range(1, 31)]
         outcomes = await connector.write(Target("things", Action.CREATE), rows)
         assert [problem(one) for one in outcomes if one.problem] == [
@@ -387,7 +491,9 @@ class TestPostgresql(SqlTests):
             f"GRANT SELECT, INSERT ON things TO {user}",
         )
         configuration = postgres.configuration(database, username=user, password="p")
-        connector = PostgresqlProvider(resolve).connect(configuration, http, forget)
+        connector = PostgresqlProvider(resolve).connect(
+            ConnectionContext(configuration, http, forget)
+        )
         target = Target("things", Action.CREATE)
         with pytest.raises(Refused) as refused:
             await connector.write(target, [record(1, {"id": 1})])
@@ -408,45 +514,72 @@ class TestPostgresql(SqlTests):
         connector = connect()
         await connector.write(self.target(), self.records())
         with postgres.connect() as owner:
-            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+            owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [database],
+            )
         assert len(await rows_of(connector, Query("people"))) == 3
         blocked = asyncio.create_task(_locked(postgres, database))
         await asyncio.sleep(0.5)
         with pytest.raises(RetryLater):
-            writing = asyncio.create_task(connector.write(self.target(), [record(9, {"name": "Zoe"})]))
+            writing = asyncio.create_task(
+                connector.write(self.target(), [record(9, {"name": "Zoe"})])
+            )
             await asyncio.sleep(0.5)
             with postgres.connect() as owner:
                 waiting = "datname = %s AND wait_event_type = 'Lock'"
-                owner.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}", [database])
+                owner.execute(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}",
+                    [database],
+                )
             await writing
         await blocked
-        assert kinds(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [OutcomeKind.CREATED]
+        assert kinds(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [
+            OutcomeKind.CREATED
+        ]
 
     async def test_a_database_that_is_not_there_stops_the_job(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
         """It is a matter of the configuration."""
-        connector = PostgresqlProvider(resolve).connect(postgres.configuration("circus"), http, forget)
+        connector = PostgresqlProvider(resolve).connect(
+            ConnectionContext(postgres.configuration("circus"), http, forget)
+        )
         with pytest.raises(Refused, match="circus"):
             await connector.check()
 
-    async def test_private_addresses_are_refused(self, postgres: Postgres, http: aiohttp.ClientSession) -> None:
+    async def test_private_addresses_are_refused(
+        self, postgres: Postgres, http: aiohttp.ClientSession
+    ) -> None:
         """Unless they are allowed, as everywhere."""
 
         async def public_only(host: str, port: int) -> str:
             return await allowed_address(host, port, allow_private=False)
 
-        connector = PostgresqlProvider(public_only).connect(postgres.configuration("postgres"), http, forget)
+        connector = PostgresqlProvider(public_only).connect(
+            ConnectionContext(postgres.configuration("postgres"), http, forget)
+        )
         with pytest.raises(Refused, match="not a public address"):
             await connector.check()
 
     @pytest.mark.parametrize(
-        "change", [{"db.host": ""}, {"db.host": "/tmp"}, {"db.port": "x"}, {"db.ssl.mode": "maybe"}, {"username": ""}]
+        "change",
+        [
+            {"db.host": ""},
+            {"db.host": "/tmp"},
+            {"db.port": "x"},
+            {"db.ssl.mode": "maybe"},
+            {"username": ""},
+        ],
     )
-    def test_a_configuration_that_makes_no_sense_is_refused(self, change: Mapping[str, str]) -> None:
+    def test_a_configuration_that_makes_no_sense_is_refused(
+        self, change: Mapping[str, str]
+    ) -> None:
         """Before anything is connected to."""
         with pytest.raises(BadInput):
-            PostgresqlProvider(resolve).connect({**Postgres(1).configuration("x"), **change}, None, forget)  # type: ignore[arg-type]
+            PostgresqlProvider(resolve).connect(
+                unconnected({**Postgres(1).configuration("x"), **change})
+            )
 
 
 class TestSqlite(SqlTests):
@@ -462,14 +595,20 @@ class TestSqlite(SqlTests):
         made: list[Connector] = []
 
         def connect() -> Connector:
-            made.append(SqliteProvider(file.parent).connect({"db.file": file.name}, http, forget))
+            made.append(
+                SqliteProvider(file.parent).connect(
+                    ConnectionContext({"db.file": file.name}, http, forget)
+                )
+            )
             return made[-1]
 
         yield connect
         for connector in made:
             await connector.close()
 
-    @pytest.mark.parametrize("name", ["", "circus.db", "../people.db", "/etc/passwd", "link.db", "."])
+    @pytest.mark.parametrize(
+        "name", ["", "circus.db", "../people.db", "/etc/passwd", "link.db", "."]
+    )
     def test_only_files_of_the_folder_are_opened(self, tmp_path: Path, name: str) -> None:
         """Whatever way out of it a name tries."""
         folder = tmp_path / "folder"
@@ -477,19 +616,25 @@ class TestSqlite(SqlTests):
         (tmp_path / "people.db").touch()
         (folder / "link.db").symlink_to(tmp_path / "people.db")
         with pytest.raises(BadInput):
-            SqliteProvider(folder).connect({"db.file": name}, None, forget)  # type: ignore[arg-type]
+            SqliteProvider(folder).connect(unconnected({"db.file": name}))
         with pytest.raises(BadInput, match="OPENBULK_SQLITE_FOLDER"):
-            SqliteProvider(None).connect({"db.file": "people.db"}, None, forget)  # type: ignore[arg-type]
+            SqliteProvider(None).connect(unconnected({"db.file": "people.db"}))
 
-    async def test_a_file_that_is_no_database_stops_the_job(self, tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async def test_a_file_that_is_no_database_stops_the_job(
+        self, tmp_path: Path, http: aiohttp.ClientSession
+    ) -> None:
         """It is not waited for."""
         (tmp_path / "text.db").write_text("This is a text, and not a database. " * 100)
-        connector = SqliteProvider(tmp_path).connect({"db.file": "text.db"}, http, forget)
+        connector = SqliteProvider(tmp_path).connect(
+            ConnectionContext({"db.file": "text.db"}, http, forget)
+        )
         with pytest.raises(Refused, match="not a database"):
             await connector.objects()
         await connector.close()
 
-    async def test_what_others_have_put_in_comes_out_as_it_is(self, file: Path, connect: Connect) -> None:
+    async def test_what_others_have_put_in_comes_out_as_it_is(
+        self, file: Path, connect: Connect
+    ) -> None:
         """SQLite keeps whatever it is given, in whatever column."""
         with sqlite3.connect(file) as connection:
             connection.execute(

@@ -28,10 +28,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first of them (1)")
     parser.add_argument("--step", type=int, default=1, help="2: only even or odd ones (1)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at one time (2)")
-    parser.add_argument("--keep", type=Path, help="folder for the logs of runs that failed (a temporary one)")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the logs of runs that failed (a temporary one)"
+    )
     asked = parser.parse_args()
     if not Disk.is_possible():
-        print("no file system can be mounted here that could be filled (root can): the disk always has room")
+        print(
+            "no file system can be mounted here that could be filled (root can): the disk always has room"
+        )
     seeds = (
         [asked.seed]
         if asked.seed is not None
@@ -40,7 +44,9 @@ def main() -> int:
     if asked.seed is not None:
         _tell(scenario_of(asked.seed))
     table = Table()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: leaving nothing behind
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # ends as Ctrl-C does: leaving nothing behind
     with suppress(KeyboardInterrupt):  # what was run until then is told, too
         asyncio.run(_Runs(iter(seeds), table, asked.keep).all(asked.jobs))
     print(f"\n{table}")
@@ -52,7 +58,9 @@ def main() -> int:
 def _tell(scenario: Scenario) -> None:
     for part in (*scenario.works, *scenario.blows):
         print(f"  {part}")
-    print(f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms, hangs up {scenario.hangs_up}")
+    print(
+        f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms, hangs up {scenario.hangs_up}"
+    )
     print(f"  requests for jobs {'with' if scenario.with_keys else 'without'} an Idempotency-Key")
 
 
@@ -96,7 +104,11 @@ class _Runs:
             kept = self._keep / f"seed-{seed}"
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(folder, kept)
-            print("\n".join(f"    {story}" for story in broken[:20]), f"\n    logs in {kept}", flush=True)
+            print(
+                "\n".join(f"    {story}" for story in broken[:20]),
+                f"\n    logs in {kept}",
+                flush=True,
+            )
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -39,7 +39,9 @@ def free_port() -> int:
 class Actor:
     """A program that comes back."""
 
-    def __init__(self, name: str, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
         folder.mkdir(parents=True)
         self.name = name
         self._folder = folder
@@ -59,7 +61,9 @@ class Actor:
             self._starts += 1
             output = self._folder / f"{self._starts}.log"
             try:
-                self._program = await asyncio.to_thread(Program, self._arguments, self._environment, output)
+                self._program = await asyncio.to_thread(
+                    Program, self._arguments, self._environment, output
+                )
                 return
             except EndedAtStart as ended:
                 if time.monotonic() > until:
@@ -87,12 +91,18 @@ class Actor:
     def look(self) -> None:
         """Notice where it has ended by itself."""
         if self._program is not None and self._program.exit_code is not None:
-            self.wrong.append(f"{self.name} ended with {self._program.exit_code}:\n{self._program.log()[-2000:]}")
+            self.wrong.append(
+                f"{self.name} ended with {self._program.exit_code}:\n{self._program.log()[-2000:]}"
+            )
             self._program = None
 
     def failed_turns(self) -> list[str]:
         """What its logs say of turns that failed: whatever is down is waited for, and costs no attempt."""
-        lines = [line for log in sorted(self._folder.glob("*.log")) for line in log.read_text().splitlines()]
+        lines = [
+            line
+            for log in sorted(self._folder.glob("*.log"))
+            for line in log.read_text().splitlines()
+        ]
         return [f"{self.name}: {line}" for line in lines if "turn failed" in line]
 
     def end(self) -> None:
@@ -115,7 +125,9 @@ class Actor:
             self.wrong.append(f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM")
             self._kill()
         elif self._program.exit_code != 0:
-            self.wrong.append(f"{self.name} stopped with {self._program.exit_code}:\n{self._program.log()[-2000:]}")
+            self.wrong.append(
+                f"{self.name} stopped with {self._program.exit_code}:\n{self._program.log()[-2000:]}"
+            )
 
 
 class Disk:

@@ -13,7 +13,7 @@ from crash.receiver import KEY, Receiver
 from crash.scenario import Account, Download, Upload, Work
 from crash.seen import Attempt, Seen
 from crash.signs import Signs
-from harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, multipart
+from support.harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, multipart
 
 AGAIN_SECONDS = 0.15
 POLL_SECONDS = 0.1
@@ -29,7 +29,9 @@ Answer = tuple[int, Mapping[str, str], bytes]
 class Caller:
     """Speaks to one server."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen
+    ) -> None:
         self._http = http
         self._url = url + BASE_PATH
         self._signs = signs
@@ -85,7 +87,9 @@ class Caller:
     async def _ask_again(self, attempt: Attempt) -> None:
         """The same request with its key, where it has one, has the same answer: now, and after everything."""
         if self._with_keys and await self._ask_once(attempt) not in {attempt.job_id, None}:
-            self._seen.wrong.append(f"{attempt.tag}: asked again with its key, and answered with another job")
+            self._seen.wrong.append(
+                f"{attempt.tag}: asked again with its key, and answered with another job"
+            )
 
     def _attempt(self, work: Work) -> Attempt:
         number = sum(attempt.work is work for attempt in self._seen.attempts) + 1
@@ -99,7 +103,9 @@ class Caller:
         patience = self._hangs_up.pop(name, None)
         try:
             async with asyncio.timeout(patience):
-                answer = await self._post(attempt, {"Idempotency-Key": attempt.tag} if self._with_keys else {})
+                answer = await self._post(
+                    attempt, {"Idempotency-Key": attempt.tag} if self._with_keys else {}
+                )
         except TimeoutError:
             return None
         return None if answer is None else int(json.loads(answer[2])["id"])
@@ -114,21 +120,34 @@ class Caller:
             case Upload(object=object):
                 fields = {"metaData": json.dumps(metadata_of(work, attempt.tag))}
                 body, headers["Content-Type"] = multipart(file_of(work, attempt.tag), fields)
-                return await self._once("POST", f"/bulk/{object}", work.account, data=body, headers=headers)
+                return await self._once(
+                    "POST", f"/bulk/{object}", work.account, data=body, headers=headers
+                )
             case Download(query=""):
-                asked = {"objectName": "events", "format": work.format, "pageSize": 37, **_payload(attempt)}
+                asked = {
+                    "objectName": "events",
+                    "format": work.format,
+                    "pageSize": 37,
+                    **_payload(attempt),
+                }
                 asked |= {"notificationUrl": callback} if callback else {}
-                return await self._once("POST", "/bulk/download", work.account, json=asked, headers=headers)
+                return await self._once(
+                    "POST", "/bulk/download", work.account, json=asked, headers=headers
+                )
             case Download(query=query):
                 asked = {"q": query, "fileFormat": work.format, "metaData": _payload(attempt)}
-                return await self._once("POST", "/bulk/query", work.account, json=asked, headers=headers)
+                return await self._once(
+                    "POST", "/bulk/query", work.account, json=asked, headers=headers
+                )
 
     async def _follow(self, attempt: Attempt) -> None:
         while (status := await self._status(attempt))["status"] not in FINAL:
             if status["status"] == "RUNNING":
                 self._signs.give(f"running {attempt.work.name}")
             await asyncio.sleep(POLL_SECONDS)
-        self._signs.give(f"running {attempt.work.name}")  # it has been, whether anybody saw it or not
+        self._signs.give(
+            f"running {attempt.work.name}"
+        )  # it has been, whether anybody saw it or not
 
     async def _status(self, attempt: Attempt) -> Mapping[str, Any]:
         answer = await self._surely("GET", f"/bulk/{attempt.job_id}/status", attempt.work.account)
@@ -195,15 +214,23 @@ class Caller:
         try:
             answer = await self._request(method, path, account, **more)
         except LOST as error:
-            self._fail(f"{method}: {type(error).__name__}", f"{method} {path} was not answered: {error!r}", began_quiet)
+            self._fail(
+                f"{method}: {type(error).__name__}",
+                f"{method} {path} was not answered: {error!r}",
+                began_quiet,
+            )
             return None
         if answer[0] in UNABLE:
             self._fail(
-                f"{method}: {answer[0]}", f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}", began_quiet
+                f"{method}: {answer[0]}",
+                f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}",
+                began_quiet,
             )
             return None
         if answer[0] != 200:
-            self._seen.wrong.append(f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}")
+            self._seen.wrong.append(
+                f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}"
+            )
             raise UnexpectedAnswer(self._seen.wrong[-1])
         return answer
 
@@ -224,7 +251,9 @@ class Caller:
         secrets = f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}"
         token = f", Element {self._tokens[account]}" if account else ""
         sent = {"Authorization": secrets + token, **(headers or {})}
-        async with self._http.request(method, self._url + path, headers=sent, timeout=ANSWER, **more) as answer:
+        async with self._http.request(
+            method, self._url + path, headers=sent, timeout=ANSWER, **more
+        ) as answer:
             got = {name.lower(): value for name, value in answer.headers.items()}
             return answer.status, got, await answer.read()
 

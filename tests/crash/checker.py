@@ -121,7 +121,9 @@ def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Ite
     for row, kind in job.kinds.items():
         text = text_of(upload, tag, row)
         there = seen.live[text]
-        if kind != "unknown" and there != (0 if kind == "failed" or upload.action == "delete" else 1):
+        if kind != "unknown" and there != (
+            0 if kind == "failed" or upload.action == "delete" else 1
+        ):
             yield f"row {row} is {kind}, and there are {there} of it"
         elif there and seen.places.get(text) != place:
             yield f"row {row} is {kind}, and it is at {seen.places.get(text)} instead of {place}"
@@ -129,8 +131,15 @@ def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Ite
 
 def _kept(seen: Seen) -> Iterator[str]:
     """What nobody writes to is as it was."""
-    kept = {f"Kept {number}": (PEOPLE["reader"], kept_place(number)) for number in range(1, seen.scenario.kept + 1)}
-    changed = [text for text, place in kept.items() if seen.live[text] != 1 or seen.places.get(text) != place]
+    kept = {
+        f"Kept {number}": (PEOPLE["reader"], kept_place(number))
+        for number in range(1, seen.scenario.kept + 1)
+    }
+    changed = [
+        text
+        for text, place in kept.items()
+        if seen.live[text] != 1 or seen.places.get(text) != place
+    ]
     if changed:
         yield f"nobody wrote to {changed[:3]}, and {len(changed)} such events are not as they were"
 
@@ -143,7 +152,9 @@ def _of_nobody(seen: Seen, jobs: Mapping[str, list[LedgerJob]]) -> Iterator[str]
     made = {f"Kept {number}" for number in range(1, seen.scenario.kept + 1)} | set(PEOPLE.values())
     for attempt in seen.attempts:
         if isinstance(attempt.work, Upload) and attempt.tag in jobs:
-            made |= {text_of(attempt.work, attempt.tag, row) for row in range(1, attempt.work.rows + 1)}
+            made |= {
+                text_of(attempt.work, attempt.tag, row) for row in range(1, attempt.work.rows + 1)
+            }
     for text in (seen.ever | seen.live).keys() - made:
         yield f"{text!r} was made, and no job is known that has"
 

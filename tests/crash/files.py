@@ -22,7 +22,9 @@ def place_of(upload: Upload) -> str:
 
 def file_of(upload: Upload, tag: str) -> bytes:
     """The file, as CSV."""
-    rows = [_row(upload, number, text_of(upload, tag, number)) for number in range(1, upload.rows + 1)]
+    rows = [
+        _row(upload, number, text_of(upload, tag, number)) for number in range(1, upload.rows + 1)
+    ]
     file = io.StringIO()
     writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
@@ -37,11 +39,21 @@ def _row(upload: Upload, number: int, text: str) -> Mapping[str, str]:
             start = NO_DATE if is_broken else f"2026-09-{number % 28 + 1:02d}"
             place = place_of(upload)
             reference = {"ref": text} if upload.by_reference else {}
-            return {**reference, "summary": text, "start.date": start, "end.date": "2026-10-01", "location": place}
+            return {
+                **reference,
+                "summary": text,
+                "start.date": start,
+                "end.date": "2026-10-01",
+                "location": place,
+            }
         case "calendars":
             return {"summary": text}
         case _:
-            return {"ref": text, "version": str(upload.version), "fail": "broken" if is_broken else ""}
+            return {
+                "ref": text,
+                "version": str(upload.version),
+                "fail": "broken" if is_broken else "",
+            }
 
 
 def metadata_of(upload: Upload, tag: str) -> Mapping[str, Any]:

@@ -13,7 +13,9 @@ from openbulk.storage.tables import jobs, outcomes
 
 def jobs_in(url: str) -> list[LedgerJob]:
     """All jobs, with the kind of each record."""
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg") if url.startswith("postgresql") else url)
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg") if url.startswith("postgresql") else url
+    )
     try:
         with engine.connect() as connection:
             ended = connection.execute(select(outcomes)).all()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness import START_SECONDS
+from support.harness import START_SECONDS
 
 _READY = re.compile("listens on http|openbulk works")
 _forks = multiprocessing.get_context("forkserver")
@@ -28,15 +28,21 @@ class EndedAtStart(Exception):
 class Program:
     """A process that runs a command of openbulk."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
+    ) -> None:
         """Start it, and wait until it says that it is ready."""
         self._output = output
-        self._process = _forks.Process(target=_run, args=(list(arguments), dict(environment), output), daemon=True)
+        self._process = _forks.Process(
+            target=_run, args=(list(arguments), dict(environment), output), daemon=True
+        )
         self._process.start()
         deadline = time.monotonic() + START_SECONDS
         while not _READY.search(self.log()):
             if not self._process.is_alive():
-                raise EndedAtStart(f"{arguments} ended at its start with {self.exit_code}:\n{self.log()[-3000:]}")
+                raise EndedAtStart(
+                    f"{arguments} ended at its start with {self.exit_code}:\n{self.log()[-3000:]}"
+                )
             assert time.monotonic() < deadline, f"{arguments} did not start:\n{self.log()}"
             time.sleep(0.02)
 

@@ -34,7 +34,9 @@ class Table:
 
     def add(self, seen: Seen, broken: Sequence[str]) -> None:
         """One more run."""
-        self.runs["PostgreSQL, server and workers" if seen.scenario.is_shared else "SQLite, one process"] += 1
+        self.runs[
+            "PostgreSQL, server and workers" if seen.scenario.is_shared else "SQLite, one process"
+        ] += 1
         self.runs["with an Idempotency-Key"] += seen.scenario.with_keys
         self.blows.update(seen.blows)
         self.kinds.update(kind for job in seen.jobs for kind in job.kinds.values())
@@ -46,7 +48,10 @@ class Table:
             (job.records or 0) - len(job.kinds) for job in seen.jobs if job.status == "CANCELLED"
         )
         self.more["records in downloaded files"] += sum(
-            len(work.expected) for work in seen.scenario.downloads for name, _ in seen.files if name == work.name
+            len(work.expected)
+            for work in seen.scenario.downloads
+            for name, _ in seen.files
+            if name == work.name
         )
         self.more["callbacks received"] += len(seen.told)
         self.more["requests without an answer, or with 503 or 507"] += seen.failed_answers.total()
@@ -61,10 +66,16 @@ class Table:
         rows += [(what, count) for what, count in sorted(self.blows.items())]
         rows += [(f"records {kind}", count) for kind, count in sorted(self.kinds.items())]
         rows += list(self.more.items())
-        lines = ["| what | how often |", "|---|---:|", *(f"| {what} | {count:,} |" for what, count in rows)]
+        lines = [
+            "| what | how often |",
+            "|---|---:|",
+            *(f"| {what} | {count:,} |" for what, count in rows),
+        ]
         if not self.seconds:
             return "nothing was run"
-        lines += [f"| seconds a run: median, longest | {_median(self.seconds):.1f}, {max(self.seconds):.1f} |"]
+        lines += [
+            f"| seconds a run: median, longest | {_median(self.seconds):.1f}, {max(self.seconds):.1f} |"
+        ]
         lines += [
             f"| seconds from the last blow to the last job's end: median, longest "
             f"| {_median(self.seconds_after):.1f}, {max(self.seconds_after):.1f} |"

@@ -19,9 +19,9 @@ from crash.receiver import Receiver
 from crash.scenario import PEOPLE, Blow, Scenario
 from crash.seen import Seen
 from crash.signs import OVER, Signs
-from harness import ORGANIZATION_SECRET, USER_SECRET
 from openbulk.sandbox.google.store import Store
 from openbulk.sandbox.journal import Journal
+from support.harness import ORGANIZATION_SECRET, USER_SECRET
 
 PATIENCE_SECONDS = 300.0
 """For everything to be finished once nothing is down any more: sweeps come every half minute."""
@@ -72,9 +72,13 @@ class _Run:
         await asyncio.gather(*(actor.start() for actor in self._actors.values()))
         # A connection for each request: one that is kept may be closed in the moment in which it is used again.
         connector = aiohttp.TCPConnector(force_close=True)
-        self._http = await self._open.enter_async_context(aiohttp.ClientSession(connector=connector))
+        self._http = await self._open.enter_async_context(
+            aiohttp.ClientSession(connector=connector)
+        )
         await self._open.enter_async_context(self._receiver)
-        self._caller = Caller(self._http, self._urls["server"], self._signs, self._receiver, self.seen)
+        self._caller = Caller(
+            self._http, self._urls["server"], self._signs, self._receiver, self.seen
+        )
         await self._caller.sign_in("memory", {})
         for account, person in PEOPLE.items():
             await self._caller.sign_in(account, await self._google(person))
@@ -87,7 +91,12 @@ class _Run:
     def _cast_all(self) -> None:
         scenario, ports = self._scenario, {name: str(free_port()) for name in ("sandbox", "server")}
         self._urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-        behaves = ["--latency-ms", str(scenario.latency_ms), "--state", str(self._folder / "sandbox.state")]
+        behaves = [
+            "--latency-ms",
+            str(scenario.latency_ms),
+            "--state",
+            str(self._folder / "sandbox.state"),
+        ]
         self._cast("sandbox", "sandbox", "google", "--port", ports["sandbox"], *behaves)
         environment = {
             "OPENBULK_USER_SECRET": USER_SECRET,
@@ -102,7 +111,9 @@ class _Run:
             self._cast(f"worker {number + 1}", "worker", **environment)
 
     async def _google(self, person: str) -> dict[str, str]:
-        async with self._http.post(f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}) as answer:
+        async with self._http.post(
+            f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}
+        ) as answer:
             tokens = await answer.json()
         return {
             "base.url": self._urls["sandbox"],
@@ -117,7 +128,9 @@ class _Run:
         """Tell the sandbox, which may be killed meanwhile."""
         while True:
             try:
-                async with self._http.post(f"{self._urls['sandbox']}/sandbox/faults", json={"spec": spec}) as answer:
+                async with self._http.post(
+                    f"{self._urls['sandbox']}/sandbox/faults", json={"spec": spec}
+                ) as answer:
                     assert answer.status == 200, await answer.text()
                     return
             except aiohttp.ClientError:
@@ -128,7 +141,10 @@ class _Run:
     async def take_its_course(self) -> None:
         """Works and blows at the same time, until all works are finished."""
         counting = asyncio.create_task(self._count_calls())
-        works = [asyncio.create_task(self._caller.live(work), name=work.name) for work in self._scenario.works]
+        works = [
+            asyncio.create_task(self._caller.live(work), name=work.name)
+            for work in self._scenario.works
+        ]
         strikes = [asyncio.create_task(self._strike(blow)) for blow in self._scenario.blows]
         over = asyncio.create_task(self._wait_for(works))
         try:
@@ -143,7 +159,9 @@ class _Run:
             self.seen.seconds_after = time.monotonic() - well_again
             for work in works:
                 if not work.done():
-                    self.seen.wrong.append(f"{work.get_name()} is not finished after {PATIENCE_SECONDS:g} s")
+                    self.seen.wrong.append(
+                        f"{work.get_name()} is not finished after {PATIENCE_SECONDS:g} s"
+                    )
             await self._callers_are_told()
         finally:
             for task in (over, counting, *works):
@@ -186,7 +204,9 @@ class _Run:
             await asyncio.sleep(COUNT_SECONDS)
 
     async def _callers_are_told(self) -> None:
-        asking = {attempt.tag for attempt in self.seen.attempts if attempt.work.refusals is not None}
+        asking = {
+            attempt.tag for attempt in self.seen.attempts if attempt.work.refusals is not None
+        }
         waiting = asking & {job.tag for job in await asyncio.to_thread(jobs_in, self._ledger)}
         deadline = time.monotonic() + TOLD_SECONDS
         while waiting - {told.work for told in self._receiver.told if told.status == 200}:
@@ -208,15 +228,21 @@ class _Run:
             self.seen.wrong += actor.wrong + actor.failed_turns()
         self.seen.jobs = await asyncio.to_thread(jobs_in, self._ledger)
         self.seen.told = self._receiver.told
-        self.seen.ever = Counter([event["summary"] for event in await self._ask("/sandbox/events?showDeleted=true")])
+        self.seen.ever = Counter(
+            [event["summary"] for event in await self._ask("/sandbox/events?showDeleted=true")]
+        )
         live = await self._ask("/sandbox/events")
         self.seen.live = Counter([event["summary"] for event in live])
-        self.seen.places = {one["summary"]: (one["organizer"]["email"], one.get("location", "")) for one in live}
+        self.seen.places = {
+            one["summary"]: (one["organizer"]["email"], one.get("location", "")) for one in live
+        }
         for person in PEOPLE.values():
             calendars = await self._calendars_of(person)
             self.seen.live.update(calendars)
             self.seen.places |= dict.fromkeys(calendars, (person, ""))
-        self.seen.wrong += [f"Google would not allow: {one}" for one in await self._ask("/sandbox/violations")]
+        self.seen.wrong += [
+            f"Google would not allow: {one}" for one in await self._ask("/sandbox/violations")
+        ]
 
     async def _ask(self, path: str, token: str = "") -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -224,12 +250,16 @@ class _Run:
             return await answer.json()
 
     async def _calendars_of(self, person: str) -> list[str]:
-        async with self._http.post(f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}) as answer:
+        async with self._http.post(
+            f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}
+        ) as answer:
             token = (await answer.json())["access_token"]
         found: list[str] = []
         page = ""
         while True:
-            listed = await self._ask(f"/calendar/v3/users/me/calendarList?maxResults=250{page}", token)
+            listed = await self._ask(
+                f"/calendar/v3/users/me/calendarList?maxResults=250{page}", token
+            )
             found += [one["summary"] for one in listed["items"]]
             if "nextPageToken" not in listed:
                 return found

@@ -7,7 +7,11 @@ from typing import Literal
 
 Account = Literal["ann", "bob", "reader", "memory"]
 """Instances: two people who write, one whose calendar is only read, and the memory service."""
-PEOPLE: Mapping[Account, str] = {"ann": "ann@example.com", "bob": "bob@example.com", "reader": "reader@example.com"}
+PEOPLE: Mapping[Account, str] = {
+    "ann": "ann@example.com",
+    "bob": "bob@example.com",
+    "reader": "reader@example.com",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +119,35 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Tell uploads and downloads apart."""
-        object.__setattr__(self, "uploads", [work for work in self.works if isinstance(work, Upload)])
-        object.__setattr__(self, "downloads", [work for work in self.works if isinstance(work, Download)])
+        object.__setattr__(
+            self, "uploads", [work for work in self.works if isinstance(work, Upload)]
+        )
+        object.__setattr__(
+            self, "downloads", [work for work in self.works if isinstance(work, Download)]
+        )
 
 
-FAULTS = ("drop-before", "drop-after", "error-500", "error-503", "error-429", "error-403-rate", "slow", "expire-token")
-STORIES = ("create", "create", "create and cancel", "mirror", "mirror", "calendars", "calendars", "log", "records")
+FAULTS = (
+    "drop-before",
+    "drop-after",
+    "error-500",
+    "error-503",
+    "error-429",
+    "error-403-rate",
+    "slow",
+    "expire-token",
+)
+STORIES = (
+    "create",
+    "create",
+    "create and cancel",
+    "mirror",
+    "mirror",
+    "calendars",
+    "calendars",
+    "log",
+    "records",
+)
 
 LARGE = 0.15
 """Share of the files of creates that are too large to be read in the turn that begins to send."""
@@ -135,7 +162,9 @@ def scenario_of(seed: int) -> Scenario:
     workers = chance.choice((1, 2)) if is_shared else 0
     kept = chance.randint(50, 400)
     works: list[Work] = []
-    for number, story in enumerate(["create", *chance.sample(STORIES, chance.choice((1, 2, 2, 3)))], 1):
+    for number, story in enumerate(
+        ["create", *chance.sample(STORIES, chance.choice((1, 2, 2, 3)))], 1
+    ):
         works += _uploads(chance, story, f"up{number}")
     for number in range(chance.choice((0, 1, 1, 2))):
         works.append(_download(chance, f"down{number + 1}", kept))
@@ -159,28 +188,77 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
     refusals = chance.choice(REFUSALS)
     match story:
         case "create" | "create and cancel":
-            rows = chance.randint(1_700, 2_400) if chance.random() < LARGE else chance.randint(40, 400)
+            rows = (
+                chance.randint(1_700, 2_400) if chance.random() < LARGE else chance.randint(40, 400)
+            )
             broken = frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
-            cancelled = Moment(chance.uniform(0, 1.5), f"running {name}") if story == "create and cancel" else None
-            upload = Upload(name, account, "events", "create", rows, name, 0, broken, "", begins, refusals, cancelled)
+            cancelled = (
+                Moment(chance.uniform(0, 1.5), f"running {name}")
+                if story == "create and cancel"
+                else None
+            )
+            upload = Upload(
+                name,
+                account,
+                "events",
+                "create",
+                rows,
+                name,
+                0,
+                broken,
+                "",
+                begins,
+                refusals,
+                cancelled,
+            )
             return [upload]
         case "mirror":
             rows, last = chance.randint(40, 200), chance.choice(("nothing", "again", "delete"))
-            first = Upload(name, account, "events", "upsert", rows, name, 1, begins=begins, refusals=refusals)
+            first = Upload(
+                name, account, "events", "upsert", rows, name, 1, begins=begins, refusals=refusals
+            )
             if last == "nothing":
                 return [first]
             action, version = ("delete", 1) if last == "delete" else ("upsert", 2)
-            return [first, Upload(f"{name}b", account, "events", action, rows, name, version, behind=name)]
+            return [
+                first,
+                Upload(f"{name}b", account, "events", action, rows, name, version, behind=name),
+            ]
         case "calendars":
             rows = chance.randint(4, 25)
-            return [Upload(name, account, "calendars", "create", rows, name, begins=begins, refusals=refusals)]
+            return [
+                Upload(
+                    name,
+                    account,
+                    "calendars",
+                    "create",
+                    rows,
+                    name,
+                    begins=begins,
+                    refusals=refusals,
+                )
+            ]
         case "log":
             rows = chance.randint(100, 4000)
             broken = frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
-            return [Upload(name, "memory", "log", "create", rows, name, 0, broken, "", begins, refusals)]
+            return [
+                Upload(name, "memory", "log", "create", rows, name, 0, broken, "", begins, refusals)
+            ]
         case _:
             rows = chance.randint(500, 8000)
-            return [Upload(name, "memory", "records", "upsert", rows, name, 1, begins=begins, refusals=refusals)]
+            return [
+                Upload(
+                    name,
+                    "memory",
+                    "records",
+                    "upsert",
+                    rows,
+                    name,
+                    1,
+                    begins=begins,
+                    refusals=refusals,
+                )
+            ]
 
 
 def _download(chance: random.Random, name: str, kept: int) -> Download:
@@ -205,20 +283,31 @@ def _download(chance: random.Random, name: str, kept: int) -> Download:
 def _faults(chance: random.Random) -> str:
     if chance.random() < 0.3:
         return ""
-    shares = [f"{kind}={chance.choice((0.01, 0.03))}" for kind in chance.sample(FAULTS, chance.randint(1, 4))]
+    shares = [
+        f"{kind}={chance.choice((0.01, 0.03))}"
+        for kind in chance.sample(FAULTS, chance.randint(1, 4))
+    ]
     return ",".join([*shares, f"seed={chance.randrange(10**6)}"])
 
 
-def _blows(chance: random.Random, works: Sequence[Work], workers: int, *, is_shared: bool) -> list[Blow]:
+def _blows(
+    chance: random.Random, works: Sequence[Work], workers: int, *, is_shared: bool
+) -> list[Blow]:
     who = ["server", "server", "sandbox"]
     if is_shared:
         who += ["postgres", *(f"worker {number + 1}" for number in range(workers)), "worker 1"]
-    blows = [_blow(chance, chance.choice(who), works) for _ in range(chance.choice((1, 2, 3, 3, 4, 5)))]
-    if is_shared and chance.random() < 0.3:  # the server and the other worker, where there is one, go on
+    blows = [
+        _blow(chance, chance.choice(who), works) for _ in range(chance.choice((1, 2, 3, 3, 4, 5)))
+    ]
+    if (
+        is_shared and chance.random() < 0.3
+    ):  # the server and the other worker, where there is one, go on
         blows.append(Blow("kill", f"worker {workers}", _moment(chance, works), 0.0, for_good=True))
     if chance.random() < 0.4:
         begun = f"{chance.choice(('posting', 'running', 'running'))} {chance.choice(works).name}"
-        blows.append(Blow("fill", "disk", Moment(chance.uniform(0, 1), begun), chance.uniform(0.5, 3)))
+        blows.append(
+            Blow("fill", "disk", Moment(chance.uniform(0, 1), begun), chance.uniform(0.5, 3))
+        )
     return blows
 
 
@@ -227,7 +316,9 @@ def _blow(chance: random.Random, who: str, works: Sequence[Work]) -> Blow:
     if who not in {"postgres", "sandbox"}:
         kinds.append("stop")
     kind = chance.choice(kinds)
-    seconds = chance.uniform(0.5, 4) if kind == "freeze" else chance.choice((0.0, chance.uniform(0, 2)))
+    seconds = (
+        chance.uniform(0.5, 4) if kind == "freeze" else chance.choice((0.0, chance.uniform(0, 2)))
+    )
     if kind == "freeze" and who.startswith("worker") and chance.random() < 0.3:
         seconds = 12.0  # long enough to be given up for dead, and to be taken over from
     return Blow(kind, who, _moment(chance, works), seconds)
@@ -238,14 +329,27 @@ def _moment(chance: random.Random, works: Sequence[Work]) -> Moment:
     on a slow one."""
     work = chance.choice(works).name
     match chance.choice(
-        ("calls", "calls", "calls", "calls", "running", "running", "posting", "answered", "end", "clock")
+        (
+            "calls",
+            "calls",
+            "calls",
+            "calls",
+            "running",
+            "running",
+            "posting",
+            "answered",
+            "end",
+            "clock",
+        )
     ):
         case "calls":
             return Moment(0.0, f"calls {chance.randint(1, _calls_of(works))}")
         case "running":
             return Moment(chance.uniform(0, 0.5), f"running {work}")
         case "posting":
-            return Moment(chance.choice((chance.uniform(0, 0.02), chance.uniform(0, 0.2))), f"posting {work}")
+            return Moment(
+                chance.choice((chance.uniform(0, 0.02), chance.uniform(0, 0.2))), f"posting {work}"
+            )
         case "answered":
             return Moment(chance.uniform(0, 0.05), f"answered {work}")
         case "end":
@@ -256,5 +360,7 @@ def _moment(chance: random.Random, works: Sequence[Work]) -> Moment:
 
 def _calls_of(works: Sequence[Work]) -> int:
     """How many calls the service has at least, unless a job is cancelled."""
-    written = sum(work.rows for work in works if isinstance(work, Upload) and work.account != "memory")
+    written = sum(
+        work.rows for work in works if isinstance(work, Upload) and work.account != "memory"
+    )
     return max(1, written - 20)

@@ -28,16 +28,24 @@ READ = Download("read", "select * from events", "csv", (1, 2))
 WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ)
 
 
-def job(number: int, name: str, *kinds: str, status: str = "COMPLETE", records: int | None = None) -> LedgerJob:
+def job(
+    number: int, name: str, *kinds: str, status: str = "COMPLETE", records: int | None = None
+) -> LedgerJob:
     counts = {kind.value: kinds.count(kind.value) for kind in OutcomeKind}
     rows = dict(enumerate(kinds, 1))
-    return LedgerJob(number, f"{name}.1", status, records or len(kinds), len(kinds), counts, rows, {}, None)
+    return LedgerJob(
+        number, f"{name}.1", status, records or len(kinds), len(kinds), counts, rows, {}, None
+    )
 
 
 def told(said: dict[str, object], name: str = "new.1") -> Told:
-    body = json.dumps({"id": 1, "status": "COMPLETE", "recordsCount": 3, "callback-payload": {"tag": name}} | said)
+    body = json.dumps(
+        {"id": 1, "status": "COMPLETE", "recordsCount": 3, "callback-payload": {"tag": name}} | said
+    )
     now = datetime.now(UTC)
-    digest = base64.b64encode(hmac.new(KEY.encode(), body.encode(), hashlib.sha256).digest()).decode()
+    digest = base64.b64encode(
+        hmac.new(KEY.encode(), body.encode(), hashlib.sha256).digest()
+    ).decode()
     headers = {
         "elements-webhook-signature": f"sha256={digest}",
         "webhook-id": "msg_1",
@@ -65,10 +73,14 @@ def seen() -> Seen:
         ],
         statuses={1: {"status": "COMPLETE", "recordsCount": 3, "recordsFailedCount": 1}},
         errors={1: [{"rowNum": 3}]},
-        files=[("read", f"summary,location\nKept 2,{kept_place(2)}\nKept 1,{kept_place(1)}\n".encode())],
+        files=[
+            ("read", f"summary,location\nKept 2,{kept_place(2)}\nKept 1,{kept_place(1)}\n".encode())
+        ],
         told=[told({})],
         ever=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"]),
-        live=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2", "calendars.1 1"]),
+        live=Counter(
+            ["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2", "calendars.1 1"]
+        ),
         places={
             **dict.fromkeys(("new.1 1", "new.1 2", "off.1 1"), ("ann@example.com", "v0")),
             "calendars.1 1": ("bob@example.com", ""),
@@ -119,27 +131,54 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
         lambda seen: setattr(seen, "jobs", [*seen.jobs, job(7, "calendars", "created")]),
         "one request made 2 jobs",
     ),
-    "a job is nobody's": (lambda seen: setattr(seen, "jobs", [*seen.jobs, job(7, "x", "created")]), "nobody asked for"),
+    "a job is nobody's": (
+        lambda seen: setattr(seen, "jobs", [*seen.jobs, job(7, "x", "created")]),
+        "nobody asked for",
+    ),
     "a job does not finish": (with_job(3, status="RUNNING"), "is RUNNING and does not finish"),
     "a job is stopped": (with_job(3, status="ABORTED"), "ended as ABORTED"),
     "a job is cancelled by itself": (with_job(3, status="CANCELLED"), "ended as CANCELLED"),
-    "a job goes on though it was cancelled": (with_job(2, status="COMPLETE"), "was cancelled, and is COMPLETE"),
-    "a row has no outcome": (with_job(1, kinds={1: "created", 3: "failed"}), "is complete with 2 outcomes for 3 rows"),
-    "no row was ever read": (with_job(3, records=None, kinds={}, counts=NO_COUNTS), "has None records of 1 rows"),
+    "a job goes on though it was cancelled": (
+        with_job(2, status="COMPLETE"),
+        "was cancelled, and is COMPLETE",
+    ),
+    "a row has no outcome": (
+        with_job(1, kinds={1: "created", 3: "failed"}),
+        "is complete with 2 outcomes for 3 rows",
+    ),
+    "no row was ever read": (
+        with_job(3, records=None, kinds={}, counts=NO_COUNTS),
+        "has None records of 1 rows",
+    ),
     "counts are not those of the outcomes": (with_job(1, counts=NO_COUNTS), "and its outcomes are"),
-    "a good row fails": (with_job(3, kinds={1: "failed"}, counts=NO_COUNTS | {"failed": 1}), "row 1 is failed"),
+    "a good row fails": (
+        with_job(3, kinds={1: "failed"}, counts=NO_COUNTS | {"failed": 1}),
+        "row 1 is failed",
+    ),
     "a row that honours keys is unknown": (
         with_job(4, kinds={1: "unknown"}, counts=NO_COUNTS | {"unknown": 1}),
         "row 1 is unknown",
     ),
-    "the API says something else": (lambda seen: seen.statuses[1].update(recordsCount=2), "the API says"),  # type: ignore[attr-defined]
-    "an error is not listed": (lambda seen: seen.errors.update({1: []}), "the API lists errors of rows []"),
+    "the API says something else": (
+        lambda seen: seen.statuses[1].update(recordsCount=2),  # type: ignore[attr-defined]
+        "the API says",
+    ),
+    "an error is not listed": (
+        lambda seen: seen.errors.update({1: []}),
+        "the API lists errors of rows []",
+    ),
     "a record is not there": (
         lambda seen: seen.live.update({"new.1 1": -1}),
         "row 1 is created, and there are 0 of it",
     ),
-    "a record is there twice": (lambda seen: seen.live.update(["new.1 1"]), "row 1 is created, and there are 2 of it"),
-    "a record was made twice": (lambda seen: seen.ever.update(["new.1 1"]), "'new.1 1' was made 2 times"),
+    "a record is there twice": (
+        lambda seen: seen.live.update(["new.1 1"]),
+        "row 1 is created, and there are 2 of it",
+    ),
+    "a record was made twice": (
+        lambda seen: seen.ever.update(["new.1 1"]),
+        "'new.1 1' was made 2 times",
+    ),
     "a row that failed is there": (
         lambda seen: seen.live.update(["new.1 3"]),
         "row 3 is failed, and there are 1 of it",
@@ -158,7 +197,9 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     ),
     "a file is never fetched": (lambda seen: seen.files.clear(), "its file was never fetched"),
     "a file lacks a record": (
-        lambda seen: seen.files.append(("read", f"summary,location\nKept 1,{kept_place(1)}\n".encode())),
+        lambda seen: seen.files.append(
+            ("read", f"summary,location\nKept 1,{kept_place(1)}\n".encode())
+        ),
         "its file lacks 1 records",
     ),
     "a file has a value of another record": (
@@ -167,7 +208,10 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     ),
     "a caller is not told": (with_call(None), "its caller was not told"),
     "a caller is told of another job": (with_call(told({"id": 2})), "a callback says 2 COMPLETE"),
-    "a caller is told something else": (with_call(told({"recordsCount": 2})), "a callback says 2 records"),
+    "a caller is told something else": (
+        with_call(told({"recordsCount": 2})),
+        "a callback says 2 records",
+    ),
     "a callback is not signed": (
         with_call(replace(told({}), body=told({"more": 1}).body)),
         "a callback is not signed as Standard Webhooks are",

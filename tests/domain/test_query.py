@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.domain.query import All, Comparison, Condition, Either, Not, as_json, condition_of, fields_of, holds, rank
+from openbulk.domain.query import (
+    All,
+    Comparison,
+    Condition,
+    Either,
+    Not,
+    as_json,
+    condition_of,
+    fields_of,
+    holds,
+    rank,
+)
 
 RECORD: dict[str, Any] = {
     "summary": "Maths",
@@ -53,7 +64,9 @@ def test_values_are_compared_as_what_they_are(
 @given(st.text("ab%_", max_size=8), st.text("ab", max_size=10))
 def test_like_is_what_the_naive_reading_of_it_says(like: str, text: str) -> None:
     naive = "".join({"%": ".*", "_": "."}.get(character, character) for character in like)
-    assert holds(Comparison("text", "like", (like,)), {"text": text}) == bool(re.fullmatch(naive, text))
+    assert holds(Comparison("text", "like", (like,)), {"text": text}) == bool(
+        re.fullmatch(naive, text)
+    )
 
 
 def test_a_pattern_with_many_wildcards_is_no_trap() -> None:
@@ -73,7 +86,12 @@ def test_what_is_compared_with_nothing_is_neither_true_nor_false() -> None:
 def test_a_condition_is_kept_and_read_back() -> None:
     """And says which fields it speaks of."""
     condition: Condition = Not(
-        Either((All((Comparison("a", "=", (1,)), Comparison("b.c", "in", ("x", 2.5)))), Comparison("d", "is null")))
+        Either(
+            (
+                All((Comparison("a", "=", (1,)), Comparison("b.c", "in", ("x", 2.5)))),
+                Comparison("d", "is null"),
+            )
+        )
     )
     assert condition_of(as_json(condition)) == condition
     assert list(fields_of(condition)) == ["a", "b.c", "d"]

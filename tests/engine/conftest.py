@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from download_bench import Bench
 from openbulk.engine.slices import download as download_module
 from openbulk.engine.slices import sorting
 from openbulk.security import Sealer
@@ -15,6 +14,7 @@ from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
 from openbulk.storage.slice_ledger import SliceLedger
+from support.downloads import Bench
 
 
 @pytest.fixture

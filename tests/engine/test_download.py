@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
-from download_bench import ALL, COUNT, Bench, Numbered
-from openbulk.domain.errors import AnswerLost, NotFound, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import (
+    AnswerLost,
+    Fenced,
+    NotFound,
+    RetryLater,
+    ServiceError,
+    SignInAgain,
+)
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Comparison, Order, Page, Query
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
-from openbulk.storage.slice_ledger import Fenced
+from support.downloads import ALL, COUNT, Bench, Numbered
 
 
 async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:
@@ -40,7 +46,9 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("error", [AnswerLost("lost"), RetryLater("busy")])
-async def test_a_page_that_did_not_come_is_asked_for_again_at_once(bench: Bench, error: ServiceError) -> None:
+async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
+    bench: Bench, error: ServiceError
+) -> None:
     """A hiccup is none of the job's business."""
     job = await bench.job()
     connector = Numbered(failures={3: error, 5: error})
@@ -88,7 +96,9 @@ async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: B
     turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
     assert turn is not None
     deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    frozen = DownloadSlice(turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, deadline=deadline)
+    frozen = DownloadSlice(
+        turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, deadline=deadline
+    )
     assert await bench.turn(job, Numbered()) == Complete()
     with pytest.raises(Fenced):
         await frozen.run()
@@ -109,14 +119,18 @@ async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
     assert turn is not None
     assert await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC)) is not None
     deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    runner = DownloadSlice(turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, deadline=deadline)
+    runner = DownloadSlice(
+        turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, deadline=deadline
+    )
     with pytest.raises(Fenced):
         await runner.run()
     assert await bench.numbers(job) == []
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 5, 8, 11, 24, 25, 26])
-async def test_jobs_that_go_on_with_each_other_read_everything_once(bench: Bench, limit: int) -> None:
+async def test_jobs_that_go_on_with_each_other_read_everything_once(
+    bench: Bench, limit: int
+) -> None:
     """Wherever in a page the limit is reached."""
     job = await bench.job(limit=limit)
     assert await bench.turn(job, Numbered()) == Complete()
@@ -154,7 +168,8 @@ async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: st
 
 async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None:
     """It will not be there later."""
-    ending = await bench.turn(await bench.job(), Numbered(failures={1: NotFound("no such calendar")}))  # type: ignore[dict-item]
+    failures: dict[int, Any] = {1: NotFound("no such calendar")}
+    ending = await bench.turn(await bench.job(), Numbered(failures=failures))
     assert ending == Fail(Status.ERROR, "no such calendar")
 
 
@@ -190,7 +205,9 @@ async def test_records_that_are_alike_keep_the_order_in_which_they_were_read(ben
     assert await bench.numbers(job) == [*range(2, 26, 2), *range(1, 26, 2)]
 
 
-async def test_a_crash_while_sorting_costs_only_the_sorting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_while_sorting_costs_only_the_sorting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was read is not read again."""
     job = await bench.job(order=(Order("n", descending=True),))
     replace_parts = bench.ledger.replace_parts

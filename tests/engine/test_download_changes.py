@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from download_bench import ALL, Bench, Numbered
 from openbulk.connectors.base import Features
 from openbulk.domain.errors import CursorExpired, RetryLater
 from openbulk.domain.job import Job, Position, Status
 from openbulk.domain.query import Bookmark, Comparison, Order, Page, Query
 from openbulk.engine.slices.download import MAX_RESTARTS
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
+from support.downloads import ALL, Bench, Numbered
 
 NIGHT = datetime(2026, 9, 1, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -33,7 +33,9 @@ class Changing(Numbered):
     """Of each reading: bookmark, cursor, and whether it was bounded by a date."""
 
     async def objects(self) -> Mapping[str, Features]:
-        return {"things": Features(paths=("boxes/{box}/things",), changed="updated", has_changes=True)}
+        return {
+            "things": Features(paths=("boxes/{box}/things",), changed="updated", has_changes=True)
+        }
 
     async def read(self, query: Query) -> AsyncIterator[Page]:
         self.asked.append((query.since, query.after, query.changed_since is not None))
@@ -72,7 +74,9 @@ async def changes(bench: Bench, since: datetime = NIGHT, **more: Any) -> Job:
     return await bench.job(where=where, changed_since=since, **more)
 
 
-async def test_what_was_changed_is_read_from_the_bookmark_of_an_earlier_download(bench: Bench) -> None:
+async def test_what_was_changed_is_read_from_the_bookmark_of_an_earlier_download(
+    bench: Bench,
+) -> None:
     """And this one leaves a bookmark, too."""
     connector = Changing()
     await whole(bench, connector)
@@ -85,7 +89,9 @@ async def test_what_was_changed_is_read_from_the_bookmark_of_an_earlier_download
     job = await changes(bench, NIGHT + 2 * DAY)
     assert await bench.turn(job, connector) == Complete()
     assert connector.asked[-1] == ((NIGHT + DAY).isoformat(), None, True)
-    assert await bench.numbers(job) == [], "what was changed between the bookmark and the date is left out"
+    assert await bench.numbers(job) == [], (
+        "what was changed between the bookmark and the date is left out"
+    )
 
 
 async def test_a_bookmark_of_after_the_date_is_not_used(bench: Bench) -> None:
@@ -122,7 +128,9 @@ async def test_a_bookmark_is_for_the_same_records_asked_for_in_the_same_way(
 
 
 @pytest.mark.parametrize("bound", [{"limit": 20}, {"page_limit": 6}])
-async def test_a_download_that_stops_before_the_end_leaves_no_bookmark(bench: Bench, bound: dict[str, Any]) -> None:
+async def test_a_download_that_stops_before_the_end_leaves_no_bookmark(
+    bench: Bench, bound: dict[str, Any]
+) -> None:
     """The bookmark stands on the last page."""
     connector = Changing()
     await whole(bench, connector, **bound)
@@ -233,7 +241,9 @@ async def test_reading_anew_ends_when_it_does_not_help(bench: Bench) -> None:
     """The job says so."""
     connector = Changing(forgotten={None: 3})
     job = await bench.job()
-    assert await bench.turn(job, connector) == Fail(Status.ERROR, "forgotten: ask for it as a new job")
+    assert await bench.turn(job, connector) == Fail(
+        Status.ERROR, "forgotten: ask for it as a new job"
+    )
     assert len(connector.asked) == 1 + MAX_RESTARTS
 
 
@@ -241,4 +251,6 @@ async def test_what_another_job_began_cannot_be_read_anew(bench: Bench) -> None:
     """The records of that one would be there twice."""
     connector = Changing(failures={3: CursorExpired("forgotten")})
     job = await bench.job(begin=Position("8", continues=True))
-    assert await bench.turn(job, connector) == Fail(Status.ERROR, "forgotten: ask for it as a new job")
+    assert await bench.turn(job, connector) == Fail(
+        Status.ERROR, "forgotten: ask for it as a new job"
+    )

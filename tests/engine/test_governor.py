@@ -44,7 +44,9 @@ def budgets(ledger: AsyncEngine) -> Budgets:
 
 async def taken(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
     """How many of so many calls got leave at once."""
-    answers = await asyncio.gather(*(pace.take([budget]) for _ in range(calls)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(pace.take([budget]) for _ in range(calls)), return_exceptions=True
+    )
     return sum(not isinstance(answer, BaseException) for answer in answers)
 
 
@@ -161,9 +163,13 @@ async def test_a_usage_limit_stops_all_calls_until_it_is_lifted(budgets: Budgets
     await other.take([USER])
 
 
-async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_it(budgets: Budgets) -> None:
+async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_it(
+    budgets: Budgets,
+) -> None:
     """Refused, it was one refusal; answered, the others go on."""
-    may_be_more = Budget("user", "user", 100, 60.0, "one user has 100 calls a minute", may_be_more=True)
+    may_be_more = Budget(
+        "user", "user", 100, 60.0, "one user has 100 calls a minute", may_be_more=True
+    )
     pace = Governor(budgets, Clock()).pace()
     permits = [await pace.take([may_be_more]) for _ in range(100)]
     probe = await pace.take([may_be_more])

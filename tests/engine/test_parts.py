@@ -49,12 +49,19 @@ async def test_every_row_is_read_again_from_wherever_a_slice_begins(files: FileS
     assert done == Cut(2_500, [1, 1_001, 2_001])
     expected = list(FORMATS["csv"].read(io.BytesIO(content), {}))
     for after in (0, 1, 999, 1_000, 1_001, 2_499, 2_500):
-        first_rows = [row for row in done.first_rows if row + 1_000 > after + 1 or row == done.first_rows[-1]]
-        assert await all_of(rows_of(files, job, [Part(row) for row in first_rows], after=after)) == expected[after:]
+        first_rows = [
+            row for row in done.first_rows if row + 1_000 > after + 1 or row == done.first_rows[-1]
+        ]
+        assert (
+            await all_of(rows_of(files, job, [Part(row) for row in first_rows], after=after))
+            == expected[after:]
+        )
 
 
 async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
-    _, done = await parts_of(files, b"n,text\n" + b"".join(b"%d,%s\n" % (n, b"x" * 100_000) for n in range(300)))
+    _, done = await parts_of(
+        files, b"n,text\n" + b"".join(b"%d,%s\n" % (n, b"x" * 100_000) for n in range(300))
+    )
     assert done.records == 300
     assert len(done.first_rows) > 5
     for first in done.first_rows:

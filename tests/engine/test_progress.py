@@ -6,18 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.connectors.base import Features
+from openbulk.connectors.targets import refusal_of
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Row, Target
-from openbulk.engine.slices.progress import Progress, key_of, one_each, ordering_key, refusal_of, target_of
+from openbulk.engine.slices.progress import Progress, key_of, one_each, ordering_key, target_of
 
 
-def job(action: Action = Action.CREATE, object: str = "events", identifier: str | None = None) -> Job:
+def job(
+    action: Action = Action.CREATE, object: str = "events", identifier: str | None = None
+) -> Job:
     upload = Upload(Target(object, action, identifier), file="f00d", file_size=1, file_format="csv")
     return Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
 
 
 @given(st.permutations(range(1, 30)), st.integers(1, 29))
-def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(order: list[int], taken: int) -> None:
+def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(
+    order: list[int], taken: int
+) -> None:
     progress = Progress(0)
     for row in order[:taken]:
         progress.add([Outcome(row, OutcomeKind.CREATED)])
@@ -57,7 +62,10 @@ def test_what_an_object_cannot_do_is_said_with_what_it_can() -> None:
         refusal_of(target_of(job(Action.DELETE), objects), objects)
         == "'events' cannot delete; metaData.action can be: create"
     )
-    assert refusal_of(target_of(job(object="activities"), objects), objects) == "'activities' can only be read"
+    assert (
+        refusal_of(target_of(job(object="activities"), objects), objects)
+        == "'activities' can only be read"
+    )
     assert (
         refusal_of(target_of(job(object="bad"), objects), objects)
         == "there is no object 'bad'; the objects are: events, activities"
@@ -79,4 +87,6 @@ def test_records_of_one_thing_stand_in_one_line() -> None:
     by_uid = Record(2, {"iCalUID": "u1", "ref": "r"}, key="f:2")
     assert ordering_key(Target("events", Action.UPDATE), features, by_uid) == "iCalUID=u1"
     assert ordering_key(Target("events", Action.UPDATE, "ref"), features, by_uid) == "ref=r"
-    assert ordering_key(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"
+    assert (
+        ordering_key(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"
+    )

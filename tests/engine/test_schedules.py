@@ -55,7 +55,17 @@ def test_a_schedule_may_never_be_due(cron: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cron", ["", "* * * * *", "0 0 12 ? * 0", "0 0 12 ? * 8", "0 0 25 * * ?", "0 0 12 1 * MON", "x " * 6, "0 " * 90]
+    "cron",
+    [
+        "",
+        "* * * * *",
+        "0 0 12 ? * 0",
+        "0 0 12 ? * 8",
+        "0 0 25 * * ?",
+        "0 0 12 1 * MON",
+        "x " * 6,
+        "0 " * 90,
+    ],
 )
 def test_a_schedule_that_is_not_understood_is_refused_with_one_that_is(cron: str) -> None:
     with pytest.raises(BadInput, match=r"looks like|put \?"):
@@ -120,7 +130,16 @@ DESTINATION = Destination(2, Target("things", Action.UPSERT, "ref"))
 
 async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
     made = Schedule(
-        name, 1, 1, "nightly", "", EVERY_HOUR, {}, [plan], office.clock(), next_after(EVERY_HOUR, office.clock())
+        name,
+        1,
+        1,
+        "nightly",
+        "",
+        EVERY_HOUR,
+        {},
+        [plan],
+        office.clock(),
+        next_after(EVERY_HOUR, office.clock()),
     )
     await office.schedules.add(made)
     return made
@@ -135,7 +154,14 @@ def window(job: Job) -> tuple[str, str]:
 
 async def test_a_plan_comes_back_as_it_was_written_down(office: Office) -> None:
     plan = Plan(
-        Download("events", "", fields=("id",), limit=3, parameters={"a": "b"}, text="select id from events"),
+        Download(
+            "events",
+            "",
+            fields=("id",),
+            limit=3,
+            parameters={"a": "b"},
+            text="select id from events",
+        ),
         Changes("updated", since=BEGIN, until=WEDNESDAY, is_known_to_service=False),
         replace(DESTINATION, callback_url="https://example.com/"),
         {"query": "select id from events"},
@@ -172,7 +198,9 @@ async def test_what_is_due_while_the_last_run_is_going_on_is_left_out(office: Of
     assert len(await office.due()) == 2
 
 
-async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(office: Office) -> None:
+async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(
+    office: Office,
+) -> None:
     """The windows lie side by side: a change is in one of them, and in no other."""
     await add(office, Plan(Download("events", ""), Changes("updated", since=BEGIN), DESTINATION))
     windows = [window((await office.due())[0])]
@@ -192,9 +220,14 @@ async def test_without_a_date_each_run_carries_everything_over(office: Office) -
     assert [(await office.due())[0].download.where for _ in range(2)] == [None, None]
 
 
-async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(office: Office) -> None:
+async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(
+    office: Office,
+) -> None:
     run = await office.workflows.begin(
-        [Plan(Download("events", ""), destination=DESTINATION)] * 2, organization_id=1, instance_id=1, request_id=None
+        [Plan(Download("events", ""), destination=DESTINATION)] * 2,
+        organization_id=1,
+        instance_id=1,
+        request_id=None,
     )
     for _ in range(3):
         await office.workflows.sweep()
@@ -205,9 +238,15 @@ async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(off
 
 async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Office) -> None:
     run = await office.workflows.begin(
-        [Plan(Download("events", ""), destination=DESTINATION)], organization_id=1, instance_id=1, request_id=None
+        [Plan(Download("events", ""), destination=DESTINATION)],
+        organization_id=1,
+        instance_id=1,
+        request_id=None,
     )
     (job,) = await office.finish_jobs(Status.ERROR)
     assert job.is_download
     (transfer,) = await office.runs.transfers(run)
-    assert (transfer.status, transfer.error) == (RunStatus.ERROR, "reading ended as ERROR: it was cancelled")
+    assert (transfer.status, transfer.error) == (
+        RunStatus.ERROR,
+        "reading ended as ERROR: it was cancelled",
+    )

@@ -13,7 +13,7 @@ import pytest
 from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features, NativeBulk
-from openbulk.domain.errors import AnswerLost, BadInput, Refused, RetryLater, SignInAgain
+from openbulk.domain.errors import AnswerLost, BadInput, Fenced, Refused, RetryLater, SignInAgain
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -27,7 +27,7 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.slice_ledger import Fenced, SliceLedger
+from openbulk.storage.slice_ledger import SliceLedger
 
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
 
@@ -97,7 +97,9 @@ class Bench:
             connector=connector,
             ledger=self.ledger,
             files=self.files,
-            deadline=SliceDeadline(job, self.ledger, draining or asyncio.Event(), lambda: datetime.now(UTC)),
+            deadline=SliceDeadline(
+                job, self.ledger, draining or asyncio.Event(), lambda: datetime.now(UTC)
+            ),
         )
         ending = await runner.run()
         await self.ledger.end_slice(job.id, turn.fence)
@@ -126,7 +128,9 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     await writer.write(content)
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), "csv")
-    job = await ledger.add_job(upload, organization_id=1, instance_id=1, request_id="r", now=datetime.now(UTC))
+    job = await ledger.add_job(
+        upload, organization_id=1, instance_id=1, request_id="r", now=datetime.now(UTC)
+    )
 
     async def never() -> bool:
         return False
@@ -150,7 +154,9 @@ async def test_every_record_gets_its_outcome(bench: Bench) -> None:
     assert connector.sent == list(range(1, 11))
 
 
-async def test_a_busy_service_ends_the_turn_and_the_next_one_goes_on_where_it_was(bench: Bench) -> None:
+async def test_a_busy_service_ends_the_turn_and_the_next_one_goes_on_where_it_was(
+    bench: Bench,
+) -> None:
     connector = Scripted(KEYED, [created, created, RetryLater("busy", after=7)])
     assert await bench.turn(connector) == Snooze("busy", 7)
     assert (await bench.now()).cursor == 2
@@ -166,7 +172,9 @@ async def test_a_lost_answer_is_sent_again_where_that_is_harmless(bench: Bench) 
 
 
 async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench: Bench) -> None:
-    connector = Scripted(UNKEYED, [AnswerLost("lost"), AnswerLost("lost")], known={"f00d:2": "id-2"})
+    connector = Scripted(
+        UNKEYED, [AnswerLost("lost"), AnswerLost("lost")], known={"f00d:2": "id-2"}
+    )
     assert await bench.turn(connector) == Complete()
     job = await bench.now()
     assert connector.sent == list(range(1, 11)), "nothing is sent twice"
@@ -175,7 +183,9 @@ async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench
     assert (error.row, error.line, error.kind) == (1, 2, OutcomeKind.UNKNOWN)
 
 
-async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(bench: Bench) -> None:
+async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(
+    bench: Bench,
+) -> None:
     await bench.ledger.add_intents(bench.job.id, 0, [1, 2])
     connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
     assert await bench.turn(connector) == Complete()
@@ -184,7 +194,9 @@ async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_
     assert (counts.created, counts.unknown) == (9, 1)
 
 
-async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and_not_sent_again(bench: Bench) -> None:
+async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and_not_sent_again(
+    bench: Bench,
+) -> None:
     connector = Scripted(UNKEYED, [AnswerLost("lost")], known={"f00d:1": "id-1"})
     find = connector.find
 
@@ -199,7 +211,9 @@ async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_double(bench: Bench) -> None:
+async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_double(
+    bench: Bench,
+) -> None:
     connector = Scripted(UNKEYED, [RetryLater("busy", after=0.1)])
     assert await bench.turn(connector) == Snooze("busy", 0.1)
     assert await bench.turn(connector) == Complete()
@@ -333,15 +347,22 @@ class Ticketed:
         self.submitted.append([record.row for record in batch])
         return f"ticket {len(self.submitted)}"
 
-    async def collect(self, ticket: str, target: Target, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+    async def collect(
+        self, ticket: str, target: Target, batch: Sequence[Record]
+    ) -> Sequence[Outcome] | None:
         self._asks -= 1
         if self._asks > 0:
             return None
         assert [record.row for record in batch] == self.submitted[int(ticket.split()[1]) - 1]
-        return [Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED) for r in batch]
+        return [
+            Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED)
+            for r in batch
+        ]
 
 
-async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(tmp_path: Path) -> None:
+async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(
+    tmp_path: Path,
+) -> None:
     bench = await make_bench(tmp_path, b"name,x\nA,1\nB,1\nbroken\nC,1\nD,1\nE,1\n")
     native = Ticketed(asks=10**6)
     features = Features(frozenset({Action.CREATE}), max_batch=3, native=True)
@@ -355,7 +376,10 @@ async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(t
     assert native.submitted == [[1, 2, 4], [5, 6]]
     job = await bench.now()
     assert (job.cursor, job.counts.created, job.counts.failed) == (6, 4, 2)
-    assert [(e.row, e.line) for e in await bench.ledger.errors(job.id, after=0, limit=9)] == [(3, 4), (4, 5)]
+    assert [(e.row, e.line) for e in await bench.ledger.errors(job.id, after=0, limit=9)] == [
+        (3, 4),
+        (4, 5),
+    ]
     await bench.ledger._engine.dispose()
 
 

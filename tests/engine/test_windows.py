@@ -95,9 +95,14 @@ def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
     assert blamed(Permit(budgets), throttle, few, IN_A_ROW, NOW) == calendar
     many = [Spending(), spend(USER, Spending(), 580, NOW), Spending()]
     assert blamed(Permit(budgets), throttle, many, NEARLY_FULL_IN_A_ROW, NOW) == USER
-    assert blamed(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW) == USER
+    assert (
+        blamed(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW) == USER
+    )
     assert blamed(Permit(budgets, probes=("project",)), throttle, many, 1, NOW) is None
-    assert blamed(Permit(budgets, probes=("project",)), throttle, many, PROBES_IN_A_ROW, NOW) == PROJECT
+    assert (
+        blamed(Permit(budgets, probes=("project",)), throttle, many, PROBES_IN_A_ROW, NOW)
+        == PROJECT
+    )
 
 
 def test_a_closed_budget_says_why_and_until_when() -> None:

@@ -19,12 +19,16 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that may call loopback."""
-    async with aiohttp.ClientSession(connector=guarded_connector(allow_private=True, limit=10)) as client:
+    async with aiohttp.ClientSession(
+        connector=guarded_connector(allow_private=True, limit=10)
+    ) as client:
         yield client
 
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[aiohttp.ClientSession]:
     """A client as a server has it that was not told to allow private addresses."""
-    async with aiohttp.ClientSession(connector=guarded_connector(allow_private=False, limit=10)) as client:
+    async with aiohttp.ClientSession(
+        connector=guarded_connector(allow_private=False, limit=10)
+    ) as client:
         yield client

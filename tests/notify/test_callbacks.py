@@ -17,7 +17,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from notify.receiver import Receiver
 from openbulk.domain.errors import BadInput
-from openbulk.notify.callbacks import Attempt, Notification, answered, deliver, extra_headers, wait_before_next
+from openbulk.notify.callbacks import (
+    Attempt,
+    Notification,
+    answered,
+    deliver,
+    extra_headers,
+    wait_before_next,
+)
 
 KEY = "a key of the caller's own, ümlaut and all"
 BODY = '{"id":7,"status":"COMPLETE","recordsCount":3,"note":"zażółć"}'.encode()
@@ -41,7 +48,9 @@ async def test_a_notification_arrives_byte_for_byte_as_json_from_openbulk(
     assert received.headers["Content-Length"] == str(len(BODY))
 
 
-async def test_the_signature_is_the_one_that_sap_documents(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def test_the_signature_is_the_one_that_sap_documents(
+    http: aiohttp.ClientSession, receiver: Receiver
+) -> None:
     await deliver(http, _to(receiver), SIGNED, datetime.now(UTC))
     [received] = receiver.received
     expected = base64.b64encode(hmac.digest(KEY.encode(), received.body, hashlib.sha256)).decode()
@@ -71,7 +80,9 @@ async def test_the_standard_signature_is_over_id_time_and_body_whatever_the_cloc
     assert received.headers["webhook-signature"] == f"v1,{expected}"
 
 
-async def test_every_attempt_has_the_same_id_and_its_own_time(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def test_every_attempt_has_the_same_id_and_its_own_time(
+    http: aiohttp.ClientSession, receiver: Receiver
+) -> None:
     first = datetime.now(UTC)
     await deliver(http, _to(receiver), SIGNED, first)
     await deliver(http, _to(receiver), SIGNED, first + timedelta(seconds=5))
@@ -87,16 +98,24 @@ async def test_without_a_key_nothing_is_signed(
     await deliver(http, _to(receiver), configuration, datetime.now(UTC))
     [received] = receiver.received
     assert received.headers["webhook-id"] == "msg_42"
-    assert not {"elements-webhook-signature", "webhook-signature"} & {name.lower() for name in received.headers}
+    assert not {"elements-webhook-signature", "webhook-signature"} & {
+        name.lower() for name in received.headers
+    }
 
 
 async def test_the_configured_user_signs_in_with_basic_authentication(
     http: aiohttp.ClientSession, receiver: Receiver
 ) -> None:
-    configuration = {"event.notification.basic.username": "ann", "event.notification.basic.password": "pa:ss ü"}
+    configuration = {
+        "event.notification.basic.username": "ann",
+        "event.notification.basic.password": "pa:ss ü",
+    }
     await deliver(http, _to(receiver), configuration, datetime.now(UTC))
     [received] = receiver.received
-    assert received.headers["Authorization"] == "Basic " + base64.b64encode("ann:pa:ss ü".encode()).decode()
+    assert (
+        received.headers["Authorization"]
+        == "Basic " + base64.b64encode("ann:pa:ss ü".encode()).decode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,8 +126,12 @@ async def test_the_configured_user_signs_in_with_basic_authentication(
         "\r\n  x-team:data  \r\n\r\nX-Note : a: b\r\n",
     ],
 )
-async def test_configured_headers_are_sent_along(http: aiohttp.ClientSession, receiver: Receiver, text: str) -> None:
-    await deliver(http, _to(receiver), {"event.notification.callback.headers": text}, datetime.now(UTC))
+async def test_configured_headers_are_sent_along(
+    http: aiohttp.ClientSession, receiver: Receiver, text: str
+) -> None:
+    await deliver(
+        http, _to(receiver), {"event.notification.callback.headers": text}, datetime.now(UTC)
+    )
     [received] = receiver.received
     assert received.headers["X-Team"] == "data"
     assert received.headers["X-Note"] == "a: b"
@@ -147,7 +170,15 @@ async def test_configured_headers_change_neither_the_signature_nor_the_message(
 
 @pytest.mark.parametrize(
     "text",
-    ["X-Team", ": data", "X Team: data", "X-Team: da\x00ta", '{"X-Team": "a\\r\\nHost: b"}', '{"X-Team": 1}', "{"],
+    [
+        "X-Team",
+        ": data",
+        "X Team: data",
+        "X-Team: da\x00ta",
+        '{"X-Team": "a\\r\\nHost: b"}',
+        '{"X-Team": 1}',
+        "{",
+    ],
 )
 async def test_headers_that_cannot_be_read_are_named_and_sent_to_nobody(
     http: aiohttp.ClientSession, receiver: Receiver, text: str
@@ -159,8 +190,13 @@ async def test_headers_that_cannot_be_read_are_named_and_sent_to_nobody(
     assert receiver.received == []
 
 
-async def test_a_user_name_with_a_colon_is_named(http: aiohttp.ClientSession, receiver: Receiver) -> None:
-    configuration = {"event.notification.basic.username": "a:b", "event.notification.basic.password": "hidden"}
+async def test_a_user_name_with_a_colon_is_named(
+    http: aiohttp.ClientSession, receiver: Receiver
+) -> None:
+    configuration = {
+        "event.notification.basic.username": "a:b",
+        "event.notification.basic.password": "hidden",
+    }
     attempt = await deliver(http, _to(receiver), configuration, datetime.now(UTC))
     assert "event.notification.basic.username has a colon" in attempt.result
     assert "hidden" not in attempt.result
@@ -209,7 +245,9 @@ async def test_a_redirect_is_a_failure_and_its_target_gets_nothing(
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-async def test_any_2xx_is_delivered(http: aiohttp.ClientSession, receiver: Receiver, status: int) -> None:
+async def test_any_2xx_is_delivered(
+    http: aiohttp.ClientSession, receiver: Receiver, status: int
+) -> None:
     receiver.status = status
     attempt = await deliver(http, _to(receiver), {}, datetime.now(UTC))
     assert attempt.is_delivered
@@ -217,14 +255,18 @@ async def test_any_2xx_is_delivered(http: aiohttp.ClientSession, receiver: Recei
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 418, 500, 503])
-async def test_any_other_answer_is_tried_again(http: aiohttp.ClientSession, receiver: Receiver, status: int) -> None:
+async def test_any_other_answer_is_tried_again(
+    http: aiohttp.ClientSession, receiver: Receiver, status: int
+) -> None:
     receiver.status = status
     attempt = await deliver(http, _to(receiver), {}, datetime.now(UTC))
     assert attempt == Attempt(f"answered {status}", status)
     assert wait_before_next(attempt, 1, chance=0) == 5
 
 
-async def test_a_receiver_that_is_gone_is_called_no_more(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def test_a_receiver_that_is_gone_is_called_no_more(
+    http: aiohttp.ClientSession, receiver: Receiver
+) -> None:
     receiver.status = 410
     attempt = await deliver(http, _to(receiver), {}, datetime.now(UTC))
     assert attempt.status == 410
@@ -244,10 +286,16 @@ async def test_a_private_address_is_given_up_at_once_with_what_would_allow_it(
     assert receiver.received == []
 
 
-@pytest.mark.parametrize("url", ["https://", "ftp://example.com/", "http://127.1/", "http://a..b/", "/relative"])
-async def test_an_address_that_cannot_be_called_is_given_up_at_once(http: aiohttp.ClientSession, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["https://", "ftp://example.com/", "http://127.1/", "http://a..b/", "/relative"]
+)
+async def test_an_address_that_cannot_be_called_is_given_up_at_once(
+    http: aiohttp.ClientSession, url: str
+) -> None:
     attempt = await deliver(http, Notification(42, url, BODY), {}, datetime.now(UTC))
-    assert attempt == Attempt("the callback's address is not one that can be called", is_hopeless=True)
+    assert attempt == Attempt(
+        "the callback's address is not one that can be called", is_hopeless=True
+    )
     assert wait_before_next(attempt, 1, chance=0) is None
 
 
@@ -261,7 +309,9 @@ async def test_a_receiver_that_does_not_listen_is_tried_again(http: aiohttp.Clie
     assert wait_before_next(attempt, 1, chance=0) == 5
 
 
-async def test_a_receiver_that_does_not_speak_http_is_tried_again_and_not_quoted(http: aiohttp.ClientSession) -> None:
+async def test_a_receiver_that_does_not_speak_http_is_tried_again_and_not_quoted(
+    http: aiohttp.ClientSession,
+) -> None:
     async def mumble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"hidden words\r\n\r\n")

@@ -28,8 +28,16 @@ SPECIAL_V6 = [
 NETWORKS_V4 = [IPv4Network(network) for line in SPECIAL_V4 for network in line.split()]
 NETWORKS_V6 = [IPv6Network(network) for line in SPECIAL_V6 for network in line.split()]
 
-special_v4 = st.sampled_from(NETWORKS_V4).flatmap(lambda network: st.ip_addresses(network=network)).map(IPv4Address)
-special_v6 = st.sampled_from(NETWORKS_V6).flatmap(lambda network: st.ip_addresses(network=network)).map(IPv6Address)
+special_v4 = (
+    st.sampled_from(NETWORKS_V4)
+    .flatmap(lambda network: st.ip_addresses(network=network))
+    .map(IPv4Address)
+)
+special_v6 = (
+    st.sampled_from(NETWORKS_V6)
+    .flatmap(lambda network: st.ip_addresses(network=network))
+    .map(IPv6Address)
+)
 
 
 @given(special_v4)
@@ -55,19 +63,25 @@ def test_what_may_be_called_is_in_no_special_network(v4: IPv4Address, v6: IPv6Ad
     assert not is_public(v6) or not any(v6 in network for network in NETWORKS_V6)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.215.14", "192.31.196.1", "223.255.255.255"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "1.1.1.1", "93.184.215.14", "192.31.196.1", "223.255.255.255"]
+)
 def test_public_ipv4_addresses_may_be_called_however_they_are_written(address: str) -> None:
     assert is_public(IPv4Address(address))
     assert is_public(IPv6Address(f"::ffff:{address}"))
     assert is_public(IPv6Address(f"64:ff9b::{address}"))
 
 
-@pytest.mark.parametrize("address", ["2606:4700:4700::1111", "2a00:1450:4001:81b::200e", "2001:4860:4860::8888"])
+@pytest.mark.parametrize(
+    "address", ["2606:4700:4700::1111", "2a00:1450:4001:81b::200e", "2001:4860:4860::8888"]
+)
 def test_public_ipv6_addresses_may_be_called(address: str) -> None:
     assert is_public(IPv6Address(address))
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16"])
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16"]
+)
 def test_the_metadata_services_of_the_clouds_may_not_be_called(address: str) -> None:
     assert not is_public(IPv4Address(address))
 
@@ -83,7 +97,9 @@ class Answers(AbstractResolver):
     ) -> list[ResolveResult]:
         addresses = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return [
-            ResolveResult(hostname=host, host=address, port=port, family=_family(address), proto=0, flags=0)
+            ResolveResult(
+                hostname=host, host=address, port=port, family=_family(address), proto=0, flags=0
+            )
             for address in addresses
         ]
 
@@ -103,7 +119,16 @@ async def _refusal(client: aiohttp.ClientSession, url: str) -> str:
     return str(caught.value.os_error)
 
 
-HOSTS = ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "localhost", "0.0.0.0", "[::]", "0x7f.1"]
+HOSTS = [
+    "127.0.0.1",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "localhost",
+    "0.0.0.0",
+    "[::]",
+    "0x7f.1",
+]
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -116,13 +141,17 @@ async def test_loopback_is_refused_by_default_however_it_is_written(
     assert receiver.received == []
 
 
-async def test_loopback_is_called_where_that_is_allowed(http: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def test_loopback_is_called_where_that_is_allowed(
+    http: aiohttp.ClientSession, receiver: Receiver
+) -> None:
     async with http.post(f"http://localhost:{receiver.port}/") as response:
         assert response.status == 200
     assert len(receiver.received) == 1
 
 
-async def test_a_host_with_only_private_addresses_is_refused_by_its_name(receiver: Receiver) -> None:
+async def test_a_host_with_only_private_addresses_is_refused_by_its_name(
+    receiver: Receiver,
+) -> None:
     connector = guarded_connector(
         allow_private=False, limit=1, resolver=Answers(["127.0.0.1", "::1", "10.0.0.1", "fd00::1"])
     )
@@ -148,15 +177,21 @@ async def _call_briefly(client: aiohttp.ClientSession, url: str) -> None:
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1", PUBLIC, "::1"], [PUBLIC, "127.0.0.1"]])
-async def test_of_several_addresses_only_the_public_ones_are_tried(receiver: Receiver, addresses: list[str]) -> None:
+async def test_of_several_addresses_only_the_public_ones_are_tried(
+    receiver: Receiver, addresses: list[str]
+) -> None:
     connector = guarded_connector(allow_private=False, limit=1, resolver=Answers(addresses))
     async with aiohttp.ClientSession(connector=connector) as client:
         await _call_briefly(client, f"http://hooks.example.com:{receiver.port}/")
     assert receiver.received == []
 
 
-async def test_a_name_that_is_public_at_first_and_loopback_later_gets_no_request(receiver: Receiver) -> None:
-    connector = guarded_connector(allow_private=False, limit=1, resolver=Answers([PUBLIC], ["127.0.0.1"]))
+async def test_a_name_that_is_public_at_first_and_loopback_later_gets_no_request(
+    receiver: Receiver,
+) -> None:
+    connector = guarded_connector(
+        allow_private=False, limit=1, resolver=Answers([PUBLIC], ["127.0.0.1"])
+    )
     url = f"http://rebind.example.com:{receiver.port}/"
     check_url(url, allow_private=False)
     async with aiohttp.ClientSession(connector=connector) as client:
@@ -223,13 +258,17 @@ def test_addresses_that_can_be_called_are_taken(url: str) -> None:
         ("http://app.localhost./", "not a public address"),
     ],
 )
-def test_an_address_that_cannot_be_called_is_refused_with_what_would_be_right(url: str, what_is_said: str) -> None:
+def test_an_address_that_cannot_be_called_is_refused_with_what_would_be_right(
+    url: str, what_is_said: str
+) -> None:
     with pytest.raises(BadInput, match=what_is_said) as caught:
         check_url(url, allow_private=False)
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/", "http://10.1.2.3/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/", "http://10.1.2.3/"]
+)
 def test_private_addresses_are_taken_where_they_are_allowed(url: str) -> None:
     check_url(url, allow_private=True)
 

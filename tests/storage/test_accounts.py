@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.domain.errors import SealBroken
 from openbulk.domain.instance import Instance
-from openbulk.security import SealBroken, Sealer
+from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts, reseal
 
 OLD, NEW = bytes(32), bytes(range(32))
@@ -49,7 +50,11 @@ async def test_callers_are_recognized_by_their_secrets(accounts: Accounts) -> No
 
 async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Accounts) -> None:
     made = await instance(accounts)
-    assert await accounts.instance(made.id) == made == await accounts.instance_with_token("element-token")
+    assert (
+        await accounts.instance(made.id)
+        == made
+        == await accounts.instance_with_token("element-token")
+    )
     assert await accounts.instance_with_token("another") is None
     changed = replace(made, name="Yours", tags=("b",), disabled=True, configuration={"x": "y"})
     assert await accounts.change_instance(made, changed) == changed
@@ -71,7 +76,12 @@ async def test_what_somebody_else_has_changed_in_the_same_moment_stays(accounts:
     assert changed is not None
     assert changed == (await accounts.instances_of(1))[0]
     assert (changed.name, changed.tags) == ("Yours", read.tags)
-    assert changed.configuration == {**read.configuration, "token": "new", "added": "1", "mine": "2"}
+    assert changed.configuration == {
+        **read.configuration,
+        "token": "new",
+        "added": "1",
+        "mine": "2",
+    }
     without = await accounts.change_instance(changed, replace(changed, configuration={"mine": "2"}))
     assert without is not None
     assert without.configuration == {"mine": "2"}
@@ -84,7 +94,9 @@ async def test_no_secret_can_be_read_in_the_database(accounts: Accounts, tmp_pat
         assert secret not in held
 
 
-async def test_a_new_master_key_seals_everything_anew(accounts: Accounts, engine: AsyncEngine) -> None:
+async def test_a_new_master_key_seals_everything_anew(
+    accounts: Accounts, engine: AsyncEngine
+) -> None:
     made = await instance(accounts)
     rotated = Sealer([NEW, OLD])
     async with engine.begin() as connection:
@@ -103,7 +115,9 @@ async def test_whoever_made_the_first_user_is_told_so_again(engine: AsyncEngine)
         assert not await accounts.add_first_organization(organization, "bob@example.com", user)
 
 
-async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(accounts: Accounts) -> None:
+async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(
+    accounts: Accounts,
+) -> None:
     assert await accounts.replace_secrets("organization-secret", "another-user-secret") == ["user"]
     assert await accounts.user("user-secret") is None
     assert await accounts.user("another-user-secret") is not None
@@ -129,12 +143,20 @@ async def test_credentials_that_were_moved_to_another_instance_are_not_opened(
 
 async def test_a_token_stands_for_one_instance_only(accounts: Accounts) -> None:
     mine, theirs = await instance(accounts, "mine"), await instance(accounts, "theirs")
-    assert (await accounts.instance_with_token("mine"), await accounts.instance_with_token("theirs")) == (mine, theirs)
+    assert (
+        await accounts.instance_with_token("mine"),
+        await accounts.instance_with_token("theirs"),
+    ) == (mine, theirs)
 
 
 async def test_changes_of_one_configuration_at_the_same_time_all_stay(accounts: Accounts) -> None:
     made = await instance(accounts)
-    await asyncio.gather(*(accounts.update_configuration(made.id, {f"key{n}": str(n)}) for n in range(8)))
+    await asyncio.gather(
+        *(accounts.update_configuration(made.id, {f"key{n}": str(n)}) for n in range(8))
+    )
     changed = await accounts.instance(made.id)
     assert changed is not None
-    assert changed.configuration == {"password": "unmistakable", **{f"key{n}": str(n) for n in range(8)}}
+    assert changed.configuration == {
+        "password": "unmistakable",
+        **{f"key{n}": str(n) for n in range(8)},
+    }

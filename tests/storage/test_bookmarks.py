@@ -9,7 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.domain.query import Bookmark
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.bookmarks import KEPT_DAYS, KEPT_NEWEST, feed_of, keep_bookmark, newest_bookmark, surplus_of
+from openbulk.storage.bookmarks import (
+    KEPT_DAYS,
+    KEPT_NEWEST,
+    feed_of,
+    keep_bookmark,
+    newest_bookmark,
+    surplus_of,
+)
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -41,7 +48,9 @@ def test_a_weekly_job_finds_one_of_its_day_beside_an_hourly_job() -> None:
     assert now - 7 * DAY - newest < DAY
 
 
-async def test_a_bookmark_of_the_same_moment_takes_the_place_of_the_other(engine: AsyncEngine) -> None:
+async def test_a_bookmark_of_the_same_moment_takes_the_place_of_the_other(
+    engine: AsyncEngine,
+) -> None:
     feed = feed_of(1, "things", {}, 100)
     async with engine.begin() as connection:
         for text in ("first", "second"):
@@ -54,7 +63,10 @@ async def test_a_bookmark_is_not_found_for_a_moment_before_its_own(engine: Async
     feed, fraction = feed_of(1, "things", {}, 100), timedelta(microseconds=600)
     async with engine.begin() as connection:
         await keep_bookmark(connection, feed, Bookmark("place", NOON - fraction))
-        assert await newest_bookmark(connection, feed, NOON - fraction - timedelta(microseconds=1)) is None
+        assert (
+            await newest_bookmark(connection, feed, NOON - fraction - timedelta(microseconds=1))
+            is None
+        )
         assert await newest_bookmark(connection, feed, NOON) == "place"
         await keep_bookmark(connection, feed, Bookmark("later", NOON + DAY))
         assert await newest_bookmark(connection, feed, NOON + DAY - fraction / 2) == "place"

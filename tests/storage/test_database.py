@@ -50,7 +50,9 @@ async def test_the_migrations_make_them_to_the_letter(sqlite: AsyncEngine, tmp_p
 
 async def statements(engine: AsyncEngine) -> dict[str, list[str]]:
     """What each table and index was made with: its columns and constraints, in whatever order they came."""
-    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+    query = (
+        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+    )
     async with engine.connect() as connection:
         # SQLite writes quotes around the name of a table that a migration has renamed.
         found = await connection.execute(text(query))
@@ -62,7 +64,11 @@ def parts(statement: str) -> list[str]:
     found, depth = [""], 0
     for character in statement:
         depth += {"(": 1, ")": -1}.get(character, 0)
-        if (character == "(" and depth == 1) or (character == "," and depth == 1) or (character == ")" and not depth):
+        if (
+            (character == "(" and depth == 1)
+            or (character == "," and depth == 1)
+            or (character == ")" and not depth)
+        ):
             found.append("")
         else:
             found[-1] += character
@@ -82,7 +88,10 @@ async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(dat
         await asyncio.gather(*(migrate(engine) for engine in engines))
         accounts = [Accounts(engine, Sealer([bytes(32)])) for engine in engines]
         made = await asyncio.gather(
-            *(one.add_first_organization(f"o{n}", "ann@example.com", f"u{n}") for n, one in enumerate(accounts))
+            *(
+                one.add_first_organization(f"o{n}", "ann@example.com", f"u{n}")
+                for n, one in enumerate(accounts)
+            )
         )
         assert sum(made) == 1
         assert await accounts[0].user(f"u{made.index(True)}") is not None
@@ -128,7 +137,9 @@ async def test_who_reads_waits_for_no_writer(engine: AsyncEngine) -> None:
 
 async def test_writers_queue_instead_of_failing(engine: AsyncEngine) -> None:
     async def add(number: int) -> None:
-        await Accounts(engine, Sealer([bytes(32)])).add_organization(f"o{number}", "ann@example.com", f"u{number}")
+        await Accounts(engine, Sealer([bytes(32)])).add_organization(
+            f"o{number}", "ann@example.com", f"u{number}"
+        )
 
     await asyncio.gather(*(add(number) for number in range(12)))
     async with engine.connect() as connection:

@@ -7,8 +7,8 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from openbulk.storage.files import BLOCK_BYTES, FileStore, Part, open_store
-from openbulk.testing.files import FileStoreTests
-from s3 import S3
+from support.file_store_suite import FileStoreTests
+from support.s3 import S3
 
 
 class TestFilesOnDisk(FileStoreTests):
@@ -16,7 +16,9 @@ class TestFilesOnDisk(FileStoreTests):
     def store(self, tmp_path: Path) -> ObjectStore:
         return LocalStore(tmp_path)
 
-    async def test_no_record_can_be_read_on_the_disk(self, files: FileStore, tmp_path: Path) -> None:
+    async def test_no_record_can_be_read_on_the_disk(
+        self, files: FileStore, tmp_path: Path
+    ) -> None:
         await self.written(files, b"unmistakable " * 100_000)
         await files.put(Part(1).path("f00d"), b"unmistakable")
         found = [path for path in tmp_path.rglob("*") if path.is_file()]

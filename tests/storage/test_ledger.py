@@ -9,7 +9,7 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.slice_ledger import SliceLedger
-from openbulk.testing.ledger import LedgerTests
+from support.ledger_suite import LedgerTests
 
 
 class TestLedger(LedgerTests):
@@ -22,12 +22,20 @@ class TestLedger(LedgerTests):
     async def deliveries(self, engine: AsyncEngine) -> Deliveries:
         return Deliveries(engine)
 
-    async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(self, ledger: SliceLedger) -> None:
+    async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(
+        self, ledger: SliceLedger
+    ) -> None:
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         before = await self.now(ledger, job.id)
         with pytest.raises(IntegrityError):
-            await ledger.commit(job.id, fence, [Outcome(2, OutcomeKind.CREATED), Outcome(1, OutcomeKind.FAILED)], cursor=2, lines={})
+            await ledger.commit(
+                job.id,
+                fence,
+                [Outcome(2, OutcomeKind.CREATED), Outcome(1, OutcomeKind.FAILED)],
+                cursor=2,
+                lines={},
+            )
         assert await self.now(ledger, job.id) == before
         assert await ledger.rows_done(job.id, 0) == {1}

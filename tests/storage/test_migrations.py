@@ -42,7 +42,12 @@ DOWNLOAD = {
         "is_v3": False,
     },
 }
-PLAN = {"download": DOWNLOAD, "changes": None, "destination": None, "told": {"query": "select * from events"}}
+PLAN = {
+    "download": DOWNLOAD,
+    "changes": None,
+    "destination": None,
+    "told": {"query": "select * from events"},
+}
 ROWS: list[tuple[str, dict[str, Any]]] = [
     ("organizations", {"id": 1, "secret_fingerprint": "o"}),
     (
@@ -108,7 +113,9 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
         for table, row in ROWS:
             columns = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
-            await connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
+            await connection.execute(
+                text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row
+            )
     await migrate(engine)
     ledger, runs, schedules = Ledger(engine), Runs(engine), Schedules(engine)
     job = await ledger.job(5)
@@ -127,8 +134,8 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
         assert plan.request == PLAN["told"]
         assert plan.download.object == "events"
     async with engine.connect() as connection:
-        row = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
-        assert tuple(row) == ("w0rd", "here")
+        found = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
+        assert tuple(found) == ("w0rd", "here")
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:

@@ -45,7 +45,9 @@ async def test_who_does_not_wait_is_told_and_nothing_is_logged(now: list[float])
     assert logs == []
 
 
-def test_a_database_that_stays_away_is_said_every_half_minute_however_many_wait(now: list[float]) -> None:
+def test_a_database_that_stays_away_is_said_every_half_minute_however_many_wait(
+    now: list[float],
+) -> None:
     outage = patience.outage
     with capture_logs() as logs:
         for _ in range(100):
@@ -55,4 +57,7 @@ def test_a_database_that_stays_away_is_said_every_half_minute_however_many_wait(
         outage.back()
         outage.back()
     said = [(line["event"], line["seconds"]) for line in logs]
-    assert said == [*[("database is away", seconds) for seconds in (0, 30, 60, 90)], ("database is back", 100.0)]
+    assert said == [
+        *[("database is away", seconds) for seconds in (0, 30, 60, 90)],
+        ("database is back", 100.0),
+    ]

@@ -52,7 +52,11 @@ def make_api(services: Services) -> FastAPI:
     GET     /healthz  /readyz  /metrics     /docs  /openapi.json
     """
     api = FastAPI(
-        title="openbulk", version="2.0", summary="Bulk loads into cloud services", docs_url=None, redoc_url=None
+        title="openbulk",
+        version="2.0",
+        summary="Bulk loads into cloud services",
+        docs_url=None,
+        redoc_url=None,
     )
     api.state.services = services
     of_instance = APIRouter()
@@ -72,11 +76,19 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(health.router)
     api.include_router(viewer.router)
     api.include_router(records.make_router("resource"), prefix=BASE_PATH)
-    api.include_router(records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)])
-    api.add_middleware(LastAnswers)  # the innermost: its answers, too, are for pages and have their request's id
+    api.include_router(
+        records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)]
+    )
+    api.add_middleware(
+        LastAnswers
+    )  # the innermost: its answers, too, are for pages and have their request's id
     # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
     api.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
     )
     api.add_middleware(RequestIds)
     present_errors(api)

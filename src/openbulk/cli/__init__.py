@@ -12,11 +12,10 @@ import typer
 from pydantic import ValidationError
 
 from openbulk.cli.sandboxes import sandbox
-from openbulk.domain.errors import DiskFull
-from openbulk.settings import CannotStart, Settings
+from openbulk.domain.errors import CannotStart, DiskFull
+from openbulk.settings import Settings
 
 # The server's modules are loaded by the commands that need them: it takes longer than a sandbox takes to start.
-# ruff: noqa: PLC0415
 
 cli = typer.Typer(
     help="Load thousands or millions of records from a file into a cloud service.",
@@ -29,18 +28,25 @@ cli.add_typer(sandbox, name="sandbox")
 
 @cli.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept.", show_default="./openbulk-data")
     ] = None,
     database_url: Annotated[
-        str | None, typer.Option(help="The ledger's database.", show_default="a SQLite file in the data directory")
+        str | None,
+        typer.Option(
+            help="The ledger's database.", show_default="a SQLite file in the data directory"
+        ),
     ] = None,
 ) -> None:
     """Run the server. Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ..."""
     with _loading():
-        from openbulk.cli import server
+        from openbulk.cli import server  # noqa: PLC0415
 
     server.serve(_settings(host=host, port=port, data_dir=data_dir, database_url=database_url))
 
@@ -48,13 +54,16 @@ def serve(
 @cli.command()
 def worker(
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where the master key is kept.", show_default="./openbulk-data")
+        Path | None,
+        typer.Option(help="Where the master key is kept.", show_default="./openbulk-data"),
     ] = None,
-    database_url: Annotated[str | None, typer.Option(help="The ledger's database: postgresql://...")] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="The ledger's database: postgresql://...")
+    ] = None,
 ) -> None:
     """Work on the jobs of servers that share a PostgreSQL database and a file store: the same without HTTP."""
     with _loading():
-        from openbulk.cli import server
+        from openbulk.cli import server  # noqa: PLC0415
 
     server.work(_settings(data_dir=data_dir, database_url=database_url))
 
@@ -68,7 +77,7 @@ def rotate_key(
     Older keys stay in the file: they open the files of jobs that were uploaded under them.
     """
     with _loading():
-        from openbulk.cli import server
+        from openbulk.cli import server  # noqa: PLC0415
 
     sealed = server.rotate_key(_settings(data_dir=data_dir))
     typer.echo(f"sealed the credentials of {sealed} instances with the new key")

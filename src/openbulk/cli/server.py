@@ -24,8 +24,9 @@ from openbulk.app import (
     running_server,
     running_worker,
 )
+from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
-from openbulk.settings import CannotStart, Settings
+from openbulk.settings import Settings
 
 log = structlog.get_logger()
 Part = TypeVar("Part", Server, Worker)
@@ -54,7 +55,9 @@ def serve(settings: Settings) -> None:
 def work(settings: Settings) -> None:
     """Work on jobs, until a signal says to stop. Raises CannotStart."""
     if not is_for_many(settings):
-        raise CannotStart("a worker shares its database with a server; set OPENBULK_DATABASE_URL to postgresql://...")
+        raise CannotStart(
+            "a worker shares its database with a server; set OPENBULK_DATABASE_URL to postgresql://..."
+        )
     _write_logs(settings.log_format)
     asyncio.run(_work(settings))
 
@@ -85,7 +88,12 @@ async def _serve(settings: Settings) -> None:
         listener.listen(BACKLOG)
         _greet(listener.getsockname(), server.first_secrets)
         http = _Http(
-            uvicorn.Config(server.api, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SECONDS)
+            uvicorn.Config(
+                server.api,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            )
         )
         tasks.create_task(http.serve(sockets=[listener]))
         await told_to_stop.wait()
@@ -182,7 +190,11 @@ def _write_logs(form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *last,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

@@ -14,7 +14,14 @@ import orjson
 
 from openbulk.connectors.base import Remember
 from openbulk.connectors.http import Client, NoAuth
-from openbulk.domain.errors import AnswerLost, BadInput, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import (
+    AnswerLost,
+    BadInput,
+    Refused,
+    RetryLater,
+    ServiceError,
+    SignInAgain,
+)
 
 RENEW_EARLY_SECONDS = 60.0
 """A token is renewed this long before it runs out, so that none runs out on its way."""
@@ -57,14 +64,20 @@ def authorize_url(address: str, parameters: Mapping[str, str | None]) -> str:
 
 def challenge_of(verifier: str) -> str:
     """What a code is bound to, so that only who knows the verifier can trade it (RFC 7636, method S256)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return (
+        base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    )
 
 
-async def request_token(http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]) -> Token:
+async def request_token(
+    http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]
+) -> Token:
     """Ask for a token. Raises SignInAgain where the service says no, RetryLater where it cannot say."""
     fields, headers = dict(form), {}
     if endpoint.secret_in_header:
-        headers["Authorization"] = aiohttp.encode_basic_auth(endpoint.client_id, endpoint.client_secret)
+        headers["Authorization"] = aiohttp.encode_basic_auth(
+            endpoint.client_id, endpoint.client_secret
+        )
     elif endpoint.client_id:
         fields |= {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
     try:
@@ -90,7 +103,9 @@ def _token_of(said: Any) -> Token:
             scope=said.get("scope"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise RetryLater("the sign-in service gave an answer without a token: what answered was not it") from error
+        raise RetryLater(
+            "the sign-in service gave an answer without a token: what answered was not it"
+        ) from error
 
 
 _TEMPORARY = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
@@ -119,7 +134,9 @@ def _refusal(body: str, otherwise: str) -> ServiceError:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         error, description = otherwise, body or None
     if error in _TEMPORARY:
-        return RetryLater(f"the sign-in service is not well ({error})", provider_message=description)
+        return RetryLater(
+            f"the sign-in service is not well ({error})", provider_message=description
+        )
     message = _REFUSALS.get(error, f"the service refused to sign in ({error})")
     if error == "invalid_grant" and "verifier" in (description or ""):
         # "Missing code verifier.", "Invalid code verifier.", "code_verifier or verifier is not needed.": so says Google
@@ -128,11 +145,15 @@ def _refusal(body: str, otherwise: str) -> ServiceError:
     return SignInAgain(message, provider_message=description)
 
 
-def endpoint_of(configuration: Mapping[str, str], url: str, *, secret_in_header: bool = False) -> TokenEndpoint:
+def endpoint_of(
+    configuration: Mapping[str, str], url: str, *, secret_in_header: bool = False
+) -> TokenEndpoint:
     """The token endpoint for the application that an instance is signed in through. Raises BadInput."""
     missing = [name for name in (API_KEY, API_SECRET) if not configuration.get(name)]
     if missing:
-        raise BadInput(f"the configuration lacks {' and '.join(missing)}: id and secret of the application")
+        raise BadInput(
+            f"the configuration lacks {' and '.join(missing)}: id and secret of the application"
+        )
     return TokenEndpoint(url, configuration[API_KEY], configuration[API_SECRET], secret_in_header)
 
 
@@ -149,7 +170,9 @@ async def token_for_code(
         "code": code,
         "redirect_uri": configuration.get("oauth.callback.url", ""),
     }
-    return await request_token(http, endpoint, form | ({"code_verifier": verifier} if verifier else {}))
+    return await request_token(
+        http, endpoint, form | ({"code_verifier": verifier} if verifier else {})
+    )
 
 
 def to_keep(token: Token, *, element: str) -> Mapping[str, str]:
@@ -169,9 +192,14 @@ async def revoke_token(http: aiohttp.ClientSession, url: str, token: str) -> Non
 
     A token that the service does not know is revoked already: Google says `invalid_token` to it.
     """
-    answer = await Client(http, NoAuth(), "the sign-in service").call("POST", url, data={"token": token})
+    answer = await Client(http, NoAuth(), "the sign-in service").call(
+        "POST", url, data={"token": token}
+    )
     if not answer.is_success and "invalid_token" not in answer.text():
-        raise Refused(f"the service did not revoke the access ({answer.status})", provider_message=answer.text())
+        raise Refused(
+            f"the service did not revoke the access ({answer.status})",
+            provider_message=answer.text(),
+        )
 
 
 def refreshing(
@@ -182,7 +210,9 @@ def refreshing(
 
     async def fetch() -> Token:
         nonlocal current
-        token = await request_token(http, endpoint, {"grant_type": "refresh_token", "refresh_token": current})
+        token = await request_token(
+            http, endpoint, {"grant_type": "refresh_token", "refresh_token": current}
+        )
         if token.refresh and token.refresh != current:
             current = token.refresh
             await remember({REFRESH_TOKEN: current})

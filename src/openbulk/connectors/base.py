@@ -68,7 +68,9 @@ class NativeBulk(Protocol):
     async def submit(self, target: Target, batch: Sequence[Record]) -> str:
         """Hand a batch over and return the ticket that asks for it."""
 
-    async def collect(self, ticket: str, target: Target, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+    async def collect(
+        self, ticket: str, target: Target, batch: Sequence[Record]
+    ) -> Sequence[Outcome] | None:
         """The outcomes of the batch that this ticket was given for, one a record, in any order.
 
         None while the service still works on it; the engine asks again.
@@ -141,6 +143,19 @@ Remember = Callable[[Mapping[str, str]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionContext:
+    """What a provider needs to connect one instance."""
+
+    configuration: Mapping[str, str]
+    """The instance's configuration, secrets included. Never log it."""
+    http: aiohttp.ClientSession
+    """Opens connections to allowed addresses only."""
+    remember: Remember
+    pace: Pace = UNPACED
+    """Gives permits for calls; every call of the connector takes one."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorizeRequest:
     """What a caller gives to get the address at which a person signs in."""
 
@@ -164,7 +179,12 @@ class OAuth(Protocol):
         """The address at which a person allows openbulk to act for them."""
 
     async def exchange(
-        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession, *, verifier: str | None = None
+        self,
+        code: str,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        *,
+        verifier: str | None = None,
     ) -> Mapping[str, str]:
         """Trade a code for tokens: the configuration entries to keep, sealed. Raises `SignInAgain`.
 
@@ -192,11 +212,5 @@ class Provider(Protocol):
     oauth: OAuth | None
     """Its sign-in by authorization code, where it has one."""
 
-    def connect(
-        self,
-        configuration: Mapping[str, str],
-        http: aiohttp.ClientSession,
-        remember: Remember,
-        pace: Pace = UNPACED,
-    ) -> Connector:
-        """A connector for an instance with this configuration. Makes no call; raises BadInput where it cannot work."""
+    def connect(self, context: "ConnectionContext") -> Connector:
+        """A connector for one instance. Makes no call; raises BadInput for a configuration that cannot work."""

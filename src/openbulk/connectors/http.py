@@ -10,7 +10,14 @@ import aiohttp
 import orjson
 
 from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
-from openbulk.domain.errors import AddressNotAllowed, AnswerLost, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import (
+    AddressNotAllowed,
+    AnswerLost,
+    Refused,
+    RetryLater,
+    ServiceError,
+    SignInAgain,
+)
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -59,7 +66,9 @@ class Answer:
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
-            raise RetryLater(f"the service answered {self.status} with a body that is not JSON") from error
+            raise RetryLater(
+                f"the service answered {self.status} with a body that is not JSON"
+            ) from error
 
     def text(self, limit: int = 500) -> str:
         """The beginning of the body, for a person to read."""
@@ -138,12 +147,16 @@ class Client:
         if json is not None:
             body, extra["Content-Type"] = orjson.dumps(json), "application/json"
         credentials = await self._auth.headers()
-        answer = await self._send_paced(budgets, Request(method, url, params, body, {**extra, **credentials}))
+        answer = await self._send_paced(
+            budgets, Request(method, url, params, body, {**extra, **credentials})
+        )
         for _ in range(MAX_RENEWALS):
             if answer.status != 401 or not await self._auth.renew(credentials):
                 break
             credentials = await self._auth.headers()
-            answer = await self._send_paced(budgets, Request(method, url, params, body, {**extra, **credentials}))
+            answer = await self._send_paced(
+                budgets, Request(method, url, params, body, {**extra, **credentials})
+            )
         self._raise_for_service(method, answer)
         return answer
 
@@ -173,7 +186,11 @@ class Client:
                 allow_redirects=False,
             ) as response:
                 return Answer(response.status, response.headers, await _bounded_body(response))
-        except (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (
+            aiohttp.InvalidURL,
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+        ) as error:
             raise self._not_reached(request.url, error) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._answer_lost(request.method, error) from error
@@ -182,7 +199,9 @@ class Client:
         """The request never left: nothing was done."""
         if isinstance(error, aiohttp.InvalidURL):
             return Refused(f"{url!r} is not an address that can be called; check base.url")
-        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressNotAllowed):
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+            error.os_error, AddressNotAllowed
+        ):
             return Refused(str(error.os_error))
         return RetryLater(f"{self._service} cannot be reached", provider_message=str(error) or None)
 

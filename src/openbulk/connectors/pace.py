@@ -77,7 +77,9 @@ class Unpaced:
 
     async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """The service's own words."""
-        return RetryLater(throttle.message, after=throttle.after, provider_message=throttle.provider_message)
+        return RetryLater(
+            throttle.message, after=throttle.after, provider_message=throttle.provider_message
+        )
 
     def lost(self, permit: Permit) -> None:
         """Nothing to give back."""

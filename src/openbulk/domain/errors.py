@@ -1,25 +1,33 @@
 """What can go wrong, named by what the catcher does next.
 
-    OpenbulkError
-    ├── CallerError            the caller's request cannot be done as it stands; nothing was done
-    │   ├── BadInput           ... mend the request
-    │   ├── NotSignedIn        ... send the right secrets
-    │   ├── NotAllowed         ... ask somebody who may
-    │   ├── NotPossible        ... this thing has no such operation
-    │   ├── NotFound           ... it is not there, or not yours
-    │   ├── Conflict           ... it is in a state that does not allow this
-    │   └── TooLarge           ... send less
-    ├── Unavailable            something that openbulk itself needs is away: come again in a moment
-    │   └── FileStoreUnavailable          ... the place for files; a job waits for it outside of its lane
-    ├── DiskFull                 the server's disk is full: make room, and it goes on; nothing was done
-    └── ServiceError           a call to a cloud service failed; what happened to its records is said by the kind
-        ├── RetryLater         not done: send it again after a while
-        ├── AnswerLost             the answer was lost: it may have been done
-        ├── Refused            not done, and never will be as things stand: stop the job
-        ├── SignInAgain        not done: the instance's credentials are no longer accepted
-        └── CursorExpired           a list cannot be gone on with from there: read it from its beginning
-
-Beside the tree: AddressNotAllowed, an OSError raised where a connection is opened.
+OpenbulkError
+├── CallerError                    the request cannot be done as it stands; nothing was done
+│   ├── BadInput                   ... correct the request
+│   ├── NotSignedIn                ... send the right secrets
+│   ├── NotAllowed                 ... ask somebody who may
+│   ├── NotPossible                ... this thing has no such operation
+│   ├── NotFound                   ... it does not exist, or is not yours
+│   ├── Conflict                   ... its state does not allow this
+│   └── TooLarge                   ... send less
+├── IdempotencyKeyTaken            the instance has a job with this key: answer with that job
+├── Unavailable                    openbulk's database does not answer: try again in a moment
+│   └── FileStoreUnavailable       ... its file store does not; a job waits for it outside of its lane
+├── DiskFull                       the server's disk is full: make room, and try again; nothing was done
+├── Fenced                         another process has taken the slice over: stop, and write nothing more
+├── FileTruncated                  a stored file is damaged: its job ends
+├── SealBroken                     sealed bytes were changed, or belong somewhere else: do not use them
+│   └── KeyMissing                 ... their master key is not set: put it back
+├── CannotStart                    the settings do not fit: change what the message names, and start again
+│   ├── WrongFiles                 ... the file store belongs to another ledger
+│   └── WrongKey                   ... the ledger is sealed with another master key
+├── FieldError                     one value cannot be sent: its record fails (connectors/fields.py)
+├── AddressNotAllowed              a connection to a private address was refused; also an OSError
+└── ServiceError                   a call to a cloud service failed; its kind says what happened to the records
+    ├── RetryLater                 not done: send it again after a while
+    ├── AnswerLost                 the answer was lost: it may have been done
+    ├── Refused                    not done, and never will be as things stand: stop the job
+    ├── SignInAgain                not done: the service no longer accepts the instance's credentials
+    └── CursorExpired              a list cannot be continued from there: read it from its beginning
 """
 
 from collections.abc import Collection
@@ -72,6 +80,13 @@ class TooLarge(CallerError):
     """The request is larger than the server takes."""
 
 
+class IdempotencyKeyTaken(OpenbulkError):
+    """The instance has a job with this idempotency key already; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("the instance has a job with this Idempotency-Key already")
+
+
 class Unavailable(OpenbulkError):
     """What openbulk itself needs, its database, is away for a moment. What was to be written may have been written."""
 
@@ -83,6 +98,13 @@ class FileStoreUnavailable(Unavailable):
     def reason(self) -> str:
         """What the place itself said, in a line: for those who run the server, not for callers."""
         return str(self.__cause__).partition("\n")[0]
+
+
+class Fenced(OpenbulkError):
+    """Another process works on this slice now: stop, and write nothing more."""
+
+    def __init__(self) -> None:
+        super().__init__("another process has taken this slice over")
 
 
 class DiskFull(OpenbulkError):
@@ -97,6 +119,30 @@ class DiskFull(OpenbulkError):
         """What there is no room for."""
 
 
+class FileTruncated(OpenbulkError):
+    """A block of a file is missing or short: the store has lost what it was given."""
+
+
+class SealBroken(OpenbulkError):
+    """Sealed bytes were changed, belong somewhere else, or were sealed with a key that is not on the ring."""
+
+
+class KeyMissing(SealBroken):
+    """Sealed bytes are intact, but the key that opens them is not on the ring: a person has to put it back."""
+
+
+class CannotStart(OpenbulkError):
+    """The server cannot start as it is set; the message says what to change."""
+
+
+class WrongFiles(CannotStart):
+    """The files in this place are not the ledger's; the message says what would be right."""
+
+
+class WrongKey(CannotStart):
+    """The ledger is sealed with another master key than this process has."""
+
+
 class ServiceError(OpenbulkError):
     """A call to a cloud service failed. The records of that call have no outcome yet."""
 
@@ -104,7 +150,9 @@ class ServiceError(OpenbulkError):
 class RetryLater(ServiceError):
     """The service did not do it, and would later (busy, throttled, down). Not a failure: it is waited for."""
 
-    def __init__(self, message: str, *, after: float | None = None, provider_message: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, after: float | None = None, provider_message: str | None = None
+    ) -> None:
         super().__init__(message, provider_message=provider_message)
         self.after = after
         """Seconds that the service asked us to wait; None where it did not say."""
@@ -126,8 +174,8 @@ class CursorExpired(ServiceError):
     """The service does not know a cursor or a bookmark any more: forget both, and read from the beginning."""
 
 
-class AddressNotAllowed(OSError):
+class AddressNotAllowed(OpenbulkError, OSError):
     """A connection to an address that this server may not call (private, loopback, link-local) was refused.
 
-    An OSError, because it takes the place of a connection that the network refused.
+    It is an OSError, too: HTTP clients and drivers treat it as a connection that the network refused.
     """

@@ -219,7 +219,9 @@ def _is_like(text: str, like: str) -> bool:
 
 @lru_cache(1024)
 def _piece(like: str) -> re.Pattern[str]:
-    return re.compile("".join("." if character == "_" else re.escape(character) for character in like), re.DOTALL)
+    return re.compile(
+        "".join("." if character == "_" else re.escape(character) for character in like), re.DOTALL
+    )
 
 
 def fields_of(condition: Condition) -> Iterator[str]:

@@ -100,7 +100,12 @@ class Outcome:
 
     @classmethod
     def failed(
-        cls, row: int, message: str, *, field: str | None = None, provider_message: str | None = None
+        cls,
+        row: int,
+        message: str,
+        *,
+        field: str | None = None,
+        provider_message: str | None = None,
     ) -> "Outcome":
         """The record was refused, because of what the message says."""
         return cls(row, OutcomeKind.FAILED, problem=Problem(message, field, provider_message))
@@ -167,7 +172,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Mapping) and value and not any("." in key or "[" in key for key in value):
+        if (
+            isinstance(value, Mapping)
+            and value
+            and not any("." in key or "[" in key for key in value)
+        ):
             flat |= flatten(value, f"{path}.")
         else:
             flat[path] = value

@@ -39,7 +39,9 @@ def bounded(download: Download, changes: Changes | None) -> Download:
         return download
     bounds = ((">=", changes.since), ("<=", changes.until), ("<", changes.before))
     parts = [
-        Comparison(changes.field, operator, (moment.isoformat(),)) for operator, moment in bounds if moment is not None
+        Comparison(changes.field, operator, (moment.isoformat(),))
+        for operator, moment in bounds
+        if moment is not None
     ]
     return replace(
         download,

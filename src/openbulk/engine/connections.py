@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from openbulk.connectors.base import Connector, Provider
+from openbulk.connectors.base import ConnectionContext, Connector, Provider
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.instance import Instance
 from openbulk.engine.quota.governor import Governor, InstancePace
@@ -62,13 +62,14 @@ class Connections:
             # What the service has given once must not be lost: it is written down whatever the database does.
             version = await self._patient_accounts.update_configuration(instance.id, changes)
             if version == connection.version + 1:
-                connection.version = version  # nobody else has changed it: this connection stays the right one
+                connection.version = (
+                    version  # nobody else has changed it: this connection stays the right one
+                )
 
         provider = self._providers[instance.element]
         pace = self._governor.pace()
-        connection = Connection(
-            provider.connect(instance.configuration, self._http, remember, pace), pace, instance.version
-        )
+        context = ConnectionContext(instance.configuration, self._http, remember, pace)
+        connection = Connection(provider.connect(context), pace, instance.version)
         return connection
 
     async def forget(self, instance_id: int) -> None:

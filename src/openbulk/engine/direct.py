@@ -11,13 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.domain.errors import AnswerLost, BadInput, NotFound, NotPossible, Refused, RetryLater, ServiceError
+from openbulk.connectors.targets import refusal_of, refusal_to_read, resolve_object
+from openbulk.domain.errors import (
+    AnswerLost,
+    BadInput,
+    NotFound,
+    NotPossible,
+    Refused,
+    RetryLater,
+    ServiceError,
+)
 from openbulk.domain.job import Download, Position
 from openbulk.domain.query import Page, holds
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.download import chosen, query_of
-from openbulk.engine.slices.progress import named_object, refusal_of, refusal_to_read
 from openbulk.engine.slices.sorting import place_of
 
 PATIENCE_SECONDS = 10.0
@@ -51,7 +59,9 @@ class Place:
         if self.id is not None and self.features.id is None:
             return frozenset()
         written = {Action.CREATE} if self.id is None else {Action.UPDATE, Action.DELETE}
-        return frozenset({"read"} if self.features.can_read else ()) | (written & self.features.actions)
+        return frozenset({"read"} if self.features.can_read else ()) | (
+            written & self.features.actions
+        )
 
 
 class Direct:
@@ -67,7 +77,7 @@ class Direct:
         """
         objects = await _patiently(self.connector.objects)
         for given, record_id in ((path, None), (path.rpartition("/")[0], path.rpartition("/")[2])):
-            name, told = named_object(given, objects)
+            name, told = resolve_object(given, objects)
             if name in objects:
                 return Place(name, record_id, told, objects[name])
         raise NotFound(f"there is no object {path!r}; the objects are: {', '.join(objects)}")
@@ -122,7 +132,9 @@ class Direct:
             )
         found.sort(key=lambda record: place_of(record, asked.order))
         behind = skip + size
-        return [chosen(one, asked) for one in found[skip:behind]], Position(skip=behind, is_end=behind >= len(found))
+        return [chosen(one, asked) for one in found[skip:behind]], Position(
+            skip=behind, is_end=behind >= len(found)
+        )
 
     async def _read(self, place: Place, asked: Download, position: Position, size: int) -> Page:
         page_size = max(size, LEAST_PAGE) if asked.where is not None else size
@@ -136,12 +148,16 @@ class Direct:
 
     # --- writing ---
 
-    async def create(self, place: Place, values: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def create(
+        self, place: Place, values: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """Make a record; it, as the service shows it. Raises BadInput where the service refuses it."""
         outcome = await self._write(place, Action.CREATE, values, uuid.uuid4().hex, options)
         return await self._written(place, outcome, values)
 
-    async def change(self, place: Place, values: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def change(
+        self, place: Place, values: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """Change the fields of a record that are given; it, as the service shows it. Raises NotFound, BadInput."""
         record_id = _id_of(place)
         await self.get(place)
@@ -152,11 +168,15 @@ class Direct:
     async def delete(self, place: Place, options: Mapping[str, Any]) -> None:
         """Delete a record. Raises NotFound where there is none."""
         record_id = _id_of(place)
-        outcome = await self._write(place, Action.DELETE, {str(place.features.id): record_id}, record_id, options)
+        outcome = await self._write(
+            place, Action.DELETE, {str(place.features.id): record_id}, record_id, options
+        )
         if outcome.kind is not OutcomeKind.DELETED:
             raise NotFound(f"{place.object!r} has no record {record_id!r}")
 
-    async def _written(self, place: Place, outcome: Outcome, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _written(
+        self, place: Place, outcome: Outcome, values: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """A record that was written, as the service shows it; as it was given, where that cannot be asked."""
         if outcome.id is None or not place.features.can_read or place.features.id is None:
             return values
@@ -166,17 +186,31 @@ class Direct:
             return {**values, place.features.id: outcome.id}
 
     async def _write(
-        self, place: Place, action: Action, values: Mapping[str, Any], key: str, options: Mapping[str, Any]
+        self,
+        place: Place,
+        action: Action,
+        values: Mapping[str, Any],
+        key: str,
+        options: Mapping[str, Any],
     ) -> Outcome:
         identifier = None if action is Action.CREATE else place.features.id
-        target = Target(place.object, action, identifier, {**options, **place.told}, run=uuid.uuid4().hex, records=1)
+        target = Target(
+            place.object,
+            action,
+            identifier,
+            {**options, **place.told},
+            run=uuid.uuid4().hex,
+            records=1,
+        )
         refusal = refusal_of(target, {place.object: place.features})
         if refusal is not None:
             raise NotPossible(refusal, can=place.can)
         record = Record(1, values, key)
         outcome = await self._send(target, record, place.features)
         if outcome.problem is not None:
-            raise BadInput(outcome.problem.message, provider_message=outcome.problem.provider_message)
+            raise BadInput(
+                outcome.problem.message, provider_message=outcome.problem.provider_message
+            )
         return outcome
 
     async def _send(self, target: Target, record: Record, features: Features) -> Outcome:
@@ -184,7 +218,8 @@ class Direct:
             outcomes = await _patiently(lambda: self._import(target, record))
         else:
             outcomes = await _patiently(
-                lambda: self.connector.write(target, [record]), is_harmless_twice=features.idempotent_writes
+                lambda: self.connector.write(target, [record]),
+                is_harmless_twice=features.idempotent_writes,
             )
         return next(iter(outcomes))
 
@@ -196,7 +231,9 @@ class Direct:
             if outcomes is not None:
                 return outcomes
             await asyncio.sleep(POLL_SECONDS)
-        raise Refused(f"the service has not said within {IMPORT_SECONDS:.0f} s whether it takes the record; look there")
+        raise Refused(
+            f"the service has not said within {IMPORT_SECONDS:.0f} s whether it takes the record; look there"
+        )
 
 
 def _id_of(place: Place) -> str:
@@ -212,7 +249,9 @@ async def _first(pages: AsyncIterator[Page]) -> Page:
     return Page([], None)
 
 
-async def _patiently(call: Callable[[], Awaitable[Result]], *, is_harmless_twice: bool = True) -> Result:
+async def _patiently(
+    call: Callable[[], Awaitable[Result]], *, is_harmless_twice: bool = True
+) -> Result:
     """Make a call, again where the service puts it off for a moment, or the answer was lost and that is harmless.
 
     Raises ServiceError.
@@ -231,4 +270,6 @@ async def _patiently(call: Callable[[], Awaitable[Result]], *, is_harmless_twice
             if resends == MAX_RESENDS or not is_harmless_twice:
                 raise
         resends += pause is None
-        await asyncio.sleep(max(pause, 0.1) if pause is not None else wait_before_resend(resends, random.random()))  # noqa: S311
+        await asyncio.sleep(
+            max(pause, 0.1) if pause is not None else wait_before_resend(resends, random.random())  # noqa: S311
+        )

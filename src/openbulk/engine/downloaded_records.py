@@ -30,7 +30,9 @@ class Result:
             try:
                 lines = self._files.get_now(part.path(self._file)).split(b"\n")
             except FileNotFoundError as error:
-                raise NotFound("the records of this job are not kept any more; ask for them again") from error
+                raise NotFound(
+                    "the records of this job are not kept any more; ask for them again"
+                ) from error
             for line in lines[max(0, self._begin - part.first_row) :]:
                 yield orjson.loads(line)
 

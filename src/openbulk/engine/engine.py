@@ -11,7 +11,17 @@ import aiohttp
 import structlog
 
 from openbulk.connectors.base import Connector
-from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, NotFound, ServiceError, Unavailable
+from openbulk.domain.errors import (
+    BadInput,
+    DiskFull,
+    Fenced,
+    FileStoreUnavailable,
+    FileTruncated,
+    KeyMissing,
+    NotFound,
+    ServiceError,
+    Unavailable,
+)
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.domain.workflow import Run
@@ -25,7 +35,12 @@ from openbulk.engine.queue.heartbeat import Heartbeat
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.queue.periodic import run_forever
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
-from openbulk.engine.slices.deadline import DISK_FULL_PAUSE_SECONDS, SliceDeadline, Written, retry_while_disk_full
+from openbulk.engine.slices.deadline import (
+    DISK_FULL_PAUSE_SECONDS,
+    SliceDeadline,
+    Written,
+    retry_while_disk_full,
+)
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.parts import cut
@@ -33,14 +48,13 @@ from openbulk.engine.slices.upload import UploadSlice
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import LOOK_SECONDS, Scheduler
 from openbulk.formats.base import Format
-from openbulk.security import KeyMissing
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.files import FileStore, FileTruncated
+from openbulk.storage.files import FileStore
 from openbulk.storage.outage import patient
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.slice_ledger import Fenced, SliceLedger, Turn
+from openbulk.storage.slice_ledger import SliceLedger, Turn
 
 log = structlog.get_logger()
 
@@ -114,8 +128,12 @@ class Engine:
             await self._heart.start()
         await self._lanes.start(run_slice=self._run_slice, deliver=self._notifications.deliver)
         self._watching = [
-            asyncio.create_task(run_forever("what was left lying", self._sweep, self._until_next_sweep)),
-            asyncio.create_task(run_forever("schedules", self._scheduler.look, partial(asyncio.sleep, LOOK_SECONDS))),
+            asyncio.create_task(
+                run_forever("what was left lying", self._sweep, self._until_next_sweep)
+            ),
+            asyncio.create_task(
+                run_forever("schedules", self._scheduler.look, partial(asyncio.sleep, LOOK_SECONDS))
+            ),
         ]
 
     def drain(self) -> None:
@@ -153,7 +171,7 @@ class Engine:
         request_id: str | None,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Take a job in. IdempotencyKey this returns it will be done, whatever happens to this process. Raises KeyTaken."""
+        """Take a job in. Once this returns it will be done, whatever happens to this process. Raises IdempotencyKeyTaken."""
         job = await self._ledger.add_job(
             work,
             organization_id=organization_id,
@@ -173,7 +191,10 @@ class Engine:
 
     async def _submit_for(self, work: Upload | Download, instance_id: int, run: Run) -> Job:
         return await self.submit(
-            work, organization_id=run.organization_id, instance_id=instance_id, request_id=run.request_id
+            work,
+            organization_id=run.organization_id,
+            instance_id=instance_id,
+            request_id=run.request_id,
         )
 
     async def cancel(self, job: Job) -> Job:
@@ -181,7 +202,9 @@ class Engine:
         too, as its caller expects; one that failed stays as it is."""
         cancelled = await self._ledger.cancel(job.id, self._now())
         if cancelled is None:
-            return await self._ledger.cancel_complete(job.id) or await self._ledger.job(job.id) or job
+            return (
+                await self._ledger.cancel_complete(job.id) or await self._ledger.job(job.id) or job
+            )
         log.info("job cancelled", job=job.id, status=cancelled.status)
         if cancelled.is_finished:
             await self._announce(cancelled)
@@ -212,7 +235,9 @@ class Engine:
             await asyncio.sleep(AWAY_PAUSE_SECONDS)
 
     async def _begin_and_end_turn(self, job_id: int, number: int) -> NextSlice | None:
-        turn = await self._written(lambda: self._patient_ledger.begin_slice(job_id, number, self._now(), self.name))
+        turn = await self._written(
+            lambda: self._patient_ledger.begin_slice(job_id, number, self._now(), self.name)
+        )
         if turn is None:
             return await self._due(job_id, number)
         self._at_work.add(job_id)
@@ -234,11 +259,16 @@ class Engine:
 
     def _next(self, job: Job) -> NextSlice:
         delay = (job.waiting_until - self._now()).total_seconds() if job.waiting_until else 0.0
-        return NextSlice(job.id, job.slice, job.instance_id if job.calls_its_service else None, max(0.0, delay))
+        return NextSlice(
+            job.id, job.slice, job.instance_id if job.calls_its_service else None, max(0.0, delay)
+        )
 
     async def _take_turn(self, turn: Turn) -> Ending:
         if turn.job.slice_attempts > MAX_SLICE_ATTEMPTS:
-            return Fail(Status.ABORTED, f"failed {MAX_SLICE_ATTEMPTS} times in a row without getting anywhere")
+            return Fail(
+                Status.ABORTED,
+                f"failed {MAX_SLICE_ATTEMPTS} times in a row without getting anywhere",
+            )
         if turn.job.status is Status.CANCELLATION_PENDING:
             return Continue()
         try:
@@ -255,7 +285,9 @@ class Engine:
         except (Fenced, Unavailable):
             raise
         except KeyMissing as error:
-            return Snooze(f"{error}; it goes on when that key stands in OPENBULK_MASTER_KEY again, behind the first")
+            return Snooze(
+                f"{error}; it goes on when that key stands in OPENBULK_MASTER_KEY again, behind the first"
+            )
         except (NotFound, BadInput, FileTruncated, FileNotFoundError) as error:
             return Fail(Status.ABORTED, str(error))
         except Exception as error:
@@ -289,12 +321,16 @@ class Engine:
     async def _upload(self, turn: Turn) -> Ending:
         connector, deadline = await self._connector(turn.job), self._deadline(turn.job)
         ledger = self._patient_ledger
-        return await UploadSlice(turn, connector=connector, ledger=ledger, files=self._files, deadline=deadline).run()
+        return await UploadSlice(
+            turn, connector=connector, ledger=ledger, files=self._files, deadline=deadline
+        ).run()
 
     async def _download(self, turn: Turn) -> Ending:
         connector, deadline = await self._connector(turn.job), self._deadline(turn.job)
         ledger = self._patient_ledger
-        return await DownloadSlice(turn, connector=connector, ledger=ledger, files=self._files, deadline=deadline).run()
+        return await DownloadSlice(
+            turn, connector=connector, ledger=ledger, files=self._files, deadline=deadline
+        ).run()
 
     def _deadline(self, job: Job) -> SliceDeadline:
         return SliceDeadline(job, self._patient_ledger, self._draining, self._now, self._lease)
@@ -331,7 +367,9 @@ class Engine:
     async def _go_on(self, turn: Turn, delay: float, reason: str | None) -> NextSlice:
         until = self._now() + timedelta(seconds=delay) if delay else None
         return self._next(
-            await self._patient_ledger.end_slice(turn.job.id, turn.fence, wait_until=until, wait_for=reason)
+            await self._patient_ledger.end_slice(
+                turn.job.id, turn.fence, wait_until=until, wait_for=reason
+            )
         )
 
     async def _go_on_after_crash(self, turn: Turn, error: Exception) -> NextSlice:
@@ -346,7 +384,9 @@ class Engine:
             )
         )
 
-    async def _finish(self, job_id: int, fence: int, status: Status, error: str | None = None) -> None:
+    async def _finish(
+        self, job_id: int, fence: int, status: Status, error: str | None = None
+    ) -> None:
         job = await self._patient_ledger.finish(job_id, fence, status, now=self._now(), error=error)
         metrics.JOBS.labels(job.status).inc()
         log.info("job finished", job=job.id, status=job.status, records=job.cursor, reason=error)
@@ -377,11 +417,15 @@ class Engine:
             match going_on.get(self._next(job).id):
                 case None:
                     await self._lanes.enqueue_slice(self._next(job))
-                case False if (skipped := await self._ledger.skip_slice(job.id, job.slice)) is not None:
+                case False if (
+                    skipped := await self._ledger.skip_slice(job.id, job.slice)
+                ) is not None:
                     await self._lanes.enqueue_slice(self._next(skipped))
         await self._notifications.sweep()
         await self.workflows.sweep()
-        for name in await self._ledger.files_of_jobs_finished_before(self._now() - self._keep_files):
+        for name in await self._ledger.files_of_jobs_finished_before(
+            self._now() - self._keep_files
+        ):
             await self._files.delete(name)
             await self._ledger.forget_file(name)
         await self._lanes.forget(finished_before=(self._now() - KEEP_FINISHED_WORK).isoformat())

@@ -44,7 +44,9 @@ class Notifications:
         """A job is finished: tell its caller, where that was asked for."""
         if job.work.callback_url is None:
             return
-        delivery = await self._deliveries.add(job, job.work.callback_url, self._present(job), self._now())
+        delivery = await self._deliveries.add(
+            job, job.work.callback_url, self._present(job), self._now()
+        )
         await self._lanes.attempt(NextAttempt(delivery.id, delivery.attempts + 1))
 
     async def sweep(self) -> None:
@@ -69,7 +71,13 @@ class Notifications:
         wait = wait_before_next(attempt, number, chance=random.random())  # noqa: S311
         ended = "delivered" if attempt.is_delivered else "given up" if wait is None else "to repeat"
         metrics.NOTIFICATIONS.labels(ended).inc()
-        log.info("notification", job=delivery.job_id, attempt=number, result=attempt.result, again_in=wait)
+        log.info(
+            "notification",
+            job=delivery.job_id,
+            attempt=number,
+            result=attempt.result,
+            again_in=wait,
+        )
         now = self._now()
         await retry_while_disk_full(
             lambda: self._deliveries.end_attempt(

@@ -17,7 +17,9 @@ def wait_before_resend(resends: int, chance: float) -> float:
     return float(0.1 * 4**resends) * (1 - 0.5 * chance)
 
 
-def wait_before_retry(waits: int, asked: float | None, chance: float, most: float = BACKOFF_MOST) -> float:
+def wait_before_retry(
+    waits: int, asked: float | None, chance: float, most: float = BACKOFF_MOST
+) -> float:
     """Seconds until a job goes on that has waited `waits` times in a row without getting anywhere.
 
     Where the service asked for a time, that time; else 1 s, doubled each time up to `most`. `chance` (0 to 1)

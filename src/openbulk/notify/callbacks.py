@@ -33,7 +33,14 @@ PASSWORD = "event.notification.basic.password"  # noqa: S105 - the name of a set
 USER_AGENT = f"openbulk/{version('openbulk')}"
 
 _SIGNED = {"elements-webhook-signature", "webhook-id", "webhook-timestamp", "webhook-signature"}
-_FRAMING = {"host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive"}
+_FRAMING = {
+    "host",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+}
 _OURS = {"content-type", "user-agent", "te", "trailer", "upgrade", "expect"} | _SIGNED | _FRAMING
 """What a configured header never changes: how the message is framed, what it says it is, and who signed it."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
@@ -118,7 +125,9 @@ def wait_before_next(attempt: Attempt, number: int, *, chance: float) -> float |
 def answered(status: int, retry_after: str | None, now: datetime) -> Attempt:
     """What an answer means."""
     if status == GONE:
-        return Attempt("answered 410: the receiver wants no more of these", status, is_hopeless=True)
+        return Attempt(
+            "answered 410: the receiver wants no more of these", status, is_hopeless=True
+        )
     if 300 <= status < 400:
         return Attempt(f"answered {status}: redirects are not followed", status)
     if status in BUSY:
@@ -133,11 +142,15 @@ def failed(error: Exception) -> Attempt:
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, AddressNotAllowed):
             return Attempt(str(error.os_error), is_hopeless=True)
-        return Attempt(f"no connection to {error.host}:{error.port} ({type(error.os_error).__name__})")
+        return Attempt(
+            f"no connection to {error.host}:{error.port} ({type(error.os_error).__name__})"
+        )
     return Attempt(f"the connection broke ({type(error).__name__})")
 
 
-def headers(notification: Notification, configuration: Mapping[str, str], now: datetime) -> dict[str, str]:
+def headers(
+    notification: Notification, configuration: Mapping[str, str], now: datetime
+) -> dict[str, str]:
     """The headers of an attempt. Raises BadInput where the configured ones cannot be read.
 
     `webhook-id` is the same in every attempt: deliveries happen at least once, and it tells receivers which
@@ -159,7 +172,9 @@ def headers(notification: Notification, configuration: Mapping[str, str], now: d
 
 def _basic(name: str, password: str) -> str:
     if ":" in name:
-        raise BadInput(f"{USER_NAME} has a colon in it; Basic authentication (RFC 7617) takes names without")
+        raise BadInput(
+            f"{USER_NAME} has a colon in it; Basic authentication (RFC 7617) takes names without"
+        )
     return aiohttp.encode_basic_auth(name, password)
 
 
@@ -201,7 +216,9 @@ def _line_pairs(text: str) -> dict[str, str]:
 
 
 def _unreadable() -> BadInput:
-    return BadInput(f'{EXTRA_HEADERS} cannot be read; it looks like {{"X-Team": "data"}}, or X-Team: data on each line')
+    return BadInput(
+        f'{EXTRA_HEADERS} cannot be read; it looks like {{"X-Team": "data"}}, or X-Team: data on each line'
+    )
 
 
 def _seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:

@@ -11,16 +11,22 @@ from openbulk.domain.errors import AddressNotAllowed, BadInput
 
 MAX_URL_LENGTH = 2048
 EXAMPLE = "https://example.com/hooks/openbulk"
-LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
+LOCAL_NAMES = frozenset(
+    {"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"}
+)
 ALLOW = "private addresses are called only where OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
 
 # `is_global` of the standard library follows the registry of its day (Python 3.11.7 calls 64:ff9b:1::/48 and
 # 3fff::/20 global), and multicast counts as global in it. These hold on any Python:
 # https://www.iana.org/assignments/iana-ipv4-special-registry and .../iana-ipv6-special-registry.
 _SPECIAL_V4 = (
-    IPv4Network("192.0.0.0/24"),  # protocol assignments; a cloud keeps its instance metadata at 192.0.0.192
+    IPv4Network(
+        "192.0.0.0/24"
+    ),  # protocol assignments; a cloud keeps its instance metadata at 192.0.0.192
     IPv4Network("192.88.99.0/24"),  # relays of 6to4, withdrawn by RFC 7526
-    IPv4Network("168.63.129.16/32"),  # the host agent of every machine at Azure, on an address that looks public
+    IPv4Network(
+        "168.63.129.16/32"
+    ),  # the host agent of every machine at Azure, on an address that looks public
 )
 _SPECIAL_V6 = (
     IPv6Network("2001::/23"),  # protocol assignments, Teredo among them
@@ -40,7 +46,11 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(carried, IPv4Address):
         special = any(carried in network for network in _SPECIAL_V4)
         return carried.is_global and not carried.is_multicast and not special
-    return carried.is_global and carried in _UNICAST_V6 and not any(carried in network for network in _SPECIAL_V6)
+    return (
+        carried.is_global
+        and carried in _UNICAST_V6
+        and not any(carried in network for network in _SPECIAL_V6)
+    )
 
 
 def _carried(address: IPv6Address) -> IPv4Address | IPv6Address:
@@ -83,7 +93,9 @@ class _GuardedResolver(AbstractResolver):
         allowed = [result for result in found if _is_public_text(result["host"])]
         if found and not allowed:
             places = ", ".join(sorted({result["host"] for result in found}))
-            raise AddressNotAllowed(f"{host}:{port} is at {places}, which is not a public address; {ALLOW}")
+            raise AddressNotAllowed(
+                f"{host}:{port} is at {places}, which is not a public address; {ALLOW}"
+            )
         return allowed
 
     async def close(self) -> None:
@@ -93,7 +105,9 @@ class _GuardedResolver(AbstractResolver):
 async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
     """The address of a host, for connections that are opened elsewhere. Raises AddressNotAllowed, OSError."""
     resolver: AbstractResolver = aiohttp.ThreadedResolver()
-    found = await (resolver if allow_private else _GuardedResolver(resolver)).resolve(host, port, socket.AF_UNSPEC)
+    found = await (resolver if allow_private else _GuardedResolver(resolver)).resolve(
+        host, port, socket.AF_UNSPEC
+    )
     if not found:
         raise OSError(f"{host} has no address")
     return found[0]["host"]
@@ -125,11 +139,17 @@ def check_url(url: str, *, allow_private: bool) -> None:
     parts = _parts(url)
     if not parts.scheme:
         # The service we replace also took addresses of its own platform, such as /formulas/instances/1/executions.
-        raise BadInput(f"the address is relative, which is not supported; write all of it, such as {EXAMPLE}")
+        raise BadInput(
+            f"the address is relative, which is not supported; write all of it, such as {EXAMPLE}"
+        )
     if parts.scheme not in {"http", "https"}:
-        raise BadInput(f"the address begins with neither https:// nor http://; addresses look like {EXAMPLE}")
+        raise BadInput(
+            f"the address begins with neither https:// nor http://; addresses look like {EXAMPLE}"
+        )
     if parts.username is not None or parts.password is not None:
-        raise BadInput("the address has a user name or password in it; put them in the instance's configuration")
+        raise BadInput(
+            "the address has a user name or password in it; put them in the instance's configuration"
+        )
     host = (parts.hostname or "").rstrip(".")
     if not host:
         raise BadInput(f"the address has no host; addresses look like {EXAMPLE}")
@@ -146,7 +166,9 @@ def _parts(url: str) -> SplitResult:
     except ValueError:
         is_readable = False
     if not is_readable:
-        raise BadInput(f"the address is malformed (host, port, or a blank in it); addresses look like {EXAMPLE}")
+        raise BadInput(
+            f"the address is malformed (host, port, or a blank in it); addresses look like {EXAMPLE}"
+        )
     return parts
 
 

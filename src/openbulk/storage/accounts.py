@@ -64,7 +64,9 @@ class Accounts:
         async with self._engine.begin() as connection:
             await _add_organization(connection, secret, user_email, user_secret)
 
-    async def replace_secrets(self, organization_secret: str | None, user_secret: str | None) -> Sequence[str]:
+    async def replace_secrets(
+        self, organization_secret: str | None, user_secret: str | None
+    ) -> Sequence[str]:
         """Give the first organization and the first user new secrets; None leaves one as it is. Those of
         "organization" and "user" that had another one before."""
         replaced: list[str] = []
@@ -89,7 +91,9 @@ class Accounts:
         """The user with this secret."""
         async with self._reading.connect() as connection:
             row = (
-                await connection.execute(select(users).where(users.c.secret_fingerprint == fingerprint(user_secret)))
+                await connection.execute(
+                    select(users).where(users.c.secret_fingerprint == fingerprint(user_secret))
+                )
             ).first()
         if row is None or not same_secret(user_secret, row.secret_fingerprint):
             return None
@@ -99,7 +103,9 @@ class Accounts:
         """Whether this is the secret of this organization."""
         async with self._reading.connect() as connection:
             stored = await connection.scalar(
-                select(organizations.c.secret_fingerprint).where(organizations.c.id == organization_id)
+                select(organizations.c.secret_fingerprint).where(
+                    organizations.c.id == organization_id
+                )
             )
         return stored is not None and same_secret(secret, stored)
 
@@ -124,7 +130,9 @@ class Accounts:
         }
         async with self._engine.begin() as connection:
             made = await connection.execute(
-                insert(instances).values(**values, token_fingerprint=fingerprint(token), sealed_configuration=b"")
+                insert(instances).values(
+                    **values, token_fingerprint=fingerprint(token), sealed_configuration=b""
+                )
             )
             assert made.inserted_primary_key is not None
             instance_id = int(made.inserted_primary_key.id)
@@ -146,14 +154,18 @@ class Accounts:
     async def instance(self, instance_id: int) -> Instance | None:
         """An instance by its id."""
         async with self._reading.connect() as connection:
-            row = (await connection.execute(select(instances).where(instances.c.id == instance_id))).first()
+            row = (
+                await connection.execute(select(instances).where(instances.c.id == instance_id))
+            ).first()
         return None if row is None else self._instance(row)
 
     async def instance_with_token(self, token: str) -> Instance | None:
         """The instance that a caller's `Element` token stands for."""
         async with self._reading.connect() as connection:
             row = (
-                await connection.execute(select(instances).where(instances.c.token_fingerprint == fingerprint(token)))
+                await connection.execute(
+                    select(instances).where(instances.c.token_fingerprint == fingerprint(token))
+                )
             ).first()
         if row is None or not same_secret(token, row.token_fingerprint):
             return None
@@ -163,7 +175,9 @@ class Accounts:
         """All instances of an organization, oldest first."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(
-                select(instances).where(instances.c.organization_id == organization_id).order_by(instances.c.id)
+                select(instances)
+                .where(instances.c.organization_id == organization_id)
+                .order_by(instances.c.id)
             )
             return [self._instance(row) for row in rows]
 
@@ -176,7 +190,9 @@ class Accounts:
         """
         async with self._engine.begin() as connection:
             row = (
-                await connection.execute(select(instances).where(instances.c.id == before.id).with_for_update())
+                await connection.execute(
+                    select(instances).where(instances.c.id == before.id).with_for_update()
+                )
             ).first()
             if row is None:
                 return None
@@ -202,12 +218,16 @@ class Accounts:
             )
         return now
 
-    async def update_configuration(self, instance_id: int, changes: Mapping[str, str]) -> int | None:
+    async def update_configuration(
+        self, instance_id: int, changes: Mapping[str, str]
+    ) -> int | None:
         """Change some entries of an instance's configuration, in one transaction; its version then, None where it is
         gone."""
         async with self._engine.begin() as connection:
             row = (
-                await connection.execute(select(instances).where(instances.c.id == instance_id).with_for_update())
+                await connection.execute(
+                    select(instances).where(instances.c.id == instance_id).with_for_update()
+                )
             ).first()
             if row is None:
                 return None
@@ -215,7 +235,10 @@ class Accounts:
             version: int | None = await connection.scalar(
                 update(instances)
                 .where(instances.c.id == instance_id)
-                .values(sealed_configuration=self._seal(instance_id, configuration), version=instances.c.version + 1)
+                .values(
+                    sealed_configuration=self._seal(instance_id, configuration),
+                    version=instances.c.version + 1,
+                )
                 .returning(instances.c.version)
             )
         return version
@@ -223,7 +246,9 @@ class Accounts:
     async def delete_instance(self, instance_id: int) -> None:
         """Forget an instance, its credentials, and its bookmarks."""
         async with self._engine.begin() as connection:
-            await connection.execute(delete(bookmarks).where(bookmarks.c.instance_id == instance_id))
+            await connection.execute(
+                delete(bookmarks).where(bookmarks.c.instance_id == instance_id)
+            )
             await connection.execute(delete(instances).where(instances.c.id == instance_id))
 
     def _seal(self, instance_id: int, configuration: Mapping[str, str]) -> bytes:
@@ -257,19 +282,28 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
         .limit(_SEALED_AT_ONCE)
         .with_for_update()
     )
-    change = update(instances).where(instances.c.id == bindparam("of")).values(sealed_configuration=bindparam("anew"))
+    change = (
+        update(instances)
+        .where(instances.c.id == bindparam("of"))
+        .values(sealed_configuration=bindparam("anew"))
+    )
     changed = 0
     while rows := (await connection.execute(others)).all():
         opened = [(row.id, sealer.open(row.sealed_configuration, _context(row.id))) for row in rows]
         await connection.execute(
-            change, [{"of": id_, "anew": sealer.seal(plain, _context(id_))} for id_, plain in opened]
+            change,
+            [{"of": id_, "anew": sealer.seal(plain, _context(id_))} for id_, plain in opened],
         )
         changed += len(rows)
     return changed
 
 
-async def _add_organization(connection: AsyncConnection, secret: str, user_email: str, user_secret: str) -> None:
-    made = await connection.execute(insert(organizations).values(secret_fingerprint=fingerprint(secret)))
+async def _add_organization(
+    connection: AsyncConnection, secret: str, user_email: str, user_secret: str
+) -> None:
+    made = await connection.execute(
+        insert(organizations).values(secret_fingerprint=fingerprint(secret))
+    )
     assert made.inserted_primary_key is not None
     await connection.execute(
         insert(users).values(
@@ -280,7 +314,9 @@ async def _add_organization(connection: AsyncConnection, secret: str, user_email
     )
 
 
-def _merged(now: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]) -> Mapping[str, str]:
+def _merged(
+    now: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]
+) -> Mapping[str, str]:
     """A configuration as it is now, with the entries that were changed, added or left out between two readings."""
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     kept = {name: value for name, value in now.items() if name in after or name not in before}

@@ -49,11 +49,15 @@ async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookm
     taken_at = _cut(bookmark.taken_at + timedelta(microseconds=999))
     await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at == taken_at))
     await connection.execute(
-        insert(bookmarks).values(instance_id=feed.instance_id, feed=feed.digest, taken_at=taken_at, text=bookmark.text)
+        insert(bookmarks).values(
+            instance_id=feed.instance_id, feed=feed.digest, taken_at=taken_at, text=bookmark.text
+        )
     )
     moments = (await connection.scalars(select(bookmarks.c.taken_at).where(_of(feed)))).all()
     if surplus := surplus_of(moments):
-        await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at.in_(surplus)))
+        await connection.execute(
+            delete(bookmarks).where(_of(feed), bookmarks.c.taken_at.in_(surplus))
+        )
 
 
 async def forget_bookmarks(connection: AsyncConnection, feed: Feed, until: datetime) -> None:

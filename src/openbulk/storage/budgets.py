@@ -58,9 +58,13 @@ class Budgets:
             for row in await connection.execute(query.with_for_update()):
                 found[row.scope] = _spending(row)
             after, result = change([found.get(scope, Spending()) for scope in scopes])
-            for scope, spending in sorted(zip(scopes, after, strict=True), key=lambda pair: pair[0]):
+            for scope, spending in sorted(
+                zip(scopes, after, strict=True), key=lambda pair: pair[0]
+            ):
                 if scope not in found:
-                    await connection.execute(insert(budgets).values(scope=scope, **_values(spending)))
+                    await connection.execute(
+                        insert(budgets).values(scope=scope, **_values(spending))
+                    )
                 elif spending != found[scope]:
                     await connection.execute(
                         update(budgets).where(budgets.c.scope == scope).values(**_values(spending))

@@ -10,7 +10,17 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from psycopg import errors
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -124,7 +134,10 @@ def _away(context: ExceptionContext) -> Exception | None:
 def _full(context: ExceptionContext) -> Exception | None:
     """The same where there is no room for a change; nothing of its transaction remains."""
     error = context.original_exception
-    if isinstance(error, errors.DiskFull) or getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL:
+    if (
+        isinstance(error, errors.DiskFull)
+        or getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL
+    ):
         return DiskFull("what it has to remember")
     return None
 

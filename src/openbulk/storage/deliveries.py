@@ -38,13 +38,17 @@ class Deliveries:
 
     async def add(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
         """Write a job's notification down; from here on it will be delivered. A job has at most one."""
-        added = insert(deliveries).values(job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now)
+        added = insert(deliveries).values(
+            job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now
+        )
         try:
             async with self._engine.begin() as connection:
                 return _delivery((await connection.execute(added.returning(deliveries))).one())
         except IntegrityError:  # it is written down already
             async with self._reading.connect() as connection:
-                written = await connection.execute(select(deliveries).where(deliveries.c.job_id == job.id))
+                written = await connection.execute(
+                    select(deliveries).where(deliveries.c.job_id == job.id)
+                )
                 return _delivery(written.one())
 
     async def jobs_to_notify(self) -> Sequence[Job]:
@@ -52,24 +56,38 @@ class Deliveries:
         written = select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id)
         async with self._reading.connect() as connection:
             rows = await connection.execute(
-                select(jobs).where(jobs.c.status.not_in(ACTIVE), jobs.c.callback_url.is_not(None), ~written.exists())
+                select(jobs).where(
+                    jobs.c.status.not_in(ACTIVE),
+                    jobs.c.callback_url.is_not(None),
+                    ~written.exists(),
+                )
             )
             return [job_of(row) for row in rows]
 
     async def get(self, delivery_id: int) -> Delivery | None:
         """A notification by its id."""
         async with self._reading.connect() as connection:
-            row = (await connection.execute(select(deliveries).where(deliveries.c.id == delivery_id))).first()
+            row = (
+                await connection.execute(select(deliveries).where(deliveries.c.id == delivery_id))
+            ).first()
         return None if row is None else _delivery(row)
 
     async def open(self) -> Sequence[Delivery]:
         """Notifications that are neither delivered nor given up."""
         async with self._reading.connect() as connection:
-            rows = await connection.execute(select(deliveries).where(deliveries.c.finished_at.is_(None)))
+            rows = await connection.execute(
+                select(deliveries).where(deliveries.c.finished_at.is_(None))
+            )
             return [_delivery(row) for row in rows]
 
     async def end_attempt(
-        self, delivery_id: int, attempt: int, result: str, *, due_at: datetime, finished_at: datetime | None
+        self,
+        delivery_id: int,
+        attempt: int,
+        result: str,
+        *,
+        due_at: datetime,
+        finished_at: datetime | None,
     ) -> None:
         """An attempt to deliver has ended: in the end (`finished_at`), or until the next one is due."""
         async with self._engine.begin() as connection:
@@ -81,4 +99,13 @@ class Deliveries:
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(row.id, row.job_id, row.instance_id, row.url, row.body, row.attempts, row.due_at, row.finished_at)
+    return Delivery(
+        row.id,
+        row.job_id,
+        row.instance_id,
+        row.url,
+        row.body,
+        row.attempts,
+        row.due_at,
+        row.finished_at,
+    )

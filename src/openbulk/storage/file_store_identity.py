@@ -7,17 +7,13 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.errors import FileStoreUnavailable
+from openbulk.domain.errors import FileStoreUnavailable, WrongFiles
 from openbulk.storage.database import MARKING, idle_at_will, keep_others_out
 from openbulk.storage.files import FileStore
 from openbulk.storage.tables import file_store
 
 STORE_SECONDS = 4.0
 """A place for files that does not answer for so long is away."""
-
-
-class WrongFiles(Exception):
-    """The files in this place are not the ledger's; the message says what would be right."""
 
 
 class FileStoreIdentity:
@@ -38,7 +34,9 @@ class FileStoreIdentity:
         async with self._engine.begin() as connection:
             await idle_at_will(connection)
             await keep_others_out(connection, MARKING)
-            word, last_place = (await connection.execute(select(file_store.c.identity, file_store.c.location))).one()
+            word, last_place = (
+                await connection.execute(select(file_store.c.identity, file_store.c.location))
+            ).one()
             found = await self._at_files(place, word if last_place is None else None)
             if found is None:
                 raise WrongFiles(_lost(place, last_place, word))
@@ -51,7 +49,9 @@ class FileStoreIdentity:
         try:
             async with self._engine.begin() as connection:
                 if await connection.scalar(select(file_store.c.id)) is None:
-                    await connection.execute(insert(file_store).values(id=1, identity=secrets.token_hex(8)))
+                    await connection.execute(
+                        insert(file_store).values(id=1, identity=secrets.token_hex(8))
+                    )
         except IntegrityError:  # another process was faster
             pass
 
@@ -67,14 +67,14 @@ class FileStoreIdentity:
         except TimeoutError as error:
             raise FileStoreUnavailable(f"the place for files does not answer: {place}") from error
         except FileStoreUnavailable as error:
-            raise FileStoreUnavailable(f"the place for files cannot be used: {place}: {error.reason}") from error
+            raise FileStoreUnavailable(
+                f"the place for files cannot be used: {place}: {error.reason}"
+            ) from error
 
 
 def _lost(place: str, last_place: str, word: str) -> str:
     if place == last_place:
-        said = (
-            f"the ledger's files are not in {place}, where they were at the last start: bring the bucket or folder back"
-        )
+        said = f"the ledger's files are not in {place}, where they were at the last start: bring the bucket or folder back"
     else:
         said = (
             f"set OPENBULK_FILES_URL as on the other machines: the ledger's files are not in {place}, they were in "

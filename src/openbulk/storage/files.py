@@ -22,7 +22,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from openbulk.domain.errors import DiskFull, FileStoreUnavailable
+from openbulk.domain.errors import DiskFull, FileStoreUnavailable, FileTruncated
 from openbulk.security import Sealer
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ _IDENTITY = "mark"
 """No file has this name: it is no folder, and so it is not among `names`."""
 _TRY_AGAIN: "RetryConfig" = {
     "max_retries": 6,
-    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1), "base": 2},
+    "backoff": {
+        "init_backoff": timedelta(seconds=0.1),
+        "max_backoff": timedelta(seconds=1),
+        "base": 2,
+    },
     "retry_timeout": timedelta(seconds=10),
 }
 """What is away for longer is said, and waited for: a caller and a lane have better things to do."""
@@ -59,10 +63,6 @@ def open_store(url: str) -> ObjectStore:
         return from_url(url, retry_config=_TRY_AGAIN)
     except BaseError as error:
         raise ValueError(str(error).partition("\n")[0]) from error
-
-
-class FileTruncated(Exception):
-    """A block of a file is missing or short: the store has lost what it was given."""
 
 
 class FileStore:
@@ -237,7 +237,9 @@ class StoredFile(io.RawIOBase):
         self._load(index)
         piece = self._block[offset : offset + len(buffer)]
         if not piece:
-            raise FileTruncated(f"block {index} of file {self._name} is shorter than it was written")
+            raise FileTruncated(
+                f"block {index} of file {self._name} is shorter than it was written"
+            )
         buffer[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)

@@ -4,10 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Case, ColumnElement, and_, case, func, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
@@ -15,10 +28,6 @@ from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.outcomes import close_intents
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes, parts
-
-
-class KeyTaken(Exception):
-    """The instance has a job with this key already; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Ledger:
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
         """Write a new job down; from here on it will be done. A file has one job: added again, it is the one that is
-        there. Raises KeyTaken."""
+        there. Raises IdempotencyKeyTaken."""
         new = insert(jobs).values(
             organization_id=organization_id,
             instance_id=instance_id,
@@ -71,8 +80,11 @@ class Ledger:
         except IntegrityError as error:
             if (made := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
                 return made
-            if idempotency_key is not None and await self.job_with_key(instance_id, idempotency_key.key) is not None:
-                raise KeyTaken from error
+            if (
+                idempotency_key is not None
+                and await self.job_with_key(instance_id, idempotency_key.key) is not None
+            ):
+                raise IdempotencyKeyTaken from error
             raise
         return job
 
@@ -102,7 +114,12 @@ class Ledger:
 
     async def jobs_of(self, instance_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
         """The jobs of an instance, newest first, from before a job on."""
-        chosen = select(jobs).where(jobs.c.instance_id == instance_id).order_by(jobs.c.id.desc()).limit(limit)
+        chosen = (
+            select(jobs)
+            .where(jobs.c.instance_id == instance_id)
+            .order_by(jobs.c.id.desc())
+            .limit(limit)
+        )
         if before is not None:
             chosen = chosen.where(jobs.c.id < before)
         async with self._reading.connect() as connection:
@@ -111,7 +128,9 @@ class Ledger:
     async def active_jobs(self) -> Sequence[Job]:
         """The jobs that are not finished, oldest first."""
         async with self._reading.connect() as connection:
-            rows = await connection.execute(select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id))
+            rows = await connection.execute(
+                select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id)
+            )
             return [job_of(row) for row in rows]
 
     async def unfinished_jobs(self, instance_id: int) -> int:
@@ -185,7 +204,11 @@ class Ledger:
             row = (
                 await connection.execute(
                     update(jobs)
-                    .where(jobs.c.id == job_id, jobs.c.waiting_until.is_not(None), jobs.c.slice_running.is_(False))
+                    .where(
+                        jobs.c.id == job_id,
+                        jobs.c.waiting_until.is_not(None),
+                        jobs.c.slice_running.is_(False),
+                    )
                     .values(slice=jobs.c.slice + 1, waiting_until=None, waiting_for=None)
                     .returning(jobs)
                 )
@@ -216,14 +239,18 @@ class Ledger:
         )
         async with self._reading.connect() as connection:
             found = await connection.execute(
-                select(parts).where(parts.c.job_id == job_id, parts.c.first_row >= holder).order_by(parts.c.first_row)
+                select(parts)
+                .where(parts.c.job_id == job_id, parts.c.first_row >= holder)
+                .order_by(parts.c.first_row)
             )
             return [Part(part.first_row, part.fence) for part in found]
 
     async def files(self) -> frozenset[str]:
         """The names of the files that belong to a job."""
         async with self._reading.connect() as connection:
-            return frozenset((await connection.scalars(select(jobs.c.file).where(jobs.c.has_file))).all())
+            return frozenset(
+                (await connection.scalars(select(jobs.c.file).where(jobs.c.has_file))).all()
+            )
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
         """The names of files that have served their time."""
@@ -236,24 +263,40 @@ class Ledger:
         async with self._engine.begin() as connection:
             await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
-    async def errors(self, job_id: int, *, after: int, limit: int, skip: int = 0) -> Sequence[RecordError]:
+    async def errors(
+        self, job_id: int, *, after: int, limit: int, skip: int = 0
+    ) -> Sequence[RecordError]:
         """The records of a job with a problem, in the order of the file, from behind a row on, less the first few."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(
                 select(outcomes)
-                .where(outcomes.c.job_id == job_id, outcomes.c.row > after, outcomes.c.problem.is_not(None))
+                .where(
+                    outcomes.c.job_id == job_id,
+                    outcomes.c.row > after,
+                    outcomes.c.problem.is_not(None),
+                )
                 .order_by(outcomes.c.row)
                 .offset(skip)
                 .limit(limit)
             )
             return [
-                RecordError(row.row, row.line, OutcomeKind(row.kind), row.problem, row.field, row.provider_message)
+                RecordError(
+                    row.row,
+                    row.line,
+                    OutcomeKind(row.kind),
+                    row.problem,
+                    row.field,
+                    row.provider_message,
+                )
                 for row in rows
             ]
 
 
 def _cancelled_or_pending() -> Case[str]:
-    return case((jobs.c.slice_running.is_(True), Status.CANCELLATION_PENDING.value), else_=Status.CANCELLED.value)
+    return case(
+        (jobs.c.slice_running.is_(True), Status.CANCELLATION_PENDING.value),
+        else_=Status.CANCELLED.value,
+    )
 
 
 def _finished_unless_running(now: datetime) -> Case[datetime | None]:

@@ -76,7 +76,9 @@ class _Patient:
         return _patiently(found, self._gives_up) if inspect.iscoroutinefunction(found) else found
 
 
-def _patiently(act: Callable[P, Awaitable[T]], gives_up: Callable[[], bool]) -> Callable[P, Awaitable[T]]:
+def _patiently(
+    act: Callable[P, Awaitable[T]], gives_up: Callable[[], bool]
+) -> Callable[P, Awaitable[T]]:
     @wraps(act)
     async def acting(*args: P.args, **kwargs: P.kwargs) -> T:
         pause, has_waited = PAUSE_FIRST, False

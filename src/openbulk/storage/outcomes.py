@@ -17,7 +17,9 @@ _NEVER_LOOKED_UP = (
 )
 
 
-def outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | None]) -> dict[str, Any]:
+def outcome_values(
+    job_id: int, outcome: Outcome, lines: Mapping[int, int | None]
+) -> dict[str, Any]:
     """The row of an outcome; `lines` has the lines of the file, by the numbers of records."""
     problem = outcome.problem
     return {
@@ -34,8 +36,12 @@ def outcome_values(job_id: int, outcome: Outcome, lines: Mapping[int, int | None
 
 async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
     """The records of a job that were about to be sent, and have no outcome."""
-    with_outcome = select(outcomes.c.row).where(outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row)
-    found = await connection.scalars(select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists()))
+    with_outcome = select(outcomes.c.row).where(
+        outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
+    )
+    found = await connection.scalars(
+        select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists())
+    )
     return frozenset(found.all())
 
 
@@ -46,8 +52,13 @@ async def close_intents(connection: AsyncConnection, job: Job) -> Job:
     if not rows:
         return job
     results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
-    await connection.execute(insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results])
+    await connection.execute(
+        insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results]
+    )
     row = await connection.execute(
-        update(jobs).where(jobs.c.id == job.id).values(unknown=jobs.c.unknown + len(rows)).returning(jobs)
+        update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(unknown=jobs.c.unknown + len(rows))
+        .returning(jobs)
     )
     return job_of(row.one())

@@ -43,7 +43,10 @@ def _changes_values(changes: Changes) -> dict[str, Any]:
 
 
 def _changes_of(kept: Mapping[str, Any]) -> Changes:
-    moments = {name: kept[name] and datetime.fromisoformat(kept[name]) for name in ("since", "until", "before")}
+    moments = {
+        name: kept[name] and datetime.fromisoformat(kept[name])
+        for name in ("since", "until", "before")
+    }
     return Changes(kept["field"], is_known_to_service=kept["is_known_to_service"], **moments)
 
 
@@ -60,5 +63,7 @@ def _destination_values(destination: Destination) -> dict[str, Any]:
 
 
 def _destination_of(kept: Mapping[str, Any]) -> Destination:
-    target = Target(kept["object"], Action(kept["action"]), kept["identifier_field"], kept["options"])
+    target = Target(
+        kept["object"], Action(kept["action"]), kept["identifier_field"], kept["options"]
+    )
     return Destination(kept["instance_id"], target, kept["callback_url"])

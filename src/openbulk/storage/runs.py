@@ -28,23 +28,33 @@ class Runs:
 
     async def unfinished(self) -> Sequence[Run]:
         """The runs whose transfers are not all finished, oldest first."""
-        chosen = select(runs).where(runs.c.status == RunStatus.RUNNING.value).order_by(runs.c.created_at)
+        chosen = (
+            select(runs).where(runs.c.status == RunStatus.RUNNING.value).order_by(runs.c.created_at)
+        )
         return await self._runs(chosen)
 
     async def of_schedule(self, schedule_id: str, *, limit: int) -> Sequence[Run]:
         """The newest runs of a schedule, newest first."""
-        chosen = select(runs).where(runs.c.schedule_id == schedule_id).order_by(runs.c.created_at.desc()).limit(limit)
+        chosen = (
+            select(runs)
+            .where(runs.c.schedule_id == schedule_id)
+            .order_by(runs.c.created_at.desc())
+            .limit(limit)
+        )
         return await self._runs(chosen)
 
     async def of_schedules(self, organization_id: int, *, limit: int) -> Sequence[Run]:
         """The newest runs of all schedules of an organization, newest first."""
         of_any = (runs.c.organization_id == organization_id, runs.c.schedule_id.is_not(None))
-        return await self._runs(select(runs).where(*of_any).order_by(runs.c.created_at.desc()).limit(limit))
+        return await self._runs(
+            select(runs).where(*of_any).order_by(runs.c.created_at.desc()).limit(limit)
+        )
 
     async def with_file(self, file: str) -> Run | None:
         """The run that a job belongs to, by the job's file."""
         of_file = exists().where(
-            transfers.c.run_id == runs.c.id, (transfers.c.read_file == file) | (transfers.c.sent_file == file)
+            transfers.c.run_id == runs.c.id,
+            (transfers.c.read_file == file) | (transfers.c.sent_file == file),
         )
         found = await self._runs(select(runs).where(of_file))
         return found[0] if found else None
@@ -61,7 +71,9 @@ class Runs:
         chosen = _with_runs().where(runs.c.organization_id == organization_id)
         if schedule_id is not None:
             chosen = chosen.where(runs.c.schedule_id == schedule_id)
-        return await self._transfers(chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit))
+        return await self._transfers(
+            chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit)
+        )
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
         """A transfer is finished, well or not; the first who says so is right."""

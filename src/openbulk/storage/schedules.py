@@ -42,7 +42,9 @@ class Schedules:
     async def get(self, schedule_id: str) -> Schedule | None:
         """A schedule by its id."""
         async with self._reading.connect() as connection:
-            row = (await connection.execute(select(schedules).where(schedules.c.id == schedule_id))).first()
+            row = (
+                await connection.execute(select(schedules).where(schedules.c.id == schedule_id))
+            ).first()
         return None if row is None else _schedule(row)
 
     async def of(self, organization_id: int) -> Sequence[Schedule]:
@@ -62,7 +64,9 @@ class Schedules:
         """When a schedule is due from now on; None: not until it is told again."""
         async with self._engine.begin() as connection:
             await connection.execute(
-                update(schedules).where(schedules.c.id == schedule_id).values(cron=cron, due_at=due_at)
+                update(schedules)
+                .where(schedules.c.id == schedule_id)
+                .values(cron=cron, due_at=due_at)
             )
 
     async def delete(self, schedule_id: str) -> None:
@@ -73,11 +77,15 @@ class Schedules:
     async def delete_of(self, instance_id: int) -> None:
         """Forget the schedules that read from an instance."""
         async with self._engine.begin() as connection:
-            await connection.execute(delete(schedules).where(schedules.c.instance_id == instance_id))
+            await connection.execute(
+                delete(schedules).where(schedules.c.instance_id == instance_id)
+            )
 
     async def is_running(self, schedule_id: str) -> bool:
         """Whether a run of it is not finished."""
-        chosen = select(runs.c.id).where(runs.c.schedule_id == schedule_id, runs.c.status == RunStatus.RUNNING.value)
+        chosen = select(runs.c.id).where(
+            runs.c.schedule_id == schedule_id, runs.c.status == RunStatus.RUNNING.value
+        )
         async with self._reading.connect() as connection:
             return (await connection.execute(chosen.limit(1))).first() is not None
 
@@ -99,7 +107,9 @@ class Schedules:
             moment: datetime | None = await connection.scalar(chosen)
         return moment
 
-    async def take(self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]) -> bool:
+    async def take(
+        self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]
+    ) -> bool:
         """A schedule is due: have it due again later, and write down what it has to do now, if anything.
 
         False, and nothing is written, where somebody else has taken it.

@@ -3,17 +3,14 @@
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.security import KeyMissing, Sealer
+from openbulk.domain.errors import KeyMissing, WrongKey
+from openbulk.security import Sealer
 from openbulk.storage.accounts import reseal
 from openbulk.storage.database import SEALING, keep_others_out
 from openbulk.storage.tables import seal
 
 _PLACE = "the ledger's seal"
 _PLAIN = b"openbulk"
-
-
-class WrongKey(Exception):
-    """The ledger is sealed with a master key that this process does not have."""
 
 
 class Seal:
@@ -39,7 +36,9 @@ class Seal:
             await keep_others_out(connection, SEALING)
             sealed: bytes | None = await connection.scalar(select(seal.c.sealed))
             if sealed is None:
-                await connection.execute(insert(seal).values(id=1, sealed=sealer.seal(_PLAIN, _PLACE)))
+                await connection.execute(
+                    insert(seal).values(id=1, sealed=sealer.seal(_PLAIN, _PLACE))
+                )
             else:
                 _compare(sealer, sealed)
             changed = await reseal(connection, sealer)
@@ -52,4 +51,4 @@ def _compare(sealer: Sealer, sealed: bytes) -> None:
     try:
         sealer.open(sealed, _PLACE)
     except KeyMissing as error:
-        raise WrongKey from error
+        raise WrongKey("the ledger is sealed with another master key") from error

@@ -10,6 +10,7 @@ from sqlalchemy import Case, Row, and_, case, delete, func, insert, literal, sel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.domain.errors import Fenced
 from openbulk.domain.job import Job, Position, Status
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Outcome
@@ -18,10 +19,6 @@ from openbulk.storage.job_rows import ACTIVE, job_of
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.outcomes import close_intents, intended, outcome_values
 from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
-
-
-class Fenced(Exception):
-    """Somebody else works on this slice now: stop, and write nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,9 @@ class SliceLedger(Ledger):
 
     # --- from its beginning to its end ---
 
-    async def begin_slice(self, job_id: int, number: int, now: datetime, worker: str | None = None) -> Turn | None:
+    async def begin_slice(
+        self, job_id: int, number: int, now: datetime, worker: str | None = None
+    ) -> Turn | None:
         """Begin a slice and raise the fence; None where it isn't this slice's turn any more.
 
         A worker that begins a slice again which it had begun spends no attempt: it had lost the database.
@@ -104,7 +103,9 @@ class SliceLedger(Ledger):
             )
         return job_of(row)
 
-    async def finish(self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None) -> Job:
+    async def finish(
+        self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None
+    ) -> Job:
         """End a job for good; ending it again in the same way changes nothing. One that is complete, and that somebody
         wanted cancelled meanwhile, is cancelled. Raises Fenced."""
         async with self._engine.begin() as connection:
@@ -113,7 +114,9 @@ class SliceLedger(Ledger):
                     update(jobs)
                     .where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(ACTIVE))
                     .values(
-                        status=_complete_unless_cancelled() if status is Status.COMPLETE else status.value,
+                        status=_complete_unless_cancelled()
+                        if status is Status.COMPLETE
+                        else status.value,
                         error=error,
                         finished_at=now,
                         slice_running=False,
@@ -125,15 +128,23 @@ class SliceLedger(Ledger):
             ).first()
             if row is not None:
                 return await close_intents(connection, job_of(row))
-            as_asked = [status.value, Status.CANCELLED.value] if status is Status.COMPLETE else [status.value]
-            ended = select(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(as_asked))
+            as_asked = (
+                [status.value, Status.CANCELLED.value]
+                if status is Status.COMPLETE
+                else [status.value]
+            )
+            ended = select(jobs).where(
+                jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(as_asked)
+            )
             if (row := (await connection.execute(ended)).first()) is None:
                 raise Fenced
             return job_of(row)
 
     # --- an upload ---
 
-    async def set_parts(self, job_id: int, fence: int, records: int, first_rows: Sequence[int]) -> None:
+    async def set_parts(
+        self, job_id: int, fence: int, records: int, first_rows: Sequence[int]
+    ) -> None:
         """The file has been cut to its end: it holds this many records, in parts that begin at these rows.
 
         Raises Fenced, and then nothing is written.
@@ -157,7 +168,9 @@ class SliceLedger(Ledger):
         Writing the same outcomes down again changes nothing: whoever lost the answer may ask again.
         """
         tally = Counter(outcome.kind for outcome in results)
-        changes: dict[str, Any] = {kind.value: jobs.c[kind.value] + count for kind, count in tally.items()}
+        changes: dict[str, Any] = {
+            kind.value: jobs.c[kind.value] + count for kind, count in tally.items()
+        }
         if mailed := sum(outcome.mails_outside for outcome in results):
             changes["mailed_outside"] = jobs.c.mailed_outside + mailed
         if ticket_done:
@@ -165,11 +178,19 @@ class SliceLedger(Ledger):
         try:
             async with self._engine.begin() as connection:
                 await _behind_fence(
-                    connection, job_id, fence, cursor=cursor, slice_attempts=0, waits=0, waiting_for=None, **changes
+                    connection,
+                    job_id,
+                    fence,
+                    cursor=cursor,
+                    slice_attempts=0,
+                    waits=0,
+                    waiting_for=None,
+                    **changes,
                 )
                 if results:
                     await connection.execute(
-                        insert(outcomes), [outcome_values(job_id, outcome, lines) for outcome in results]
+                        insert(outcomes),
+                        [outcome_values(job_id, outcome, lines) for outcome in results],
                     )
         except IntegrityError:
             if not await self._is_written(job_id, results):
@@ -178,7 +199,9 @@ class SliceLedger(Ledger):
     async def _is_written(self, job_id: int, results: Sequence[Outcome]) -> bool:
         """Whether all of these outcomes stand in the ledger already."""
         rows = [outcome.row for outcome in results]
-        written = select(outcomes.c.row, outcomes.c.kind).where(outcomes.c.job_id == job_id, outcomes.c.row.in_(rows))
+        written = select(outcomes.c.row, outcomes.c.kind).where(
+            outcomes.c.job_id == job_id, outcomes.c.row.in_(rows)
+        )
         async with self._reading.connect() as connection:
             found = {row.row: row.kind for row in await connection.execute(written)}
         return found == {outcome.row: outcome.kind.value for outcome in results}
@@ -200,7 +223,9 @@ class SliceLedger(Ledger):
         try:
             async with self._engine.begin() as connection:
                 await _hold_fence(connection, job_id, fence)
-                await connection.execute(insert(intents), [{"job_id": job_id, "row": row} for row in rows])
+                await connection.execute(
+                    insert(intents), [{"job_id": job_id, "row": row} for row in rows]
+                )
         except IntegrityError as error:
             if not set(rows) <= await self.intended(job_id):
                 raise Fenced from error
@@ -209,7 +234,9 @@ class SliceLedger(Ledger):
         """These rows were not sent after all. Raises Fenced: whoever has taken over may be sending them."""
         async with self._engine.begin() as connection:
             await _hold_fence(connection, job_id, fence)
-            await connection.execute(delete(intents).where(intents.c.job_id == job_id, intents.c.row.in_(rows)))
+            await connection.execute(
+                delete(intents).where(intents.c.job_id == job_id, intents.c.row.in_(rows))
+            )
 
     async def intended(self, job_id: int) -> frozenset[int]:
         """Rows that were about to be sent when the job's runner died, and have no outcome."""
@@ -220,7 +247,12 @@ class SliceLedger(Ledger):
         """A native bulk import took a batch. Raises Fenced."""
         async with self._engine.begin() as connection:
             await _behind_fence(
-                connection, job_id, fence, ticket=ticket.text, ticket_until=ticket.until, slice_attempts=0
+                connection,
+                job_id,
+                fence,
+                ticket=ticket.text,
+                ticket_until=ticket.until,
+                slice_attempts=0,
             )
 
     # --- a download ---
@@ -271,19 +303,27 @@ class SliceLedger(Ledger):
         """A download begins at its beginning again: what it has kept is forgotten, and the feed's bookmarks until a
         moment are, where they are of no use any more. Raises Fenced, and then nothing is written."""
         async with self._engine.begin() as connection:
-            await _behind_fence(connection, job_id, fence, cursor=0, position=asdict(position), columns=[])
+            await _behind_fence(
+                connection, job_id, fence, cursor=0, position=asdict(position), columns=[]
+            )
             await connection.execute(delete(parts).where(parts.c.job_id == job_id))
             if lost is not None:
                 await forget_bookmarks(connection, *lost)
 
-    async def replace_parts(self, job_id: int, fence: int, records: int, first_rows: Sequence[int]) -> None:
+    async def replace_parts(
+        self, job_id: int, fence: int, records: int, first_rows: Sequence[int]
+    ) -> None:
         """A download's records are in their order now, in other parts. Raises Fenced, and then nothing is written."""
         async with self._engine.begin() as connection:
-            await _behind_fence(connection, job_id, fence, cursor=records, records=records, slice_attempts=0)
+            await _behind_fence(
+                connection, job_id, fence, cursor=records, records=records, slice_attempts=0
+            )
             await _replace_parts(connection, job_id, first_rows)
 
 
-async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **changes: Any) -> Row[Any]:
+async def _behind_fence(
+    connection: AsyncConnection, job_id: int, fence: int, **changes: Any
+) -> Row[Any]:
     """Change a job that nobody else has taken over since; its row. Raises Fenced."""
     change = update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes)
     row: Row[Any] | None = (await connection.execute(change.returning(jobs))).first()
@@ -294,15 +334,23 @@ async def _behind_fence(connection: AsyncConnection, job_id: int, fence: int, **
 
 async def _hold_fence(connection: AsyncConnection, job_id: int, fence: int) -> None:
     """Keep everybody from taking a job over until the transaction ends. Raises Fenced where somebody has."""
-    held = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.fence == fence).with_for_update(read=True)
+    held = (
+        select(jobs.c.id)
+        .where(jobs.c.id == job_id, jobs.c.fence == fence)
+        .with_for_update(read=True)
+    )
     if (await connection.execute(held)).first() is None:
         raise Fenced
 
 
-async def _replace_parts(connection: AsyncConnection, job_id: int, first_rows: Sequence[int]) -> None:
+async def _replace_parts(
+    connection: AsyncConnection, job_id: int, first_rows: Sequence[int]
+) -> None:
     await connection.execute(delete(parts).where(parts.c.job_id == job_id))
     if first_rows:
-        await connection.execute(insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows])
+        await connection.execute(
+            insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows]
+        )
 
 
 def _running_unless_cancelled() -> Case[str]:

@@ -29,7 +29,10 @@ class Workers:
         """A process says that it lives; the database's time, None where it has been taken for dead."""
         async with self._engine.begin() as connection:
             now: float | None = await connection.scalar(
-                update(workers).where(workers.c.id == id).values(heartbeat_at=_now()).returning(workers.c.heartbeat_at)
+                update(workers)
+                .where(workers.c.id == id)
+                .values(heartbeat_at=_now())
+                .returning(workers.c.heartbeat_at)
             )
         return now
 

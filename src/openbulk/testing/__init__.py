@@ -1,4 +1,4 @@
-"""The promises that every connector, format and store keeps, as test classes to inherit.
+"""The promises that every connector and format keeps, as test classes to inherit.
 
 They need pytest and pytest-asyncio (`asyncio_mode = "auto"`). A subclass says what it tests; each method whose name
 begins with `test_` is a promise.

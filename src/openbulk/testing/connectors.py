@@ -7,7 +7,7 @@ class TestMyService(ConnectorTests):
 
     @pytest.fixture
     async def connect(self, ...):
-        return lambda: MyProvider().connect(configuration, http, remember)
+        return lambda: MyProvider().connect(ConnectionContext(configuration, http, remember))
 """
 
 import asyncio
@@ -28,7 +28,12 @@ JSON_TYPES = {"object", "array", "string", "number", "integer", "boolean", "null
 COLLECT_SECONDS = 30.0
 DONE = {
     Action.CREATE: {OutcomeKind.CREATED, OutcomeKind.UPSERTED, OutcomeKind.UPDATED},
-    Action.UPSERT: {OutcomeKind.CREATED, OutcomeKind.UPSERTED, OutcomeKind.UPDATED, OutcomeKind.UNCHANGED},
+    Action.UPSERT: {
+        OutcomeKind.CREATED,
+        OutcomeKind.UPSERTED,
+        OutcomeKind.UPDATED,
+        OutcomeKind.UNCHANGED,
+    },
     Action.UPDATE: {OutcomeKind.UPDATED, OutcomeKind.UNCHANGED},
     Action.DELETE: {OutcomeKind.DELETED},
 }
@@ -70,17 +75,23 @@ class ConnectorTests:
         """`check` returns."""
         await connect().check()
 
-    async def test_wrong_credentials_ask_to_sign_in_again(self, connect_with_wrong_credentials: Connect) -> None:
+    async def test_wrong_credentials_ask_to_sign_in_again(
+        self, connect_with_wrong_credentials: Connect
+    ) -> None:
         """`check` raises SignInAgain."""
         with pytest.raises(SignInAgain):
             await connect_with_wrong_credentials().check()
 
-    async def test_a_service_that_is_not_reached_is_tried_later(self, connect_to_nowhere: Connect) -> None:
+    async def test_a_service_that_is_not_reached_is_tried_later(
+        self, connect_to_nowhere: Connect
+    ) -> None:
         """`check` raises RetryLater: nothing has happened."""
         with pytest.raises(RetryLater):
             await connect_to_nowhere().check()
 
-    async def test_every_object_says_what_it_can_do_and_what_it_looks_like(self, connect: Connect) -> None:
+    async def test_every_object_says_what_it_can_do_and_what_it_looks_like(
+        self, connect: Connect
+    ) -> None:
         """`objects` and `metadata` agree, and the metadata is a JSON Schema of an object."""
         connector = connect()
         objects = await connector.objects()
@@ -102,26 +113,38 @@ class ConnectorTests:
         """What was written is there."""
         connector = connect()
         outcomes = await send(connect, self.target(), self.records())
-        assert [outcome.kind in DONE[Action.CREATE] for outcome in outcomes] == [True] * len(self.good)
-        assert len({outcome.id for outcome in outcomes if outcome.id}) in {0, len(self.good)}, "ids tell records apart"
+        assert [outcome.kind in DONE[Action.CREATE] for outcome in outcomes] == [True] * len(
+            self.good
+        )
+        assert len({outcome.id for outcome in outcomes if outcome.id}) in {0, len(self.good)}, (
+            "ids tell records apart"
+        )
         await self.skip_unless_readable(connector)
-        assert await self.shown(connector) == sorted(str(record[self.shows]) for record in self.good)
+        assert await self.shown(connector) == sorted(
+            str(record[self.shows]) for record in self.good
+        )
 
     async def test_one_bad_record_does_not_sink_its_neighbours(self, connect: Connect) -> None:
         """The bad one has a problem, in words; the others are taken."""
         values = [self.good[0], self.bad, self.good[1]]
-        outcomes = await send(connect, self.target(), [record(row, v) for row, v in enumerate(values, 1)])
+        outcomes = await send(
+            connect, self.target(), [record(row, v) for row, v in enumerate(values, 1)]
+        )
         assert [outcome.kind is OutcomeKind.FAILED for outcome in outcomes] == [False, True, False]
         assert outcomes[1].problem is not None
         assert outcomes[1].problem.message.strip()
 
-    async def test_rows_are_those_of_the_file_wherever_the_batch_begins(self, connect: Connect) -> None:
+    async def test_rows_are_those_of_the_file_wherever_the_batch_begins(
+        self, connect: Connect
+    ) -> None:
         """Outcomes carry their records' own rows, not their places in the batch."""
         rows = [7_000, 7_003, 9_999]
         batch = [record(row, values) for row, values in zip(rows, self.good, strict=True)]
         assert [outcome.row for outcome in await send(connect, self.target(), batch)] == rows
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(self, connect: Connect) -> None:
+    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(
+        self, connect: Connect
+    ) -> None:
         """A lost answer costs nothing: the second sending succeeds, and nothing is there twice."""
         connector = connect()
         if not (await self.features(connector)).idempotent_writes:
@@ -130,7 +153,9 @@ class ConnectorTests:
             outcomes = await send(connect, self.target(), self.records())
             assert all(outcome.kind is not OutcomeKind.FAILED for outcome in outcomes), outcomes
         await self.skip_unless_readable(connector)
-        assert await self.shown(connector) == sorted(str(record[self.shows]) for record in self.good)
+        assert await self.shown(connector) == sorted(
+            str(record[self.shows]) for record in self.good
+        )
 
     async def test_many_writes_at_once_do_not_mix(self, connect: Connect) -> None:
         """As many calls as the object allows, each with its own record."""
@@ -139,12 +164,16 @@ class ConnectorTests:
         if features.native:
             pytest.skip("a native import takes one batch at a time")
         batches = [[record(row, values)] for row, values in enumerate(self.good, 1)]
-        answers = await asyncio.gather(*(connector.write(self.target(), batch) for batch in batches))
+        answers = await asyncio.gather(
+            *(connector.write(self.target(), batch) for batch in batches)
+        )
         assert [answer[0].row for answer in answers] == [1, 2, 3]
 
     # --- reading ---
 
-    async def test_pages_hold_every_record_once_and_go_on_behind_a_cursor(self, connect: Connect) -> None:
+    async def test_pages_hold_every_record_once_and_go_on_behind_a_cursor(
+        self, connect: Connect
+    ) -> None:
         """A page of one at a time, each read by a new connector."""
         await self.skip_unless_readable(connect())
         await send(connect, self.target(), self.records())
@@ -160,7 +189,9 @@ class ConnectorTests:
                 break
             assert time.monotonic() < deadline, f"no last page within {COLLECT_SECONDS} s"
             await asyncio.sleep(0 if page.records else 0.05)
-        assert sorted(seen) == sorted([*self.there_before, *(str(values[self.shows]) for values in self.good)])
+        assert sorted(seen) == sorted(
+            [*self.there_before, *(str(values[self.shows]) for values in self.good)]
+        )
 
     async def test_one_record_is_asked_for_by_its_id(self, connect: Connect) -> None:
         """`get` shows it as `read` does, and raises NotFound where there is none."""
@@ -170,10 +201,14 @@ class ConnectorTests:
         if name is None:
             pytest.skip("the records of this object have no id")
         await send(connect, self.target(), self.records())
-        there = [one async for page in connector.read(Query(self.object_name)) for one in page.records]
+        there = [
+            one async for page in connector.read(Query(self.object_name)) for one in page.records
+        ]
         assert there
         for one in there:
-            assert (await connector.get(self.object_name, str(one[name]), {}))[self.shows] == one[self.shows]
+            assert (await connector.get(self.object_name, str(one[name]), {}))[self.shows] == one[
+                self.shows
+            ]
         with pytest.raises(NotFound):
             await connector.get(self.object_name, "987654321", {})
 
@@ -184,7 +219,9 @@ class ConnectorTests:
 
     # --- changes ---
 
-    async def test_from_a_bookmark_on_what_was_changed_since_is_read(self, connect: Connect) -> None:
+    async def test_from_a_bookmark_on_what_was_changed_since_is_read(
+        self, connect: Connect
+    ) -> None:
         """With a bookmark at the end again, where nothing has happened since."""
         await self.skip_unless_there_are_changes(connect())
         one, two, three = self.records()
@@ -195,9 +232,13 @@ class ConnectorTests:
         assert changed == [str(three.values[self.shows])]
         assert bookmark.taken_at <= later.taken_at
         assert (await self.read_to_the_end(connect, since=later))[0] == []
-        assert (await self.read_to_the_end(connect, since=bookmark))[0] == changed, "a bookmark may be used again"
+        assert (await self.read_to_the_end(connect, since=bookmark))[0] == changed, (
+            "a bookmark may be used again"
+        )
 
-    async def test_a_bookmark_that_the_service_does_not_know_asks_to_read_anew(self, connect: Connect) -> None:
+    async def test_a_bookmark_that_the_service_does_not_know_asks_to_read_anew(
+        self, connect: Connect
+    ) -> None:
         """`read` raises CursorExpired."""
         await self.skip_unless_there_are_changes(connect())
         with pytest.raises(CursorExpired):
@@ -227,7 +268,9 @@ class ConnectorTests:
         if not (await self.features(connector)).has_changes:
             pytest.skip("this object has no feed of changes")
 
-    async def read_to_the_end(self, connect: Connect, *, since: Bookmark | None = None) -> tuple[list[str], Bookmark]:
+    async def read_to_the_end(
+        self, connect: Connect, *, since: Bookmark | None = None
+    ) -> tuple[list[str], Bookmark]:
         """What is there, or was changed, a record a page and each page by a new connector; and the bookmark."""
         shown: list[str] = []
         query = Query(self.object_name, page_size=1, since=None if since is None else since.text)
@@ -269,13 +312,19 @@ async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> lis
     else:
         for begin in range(0, len(batch), features.max_batch):
             outcomes += await connector.write(target, batch[begin : begin + features.max_batch])
-    assert sorted(outcome.row for outcome in outcomes) == [one.row for one in batch], "one outcome for each record"
+    assert sorted(outcome.row for outcome in outcomes) == [one.row for one in batch], (
+        "one outcome for each record"
+    )
     for outcome in outcomes:
-        assert (outcome.problem is not None) == (outcome.kind in {OutcomeKind.FAILED, OutcomeKind.UNKNOWN})
+        assert (outcome.problem is not None) == (
+            outcome.kind in {OutcomeKind.FAILED, OutcomeKind.UNKNOWN}
+        )
     return sorted(outcomes, key=lambda outcome: outcome.row)
 
 
-async def _collected(connector: Connector, ticket: str, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+async def _collected(
+    connector: Connector, ticket: str, target: Target, batch: Sequence[Record]
+) -> Sequence[Outcome]:
     """The outcomes of a native import, asked for by another connector than the one that submitted it."""
     assert connector.native is not None
     deadline = time.monotonic() + COLLECT_SECONDS

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from openbulk.api.bulk.job_requests import metadata_of
 from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
 from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.workflow import Changes, bounded
-from openbulk.engine.slices.progress import named_object, refusal_to_read
 from openbulk.formats import named
 
 
@@ -40,7 +40,9 @@ class DownloadRequest:
         """The job to submit. Raises BadInput for what the service cannot be asked, and as `EarlierDownloads.job`."""
         return bounded(*await self.settled(past, connector))
 
-    async def settled(self, past: EarlierDownloads | None, connector: Connector) -> tuple[Download, Changes | None]:
+    async def settled(
+        self, past: EarlierDownloads | None, connector: Connector
+    ) -> tuple[Download, Changes | None]:
         """What is to be read, and the bounds of the date of change beside it. Raises as `completed`."""
         download = self.download
         if self.continued and past is not None:
@@ -48,7 +50,7 @@ class DownloadRequest:
         if not download.object:
             raise BadInput(f"q is missing; it looks like: {EXAMPLE}")
         objects = await connector.objects()
-        name, _ = named_object(download.object, objects)
+        name, _ = resolve_object(download.object, objects)
         if (refusal := refusal_to_read(name, objects)) is not None:
             raise BadInput(refusal)
         download = _with_parameters(download, objects[name])
@@ -61,13 +63,20 @@ class DownloadRequest:
             return None
         name = self.changed_field or features.changed
         if name is None:
-            raise BadInput(f"{download.object!r} does not say when a record was changed; leave from and to out")
+            raise BadInput(
+                f"{download.object!r} does not say when a record was changed; leave from and to out"
+            )
         return Changes(
-            name, since=self.changed_from, until=self.changed_to, is_known_to_service=name == features.changed
+            name,
+            since=self.changed_from,
+            until=self.changed_to,
+            is_known_to_service=name == features.changed,
         )
 
 
-def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | None) -> DownloadRequest:
+def download_of_query(
+    given: Mapping[str, Any], file: str, callback_url: str | None
+) -> DownloadRequest:
     """What `POST /bulk/query` asks for. Raises BadInput."""
     text = str(given.get("q") or given.get("query") or "")
     asked = parse(text) if text else None
@@ -94,14 +103,20 @@ def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | N
 def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     """What `POST /bulk/download` asks for. Raises BadInput."""
     if body.get("docsHubDetails"):
-        raise BadInput("docsHubDetails is not possible: there is no connector to documents; fetch the file instead")
+        raise BadInput(
+            "docsHubDetails is not possible: there is no connector to documents; fetch the file instead"
+        )
     name, where = _text(body, "objectName"), _text(body, "where")
     if not name and not body.get("continueFromJobId"):
-        raise BadInput('objectName is missing; it looks like {"objectName": "events", "format": "text/csv"}')
+        raise BadInput(
+            'objectName is missing; it looks like {"objectName": "events", "format": "text/csv"}'
+        )
     fields = field_list(_text(body, "selectFields") or "")
     query = body.get("query") or {}
     if not isinstance(query, Mapping):
-        raise BadInput('query is not an object of parameters; it looks like {"showDeleted": "true"}')
+        raise BadInput(
+            'query is not an object of parameters; it looks like {"showDeleted": "true"}'
+        )
     download = Download(
         object=name or "",
         file=file,
@@ -112,7 +127,15 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
         page_limit=_whole(body, "apiLimit", least=1),
         parameters={str(key): str(value) for key, value in query.items()},
         keeps_nulls=body.get("filterNulls") is False,
-        text=" ".join(["select", ", ".join(fields) or "*", "from", name or "", *(["where", where] if where else [])]),
+        text=" ".join(
+            [
+                "select",
+                ", ".join(fields) or "*",
+                "from",
+                name or "",
+                *(["where", where] if where else []),
+            ]
+        ),
         options=dict(body),
         file_format=named(body.get("format"), "format") or "csv",
         callback_url=_text(body, "notificationUrl"),
@@ -131,7 +154,9 @@ def _going_on(download: Download, job: Job) -> Download:
     """The query of an earlier job from where it ended; its limit holds for each of the two."""
     before, position = job.download, job.position
     if before.is_sorted_here:
-        raise BadInput(f"job {job.id} sorted its records: there is no behind to go on from; ask without order by")
+        raise BadInput(
+            f"job {job.id} sorted its records: there is no behind to go on from; ask without order by"
+        )
     has_more = position.after is not None or position.skip > 0
     return replace(
         before,
@@ -154,14 +179,18 @@ def _with_parameters(download: Download, features: Features) -> Download:
     rest: list[Condition] = []
     for part in conjuncts(download.where):
         match part:
-            case Comparison(field=name, operator="=", values=(value,)) if name in features.parameters:
+            case Comparison(field=name, operator="=", values=(value,)) if (
+                name in features.parameters
+            ):
                 parameters[name] = str(value).lower() if isinstance(value, bool) else str(value)
             case _:
                 rest.append(part)
     for part in rest:
         for name in fields_of(part):
             if name in features.parameters:
-                raise BadInput(f"{name} is a parameter of the service: it can be compared with = and joined with and")
+                raise BadInput(
+                    f"{name} is a parameter of the service: it can be compared with = and joined with and"
+                )
     return replace(download, parameters=parameters, where=All(tuple(rest)) if rest else None)
 
 
@@ -170,7 +199,9 @@ async def _check_fields(download: Download, object: str, connector: Connector) -
     sorted_by = [one.field for one in download.order]
     for name in sorted_by:
         if download.fields and name not in download.fields:
-            raise BadInput(f"order by {name} is possible only where {name} is among the fields that are selected")
+            raise BadInput(
+                f"order by {name} is possible only where {name} is among the fields that are selected"
+            )
     asked = [*download.fields, *sorted_by, *(fields_of(download.where) if download.where else ())]
     if not asked:
         return
@@ -213,8 +244,15 @@ def _whole(given: Mapping[str, Any], name: str, *, least: int) -> int | None:
     value = given.get(name)
     if value in (None, ""):
         return None
-    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdecimal() or int(value) < least:
-        raise BadInput(f"{name} is {str(value)[:40]!r}; it has to be a whole number from {least} on")
+    if (
+        isinstance(value, bool)
+        or not str(value).isascii()
+        or not str(value).isdecimal()
+        or int(value) < least
+    ):
+        raise BadInput(
+            f"{name} is {str(value)[:40]!r}; it has to be a whole number from {least} on"
+        )
     return int(value)
 
 
@@ -226,5 +264,7 @@ def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text.strip().replace(" ", "+"))
     except ValueError as error:
-        raise BadInput(f"{name} is {text[:40]!r}; it looks like 2026-05-30T10:00:00+02:00") from error
+        raise BadInput(
+            f"{name} is {text[:40]!r}; it looks like 2026-05-30T10:00:00+02:00"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

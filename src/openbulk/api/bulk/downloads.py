@@ -23,7 +23,7 @@ from openbulk.api.bulk.job_requests import (
     tell_of_page,
 )
 from openbulk.api.bulk.jobs import CALLBACK_URL
-from openbulk.api.http import idempotency as idempotency
+from openbulk.api.http import idempotency
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.multipart import body_of, fields_of, object_in
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
@@ -31,14 +31,13 @@ from openbulk.api.records.objects import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import shapes
 from openbulk.api.wire.answers import JobCreated, Record
-from openbulk.domain.errors import BadInput, Conflict, NotFound
+from openbulk.domain.errors import BadInput, Conflict, KeyMissing, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.engine.downloaded_records import result_of
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
-from openbulk.security import KeyMissing
 
 _BODY_EXAMPLE = '{"objectName": "events"}'
 asking = APIRouter(tags=["Bulk"], responses=may_answer(400, 404, 405, 409, 413, *OF_THE_SERVICE))
@@ -73,16 +72,25 @@ _ASK = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "properties": {"query": {"type": "string", "examples": ["select id, summary from events"]}},
+                    "properties": {
+                        "query": {"type": "string", "examples": ["select id, summary from events"]}
+                    },
                 }
             },
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {"metaData": {"type": "string", "examples": ['{"fileName": "{yyyyMMdd}_events"}']}},
+                    "properties": {
+                        "metaData": {
+                            "type": "string",
+                            "examples": ['{"fileName": "{yyyyMMdd}_events"}'],
+                        }
+                    },
                 }
             },
-            "text/plain": {"schema": {"type": "string", "examples": ["select id, summary from events"]}},
+            "text/plain": {
+                "schema": {"type": "string", "examples": ["select id, summary from events"]}
+            },
         },
     },
 }
@@ -98,17 +106,41 @@ _ASK_V3 = {
                     "properties": {
                         "objectName": {"type": "string", "examples": ["events"]},
                         "format": {"type": "string", "examples": ["text/csv"]},
-                        "selectFields": {"type": "string", "examples": ["id,summary,start.dateTime"]},
+                        "selectFields": {
+                            "type": "string",
+                            "examples": ["id,summary,start.dateTime"],
+                        },
                         "where": {"type": "string", "examples": ["status = 'confirmed'"]},
                         "limit": {"type": "integer", "examples": [100]},
-                        "pageSize": {"type": "integer", "description": "records to ask the service for at a time"},
-                        "apiLimit": {"type": "integer", "description": "most pages to ask the service for"},
-                        "from": {"type": "string", "description": "only what was changed since (ISO 8601)"},
+                        "pageSize": {
+                            "type": "integer",
+                            "description": "records to ask the service for at a time",
+                        },
+                        "apiLimit": {
+                            "type": "integer",
+                            "description": "most pages to ask the service for",
+                        },
+                        "from": {
+                            "type": "string",
+                            "description": "only what was changed since (ISO 8601)",
+                        },
                         "to": {"type": "string", "description": "only what was changed until then"},
-                        "filterDateField": {"type": "string", "description": "the field that `from` and `to` mean"},
-                        "filterNulls": {"type": "boolean", "description": "false keeps fields that are null"},
-                        "continueFromJobId": {"type": "integer", "description": "go on behind an earlier job"},
-                        "notificationUrl": {"type": "string", "description": "where to tell the end of the job"},
+                        "filterDateField": {
+                            "type": "string",
+                            "description": "the field that `from` and `to` mean",
+                        },
+                        "filterNulls": {
+                            "type": "boolean",
+                            "description": "false keeps fields that are null",
+                        },
+                        "continueFromJobId": {
+                            "type": "integer",
+                            "description": "go on behind an earlier job",
+                        },
+                        "notificationUrl": {
+                            "type": "string",
+                            "description": "where to tell the end of the job",
+                        },
                         "query": {
                             "type": "object",
                             "description": "parameters of the service's own",
@@ -122,26 +154,41 @@ _ASK_V3 = {
 }
 
 
-@asking.post("/bulk/query", summary="Download records by a query", openapi_extra=_ASK, responses=answers(JobCreated))
+@asking.post(
+    "/bulk/query",
+    summary="Download records by a query",
+    openapi_extra=_ASK,
+    responses=answers(JobCreated),
+)
 async def query(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
     """Read what a query asks for, as a job. Answers at once with the job's id."""
-    given = {**await _given(request), **{name: text for name, text in request.query_params.items() if text}}
+    given = {
+        **await _given(request),
+        **{name: text for name, text in request.query_params.items() if text},
+    }
     callback_url = request.headers.get("elements-async-callback-url") or None
     idempotency_key = idempotency.idempotency_key_of(request, "query", given, callback_url)
     asked = download_of_query(given, _new_file(), callback_url)
     return await _submit(request, response, services, instance, asked, idempotency_key)
 
 
-@asking.post("/bulk/download", summary="Download records (v3)", openapi_extra=_ASK_V3, responses=answers(JobCreated))
+@asking.post(
+    "/bulk/download",
+    summary="Download records (v3)",
+    openapi_extra=_ASK_V3,
+    responses=answers(JobCreated),
+)
 async def download(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
     """Read the records of an object, as a job. Answers at once with the job's id."""
     body = await _json(request)
     idempotency_key = idempotency.idempotency_key_of(request, "download", body)
-    return await _submit(request, response, services, instance, download_of_body(body, _new_file()), idempotency_key)
+    return await _submit(
+        request, response, services, instance, download_of_body(body, _new_file()), idempotency_key
+    )
 
 
 def _new_file() -> str:
@@ -149,11 +196,27 @@ def _new_file() -> str:
 
 
 async def _submit(
-    request: Request, response: Response, services: Services, instance: Instance, asked: DownloadRequest, idempotency_key: IdempotencyKey | None
+    request: Request,
+    response: Response,
+    services: Services,
+    instance: Instance,
+    asked: DownloadRequest,
+    idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
-    if idempotency_key is not None and (answer := await idempotency.earlier_answer(response, services, instance, idempotency_key)) is not None:
+    if (
+        idempotency_key is not None
+        and (
+            answer := await idempotency.earlier_answer(
+                response, services, instance, idempotency_key
+            )
+        )
+        is not None
+    ):
         return answer
-    made = await asked.completed(_EarlierDownloads(services, instance), (await services.connections.to(instance.id)).connector)
+    made = await asked.completed(
+        _EarlierDownloads(services, instance),
+        (await services.connections.to(instance.id)).connector,
+    )
     if made.callback_url is not None:
         check_url(made.callback_url, allow_private=services.allow_private_addresses)
     return await submit(request, response, services, instance, made, idempotency_key)
@@ -236,7 +299,8 @@ _FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the file; a CSV ends in a newline",
         "content": {
-            MEDIA_TYPES[name]: {"schema": {"type": "string"}, "example": example} for name, example in _SHOWN.items()
+            MEDIA_TYPES[name]: {"schema": {"type": "string"}, "example": example}
+            for name, example in _SHOWN.items()
         },
     }
 }
@@ -249,7 +313,11 @@ _FILE: dict[int | str, dict[str, Any]] = {
     responses=_FILE,
 )
 async def file(
-    request: Request, job_id: DownloadId, object: ObjectInPath, services: ServicesOfApp, user: SignedInUser
+    request: Request,
+    job_id: DownloadId,
+    object: ObjectInPath,
+    services: ServicesOfApp,
+    user: SignedInUser,
 ) -> StreamingResponse:
     """The records that a download has read, in the format that `Accept` asks for."""
     job = _finished(await job_of(services, user, job_id))
@@ -275,11 +343,17 @@ def _disposition(name: str) -> str:
 
 def _finished(job: Job) -> Job:
     if not job.is_download:
-        raise BadInput(f"job {job.id} is an upload; /bulk/{job.id}/errors has the records that were not taken")
+        raise BadInput(
+            f"job {job.id} is an upload; /bulk/{job.id}/errors has the records that were not taken"
+        )
     if not job.is_finished:
-        raise Conflict(f"job {job.id} is {job.status.value}; its records are there once it is finished")
+        raise Conflict(
+            f"job {job.id} is {job.status.value}; its records are there once it is finished"
+        )
     if job.status is not Status.COMPLETE:
-        raise Conflict(f"job {job.id} ended as {job.status.value}: {job.error or 'it was cancelled'}")
+        raise Conflict(
+            f"job {job.id} ended as {job.status.value}: {job.error or 'it was cancelled'}"
+        )
     return job
 
 
@@ -299,10 +373,15 @@ async def _format(services: Services, job: Job, accept: str) -> Format:
     asked = job.download.file_format
     wanted = _accepted(accept, asked)
     if job.download.is_v3 and wanted != asked:
-        raise BadInput(f"job {job.id} was asked for as {MEDIA_TYPES[asked]}; send Accept: {MEDIA_TYPES[asked]}")
+        raise BadInput(
+            f"job {job.id} was asked for as {MEDIA_TYPES[asked]}; send Accept: {MEDIA_TYPES[asked]}"
+        )
     if wanted == "json":
         instance = await services.accounts.instance(job.instance_id)
-        if instance is not None and instance.configuration.get("bulk.json.lines", "").lower() == "true":
+        if (
+            instance is not None
+            and instance.configuration.get("bulk.json.lines", "").lower() == "true"
+        ):
             return services.formats["jsonl"]
     return services.formats[wanted]
 
@@ -315,7 +394,9 @@ def _accepted(accept: str, default: str) -> str:
         with suppress(BadInput):
             return named(kind) or default
     if kinds:
-        raise BadInput(f"Accept {accept[:100]!r} is not known; it can be {', '.join(MEDIA_TYPES.values())}")
+        raise BadInput(
+            f"Accept {accept[:100]!r} is not known; it can be {', '.join(MEDIA_TYPES.values())}"
+        )
     return default
 
 

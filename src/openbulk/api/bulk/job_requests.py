@@ -9,22 +9,36 @@ from openbulk.api.http.idempotency import earlier_answer
 from openbulk.api.services import Services
 from openbulk.api.wire import shapes
 from openbulk.api.wire.ids import id_in
-from openbulk.domain.errors import BadInput, DiskFull, NotFound
+from openbulk.domain.errors import BadInput, DiskFull, IdempotencyKeyTaken, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
 from openbulk.storage.accounts import User
-from openbulk.storage.ledger import KeyTaken
 
 MAX_PAGE = 2_000
 JobId = Annotated[str, Path(description="the job's id", examples=["1"])]
-DownloadId = Annotated[str, Path(description="the id of a download that is complete", examples=["2"])]
+DownloadId = Annotated[
+    str, Path(description="the id of a download that is complete", examples=["2"])
+]
 PageSize = Annotated[
-    str, Query(alias="pageSize", description=f"how many at most; 200, and no more than {MAX_PAGE}", examples=["200"])
+    str,
+    Query(
+        alias="pageSize",
+        description=f"how many at most; 200, and no more than {MAX_PAGE}",
+        examples=["200"],
+    ),
 ]
 NextPage = Annotated[
-    str, Query(alias="nextPage", description="the header elements-next-page-token of the page before", examples=[""])
+    str,
+    Query(
+        alias="nextPage",
+        description="the header elements-next-page-token of the page before",
+        examples=[""],
+    ),
 ]
-Fields = Annotated[str, Query(description="the fields to show, with commas between; all, where empty", examples=["id"])]
+Fields = Annotated[
+    str,
+    Query(description="the fields to show, with commas between; all, where empty", examples=["id"]),
+]
 
 
 async def submit(
@@ -47,7 +61,7 @@ async def submit(
     except DiskFull:
         await services.files.delete(work.file)
         raise
-    except KeyTaken:
+    except IdempotencyKeyTaken:
         await services.files.delete(work.file)
         assert idempotency_key is not None
         answer = await earlier_answer(response, services, instance, idempotency_key)
@@ -61,7 +75,9 @@ def metadata_of(told: Any) -> dict[str, Any]:
     try:
         options = orjson.loads(told or "{}") if isinstance(told, str | None) else told
     except orjson.JSONDecodeError as error:
-        raise BadInput(f'metaData is not JSON ({error}); it looks like {{"action": "create"}}') from error
+        raise BadInput(
+            f'metaData is not JSON ({error}); it looks like {{"action": "create"}}'
+        ) from error
     if not isinstance(options, dict):
         raise BadInput('metaData is not a JSON object; it looks like {"action": "create"}')
     return options

@@ -19,7 +19,7 @@ from openbulk.api.bulk.job_requests import (
     submit,
     tell_of_page,
 )
-from openbulk.api.http import idempotency as idempotency
+from openbulk.api.http import idempotency
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.multipart import Received, receive
 from openbulk.api.http.openapi import answers, may_answer
@@ -84,7 +84,11 @@ _UPLOAD = {
     responses=answers(JobCreated, 400, 409, 413, 507),
 )
 async def upload(
-    request: Request, response: Response, object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
+    request: Request,
+    response: Response,
+    object: ObjectInPath,
+    services: ServicesOfApp,
+    instance: SignedInInstance,
 ) -> dict[str, Any]:
     """Take a file in; its records are sent to the service as a job. Answers at once with the job's id."""
     callback_url = request.headers.get("elements-async-callback-url") or None
@@ -95,7 +99,12 @@ async def upload(
     try:
         made = await _upload(services, object, name, received, request.query_params, callback_url)
         idempotency_key = idempotency.idempotency_key_of(
-            request, object, made.target.options, made.target.identifier_field, received.digest, callback_url
+            request,
+            object,
+            made.target.options,
+            made.target.identifier_field,
+            received.digest,
+            callback_url,
         )
     except BaseException:
         await asyncio.shield(services.files.give_up(name))
@@ -116,7 +125,9 @@ async def _upload(
     file = services.files.open(name, received.size)
     seen = await asyncio.to_thread(inspect, file, options.get("format"), options)
     return Upload(
-        target=Target(object, action_in(options.get("action")), identifier_in(options, query), options),
+        target=Target(
+            object, action_in(options.get("action")), identifier_in(options, query), options
+        ),
         file=name,
         file_size=received.size,
         file_format=seen.name,
@@ -139,7 +150,9 @@ def action_in(text: Any) -> Action:
     try:
         return Action(str(text).lower())
     except ValueError as error:
-        raise BadInput(f"metaData.action {text!r} is not known; it can be {', '.join(Action)}") from error
+        raise BadInput(
+            f"metaData.action {text!r} is not known; it can be {', '.join(Action)}"
+        ) from error
 
 
 @router.get("/bulk/jobs", summary="The jobs of an instance", responses=answers(list[JobItem], 400))
@@ -147,7 +160,9 @@ async def jobs(
     response: Response,
     services: ServicesOfApp,
     instance: SignedInInstance,
-    where: Annotated[str, Query(description="a condition on the fields shown", examples=["status = 'RUNNING'"])] = "",
+    where: Annotated[
+        str, Query(description="a condition on the fields shown", examples=["status = 'RUNNING'"])
+    ] = "",
     fields: Fields = "",
     page_size: PageSize = "",
     next_page: NextPage = "",
@@ -156,7 +171,9 @@ async def jobs(
     wanted = parse_where(where) if where else None
     for name in fields_of(wanted) if wanted else ():
         if name not in shapes.JOB_FIELDS:
-            raise BadInput(f"jobs have no field {name!r}; they have: {', '.join(shapes.JOB_FIELDS)}")
+            raise BadInput(
+                f"jobs have no field {name!r}; they have: {', '.join(shapes.JOB_FIELDS)}"
+            )
     limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     before = number(next_page, "nextPage", least=1) if next_page else None
     found: list[dict[str, Any]] = []
@@ -172,7 +189,11 @@ async def jobs(
     return shapes.with_fields(shown, field_list(fields))
 
 
-@router.get("/bulk/{job_id}/status", summary="How a job stands", responses=answers(JobStatus | DownloadStatus, 404))
+@router.get(
+    "/bulk/{job_id}/status",
+    summary="How a job stands",
+    responses=answers(JobStatus | DownloadStatus, 404),
+)
 async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """The status of a job, with how many records were taken and how many were not."""
     return shapes.job_status(await job_of(services, user, job_id), services.completed_status)
@@ -206,14 +227,20 @@ async def errors(
     limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     after = number(next_page or "0", "nextPage", least=0)
     pages_before = number(page_number, "page", least=1) - 1 if page_number and not next_page else 0
-    found = await services.ledger.errors(job.id, after=after, limit=limit + 1, skip=min(pages_before * limit, 2**62))
+    found = await services.ledger.errors(
+        job.id, after=after, limit=limit + 1, skip=min(pages_before * limit, 2**62)
+    )
     names = field_list(fields)
     page = found[:limit]
     tell_of_page(response, len(page), page[-1].row if len(found) > limit else None)
     return shapes.with_fields([shapes.record_error(error) for error in page], names)
 
 
-@router.put("/bulk/{job_id}/cancel", summary="Cancel a job", responses=answers(JobStatus | DownloadStatus, 404, 507))
+@router.put(
+    "/bulk/{job_id}/cancel",
+    summary="Cancel a job",
+    responses=answers(JobStatus | DownloadStatus, 404, 507),
+)
 async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Send no more of a job's records; what was sent stays sent."""
     job = await services.engine.cancel(await job_of(services, user, job_id))

@@ -42,7 +42,9 @@ def methods_at(api: FastAPI, address: str) -> Collection[str]:
 def _pattern(path: str) -> re.Pattern[str]:
     steps = re.split(r"\{(\w+)\}", path)
     blanks = [_BLANKS.get(name, "[^/]+") for name in steps[1::2]]
-    return re.compile("".join(map("".join, zip(map(re.escape, steps[::2]), [*blanks, ""], strict=True))))
+    return re.compile(
+        "".join(map("".join, zip(map(re.escape, steps[::2]), [*blanks, ""], strict=True)))
+    )
 
 
 def _says(path: str) -> tuple[int, bool]:

@@ -48,7 +48,9 @@ async def signed_in_user(request: Request, services: ServicesOfApp) -> User:
         raise NotSignedIn(f"the organization secret is missing; {_HOW}")
     user = await services.accounts.user(secrets.user)
     if user is None:
-        raise NotSignedIn("the user secret is not known; it was printed when the server was first started")
+        raise NotSignedIn(
+            "the user secret is not known; it was printed when the server was first started"
+        )
     if secrets.organization is not None and not await services.accounts.is_organization_secret(
         user.organization_id, secrets.organization
     ):
@@ -61,17 +63,25 @@ async def signed_in_user(request: Request, services: ServicesOfApp) -> User:
 SignedInUser = Annotated[User, Depends(signed_in_user)]
 
 
-async def instance_of_request(request: Request, services: ServicesOfApp, user: SignedInUser) -> Instance:
+async def instance_of_request(
+    request: Request, services: ServicesOfApp, user: SignedInUser
+) -> Instance:
     """The instance that the calling user works with."""
-    return await _instance(services, user, parse_authorization(request.headers.get("authorization", "")))
+    return await _instance(
+        services, user, parse_authorization(request.headers.get("authorization", ""))
+    )
 
 
 async def _instance(services: ServicesOfApp, user: User, secrets: Secrets) -> Instance:
     if secrets.element is None:
-        raise NotSignedIn("the instance's token is missing; add ', Element <token>' to the Authorization header")
+        raise NotSignedIn(
+            "the instance's token is missing; add ', Element <token>' to the Authorization header"
+        )
     instance = await services.accounts.instance_with_token(secrets.element)
     if instance is None or instance.organization_id != user.organization_id:
-        raise NotSignedIn("the Element token is not known; it is in the answer that made the instance")
+        raise NotSignedIn(
+            "the Element token is not known; it is in the answer that made the instance"
+        )
     return instance
 
 

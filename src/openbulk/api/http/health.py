@@ -23,7 +23,12 @@ def _text(example: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}}
 
 
-@router.get("/healthz", summary="Is the process alive", response_class=PlainTextResponse, responses=_text("ok\n"))
+@router.get(
+    "/healthz",
+    summary="Is the process alive",
+    response_class=PlainTextResponse,
+    responses=_text("ok\n"),
+)
 async def healthz() -> PlainTextResponse:
     """Answers as long as the process can answer."""
     return PlainTextResponse("ok\n")

@@ -41,12 +41,16 @@ def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None
     if not key:  # the caller relies on a key that was never filled in
         raise BadInput("Idempotency-Key is empty; give it a UUID, or leave the header out")
     if len(key) > MAX_KEY:
-        raise BadInput(f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}, a UUID is enough")
+        raise BadInput(
+            f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}, a UUID is enough"
+        )
     text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     return IdempotencyKey(key, hashlib.sha256(text).hexdigest())
 
 
-async def earlier_answer(response: Response, services: Services, instance: Instance, idempotency_key: IdempotencyKey) -> dict[str, Any] | None:
+async def earlier_answer(
+    response: Response, services: Services, instance: Instance, idempotency_key: IdempotencyKey
+) -> dict[str, Any] | None:
     """The answer that was given to the same request before; None where there was none. Raises Conflict."""
     found = await services.ledger.job_with_key(instance.id, idempotency_key.key)
     if found is None:

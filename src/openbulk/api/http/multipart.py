@@ -175,7 +175,9 @@ class _Form:
             raise TooLarge(f"a part's headers are larger than {MAX_HEADER_BYTES} bytes")
 
     def _header_end(self) -> None:
-        self._headers[self._header_name.decode("latin-1")] = self._header_value.decode("utf-8", "replace")
+        self._headers[self._header_name.decode("latin-1")] = self._header_value.decode(
+            "utf-8", "replace"
+        )
         self._header_name = self._header_value = b""
 
     def _headers_finished(self) -> None:

@@ -38,9 +38,12 @@ _REF = "#/components/schemas/"
 class Problem(BaseModel):
     """Why a request was not done."""
 
-    message: str = Field(description="what is wrong, and what would be right", examples=["there is no bulk job '7'"])
+    message: str = Field(
+        description="what is wrong, and what would be right", examples=["there is no bulk job '7'"]
+    )
     requestId: str = Field(  # noqa: N815 - the wire's name
-        description="the same as in the header elements-request-id", examples=["4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55"]
+        description="the same as in the header elements-request-id",
+        examples=["4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55"],
     )
     providerMessage: str | None = Field(None, description="what the service itself said")  # noqa: N815 - likewise
 
@@ -67,8 +70,17 @@ def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
 
 def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
     """The problems that an operation may have."""
-    told = {405: {"headers": {"Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}}}}
-    return {status: {"model": Problem, "description": _PROBLEMS[status], **told.get(status, {})} for status in problems}
+    told = {
+        405: {
+            "headers": {
+                "Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}
+            }
+        }
+    }
+    return {
+        status: {"model": Problem, "description": _PROBLEMS[status], **told.get(status, {})}
+        for status in problems
+    }
 
 
 def describe(api: FastAPI) -> None:
@@ -84,7 +96,11 @@ def describe(api: FastAPI) -> None:
 
 def _document(api: FastAPI) -> dict[str, Any]:
     document = get_openapi(
-        title=api.title, version=api.version, summary=api.summary, description=DESCRIPTION, routes=api.routes
+        title=api.title,
+        version=api.version,
+        summary=api.summary,
+        description=DESCRIPTION,
+        routes=api.routes,
     )
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     components = document.setdefault("components", {})
@@ -98,7 +114,9 @@ def _document(api: FastAPI) -> dict[str, Any]:
             operation["security"] = [{"secrets": []}]
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
-            operation["responses"].setdefault("404", operation["responses"]["401"] | {"description": _PROBLEMS[404]})
+            operation["responses"].setdefault(
+                "404", operation["responses"]["401"] | {"description": _PROBLEMS[404]}
+            )
         _show_examples(operation, schemas)
     return document
 
@@ -124,7 +142,9 @@ def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
             if len(examples) == 1:
                 content.setdefault("example", examples[0])
             elif "example" not in content and "examples" not in content:
-                content["examples"] = {f"{number}": {"value": one} for number, one in enumerate(examples, 1)}
+                content["examples"] = {
+                    f"{number}": {"value": one} for number, one in enumerate(examples, 1)
+                }
 
 
 def _plain(schema: Any) -> Any:
@@ -134,7 +154,11 @@ def _plain(schema: Any) -> Any:
     for precise in ("$ref", "anyOf"):
         if precise in schema:
             return {precise: schema[precise]}
-    return {key: _plain(value) if key == "items" else value for key, value in schema.items() if key != "title"}
+    return {
+        key: _plain(value) if key == "items" else value
+        for key, value in schema.items()
+        if key != "title"
+    }
 
 
 def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
@@ -148,6 +172,8 @@ def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
     if schema.get("type") == "array":
         return [[example] for example in _examples(schema["items"], schemas)[:1]]
     if schema.get("type") == "object":
-        shown = {name: _examples(one, schemas) for name, one in schema.get("properties", {}).items()}
+        shown = {
+            name: _examples(one, schemas) for name, one in schema.get("properties", {}).items()
+        }
         return [{name: examples[0] for name, examples in shown.items() if examples}]
     return []

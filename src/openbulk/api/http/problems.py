@@ -54,7 +54,10 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"elements-request-id", request_id.encode())]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"elements-request-id", request_id.encode()),
+                ]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request_id):
@@ -86,11 +89,17 @@ class LastAnswers:
         try:
             await self._app(scope, receive, send_and_note)
         except asyncio.CancelledError:  # nothing but the end of the server cancels a request
-            log.warning("request broken off", path=request.url.path, reason="the server is being stopped")
+            log.warning(
+                "request broken off", path=request.url.path, reason="the server is being stopped"
+            )
             answer = _answer(request, 503, STOPPING)
         except Exception as error:
             log.error("request failed", path=request.url.path, exc_info=error)
-            answer = _answer(request, 500, "openbulk failed at this request; its log says more under this request id")
+            answer = _answer(
+                request,
+                500,
+                "openbulk failed at this request; its log says more under this request id",
+            )
         else:
             return
         if not has_begun:
@@ -100,10 +109,13 @@ class LastAnswers:
 def present_errors(app: FastAPI) -> None:
     """Answer every error of an app in the contract's shape; those that nobody foresees are for LastAnswers."""
 
-    @app.exception_handler(errors.OpenbulkError)
-    async def known(request: Request, error: errors.OpenbulkError) -> JSONResponse:
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, errors.OpenbulkError)
         headers = allow(methods_for(error.can)) if isinstance(error, errors.NotPossible) else {}
         return _answer(request, STATUS[type(error)], error.message, error.provider_message, headers)
+
+    for error_type in STATUS:
+        app.add_exception_handler(error_type, known)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -55,4 +55,6 @@ async def file(name: str) -> Response:
     """Its script and its styles."""
     if name not in _FILES:
         raise NotFound(f"there is no file {name!r}; the page is at /docs")
-    return FileResponse(_FILES[name], headers={"x-content-type-options": "nosniff", "cache-control": "max-age=3600"})
+    return FileResponse(
+        _FILES[name], headers={"x-content-type-options": "nosniff", "cache-control": "max-age=3600"}
+    )

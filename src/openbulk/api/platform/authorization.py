@@ -17,7 +17,7 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import shapes
 from openbulk.api.wire.answers import SignInAddress
 from openbulk.connectors.auth import API_KEY, challenge_of
-from openbulk.connectors.base import AuthorizeRequest, OAuth, Provider
+from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, OAuth, Provider
 from openbulk.domain.errors import BadInput
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import User
@@ -25,25 +25,50 @@ from openbulk.storage.accounts import User
 router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
 
-@router.get("/elements/{key}/oauth/url", summary="Where a person signs in", responses=answers(SignInAddress, 400, 404))
+@router.get(
+    "/elements/{key}/oauth/url",
+    summary="Where a person signs in",
+    responses=answers(SignInAddress, 400, 404),
+)
 async def oauth_url(
     key: ElementName,
     services: ServicesOfApp,
     user: SignedInUser,
     *,
-    api_key: Annotated[str, Query(alias="apiKey", description="the application's id", examples=["client"])] = "",
-    api_secret: Annotated[str, Query(alias="apiSecret", description="its secret", examples=["secret"])] = "",
-    callback_url: Annotated[
-        str, Query(alias="callbackUrl", description="where it leads back to", examples=["https://example.com/back"])
+    api_key: Annotated[
+        str, Query(alias="apiKey", description="the application's id", examples=["client"])
     ] = "",
-    scope: Annotated[str, Query(description="what may be done", examples=["https://example.com/scope"])] = "",
+    api_secret: Annotated[
+        str, Query(alias="apiSecret", description="its secret", examples=["secret"])
+    ] = "",
+    callback_url: Annotated[
+        str,
+        Query(
+            alias="callbackUrl",
+            description="where it leads back to",
+            examples=["https://example.com/back"],
+        ),
+    ] = "",
+    scope: Annotated[
+        str, Query(description="what may be done", examples=["https://example.com/scope"])
+    ] = "",
     state: Annotated[str, Query(description="comes back with the code", examples=["choir"])] = "",
-    pkce: Annotated[bool, Query(description="whether the code is for this server alone", examples=[True])] = False,
+    pkce: Annotated[
+        bool, Query(description="whether the code is for this server alone", examples=[True])
+    ] = False,
     site_address: Annotated[
-        str, Query(alias="siteAddress", description="the same as base.url", examples=["https://example.com"])
+        str,
+        Query(
+            alias="siteAddress",
+            description="the same as base.url",
+            examples=["https://example.com"],
+        ),
     ] = "",
     base_url: Annotated[
-        str, Query(alias="base.url", description="a proxy of the service", examples=["https://example.com"])
+        str,
+        Query(
+            alias="base.url", description="a proxy of the service", examples=["https://example.com"]
+        ),
     ] = "",
 ) -> dict[str, str]:
     """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code.
@@ -53,7 +78,9 @@ async def oauth_url(
     """
     provider = provider_named(services, key)
     oauth = _oauth_of(provider)
-    missing = [name for name, value in (("apiKey", api_key), ("callbackUrl", callback_url)) if not value]
+    missing = [
+        name for name, value in (("apiKey", api_key), ("callbackUrl", callback_url)) if not value
+    ]
     if missing:
         raise BadInput(f"the query parameter {' and '.join(missing)} is missing")
     request = AuthorizeRequest(
@@ -118,15 +145,20 @@ async def signed_in(
     if code := (provider_data or {}).get("code"):
         state = (provider_data or {}).get("state", "")
         sign_in = SignIn(
-            user.organization_id, provider.key, signed_in.get(API_KEY, ""), signed_in.get("oauth.callback.url", "")
+            user.organization_id,
+            provider.key,
+            signed_in.get(API_KEY, ""),
+            signed_in.get("oauth.callback.url", ""),
         )
         verifier = verifier_in(state, sign_in, services.sealer, time.time())
-        signed_in |= await _oauth_of(provider).exchange(code, signed_in, services.http, verifier=verifier)
+        signed_in |= await _oauth_of(provider).exchange(
+            code, signed_in, services.http, verifier=verifier
+        )
 
     async def remember(changes: Mapping[str, str]) -> None:
         signed_in.update(changes)
 
-    connector = provider.connect(signed_in, services.http, remember)
+    connector = provider.connect(ConnectionContext(signed_in, services.http, remember))
     try:
         await connector.check()
     finally:
@@ -136,7 +168,9 @@ async def signed_in(
 
 def _oauth_of(provider: Provider) -> OAuth:
     if provider.oauth is None:
-        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}")
+        raise BadInput(
+            f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}"
+        )
     return provider.oauth
 
 

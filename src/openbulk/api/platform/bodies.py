@@ -60,7 +60,9 @@ class SignInBody(BaseModel):
     # The names are the wire contract's.
     apiKey: str = Field("", description="the application's id", examples=["client"])  # noqa: N815
     apiSecret: str = Field("", description="its secret", examples=["secret"])  # noqa: N815
-    callbackUrl: str = Field("", description="where it leads back to", examples=["https://example.com/back"])  # noqa: N815
+    callbackUrl: str = Field(  # noqa: N815
+        "", description="where it leads back to", examples=["https://example.com/back"]
+    )
     scope: str = Field("", description="what may be done")
     state: str = Field("", description="comes back with the code", examples=["choir"])
     pkce: bool = Field(False, description="whether the code is for this server alone")
@@ -71,12 +73,17 @@ class InstanceBody(BaseModel):
     """What a caller says of an instance. On a change, what is left out stays as it is."""
 
     model_config = ConfigDict(
-        extra="ignore", json_schema_extra={"examples": [{"element": {"key": "memory"}, "name": "For trying"}]}
+        extra="ignore",
+        json_schema_extra={"examples": [{"element": {"key": "memory"}, "name": "For trying"}]},
     )
 
-    element: ElementKey | None = Field(None, description="the service; in the path, where that names it")
+    element: ElementKey | None = Field(
+        None, description="the service; in the path, where that names it"
+    )
     name: str | None = Field(None, max_length=500, description="what its owner calls it")
-    configuration: Configuration | None = Field(None, description="what the service asks for: /elements/{key} says it")
+    configuration: Configuration | None = Field(
+        None, description="what the service asks for: /elements/{key} says it"
+    )
     providerData: dict[str, str] | None = Field(  # noqa: N815 - the wire contract's name
         None, description="the code that a person's sign-in came back with, and the state"
     )
@@ -88,5 +95,7 @@ class ChangedInstance(InstanceBody):
     """What is to be different about an instance. What is left out stays as it is."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "Calendar of the choir", "tags": ["choir", "weekly"]}]}
+        json_schema_extra={
+            "examples": [{"name": "Calendar of the choir", "tags": ["choir", "weekly"]}]
+        }
     )

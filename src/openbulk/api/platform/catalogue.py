@@ -14,7 +14,9 @@ from openbulk.connectors.base import Provider
 from openbulk.domain.errors import NotFound, NotSignedIn, ServiceError
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
-ElementName = Annotated[str, Path(description="a service's key, or its number", examples=["googlecalendar"])]
+ElementName = Annotated[
+    str, Path(description="a service's key, or its number", examples=["googlecalendar"])
+]
 HubKey = Annotated[str, Path(description="the key of a hub", examples=["scheduling"])]
 
 HUBS = frozenset(
@@ -75,11 +77,19 @@ async def hub(hub: HubKey, user: SignedInUser) -> dict[str, Any]:
     return {"key": hub, "name": hub}
 
 
-@router.get("/hubs/{hub}/elements", summary="The elements of a hub", responses=answers(list[Element], 404))
-async def elements_of(hub: HubKey, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+@router.get(
+    "/hubs/{hub}/elements", summary="The elements of a hub", responses=answers(list[Element], 404)
+)
+async def elements_of(
+    hub: HubKey, services: ServicesOfApp, user: SignedInUser
+) -> list[dict[str, Any]]:
     """The services in a hub that instances can be made of."""
     check_hub(hub)
-    return [_shown(services, provider) for provider in services.providers.values() if provider.hub == hub]
+    return [
+        _shown(services, provider)
+        for provider in services.providers.values()
+        if provider.hub == hub
+    ]
 
 
 @router.get("/elements", summary="All elements", responses=answers(list[Element]))
@@ -95,8 +105,14 @@ async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser)
     return {**_shown(services, provider), "configuration": shapes.settings(provider)}
 
 
-@router.get("/elements/{key}/metadata", summary="What an element can do", responses=answers(ElementMetadata, 404))
-async def metadata(request: Request, key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get(
+    "/elements/{key}/metadata",
+    summary="What an element can do",
+    responses=answers(ElementMetadata, 404),
+)
+async def metadata(
+    request: Request, key: ElementName, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """A service, and whether it can be loaded in bulk; with an instance's token, each of its objects, too."""
     provider = provider_named(services, key)
     shown = {**_shown(services, provider), "bulk": {"upload": True, "download": True}}
@@ -125,7 +141,9 @@ def provider_named(services: Services, key: str) -> Provider:
     by_number = dict(enumerate(services.providers.values(), 1))
     provider = services.providers.get(key) or by_number.get(id_in(key) or 0)
     if provider is None:
-        raise NotFound(f"there is no element {key!r}; the elements are: {', '.join(services.providers)}")
+        raise NotFound(
+            f"there is no element {key!r}; the elements are: {', '.join(services.providers)}"
+        )
     return provider
 
 

@@ -13,7 +13,13 @@ from openbulk.api.bulk.job_requests import MAX_PAGE, NextPage, PageSize, number,
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.platform.authorization import signed_in
-from openbulk.api.platform.bodies import BoundedRoute, ChangedInstance, Configuration, EntryBody, InstanceBody
+from openbulk.api.platform.bodies import (
+    BoundedRoute,
+    ChangedInstance,
+    Configuration,
+    EntryBody,
+    InstanceBody,
+)
 from openbulk.api.platform.catalogue import number_of, provider_named
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import shapes
@@ -29,7 +35,9 @@ from openbulk.storage.accounts import User
 log = structlog.get_logger()
 router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)
 InstanceId = Annotated[str, Path(description="the instance's number", examples=["1"])]
-EntryName = Annotated[str, Path(description="the key of an entry, or its number", examples=["quota.user.minute"])]
+EntryName = Annotated[
+    str, Path(description="the key of an entry, or its number", examples=["quota.user.minute"])
+]
 NewElement = Annotated[str, Path(description="a service's key, or its number", examples=["memory"])]
 _SIGNS_IN = (400, 413, *OF_THE_SERVICE)
 """What an operation may answer that sees whether credentials work."""
@@ -37,7 +45,9 @@ REVOKE_SECONDS = 10.0
 """How long a service is waited for that should hear that an instance is gone."""
 
 
-@router.post("/instances", summary="Sign in to a service", responses=answers(InstanceAnswer, 404, *_SIGNS_IN))
+@router.post(
+    "/instances", summary="Sign in to a service", responses=answers(InstanceAnswer, 404, *_SIGNS_IN)
+)
 async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Make an instance. Its token is in this answer and in no other.
 
@@ -54,14 +64,18 @@ async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser
     summary="Sign in to this service",
     responses=answers(InstanceAnswer, 404, *_SIGNS_IN),
 )
-async def create_of(key: NewElement, body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+async def create_of(
+    key: NewElement, body: InstanceBody, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """Make an instance of the service in the path."""
     return await _create(key, body, services, user)
 
 
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = provider_named(services, key)
-    configuration = await signed_in(provider, _texts(body.configuration), body.providerData, services, user)
+    configuration = await signed_in(
+        provider, _texts(body.configuration), body.providerData, services, user
+    )
     token = new_secret()
     instance = await services.accounts.add_instance(
         organization_id=user.organization_id,
@@ -75,13 +89,19 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
     return _present(services, instance, user, token)
 
 
-@router.get("/instances", summary="All instances", responses=answers(list[InstanceAnswer], 400, 404))
+@router.get(
+    "/instances", summary="All instances", responses=answers(list[InstanceAnswer], 400, 404)
+)
 async def list_all(
     response: Response,
     services: ServicesOfApp,
     user: SignedInUser,
-    search: Annotated[str, Query(alias="searchText", description="a text in the name", examples=["choir"])] = "",
-    tags: Annotated[Sequence[str], Query(alias="tags[]", description="tags that it has", examples=[["choir"]])] = (),
+    search: Annotated[
+        str, Query(alias="searchText", description="a text in the name", examples=["choir"])
+    ] = "",
+    tags: Annotated[
+        Sequence[str], Query(alias="tags[]", description="tags that it has", examples=[["choir"]])
+    ] = (),
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> list[dict[str, Any]]:
@@ -104,17 +124,25 @@ async def list_all(
 
 
 @router.put(
-    "/instances/{instance_id}/enabled", summary="Enable an instance", responses=answers(InstanceAnswer, 404, 507)
+    "/instances/{instance_id}/enabled",
+    summary="Enable an instance",
+    responses=answers(InstanceAnswer, 404, 507),
 )
-async def enable(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+async def enable(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """Let its jobs go on."""
     return await change(instance_id, ChangedInstance(disabled=False), services, user)
 
 
 @router.delete(
-    "/instances/{instance_id}/enabled", summary="Disable an instance", responses=answers(InstanceAnswer, 404, 507)
+    "/instances/{instance_id}/enabled",
+    summary="Disable an instance",
+    responses=answers(InstanceAnswer, 404, 507),
 )
-async def disable(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+async def disable(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """Have its jobs wait until it is enabled again."""
     return await change(instance_id, ChangedInstance(disabled=True), services, user)
 
@@ -124,7 +152,9 @@ async def disable(instance_id: InstanceId, services: ServicesOfApp, user: Signed
     summary="The configuration of an instance",
     responses=answers(list[ConfigurationEntry], 404),
 )
-async def configuration(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+async def configuration(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> list[dict[str, Any]]:
     """Each entry that it has or could have; what is secret is masked."""
     instance = await _instance(services, user, instance_id)
     return shapes.configuration(instance, services.providers[instance.element])
@@ -143,7 +173,9 @@ async def configuration_entry(
     for entry in entries:
         if name in (entry["key"], str(entry["id"])):
             return entry
-    raise NotFound(f"there is no entry {name!r}; the entries are: {', '.join(one['key'] for one in entries)}")
+    raise NotFound(
+        f"there is no entry {name!r}; the entries are: {', '.join(one['key'] for one in entries)}"
+    )
 
 
 @router.patch(
@@ -165,19 +197,33 @@ async def change_configuration(
     responses=answers(ConfigurationEntry, 404, *_SIGNS_IN),
 )
 async def change_configuration_entry(
-    instance_id: InstanceId, name: EntryName, body: EntryBody, services: ServicesOfApp, user: SignedInUser
+    instance_id: InstanceId,
+    name: EntryName,
+    body: EntryBody,
+    services: ServicesOfApp,
+    user: SignedInUser,
 ) -> dict[str, Any]:
     """By its key, or by its number."""
-    key = name if id_in(name) is None else (await configuration_entry(instance_id, name, services, user))["key"]
-    await change(instance_id, ChangedInstance(configuration={key: body.propertyValue}), services, user)
+    key = (
+        name
+        if id_in(name) is None
+        else (await configuration_entry(instance_id, name, services, user))["key"]
+    )
+    await change(
+        instance_id, ChangedInstance(configuration={key: body.propertyValue}), services, user
+    )
     return await configuration_entry(instance_id, key, services, user)
 
 
 @router.put(
-    "/instances", summary="Change the instance whose token is sent", responses=answers(InstanceAnswer, *_SIGNS_IN)
+    "/instances",
+    summary="Change the instance whose token is sent",
+    responses=answers(InstanceAnswer, *_SIGNS_IN),
 )
 @router.patch(
-    "/instances", summary="Change the instance whose token is sent", responses=answers(InstanceAnswer, *_SIGNS_IN)
+    "/instances",
+    summary="Change the instance whose token is sent",
+    responses=answers(InstanceAnswer, *_SIGNS_IN),
 )
 async def change_own(
     body: ChangedInstance, services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
@@ -186,23 +232,35 @@ async def change_own(
     return await change(str(instance.id), body, services, user)
 
 
-@router.delete("/instances", summary="Delete the instance whose token is sent", responses=answers(Nothing, 507))
-async def delete_own(services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance) -> dict[str, Any]:
+@router.delete(
+    "/instances", summary="Delete the instance whose token is sent", responses=answers(Nothing, 507)
+)
+async def delete_own(
+    services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
+) -> dict[str, Any]:
     """As by its number."""
     return await delete(str(instance.id), services, user)
 
 
-@router.get("/instances/{instance_id}", summary="One instance", responses=answers(InstanceAnswer, 404))
-async def get(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.get(
+    "/instances/{instance_id}", summary="One instance", responses=answers(InstanceAnswer, 404)
+)
+async def get(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """An instance, without its secrets."""
     return _present(services, await _instance(services, user, instance_id), user)
 
 
 @router.put(
-    "/instances/{instance_id}", summary="Change an instance", responses=answers(InstanceAnswer, 404, *_SIGNS_IN)
+    "/instances/{instance_id}",
+    summary="Change an instance",
+    responses=answers(InstanceAnswer, 404, *_SIGNS_IN),
 )
 @router.patch(
-    "/instances/{instance_id}", summary="Change an instance", responses=answers(InstanceAnswer, 404, *_SIGNS_IN)
+    "/instances/{instance_id}",
+    summary="Change an instance",
+    responses=answers(InstanceAnswer, 404, *_SIGNS_IN),
 )
 async def change(
     instance_id: InstanceId, body: ChangedInstance, services: ServicesOfApp, user: SignedInUser
@@ -212,7 +270,11 @@ async def change(
     configuration = instance.configuration
     if body.configuration or body.providerData:
         # Who sends back what was shown to him means the secrets that were not.
-        told = {name: value for name, value in _texts(body.configuration).items() if value != shapes.MASK}
+        told = {
+            name: value
+            for name, value in _texts(body.configuration).items()
+            if value != shapes.MASK
+        }
         changed = {**instance.configuration, **told}
         provider = provider_named(services, instance.element)
         configuration = await signed_in(provider, changed, body.providerData, services, user)
@@ -230,8 +292,12 @@ async def change(
     return _present(services, changed_instance, user)
 
 
-@router.delete("/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404, 507))
-async def delete(instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+@router.delete(
+    "/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404, 507)
+)
+async def delete(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
     """Forget an instance, give its access back; its jobs that are not finished stop, and its schedules end."""
     instance = await _instance(services, user, instance_id)
     await services.schedules.delete_of(instance.id)
@@ -244,13 +310,19 @@ async def delete(instance_id: InstanceId, services: ServicesOfApp, user: SignedI
 async def _revoke(services: Services, instance: Instance) -> None:
     """Give back what an instance that is gone was allowed. It is gone all the same where the service is not there."""
     oauth = services.providers[instance.element].oauth
-    if oauth is None or REFRESH_TOKEN not in instance.configuration or await _is_shared(services, instance):
+    if (
+        oauth is None
+        or REFRESH_TOKEN not in instance.configuration
+        or await _is_shared(services, instance)
+    ):
         return
     try:
         async with asyncio.timeout(REVOKE_SECONDS):
             await oauth.revoke(instance.configuration, services.http)
     except (ServiceError, TimeoutError) as error:
-        log.warning("access not revoked", instance=instance.id, reason=str(error) or "no answer in time")
+        log.warning(
+            "access not revoked", instance=instance.id, reason=str(error) or "no answer in time"
+        )
 
 
 async def _is_shared(services: Services, deleted: Instance) -> bool:
@@ -284,6 +356,8 @@ async def _instance(services: Services, user: User, instance_id: str) -> Instanc
     return found
 
 
-def _present(services: Services, instance: Instance, user: User, token: str = shapes.MASK) -> dict[str, Any]:
+def _present(
+    services: Services, instance: Instance, user: User, token: str = shapes.MASK
+) -> dict[str, Any]:
     provider = services.providers[instance.element]
     return shapes.instance(instance, provider, number_of(services, provider.key), user, token)

@@ -10,8 +10,8 @@ import json
 import re
 from dataclasses import astuple, dataclass
 
-from openbulk.domain.errors import BadInput
-from openbulk.security import SealBroken, Sealer
+from openbulk.domain.errors import BadInput, SealBroken
+from openbulk.security import Sealer
 
 LIFE_SECONDS = 3600
 """How long a person may take to sign in."""
@@ -31,7 +31,11 @@ class SignIn:
 def state_with(verifier: str, sign_in: SignIn, own_state: str, sealer: Sealer, now: float) -> str:
     """The state to send a person away with. The caller's own stands readable before it, set apart by a dot."""
     note = f"{int(now) + LIFE_SECONDS} {verifier}".encode()
-    sealed = base64.urlsafe_b64encode(sealer.seal(note, _context(sign_in, own_state))).rstrip(b"=").decode()
+    sealed = (
+        base64.urlsafe_b64encode(sealer.seal(note, _context(sign_in, own_state)))
+        .rstrip(b"=")
+        .decode()
+    )
     return f"{own_state}.pkce-{sealed}" if own_state else f"pkce-{sealed}"
 
 
@@ -42,7 +46,9 @@ def verifier_in(state: str, sign_in: SignIn, sealer: Sealer, now: float) -> str 
         return None
     try:
         sealed = base64.urlsafe_b64decode(ours["sealed"] + "==")
-        until, verifier = sealer.open(sealed, _context(sign_in, ours["own"] or "")).decode().split(" ")
+        until, verifier = (
+            sealer.open(sealed, _context(sign_in, ours["own"] or "")).decode().split(" ")
+        )
     except (ValueError, SealBroken) as error:
         raise BadInput(
             "providerData.state does not belong to this sign-in: give it as it came back with the code, with the "

@@ -12,17 +12,26 @@ from openbulk.api.wire.answers import ObjectFields, ObjectName, VendorObject
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
 ObjectInPath = Annotated[
-    str, Path(description="an object, as /objects names it, or one of its paths", examples=["events"])
+    str,
+    Path(description="an object, as /objects names it, or one of its paths", examples=["events"]),
 ]
 
 
-@router.get("/objects", summary="The objects of an instance", responses=answers(list[ObjectName] | list[VendorObject]))
+@router.get(
+    "/objects",
+    summary="The objects of an instance",
+    responses=answers(list[ObjectName] | list[VendorObject]),
+)
 async def objects(
     services: ServicesOfApp,
     instance: SignedInInstance,
     version: Annotated[
         str,
-        Header(alias="Elements-Version", description="Hydrogen for names, Helium for objects", examples=["Hydrogen"]),
+        Header(
+            alias="Elements-Version",
+            description="Hydrogen for names, Helium for objects",
+            examples=["Hydrogen"],
+        ),
     ] = "Hydrogen",
 ) -> list[Any]:
     """The names of the objects that can be read or written; with `Elements-Version: Helium`, what each of them is."""
@@ -33,8 +42,14 @@ async def objects(
     return names
 
 
-@router.get("/objects/{object:path}/metadata", summary="The fields of an object", responses=answers(ObjectFields, 404))
-async def metadata(object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+@router.get(
+    "/objects/{object:path}/metadata",
+    summary="The fields of an object",
+    responses=answers(ObjectFields, 404),
+)
+async def metadata(
+    object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
+) -> dict[str, Any]:
     """The fields of an object: path, type, whether required, whether read-only."""
     connector = (await services.connections.to(instance.id)).connector
     return shapes.fields(await connector.metadata(object))

@@ -13,7 +13,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from openbulk.api.bulk.download_request import DownloadRequest
-from openbulk.api.bulk.job_requests import MAX_PAGE, Fields, NextPage, PageSize, number, tell_of_page
+from openbulk.api.bulk.job_requests import (
+    MAX_PAGE,
+    Fields,
+    NextPage,
+    PageSize,
+    number,
+    tell_of_page,
+)
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import body_of, object_in
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
@@ -24,7 +31,16 @@ from openbulk.domain.errors import BadInput, NotPossible
 from openbulk.domain.job import Download, Position
 from openbulk.engine.direct import Direct, Place
 
-OF_THE_PLATFORM = ("bulk", "bulkloader", "elements", "hubs", "instances", "jobs", "metrics", "objects")
+OF_THE_PLATFORM = (
+    "bulk",
+    "bulkloader",
+    "elements",
+    "hubs",
+    "instances",
+    "jobs",
+    "metrics",
+    "objects",
+)
 """First words of paths that are never an object's. Behind a hub, only those that exist there are taken."""
 _OF_AN_INSTANCE = ("bulk", "objects")
 
@@ -46,8 +62,12 @@ async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direc
 
 
 Records = Annotated[Direct, Depends(_records)]
-ObjectPath = Annotated[str, Path(description="an object, or one of its records", examples=["events"])]
-RecordPath = Annotated[str, Path(description="one record of an object", examples=["events/choir2026"])]
+ObjectPath = Annotated[
+    str, Path(description="an object, or one of its records", examples=["events"])
+]
+RecordPath = Annotated[
+    str, Path(description="one record of an object", examples=["events/choir2026"])
+]
 
 
 async def read(
@@ -55,9 +75,13 @@ async def read(
     response: Response,
     path: ObjectPath,
     records: Records,
-    where: Annotated[str, Query(description="a condition", examples=["summary like 'Choir%'"])] = "",
+    where: Annotated[
+        str, Query(description="a condition", examples=["summary like 'Choir%'"])
+    ] = "",
     fields: Fields = "",
-    order: Annotated[str, Query(alias="orderBy", description="a field, and desc", examples=["summary desc"])] = "",
+    order: Annotated[
+        str, Query(alias="orderBy", description="a field, and desc", examples=["summary desc"])
+    ] = "",
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> Any:
@@ -91,7 +115,9 @@ async def create(request: Request, path: ObjectPath, records: Records) -> Any:
 
 async def change(request: Request, path: RecordPath, records: Records) -> Any:
     """Change the fields of a record that are given; PUT and PATCH are one."""
-    return await records.change(_one(await records.place(path)), await _values(request), _options(request))
+    return await records.change(
+        _one(await records.place(path)), await _values(request), _options(request)
+    )
 
 
 async def delete(request: Request, path: RecordPath, records: Records) -> dict[str, Any]:
@@ -105,9 +131,16 @@ def make_router(convertor: str) -> APIRouter:
     router = APIRouter(tags=["Resources"], responses=may_answer(400, 404, 405, *OF_THE_SERVICE))
     path = f"/{{path:{convertor}}}"
     found, written, gone = answers(list[Record] | Record), answers(Record, 413), answers(Nothing)
-    router.add_api_route(path, read, methods=["GET"], summary="Records of an object, or one of them", responses=found)
     router.add_api_route(
-        path, create, methods=["POST"], summary="Make a record", openapi_extra=_body(_NEW), responses=written
+        path, read, methods=["GET"], summary="Records of an object, or one of them", responses=found
+    )
+    router.add_api_route(
+        path,
+        create,
+        methods=["POST"],
+        summary="Make a record",
+        openapi_extra=_body(_NEW),
+        responses=written,
     )
     for method in ("PATCH", "PUT"):
         router.add_api_route(
@@ -118,7 +151,9 @@ def make_router(convertor: str) -> APIRouter:
             openapi_extra=_body({"location": "Hall"}),
             responses=written,
         )
-    router.add_api_route(path, delete, methods=["DELETE"], summary="Delete a record", responses=gone)
+    router.add_api_route(
+        path, delete, methods=["DELETE"], summary="Delete a record", responses=gone
+    )
     return router
 
 
@@ -140,7 +175,9 @@ _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"}
 
 def _parameters(request: Request, place: Place) -> dict[str, str]:
     """The service's own parameters among those of the address."""
-    given = {name: value for name, value in request.query_params.items() if value and name not in _OURS}
+    given = {
+        name: value for name, value in request.query_params.items() if value and name not in _OURS
+    }
     return {name: value for name, value in given.items() if name in place.features.parameters}
 
 
@@ -172,5 +209,7 @@ def _position(token: str) -> Position:
     except (ValueError, TypeError):
         after, skip = 0, -1
     if not isinstance(after, str | None) or not isinstance(skip, int) or skip < 0:
-        raise BadInput("nextPage is no token of this list; it is in the header elements-next-page-token of a page")
+        raise BadInput(
+            "nextPage is no token of this list; it is in the header elements-next-page-token of a page"
+        )
     return Position(after, skip)

@@ -19,11 +19,11 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import shapes
 from openbulk.api.wire.answers import ScheduledWorkflow, Transfer, WorkflowCreated
+from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import Instance
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, Plan, Schedule
-from openbulk.engine.slices.progress import named_object, refusal_of
 from openbulk.engine.workflows.cron import next_after
 from openbulk.notify.egress import check_url
 
@@ -37,7 +37,12 @@ _NOT_POSSIBLE = {
     "notificationConfiguration": "there is no connector to mail; use the header Elements-Async-Callback-Url",
     "addToCampaign": "no connector knows campaigns that records are added to in this way",
 }
-_ACTIONS = {"POST": Action.CREATE, "PUT": Action.UPDATE, "PATCH": Action.UPDATE, "DELETE": Action.DELETE}
+_ACTIONS = {
+    "POST": Action.CREATE,
+    "PUT": Action.UPDATE,
+    "PATCH": Action.UPDATE,
+    "DELETE": Action.DELETE,
+}
 _CALLBACK = "elements-async-callback-url"
 _SCHEDULE = "elements-schedule-request"
 _WORKFLOWS, _QUERY, _DOWNLOAD = "/bulk/workflows", "/bulk/query", "/bulk/download"
@@ -64,18 +69,36 @@ _BODY = {
                         "type": "object",
                         "required": ["targetConfiguration"],
                         "properties": {
-                            "query": {"type": "string", "description": "what to read; or objectName, for all of it"},
+                            "query": {
+                                "type": "string",
+                                "description": "what to read; or objectName, for all of it",
+                            },
                             "objectName": {"type": "string"},
-                            "from": {"type": "string", "description": "only what was changed since"},
-                            "to": {"type": "string", "description": "only what was changed until then"},
+                            "from": {
+                                "type": "string",
+                                "description": "only what was changed since",
+                            },
+                            "to": {
+                                "type": "string",
+                                "description": "only what was changed until then",
+                            },
                             "targetConfiguration": {
                                 "type": "object",
                                 "required": ["token", "objectName"],
                                 "properties": {
-                                    "token": {"type": "string", "description": "of the instance to write into"},
+                                    "token": {
+                                        "type": "string",
+                                        "description": "of the instance to write into",
+                                    },
                                     "objectName": {"type": "string"},
-                                    "method": {"type": "string", "description": "POST, PUT, PATCH or DELETE"},
-                                    "metaData": {"type": "object", "description": "as for an upload"},
+                                    "method": {
+                                        "type": "string",
+                                        "description": "POST, PUT, PATCH or DELETE",
+                                    },
+                                    "metaData": {
+                                        "type": "object",
+                                        "description": "as for an upload",
+                                    },
                                 },
                             },
                         },
@@ -94,13 +117,21 @@ _BODY = {
     openapi_extra=_BODY,
     responses=answers(WorkflowCreated | ScheduledWorkflow),
 )
-async def start(request: Request, services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+async def start(
+    request: Request, services: ServicesOfApp, instance: SignedInInstance
+) -> dict[str, Any]:
     """Read from the instance whose token is sent, and write into the one that each transfer names; one after another.
     With the header `Elements-Schedule-Request` again and again. `GET /bulkloader` says how it stands."""
     body = json_in(await body_of(request))
-    plans = await plans_of(services, instance, _WORKFLOWS, body, request.headers.get(_CALLBACK) or None)
+    plans = await plans_of(
+        services, instance, _WORKFLOWS, body, request.headers.get(_CALLBACK) or None
+    )
     if cron := request.headers.get(_SCHEDULE):
-        asked = {"method": "POST", "uri": _WORKFLOWS, "body": [dict(plan.request) for plan in plans]}
+        asked = {
+            "method": "POST",
+            "uri": _WORKFLOWS,
+            "body": [dict(plan.request) for plan in plans],
+        }
         schedule = await scheduled(services, instance, plans, cron=cron, asked=asked)
         return {**shapes.schedule(schedule, schedule.created_at), "status": "CREATED"}
     run = await services.engine.workflows.begin(
@@ -118,10 +149,12 @@ async def transfers(
     services: ServicesOfApp,
     user: SignedInUser,
     job_id: Annotated[
-        str, Query(alias="jobId", description="only those of this schedule", examples=["5e0c9f1f2b5b"])
+        str,
+        Query(alias="jobId", description="only those of this schedule", examples=["5e0c9f1f2b5b"]),
     ] = "",
     parent_id: Annotated[
-        str, Query(alias="parentBulkLoaderId", description="no transfer has parts here", examples=["1"])
+        str,
+        Query(alias="parentBulkLoaderId", description="no transfer has parts here", examples=["1"]),
     ] = "",
     page: Annotated[str, Query(description="from 1", examples=["1"])] = "",
     page_size: PageSize = "",
@@ -130,12 +163,17 @@ async def transfers(
     limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
     skip = min((number(page or "1", "page", least=1) - 1) * limit, 2**62)
     found = await services.runs.history(
-        user.organization_id, schedule_id=job_id or None, skip=skip, limit=0 if parent_id else limit + 1
+        user.organization_id,
+        schedule_id=job_id or None,
+        skip=skip,
+        limit=0 if parent_id else limit + 1,
     )
     shown = found[:limit]
     files = [name for one in shown for name in (one.read_file, one.sent_file)]
     jobs = await services.ledger.jobs_with_files(files)
-    elements = {one.id: one.element for one in await services.accounts.instances_of(user.organization_id)}
+    elements = {
+        one.id: one.element for one in await services.accounts.instances_of(user.organization_id)
+    }
     tell_of_page(response, len(shown), int(page or "1") + 1 if len(found) > limit else None)
     return [shapes.transfer(one, jobs, elements, services.completed_status) for one in shown]
 
@@ -181,7 +219,11 @@ async def plans_of(
     if uri == _WORKFLOWS:
         return [await _transfer(services, instance, item, callback_url) for item in _items(body)]
     if uri == _QUERY:
-        return [await _reading(services, instance, download_of_query(_object(body), "", callback_url), body)]
+        return [
+            await _reading(
+                services, instance, download_of_query(_object(body), "", callback_url), body
+            )
+        ]
     if uri == _DOWNLOAD:
         return [await _reading(services, instance, download_of_body(_object(body), ""), body)]
     raise BadInput(f"{uri!r} cannot be scheduled; what can is: {_WORKFLOWS}, {_QUERY}, {_DOWNLOAD}")
@@ -195,14 +237,20 @@ async def _reading(
     destination: Destination | None = None,
 ) -> Plan:
     if asked.continued:
-        raise BadInput("continueFromJobId belongs to a single download; use from, and each run goes on behind the last")
-    download, changes = await asked.settled(None, (await services.connections.to(instance.id)).connector)
+        raise BadInput(
+            "continueFromJobId belongs to a single download; use from, and each run goes on behind the last"
+        )
+    download, changes = await asked.settled(
+        None, (await services.connections.to(instance.id)).connector
+    )
     if download.callback_url is not None:
         check_url(download.callback_url, allow_private=services.allow_private_addresses)
     return Plan(download, changes, destination, dict(told))
 
 
-async def _transfer(services: Services, instance: Instance, item: Any, callback_url: str | None) -> Plan:
+async def _transfer(
+    services: Services, instance: Instance, item: Any, callback_url: str | None
+) -> Plan:
     told = _object(item)
     to = told.get("targetConfiguration")
     if not isinstance(to, Mapping):
@@ -212,10 +260,16 @@ async def _transfer(services: Services, instance: Instance, item: Any, callback_
             if where.get(name):
                 raise BadInput(f"{name} is not possible: {instead}")
     destination = await _destination(services, instance, to, callback_url)
-    given = {name: told[name] for name in ("query", "from", "to", "lastRunDate", "metaData") if name in told}
+    given = {
+        name: told[name]
+        for name in ("query", "from", "to", "lastRunDate", "metaData")
+        if name in told
+    }
     asked = download_of_query(given, "", None)
     if not asked.download.object:
-        asked = replace(asked, download=replace(asked.download, object=str(told.get("objectName") or "")))
+        asked = replace(
+            asked, download=replace(asked.download, object=str(told.get("objectName") or ""))
+        )
     shown = {**told, "targetConfiguration": {**to, "token": shapes.MASK}}
     return await _reading(services, instance, asked, shown, destination)
 
@@ -232,7 +286,9 @@ async def _destination(
     object_name = str(to.get("objectName") or _object_in_path(str(to.get("path") or "")))
     method = str(to.get("method") or "POST").upper()
     if method not in _ACTIONS:
-        raise BadInput(f"targetConfiguration.method {method!r} is not known; it can be {', '.join(_ACTIONS)}")
+        raise BadInput(
+            f"targetConfiguration.method {method!r} is not known; it can be {', '.join(_ACTIONS)}"
+        )
     target = Target(
         object_name,
         action_in(options["action"]) if options.get("action") else _ACTIONS[method],
@@ -240,7 +296,7 @@ async def _destination(
         options,
     )
     objects = await (await services.connections.to(target_instance.id)).connector.objects()
-    name, _ = named_object(target.object, objects)
+    name, _ = resolve_object(target.object, objects)
     if (refusal := refusal_of(Target(name, target.action), objects)) is not None:
         raise BadInput(f"targetConfiguration: {refusal}")
     return Destination(target_instance.id, target, callback_url)
@@ -255,7 +311,9 @@ def _object_in_path(path: str) -> str:
 def _items(body: Any) -> Sequence[Any]:
     items = body if isinstance(body, list) else [body]
     if not 0 < len(items) <= MOST_TRANSFERS:
-        raise BadInput(f"a workflow has from 1 to {MOST_TRANSFERS} transfers; it looks like {EXAMPLE}")
+        raise BadInput(
+            f"a workflow has from 1 to {MOST_TRANSFERS} transfers; it looks like {EXAMPLE}"
+        )
     return items
 
 

@@ -26,7 +26,14 @@ def told(means: str) -> Any:
 
 
 JobState = Literal[
-    "CREATED", "RUNNING", "CANCELLATION_PENDING", "COMPLETE", "COMPLETED", "CANCELLED", "ABORTED", "ERROR"
+    "CREATED",
+    "RUNNING",
+    "CANCELLATION_PENDING",
+    "COMPLETE",
+    "COMPLETED",
+    "CANCELLED",
+    "ABORTED",
+    "ERROR",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
 EpochMs = int
@@ -60,15 +67,27 @@ class JobStatus(TypedDict):
     ]
     object_name: Annotated[str, shown("events", "the object that it is about")]
     job_direction: Annotated[Direction, shown("UPLOAD", "into the service or out of it")]
-    recordsCount: Annotated[int, shown(2, "records that have an outcome, those included that were not taken")]
-    recordsFailedCount: Annotated[int, shown(1, "records that were not taken; `/bulk/{job_id}/errors` lists them")]
+    recordsCount: Annotated[
+        int, shown(2, "records that have an outcome, those included that were not taken")
+    ]
+    recordsFailedCount: Annotated[
+        int, shown(1, "records that were not taken; `/bulk/{job_id}/errors` lists them")
+    ]
     fileFormat: Annotated[str, shown("csv", "csv, json, jsonl, xlsx, ics or googlecsv")]
     fileSize: NotRequired[Annotated[int, shown(207, "bytes of the file; of an upload")]]
-    metadata: Annotated[dict[str, Any], shown({"action": "create"}, "the caller's metaData, as it came")]
+    metadata: Annotated[
+        dict[str, Any], shown({"action": "create"}, "the caller's metaData, as it came")
+    ]
     requestId: Annotated[str, shown("4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55", "the request that made it")]
-    bulk_start_time: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]]
-    bulk_finish_time: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]]
-    infoMessage: NotRequired[Annotated[str, told("what a person should know: why it waits and until when")]]
+    bulk_start_time: NotRequired[
+        Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]
+    ]
+    bulk_finish_time: NotRequired[
+        Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]
+    ]
+    infoMessage: NotRequired[
+        Annotated[str, told("what a person should know: why it waits and until when")]
+    ]
     error: NotRequired[Annotated[str, told("why it stopped before its end")]]
 
 
@@ -84,15 +103,23 @@ class DownloadStatus(TypedDict):
     jobDirection: Annotated[Literal["DOWNLOAD"], shown("DOWNLOAD", "out of the service")]
     recordCount: Annotated[int, shown(1, "records that were read")]
     errorCount: Annotated[int, shown(0, "always 0: a record is read or it is not")]
-    statusMessage: NotRequired[Annotated[str, shown("Successfully downloaded 1 records", "in words")]]
+    statusMessage: NotRequired[
+        Annotated[str, shown("Successfully downloaded 1 records", "in words")]
+    ]
     error: NotRequired[Annotated[str, told("why it stopped before its end")]]
     createdDate: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]
-    completionTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]]
+    completionTime: NotRequired[
+        Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]
+    ]
     fileFormat: Annotated[str, shown("CSV", "the format that it was asked for")]
-    jobCriteria: Annotated[dict[str, Any], shown({"objectName": "events"}, "the body that asked for it")]
+    jobCriteria: Annotated[
+        dict[str, Any], shown({"objectName": "events"}, "the body that asked for it")
+    ]
     metaData: Annotated[dict[str, Any], shown({"object": "events"}, "the object, once more")]
     notificationUrl: NotRequired[Annotated[str, told("where its end is told")]]
-    defaultSelectFields: Annotated[str, shown("id,summary", "the fields that were asked for; empty: all")]
+    defaultSelectFields: Annotated[
+        str, shown("id,summary", "the fields that were asked for; empty: all")
+    ]
     native: Annotated[bool, shown(False, "always false")]
 
 
@@ -106,9 +133,13 @@ class JobItem(TypedDict, total=False):
     job_status: Annotated[JobState, shown("COMPLETE", "the same")]
     object_name: Annotated[str, shown("events", "the object that it is about")]
     job_direction: Annotated[Direction, shown("DOWNLOAD", "into the service or out of it")]
-    job_query: Annotated[str, shown("select id, summary from events", "of a download: what was asked for")]
+    job_query: Annotated[
+        str, shown("select id, summary from events", "of a download: what was asked for")
+    ]
     job_state: Annotated[str, told("what it waits for")]
-    job_reset_attempt: Annotated[int, shown(0, "how often in a row it failed without getting anywhere")]
+    job_reset_attempt: Annotated[
+        int, shown(0, "how often in a row it failed without getting anywhere")
+    ]
     record_count: Annotated[int, shown(1, "records that have an outcome, or were read")]
     error_count: Annotated[int, shown(0, "records that were not taken")]
     fileFormat: Annotated[str, shown("csv", "csv, json, jsonl, xlsx, ics or googlecsv")]
@@ -123,9 +154,15 @@ class RecordError(TypedDict, total=False):
 
     rowNum: Annotated[int, shown(2, "the record, counted from 1")]
     lineNum: Annotated[int, shown(3, "the line of the file where it begins; the header is line 1")]
-    status: Annotated[str, shown("2026-02-30 is not a date; dates look like 2026-02-28", "the same as `error`")]
+    status: Annotated[
+        str, shown("2026-02-30 is not a date; dates look like 2026-02-28", "the same as `error`")
+    ]
     error: Annotated[
-        str, shown("2026-02-30 is not a date; dates look like 2026-02-28", "what is wrong, and what would be right")
+        str,
+        shown(
+            "2026-02-30 is not a date; dates look like 2026-02-28",
+            "what is wrong, and what would be right",
+        ),
     ]
     field: Annotated[str, shown("start.dateTime", "the field that is at fault")]
     response: Annotated[str, told("what the service itself said")]
@@ -133,7 +170,10 @@ class RecordError(TypedDict, total=False):
 
 Record = Annotated[
     dict[str, Any],
-    Field(description="a record, as the service has it", examples=[{"id": "choir2026", "summary": "Choir practice"}]),
+    Field(
+        description="a record, as the service has it",
+        examples=[{"id": "choir2026", "summary": "Choir practice"}],
+    ),
 ]
 
 
@@ -144,7 +184,13 @@ Record = Annotated[
 class WorkflowCreated(TypedDict):
     """A workflow that was taken in. `/bulkloader` shows its transfers."""
 
-    id: Annotated[str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the workflow's id, the `groupName` of its transfers")]
+    id: Annotated[
+        str,
+        shown(
+            "0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8",
+            "the workflow's id, the `groupName` of its transfers",
+        ),
+    ]
     status: Annotated[Literal["CREATED"], shown("CREATED", "it was taken in and will be done")]
     instanceId: Annotated[int, shown(1, "the instance that is read from")]
 
@@ -155,10 +201,16 @@ class Trigger(TypedDict):
 
     id: Annotated[str, shown("5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c", "the schedule's id")]
     cron: Annotated[str, shown("0 0 12 ? * *", "as Quartz writes it, in UTC")]
-    state: Annotated[Literal["NORMAL", "PAUSED", "COMPLETE"], shown("NORMAL", "COMPLETE: it is never due again")]
-    startTime: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "when it was made; milliseconds since 1970, UTC")]
+    state: Annotated[
+        Literal["NORMAL", "PAUSED", "COMPLETE"], shown("NORMAL", "COMPLETE: it is never due again")
+    ]
+    startTime: Annotated[
+        EpochMs, shown(_MAKING_OF_EXAMPLES, "when it was made; milliseconds since 1970, UTC")
+    ]
     previousFireTime: NotRequired[Annotated[EpochMs, told("when it was due last")]]
-    nextFireTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 3_600_000, "when it is due next")]]
+    nextFireTime: NotRequired[
+        Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 3_600_000, "when it is due next")]
+    ]
 
 
 @with_config(_EXACT)
@@ -169,7 +221,9 @@ class Schedule(TypedDict):
     name: Annotated[str, shown("Every noon", "what its owner calls it")]
     description: Annotated[str, shown("", "what its owner says of it")]
     instanceId: Annotated[int, shown(1, "the instance that does it")]
-    disallowConcurrent: Annotated[bool, shown(True, "always true: a run waits for the one before it")]
+    disallowConcurrent: Annotated[
+        bool, shown(True, "always true: a run waits for the one before it")
+    ]
     data: Annotated[
         dict[str, Any],
         shown(
@@ -193,10 +247,14 @@ class Run(TypedDict):
     """One time that a schedule was due."""
 
     id: Annotated[str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the run's id")]
-    jobId: NotRequired[Annotated[str, shown("5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c", "the schedule's id")]]
+    jobId: NotRequired[
+        Annotated[str, shown("5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c", "the schedule's id")]
+    ]
     status: Annotated[Literal["RUNNING", "COMPLETED", "ERROR"], shown("COMPLETED", "how it stands")]
     startTime: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]
-    endTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]]
+    endTime: NotRequired[
+        Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]
+    ]
     message: NotRequired[Annotated[str, told("what went wrong")]]
     bulkJobIds: Annotated[list[str], shown(["4", "5"], "its jobs: `/bulk/{job_id}/status`")]
 
@@ -206,23 +264,34 @@ class Transfer(TypedDict):
     """Records that are carried over, and the two jobs that do it: one reads, the other writes."""
 
     bulkLoaderId: Annotated[int, shown(1, "the transfer's number")]
-    groupName: Annotated[str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the workflow, or the run, that it is of")]
+    groupName: Annotated[
+        str, shown("0f6d1c6d1f6d4a7ab7a5f1a5b1d0c9e8", "the workflow, or the run, that it is of")
+    ]
     jobId: NotRequired[Annotated[str, told("the schedule that had it done")]]
     createdDate: Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES, "milliseconds since 1970, UTC")]
-    completionTime: NotRequired[Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]]
+    completionTime: NotRequired[
+        Annotated[EpochMs, shown(_MAKING_OF_EXAMPLES + 900, "once it is finished")]
+    ]
     status: Annotated[Literal["RUNNING", "COMPLETED", "ERROR"], shown("COMPLETED", "how it stands")]
     statusMessage: NotRequired[Annotated[str, told("what went wrong")]]
     payload: Annotated[
         dict[str, Any],
-        shown({"query": "select * from events", "targetConfiguration": {"token": MASK}}, "what was asked for"),
+        shown(
+            {"query": "select * from events", "targetConfiguration": {"token": MASK}},
+            "what was asked for",
+        ),
     ]
-    sourceElementKey: NotRequired[Annotated[str, shown("googlecalendar", "the service that is read from")]]
+    sourceElementKey: NotRequired[
+        Annotated[str, shown("googlecalendar", "the service that is read from")]
+    ]
     sourceObjectName: Annotated[str, shown("events", "the object that is read")]
     sourceJobId: NotRequired[Annotated[str, shown("4", "the job that reads")]]
     sourceStatus: NotRequired[Annotated[JobState, shown("COMPLETE", "how that job stands")]]
     sourceStatusMessage: NotRequired[Annotated[str, told("why it waits or stopped")]]
     sourceRecordCount: NotRequired[Annotated[int, shown(1, "records that were read")]]
-    targetElementKey: NotRequired[Annotated[str, shown("memory", "the service that is written into")]]
+    targetElementKey: NotRequired[
+        Annotated[str, shown("memory", "the service that is written into")]
+    ]
     targetObjectName: NotRequired[Annotated[str, shown("records", "the object that is written")]]
     targetJobId: NotRequired[Annotated[str, shown("5", "the job that writes")]]
     targetStatus: NotRequired[Annotated[JobState, shown("COMPLETE", "how that job stands")]]
@@ -249,7 +318,10 @@ class Setting(TypedDict):
 
     key: Annotated[str, shown("oauth.api.key", "its name")]
     description: Annotated[str, shown("Client id of the application.", "what it is for")]
-    type: Annotated[Literal["PASSWORD", "TEXTFIELD_255"], shown("TEXTFIELD_255", "PASSWORD: it is never shown again")]
+    type: Annotated[
+        Literal["PASSWORD", "TEXTFIELD_255"],
+        shown("TEXTFIELD_255", "PASSWORD: it is never shown again"),
+    ]
 
 
 @with_config(_EXACT)
@@ -272,7 +344,9 @@ class Support(TypedDict):
     """Whether something can be done with an object."""
 
     supported: Annotated[bool, shown(True, "it can")]
-    native: NotRequired[Annotated[bool, shown(False, "of an upload: by the service's own bulk import")]]
+    native: NotRequired[
+        Annotated[bool, shown(False, "of an upload: by the service's own bulk import")]
+    ]
 
 
 @with_config(_EXACT)
@@ -298,7 +372,8 @@ class ElementMetadata(Element):
     bulk: Bulk
     resources: NotRequired[
         Annotated[
-            list[ObjectSupport], told("the objects of the instance whose token is sent, where the service answers")
+            list[ObjectSupport],
+            told("the objects of the instance whose token is sent, where the service answers"),
         ]
     ]
 
@@ -325,10 +400,15 @@ class Instance(TypedDict):
 
     id: Annotated[int, shown(1, "the instance's number")]
     name: Annotated[str, shown("Calendar of the choir", "what its owner calls it")]
-    token: Annotated[str, shown(MASK, "what calls on its behalf send; shown once, in the answer that makes it")]
+    token: Annotated[
+        str, shown(MASK, "what calls on its behalf send; shown once, in the answer that makes it")
+    ]
     element: Element
     configuration: Annotated[
-        dict[str, str], shown({"oauth.api.key": "client", "oauth.api.secret": MASK}, "as it was given; secrets masked")
+        dict[str, str],
+        shown(
+            {"oauth.api.key": "client", "oauth.api.secret": MASK}, "as it was given; secrets masked"
+        ),
     ]
     tags: Annotated[list[str], shown(["choir"], "words of its owner to find it by")]
     provisionInteractions: Annotated[list[Any], shown([], "always empty")]
@@ -344,8 +424,12 @@ class ConfigurationEntry(TypedDict):
 
     id: Annotated[int, shown(9, "its number among the instance's entries")]
     key: Annotated[str, shown("quota.user.minute", "its name")]
-    propertyValue: NotRequired[Annotated[str, shown("600", "its value; absent where it has none, masked if secret")]]
-    description: NotRequired[Annotated[str, shown("Calls a minute that the user has.", "what it is for")]]
+    propertyValue: NotRequired[
+        Annotated[str, shown("600", "its value; absent where it has none, masked if secret")]
+    ]
+    description: NotRequired[
+        Annotated[str, shown("Calls a minute that the user has.", "what it is for")]
+    ]
 
 
 @with_config(_EXACT)
@@ -353,8 +437,12 @@ class SignInAddress(TypedDict):
     """Where a person signs in."""
 
     element: Annotated[str, shown("googlecalendar", "the service")]
-    oauthUrl: Annotated[str, shown("https://accounts.google.com/o/oauth2/v2/auth?client_id=client", "open it")]
-    state: NotRequired[Annotated[str, told("with pkce: comes back with the code; give it as providerData.state")]]
+    oauthUrl: Annotated[
+        str, shown("https://accounts.google.com/o/oauth2/v2/auth?client_id=client", "open it")
+    ]
+    state: NotRequired[
+        Annotated[str, told("with pkce: comes back with the code; give it as providerData.state")]
+    ]
 
 
 # --- objects ---
@@ -366,7 +454,9 @@ class VendorObject(TypedDict):
 
     name: Annotated[str, shown("events", "its name")]
     vendorName: Annotated[str, shown("events", "its name at the service")]
-    type: Annotated[Literal["vendor"], shown("vendor", "always vendor: it is shown as the service has it")]
+    type: Annotated[
+        Literal["vendor"], shown("vendor", "always vendor: it is shown as the service has it")
+    ]
 
 
 ObjectName = Annotated[str, Field(examples=["events"])]
@@ -377,11 +467,15 @@ HubName = Annotated[str, Field(examples=["scheduling"])]
 class ObjectField(TypedDict):
     """A field of an object."""
 
-    vendorPath: Annotated[str, shown("summary", "its dotted path; `[*]` stands for each item of a list")]
+    vendorPath: Annotated[
+        str, shown("summary", "its dotted path; `[*]` stands for each item of a list")
+    ]
     type: Annotated[str | list[str], shown("string", "as in JSON Schema")]
     format: NotRequired[Annotated[str, told("as in JSON Schema: date-time, email, ...")]]
     vendorDisplayName: Annotated[str, shown("summary", "what the service calls it")]
-    description: NotRequired[Annotated[str, shown("Title of the event.", "what the service says of it")]]
+    description: NotRequired[
+        Annotated[str, shown("Title of the event.", "what the service says of it")]
+    ]
     enum: NotRequired[Annotated[list[Any], told("the values that it can have")]]
     vendorReadOnly: Annotated[bool, shown(False, "whether the service fills it")]
     vendorRequired: Annotated[bool, shown(False, "whether a new record needs it")]
@@ -404,4 +498,6 @@ class Readiness(TypedDict):
     """Whether the server can take work."""
 
     ready: Annotated[bool, shown(True, "whether all parts answer")]
-    broken: Required[Annotated[dict[str, str], shown({}, "the parts that don't, and how each failed")]]
+    broken: Required[
+        Annotated[dict[str, str], shown({}, "the parts that don't, and how each failed")]
+    ]

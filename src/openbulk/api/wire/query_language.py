@@ -114,8 +114,14 @@ def _parsed(text: str) -> Any:
     try:
         statements = sqlglot.parse(_as_sql(text), dialect="mysql")
     except (SqlglotError, RecursionError) as error:
-        reason = re.sub(r"\x1b\[\d+m", "", str(error)).strip().splitlines()[0] if str(error) else "nested too deeply"
-        raise _bad(f"{reason.rstrip('.')}; a name that is also a word of SQL belongs in backticks", text) from None
+        reason = (
+            re.sub(r"\x1b\[\d+m", "", str(error)).strip().splitlines()[0]
+            if str(error)
+            else "nested too deeply"
+        )
+        raise _bad(
+            f"{reason.rstrip('.')}; a name that is also a word of SQL belongs in backticks", text
+        ) from None
     if len(statements) != 1 or statements[0] is None:
         raise _bad("it is not one select", text)
     return statements[0]
@@ -137,7 +143,8 @@ def _as_sql(text: str) -> str:
                 return "order by "
             case "nulls":
                 raise _bad(
-                    f"{piece['nulls']} is not possible: what is absent comes last, and first in a desc order", text
+                    f"{piece['nulls']} is not possible: what is absent comes last, and first in a desc order",
+                    text,
                 )
             case _:
                 return piece[0]
@@ -170,7 +177,9 @@ def _limit(limit: Any, text: str) -> int | None:
 def _order(order: Any, text: str) -> tuple[Order, ...]:
     if order is None:
         return ()
-    return tuple(Order(_name(one.this, text), bool(one.args.get("desc"))) for one in order.expressions)
+    return tuple(
+        Order(_name(one.this, text), bool(one.args.get("desc"))) for one in order.expressions
+    )
 
 
 def _name(node: Any, text: str) -> str:
@@ -231,7 +240,9 @@ class _Conditions:
                 return -self._number(node.this.this)
             case exp.Boolean():
                 return bool(node.this)
-        raise _bad(f"{node.sql(dialect='mysql')} is not a value; a text belongs in quotes", self._text)
+        raise _bad(
+            f"{node.sql(dialect='mysql')} is not a value; a text belongs in quotes", self._text
+        )
 
     def _number(self, digits: str) -> int | float:
         number = int(digits) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else float(digits)

@@ -18,14 +18,21 @@ from openbulk.storage.ledger import RecordError
 
 MASK = "********"
 PLATFORM_SETTINGS = (
-    Setting("event.notification.signature.key", "Key that notifications are signed with.", secret=True),
+    Setting(
+        "event.notification.signature.key", "Key that notifications are signed with.", secret=True
+    ),
     Setting("event.notification.callback.headers", "Headers to add to notifications.", secret=True),
-    Setting("bulk.json.lines", "true: application/json answers of downloads are JSON Lines, as some clients expect."),
+    Setting(
+        "bulk.json.lines",
+        "true: application/json answers of downloads are JSON Lines, as some clients expect.",
+    ),
     Setting("event.notification.basic.username", "User name for notifications."),
     Setting("event.notification.basic.password", "Password for notifications.", secret=True),
 )
 """Configuration that every instance understands, whatever its service."""
-_SOUNDS_SECRET = re.compile(r"secret|password|passwd|token|key|credential|private|auth", re.IGNORECASE)
+_SOUNDS_SECRET = re.compile(
+    r"secret|password|passwd|token|key|credential|private|auth", re.IGNORECASE
+)
 
 
 def job_created(job: Job) -> dict[str, Any]:
@@ -51,7 +58,8 @@ def _status_v3(job: Job, status: str) -> dict[str, Any]:
         "jobDirection": "DOWNLOAD",
         "recordCount": job.cursor,
         "errorCount": 0,
-        "statusMessage": _info(job) or (f"Successfully downloaded {job.cursor} records" if job.is_finished else None),
+        "statusMessage": _info(job)
+        or (f"Successfully downloaded {job.cursor} records" if job.is_finished else None),
         "error": job.error,
         "createdDate": _epoch_ms(job.created_at),
         "completionTime": _epoch_ms(job.finished_at),
@@ -202,8 +210,24 @@ def columns(job: Job) -> Sequence[str]:
 
 
 JOB_FIELDS = (
-    *("id", "instanceId", "status", "job_status", "object_name", "job_direction", "job_query", "job_state"),
-    *("job_reset_attempt", "record_count", "error_count", "fileFormat", "notification_url", "createdDate"),
+    *(
+        "id",
+        "instanceId",
+        "status",
+        "job_status",
+        "object_name",
+        "job_direction",
+        "job_query",
+        "job_state",
+    ),
+    *(
+        "job_reset_attempt",
+        "record_count",
+        "error_count",
+        "fileFormat",
+        "notification_url",
+        "createdDate",
+    ),
     "completion_time",
 )
 """What a list of jobs shows of each, where it has it."""
@@ -274,7 +298,9 @@ def record_error(error: RecordError) -> dict[str, Any]:
     return {key: value for key, value in shape.items() if value is not None}
 
 
-def instance(instance: Instance, provider: Provider, element_id: int, user: User, token: str = MASK) -> dict[str, Any]:
+def instance(
+    instance: Instance, provider: Provider, element_id: int, user: User, token: str = MASK
+) -> dict[str, Any]:
     """An instance. Its token is shown once, when it is made; its secrets never."""
     return {
         "id": instance.id,
@@ -297,14 +323,21 @@ def configuration(instance: Instance, provider: Provider) -> list[dict[str, Any]
     shown = _shown(instance.configuration, provider)
     names = [*known, *sorted(name for name in shown if name not in known)]
     entries = (
-        {"id": number, "key": name, "propertyValue": shown.get(name), "description": known.get(name)}
+        {
+            "id": number,
+            "key": name,
+            "propertyValue": shown.get(name),
+            "description": known.get(name),
+        }
         for number, name in enumerate(names, 1)
     )
     return [{key: value for key, value in entry.items() if value is not None} for entry in entries]
 
 
 def _shown(configuration: Mapping[str, str], provider: Provider) -> dict[str, str]:
-    return {name: MASK if _is_secret(name, provider) else value for name, value in configuration.items()}
+    return {
+        name: MASK if _is_secret(name, provider) else value for name, value in configuration.items()
+    }
 
 
 def _is_secret(name: str, provider: Provider) -> bool:
@@ -338,7 +371,11 @@ def object_support(objects: Mapping[str, Features]) -> list[dict[str, Any]]:
 def settings(provider: Provider) -> list[dict[str, Any]]:
     """The configuration that instances of a service take."""
     return [
-        {"key": one.name, "description": one.help, "type": "PASSWORD" if one.secret else "TEXTFIELD_255"}
+        {
+            "key": one.name,
+            "description": one.help,
+            "type": "PASSWORD" if one.secret else "TEXTFIELD_255",
+        }
         for one in (*provider.settings, *PLATFORM_SETTINGS)
     ]
 

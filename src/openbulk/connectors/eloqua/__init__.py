@@ -5,9 +5,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
-
-from openbulk.connectors.base import UNPACED, Connector, Features, NativeBulk, OAuth, Remember, Setting
+from openbulk.connectors.base import (
+    ConnectionContext,
+    Connector,
+    Features,
+    NativeBulk,
+    OAuth,
+    Setting,
+)
 from openbulk.connectors.eloqua.bulk import ENTITIES, EloquaBulk
 from openbulk.connectors.eloqua.exports import CHANGED, read_export
 from openbulk.connectors.eloqua.rest import (
@@ -21,7 +26,6 @@ from openbulk.connectors.eloqua.rest import (
 )
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.http import Client
-from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Comparison, Page, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
@@ -91,7 +95,11 @@ class Eloqua:
     async def _reader(self, query: Query) -> AsyncIterator[Page]:
         if entity := ENTITIES.get(query.object):
             return read_export(self._service, entity, await self._bulk.fields(query.object), query)
-        return read_activities(self._service, query) if query.object == ACTIVITIES else read_pages(self._service, query)
+        return (
+            read_activities(self._service, query)
+            if query.object == ACTIVITIES
+            else read_pages(self._service, query)
+        )
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """A contact or an account by an export of it alone, a campaign or a list through the REST API."""
@@ -120,7 +128,9 @@ class Eloqua:
 
 
 def _no_object(object: str) -> NotFound:
-    return NotFound(f"Eloqua has no object {object!r}; its objects are: activities, contact, campaign, list, account")
+    return NotFound(
+        f"Eloqua has no object {object!r}; its objects are: activities, contact, campaign, list, account"
+    )
 
 
 class EloquaProvider:
@@ -135,18 +145,17 @@ class EloquaProvider:
         Setting("oauth.api.key", "Client id of the Eloqua app, instead of user and password."),
         Setting("oauth.api.secret", "Client secret of the Eloqua app.", secret=True),
         Setting("oauth.callback.url", "Redirect address that was used to sign in."),
-        Setting("oauth.user.refresh_token", "Refresh token; made from providerData.code.", secret=True),
-        Setting("base.url", "Where to sign in; default: https://login.eloqua.com. For sandboxes and proxies."),
+        Setting(
+            "oauth.user.refresh_token", "Refresh token; made from providerData.code.", secret=True
+        ),
+        Setting(
+            "base.url",
+            "Where to sign in; default: https://login.eloqua.com. For sandboxes and proxies.",
+        ),
     )
     oauth: OAuth | None = EloquaOAuth()
 
-    def connect(
-        self,
-        configuration: Mapping[str, str],
-        http: aiohttp.ClientSession,
-        remember: Remember,
-        pace: Pace = UNPACED,
-    ) -> Connector:
+    def connect(self, context: ConnectionContext) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration has no credentials."""
-        client = Client(http, auth_of(configuration, http, remember), self.name, pace)
-        return Eloqua(Service(client, configuration.get("base.url") or LOGIN_URL))
+        client = Client(context.http, auth_of(context), self.name, context.pace)
+        return Eloqua(Service(client, context.configuration.get("base.url") or LOGIN_URL))

@@ -88,11 +88,17 @@ class EloquaBulk:
         )
         for body in staging_bodies(staged.values):
             headers = {"Content-Type": "application/json"}
-            await self._service.bulk("POST", f"{definition['uri']}/data", data=body, headers=headers)
-        sync = await self._service.bulk("POST", "/syncs", json={"syncedInstanceUri": definition["uri"]})
+            await self._service.bulk(
+                "POST", f"{definition['uri']}/data", data=body, headers=headers
+            )
+        sync = await self._service.bulk(
+            "POST", "/syncs", json={"syncedInstanceUri": definition["uri"]}
+        )
         return orjson.dumps({"sync": sync["uri"]}).decode()
 
-    async def collect(self, ticket: str, target: Target, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+    async def collect(
+        self, ticket: str, target: Target, batch: Sequence[Record]
+    ) -> Sequence[Outcome] | None:
         """The outcomes once the sync has ended."""
         staged = stage(batch, target, await self.fields(target.object))
         uri = orjson.loads(ticket)["sync"]
@@ -125,29 +131,48 @@ def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
         if problem is None:
             records.append(record)
             values.append(
-                {field.name: record.values[c] for c, field in columns.items() if field and c in record.values}
+                {
+                    field.name: record.values[c]
+                    for c, field in columns.items()
+                    if field and c in record.values
+                }
             )
         else:
             refused.append(problem)
     used = {name for row in values for name in row}
     return Staged(
-        records, values, {f.name: f for f in columns.values() if f and f.name in used}, identifier.name, refused
+        records,
+        values,
+        {f.name: f for f in columns.values() if f and f.name in used},
+        identifier.name,
+        refused,
     )
 
 
-def _problem(record: Record, columns: Mapping[str, Field | None], fields: Fields, identifier: Field) -> Outcome | None:
+def _problem(
+    record: Record, columns: Mapping[str, Field | None], fields: Fields, identifier: Field
+) -> Outcome | None:
     """Why a record cannot be staged."""
     for column in record.values:
         field = columns[column]
         if column == "id":
-            return Outcome.failed(record.row, "'id' is filled by Eloqua; leave the column out", field=column)
+            return Outcome.failed(
+                record.row, "'id' is filled by Eloqua; leave the column out", field=column
+            )
         if field is None:
             return Outcome.failed(record.row, fields.complaint(column), field=column)
         if field.is_read_only:
-            return Outcome.failed(record.row, f"{column!r} is filled by Eloqua; leave the column out", field=column)
-    if not any(columns[column] == identifier and value not in (None, "") for column, value in record.values.items()):
+            return Outcome.failed(
+                record.row, f"{column!r} is filled by Eloqua; leave the column out", field=column
+            )
+    if not any(
+        columns[column] == identifier and value not in (None, "")
+        for column, value in record.values.items()
+    ):
         return Outcome.failed(
-            record.row, f"{identifier.name} is required: it tells records apart", field=identifier.name
+            record.row,
+            f"{identifier.name} is required: it tells records apart",
+            field=identifier.name,
         )
     return None
 
@@ -164,7 +189,9 @@ def _definition(target: Target, staged: Staged) -> dict[str, Any]:
     }
 
 
-def staging_bodies(values: Sequence[Mapping[str, Any]], most: int = MAX_STAGING_BYTES) -> Iterator[bytes]:
+def staging_bodies(
+    values: Sequence[Mapping[str, Any]], most: int = MAX_STAGING_BYTES
+) -> Iterator[bytes]:
     """JSON arrays of records, each of at most so many bytes."""
     items: list[bytes] = []
     size = 2
@@ -209,7 +236,9 @@ def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
     if not 0 <= index < len(staged.values):
         return False
     said = reject.get("fieldValues") or {}
-    return all(str(staged.values[index].get(name, "")) == str(value or "") for name, value in said.items())
+    return all(
+        str(staged.values[index].get(name, "")) == str(value or "") for name, value in said.items()
+    )
 
 
 def _fate(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
@@ -228,6 +257,11 @@ def _rejected(record: Record, reject: Mapping[str, Any]) -> Outcome:
 
 
 def _all_failed(staged: Staged, logs: Sequence[Mapping[str, Any]]) -> Iterator[Outcome]:
-    said = "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error") or "the sync ended in error"
+    said = (
+        "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
+        or "the sync ended in error"
+    )
     for record in staged.records:
-        yield Outcome.failed(record.row, f"Eloqua could not import the batch: {said}", provider_message=said)
+        yield Outcome.failed(
+            record.row, f"Eloqua could not import the batch: {said}", provider_message=said
+        )

@@ -27,12 +27,19 @@ _MARKUP = {"contact": "Contact", "account": "Account"}
 _QUOTED = re.compile(r"['\\{}]")
 
 
-async def read_export(service: Service, entity: Entity, fields: Fields, query: Query) -> AsyncIterator[Page]:
+async def read_export(
+    service: Service, entity: Entity, fields: Fields, query: Query
+) -> AsyncIterator[Page]:
     """The records of an entity, under the internal names of their fields, and `id`. Pages are empty while Eloqua still
     works on them."""
     sync, _, offset = (query.after or "").partition("@")
     if not sync:
-        sync = await _begin(service, entity, _statements(entity, fields, query.fields), _filter(entity, fields, query))
+        sync = await _begin(
+            service,
+            entity,
+            _statements(entity, fields, query.fields),
+            _filter(entity, fields, query),
+        )
         yield Page([], sync)
     if not offset:
         while not await _has_ended(service, sync):
@@ -43,7 +50,10 @@ async def read_export(service: Service, entity: Entity, fields: Fields, query: Q
         page = await service.bulk("GET", f"{sync}/data", params=parameters)
         begin += len(page.get("items", []))
         has_more = bool(page.get("hasMore")) and bool(page.get("items"))
-        yield Page([_filled(item) for item in page.get("items", [])], f"{sync}@{begin}" if has_more else None)
+        yield Page(
+            [_filled(item) for item in page.get("items", [])],
+            f"{sync}@{begin}" if has_more else None,
+        )
         if not has_more:
             return
 
@@ -92,14 +102,20 @@ def _equal(condition: Condition, known: Mapping[str, str]) -> str | None:
 def _is_plain(value: Any, *, is_id: bool) -> bool:
     """Whether a text means the same on both sides: numbers and dates are spelled in many ways here, but for ids."""
     text = str(value)
-    return bool(text) and not _QUOTED.search(text) and (is_id or (isinstance(value, str) and is_text(value)))
+    return (
+        bool(text)
+        and not _QUOTED.search(text)
+        and (is_id or (isinstance(value, str) and is_text(value)))
+    )
 
 
 def _id_statement(entity: Entity) -> str:
     return f"{{{{{_MARKUP[entity.object]}.Id}}}}"
 
 
-async def _begin(service: Service, entity: Entity, statements: Mapping[str, str], chosen: str) -> str:
+async def _begin(
+    service: Service, entity: Entity, statements: Mapping[str, str], chosen: str
+) -> str:
     definition = await service.bulk(
         "POST",
         f"/{entity.plural}/exports",
@@ -121,7 +137,10 @@ async def _has_ended(service: Service, sync: str) -> bool:
     if status == "error":
         logs = [item async for page in service.pages(f"{sync}/logs") for item in page]
         said = "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
-        raise Refused(f"Eloqua could not export: {said or 'the sync ended in error'}", provider_message=said or None)
+        raise Refused(
+            f"Eloqua could not export: {said or 'the sync ended in error'}",
+            provider_message=said or None,
+        )
     return status not in {"pending", "active"}
 
 

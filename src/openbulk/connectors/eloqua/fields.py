@@ -40,7 +40,11 @@ class Fields:
     def complaint(self, column: str) -> str:
         """What to tell the person whose column is no field."""
         near = get_close_matches(column, [field.name for field in self.all], 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"/objects/{self.object}/metadata lists the fields"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"/objects/{self.object}/metadata lists the fields"
+        )
         return f"{column!r} is not a field of {self.object}; {hint}"
 
     def schema(self, identifier: str) -> dict[str, Any]:
@@ -51,7 +55,9 @@ class Fields:
                 "id": {"type": "string", "readOnly": True},
                 **{field.name: _schema_of(field) for field in self.all},
             },
-            "required": [field.name for field in self.all if field.is_required or field.name == identifier],
+            "required": [
+                field.name for field in self.all if field.is_required or field.name == identifier
+            ],
         }
 
 
@@ -73,7 +79,10 @@ def _field(item: Mapping[str, Any]) -> Field:
 
 
 def _schema_of(field: Field) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": JSON_TYPES.get(field.data_type, "string"), "title": field.title}
+    schema: dict[str, Any] = {
+        "type": JSON_TYPES.get(field.data_type, "string"),
+        "title": field.title,
+    }
     if field.data_type == "date":
         schema["format"] = "date-time"
     if field.is_read_only:

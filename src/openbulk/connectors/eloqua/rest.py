@@ -30,7 +30,13 @@ class Asset:
 
 def _schema(**more: Mapping[str, Any]) -> Mapping[str, Any]:
     text = {"type": "string"}
-    fields = {"id": {**text, "readOnly": True}, "name": text, "description": text, "folderId": text, **more}
+    fields = {
+        "id": {**text, "readOnly": True},
+        "name": text,
+        "description": text,
+        "folderId": text,
+        **more,
+    }
     return {"type": "object", "properties": fields, "required": ["name"]}
 
 
@@ -70,7 +76,8 @@ ACTIVITY_TYPES = (
 ACTIVITY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        name: {"type": "string", "readOnly": True} for name in ("id", "type", "activityDate", "contact", "asset")
+        name: {"type": "string", "readOnly": True}
+        for name in ("id", "type", "activityDate", "contact", "asset")
     },
 }
 
@@ -83,10 +90,18 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
         answer = await service.call("POST", asset.path, json=values)
         return _outcome(record, answer, OutcomeKind.CREATED)
     if not number:
-        return Outcome.failed(record.row, f"id is missing: it says which {asset.object} to {action}", field="id")
+        return Outcome.failed(
+            record.row, f"id is missing: it says which {asset.object} to {action}", field="id"
+        )
     if action is Action.UPDATE:
-        return _outcome(record, await service.call("PUT", f"{asset.path}/{number}", json=values), OutcomeKind.UPDATED)
-    return _outcome(record, await service.call("DELETE", f"{asset.path}/{number}"), OutcomeKind.DELETED)
+        return _outcome(
+            record,
+            await service.call("PUT", f"{asset.path}/{number}", json=values),
+            OutcomeKind.UPDATED,
+        )
+    return _outcome(
+        record, await service.call("DELETE", f"{asset.path}/{number}"), OutcomeKind.DELETED
+    )
 
 
 def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
@@ -94,7 +109,9 @@ def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
         made = answer.json() if answer.body else {}
         return Outcome(record.row, kind, str(made.get("id") or record.values.get("id")))
     if answer.status == 404:
-        return Outcome.failed(record.row, f"Eloqua has nothing with the id {record.values.get('id')!r}", field="id")
+        return Outcome.failed(
+            record.row, f"Eloqua has nothing with the id {record.values.get('id')!r}", field="id"
+        )
     return Outcome.failed(record.row, _complaint(answer), provider_message=answer.text())
 
 
@@ -102,7 +119,9 @@ def _complaint(answer: Answer) -> str:
     """Eloqua's list of validation failures in a sentence."""
     try:
         failures = answer.json()
-        return "; ".join(f"{one['property']}: {one['requirement']['type']} is not met" for one in failures)
+        return "; ".join(
+            f"{one['property']}: {one['requirement']['type']} is not met" for one in failures
+        )
     except (TypeError, KeyError):
         return f"Eloqua refused the record ({answer.status})"
 
@@ -122,7 +141,12 @@ async def read_pages(service: Service, query: Query) -> AsyncIterator[Page]:
     number = int(query.after or 1)
     size = min(query.page_size, MAX_COUNT)
     while True:
-        parameters = {**query.parameters, "count": str(size), "page": str(number), "depth": "complete"}
+        parameters = {
+            **query.parameters,
+            "count": str(size),
+            "page": str(number),
+            "depth": "complete",
+        }
         answer = await service.call("GET", READABLE[query.object], params=parameters)
         if not answer.is_success:
             raise failure(answer)

@@ -19,7 +19,7 @@ from openbulk.connectors.auth import (
     to_keep,
     token_for_code,
 )
-from openbulk.connectors.base import AuthorizeRequest, Remember
+from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.connectors.http import Answer, Auth, Client
 from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, SignInAgain
 
@@ -63,24 +63,35 @@ class EloquaOAuth:
         )
 
     async def exchange(
-        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession, *, verifier: str | None = None
+        self,
+        code: str,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        *,
+        verifier: str | None = None,
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token."""
-        return to_keep(await token_for_code(http, _endpoint(configuration), code, configuration), element="eloqua")
+        return to_keep(
+            await token_for_code(http, _endpoint(configuration), code, configuration),
+            element="eloqua",
+        )
 
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
         """There is no way to: the administrator removes the app in Eloqua."""
 
 
-def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> Auth:
+def auth_of(context: ConnectionContext) -> Auth:
     """The credentials of an instance. Raises BadInput where it has none."""
+    configuration = context.configuration
     user, password = configuration.get("username"), configuration.get("password")
     if user and password:
         if "\\" not in user:
             raise BadInput(f"username {user!r} lacks the company; it looks like Company\\user")
         return BasicAuth(user, password)
     if refresh_token := configuration.get(REFRESH_TOKEN):
-        return BearerAuth(refreshing(http, _endpoint(configuration), refresh_token, remember))
+        return BearerAuth(
+            refreshing(context.http, _endpoint(configuration), refresh_token, context.remember)
+        )
     raise BadInput(
         "the instance has no credentials: give username (Company\\user) and password, or providerData.code with "
         "oauth.api.key, oauth.api.secret and oauth.callback.url"
@@ -108,7 +119,9 @@ class Service:
             said = answer.json()
             if not answer.is_success or not isinstance(said, dict):
                 # Eloqua answers 200 with the text "Not authenticated." to credentials that it does not know.
-                raise SignInAgain("Eloqua does not accept this instance's credentials; sign in again")
+                raise SignInAgain(
+                    "Eloqua does not accept this instance's credentials; sign in again"
+                )
             self._base = str(said["urls"]["base"]).rstrip("/")
         return self._base
 
@@ -142,5 +155,9 @@ def failure(answer: Answer) -> ServiceError:
     """What a refusal of the Bulk API means for the job."""
     said = answer.text()
     if answer.status in {409, 413}:
-        return RetryLater(f"Eloqua's staging area is busy or full ({answer.status})", after=60, provider_message=said)
+        return RetryLater(
+            f"Eloqua's staging area is busy or full ({answer.status})",
+            after=60,
+            provider_message=said,
+        )
     return Refused(f"Eloqua refused the import ({answer.status}): {said}", provider_message=said)

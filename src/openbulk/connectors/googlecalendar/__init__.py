@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
-
-from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
+from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.batches import Batches
 from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
@@ -18,7 +16,6 @@ from openbulk.connectors.googlecalendar.schema import event_schema, list_paramet
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import EventUploads
 from openbulk.connectors.http import Client
-from openbulk.connectors.pace import Pace
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
@@ -52,7 +49,9 @@ class GoogleCalendar:
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
         parameters = {"maxResults": "1", "fields": "kind"}
-        answer = await self._api.call("GET", "/calendars/primary/events", "primary", params=parameters)
+        answer = await self._api.call(
+            "GET", "/calendars/primary/events", "primary", params=parameters
+        )
         if not answer.is_success:
             refused = refusal(answer)
             raise Refused(str(refused), provider_message=refused.message)
@@ -69,7 +68,11 @@ class GoogleCalendar:
     async def read(self, query: Query) -> AsyncIterator[Page]:
         """Events of a calendar, or one of the other objects."""
         _check_object(query.object)
-        async for page in self._directory.read(query) if query.object in COLLECTIONS else read_events(self._api, query):
+        async for page in (
+            self._directory.read(query)
+            if query.object in COLLECTIONS
+            else read_events(self._api, query)
+        ):
             yield page
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -78,7 +81,9 @@ class GoogleCalendar:
         if object in COLLECTIONS:
             return await self._directory.get(object, id, parameters)
         calendar = calendar_of({"calendarId": parameters.get("calendarId")})
-        event = await self._api.one(f"/calendars/{quote(calendar, safe='@')}/events/{quote(id, safe='')}")
+        event = await self._api.one(
+            f"/calendars/{quote(calendar, safe='@')}/events/{quote(id, safe='')}"
+        )
         if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
         return event
@@ -113,28 +118,46 @@ class GoogleCalendarProvider:
         Setting("oauth.api.key", "Client id of the Google Cloud project."),
         Setting("oauth.api.secret", "Client secret of the Google Cloud project.", secret=True),
         Setting("oauth.callback.url", "Redirect address that was used to sign in."),
-        Setting("oauth.user.refresh_token", "Refresh token of the account; made from providerData.code.", secret=True),
-        Setting("google.service_account", "JSON key of a service account, instead of the above.", secret=True),
-        Setting("google.subject", "Address of the person whom the service account stands in for."),
-        Setting("google.scope", "Scopes that the service account asks for; default: that of events."),
         Setting(
-            "quota.user.minute", "Calls a minute that Google allows one user; default: 600, and what more it takes."
+            "oauth.user.refresh_token",
+            "Refresh token of the account; made from providerData.code.",
+            secret=True,
         ),
-        Setting("quota.project.minute", "Calls a minute for the whole project; default: 10000, likewise."),
-        Setting("quota.project.day", "Calls a day for the whole project; default: 1000000, where Google charges."),
+        Setting(
+            "google.service_account",
+            "JSON key of a service account, instead of the above.",
+            secret=True,
+        ),
+        Setting("google.subject", "Address of the person whom the service account stands in for."),
+        Setting(
+            "google.scope", "Scopes that the service account asks for; default: that of events."
+        ),
+        Setting(
+            "quota.user.minute",
+            "Calls a minute that Google allows one user; default: 600, and what more it takes.",
+        ),
+        Setting(
+            "quota.project.minute",
+            "Calls a minute for the whole project; default: 10000, likewise.",
+        ),
+        Setting(
+            "quota.project.day",
+            "Calls a day for the whole project; default: 1000000, where Google charges.",
+        ),
         Setting("base.url", "Where Google is; default: Google itself. For sandboxes and proxies."),
     )
     oauth: OAuth | None = GoogleOAuth()
 
-    def connect(
-        self,
-        configuration: Mapping[str, str],
-        http: aiohttp.ClientSession,
-        remember: Remember,
-        pace: Pace = UNPACED,
-    ) -> Connector:
+    def connect(self, context: ConnectionContext) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration has no credentials."""
-        url = configuration.get("base.url") or API_URL
-        auth = auth_of(configuration, http, remember)
-        client = Client(http, auth, self.name, pace, throttle_of, lambda send: Batches(send, url).send)
-        return GoogleCalendar(CalendarApi(client, url, Limits(configuration)))
+        url = context.configuration.get("base.url") or API_URL
+        auth = auth_of(context)
+        client = Client(
+            context.http,
+            auth,
+            self.name,
+            context.pace,
+            throttle_of,
+            lambda send: Batches(send, url).send,
+        )
+        return GoogleCalendar(CalendarApi(client, url, Limits(context.configuration)))

@@ -62,5 +62,7 @@ def page_of(answer: Answer, asked: Mapping[str, str]) -> dict[str, Any]:
     """A page of a list that was asked for with these parameters. Raises CursorExpired where Google does not know a token
     among them any more, and as `found`."""
     if _TOKENS & asked.keys() and is_lost_place(answer):
-        raise CursorExpired("Google does not know this place in its list any more; read it from its beginning")
+        raise CursorExpired(
+            "Google does not know this place in its list any more; read it from its beginning"
+        )
     return dict(found(answer).json())

@@ -1,4 +1,4 @@
-"""Calls that are ready at the same moment wrap_send together: up to 50 in one request (docs/decisions/0023).
+"""Calls that are ready at the same moment travel together: up to 50 in one request (docs/decisions/0023).
 
 https://developers.google.com/workspace/calendar/api/guides/batch: each call is a part of `multipart/mixed`, and counts,
 is answered and may be refused as if it had come alone. Where one call comes at a time, nothing is batched.
@@ -29,7 +29,7 @@ Ready = tuple[Request, "asyncio.Future[Answer]"]
 
 
 class Batches:
-    """A way to send requests that changes nothing but how they wrap_send."""
+    """A way to send requests that changes nothing but how they travel."""
 
     def __init__(self, send: Send, base_url: str) -> None:
         self._alone = send
@@ -60,7 +60,9 @@ class Batches:
         for one in ready:
             by_credentials.setdefault(one[0].headers.get("Authorization"), []).append(one)
         for together in by_credentials.values():
-            for group in [together] if len(together) >= FEWEST_CALLS else [[one] for one in together]:
+            for group in (
+                [together] if len(together) >= FEWEST_CALLS else [[one] for one in together]
+            ):
                 task = asyncio.get_running_loop().create_task(self._carry(group))
                 self._departing.add(task)
                 task.add_done_callback(self._departing.discard)
@@ -68,7 +70,9 @@ class Batches:
     async def _carry(self, group: Sequence[Ready]) -> None:
         """Send a group, and give each of it its answer, or what is to be raised instead."""
         try:
-            answers: Sequence[Answer | ServiceError] = await self._answers([request for request, _ in group])
+            answers: Sequence[Answer | ServiceError] = await self._answers(
+                [request for request, _ in group]
+            )
         except BaseException as error:
             for _, answered in group:
                 if not answered.done():
@@ -91,7 +95,9 @@ class Batches:
         headers = {"Content-Type": f"multipart/mixed; boundary={boundary}"}
         if authorization := requests[0].headers.get("Authorization"):
             headers["Authorization"] = authorization
-        answer = await self._alone(Request("POST", self._url, None, written(requests, boundary), headers))
+        answer = await self._alone(
+            Request("POST", self._url, None, written(requests, boundary), headers)
+        )
         if answer.status in _NO_BATCHES or 300 <= answer.status < 400:
             self._are_taken = False
             return await asyncio.gather(*(self._caught(request) for request in requests))
@@ -123,7 +129,9 @@ def _written_one(request: Request) -> bytes:
     parts = urlsplit(request.url)
     query = f"?{urlencode(request.params)}" if request.params else ""
     head = [f"{request.method} {parts.path}{query} HTTP/1.1"]
-    head += [f"{name}: {value}" for name, value in request.headers.items() if name != "Authorization"]
+    head += [
+        f"{name}: {value}" for name, value in request.headers.items() if name != "Authorization"
+    ]
     body = request.body or b""
     assert isinstance(body, bytes)
     return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
@@ -141,8 +149,14 @@ def read(answer: Answer) -> Mapping[int, Answer]:
         status, *lines = head.decode("latin-1").split("\r\n")
         number = _headers(outer.decode("latin-1").split("\r\n")).get("Content-ID", "").strip("<>")
         words = status.split(None, 2)
-        if len(words) >= 2 and words[1].isdecimal() and number.removeprefix("response-").isdecimal():
-            found[int(number.removeprefix("response-"))] = Answer(int(words[1]), _headers(lines), body)
+        if (
+            len(words) >= 2
+            and words[1].isdecimal()
+            and number.removeprefix("response-").isdecimal()
+        ):
+            found[int(number.removeprefix("response-"))] = Answer(
+                int(words[1]), _headers(lines), body
+            )
     return found
 
 

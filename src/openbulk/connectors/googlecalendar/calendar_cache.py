@@ -40,7 +40,13 @@ class Mirror:
                 self._events.execute("DELETE FROM events WHERE id = ?", (event["id"],))
                 continue
             value = event.get("extendedProperties", {}).get("private", {}).get(self._property)
-            row = (event["id"], event.get("iCalUID"), occurrence_of(event) or "", value, orjson.dumps(event))
+            row = (
+                event["id"],
+                event.get("iCalUID"),
+                occurrence_of(event) or "",
+                value,
+                orjson.dumps(event),
+            )
             self._events.execute("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", row)
         self._events.execute("COMMIT")
 
@@ -53,7 +59,9 @@ class Mirror:
         occurrence = identity.occurrence or ""
         values: tuple[str, ...]
         match identity.field:
-            case field if field == ID and occurrence and not identity.value.endswith(f"_{occurrence}"):
+            case field if (
+                field == ID and occurrence and not identity.value.endswith(f"_{occurrence}")
+            ):
                 query, values = "id = ?", (f"{identity.value}_{occurrence}",)
             case field if field == ID:
                 query, values = "id = ?", (identity.value,)
@@ -61,7 +69,10 @@ class Mirror:
                 query, values = "uid = ? AND occurrence = ?", (identity.value, occurrence)
             case _:
                 query, values = "value = ? AND occurrence = ?", (identity.value, occurrence)
-        row = self._events.execute(f"SELECT event FROM events WHERE {query} LIMIT 1", values).fetchone()  # noqa: S608
+        row = self._events.execute(
+            f"SELECT event FROM events WHERE {query} LIMIT 1",  # noqa: S608 - the query is ours
+            values,
+        ).fetchone()
         return None if row is None else orjson.loads(row[0])
 
     def close(self) -> None:

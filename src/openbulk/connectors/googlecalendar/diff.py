@@ -30,7 +30,9 @@ _FILLED_BY_GOOGLE = frozenset({"id", "self", "organizer"})
 """Fields of an attendee that Google fills."""
 _SAID_BY_SILENCE = frozenset({"", "INTERVAL=1", "WKST=MO"})
 """Parts of a rule that mean what it means without them (RFC 5545, section 3.3.10)."""
-_IGNORED = frozenset({"id", "iCalUID", "sequence", "etag", "kind", "organizer", "creator", "created", "updated"})
+_IGNORED = frozenset(
+    {"id", "iCalUID", "sequence", "etag", "kind", "organizer", "creator", "created", "updated"}
+)
 
 
 def changes(given: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def changes(given: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any
     different = {
         name: value
         for name, value in given.items()
-        if name not in _IGNORED and not _IS_SAME.get(name, _same_value)(value, event.get(name, DEFAULTS.get(name)))
+        if name not in _IGNORED
+        and not _IS_SAME.get(name, _same_value)(value, event.get(name, DEFAULTS.get(name)))
     }
     if different.get("attendees"):
         different["attendees"] = _with_answers(different["attendees"], event.get("attendees", ()))
@@ -62,7 +65,9 @@ def _same_value(given: Any, seen: Any) -> bool:
         return _plain(given) == _plain(seen or "")
     if isinstance(given, Sequence) and not isinstance(given, str):
         items = seen or []
-        return len(given) == len(items) and all(_same_value(a, b) for a, b in zip(given, items, strict=True))
+        return len(given) == len(items) and all(
+            _same_value(a, b) for a, b in zip(given, items, strict=True)
+        )
     return bool(given == seen) or (given is False and seen is None)
 
 
@@ -100,7 +105,9 @@ def _same_attendees(given: Sequence[Mapping[str, Any]], seen: Any) -> bool:
     )
 
 
-def _with_answers(given: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _with_answers(
+    given: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """The attendees of a row with what is known of them: a list is written as a whole, and somebody who is added
     must not cost the others their answers."""
     there = {str(one.get("email", "")).lower(): one for one in seen}
@@ -124,8 +131,13 @@ def _rules(lines: Sequence[str]) -> set[str]:
 def _spelled(line: str) -> Sequence[str]:
     name, _, value = line.partition(":")
     if not name.endswith("RULE"):
-        return [f"{name.replace(';VALUE=DATE-TIME', '').replace(';VALUE=DATE', '')}:{day}" for day in value.split(",")]
-    return [f"{name}:{';'.join(sorted(_part(part) for part in value.split(';') if part not in _SAID_BY_SILENCE))}"]
+        return [
+            f"{name.replace(';VALUE=DATE-TIME', '').replace(';VALUE=DATE', '')}:{day}"
+            for day in value.split(",")
+        ]
+    return [
+        f"{name}:{';'.join(sorted(_part(part) for part in value.split(';') if part not in _SAID_BY_SILENCE))}"
+    ]
 
 
 def _part(part: str) -> str:
@@ -141,7 +153,10 @@ def _same_reminders(given: Mapping[str, Any], seen: Any) -> bool:
 
 
 def _overrides(reminders: Mapping[str, Any]) -> list[tuple[str, int]]:
-    return sorted((str(one.get("method")), int(one.get("minutes", 0))) for one in reminders.get("overrides", ()))
+    return sorted(
+        (str(one.get("method")), int(one.get("minutes", 0)))
+        for one in reminders.get("overrides", ())
+    )
 
 
 def _same_attachments(given: Sequence[Mapping[str, Any]], seen: Any) -> bool:

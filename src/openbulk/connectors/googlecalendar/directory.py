@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from openbulk.connectors.base import Features
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi, page_of
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import refusal
 from openbulk.connectors.googlecalendar.events import calendar_of, encoded
-from openbulk.connectors.googlecalendar.fields import FieldError, check_required, converted
+from openbulk.connectors.googlecalendar.fields import check_required, converted
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.connectors.http import Answer
 from openbulk.domain.query import Page, Query
@@ -46,7 +47,9 @@ class Collection:
 
 COLLECTIONS: Mapping[str, Collection] = {
     CALENDARS: Collection(
-        "Calendar", "calendar.calendars.insert", Features(frozenset(Action), concurrency=2, identifiers=("id",))
+        "Calendar",
+        "calendar.calendars.insert",
+        Features(frozenset(Action), concurrency=2, identifiers=("id",)),
     ),
     ENTRIES: Collection(
         "CalendarListEntry",
@@ -86,7 +89,9 @@ class Directory:
         calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
         token = query.after
         while True:
-            page = await self._page(query.object, calendar, {**parameters, **({"pageToken": token} if token else {})})
+            page = await self._page(
+                query.object, calendar, {**parameters, **({"pageToken": token} if token else {})}
+            )
             token = page.get("nextPageToken")
             yield Page([_shown(query.object, one) for one in _own(query.object, page)], token)
             if token is None:
@@ -115,7 +120,9 @@ class Directory:
 
     async def _one(self, target: Target, record: Record) -> Outcome:
         values = dict(record.values)
-        calendar = calendar_of({**target.options, "calendarId": values.pop("calendarId", None) or _told(target)})
+        calendar = calendar_of(
+            {**target.options, "calendarId": values.pop("calendarId", None) or _told(target)}
+        )
         try:
             body = converted(values, COLLECTIONS[target.object].schema())
             place = _Place(target, record, calendar, _without_mark(body))
@@ -137,7 +144,9 @@ class Directory:
         if place.object == CALENDARS:
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{_mark(place.record)}".lstrip()
-        answer = await self._api.call("POST", place.path, place.counted, params=place.parameters, body=encoded(body))
+        answer = await self._api.call(
+            "POST", place.path, place.counted, params=place.parameters, body=encoded(body)
+        )
         if not answer.is_success:
             return _failed(place, answer)
         return Outcome(place.record.row, OutcomeKind.CREATED, str(answer.json().get("id")))
@@ -146,9 +155,14 @@ class Directory:
         known = await self._id_of(place)
         answer = None if known is None else await self._api.call("GET", place.path_of(known))
         if answer is None or answer.status in _GONE:
-            if place.target.action is Action.UPSERT and (known is None or place.object != CALENDARS):
+            if place.target.action is Action.UPSERT and (
+                known is None or place.object != CALENDARS
+            ):
                 return await self._make(place)
-            raise FieldError("id", f"{place.object} has none with {place.wanted}; the action create makes new ones")
+            raise FieldError(
+                "id",
+                f"{place.object} has none with {place.wanted}; the action create makes new ones",
+            )
         if not answer.is_success:
             return _failed(place, answer)
         there = _without_mark(answer.json())
@@ -156,16 +170,30 @@ class Directory:
         if not different:
             return Outcome(place.record.row, OutcomeKind.UNCHANGED, known)
         path = place.path_of(str(known))
-        answer = await self._api.call("PATCH", path, place.counted, params=place.parameters, body=encoded(different))
-        return Outcome(place.record.row, OutcomeKind.UPDATED, known) if answer.is_success else _failed(place, answer)
+        answer = await self._api.call(
+            "PATCH", path, place.counted, params=place.parameters, body=encoded(different)
+        )
+        return (
+            Outcome(place.record.row, OutcomeKind.UPDATED, known)
+            if answer.is_success
+            else _failed(place, answer)
+        )
 
     async def _remove(self, place: "_Place", known: str | None) -> Outcome:
         if known is None:
             return Outcome(place.record.row, OutcomeKind.UNCHANGED)
         answer = await self._api.call("DELETE", place.path_of(known), place.counted)
         if answer.status in _GONE:
-            return Outcome(place.record.row, OutcomeKind.DELETED if answer.status == 410 else OutcomeKind.UNCHANGED, known)
-        return Outcome(place.record.row, OutcomeKind.DELETED, known) if answer.is_success else _failed(place, answer)
+            return Outcome(
+                place.record.row,
+                OutcomeKind.DELETED if answer.status == 410 else OutcomeKind.UNCHANGED,
+                known,
+            )
+        return (
+            Outcome(place.record.row, OutcomeKind.DELETED, known)
+            if answer.is_success
+            else _failed(place, answer)
+        )
 
     # --- what is there ---
 
@@ -188,10 +216,15 @@ class Directory:
             if one.get("summary") == summary
         ]
         if len(named) > 1:
-            raise FieldError("summary", f"{len(named)} calendars are called {summary!r}; name the one meant by its id")
+            raise FieldError(
+                "summary",
+                f"{len(named)} calendars are called {summary!r}; name the one meant by its id",
+            )
         return named[0] if named else None
 
-    async def _page(self, object: str, calendar: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    async def _page(
+        self, object: str, calendar: str, parameters: Mapping[str, str]
+    ) -> dict[str, Any]:
         path = _rules_path(calendar) if object == RULES else _LIST
         return page_of(await self._api.call("GET", path, params=parameters), parameters)
 
@@ -223,7 +256,11 @@ class _Place:
         """What says which one it is. A rule's id is made of its scope."""
         scope = self.body.get("scope", {})
         if self.object == RULES and scope.get("type"):
-            name = "default" if scope["type"] == "default" else f"{scope['type']}:{scope.get('value', '')}"
+            name = (
+                "default"
+                if scope["type"] == "default"
+                else f"{scope['type']}:{scope.get('value', '')}"
+            )
             return {"id": name, "scope": scope}
         return {"id": self.body["id"]} if self.body.get("id") else {}
 
@@ -281,12 +318,18 @@ def _shown(object: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """A calendar with the fields of a calendar, also where it was read from the person's list."""
     if object != CALENDARS:
         return entry
-    return {name: entry[name] for name in ("id", "summary", "description", "location", "timeZone") if name in entry}
+    return {
+        name: entry[name]
+        for name in ("id", "summary", "description", "location", "timeZone")
+        if name in entry
+    }
 
 
 def _failed(place: _Place, answer: Answer) -> Outcome:
     refused = refusal(answer)
     hint = ""
     if refused.reason == "cannotDeletePrimaryCalendar":
-        hint = "a person's main calendar stays; the action delete with the object events empties it: "
+        hint = (
+            "a person's main calendar stays; the action delete with the object events empties it: "
+        )
     return Outcome.failed(place.record.row, f"{hint}{refused}", provider_message=refused.message)

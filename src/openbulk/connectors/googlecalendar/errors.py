@@ -100,7 +100,9 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
             return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, message)
         case "userRateLimitExceeded" | "rateLimitExceeded":
             label = _USER if reason.startswith("user") else None
-            return Throttle(f"Google's rate limit is reached ({reason})", label, provider_message=message)
+            return Throttle(
+                f"Google's rate limit is reached ({reason})", label, provider_message=message
+            )
         case _:
             return by_status(answer, service)
 
@@ -108,7 +110,9 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
 def _said(answer: Answer) -> tuple[str, str]:
     """Reason and message of an answer that is an error."""
     error, first = _error_of(answer), _first_error(answer)
-    return str(first.get("reason", "")), str(first.get("message") or error.get("message") or answer.text())
+    return str(first.get("reason", "")), str(
+        first.get("message") or error.get("message") or answer.text()
+    )
 
 
 def _first_error(answer: Answer) -> dict[str, Any]:

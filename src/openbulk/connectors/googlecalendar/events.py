@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 
 import orjson
 
-from openbulk.connectors.googlecalendar.fields import FieldError, converted
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.fields import converted
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, identity_of
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.domain.records import Record, Target
@@ -109,7 +110,13 @@ def _with_property(body: Mapping[str, Any], identity: Identity | None) -> Mappin
 def marked(body: Mapping[str, Any], properties: Mapping[str, str]) -> dict[str, Any]:
     """The body with private properties added to it."""
     extended = body.get("extendedProperties", {})
-    return {**body, "extendedProperties": {**extended, "private": {**extended.get("private", {}), **properties}}}
+    return {
+        **body,
+        "extendedProperties": {
+            **extended,
+            "private": {**extended.get("private", {}), **properties},
+        },
+    }
 
 
 def fields_of(plan: Plan) -> dict[str, Any]:
@@ -121,7 +128,8 @@ def new_event(plan: Plan, event_id: str, properties: Mapping[str, str]) -> bytes
     """The body of `events.insert`. An event is created with an id or with an iCalUID, never with both."""
     if not _EVENT_ID.fullmatch(event_id):
         raise FieldError(
-            "id", f"id {event_id!r} is not a legal event id: 5 to 1024 of the characters a to v and 0 to 9"
+            "id",
+            f"id {event_id!r} is not a legal event id: 5 to 1024 of the characters a to v and 0 to 9",
         )
     check_times(plan.body)
     return encoded(marked({**fields_of(plan), "id": event_id}, properties))
@@ -148,10 +156,13 @@ def check_times(body: Mapping[str, Any]) -> None:
         place = body.get(name, {})
         if not place.get("date") and not place.get("dateTime"):
             raise FieldError(
-                name, f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) or {name}.date (2026-03-01)"
+                name,
+                f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) or {name}.date (2026-03-01)",
             )
         if place.get("date") and place.get("dateTime"):
-            raise FieldError(name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant")
+            raise FieldError(
+                name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant"
+            )
 
 
 def whole(identity: Identity) -> Identity:
@@ -178,7 +189,8 @@ def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     send = str(options.get("sendUpdates") or "none")
     if send not in _SEND_UPDATES:
         raise FieldError(
-            "sendUpdates", f"metaData.sendUpdates {send!r} is not known; it can be none, all, externalOnly"
+            "sendUpdates",
+            f"metaData.sendUpdates {send!r} is not known; it can be none, all, externalOnly",
         )
     parameters = {"sendUpdates": send}
     if "conferenceData" in body:

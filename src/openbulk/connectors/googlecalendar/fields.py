@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from openbulk.connectors.fields import FieldError
+
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
 _DAY_AND_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[Tt ]", re.ASCII)
@@ -15,16 +17,9 @@ _FILLED_BY_GOOGLE = frozenset({"kind", "etag", "sequence"})
 """Fields that Google fills without saying "Read-only" of them: as those, they are left out when they come back."""
 
 
-class FieldError(Exception):
-    """A value that Google would refuse; the message says what would be right."""
-
-    def __init__(self, field: str | None, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
-
-
-def converted(values: Mapping[str, Any], schema: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def converted(
+    values: Mapping[str, Any], schema: Mapping[str, Any], path: str = ""
+) -> dict[str, Any]:
     """A record in Google's types; fields that Google fills itself are left out. Raises FieldError."""
     fields = schema.get("properties", {})
     others = schema.get("additionalProperties")
@@ -32,7 +27,10 @@ def converted(values: Mapping[str, Any], schema: Mapping[str, Any], path: str = 
     for name, value in values.items():
         field = fields.get(name, others)
         if field is None:
-            raise FieldError(f"{path}{name}", _unknown(f"{path}{name}", name, [f"{path}{known}" for known in fields]))
+            raise FieldError(
+                f"{path}{name}",
+                _unknown(f"{path}{name}", name, [f"{path}{known}" for known in fields]),
+            )
         if value is None or field.get("readOnly") or (not path and name in _FILLED_BY_GOOGLE):
             continue
         result[name] = _converted_one(value, field, f"{path}{name}")
@@ -43,7 +41,9 @@ def check_required(body: Mapping[str, Any], schema: Mapping[str, Any], path: str
     """Whether everything is there that has to be when a record is made. Raises FieldError."""
     for name in schema.get("required", ()):
         if body.get(name) in (None, ""):
-            raise FieldError(f"{path}{name}", f"{path}{name} is missing: Google makes none without it")
+            raise FieldError(
+                f"{path}{name}", f"{path}{name} is missing: Google makes none without it"
+            )
     for name, field in schema.get("properties", {}).items():
         if isinstance(body.get(name), Mapping):
             check_required(body[name], field, f"{path}{name}.")
@@ -62,7 +62,10 @@ def _converted_one(value: Any, schema: Mapping[str, Any], path: str) -> Any:
         case "object":
             parsed = _from_json(value, path, "an object", '{"useDefault": true}')
             if not isinstance(parsed, Mapping):
-                raise FieldError(path, f"{path} is {value!r}; it has fields of its own: {_some_fields(schema, path)}")
+                raise FieldError(
+                    path,
+                    f"{path} is {value!r}; it has fields of its own: {_some_fields(schema, path)}",
+                )
             return converted(parsed, schema, f"{path}.")
         case "array":
             return _converted_list(value, schema, path)
@@ -85,7 +88,9 @@ def _from_json(value: Any, path: str, what: str, example: str) -> Any:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise FieldError(path, f"{path} looks like JSON but is not ({error}); {what} looks like {example}") from error
+        raise FieldError(
+            path, f"{path} looks like JSON but is not ({error}); {what} looks like {example}"
+        ) from error
 
 
 def _converted_list(value: Any, schema: Mapping[str, Any], path: str) -> list[Any]:
@@ -94,7 +99,10 @@ def _converted_list(value: Any, schema: Mapping[str, Any], path: str) -> list[An
     if isinstance(items, str) and schema["items"]["type"] == "string":
         items = items.splitlines()
     if isinstance(items, str) or not isinstance(items, Sequence):
-        raise FieldError(path, f"{path} is {value!r}; a list is written as JSON, {example}, or as {path}[0].email")
+        raise FieldError(
+            path,
+            f"{path} is {value!r}; a list is written as JSON, {example}, or as {path}[0].email",
+        )
     return [
         _converted_one(item, schema["items"], f"{path}[{index}]")
         for index, item in enumerate(items)
@@ -115,7 +123,9 @@ def _integer(value: Any, path: str) -> int:
     try:
         return int(str(value).strip())
     except ValueError as error:
-        raise FieldError(path, f"{path} is {value!r}; it has to be a whole number, like 10") from error
+        raise FieldError(
+            path, f"{path} is {value!r}; it has to be a whole number, like 10"
+        ) from error
 
 
 def _text(value: Any, schema: Mapping[str, Any], path: str) -> str:
@@ -138,17 +148,22 @@ def _date(text: str, path: str) -> str:
     try:
         return date.fromisoformat(text.strip()).isoformat()
     except ValueError as error:
-        raise FieldError(path, f"{path} {text!r} is not a date; dates look like 2026-02-28") from error
+        raise FieldError(
+            path, f"{path} {text!r} is not a date; dates look like 2026-02-28"
+        ) from error
 
 
 def _date_time(text: str, path: str) -> str:
     """RFC 3339, also with a blank for the `T`; a time without seconds gets them."""
     try:
         if not _DAY_AND_TIME.match(text.strip()):
-            raise ValueError("no day, or no time of it")  # fromisoformat takes any character between the two
+            raise ValueError(
+                "no day, or no time of it"
+            )  # fromisoformat takes any character between the two
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise FieldError(
-            path, f"{path} {text!r} is not a date with a time; they look like 2026-02-28T09:00:00+01:00"
+            path,
+            f"{path} {text!r} is not a date with a time; they look like 2026-02-28T09:00:00+01:00",
         ) from error
     return moment.isoformat()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.fields import FieldError
 from openbulk.domain.records import Action, Target, value_at
 
 MAX_NAME = 44
@@ -42,7 +42,9 @@ class Identity:
         return f"{self.field} {self.value!r}"
 
 
-def identity_of(values: Mapping[str, Any], body: Mapping[str, Any], target: Target) -> Identity | None:
+def identity_of(
+    values: Mapping[str, Any], body: Mapping[str, Any], target: Target
+) -> Identity | None:
     """Which event a row means; None for one that is new by all that it says. Raises FieldError.
 
     `values` are the row's, `body` the same in Google's types.
@@ -59,7 +61,9 @@ def identity_of(values: Mapping[str, Any], body: Mapping[str, Any], target: Targ
     if occurrence and values.get("recurringEventId"):
         return Identity(ID, str(values["recurringEventId"]), occurrence)
     if field and target.action is not Action.CREATE:
-        raise FieldError(field, f"{field} is empty; metaData.identifierFieldName says that it tells events apart")
+        raise FieldError(
+            field, f"{field} is empty; metaData.identifierFieldName says that it tells events apart"
+        )
     if target.action is Action.UPSERT:
         return _natural(body)
     if target.action is not Action.CREATE:
@@ -73,11 +77,14 @@ def identity_of(values: Mapping[str, Any], body: Mapping[str, Any], target: Targ
 
 def _by_property(name: str, value: object, occurrence: str | None) -> Identity:
     if value in (None, ""):
-        raise FieldError(name, f"{name} is empty; metaData.identifierFieldName says that it tells events apart")
+        raise FieldError(
+            name, f"{name} is empty; metaData.identifierFieldName says that it tells events apart"
+        )
     short = name.removeprefix("extendedProperties.private.")
     if len(short) > MAX_NAME or len(str(value)) > MAX_VALUE:
         raise FieldError(
-            name, f"{short} cannot be kept with an event: a name has at most {MAX_NAME} characters, a value {MAX_VALUE}"
+            name,
+            f"{short} cannot be kept with an event: a name has at most {MAX_NAME} characters, a value {MAX_VALUE}",
         )
     return Identity(short, str(value), occurrence)
 

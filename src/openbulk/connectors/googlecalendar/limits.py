@@ -28,9 +28,23 @@ class Limits:
     def __init__(self, configuration: Mapping[str, str]) -> None:
         project, user = project_of(configuration), _user_of(configuration)
         self._shared = (
-            _budget(configuration, "project.day", PROJECT_DAY, f"project/{project}/day", "a day for the project"),
-            _budget(configuration, "project.minute", PROJECT_MINUTE, f"project/{project}", "a minute for the project"),
-            _budget(configuration, "user.minute", USER_MINUTE, f"user/{user}", "a minute for one user"),
+            _budget(
+                configuration,
+                "project.day",
+                PROJECT_DAY,
+                f"project/{project}/day",
+                "a day for the project",
+            ),
+            _budget(
+                configuration,
+                "project.minute",
+                PROJECT_MINUTE,
+                f"project/{project}",
+                "a minute for the project",
+            ),
+            _budget(
+                configuration, "user.minute", USER_MINUTE, f"user/{user}", "a minute for one user"
+            ),
         )
         self._user = user
 
@@ -66,10 +80,14 @@ def _user_of(configuration: Mapping[str, str]) -> str:
     return hashlib.sha256(f"{account} {subject}".encode()).hexdigest()[:16]
 
 
-def _budget(configuration: Mapping[str, str], name: str, documented: int, scope: str, whose: str) -> Budget:
+def _budget(
+    configuration: Mapping[str, str], name: str, documented: int, scope: str, whose: str
+) -> Budget:
     told = configuration.get(f"quota.{name}") or str(documented)
     if not (told.isascii() and told.isdigit() and int(told)):
-        raise BadInput(f"quota.{name} is {told!r}; it has to be a whole number of calls, like {documented}")
+        raise BadInput(
+            f"quota.{name} is {told!r}; it has to be a whole number of calls, like {documented}"
+        )
     label, window = name.split(".")
     return Budget(
         scope=f"googlecalendar/{scope}",

@@ -17,7 +17,15 @@ _WHOLE = "whole:"
 """Begins the cursors of a listing that Google would not bound by a date of change."""
 _SINCE = "updatedMin"
 _WITHOUT_CHANGES = frozenset(
-    {"iCalUID", "privateExtendedProperty", "q", "sharedExtendedProperty", "timeMin", "timeMax", _SINCE}
+    {
+        "iCalUID",
+        "privateExtendedProperty",
+        "q",
+        "sharedExtendedProperty",
+        "timeMin",
+        "timeMax",
+        _SINCE,
+    }
 )
 """What cannot be asked together with a sync token (discovery document, `syncToken`), less what is not ours to ask."""
 _DATED_TO = timedelta(seconds=1)
@@ -36,7 +44,9 @@ async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
     path = f"/calendars/{quote(calendar, safe='@')}/events"
     parameters["maxResults"] = str(min(query.page_size, MAX_PAGE))
     if parameters.get("showDeleted") != "true":
-        parameters.pop("showDeleted", None)  # Google's default, which must not be said beside a sync token
+        parameters.pop(
+            "showDeleted", None
+        )  # Google's default, which must not be said beside a sync token
     if query.since is not None:
         parameters["syncToken"] = _sync_token(query.since, api.account)
     elif query.changed_since is not None:
@@ -49,7 +59,12 @@ async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
             parameters.pop(_SINCE, None)
         page = {**parameters, "pageToken": token} if token else parameters
         answer = await api.call("GET", path, calendar, params=page)
-        if answer.status == 410 and not token and _SINCE in page and refusal(answer).reason == TOO_LONG_AGO:
+        if (
+            answer.status == 410
+            and not token
+            and _SINCE in page
+            and refusal(answer).reason == TOO_LONG_AGO
+        ):
             is_whole = True
             continue
         body = page_of(answer, page)
@@ -68,7 +83,11 @@ def _is_shown(event: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
     """
     if parameters.get("showDeleted") == "true":
         return True
-    return not (event.get("status") == "cancelled" if parameters.get("singleEvents") == "true" else is_deleted(event))
+    return not (
+        event.get("status") == "cancelled"
+        if parameters.get("singleEvents") == "true"
+        else is_deleted(event)
+    )
 
 
 def is_deleted(event: Mapping[str, Any]) -> bool:
@@ -76,7 +95,9 @@ def is_deleted(event: Mapping[str, Any]) -> bool:
     return event.get("status") == "cancelled" and "recurringEventId" not in event
 
 
-def _bookmark(answer: Answer, body: Mapping[str, Any], parameters: Mapping[str, str], account: str) -> Bookmark | None:
+def _bookmark(
+    answer: Answer, body: Mapping[str, Any], parameters: Mapping[str, str], account: str
+) -> Bookmark | None:
     """The bookmark on a last page; none where Google would not take it with these parameters.
 
     Google's own clock dates it, since the dates of changes are Google's, and not before the token can have been made.

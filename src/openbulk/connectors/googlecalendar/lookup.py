@@ -10,6 +10,7 @@ from openbulk.connectors.googlecalendar.errors import Refusal, refusal
 from openbulk.connectors.googlecalendar.events import Draft, Plan
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, occurrence_of
 from openbulk.connectors.http import Answer
+from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Target
 
 MAX_PAGE = 2500
@@ -21,7 +22,7 @@ GONE = frozenset({404, 410})
 Event = Mapping[str, Any]
 
 
-class NotTaken(Exception):
+class NotTaken(OpenbulkError):
     """Google refused a record."""
 
     def __init__(self, refused: Refusal, before: str = "", calendar: str | None = None) -> None:
@@ -75,7 +76,9 @@ class Lookup:
                 mirror.page_token = page.get("nextPageToken")
                 mirror.is_complete = mirror.page_token is None
 
-    async def one(self, plan: Plan, identity: Identity, parameters: Mapping[str, str]) -> Event | None:
+    async def one(
+        self, plan: Plan, identity: Identity, parameters: Mapping[str, str]
+    ) -> Event | None:
         """One event, asked for by itself."""
         if identity.field == ID:
             wanted = identity.value
@@ -88,7 +91,9 @@ class Lookup:
         else:
             query = {"privateExtendedProperty": f"{identity.field}={identity.value}"}
         page = (await self._call("GET", plan.events_path, plan, {**query, **parameters})).json()
-        found = [event for event in page.get("items", []) if occurrence_of(event) == identity.occurrence]
+        found = [
+            event for event in page.get("items", []) if occurrence_of(event) == identity.occurrence
+        ]
         return found[0] if found else None
 
     async def seen(self, plan: Plan, event_id: str) -> Event:
@@ -102,7 +107,9 @@ class Lookup:
         """The time zone of a calendar, asked for once."""
         if place.calendar not in self._zones:
             path = f"/calendars/{quote(place.calendar, safe='@')}/events"
-            answer = await self._api.call("GET", path, params={"maxResults": "1", "fields": "timeZone"})
+            answer = await self._api.call(
+                "GET", path, params={"maxResults": "1", "fields": "timeZone"}
+            )
             if not answer.is_success:
                 raise NotTaken(refusal(answer), calendar=missing_calendar(answer, place.calendar))
             self._zones[place.calendar] = str(answer.json().get("timeZone") or "UTC")
@@ -117,7 +124,9 @@ class Lookup:
         """An event is gone."""
         self._mirror(plan, target).forget(event)
 
-    async def _call(self, method: str, path: str, plan: Plan, parameters: Mapping[str, str] | None = None) -> Answer:
+    async def _call(
+        self, method: str, path: str, plan: Plan, parameters: Mapping[str, str] | None = None
+    ) -> Answer:
         return checked(await self._api.call(method, path, plan.calendar, params=parameters), plan)
 
 

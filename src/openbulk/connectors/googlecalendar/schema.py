@@ -33,14 +33,19 @@ def list_parameters(method: str) -> frozenset[str]:
 
 @cache
 def _discovery() -> dict[str, Any]:
-    document: dict[str, Any] = orjson.loads(files(__package__).joinpath("discovery.json").read_bytes())
+    document: dict[str, Any] = orjson.loads(
+        files(__package__).joinpath("discovery.json").read_bytes()
+    )
     return document
 
 
 def _schema_of(source: dict[str, Any], method: str) -> dict[str, Any]:
     """A schema of the discovery document (JSON Schema draft 3) in today's spelling, references resolved."""
     if "$ref" in source:
-        source = {**_discovery()["schemas"][source["$ref"]], **{k: v for k, v in source.items() if k != "$ref"}}
+        source = {
+            **_discovery()["schemas"][source["$ref"]],
+            **{k: v for k, v in source.items() if k != "$ref"},
+        }
     schema: dict[str, Any] = {} if source["type"] == "any" else {"type": source["type"]}
     description = source.get("description", "")
     if description:
@@ -53,7 +58,9 @@ def _schema_of(source: dict[str, Any], method: str) -> dict[str, Any]:
         if name in source:
             schema[name] = source[name]
     if "properties" in source:
-        schema["properties"] = {name: _schema_of(field, method) for name, field in source["properties"].items()}
+        schema["properties"] = {
+            name: _schema_of(field, method) for name, field in source["properties"].items()
+        }
         required = [
             name
             for name, field in source["properties"].items()

@@ -26,7 +26,7 @@ from openbulk.connectors.auth import (
     to_keep,
     token_for_code,
 )
-from openbulk.connectors.base import AuthorizeRequest, Remember
+from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.domain.errors import BadInput, SignInAgain
 
 _SCOPES = "https://www.googleapis.com/auth/"
@@ -71,7 +71,11 @@ class GoogleOAuth:
 
     def authorize_url(self, request: AuthorizeRequest) -> str:
         """Asks for offline access with consent: only then Google gives a refresh token each time."""
-        address = f"{request.base_url.rstrip('/')}/o/oauth2/v2/auth" if request.base_url else AUTHORIZE_URL
+        address = (
+            f"{request.base_url.rstrip('/')}/o/oauth2/v2/auth"
+            if request.base_url
+            else AUTHORIZE_URL
+        )
         return authorize_url(
             address,
             {
@@ -88,7 +92,12 @@ class GoogleOAuth:
         )
 
     async def exchange(
-        self, code: str, configuration: Mapping[str, str], http: aiohttp.ClientSession, *, verifier: str | None = None
+        self,
+        code: str,
+        configuration: Mapping[str, str],
+        http: aiohttp.ClientSession,
+        *,
+        verifier: str | None = None,
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token. Raises SignInAgain where the person did not allow to see events, too."""
         token = await token_for_code(http, _endpoint(configuration), code, configuration, verifier)
@@ -98,7 +107,9 @@ class GoogleOAuth:
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
         """Take openbulk off the applications that the person allows. Google ends all that they allowed this client."""
         if refresh_token := configuration.get(REFRESH_TOKEN):
-            await revoke_token(http, _at_google(configuration, "/revoke", REVOKE_URL), refresh_token)
+            await revoke_token(
+                http, _at_google(configuration, "/revoke", REVOKE_URL), refresh_token
+            )
 
 
 def _check_granted(token: Token) -> None:
@@ -115,12 +126,15 @@ def _check_granted(token: Token) -> None:
     )
 
 
-def auth_of(configuration: Mapping[str, str], http: aiohttp.ClientSession, remember: Remember) -> BearerAuth:
+def auth_of(context: ConnectionContext) -> BearerAuth:
     """The credentials of an instance. Raises BadInput where it has none."""
+    configuration = context.configuration
     if key := configuration.get(SERVICE_ACCOUNT):
-        return BearerAuth(_as_service_account(key, configuration, http))
+        return BearerAuth(_as_service_account(key, configuration, context.http))
     if refresh_token := configuration.get(REFRESH_TOKEN):
-        return BearerAuth(refreshing(http, _endpoint(configuration), refresh_token, remember))
+        return BearerAuth(
+            refreshing(context.http, _endpoint(configuration), refresh_token, context.remember)
+        )
     raise BadInput(
         "the instance has no credentials: give providerData.code with oauth.api.key, oauth.api.secret and "
         f"oauth.callback.url, or {REFRESH_TOKEN} with key and secret, or {SERVICE_ACCOUNT}"
@@ -134,7 +148,9 @@ def _endpoint(configuration: Mapping[str, str]) -> TokenEndpoint:
 # --- service accounts ---
 
 
-def _as_service_account(key: str, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> FetchToken:
+def _as_service_account(
+    key: str, configuration: Mapping[str, str], http: aiohttp.ClientSession
+) -> FetchToken:
     """Fetches tokens with an assertion signed by the account's key, in the name of `google.subject` where given."""
     account = _account_of(key)
     signer = _signer_of(account)
@@ -173,7 +189,9 @@ def _account_of(key: str) -> dict[str, Any]:
             f"{SERVICE_ACCOUNT} is the file of an OAuth client: its client_id and client_secret belong into "
             f"oauth.api.key and oauth.api.secret. For a service account, {_WHOLE_FILE}"
         )
-    missing = [name for name in ("client_email", "private_key") if not isinstance(account.get(name), str)]
+    missing = [
+        name for name in ("client_email", "private_key") if not isinstance(account.get(name), str)
+    ]
     if missing:
         raise BadInput(
             f"{SERVICE_ACCOUNT} is not the JSON key of a service account, as Google offers it: it lacks "
@@ -182,16 +200,16 @@ def _account_of(key: str) -> dict[str, Any]:
     return account
 
 
-_WHOLE_FILE = (
-    "give the whole text of the file that the Google Cloud console hands out under Service accounts, Keys, Add key"
-)
+_WHOLE_FILE = "give the whole text of the file that the Google Cloud console hands out under Service accounts, Keys, Add key"
 
 
 def _signer_of(account: Mapping[str, Any]) -> crypt.RSASigner:
     try:
         signer: crypt.RSASigner = crypt.RSASigner.from_service_account_info(account)  # type: ignore[no-untyped-call]
     except (ValueError, TypeError) as error:
-        raise BadInput(f"the private_key in {SERVICE_ACCOUNT} cannot be read; {_WHOLE_FILE}") from error
+        raise BadInput(
+            f"the private_key in {SERVICE_ACCOUNT} cannot be read; {_WHOLE_FILE}"
+        ) from error
     return signer
 
 
@@ -202,7 +220,9 @@ def _subject_of(configuration: Mapping[str, str]) -> dict[str, str]:
         return {}
     name, at, domain = subject.partition("@")
     if not (name and at and "." in domain) or " " in subject:
-        raise BadInput(f"{SUBJECT} {subject!r} is not the address of a person; it looks like ann@example.com")
+        raise BadInput(
+            f"{SUBJECT} {subject!r} is not the address of a person; it looks like ann@example.com"
+        )
     return {"sub": subject}
 
 
@@ -227,4 +247,6 @@ _ACCOUNT_REFUSED = (
 def _account_refused(said: str, account: Mapping[str, Any], scope: str) -> str:
     sentences = (sentence for words, sentence in _ACCOUNT_REFUSALS.items() if words in said)
     sentence = next(sentences, _ACCOUNT_REFUSED)
-    return sentence.format(subject=SUBJECT, client=account.get("client_id", "of the account"), scope=scope)
+    return sentence.format(
+        subject=SUBJECT, client=account.get("client_id", "of the account"), scope=scope
+    )

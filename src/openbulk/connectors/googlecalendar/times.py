@@ -17,13 +17,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from openbulk.connectors.googlecalendar.fields import FieldError
+from openbulk.connectors.fields import FieldError
 from openbulk.domain.dates import EXAMPLES, looks_written, written_date, written_time
 
 PLACES = ("start", "end", "originalStartTime")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
-_LINE = re.compile(r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>;[^:]*)?:(?P<value>.+)", re.IGNORECASE)
+_LINE = re.compile(
+    r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>;[^:]*)?:(?P<value>.+)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ def _one_of(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> st
         return None
     same = [one for one in known if one.lower() == str(told).lower()]
     if not same:
-        raise FieldError(name, f"metaData.{name} {told!r} is not known; it can be {', '.join(known)}")
+        raise FieldError(
+            name, f"metaData.{name} {told!r} is not known; it can be {', '.join(known)}"
+        )
     return same[0]
 
 
@@ -81,7 +85,8 @@ def _iso(value: Any, order: str, path: str) -> Any:
         return f"{date_part}T{written_time(time).isoformat()}" if time else date_part
     except ValueError as error:
         raise FieldError(
-            path, f"{path} {value!r} is not a date; by metaData.dateOrder {order} they look like {EXAMPLES[order]}"
+            path,
+            f"{path} {value!r} is not a date; by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
         ) from error
 
 
@@ -100,7 +105,9 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     )
 
 
-def settled(body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: bool = False) -> dict[str, Any]:
+def settled(
+    body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: bool = False
+) -> dict[str, Any]:
     """An event whose times say which moment they are. Raises FieldError.
 
     `body` is in Google's types, `zone` the one of local times whose row has none. An update says nothing of what it
@@ -110,7 +117,9 @@ def settled(body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: 
     own_zone = body.get("start", {}).get("timeZone")
     for name in PLACES:
         if name in body:
-            result[name] = _settled_place(name, body[name], own_zone or zone, choices, bool(body.get("recurrence")))
+            result[name] = _settled_place(
+                name, body[name], own_zone or zone, choices, bool(body.get("recurrence"))
+            )
     if not is_update or result.get("end"):
         _settle_end(result)
     for line in result.get("recurrence", ()):
@@ -118,17 +127,23 @@ def settled(body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: 
     return result
 
 
-def _settled_place(name: str, place: Mapping[str, Any], zone: str, choices: Choices, recurs: bool) -> Mapping[str, Any]:
+def _settled_place(
+    name: str, place: Mapping[str, Any], zone: str, choices: Choices, recurs: bool
+) -> Mapping[str, Any]:
     if place.get("timeZone"):
         _check_zone(place["timeZone"], f"{name}.timeZone")
     if place.get("date") and place.get("dateTime"):
-        raise FieldError(name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant")
+        raise FieldError(
+            name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant"
+        )
     if not place.get("dateTime"):
         return place
     moment = _with_whole_minutes(datetime.fromisoformat(place["dateTime"]))
     named = place.get("timeZone") or zone
     if moment.tzinfo is None:
-        moment = _with_whole_minutes(localized(moment, named, choices.daylight_saving, f"{name}.dateTime"))
+        moment = _with_whole_minutes(
+            localized(moment, named, choices.daylight_saving, f"{name}.dateTime")
+        )
     elif not place.get("timeZone") and not recurs:
         return {**place, "dateTime": moment.isoformat()}
     return {**place, "dateTime": moment.isoformat(), "timeZone": named}
@@ -179,8 +194,12 @@ def _zones() -> frozenset[str]:
 def _check_zone(zone: str, path: str) -> None:
     if zone in _zones():
         return
-    near = WINDOWS_TO_OLSON.get(zone) or next(iter(get_close_matches(zone, _zones(), 1)), "Europe/Berlin")
-    raise FieldError(path, f"{path} {zone!r} is not the name of a time zone (IANA); did you mean {near!r}?")
+    near = WINDOWS_TO_OLSON.get(zone) or next(
+        iter(get_close_matches(zone, _zones(), 1)), "Europe/Berlin"
+    )
+    raise FieldError(
+        path, f"{path} {zone!r} is not the name of a time zone (IANA); did you mean {near!r}?"
+    )
 
 
 # --- start, end and recurrence ---
@@ -206,10 +225,14 @@ def _settle_end(event: dict[str, Any]) -> None:
     elif (start.get("date") and end.get("dateTime")) or (start.get("dateTime") and end.get("date")):
         raise FieldError("end", "start and end have to be two dates, or two times")
     elif start.get("dateTime") and end.get("dateTime"):
-        begins, ends = datetime.fromisoformat(start["dateTime"]), datetime.fromisoformat(end["dateTime"])
+        begins, ends = (
+            datetime.fromisoformat(start["dateTime"]),
+            datetime.fromisoformat(end["dateTime"]),
+        )
         if ends < begins:
             raise FieldError(
-                "end.dateTime", f"end.dateTime {end['dateTime']} is before start.dateTime {start['dateTime']}"
+                "end.dateTime",
+                f"end.dateTime {end['dateTime']} is before start.dateTime {start['dateTime']}",
             )
 
 
@@ -225,12 +248,21 @@ def _check_recurrence(line: str, *, is_timed: bool | None) -> None:
         return
     rule = dict(part.upper().split("=", 1) for part in match["value"].split(";") if "=" in part)
     if rule.get("FREQ") not in _FREQUENCIES:
-        raise FieldError("recurrence", f"recurrence {line!r} has no FREQ; it can be {', '.join(_FREQUENCIES)}")
+        raise FieldError(
+            "recurrence", f"recurrence {line!r} has no FREQ; it can be {', '.join(_FREQUENCIES)}"
+        )
     if "UNTIL" in rule and "COUNT" in rule:
-        raise FieldError("recurrence", f"recurrence {line!r} has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)")
+        raise FieldError(
+            "recurrence",
+            f"recurrence {line!r} has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)",
+        )
     if "UNTIL" in rule and is_timed and not rule["UNTIL"].endswith("Z"):
         raise FieldError(
-            "recurrence", f"recurrence {line!r}: UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z"
+            "recurrence",
+            f"recurrence {line!r}: UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z",
         )
     if "UNTIL" in rule and is_timed is False and "T" in rule["UNTIL"]:
-        raise FieldError("recurrence", f"recurrence {line!r}: UNTIL of an all-day event is a date, like UNTIL=20261218")
+        raise FieldError(
+            "recurrence",
+            f"recurrence {line!r}: UNTIL of an all-day event is a date, like UNTIL=20261218",
+        )

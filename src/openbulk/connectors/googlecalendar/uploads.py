@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import DUPLICATE, refusal
@@ -20,9 +21,16 @@ from openbulk.connectors.googlecalendar.events import (
     plan_of,
     whole,
 )
-from openbulk.connectors.googlecalendar.fields import FieldError
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, event_id
-from openbulk.connectors.googlecalendar.lookup import GONE, MAX_MIRRORS, Event, Lookup, NotTaken, checked, named
+from openbulk.connectors.googlecalendar.lookup import (
+    GONE,
+    MAX_MIRRORS,
+    Event,
+    Lookup,
+    NotTaken,
+    checked,
+    named,
+)
 from openbulk.connectors.googlecalendar.times import choices_of, needs_zone, settled, with_iso_dates
 from openbulk.connectors.http import Answer
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -51,14 +59,18 @@ class EventUploads:
         except FieldError as error:
             return Outcome.failed(record.row, error.message, field=error.field)
         except OverflowError:
-            return Outcome.failed(record.row, "a date is too early or too late; calendars go from year 1 to 9999")
+            return Outcome.failed(
+                record.row, "a date is too early or too late; calendars go from year 1 to 9999"
+            )
         except NotTaken as error:
             self._remember_missing(error, target)
             return Outcome.failed(record.row, str(error), provider_message=error.refused.message)
 
     async def _planned(self, record: Record, target: Target) -> Plan:
         choices = choices_of(target.options)
-        draft = draft_of(replace(record, values=with_iso_dates(record.values, choices.order)), target)
+        draft = draft_of(
+            replace(record, values=with_iso_dates(record.values, choices.order)), target
+        )
         if (missing := self._missing.get((target.run, draft.calendar))) is not None:
             raise missing
         body = draft.body
@@ -66,7 +78,9 @@ class EventUploads:
             zone = choices.zone
             if zone is None and needs_zone(body):
                 zone = await self._lookup.zone_of(draft)
-            body = settled(body, zone=zone or "UTC", choices=choices, is_update=target.action is Action.UPDATE)
+            body = settled(
+                body, zone=zone or "UTC", choices=choices, is_update=target.action is Action.UPDATE
+            )
         return plan_of(draft, body, target)
 
     def _remember_missing(self, error: NotTaken, target: Target) -> None:
@@ -98,7 +112,8 @@ class EventUploads:
         elif identity.occurrence:
             return await self._change_occurrence(plan, target)
         raise FieldError(
-            identity.field, f"calendar {plan.calendar!r} has no event with {identity}; the action upsert would make it"
+            identity.field,
+            f"calendar {plan.calendar!r} has no event with {identity}; the action upsert would make it",
         )
 
     async def _upsert(self, plan: Plan, target: Target) -> Outcome:
@@ -139,7 +154,8 @@ class EventUploads:
             if (outcome := await self._insert_or_change(plan, made, target)) is not None:
                 return outcome
         raise FieldError(
-            identity.field, f"the event with {identity} was made and deleted {MAX_GENERATIONS} times; give it another"
+            identity.field,
+            f"the event with {identity} was made and deleted {MAX_GENERATIONS} times; give it another",
         )
 
     async def _insert_or_change(self, plan: Plan, new_id: str, target: Target) -> Outcome | None:
@@ -173,7 +189,9 @@ class EventUploads:
             return Outcome(plan.row, OutcomeKind.CREATED, new_id)
         raise _taken("id", new_id)
 
-    async def _import(self, plan: Plan, identity: Identity, target: Target | None = None) -> Outcome:
+    async def _import(
+        self, plan: Plan, identity: Identity, target: Target | None = None
+    ) -> Outcome:
         """Make a private copy of an event that was made elsewhere.
 
         What Google does with an iCalUID that it has already is not documented, and was seen to differ: so it is
@@ -201,11 +219,14 @@ class EventUploads:
     async def _revive(self, plan: Plan, old_id: str) -> Outcome:
         """Bring back an event that was deleted, as the row has it. Google does not allow that to everybody."""
         body = encoded({"status": "confirmed", **fields_of(plan)})
-        answer = await self._api.call("PUT", plan.event_path(old_id), plan.calendar, params=plan.parameters, body=body)
+        answer = await self._api.call(
+            "PUT", plan.event_path(old_id), plan.calendar, params=plan.parameters, body=body
+        )
         if answer.is_success:
             return _done(plan, OutcomeKind.CREATED, old_id, answer.json())
         raise NotTaken(
-            refusal(answer), f"the event {old_id!r} was deleted, and its id stays taken; give the row another id: "
+            refusal(answer),
+            f"the event {old_id!r} was deleted, and its id stays taken; give the row another id: ",
         )
 
     async def _change(self, plan: Plan, event: Event, target: Target) -> Outcome | None:
@@ -217,9 +238,15 @@ class EventUploads:
         different = changes(fields_of(plan), event)
         if not different:
             is_ours = bool(plan.run) and _private(event, RUN_PROPERTY) == plan.run
-            return Outcome(plan.row, OutcomeKind.CREATED if is_ours else OutcomeKind.UNCHANGED, event["id"])
+            return Outcome(
+                plan.row, OutcomeKind.CREATED if is_ours else OutcomeKind.UNCHANGED, event["id"]
+            )
         answer = await self._api.call(
-            "PATCH", plan.event_path(event["id"]), plan.calendar, params=plan.parameters, body=patch_of(different)
+            "PATCH",
+            plan.event_path(event["id"]),
+            plan.calendar,
+            params=plan.parameters,
+            body=patch_of(different),
         )
         if answer.status in GONE:
             self._lookup.forget(plan, target, str(event["id"]))
@@ -233,7 +260,9 @@ class EventUploads:
         answer = await self._api.call("DELETE", path, plan.calendar, params=_mail(plan))
         self._lookup.forget(plan, target, old_id)
         if answer.status == 404:
-            await self._lookup.zone_of(plan)  # where it is the calendar that is not there, that is refused
+            await self._lookup.zone_of(
+                plan
+            )  # where it is the calendar that is not there, that is refused
             return Outcome(plan.row, OutcomeKind.UNCHANGED, old_id)
         if answer.status != 410:
             checked(answer, plan)
@@ -251,7 +280,9 @@ class EventUploads:
             "PATCH", plan.event_path(occurrence), plan.calendar, params=plan.parameters, body=body
         )
         if answer.status in GONE:
-            raise FieldError("originalStartTime", f"the series {named(plan)} has no occurrence at that time")
+            raise FieldError(
+                "originalStartTime", f"the series {named(plan)} has no occurrence at that time"
+            )
         changed = checked(answer, plan).json()
         self._lookup.remember(plan, target, changed)
         return _done(plan, OutcomeKind.UPDATED, occurrence, changed)
@@ -265,7 +296,8 @@ class EventUploads:
             event = await self._lookup.found(replace(plan, identity=whole(identity)), target)
             if event is None:
                 raise FieldError(
-                    identity.field, f"there is no series with {identity} in the calendar; its row has to come first"
+                    identity.field,
+                    f"there is no series with {identity} in the calendar; its row has to come first",
                 )
             series = str(event["id"])
         return f"{series}_{identity.occurrence}"
@@ -277,7 +309,11 @@ class EventUploads:
     ) -> Answer | None:
         """Make an event; None where its id is taken."""
         answer = await self._api.call(
-            "POST", path, plan.calendar, params=plan.parameters if parameters is None else parameters, body=body
+            "POST",
+            path,
+            plan.calendar,
+            params=plan.parameters if parameters is None else parameters,
+            body=body,
         )
         if not answer.is_success and refusal(answer).reason == DUPLICATE:
             return None

@@ -7,10 +7,7 @@ a field `fail` is refused, with that field's value as the reason, so that error 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-import aiohttp
-
-from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
-from openbulk.connectors.pace import Pace
+from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -73,7 +70,9 @@ class Memory:
         """The records whose keys are kept; a log cannot say."""
         if target.object == "log":
             return {}
-        return {record.key: record.key for record in batch if record.key in self._kept(target.object)}
+        return {
+            record.key: record.key for record in batch if record.key in self._kept(target.object)
+        }
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record."""
@@ -94,7 +93,9 @@ class Memory:
         return Outcome.failed(record.row, str(reason), field="fail") if reason else None
 
 
-def _put(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool, kind: OutcomeKind) -> Outcome:
+def _put(
+    record: Record, kept: dict[str, Mapping[str, Any]], keep: bool, kind: OutcomeKind
+) -> Outcome:
     if keep:
         kept[record.key] = record.values
     return Outcome(record.row, kind, record.key)
@@ -123,12 +124,17 @@ def _update(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> O
 
 
 def _delete(record: Record, kept: dict[str, Mapping[str, Any]], _keep: bool) -> Outcome:
-    return _missing(record) if kept.pop(record.key, None) is None else Outcome(record.row, OutcomeKind.DELETED, record.key)
+    return (
+        _missing(record)
+        if kept.pop(record.key, None) is None
+        else Outcome(record.row, OutcomeKind.DELETED, record.key)
+    )
 
 
 def _missing(record: Record) -> Outcome:
     return Outcome.failed(
-        record.row, f"there is no record {record.key!r}; metaData.identifierFieldName names its field"
+        record.row,
+        f"there is no record {record.key!r}; metaData.identifierFieldName names its field",
     )
 
 
@@ -148,7 +154,9 @@ class MemoryProvider:
     name = "Memory"
     hub = "general"
     settings: Sequence[Setting] = (
-        Setting("space", "Instances with the same space share their records; default: one for all."),
+        Setting(
+            "space", "Instances with the same space share their records; default: one for all."
+        ),
         Setting("keep", "false: take records and forget them at once; default: true."),
     )
     oauth: OAuth | None = None
@@ -156,13 +164,7 @@ class MemoryProvider:
     def __init__(self) -> None:
         self._spaces: dict[str, Space] = {}
 
-    def connect(
-        self,
-        configuration: Mapping[str, str],
-        http: aiohttp.ClientSession,
-        remember: Remember,
-        pace: Pace = UNPACED,
-    ) -> Connector:
+    def connect(self, context: ConnectionContext) -> Connector:
         """A connector for an instance. Memory bounds no calls."""
-        space = self._spaces.setdefault(configuration.get("space", ""), {})
-        return Memory(space, keep=configuration.get("keep", "true").lower() != "false")
+        space = self._spaces.setdefault(context.configuration.get("space", ""), {})
+        return Memory(space, keep=context.configuration.get("keep", "true").lower() != "false")

@@ -7,13 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.connectors.base import UNPACED, Connector, Features, OAuth, Remember, Setting
-from openbulk.connectors.pace import Pace
+from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure
 from openbulk.connectors.sql.reading import Reading
@@ -72,7 +70,9 @@ class Sql:
         """The row with this primary key."""
         table = await self._table(object)
         if len(table.key) != 1:
-            raise NotFound(f"the rows of {object!r} have no id: its primary key has {len(table.key)} columns")
+            raise NotFound(
+                f"the rows of {object!r} have no id: its primary key has {len(table.key)} columns"
+            )
         query = Query(object, page_size=1, where=Comparison(table.key[0], "=", (id,)))
         async for page in self.read(query):
             if page.records:
@@ -97,7 +97,9 @@ class Sql:
             self._seen_at = float("-inf")  # tables do change
             reason = failure(error)
             if is_committing:
-                raise AnswerLost(reason.message, provider_message=reason.provider_message) from error
+                raise AnswerLost(
+                    reason.message, provider_message=reason.provider_message
+                ) from error
             raise reason from error
         return outcomes
 
@@ -110,7 +112,9 @@ class Sql:
     async def _table(self, name: str) -> Table:
         tables = await self._known()
         if name not in tables:
-            raise NotFound(f"the database has no table {name!r}; its tables are: {', '.join(tables)}")
+            raise NotFound(
+                f"the database has no table {name!r}; its tables are: {', '.join(tables)}"
+            )
         return tables[name]
 
     async def _known(self) -> Mapping[str, Table]:
@@ -176,7 +180,9 @@ class PostgresqlProvider:
         Setting("db.port", "Its port; default: 5432."),
         Setting("db.name", "Name of the database."),
         Setting("db.schema", "The schema whose tables are objects; default: public."),
-        Setting("db.ssl.mode", "disable, require or verify-full (libpq's sslmode); default: prefer."),
+        Setting(
+            "db.ssl.mode", "disable, require or verify-full (libpq's sslmode); default: prefer."
+        ),
         Setting("username", "User of the database."),
         Setting("password", "Password of that user.", secret=True),
     )
@@ -185,16 +191,10 @@ class PostgresqlProvider:
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
 
-    def connect(
-        self,
-        configuration: Mapping[str, str],
-        http: aiohttp.ClientSession,
-        remember: Remember,
-        pace: Pace = UNPACED,
-    ) -> Connector:
+    def connect(self, context: ConnectionContext) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration names no database."""
-        schema = configuration.get("db.schema") or "public"
-        return Sql(open_postgresql(configuration, self._resolve), schema, concurrency=4)
+        schema = context.configuration.get("db.schema") or "public"
+        return Sql(open_postgresql(context.configuration, self._resolve), schema, concurrency=4)
 
 
 class SqliteProvider:
@@ -204,19 +204,15 @@ class SqliteProvider:
     name = "SQLite"
     hub = "db"
     settings: Sequence[Setting] = (
-        Setting("db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."),
+        Setting(
+            "db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."
+        ),
     )
     oauth: OAuth | None = None
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def connect(
-        self,
-        configuration: Mapping[str, str],
-        http: aiohttp.ClientSession,
-        remember: Remember,
-        pace: Pace = UNPACED,
-    ) -> Connector:
+    def connect(self, context: ConnectionContext) -> Connector:
         """A connector for an instance. Raises BadInput where the configuration names no file that it may use."""
-        return Sql(open_sqlite(configuration, self._folder), None, concurrency=1)
+        return Sql(open_sqlite(context.configuration, self._folder), None, concurrency=1)

@@ -36,7 +36,9 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
         raise BadInput(f"db.port {port[:20]!r} is not a port; PostgreSQL's own is 5432")
     ssl_mode = configuration.get("db.ssl.mode") or "prefer"
     if ssl_mode not in _SSL_MODES:
-        raise BadInput(f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}")
+        raise BadInput(
+            f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}"
+        )
 
     async def connect(*_args: Any, **_more: Any) -> Any:
         return await psycopg.AsyncConnection.connect(
@@ -66,7 +68,9 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
 def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncEngine:
     """An engine for a file that exists, in the folder that is meant for that. Raises BadInput."""
     if folder is None:
-        raise BadInput("SQLite files can be used where OPENBULK_SQLITE_FOLDER names the folder that they are in")
+        raise BadInput(
+            "SQLite files can be used where OPENBULK_SQLITE_FOLDER names the folder that they are in"
+        )
     name = configuration.get("db.file") or ""
     file = (folder / name).resolve()
     if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():

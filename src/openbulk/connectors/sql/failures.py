@@ -32,7 +32,9 @@ def refused_row(row: int, error: DBAPIError) -> Outcome:
     detail: Any = getattr(error.orig, "diag", None)
     column = getattr(detail, "column_name", None)
     more = getattr(detail, "message_detail", None)
-    return Outcome.failed(row, f"the database refuses the row: {said}", field=column, provider_message=more or said)
+    return Outcome.failed(
+        row, f"the database refuses the row: {said}", field=column, provider_message=more or said
+    )
 
 
 def failure(error: Exception) -> ServiceError:
@@ -42,7 +44,9 @@ def failure(error: Exception) -> ServiceError:
     orig = error.orig if isinstance(error, DBAPIError) else error
     state, said = str(getattr(orig, "sqlstate", None) or ""), _said(error)
     if state.startswith(_OF_SIGN_IN) or any(words in said for words in _REFUSED_SIGN_IN):
-        return SignInAgain("the database does not accept this instance's credentials", provider_message=said)
+        return SignInAgain(
+            "the database does not accept this instance's credentials", provider_message=said
+        )
     if state.startswith(_PASSING) or (not state and _is_passing(error)):
         return RetryLater("the database cannot be reached, or is busy", provider_message=said)
     return Refused(f"the database refuses: {said}", provider_message=said)
@@ -52,9 +56,17 @@ def _is_passing(error: Exception) -> bool:
     if isinstance(error, OSError | TimeoutError):
         return True
     words = _said(error)
-    if "does not exist" in words or "no such" in words or "unable to open" in words or "not a database" in words:
+    if (
+        "does not exist" in words
+        or "no such" in words
+        or "unable to open" in words
+        or "not a database" in words
+    ):
         return False
-    return isinstance(error, OperationalError | InterfaceError) or "TimeoutError" in type(error).__name__
+    return (
+        isinstance(error, OperationalError | InterfaceError)
+        or "TimeoutError" in type(error).__name__
+    )
 
 
 def _said(error: Exception) -> str:

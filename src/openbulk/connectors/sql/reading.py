@@ -12,8 +12,9 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
 
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, FieldError, Kind, as_sqlite, shown, taken
+from openbulk.connectors.sql.values import Column, Kind, as_sqlite, shown, taken
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import COMPARISONS, All, Comparison, Condition, Either, Not, Query
 
@@ -52,7 +53,10 @@ class Reading:
         if after is not None:
             select = select.where(self._behind(self._steps, self._values_of(after)))
         return select.order_by(
-            *(step.sql.desc().nulls_first() if step.descending else step.sql.asc().nulls_last() for step in self._steps)
+            *(
+                step.sql.desc().nulls_first() if step.descending else step.sql.asc().nulls_last()
+                for step in self._steps
+            )
         )
 
     def record(self, row: Sequence[Any]) -> dict[str, Any]:
@@ -71,9 +75,16 @@ class Reading:
 
     def _order(self) -> list[_Step]:
         asked = [(self._column(one.field), one.descending) for one in self._query.order]
-        steps = [_Step(self._table.sql.c[column.name], column, descending) for column, descending in asked]
+        steps = [
+            _Step(self._table.sql.c[column.name], column, descending)
+            for column, descending in asked
+        ]
         named = {column.name for column, _ in asked}
-        steps += [_Step(self._table.sql.c[n], self._table.columns[n]) for n in self._table.key if n not in named]
+        steps += [
+            _Step(self._table.sql.c[n], self._table.columns[n])
+            for n in self._table.key
+            if n not in named
+        ]
         if not self._table.key:
             steps.append(_Step(sa.literal_column("rowid" if self._is_sqlite else "ctid"), None))
         return steps
@@ -96,7 +107,10 @@ class Reading:
             pairs = list(zip(self._steps, values, strict=True))
         except (ValueError, AssertionError) as error:
             raise BadInput("nextPage is no token of this list") from error
-        return [value if step.column is None else self._taken(step.column, value) for step, value in pairs]
+        return [
+            value if step.column is None else self._taken(step.column, value)
+            for step, value in pairs
+        ]
 
     def _behind(self, steps: Sequence[_Step], values: Sequence[Any]) -> ColumnElement[bool]:
         """The rows behind the one with these values; what is absent comes last, and first in a descending order."""
@@ -132,14 +146,20 @@ class Reading:
 
     def _compared(self, comparison: Comparison) -> ColumnElement[bool]:
         if "." in comparison.field and comparison.field not in self._table.columns:
-            raise BadInput(f"{comparison.field} is a part of a column; conditions are possible on whole columns only")
+            raise BadInput(
+                f"{comparison.field} is a part of a column; conditions are possible on whole columns only"
+            )
         column = self._column(comparison.field)
         there = self._table.sql.c[column.name]
         match comparison.operator:
             case "is null":
                 return there.is_(None)
             case "like":
-                text = there if column.kind is Kind.TEXT and not column.choices else sa.cast(there, sa.Text)
+                text = (
+                    there
+                    if column.kind is Kind.TEXT and not column.choices
+                    else sa.cast(there, sa.Text)
+                )
                 return text.like(str(comparison.values[0]), escape=_NO_ESCAPE)
             case "in":
                 return there.in_([self._taken(column, value) for value in comparison.values])
@@ -157,4 +177,8 @@ class Reading:
 
 def _without_bounds(column: Column) -> Column:
     """What is compared may be longer than what is kept."""
-    return column if column.length is None else Column(column.name, column.kind, is_zoned=column.is_zoned)
+    return (
+        column
+        if column.length is None
+        else Column(column.name, column.kind, is_zoned=column.is_zoned)
+    )

@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.sql.values import Column, FieldError, Kind
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.values import Column, Kind
 from openbulk.domain.records import Action
 
 WRITES = "openbulk_writes"
@@ -65,7 +66,11 @@ class Table:
         column = self.columns.get(name) or self.by_folded_name.get(name.strip().casefold())
         if column is None:
             near = get_close_matches(name, self.columns, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"its columns are: {', '.join(self.columns)}"
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"its columns are: {', '.join(self.columns)}"
+            )
             raise FieldError(name, f"{self.name} has no column {name!r}; {hint}")
         return column
 
@@ -99,14 +104,18 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
     """All tables of a schema by name, but openbulk's own."""
     found = sa.MetaData(schema=schema)
     found.reflect(connection)
-    tables = sorted((one for one in found.tables.values() if one.schema == schema), key=lambda one: one.name)
+    tables = sorted(
+        (one for one in found.tables.values() if one.schema == schema), key=lambda one: one.name
+    )
     return {one.name: _table(one, connection.dialect.name) for one in tables if one.name != WRITES}
 
 
 def _table(table: sa.Table, dialect: str) -> Table:
     key = tuple(column.name for column in table.primary_key.columns)
     columns = {column.name: _column(column, table, dialect) for column in table.columns}
-    if dialect == "sqlite":  # it keeps whatever it is given: what comes out is what somebody has put in
+    if (
+        dialect == "sqlite"
+    ):  # it keeps whatever it is given: what comes out is what somebody has put in
         for column in table.columns:
             column.nullable = column.nullable and not column.primary_key
             if columns[column.name].kind is not Kind.INTEGER:
@@ -116,16 +125,21 @@ def _table(table: sa.Table, dialect: str) -> Table:
 
 def _column(column: sa.Column[Any], table: sa.Table, dialect: str) -> Column:
     kind = next((kind for type_, kind in _KINDS if isinstance(column.type, type_)), Kind.OTHER)
-    is_row_id = dialect == "sqlite" and kind is Kind.INTEGER and list(table.primary_key.columns) == [column]
+    is_row_id = (
+        dialect == "sqlite" and kind is Kind.INTEGER and list(table.primary_key.columns) == [column]
+    )
     return Column(
         name=column.name,
         kind=kind,
         is_nullable=bool(column.nullable),
         has_default=column.server_default is not None or column.identity is not None or is_row_id,
-        is_generated=column.computed is not None or bool(column.identity is not None and column.identity.always),
+        is_generated=column.computed is not None
+        or bool(column.identity is not None and column.identity.always),
         is_zoned=bool(getattr(column.type, "timezone", False)),
         choices=tuple(getattr(column.type, "enums", ())),
-        length=getattr(column.type, "length", None) if kind is Kind.TEXT and dialect != "sqlite" else None,
+        length=getattr(column.type, "length", None)
+        if kind is Kind.TEXT and dialect != "sqlite"
+        else None,
         comment=column.comment,
     )
 

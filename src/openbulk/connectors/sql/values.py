@@ -13,14 +13,7 @@ from uuid import UUID
 
 import orjson
 
-
-class FieldError(Exception):
-    """A value that its column cannot take; the message says what would be right."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+from openbulk.connectors.fields import FieldError
 
 
 class Kind(StrEnum):
@@ -65,7 +58,9 @@ def taken(column: Column, value: Any, zone: tzinfo) -> Any:
         return _TAKEN[column.kind](value, column, zone)
     except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error) as error:
         wanted = _WANTED[column.kind]
-        raise FieldError(column.name, f"{column.name} is {_short(value)}, which is not {wanted}") from error
+        raise FieldError(
+            column.name, f"{column.name} is {_short(value)}, which is not {wanted}"
+        ) from error
 
 
 def shown(value: Any) -> Any:
@@ -167,9 +162,13 @@ def _text(value: Any, column: Column, _zone: tzinfo) -> str:
     if "\x00" in text:
         raise ValueError
     if column.choices and text not in column.choices:
-        raise FieldError(column.name, f"{column.name} is {_short(value)}; it can be {', '.join(column.choices)}")
+        raise FieldError(
+            column.name, f"{column.name} is {_short(value)}; it can be {', '.join(column.choices)}"
+        )
     if column.length is not None and len(text) > column.length:
-        raise FieldError(column.name, f"{column.name} has {len(text)} characters; it takes {column.length}")
+        raise FieldError(
+            column.name, f"{column.name} has {len(text)} characters; it takes {column.length}"
+        )
     return text
 
 

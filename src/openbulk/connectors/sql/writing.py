@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.failures import is_of_a_row, refused_row
 from openbulk.connectors.sql.schema import WRITES, Table
-from openbulk.connectors.sql.values import FieldError, as_sqlite, shown, taken
+from openbulk.connectors.sql.values import as_sqlite, shown, taken
 from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
@@ -59,7 +60,9 @@ class _Row:
 class Writing:
     """Writes one batch, on a connection whose transaction has begun."""
 
-    def __init__(self, connection: AsyncConnection, table: Table, target: Target, notes: sa.Table) -> None:
+    def __init__(
+        self, connection: AsyncConnection, table: Table, target: Target, notes: sa.Table
+    ) -> None:
         self._connection = connection
         self._table = table
         self._target = target
@@ -109,7 +112,9 @@ class Writing:
         try:
             place = _Place.of(self._table, self._target)
         except FieldError as error:
-            return [Outcome.failed(record.row, error.message, field=error.field) for record in batch]
+            return [
+                Outcome.failed(record.row, error.message, field=error.field) for record in batch
+            ]
         rows: list[_Row] = []
         outcomes: list[Outcome] = []
         for record in batch:
@@ -147,9 +152,13 @@ class Writing:
             return await self._delete(group, place)
 
         outcomes += await self._grouped(new, self._insert)
-        return outcomes + await self._grouped(old, delete if self._target.action is Action.DELETE else update)
+        return outcomes + await self._grouped(
+            old, delete if self._target.action is Action.DELETE else update
+        )
 
-    def _without_a_write(self, row: _Row, found: Sequence[Mapping[str, Any]], place: "_Place") -> Outcome | None:
+    def _without_a_write(
+        self, row: _Row, found: Sequence[Mapping[str, Any]], place: "_Place"
+    ) -> Outcome | None:
         """The outcome of a row for which there is nothing to do; None where there is."""
         match self._target.action:
             case _ if len(found) > 1:
@@ -173,14 +182,22 @@ class Writing:
                 return Outcome(row.number, OutcomeKind.UNCHANGED, self._id(found[0]))
         return None
 
-    async def _there(self, rows: Sequence[_Row], place: "_Place") -> dict[Identity, list[Mapping[str, Any]]]:
+    async def _there(
+        self, rows: Sequence[_Row], place: "_Place"
+    ) -> dict[Identity, list[Mapping[str, Any]]]:
         """The rows of the table that these mean, by what tells them apart."""
         if not rows:
             return {}
         columns = [self._table.sql.c[name] for name in place.names]
-        compared = sorted({*place.names, *self._table.key, *(name for row in rows for name in row.values)})
+        compared = sorted(
+            {*place.names, *self._table.key, *(name for row in rows for name in row.values)}
+        )
         wanted = [row.identity for row in rows]
-        among = columns[0].in_([one for (one,) in wanted]) if len(columns) == 1 else sa.tuple_(*columns).in_(wanted)
+        among = (
+            columns[0].in_([one for (one,) in wanted])
+            if len(columns) == 1
+            else sa.tuple_(*columns).in_(wanted)
+        )
         select = sa.select(*(self._table.sql.c[name] for name in compared)).where(among)
         there: dict[Identity, list[Mapping[str, Any]]] = {}
         for found in (await self._connection.execute(select)).mappings():
@@ -194,9 +211,16 @@ class Writing:
         statement: Any = sa.insert(self._table.sql)
         key = self._table.key
         if key and not all(name in rows[0].values for name in key):
-            statement = statement.returning(*(self._table.sql.c[n] for n in key), sort_by_parameter_order=True)
-            made = (await self._connection.execute(statement, [dict(row.values) for row in rows])).all()
-            return [Outcome(row.number, OutcomeKind.CREATED, _joined(new)) for row, new in zip(rows, made, strict=True)]
+            statement = statement.returning(
+                *(self._table.sql.c[n] for n in key), sort_by_parameter_order=True
+            )
+            made = (
+                await self._connection.execute(statement, [dict(row.values) for row in rows])
+            ).all()
+            return [
+                Outcome(row.number, OutcomeKind.CREATED, _joined(new))
+                for row, new in zip(rows, made, strict=True)
+            ]
         await self._connection.execute(statement, [dict(row.values) for row in rows])
         return [Outcome(row.number, OutcomeKind.CREATED, self._id(row.values)) for row in rows]
 
@@ -208,23 +232,31 @@ class Writing:
         }
         statement = sa.update(self._table.sql).where(*self._same(place)).values(changed)
         await self._connection.execute(
-            statement, [{**_named("new", row.values, changed), **_known(row, place)} for row in rows]
+            statement,
+            [{**_named("new", row.values, changed), **_known(row, place)} for row in rows],
         )
         return [Outcome(row.number, OutcomeKind.UPDATED, row.id) for row in rows]
 
     async def _delete(self, rows: Sequence[_Row], place: "_Place") -> list[Outcome]:
         await self._connection.execute(
-            sa.delete(self._table.sql).where(*self._same(place)), [_known(row, place) for row in rows]
+            sa.delete(self._table.sql).where(*self._same(place)),
+            [_known(row, place) for row in rows],
         )
         return [Outcome(row.number, OutcomeKind.DELETED, row.id) for row in rows]
 
     def _same(self, place: "_Place") -> list[Any]:
         columns = [self._table.sql.c[name] for name in place.names]
-        return [column == sa.bindparam(f"old_{column.name}", type_=column.type) for column in columns]
+        return [
+            column == sa.bindparam(f"old_{column.name}", type_=column.type) for column in columns
+        ]
 
     def _id(self, values: Mapping[str, Any]) -> str | None:
         key = self._table.key
-        return _joined([values[name] for name in key]) if key and all(name in values for name in key) else None
+        return (
+            _joined([values[name] for name in key])
+            if key and all(name in values for name in key)
+            else None
+        )
 
     # --- a bad row among good ones ---
 
@@ -234,20 +266,26 @@ class Writing:
         groups: dict[tuple[str, ...], list[_Row]] = {}
         for row in rows:
             groups.setdefault(row.columns, []).append(row)
-        outcomes = [outcome for group in groups.values() for outcome in await self._isolated(group, do)]
+        outcomes = [
+            outcome for group in groups.values() for outcome in await self._isolated(group, do)
+        ]
         refused = {outcome.row for outcome in outcomes if outcome.kind is OutcomeKind.FAILED}
         if len(groups) == 1 or not refused:
             return outcomes
         kept = [outcome for outcome in outcomes if outcome.row not in refused]
         again = [[row for row in group if row.number in refused] for group in groups.values()]
-        return kept + [outcome for group in again if group for outcome in await self._isolated(group, do)]
+        return kept + [
+            outcome for group in again if group for outcome in await self._isolated(group, do)
+        ]
 
     async def _isolated(self, rows: Sequence[_Row], do: "_Do") -> list[Outcome]:
         """All of them at once; where that fails because of one, half of them at a time, down to that one."""
         try:
             async with self._connection.begin_nested():
                 outcomes = await do(rows)
-                if not self._is_sqlite:  # what would only be checked at the end has to be known now, to blame the row
+                if (
+                    not self._is_sqlite
+                ):  # what would only be checked at the end has to be known now, to blame the row
                     await self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
                 return outcomes
         except DBAPIError as error:
@@ -293,22 +331,35 @@ class _Place:
         for name, value in record.values.items():
             column = self.table.column(name)
             if column.is_generated and column.name not in self.names:
-                raise FieldError(name, f"{column.name} is computed by the database; leave its column out")
+                raise FieldError(
+                    name, f"{column.name} is computed by the database; leave its column out"
+                )
             known = taken(column, value, self.zone)
             values[column.name] = as_sqlite(known) if is_sqlite else known
         missing = [name for name in self.names if values.get(name) is None]
-        if missing and self.target.action is Action.UPSERT and self._is_made_by_the_database(missing):
-            return _Row(record.row, {name: value for name, value in values.items() if name not in missing})
+        if (
+            missing
+            and self.target.action is Action.UPSERT
+            and self._is_made_by_the_database(missing)
+        ):
+            return _Row(
+                record.row, {name: value for name, value in values.items() if name not in missing}
+            )
         if missing:
             raise FieldError(missing[0], f"{missing[0]} is missing: it says which row is meant")
         return _Row(record.row, values, tuple(values[name] for name in self.names))
 
     def _is_made_by_the_database(self, missing: Sequence[str]) -> bool:
-        return not self.target.identifier_field and all(self.table.columns[name].has_default for name in missing)
+        return not self.target.identifier_field and all(
+            self.table.columns[name].has_default for name in missing
+        )
 
     def told(self, row: _Row) -> str:
         """What tells a row apart, for a person."""
-        return ", ".join(f"{name} = {shown(value)!r}" for name, value in zip(self.names, row.identity, strict=True))
+        return ", ".join(
+            f"{name} = {shown(value)!r}"
+            for name, value in zip(self.names, row.identity, strict=True)
+        )
 
 
 def _first_of_each(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
@@ -326,14 +377,18 @@ def _first_of_each(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
 
 def _is_same(there: Any, value: Any) -> bool:
     """Whether a column holds a value already; what Python has a type for, and we have not, is compared as a text."""
-    return bool(there == value) or (isinstance(value, str) and not isinstance(there, str) and str(there) == value)
+    return bool(there == value) or (
+        isinstance(value, str) and not isinstance(there, str) and str(there) == value
+    )
 
 
 def _zone(name: Any) -> tzinfo:
     try:
         return ZoneInfo(str(name)) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise FieldError("timeZone", f"metaData.timeZone {name!r} is no time zone; one is Europe/Berlin") from error
+        raise FieldError(
+            "timeZone", f"metaData.timeZone {name!r} is no time zone; one is Europe/Berlin"
+        ) from error
 
 
 def _named(prefix: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

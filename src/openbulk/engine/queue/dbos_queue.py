@@ -135,8 +135,12 @@ class LaneQueue:
             retry_connection_errors=False,
         )
         client._sys_db.run_migrations()  # `DBOS.migrate` has an engine of its own, whose errors are not called as ours
-        client.register_queue(_LANES, partition_concurrency=1, polling_interval_sec=_LANE_POLL_SECONDS)
-        client.register_queue(_BESIDE, worker_concurrency=_BESIDE_AT_ONCE, polling_interval_sec=_BESIDE_POLL_SECONDS)
+        client.register_queue(
+            _LANES, partition_concurrency=1, polling_interval_sec=_LANE_POLL_SECONDS
+        )
+        client.register_queue(
+            _BESIDE, worker_concurrency=_BESIDE_AT_ONCE, polling_interval_sec=_BESIDE_POLL_SECONDS
+        )
         client.destroy()
 
     @contextmanager
@@ -188,7 +192,9 @@ class LaneQueue:
         """
         if not self._is_open:
             return 0
-        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        pending = await DBOS.list_workflows_async(
+            status="PENDING", load_input=False, load_output=False
+        )
         return await self._put_back(work for work in pending if work.executor_id not in living)
 
     async def take_back(self) -> int:
@@ -200,7 +206,9 @@ class LaneQueue:
         seen = await self._missing()
         if not seen:
             return 0
-        await asyncio.sleep(_LOST_AFTER_SECONDS)  # what begins or ends at this moment looks the same
+        await asyncio.sleep(
+            _LOST_AFTER_SECONDS
+        )  # what begins or ends at this moment looks the same
         lost = await self._missing()
         return await self._put_back(lost[work] for work in lost.keys() & seen.keys())
 
@@ -224,16 +232,24 @@ class LaneQueue:
             if turn.lane is None:
                 await self._do_beside(turn.delay, self._turn, turn.job_id, turn.number)
                 return
-            with SetEnqueueOptions(queue_partition_key=str(turn.lane), delay_seconds=turn.delay or None):
+            with SetEnqueueOptions(
+                queue_partition_key=str(turn.lane), delay_seconds=turn.delay or None
+            ):
                 await DBOS.enqueue_workflow_async(_LANES, self._turn, turn.job_id, turn.number)
 
     async def attempt(self, attempt: NextAttempt) -> None:
         """Have a notification delivered; nothing happens where this attempt is under way, or was made."""
         with SetWorkflowID(attempt.id):
-            await self._do_beside(attempt.delay, self._callback, attempt.delivery_id, attempt.number)
+            await self._do_beside(
+                attempt.delay, self._callback, attempt.delivery_id, attempt.number
+            )
 
     async def _do_beside(
-        self, delay: float, work: Callable[[int, int], Coroutine[Any, Any, None]], subject: int, number: int
+        self,
+        delay: float,
+        work: Callable[[int, int], Coroutine[Any, Any, None]],
+        subject: int,
+        number: int,
     ) -> None:
         """Do something beside the lanes: here and at once, or where it is due later, or this process takes no more, by
         whoever looks then."""
@@ -247,7 +263,9 @@ class LaneQueue:
         """Of the turns and attempts with these ids: whether they are still to end. One never begun is absent."""
         if not ids:
             return {}
-        known = await DBOS.list_workflows_async(workflow_ids=list(ids), load_input=False, load_output=False)
+        known = await DBOS.list_workflows_async(
+            workflow_ids=list(ids), load_input=False, load_output=False
+        )
         return {workflow.workflow_id: workflow.status in _GOING_ON for workflow in known}
 
     async def forget(self, *, finished_before: str) -> int:

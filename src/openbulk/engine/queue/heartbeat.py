@@ -35,7 +35,9 @@ def new_name() -> str:
 class Heartbeat:
     """Keeps this process alive in the eyes of the others, and watches them."""
 
-    def __init__(self, name: str, workers: Workers, lanes: LaneQueue, lease: Lease, clock: Clock) -> None:
+    def __init__(
+        self, name: str, workers: Workers, lanes: LaneQueue, lease: Lease, clock: Clock
+    ) -> None:
         self._name = name
         self._workers = workers
         self._lanes = lanes
@@ -82,7 +84,10 @@ class Heartbeat:
             async with asyncio.timeout(BEAT_PATIENCE_SECONDS):
                 now = await self._workers.beat(self._name)
                 if now is None:
-                    log.warning("taken for dead: others have taken over what was under way here", worker=self._name)
+                    log.warning(
+                        "taken for dead: others have taken over what was under way here",
+                        worker=self._name,
+                    )
                     self._lease.lose()
                     await self._arrive()
                 else:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from openbulk.domain.errors import Fenced
 from openbulk.engine.queue.clock import elapsed
-from openbulk.storage.slice_ledger import Fenced
 
 _began_in: ContextVar[int | None] = ContextVar("openbulk_turn_began_in", default=None)
 """The life of the process in which the turn that runs now was begun; None beside the turns."""

@@ -17,7 +17,13 @@ from openbulk.domain.errors import DiskFull, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.reservations import Reservations
-from openbulk.engine.quota.sliding_window import PROBE_SECONDS, blamed, learn_less, learn_more, probed
+from openbulk.engine.quota.sliding_window import (
+    PROBE_SECONDS,
+    blamed,
+    learn_less,
+    learn_more,
+    probed,
+)
 from openbulk.storage.budgets import Budgets, Spending
 
 log = structlog.get_logger()
@@ -29,7 +35,9 @@ PATIENCE_SECONDS = 1.5
 class Governor:
     """Gives leave for calls, for all instances of this process."""
 
-    def __init__(self, budgets: Budgets, now: Callable[[], float] = time.time, lease: Lease | None = None) -> None:
+    def __init__(
+        self, budgets: Budgets, now: Callable[[], float] = time.time, lease: Lease | None = None
+    ) -> None:
         self._budgets = budgets
         self._now = now
         self.lease = lease or Lease()
@@ -73,17 +81,24 @@ class Governor:
     async def answered(self, permit: Permit) -> None:
         """The call is over; one that went beyond a limit has shown that there is more."""
         self._over(permit)
-        for scope in (budget.scope for budget in permit.budgets if budget.scope in self._refused_in_a_row):
+        for scope in (
+            budget.scope for budget in permit.budgets if budget.scope in self._refused_in_a_row
+        ):
             del self._refused_in_a_row[scope]
         if not permit.probes:
             return
         gone_beyond = [budget for budget in permit.budgets if budget.scope in permit.probes]
 
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
-            return [learn_more(budget, spending) for budget, spending in zip(gone_beyond, spent, strict=True)], None
+            return [
+                learn_more(budget, spending)
+                for budget, spending in zip(gone_beyond, spent, strict=True)
+            ], None
 
         try:
-            with suppress(DiskFull):  # what it has taught is learned another time; the call was made
+            with suppress(
+                DiskFull
+            ):  # what it has taught is learned another time; the call was made
                 await self._budgets.change(permit.probes, change)
         finally:
             self._end_probes(permit)
@@ -91,12 +106,18 @@ class Governor:
     async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """Slow the budget that is to blame."""
         metrics.REFUSALS.inc()
-        log.info("call refused", reason=throttle.message, scopes=[budget.scope for budget in permit.budgets])
+        log.info(
+            "call refused",
+            reason=throttle.message,
+            scopes=[budget.scope for budget in permit.budgets],
+        )
         try:
             await self._slow(permit, throttle)
         finally:
             self.lost(permit)
-        return RetryLater(throttle.message, after=throttle.after, provider_message=throttle.provider_message)
+        return RetryLater(
+            throttle.message, after=throttle.after, provider_message=throttle.provider_message
+        )
 
     async def _slow(self, permit: Permit, throttle: Throttle) -> None:
         if not permit.budgets:
@@ -140,10 +161,16 @@ class Governor:
             probe.set()
 
 
-def _slowed(budget: Budget, spending: Spending, throttle: Throttle, unanswered: int, now: float) -> Spending:
+def _slowed(
+    budget: Budget, spending: Spending, throttle: Throttle, unanswered: int, now: float
+) -> Spending:
     if throttle.after is None:
         return learn_less(budget, spending, unanswered, now)
-    return replace(spending, closed_until=max(now + throttle.after, spending.closed_until), closed_for=throttle.message)
+    return replace(
+        spending,
+        closed_until=max(now + throttle.after, spending.closed_until),
+        closed_for=throttle.message,
+    )
 
 
 class InstancePace:

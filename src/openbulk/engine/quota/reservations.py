@@ -76,8 +76,13 @@ class Reservations:
 
     def left(self, scope: str) -> int:
         """Calls that were granted on a budget, and are not made yet, or never will be."""
-        reservations = [reservation for scopes, reservation in self._reservations.items() if scope in scopes]
-        return sum(reservation.left + sum(calls for calls, _ in reservation.aside) for reservation in reservations)
+        reservations = [
+            reservation for scopes, reservation in self._reservations.items() if scope in scopes
+        ]
+        return sum(
+            reservation.left + sum(calls for calls, _ in reservation.aside)
+            for reservation in reservations
+        )
 
     def close(self) -> None:
         """No calls are made any more."""
@@ -87,7 +92,9 @@ class Reservations:
     async def take(self, budgets: Sequence[Budget]) -> Grant:
         """One call; or none, and when there are some again. A call that goes beyond a limit is granted to one who asks,
         and the others are told that there is none."""
-        reservation = self._reservations.setdefault(tuple(budget.scope for budget in budgets), _Reservation())
+        reservation = self._reservations.setdefault(
+            tuple(budget.scope for budget in budgets), _Reservation()
+        )
         while not reservation.is_good(self._now()):
             if reservation.coming is None:
                 return await self._next_reservation(budgets, reservation)
@@ -102,7 +109,9 @@ class Reservations:
             self._beside(self._more_in_time(budgets, reservation))
         return _ONE
 
-    async def _next_reservation(self, budgets: Sequence[Budget], reservation: _Reservation) -> Grant:
+    async def _next_reservation(
+        self, budgets: Sequence[Budget], reservation: _Reservation
+    ) -> Grant:
         """Have another reservation granted, and let all who wait know of it; one of its calls is taken."""
         granted = await self._ask(budgets, reservation, may_probe=True)
         reservation.left = max(0, reservation.left - 1)
@@ -115,7 +124,9 @@ class Reservations:
             with suppress(DiskFull, Unavailable):
                 await self._ask(budgets, reservation, may_probe=False)
 
-    async def _ask(self, budgets: Sequence[Budget], reservation: _Reservation, *, may_probe: bool) -> Grant:
+    async def _ask(
+        self, budgets: Sequence[Budget], reservation: _Reservation, *, may_probe: bool
+    ) -> Grant:
         """Give back what was put aside, ask the ledger for a reservation, and let all who wait know of the answer."""
         coming = reservation.coming = asyncio.Event()
         reservation.answer = _NONE
@@ -128,7 +139,9 @@ class Reservations:
             coming.set()
             reservation.coming = None
 
-    async def _granted(self, budgets: Sequence[Budget], reservation: _Reservation, *, may_probe: bool) -> Grant:
+    async def _granted(
+        self, budgets: Sequence[Budget], reservation: _Reservation, *, may_probe: bool
+    ) -> Grant:
         now = self._now()
         reservation.resize(now)
         if may_probe:
@@ -140,7 +153,8 @@ class Reservations:
             given = grant(budgets, left, reservation.size, now, may_probe=may_probe)
             after = [spend(b, s, given.calls, now) for b, s in zip(budgets, left, strict=True)]
             return [
-                closed_for_probe(s, now) if b.scope in given.probes else s for b, s in zip(budgets, after, strict=True)
+                closed_for_probe(s, now) if b.scope in given.probes else s
+                for b, s in zip(budgets, after, strict=True)
             ], given
 
         given = await self._budgets.change([budget.scope for budget in budgets], change)
@@ -156,14 +170,19 @@ class Reservations:
         """Give back what is left of a reservation that nobody asks for any more."""
         arrived_at = reservation.arrived_at
         await asyncio.sleep(2 * RESERVATION_SECONDS)
-        if reservation.arrived_at != arrived_at or reservation.coming is not None or reservation.is_good(self._now()):
+        if (
+            reservation.arrived_at != arrived_at
+            or reservation.coming is not None
+            or reservation.is_good(self._now())
+        ):
             return
         reservation.put_aside()
         aside, reservation.aside = reservation.aside, []
         if aside:
             with suppress(DiskFull, Unavailable):
                 await self._budgets.change(
-                    [budget.scope for budget in budgets], lambda spent: (_given_back(budgets, spent, aside), None)
+                    [budget.scope for budget in budgets],
+                    lambda spent: (_given_back(budgets, spent, aside), None),
                 )
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:

@@ -53,12 +53,21 @@ def used(budget: Budget, spending: Spending, now: float) -> int:
 
 
 def grant(
-    budgets: Sequence[Budget], spent: Sequence[Spending], wanted: int, now: float, *, may_probe: bool = True
+    budgets: Sequence[Budget],
+    spent: Sequence[Spending],
+    wanted: int,
+    now: float,
+    *,
+    may_probe: bool = True,
 ) -> Grant:
     """As many of the wanted calls as every budget has left; or when there are some again."""
     for spending in spent:
         if spending.closed_until > now:
-            after = PROBE_LOOK_SECONDS if spending.closed_for == PROBING else spending.closed_until - now
+            after = (
+                PROBE_LOOK_SECONDS
+                if spending.closed_for == PROBING
+                else spending.closed_until - now
+            )
             return Grant(0, after, spending.closed_for)
     left = [limit_of(b, s) - used(b, s, now) for b, s in zip(budgets, spent, strict=True)]
     calls = min([wanted, *left])
@@ -68,14 +77,17 @@ def grant(
     if may_probe and all(_may_probe(budget, spending, now) for budget, spending in empty):
         return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
     after, budget = max(
-        ((_free_in(budget, spending, now), budget) for budget, spending in empty), key=lambda pair: pair[0]
+        ((_free_in(budget, spending, now), budget) for budget, spending in empty),
+        key=lambda pair: pair[0],
     )
     return Grant(0, after, f"{budget.says}, and all are used")
 
 
 def spend(budget: Budget, spending: Spending, calls: int, now: float) -> Spending:
     """The budget after so many calls were granted; what has left the window is forgotten."""
-    buckets = {bucket: count for bucket, count in spending.buckets if _freed_at(budget, bucket) > now}
+    buckets = {
+        bucket: count for bucket, count in spending.buckets if _freed_at(budget, bucket) > now
+    }
     current = int(now // _bucket_seconds(budget))
     buckets[current] = buckets.get(current, 0) + calls
     return replace(spending, buckets=tuple(sorted(buckets.items())))
@@ -86,17 +98,23 @@ def give_back(budget: Budget, spending: Spending, calls: int, granted_at: float)
     current = int(granted_at // _bucket_seconds(budget))
     return replace(
         spending,
-        buckets=tuple((bucket, max(0, count - calls) if bucket == current else count) for bucket, count in spending.buckets),
+        buckets=tuple(
+            (bucket, max(0, count - calls) if bucket == current else count)
+            for bucket, count in spending.buckets
+        ),
     )
 
 
-def blamed(permit: Permit, throttle: Throttle, spent: Sequence[Spending], in_a_row: int, now: float) -> Budget | None:
+def blamed(
+    permit: Permit, throttle: Throttle, spent: Sequence[Spending], in_a_row: int, now: float
+) -> Budget | None:
     """The budget that a refusal is about: the one that was gone beyond, or is nearly used up; None where it may be
     a hiccup of the service."""
     pairs = [
         (budget, spending)
         for budget, spending in zip(permit.budgets, spent, strict=True)
-        if (not permit.probes or budget.scope in permit.probes) and throttle.label in (None, budget.label)
+        if (not permit.probes or budget.scope in permit.probes)
+        and throttle.label in (None, budget.label)
     ] or list(zip(permit.budgets, spent, strict=True))
     full = [b for b, s in pairs if used(b, s, now) >= limit_of(b, s) * NEARLY_FULL]
     enough = PROBES_IN_A_ROW if permit.probes else NEARLY_FULL_IN_A_ROW if full else IN_A_ROW
@@ -112,13 +130,19 @@ def closed_for_probe(spending: Spending, now: float) -> Spending:
 
 def probed(spending: Spending) -> Spending:
     """That call was answered, or refused."""
-    return replace(spending, closed_until=0.0, closed_for="") if spending.closed_for == PROBING else spending
+    return (
+        replace(spending, closed_until=0.0, closed_for="")
+        if spending.closed_for == PROBING
+        else spending
+    )
 
 
 def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) -> Spending:
     """The service refused a call: its limit is what it had answered until then."""
     answered = used(budget, spending, now) - unanswered
-    return replace(spending, learned=max(1, min(limit_of(budget, spending), answered)), refused_at=now)
+    return replace(
+        spending, learned=max(1, min(limit_of(budget, spending), answered)), refused_at=now
+    )
 
 
 def learn_more(budget: Budget, spending: Spending) -> Spending:
@@ -128,7 +152,9 @@ def learn_more(budget: Budget, spending: Spending) -> Spending:
 
 
 def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:
-    return budget.may_be_more and (not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS)
+    return budget.may_be_more and (
+        not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS
+    )
 
 
 def _bucket_seconds(budget: Budget) -> float:

@@ -31,7 +31,9 @@ async def happens_within(event: asyncio.Event, seconds: float) -> bool:
     return event.is_set()
 
 
-async def retry_while_disk_full(write: Callable[[], Awaitable[Written]], draining: asyncio.Event) -> Written:
+async def retry_while_disk_full(
+    write: Callable[[], Awaitable[Written]], draining: asyncio.Event
+) -> Written:
     """Write something down that must not be lost: again and again, as long as the disk is full.
 
     Raises DiskFull where the process is asked to stop meanwhile.
@@ -83,5 +85,8 @@ class SliceDeadline:
         return (
             lasted > LONGEST_SLICE_SECONDS
             or await self.is_called_off()
-            or (lasted > SLICE_SECONDS and await self._ledger.another_job_is_ready(self._job, self._now()))
+            or (
+                lasted > SLICE_SECONDS
+                and await self._ledger.another_job_is_ready(self._job, self._now())
+            )
         )

@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import AnswerLost, CursorExpired, NotFound, RetryLater, ServiceError
 from openbulk.domain.job import Download, Position, Status
 from openbulk.domain.query import Bookmark, Page, Query, fields_of, holds
@@ -23,7 +24,6 @@ from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
-from openbulk.engine.slices.progress import named_object, refusal_to_read
 from openbulk.engine.slices.sorting import forget_unsorted, sort
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
@@ -43,7 +43,15 @@ MAX_RESTARTS = 3
 class DownloadSlice:
     """Runs one turn of one job."""
 
-    def __init__(self, turn: Turn, *, connector: Connector, ledger: SliceLedger, files: FileStore, deadline: SliceDeadline) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        *,
+        connector: Connector,
+        ledger: SliceLedger,
+        files: FileStore,
+        deadline: SliceDeadline,
+    ) -> None:
         self._job = turn.job
         self._fence = turn.fence
         self._connector = connector
@@ -81,7 +89,7 @@ class DownloadSlice:
 
     async def _read(self) -> Ending:
         objects = await self._connector.objects()
-        name, told = named_object(self._job.download.object, objects)
+        name, told = resolve_object(self._job.download.object, objects)
         if (refusal := refusal_to_read(name, objects)) is not None:
             return Fail(Status.ERROR, refusal)
         self._wanted = None if objects[name].applies_where else self._job.download.where
@@ -127,14 +135,23 @@ class DownloadSlice:
         position = Position(restarts=before.restarts + 1)
         lost = (self._feed, until) if self._feed and before.since and until else None
         await self._ledger.restart_download(self._job.id, self._fence, position, lost=lost)
-        log.info("reading anew", job=self._job.id, kept=self._kept, of_changes=before.since is not None)
+        log.info(
+            "reading anew", job=self._job.id, kept=self._kept, of_changes=before.since is not None
+        )
         self._kept, self._part = 0, _Part((), position)
 
     async def _sort(self) -> Ending:
         """Everything has been read: bring it into its order, in one go."""
         download = self._job.download
         parts = await self._ledger.parts_from(self._job.id, 1)
-        done = await sort(self._files, download.file, parts, download.order, download.limit, self._deadline.is_called_off)
+        done = await sort(
+            self._files,
+            download.file,
+            parts,
+            download.order,
+            download.limit,
+            self._deadline.is_called_off,
+        )
         if done is None:
             return Continue()
         await self._ledger.replace_parts(self._job.id, self._fence, done.records, done.first_rows)
@@ -157,7 +174,9 @@ class DownloadSlice:
         if position.is_end:  # of the job that this one goes on with
             yield Page([], None)
             return
-        async for page in self._connector.read(query_of(download, name, told, position, _page_size(download))):
+        async for page in self._connector.read(
+            query_of(download, name, told, position, _page_size(download))
+        ):
             yield page
 
     def _take(self, page: Page) -> None:
@@ -175,7 +194,11 @@ class DownloadSlice:
             download.page_limit is not None and pages >= download.page_limit
         )
         part.position = replace(
-            part.position, after=page.next, skip=0, is_end=page.next is None or is_enough, pages=pages
+            part.position,
+            after=page.next,
+            skip=0,
+            is_end=page.next is None or is_enough,
+            pages=pages,
         )
         part.bookmark = page.bookmark
 
@@ -185,7 +208,9 @@ class DownloadSlice:
         first_row = self._kept + 1
         if part.lines:
             await self._deadline.hold()
-            await self._files.put(Part(first_row, self._fence).path(self._job.download.file), b"\n".join(part.lines))
+            await self._files.put(
+                Part(first_row, self._fence).path(self._job.download.file), b"\n".join(part.lines)
+            )
         await self._ledger.commit_part(
             self._job.id,
             self._fence,
@@ -200,8 +225,10 @@ class DownloadSlice:
         self._part = _Part(tuple(part.columns), part.position)
 
 
-def query_of(download: Download, name: str, told: Mapping[str, str], position: Position, page_size: int) -> Query:
-    """What to ask the service for from a position on; `name` and `told` are its object by `named_object`."""
+def query_of(
+    download: Download, name: str, told: Mapping[str, str], position: Position, page_size: int
+) -> Query:
+    """What to ask the service for from a position on; `name` and `told` are its object by `resolve_object`."""
     return Query(
         name,
         page_size=page_size,
@@ -237,7 +264,9 @@ def chosen(record: Mapping[str, Any], download: Download) -> Mapping[str, Any]:
     if not download.fields:
         return record
     found = {name: value_at(record, name) for name in download.fields}
-    return nest({name: value for name, value in found.items() if value is not None or download.keeps_nulls})
+    return nest(
+        {name: value for name, value in found.items() if value is not None or download.keeps_nulls}
+    )
 
 
 class _Part:

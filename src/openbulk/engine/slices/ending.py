@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from openbulk.domain.errors import DiskFull, FileStoreUnavailable, Refused, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.errors import (
+    DiskFull,
+    FileStoreUnavailable,
+    Refused,
+    RetryLater,
+    ServiceError,
+    SignInAgain,
+)
 from openbulk.domain.job import Status
 from openbulk.engine.retry import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
 
@@ -52,9 +59,13 @@ def ending_of(error: ServiceError | DiskFull | FileStoreUnavailable) -> Ending:
         case RetryLater(after=after):
             return Snooze(error.message, after)
         case DiskFull(what=what):
-            return Snooze(f"the server has no room left for {what}; it goes on by itself when there is room")
+            return Snooze(
+                f"the server has no room left for {what}; it goes on by itself when there is room"
+            )
         case FileStoreUnavailable():
-            return Snooze("the place for openbulk's files cannot be used; it goes on by itself when it can")
+            return Snooze(
+                "the place for openbulk's files cannot be used; it goes on by itself when it can"
+            )
         case SignInAgain():
             return Snooze(error.message, most=SIGN_IN_BACKOFF_MOST)
         case Refused():

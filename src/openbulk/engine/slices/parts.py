@@ -26,7 +26,10 @@ class Cut:
 
 
 async def cut(
-    files: FileStore, file: str, read: Callable[[], Iterator[Row]], stop: Callable[[], Awaitable[bool]]
+    files: FileStore,
+    file: str,
+    read: Callable[[], Iterator[Row]],
+    stop: Callable[[], Awaitable[bool]],
 ) -> Cut | None:
     """Cut the rows of a job's file into parts; None where `stop`, asked after each of them, said so before its end.
 
@@ -65,7 +68,9 @@ def _pack(row: Row) -> bytes:
         return _pack(Row(row.number, None, Problem(f"a value cannot be sent ({error})"), row.line))
 
 
-async def rows_of(files: FileStore, job: Job, parts: Sequence[Part], *, after: int) -> AsyncIterator[Row]:
+async def rows_of(
+    files: FileStore, job: Job, parts: Sequence[Part], *, after: int
+) -> AsyncIterator[Row]:
     """The rows of a job's parts from behind a row on."""
     for part in parts:
         rows = await files.get(part.path(job.upload.file))

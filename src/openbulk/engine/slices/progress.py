@@ -2,62 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
+from openbulk.connectors.targets import resolve_object
 from openbulk.domain.job import Job
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Row, Target, value_at
+from openbulk.domain.records import (
+    Action,
+    Outcome,
+    OutcomeKind,
+    Problem,
+    Record,
+    Row,
+    Target,
+    value_at,
+)
 
 
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
     """Where a job's records go: its object by the name that the service knows, whatever path it was given by."""
     target = replace(job.upload.target, run=job.upload.file, records=job.records)
-    name, found = named_object(target.object, objects)
+    name, found = resolve_object(target.object, objects)
     return replace(target, object=name, options={**target.options, **found})
-
-
-def named_object(given: str, objects: Mapping[str, Features]) -> tuple[str, Mapping[str, str]]:
-    """An object by the name that the service knows, and what the path that it was given by says beside."""
-    for name, features in objects.items():
-        for path in features.paths:
-            if (found := _values_in(path, given)) is not None:
-                return name, found
-    return given, {}
-
-
-def _values_in(path: str, given: str) -> dict[str, str] | None:
-    """The values that a path has in the places of another; None where it is not that path."""
-    wanted, steps = path.split("/"), given.strip("/").split("/")
-    if len(wanted) != len(steps):
-        return None
-    values: dict[str, str] = {}
-    for place, step in zip(wanted, steps, strict=True):
-        if place.startswith("{"):
-            values[place.strip("{}")] = unquote(step)
-        elif place != step:
-            return None
-    return values
-
-
-def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of a job can be taken: its object does not exist, or cannot do what is asked."""
-    features = objects.get(target.object)
-    if features is None:
-        return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
-    if not features.actions:
-        return f"{target.object!r} can only be read"
-    if target.action not in features.actions:
-        possible = ", ".join(sorted(features.actions))
-        return f"{target.object!r} cannot {target.action}; metaData.action can be: {possible}"
-    return None
-
-
-def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of an object can be read: it does not exist, or can only be written."""
-    if object in objects and objects[object].can_read:
-        return None
-    readable = ", ".join(name for name, features in objects.items() if features.can_read)
-    return f"there is no object {object!r} to read; the objects are: {readable}"
 
 
 def key_of(job: Job, row: Row) -> str:
@@ -98,7 +63,9 @@ def one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outco
     by_row = {outcome.row: outcome for outcome in outcomes}
     return [
         by_row.get(record.row)
-        or Outcome(record.row, OutcomeKind.UNKNOWN, problem=Problem(unknown("the connector did not say")))
+        or Outcome(
+            record.row, OutcomeKind.UNKNOWN, problem=Problem(unknown("the connector did not say"))
+        )
         for record in batch
     ]
 
@@ -128,4 +95,6 @@ class Progress:
         """The outcomes to write down, and the lines of those with a problem."""
         results, self.results = self.results, []
         lines = {outcome.row: self.lines.pop(outcome.row, None) for outcome in results}
-        return results, {outcome.row: lines[outcome.row] for outcome in results if outcome.problem is not None}
+        return results, {
+            outcome.row: lines[outcome.row] for outcome in results if outcome.problem is not None
+        }

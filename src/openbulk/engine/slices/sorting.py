@@ -39,7 +39,12 @@ def sorted_file(file: str) -> str:
 
 
 async def sort(
-    files: FileStore, file: str, parts: Sequence[Part], order: Sequence[Order], limit: int | None, stop: ShouldStop
+    files: FileStore,
+    file: str,
+    parts: Sequence[Part],
+    order: Sequence[Order],
+    limit: int | None,
+    stop: ShouldStop,
 ) -> Cut | None:
     """Write the records of a download anew, in their order and no more than the limit, in other parts; None where
     `stop` said so before the end.
@@ -80,7 +85,9 @@ async def _write_run(files: FileStore, name: str, lines: list[Line]) -> Sequence
     paths: list[str] = []
     for begin in range(0, len(lines), RECORDS_PER_PART):
         paths.append(Part(begin + 1).path(name))
-        await files.put(paths[-1], b"\n".join(line for _, line in lines[begin : begin + RECORDS_PER_PART]))
+        await files.put(
+            paths[-1], b"\n".join(line for _, line in lines[begin : begin + RECORDS_PER_PART])
+        )
     return paths
 
 
@@ -90,10 +97,14 @@ def _run(files: FileStore, paths: Sequence[str], order: Sequence[Order]) -> Iter
             yield place_of(orjson.loads(line), order), line
 
 
-async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: ShouldStop) -> Cut | None:
+async def _write_all(
+    files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: ShouldStop
+) -> Cut | None:
     first_rows: list[int] = []
     records = 0
-    while lines := await asyncio.to_thread(_next_part, merged, None if limit is None else limit - records):
+    while lines := await asyncio.to_thread(
+        _next_part, merged, None if limit is None else limit - records
+    ):
         await files.put(Part(records + 1).path(name), b"\n".join(lines))
         first_rows.append(records + 1)
         records += len(lines)
@@ -105,7 +116,11 @@ async def _write_all(files: FileStore, name: str, merged: Iterator[Line], limit:
 def _next_part(merged: Iterator[Line], most: int | None) -> list[bytes]:
     lines: list[bytes] = []
     size = 0
-    while (most is None or len(lines) < most) and len(lines) < RECORDS_PER_PART and size < BYTES_PER_PART:
+    while (
+        (most is None or len(lines) < most)
+        and len(lines) < RECORDS_PER_PART
+        and size < BYTES_PER_PART
+    ):
         found = next(merged, None)
         if found is None:
             break

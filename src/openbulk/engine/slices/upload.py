@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
-from openbulk.domain.errors import AnswerLost, DiskFull, RetryLater, ServiceError
+from openbulk.connectors.targets import refusal_of
+from openbulk.domain.errors import AnswerLost, DiskFull, Fenced, RetryLater, ServiceError
 from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
@@ -26,12 +27,11 @@ from openbulk.engine.slices.progress import (
     key_of,
     one_each,
     ordering_key,
-    refusal_of,
     target_of,
     unknown,
 )
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import Fenced, SliceLedger, Ticket, Turn
+from openbulk.storage.slice_ledger import SliceLedger, Ticket, Turn
 
 COMMIT_SECONDS = 0.25
 COMMIT_OUTCOMES = 1_000
@@ -145,11 +145,13 @@ class UploadSlice:
                 call.add_done_callback(partial(self._done, slots, places))
         except Fenced:
             raise
-        except Exception as error:  # rows that cannot be read: calls under way are waited for, and written down
+        except (
+            Exception
+        ) as error:  # rows that cannot be read: calls under way are waited for, and written down
             self._failure = error
 
     async def _until_in_line(self, places: set[str]) -> None:
-        """Snooze until no record is under way that has to be done before these."""
+        """Wait until no record is under way that has to be done before these."""
         while self._under_way & places and not self._ending:
             self._one_is_done.clear()
             await self._one_is_done.wait()
@@ -194,9 +196,13 @@ class UploadSlice:
 
     async def _take_ticket(self, ticket: Ticket) -> None:
         self._ticket = ticket
-        await self._deadline.written(lambda: self._ledger.set_ticket(self._job.id, self._fence, ticket))
+        await self._deadline.written(
+            lambda: self._ledger.set_ticket(self._job.id, self._fence, ticket)
+        )
 
-    async def _collect(self, native: NativeBulk, batch: Sequence[Record]) -> Sequence[Outcome] | None:
+    async def _collect(
+        self, native: NativeBulk, batch: Sequence[Record]
+    ) -> Sequence[Outcome] | None:
         """The outcomes of a batch; None where the turn ended before the service was done with it."""
         assert self._ticket is not None
         pause = NATIVE_POLL_FIRST
@@ -215,12 +221,16 @@ class UploadSlice:
             return  # a record that failed for now may have the same key as one of these: they keep their order
         try:
             if not features.idempotent_writes:
-                await self._ledger.add_intents(self._job.id, self._fence, [record.row for record in batch])
+                await self._ledger.add_intents(
+                    self._job.id, self._fence, [record.row for record in batch]
+                )
             self._progress.add(one_each(batch, await self._outcomes(batch, features)))
         except (RetryLater, DiskFull) as error:
             if not features.idempotent_writes:
                 rows = [record.row for record in batch]
-                await self._deadline.written(lambda: self._ledger.drop_intents(self._job.id, self._fence, rows))
+                await self._deadline.written(
+                    lambda: self._ledger.drop_intents(self._job.id, self._fence, rows)
+                )
             self._end(ending_of(error))
         except ServiceError as error:
             self._end(ending_of(error))
@@ -272,7 +282,9 @@ class UploadSlice:
         if not batch:
             return
         try:
-            self._progress.add(await self._look_up(batch, "openbulk was stopped in the middle of the call"))
+            self._progress.add(
+                await self._look_up(batch, "openbulk was stopped in the middle of the call")
+            )
         except ServiceError as error:
             self._end(ending_of(error))
         await self._commit()
@@ -340,7 +352,9 @@ class UploadSlice:
 
     async def _commit_if_due(self) -> None:
         since = asyncio.get_running_loop().time() - self._committed_at
-        if len(self._progress.results) >= COMMIT_OUTCOMES or (self._progress.results and since > COMMIT_SECONDS):
+        if len(self._progress.results) >= COMMIT_OUTCOMES or (
+            self._progress.results and since > COMMIT_SECONDS
+        ):
             await self._commit()
 
     async def _commit_in_time(self) -> None:
@@ -366,7 +380,11 @@ class UploadSlice:
                 await self._write_down(ticket_done=ticket_done)
             except BaseException as error:
                 # Who comes later was not cancelled himself, and is told so.
-                self._failed_commit = error if isinstance(error, Exception) else RuntimeError("a commit was broken off")
+                self._failed_commit = (
+                    error
+                    if isinstance(error, Exception)
+                    else RuntimeError("a commit was broken off")
+                )
                 raise
 
     async def _write_down(self, *, ticket_done: bool) -> None:

@@ -33,9 +33,16 @@ def next_after(expression: str, moment: datetime) -> datetime | None:
             f"the schedule {expression!r} names a day of the month and one of the week; put ? in place of one of them"
         )
     try:
-        found = croniter(_as_croniter(expression), moment, second_at_beginning=True, max_years_between_matches=_YEARS)
+        found = croniter(
+            _as_croniter(expression),
+            moment,
+            second_at_beginning=True,
+            max_years_between_matches=_YEARS,
+        )
     except ValueError as error:
-        raise BadInput(f"the schedule {expression!r} is not understood ({error}); it looks like {EXAMPLE!r}") from error
+        raise BadInput(
+            f"the schedule {expression!r} is not understood ({error}); it looks like {EXAMPLE!r}"
+        ) from error
     try:
         due: datetime = found.get_next(datetime)  # type: ignore[no-untyped-call]
     except ValueError:

@@ -25,17 +25,26 @@ Submit = Callable[[Upload | Download, int, Run], Awaitable[Job]]
 class Workflows:
     """Carries plans out, one transfer after another."""
 
-    def __init__(self, runs: Runs, ledger: Ledger, submit: Submit, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, runs: Runs, ledger: Ledger, submit: Submit, now: Callable[[], datetime]
+    ) -> None:
         self._runs = runs
         self._ledger = ledger
         self._submit = submit
         self._now = now
 
     async def begin(
-        self, plans: Sequence[Plan], *, organization_id: int, instance_id: int, request_id: str | None
+        self,
+        plans: Sequence[Plan],
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
     ) -> Run:
-        """Take a run in. IdempotencyKey this returns it will be carried out, whatever happens to this process."""
-        run = Run(uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id)
+        """Take a run in. Once this returns it will be carried out, whatever happens to this process."""
+        run = Run(
+            uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id
+        )
         await self._runs.add(run, plans)
         log.info("workflow created", run=run.id, transfers=len(plans))
         await self.go_on(run)

@@ -26,7 +26,9 @@ class Scheduler:
     What was due while nobody looked is made up for once. What is due while the last run is still going on is left out.
     """
 
-    def __init__(self, schedules: Schedules, workflows: Workflows, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, schedules: Schedules, workflows: Workflows, now: Callable[[], datetime]
+    ) -> None:
         self._schedules = schedules
         self._workflows = workflows
         self._now = now
@@ -40,8 +42,17 @@ class Scheduler:
             if await self._schedules.is_running(schedule.id):
                 log.info("schedule left out: its last run is still going on", schedule=schedule.id)
             else:
-                run = Run(uuid.uuid4().hex, schedule.organization_id, schedule.instance_id, now, schedule.id)
-                plans = [await self._of_this_run(schedule, place, now) for place in range(len(schedule.plans))]
+                run = Run(
+                    uuid.uuid4().hex,
+                    schedule.organization_id,
+                    schedule.instance_id,
+                    now,
+                    schedule.id,
+                )
+                plans = [
+                    await self._of_this_run(schedule, place, now)
+                    for place in range(len(schedule.plans))
+                ]
             taken = await self._schedules.take(schedule, next_after(schedule.cron, now), run, plans)
             if taken and run is not None:
                 log.info("schedule is due", schedule=schedule.id, run=run.id)
@@ -53,4 +64,6 @@ class Scheduler:
         if plan.changes is None or plan.changes.since is None:
             return plan
         since = await self._schedules.carried_out_before(schedule.id, place) or plan.changes.since
-        return replace(plan, changes=replace(plan.changes, since=since, before=max(since, now - SETTLING)))
+        return replace(
+            plan, changes=replace(plan.changes, since=since, before=max(since, now - SETTLING))
+        )

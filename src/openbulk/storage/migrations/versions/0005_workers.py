@@ -23,4 +23,6 @@ def upgrade() -> None:
     )
     op.add_column("jobs", sa.Column("worker", sa.Text(), nullable=True))
     op.add_column("parts", sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False))
-    op.add_column("instances", sa.Column("version", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "instances", sa.Column("version", sa.BigInteger(), server_default="0", nullable=False)
+    )

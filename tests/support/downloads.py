@@ -52,7 +52,10 @@ class Numbered(Connector):
                 raise error
             self.pages.append(number)
             end = min(COUNT, begin + query.page_size)
-            yield Page([{"n": n, "odd": n % 2} for n in range(begin + 1, end + 1)], str(end) if end < COUNT else None)
+            yield Page(
+                [{"n": n, "odd": n % 2} for n in range(begin + 1, end + 1)],
+                str(end) if end < COUNT else None,
+            )
             if end == COUNT:
                 return
             begin = end
@@ -91,7 +94,9 @@ class Bench:
         assert turn is not None
         draining = connector.draining or asyncio.Event()
         deadline = SliceDeadline(now, self.ledger, draining, lambda: datetime.now(UTC))
-        ending = await DownloadSlice(turn, connector=connector, ledger=self.ledger, files=self.files, deadline=deadline).run()
+        ending = await DownloadSlice(
+            turn, connector=connector, ledger=self.ledger, files=self.files, deadline=deadline
+        ).run()
         await self.ledger.end_slice(job.id, turn.fence)
         return ending
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.sandbox import google
 from openbulk.testing.connectors import Connect, ConnectorTests
@@ -44,7 +45,9 @@ async def held(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]
 
 def events_csv(count: int) -> bytes:
     """A file of so many all-day events."""
-    rows = [f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)]
+    rows = [
+        f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)
+    ]
     return ("summary,start.date,end.date\n" + "\n".join(rows) + "\n").encode()
 
 
@@ -67,4 +70,4 @@ class GoogleTests(ConnectorTests):
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:
         settings = await configuration(http, url, user=ANN)
-        return lambda: GoogleCalendarProvider().connect(settings, http, forget)
+        return lambda: GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))

@@ -42,7 +42,12 @@ class Postgres:
         """As its owner."""
         name = database or self.maintenance
         return psycopg.connect(
-            host=self.host, port=self.port, dbname=name, user=self.user, password=self.password, autocommit=True
+            host=self.host,
+            port=self.port,
+            dbname=name,
+            user=self.user,
+            password=self.password,
+            autocommit=True,
         )
 
     def new_database(self, *statements: str) -> str:
@@ -110,10 +115,25 @@ class Cluster:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder), "-c", "max_connections=300"]
+        options = [
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-k",
+            str(self.folder),
+            "-c",
+            "max_connections=300",
+        ]
         options += [] if self.fsync else ["-c", "fsync=off"]
         self._server = subprocess.Popen(
-            [*self._as_user(), str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *options],
+            [
+                *self._as_user(),
+                str(self.binaries / "postgres"),
+                "-D",
+                str(self.folder / "data"),
+                *options,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from openbulk.domain.errors import Fenced, IdempotencyKeyTaken
 from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Position, Status, Upload
 from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.ledger import KeyTaken
-from openbulk.storage.slice_ledger import Fenced, SliceLedger, Ticket
+from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -39,11 +39,24 @@ class LedgerTests:
         pytest.skip("override the fixture `deliveries`")
 
     async def job(
-        self, ledger: SliceLedger, file: str = "f00d", instance: int = 1, records: int | None = 10, size: int = 7
+        self,
+        ledger: SliceLedger,
+        file: str = "f00d",
+        instance: int = 1,
+        records: int | None = 10,
+        size: int = 7,
     ) -> Job:
         """A job whose file has been read."""
-        upload = Upload(Target("things", Action.CREATE, "ref", {"a": [1]}), file, size, "csv", "https://example.com/")
-        made = await ledger.add_job(upload, organization_id=1, instance_id=instance, request_id="r", now=NOW)
+        upload = Upload(
+            Target("things", Action.CREATE, "ref", {"a": [1]}),
+            file,
+            size,
+            "csv",
+            "https://example.com/",
+        )
+        made = await ledger.add_job(
+            upload, organization_id=1, instance_id=instance, request_id="r", now=NOW
+        )
         if records is not None:
             await ledger.set_parts(made.id, 0, records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
@@ -68,7 +81,11 @@ class LedgerTests:
         """To the last option, and with points in time in UTC."""
         job = await self.job(ledger)
         assert job.upload == Upload(
-            Target("things", Action.CREATE, "ref", {"a": [1]}), "f00d", 7, "csv", "https://example.com/"
+            Target("things", Action.CREATE, "ref", {"a": [1]}),
+            "f00d",
+            7,
+            "csv",
+            "https://example.com/",
         )
         assert (job.status, job.created_at, job.records, job.cursor) == (Status.CREATED, NOW, 10, 0)
         assert await ledger.job(job.id + 1) is None
@@ -82,13 +99,22 @@ class LedgerTests:
             once = IdempotencyKey("key", f"content of {file}")
             try:
                 return await ledger.add_job(
-                    upload, organization_id=1, instance_id=instance, request_id="r", now=NOW, idempotency_key=once
+                    upload,
+                    organization_id=1,
+                    instance_id=instance,
+                    request_id="r",
+                    now=NOW,
+                    idempotency_key=once,
                 )
-            except KeyTaken:
+            except IdempotencyKeyTaken:
                 return None
 
         assert await ledger.job_with_key(1, "key") is None
-        made = [job for job in await asyncio.gather(*(asked(f"a{n}") for n in range(8))) if job is not None]
+        made = [
+            job
+            for job in await asyncio.gather(*(asked(f"a{n}") for n in range(8)))
+            if job is not None
+        ]
         assert len(made) == 1
         assert await ledger.files() == {made[0].upload.file}
         found = await ledger.job_with_key(1, "key")
@@ -97,10 +123,14 @@ class LedgerTests:
         assert other is not None and other.id != made[0].id
         assert len({(await self.job(ledger, name)).id for name in ("c", "d")}) == 2
 
-    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: SliceLedger) -> None:
+    async def test_the_jobs_that_are_not_finished_come_oldest_first(
+        self, ledger: SliceLedger
+    ) -> None:
         """Whatever they are doing."""
         fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
-        await ledger.finish(done.id, await self.begun(ledger, done), Status.ABORTED, now=NOW, error="no")
+        await ledger.finish(
+            done.id, await self.begun(ledger, done), Status.ABORTED, now=NOW, error="no"
+        )
         await self.begun(ledger, running)
         assert [job.id for job in await ledger.active_jobs()] == [fresh.id, running.id]
 
@@ -108,12 +138,26 @@ class LedgerTests:
         """And counted."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
-        results = [Outcome(1, OutcomeKind.CREATED, "a"), Outcome.failed(2, "no", field="f", provider_message="p")]
+        results = [
+            Outcome(1, OutcomeKind.CREATED, "a"),
+            Outcome.failed(2, "no", field="f", provider_message="p"),
+        ]
         await ledger.commit(job.id, fence, results, cursor=2, lines={2: 3})
         job = await self.now(ledger, job.id)
-        assert (job.status, job.cursor, job.counts.created, job.counts.failed) == (Status.RUNNING, 2, 1, 1)
+        assert (job.status, job.cursor, job.counts.created, job.counts.failed) == (
+            Status.RUNNING,
+            2,
+            1,
+            1,
+        )
         (error,) = await ledger.errors(job.id, after=0, limit=9)
-        assert (error.row, error.line, error.problem, error.field, error.provider_message) == (2, 3, "no", "f", "p")
+        assert (error.row, error.line, error.problem, error.field, error.provider_message) == (
+            2,
+            3,
+            "no",
+            "f",
+            "p",
+        )
 
     async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: SliceLedger) -> None:
         """Whatever it tries."""
@@ -132,12 +176,17 @@ class LedgerTests:
         assert await self.now(ledger, job.id) == before
         assert await ledger.rows_done(job.id, 0) == frozenset()
 
-    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(self, ledger: SliceLedger) -> None:
+    async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(
+        self, ledger: SliceLedger
+    ) -> None:
         """However many workers believe that it is theirs."""
         job = await self.job(ledger)
         fences = sorted(await asyncio.gather(*(self.begun(ledger, job) for _ in range(5))))
         assert len(set(fences)) == 5
-        tries = [ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={}) for fence in fences]
+        tries = [
+            ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+            for fence in fences
+        ]
         *shut_out, last = await asyncio.gather(*tries, return_exceptions=True)
         assert [type(error) for error in shut_out] == [Fenced] * 4
         assert last is None
@@ -166,7 +215,9 @@ class LedgerTests:
         """Getting on forgives both."""
         job = await self.job(ledger)
         for _ in range(3):
-            await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=NOW, wait_for="busy")
+            await ledger.end_slice(
+                job.id, await self.begun(ledger, job), wait_until=NOW, wait_for="busy"
+            )
         assert (await self.now(ledger, job.id)).slice_attempts == 0
         for attempt in (1, 2):
             turn = await ledger.begin_slice(job.id, 2 + attempt, NOW)
@@ -201,13 +252,17 @@ class LedgerTests:
             callback_url="https://example.com/",
             is_v3=True,
         )
-        made = await ledger.add_job(asked, organization_id=1, instance_id=1, request_id="r", now=NOW)
+        made = await ledger.add_job(
+            asked, organization_id=1, instance_id=1, request_id="r", now=NOW
+        )
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
         assert await ledger.unfinished_jobs(1) == 1
 
-    async def test_a_part_and_the_position_behind_it_are_written_together(self, ledger: SliceLedger) -> None:
+    async def test_a_part_and_the_position_behind_it_are_written_together(
+        self, ledger: SliceLedger
+    ) -> None:
         """Or not at all, where somebody else has taken over."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -220,11 +275,18 @@ class LedgerTests:
         last = {**part, "position": Position(None, is_end=True), "is_last": True}
         await ledger.commit_part(job.id, fence, first_row=5, records=2, **last)
         done = await self.now(ledger, job.id)
-        assert (done.cursor, done.records, done.columns, done.position.is_end) == (6, 6, ("id",), True)
+        assert (done.cursor, done.records, done.columns, done.position.is_end) == (
+            6,
+            6,
+            ("id",),
+            True,
+        )
         assert await self.first_rows(ledger, job.id, 1) == [1, 5]
         assert await self.first_rows(ledger, job.id, 6) == [5]
 
-    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(self, ledger: SliceLedger) -> None:
+    async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(
+        self, ledger: SliceLedger
+    ) -> None:
         """Or not at all, where somebody else has taken over; that of another feed is none."""
         job = await ledger.add_job(
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
@@ -256,18 +318,30 @@ class LedgerTests:
         )
         fence = await self.begun(ledger, job)
         feed, day = feed_of(1, "things", {}, 100), timedelta(days=1)
-        part: Mapping[str, Any] = {"records": 4, "position": Position("p"), "columns": ["id"], "is_last": False}
+        part: Mapping[str, Any] = {
+            "records": 4,
+            "position": Position("p"),
+            "columns": ["id"],
+            "is_last": False,
+        }
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
             await ledger.commit_part(job.id, fence, first_row=1 + 4 * n, bookmark=mark, **part)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await ledger.restart_download(job.id, fence - 1, Position(restarts=1), lost=(feed, NOW + day))
+            await ledger.restart_download(
+                job.id, fence - 1, Position(restarts=1), lost=(feed, NOW + day)
+            )
         assert await self.now(ledger, job.id) == before
         assert await ledger.bookmark(feed, NOW + day) == "night 1"
         await ledger.restart_download(job.id, fence, Position(restarts=1), lost=(feed, NOW + day))
         now = await self.now(ledger, job.id)
-        assert (now.cursor, now.records, now.columns, now.position) == (0, None, (), Position(restarts=1))
+        assert (now.cursor, now.records, now.columns, now.position) == (
+            0,
+            None,
+            (),
+            Position(restarts=1),
+        )
         assert await self.first_rows(ledger, job.id, 1) == []
         assert await ledger.bookmark(feed, NOW + day) is None
         assert await ledger.bookmark(feed, NOW + 2 * day) == "night 2"
@@ -278,7 +352,11 @@ class LedgerTests:
             Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
         )
         fence = await self.begun(ledger, job)
-        part: Mapping[str, Any] = {"position": Position(None, is_end=True), "columns": ["id"], "is_last": False}
+        part: Mapping[str, Any] = {
+            "position": Position(None, is_end=True),
+            "columns": ["id"],
+            "is_last": False,
+        }
         await ledger.commit_part(job.id, fence, first_row=1, records=4, **part)
         with pytest.raises(Fenced):
             await ledger.replace_parts(job.id, fence - 1, 3, [1])
@@ -292,10 +370,17 @@ class LedgerTests:
         """A page at a time."""
         jobs = [await self.job(ledger, file) for file in "abc"]
         await self.job(ledger, "d", instance=2)
-        assert [job.id for job in await ledger.jobs_of(1, before=None, limit=2)] == [jobs[2].id, jobs[1].id]
-        assert [job.id for job in await ledger.jobs_of(1, before=jobs[1].id, limit=2)] == [jobs[0].id]
+        assert [job.id for job in await ledger.jobs_of(1, before=None, limit=2)] == [
+            jobs[2].id,
+            jobs[1].id,
+        ]
+        assert [job.id for job in await ledger.jobs_of(1, before=jobs[1].id, limit=2)] == [
+            jobs[0].id
+        ]
 
-    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(self, ledger: SliceLedger) -> None:
+    async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(
+        self, ledger: SliceLedger
+    ) -> None:
         """Then the slice is asked to end."""
         idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
         fence = await self.begun(ledger, busy)
@@ -323,7 +408,9 @@ class LedgerTests:
         assert ended.status is Status.CANCELLED
         assert await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW) == ended
 
-    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: SliceLedger) -> None:
+    async def test_a_job_that_was_complete_can_be_called_cancelled(
+        self, ledger: SliceLedger
+    ) -> None:
         """Its counts stay; one that is not complete stays as it is."""
         job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
         await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
@@ -338,14 +425,18 @@ class LedgerTests:
         """Nor can it be woken."""
         job = await self.job(ledger)
         later = NOW + timedelta(hours=1)
-        await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in")
+        await ledger.end_slice(
+            job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in"
+        )
         cancelled = await ledger.cancel(job.id, NOW)
         assert cancelled is not None
         assert (cancelled.waiting_until, cancelled.waiting_for) == (None, None)
         assert await ledger.wake(job.id) is None
         assert await ledger.active_jobs() == []
 
-    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(self, ledger: SliceLedger) -> None:
+    async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(
+        self, ledger: SliceLedger
+    ) -> None:
         """By the next runner, where the one that was asked has died: it ends the job."""
         job = await self.job(ledger)
         await self.begun(ledger, job)
@@ -370,7 +461,9 @@ class LedgerTests:
         job = await self.job(ledger)
         assert await ledger.wake(job.id) is None
         later = NOW + timedelta(hours=1)
-        await ledger.end_slice(job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in")
+        await ledger.end_slice(
+            job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in"
+        )
         assert (await self.now(ledger, job.id)).waiting_until == later
         woken = await ledger.wake(job.id)
         assert woken is not None
@@ -385,7 +478,9 @@ class LedgerTests:
         await self.job(ledger, "c", records=None, size=SMALL_FILE + 1)
         waiting = await self.job(ledger, "d")
         later = NOW + timedelta(minutes=1)
-        await ledger.end_slice(waiting.id, await self.begun(ledger, waiting), wait_until=later, wait_for="busy")
+        await ledger.end_slice(
+            waiting.id, await self.begun(ledger, waiting), wait_until=later, wait_for="busy"
+        )
         assert not await ledger.another_job_is_ready(job, NOW)
         assert await ledger.another_job_is_ready(job, later)
         assert await ledger.unfinished_jobs(1) == 2
@@ -406,7 +501,9 @@ class LedgerTests:
         assert turn is not None
         assert turn.ticket is None
 
-    async def test_intents_without_an_outcome_are_what_may_have_been_sent(self, ledger: SliceLedger) -> None:
+    async def test_intents_without_an_outcome_are_what_may_have_been_sent(
+        self, ledger: SliceLedger
+    ) -> None:
         """Those with one, and those taken back, are not."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -415,7 +512,9 @@ class LedgerTests:
         await ledger.drop_intents(job.id, fence, [2])
         assert await ledger.intended(job.id) == {3}
 
-    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: SliceLedger) -> None:
+    async def test_what_somebody_may_have_sent_is_not_intended_again(
+        self, ledger: SliceLedger
+    ) -> None:
         """Nor is anything of the same batch."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
@@ -425,21 +524,28 @@ class LedgerTests:
         assert await ledger.intended(job.id) == {3}
 
     @pytest.mark.parametrize("running", [True, False])
-    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(self, ledger: SliceLedger, running: bool) -> None:
+    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(
+        self, ledger: SliceLedger, running: bool
+    ) -> None:
         """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         await ledger.add_intents(job.id, fence, [1, 2, 3])
         await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         if running:
-            ended: Job | None = await ledger.finish(job.id, fence, Status.ERROR, now=NOW, error="no")
+            ended: Job | None = await ledger.finish(
+                job.id, fence, Status.ERROR, now=NOW, error="no"
+            )
         else:
             await ledger.end_slice(job.id, fence, wait_until=NOW, wait_for="the answer was lost")
             ended = await ledger.cancel(job.id, NOW)
         assert ended == await self.now(ledger, job.id)
         assert (ended.counts.created, ended.counts.unknown, ended.not_reached) == (1, 2, 7)
         errors = await ledger.errors(job.id, after=0, limit=9)
-        assert [(error.row, error.kind) for error in errors] == [(2, OutcomeKind.UNKNOWN), (3, OutcomeKind.UNKNOWN)]
+        assert [(error.row, error.kind) for error in errors] == [
+            (2, OutcomeKind.UNKNOWN),
+            (3, OutcomeKind.UNKNOWN),
+        ]
         assert await ledger.intended(job.id) == frozenset()
 
     async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: SliceLedger) -> None:
@@ -462,12 +568,15 @@ class LedgerTests:
         assert await self.first_rows(ledger, job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
 
-    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(self, ledger: SliceLedger) -> None:
+    async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(
+        self, ledger: SliceLedger
+    ) -> None:
         """Successes are not among them."""
         job = await self.job(ledger)
         fence = await self.begun(ledger, job)
         results = [
-            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED) for row in (9, 1, 4, 3, 7)
+            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED)
+            for row in (9, 1, 4, 3, 7)
         ]
         await ledger.commit(job.id, fence, results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
@@ -485,7 +594,9 @@ class LedgerTests:
         again = await deliveries.add(job, "https://example.com/", b"{other}", NOW)
         assert first == again
         assert await deliveries.jobs_to_notify() == []
-        await deliveries.end_attempt(first.id, 1, "503", due_at=NOW + timedelta(seconds=5), finished_at=None)
+        await deliveries.end_attempt(
+            first.id, 1, "503", due_at=NOW + timedelta(seconds=5), finished_at=None
+        )
         (open_one,) = await deliveries.open()
         assert (open_one.attempts, open_one.due_at) == (1, NOW + timedelta(seconds=5))
         await deliveries.end_attempt(first.id, 2, "200", due_at=NOW, finished_at=NOW)
@@ -497,7 +608,9 @@ class LedgerTests:
         """And none where nobody asked for one."""
         job = await self.job(ledger)
         job = await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
-        added = await asyncio.gather(*(deliveries.add(job, "https://example.com/", b"{}", NOW) for _ in range(5)))
+        added = await asyncio.gather(
+            *(deliveries.add(job, "https://example.com/", b"{}", NOW) for _ in range(5))
+        )
         assert await deliveries.open() == added[:1]
         assert added == added[:1] * 5
         assert await deliveries.get(added[0].id) == added[0]
@@ -512,7 +625,9 @@ class LedgerTests:
         await ledger.cancel(silent.id, NOW)
         assert await deliveries.jobs_to_notify() == []
 
-    async def test_files_that_have_served_their_time_are_told_once(self, ledger: SliceLedger) -> None:
+    async def test_files_that_have_served_their_time_are_told_once(
+        self, ledger: SliceLedger
+    ) -> None:
         """Those of jobs that are not finished are kept."""
         job = await self.job(ledger, "old")
         await self.job(ledger, "unfinished")

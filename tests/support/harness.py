@@ -53,7 +53,9 @@ def request(
     call = urllib.request.Request(url, body, sent, method=method)
     try:
         with _opener.open(call, timeout=timeout) as answer:
-            return Reply(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+            return Reply(
+                answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+            )
     except urllib.error.HTTPError as error:
         return Reply(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
 
@@ -75,10 +77,15 @@ def until(seen: Callable[[], Any], within: float, what: str) -> Any:
     return found
 
 
-def multipart(file: bytes | None, fields: Mapping[str, str], *, metadata_first: bool = False) -> tuple[bytes, str]:
+def multipart(
+    file: bytes | None, fields: Mapping[str, str], *, metadata_first: bool = False
+) -> tuple[bytes, str]:
     """A form as curl sends it; the body and its content type."""
     boundary = uuid.uuid4().hex
-    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    parts = [
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
+        for name, value in fields.items()
+    ]
     if file is not None:
         head = b'Content-Disposition: form-data; name="file"; filename="sample.csv"\r\nContent-Type: text/csv\r\n\r\n'
         parts.insert(len(parts) if metadata_first else 0, head + file)
@@ -125,8 +132,13 @@ class Process:
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     """This process's, less what would make an openbulk another one than a user's."""
-    foreign = ("OPENBULK_", "PYTHONDONTWRITEBYTECODE")  # without compiled modules, each start takes a second longer
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | dict(more or {})
+    foreign = (
+        "OPENBULK_",
+        "PYTHONDONTWRITEBYTECODE",
+    )  # without compiled modules, each start takes a second longer
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(foreign)
+    } | dict(more or {})
 
 
 @dataclass
@@ -140,7 +152,10 @@ class Processes:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for process in self.started:
             if process.popen.poll() is None:
@@ -151,7 +166,10 @@ class Processes:
         output = self.folder / f"{len(self.started)}-{arguments[0]}.log"
         with output.open("wb") as file:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "openbulk", *arguments], stdout=file, stderr=file, env=_environment(env)
+                [sys.executable, "-m", "openbulk", *arguments],
+                stdout=file,
+                stderr=file,
+                env=_environment(env),
             )
         process = Process(popen, output, "")
         self.started.append(process)
@@ -163,18 +181,26 @@ class Processes:
         process.url = match["url"] or ""
         return process
 
-    def command(self, *arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    def command(
+        self, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         command = [sys.executable, "-m", "openbulk", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=_environment(env), timeout=60, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=_environment(env), timeout=60, check=False
+        )
 
     def sandbox(self, service: str, *options: str, port: int = 0) -> Process:
         """Start a stand-in for a service."""
         return self.run("sandbox", service, "--port", str(port), *options)
 
-    def server(self, *options: str, port: int = 0, data_dir: Path | None = None, **env: str) -> "Server":
+    def server(
+        self, *options: str, port: int = 0, data_dir: Path | None = None, **env: str
+    ) -> "Server":
         """Start openbulk, allowed to call loopback addresses unless told otherwise."""
-        return Server(self.run("serve", "--port", str(port), *options, env=self._settings(data_dir, env)))
+        return Server(
+            self.run("serve", "--port", str(port), *options, env=self._settings(data_dir, env))
+        )
 
     def worker(self, *options: str, data_dir: Path | None = None, **env: str) -> Process:
         """Start a worker, which needs OPENBULK_DATABASE_URL, in the same way."""
@@ -202,12 +228,16 @@ class Server:
         secrets = f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}"
         return secrets + (f", Element {self.element_token}" if self.element_token else "")
 
-    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:
+    def call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> Reply:
         """Make a request with the caller's secrets; the path is below /elements/api-v2."""
         sent = {"Authorization": self.authorization, **(headers or {})}
         return request(method, f"{self.process.url}{BASE_PATH}{path}", headers=sent, **more)
 
-    def instance(self, element: str, configuration: Mapping[str, str] | None = None, **more: Any) -> "Server":
+    def instance(
+        self, element: str, configuration: Mapping[str, str] | None = None, **more: Any
+    ) -> "Server":
         """Make an instance; the same server with its token."""
         body = {"element": {"key": element}, "configuration": dict(configuration or {}), **more}
         reply = self.call("POST", "/instances", json_body=body)
@@ -221,7 +251,9 @@ class Server:
 
     def google(self, sandbox: Process, **configuration: str) -> "Server":
         """An instance of the Google sandbox, signed in by a refresh token."""
-        tokens = request("POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+        tokens = request(
+            "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+        ).json
         signed_in = {
             "base.url": sandbox.url,
             "oauth.api.key": "client",
@@ -245,7 +277,9 @@ class Server:
         fields = {} if metadata is None else {"metaData": text}
         body, content_type = multipart(file, fields, metadata_first=metadata_first)
         path = f"/bulk/{urllib.parse.quote(object)}{query}"
-        return self.call("POST", path, body=body, headers={"Content-Type": content_type, **(headers or {})})
+        return self.call(
+            "POST", path, body=body, headers={"Content-Type": content_type, **(headers or {})}
+        )
 
     def status(self, job_id: str) -> Any:
         reply = self.call("GET", f"/bulk/{job_id}/status")
@@ -255,14 +289,20 @@ class Server:
     def finished(self, job_id: str, *, within: float = 30.0, every: float = 0.02) -> Any:
         """The status of a job once it is finished; asked for every so many seconds."""
         deadline = time.monotonic() + within
-        while (status := self.status(job_id))["status"] in {"CREATED", "RUNNING", "CANCELLATION_PENDING"}:
+        while (status := self.status(job_id))["status"] in {
+            "CREATED",
+            "RUNNING",
+            "CANCELLATION_PENDING",
+        }:
             assert time.monotonic() < deadline, (
                 f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
             )
             time.sleep(every)
         return status
 
-    def done(self, object: str, file: bytes, metadata: Mapping[str, Any] | None = None, **more: Any) -> Any:
+    def done(
+        self, object: str, file: bytes, metadata: Mapping[str, Any] | None = None, **more: Any
+    ) -> Any:
         """Upload a file and wait until its job is finished; its status."""
         reply = self.upload(object, file, metadata)
         assert reply.status == 200, reply.body

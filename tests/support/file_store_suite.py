@@ -12,8 +12,9 @@ import obstore
 import pytest
 from obstore.store import ObjectStore
 
-from openbulk.security import SealBroken, Sealer
-from openbulk.storage.files import BLOCK_BYTES, FileStore, FileTruncated, Part
+from openbulk.domain.errors import FileTruncated, SealBroken
+from openbulk.security import Sealer
+from openbulk.storage.files import BLOCK_BYTES, FileStore, Part
 
 
 class FileStoreTests:
@@ -29,7 +30,9 @@ class FileStoreTests:
         """A file store upon it."""
         return FileStore(store, Sealer([os.urandom(32)]))
 
-    async def written(self, files: FileStore, content: bytes, name: str = "f00d", chunk: int = 70_001) -> bytes:
+    async def written(
+        self, files: FileStore, content: bytes, name: str = "f00d", chunk: int = 70_001
+    ) -> bytes:
         """Write a file in chunks, as it arrives over a network."""
         writer = files.writer(name)
         for begin in range(0, len(content), chunk):
@@ -38,7 +41,9 @@ class FileStoreTests:
         assert writer.size == len(content)
         return content
 
-    @pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7])
+    @pytest.mark.parametrize(
+        "size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7]
+    )
     async def test_a_file_is_read_as_it_was_written(self, files: FileStore, size: int) -> None:
         """Also where it ends at a block's border."""
         content = await self.written(files, os.urandom(size))
@@ -64,7 +69,9 @@ class FileStoreTests:
         await writer.discard()
         assert await files.names() == frozenset()
 
-    async def test_a_file_is_deleted_with_all_below_its_name_and_no_other(self, files: FileStore) -> None:
+    async def test_a_file_is_deleted_with_all_below_its_name_and_no_other(
+        self, files: FileStore
+    ) -> None:
         """Deleting what is not there does nothing."""
         await self.written(files, b"one", "one")
         await self.written(files, b"two", "one2")
@@ -83,7 +90,9 @@ class FileStoreTests:
             with pytest.raises(FileNotFoundError):
                 await files.get(missing)
 
-    async def test_nothing_can_be_read_without_the_key(self, files: FileStore, store: ObjectStore) -> None:
+    async def test_nothing_can_be_read_without_the_key(
+        self, files: FileStore, store: ObjectStore
+    ) -> None:
         """What the store holds is sealed."""
         await self.written(files, b"unmistakable " * 100)
         path = "f00d/blocks/00000000"
@@ -107,20 +116,26 @@ class FileStoreTests:
         with pytest.raises(FileTruncated):
             files.open("f00d", len(content)).read()
 
-    async def test_a_file_that_is_shorter_than_it_should_be_is_noticed(self, files: FileStore) -> None:
+    async def test_a_file_that_is_shorter_than_it_should_be_is_noticed(
+        self, files: FileStore
+    ) -> None:
         """The ledger knows its size."""
         await self.written(files, b"short")
         with pytest.raises(FileTruncated):
             files.open("f00d", 100).read()
 
-    async def test_a_file_that_is_written_now_is_told_from_an_old_one(self, files: FileStore) -> None:
+    async def test_a_file_that_is_written_now_is_told_from_an_old_one(
+        self, files: FileStore
+    ) -> None:
         """One that no job owns may be an upload that another server is receiving."""
         await self.written(files, b"young")
         now = datetime.now(UTC)
         assert not await files.is_older("f00d", now - timedelta(hours=1))
         assert await files.is_older("f00d", now + timedelta(hours=1))
 
-    async def test_whether_files_can_be_kept_is_found_out_without_keeping_one(self, files: FileStore) -> None:
+    async def test_whether_files_can_be_kept_is_found_out_without_keeping_one(
+        self, files: FileStore
+    ) -> None:
         """For those who ask whether the server is ready."""
         await files.check()
         assert await files.names() == frozenset()
