@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from harness import request
+from support.harness import request
 from openbulk.sandbox import google
 
 EVENTS = "/calendar/v3/calendars/primary/events"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from google_sandbox import event
-from harness import Process, Processes, request
+from support.google_sandbox import event
+from support.harness import Process, Processes, request
 from openbulk.sandbox.journal import Journal, Kept
 
 EVENTS = "/calendar/v3/calendars/primary/events"
