@@ -1,12 +1,13 @@
 """Counts how dense the code is: decisions, long lines and comments, for each package and in total.
 
-Run `.venv/bin/python tools/density.py`, or name files and source trees: `tools/density.py ../httpx/httpx`.
+Run `.venv/bin/python tools/density.py`, or name source trees: `tools/density.py ../httpx/httpx`.
 
-A line of code is a line that is not blank, not only a comment, and not part of a docstring (a string that stands alone
-as a statement, also below an attribute). Folders called `migrations` are left out.
+A line of code is a line that is not blank, not only a comment, and not part of a docstring (a
+string that stands alone as a statement, also below an attribute). Folders called `migrations` are
+left out.
 
-- branches: per 1,000 lines of code. One for each `if`, `elif`, `for`, `while`, `except`, `case`, conditional expression
-  and `and` / `or` operator, and for each `for` and `if` inside a comprehension.
+- branches: per 1,000 lines of code. One for each `if`, `elif`, `for`, `while`, `except`, `case`,
+  conditional expression and `and` / `or` operator, and for each `for` and `if` of a comprehension.
 - conditionals: `a if b else c`, per 1,000 lines that are not blank.
 - long: the share of lines over 100 characters among the lines that are not blank.
 - comments: lines with a comment, also behind code, for each 100 lines of code.
@@ -71,7 +72,7 @@ def docstring_lines(nodes: list[ast.AST]) -> set[int]:
 
 
 def count_packages(root: Path) -> Iterator[tuple[str, Counter[str]]]:
-    """The counts of a file, or of each folder directly below a source tree and of the files beside them."""
+    """The counts of a file, or of each folder directly below a source tree, and the total."""
     packages: dict[str, Counter[str]] = {}
     for path in [root] if root.is_file() else sorted(root.rglob("*.py")):
         folders = path.relative_to(root).parts[:-1]
