@@ -62,7 +62,7 @@ EVENT = b"summary,start.date,end.date\nLesson,2026-09-01,2026-09-02\n"
 IDLE_SECONDS = 3.0
 """Longer than the pauses of the periodic work that runs once a second."""
 QUIET_SECONDS = 2.5
-"""The walk is over when no step follows for so long: a reservation is returned a second after the last call."""
+"""The walk is over when no step follows for so long. A reservation is returned after a second."""
 TIMEOUT_SECONDS = 120.0
 
 
@@ -86,15 +86,15 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"{self.files} files, {self.changes} changes of file, {self.returns} of them back into a file already left"
-            f" ({self.functions} functions)"
+            f"{self.files} files, {self.changes} changes of file,"
+            f" {self.returns} of them back into a file already left ({self.functions} functions)"
         )
 
 
 class Recorder:
-    """A profile function that notes each function of openbulk at its first entry.
+    """Notes each function of openbulk that is entered, by means of a profile function.
 
-    It has to be installed before the server starts its threads, and begins to note when `listen` is called.
+    Install it before the server starts its threads. It notes nothing until `listen` is called.
     """
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ def free_port() -> int:
 
 
 def upload_one_event(recorder: Recorder, folder: Path, port: int) -> None:
-    """Upload an event into the server of this process, write down the steps, and stop the server."""
+    """Upload an event into the server of this process, write its steps, and stop the server."""
     url = f"http://127.0.0.1:{port}"
     try:
         with Processes(folder) as processes:
@@ -267,7 +267,7 @@ def print_walk(steps: Sequence[Step]) -> None:
 
 
 def print_files(steps: Sequence[Step]) -> None:
-    """Print the files that are visited most often, and the pairs between which the walk goes to and fro."""
+    """Print how often each file is visited, and between which files the walk goes to and fro."""
     files = [file for file, _ in visits(steps)]
     functions = Counter(step.file for step in steps)
     print("\nvisits  functions  file")
