@@ -70,10 +70,9 @@ def functions_below(node: ast.AST, path: Path, owner: str) -> Iterator[Definitio
 
 def meaning_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, ...]:
     """The parameters of a function and what it promises: its first line, or all it does."""
+    body = "; ".join(map(ast.unparse, function.body))
     docstring = ast.get_docstring(function)
-    promise = (
-        docstring.partition("\n")[0] if docstring else "; ".join(map(ast.unparse, function.body))
-    )
+    promise = docstring.partition("\n")[0] if docstring else body
     returns = ast.unparse(function.returns) if function.returns else ""
     return ast.unparse(function.args), returns, promise
 
@@ -82,11 +81,9 @@ def constants(path: Path) -> Iterator[Definition]:
     """The constants that a module sets."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
+            case ast.Assign([ast.Name(name)], value) if name.isupper():
                 yield Definition(path, node.lineno, name, "", (ast.unparse(value),))
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if (
-                name.isupper()
-            ):
+            case ast.AnnAssign(ast.Name(name), _, ast.expr() as value) if name.isupper():
                 yield Definition(path, node.lineno, name, "", (ast.unparse(value),))
 
 
