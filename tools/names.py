@@ -1,4 +1,4 @@
-"""Lists functions whose name begins with a participle, such as `written`, `_given_back`, `checked`.
+"""Lists functions whose name is a bare participle, such as `written`, `_given_back`, `checked`.
 
 Run `.venv/bin/python tools/names.py`; it exits with 1 if there are any. Name source trees or files
 to look at those instead of openbulk.
@@ -94,6 +94,18 @@ def is_participle(word: str) -> bool:
     return word.removeprefix("un") in IRREGULAR.split()
 
 
+PARTICLES = frozenset(
+    "anew at back before behind by down for from here in into of off on once out over there to up with".split()
+)
+"""A participle that one of these follows is no less bare: `given_back`, `asked_for`."""
+
+
+def is_bare_participle(name: str) -> bool:
+    """Whether a name says what has happened, and not to what."""
+    first, *others = name.strip("_").lower().split("_")
+    return is_participle(first) and PARTICLES.issuperset(others)
+
+
 def first_word(name: str) -> str:
     """The first word of a name, in small letters."""
     return name.strip("_").partition("_")[0].lower()
@@ -143,14 +155,10 @@ def main() -> None:
     options = parser.parse_args()
     paths = source_files(options.roots)
     definitions = [definition for path in paths for definition in functions(path)]
-    participles = [item for item in definitions if is_participle(first_word(item.name))]
-    alone = [item for item in participles if item.name.strip("_").isalpha()]
+    participles = [item for item in definitions if is_bare_participle(item.name)]
     for participle in participles:
         print(participle)
-    print(
-        f"{len(participles)} of {len(definitions)} functions begin with a participle,"
-        f" {len(alone)} of them are nothing else"
-    )
+    print(f"{len(participles)} of {len(definitions)} functions are named by a bare participle")
     if options.ing:
         present = [item for item in definitions if first_word(item.name).endswith("ing")]
         print(*present, sep="\n")

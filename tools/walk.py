@@ -45,7 +45,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from harness import (  # noqa: E402
+from support.harness import (  # noqa: E402
     ORGANIZATION_SECRET,
     START_SECONDS,
     USER_SECRET,
