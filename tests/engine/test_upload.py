@@ -15,7 +15,7 @@ from obstore.store import LocalStore
 from openbulk.connectors.base import Features, NativeBulk
 from openbulk.domain.errors import AnswerLost, BadInput, Fenced, Refused, RetryLater, SignInAgain
 from openbulk.domain.job import Job, Status, Upload
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -57,7 +57,7 @@ class Scripted:
     async def metadata(self, object: str) -> Mapping[str, Any]:
         return {}
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         yield Page([], None)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
