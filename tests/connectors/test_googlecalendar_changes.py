@@ -13,7 +13,8 @@ from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import Unsure
 from openbulk.domain.query import Query
 from openbulk.domain.records import Action, Fate, Outcome, Record, Target
-from openbulk.formats import FORMATS, inspect
+from openbulk.formats import FORMATS
+from openbulk.formats.recognition import inspect
 from openbulk.sandbox import google
 from support import Serve, forget
 

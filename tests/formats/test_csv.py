@@ -118,7 +118,7 @@ class TestCsv(FormatTests):
             (
                 3,
                 4,
-                "a quoted text goes on behind its closing quote, or a quote is not closed; "
+                "there is text behind a closing quote, or a quote is not closed; "
                 'double a quote that belongs to the text ("")',
             ),
             (4, 5, 'a quote is opened and not closed; close it, or double a quote that belongs to the text ("")'),
@@ -281,7 +281,7 @@ def test_columns_are_those_that_are_asked_for() -> None:
 
 def test_records_that_can_be_gone_through_once_are_refused() -> None:
     """Not written as an empty file."""
-    with pytest.raises(TypeError, match="gone through twice"):
+    with pytest.raises(TypeError, match="read twice"):
         next(FORMATS["csv"].write(iter([{"a": 1}])))
 
 

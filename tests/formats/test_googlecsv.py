@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
-from openbulk.formats import inspect, recognize
 from openbulk.formats.googlecsv import GoogleCsv
+from openbulk.formats.recognition import inspect, recognize
 
 HEADER = "Subject,Start Date,Start Time,End Date,End Time,All Day Event,Description,Location,Private"
 GOOGLES_OWN = f"""{HEADER}
@@ -89,7 +89,7 @@ def test_a_date_that_is_none_breaks_its_row_and_no_other() -> None:
     problems = [row.problem and (row.problem.field, row.problem.message.partition(";")[0]) for row in found]
     assert problems == [
         None,
-        ("Start Date", "Start Date '02/30/2026' is not a date"),
+        ("Start Date", "Start Date '02/30/2026' is not a date: February 2026 has 28 days"),
         ("Start Time", "Start Time '25:00' is not a time"),
         ("Start Date", "Start Date is empty"),
     ]
@@ -173,7 +173,7 @@ def test_called_off_events_are_left_out_and_others_than_events_are_refused() -> 
     """Before anything is written: what is half written can't be taken back."""
     day = {"start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
     assert read_again({"status": "cancelled", "id": "x_20260530"}, day) == [day]
-    with pytest.raises(BadInput, match=r"record 2 cannot be written: an event has a start"):
+    with pytest.raises(BadInput, match=r"record 2 cannot be written: it has no start; an event has a start"):
         next(GoogleCsv().write([day, {"summary": "no event"}]))
 
 

@@ -13,8 +13,8 @@ from icalendar import Timezone
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
-from openbulk.formats import inspect
 from openbulk.formats.ics import Ics
+from openbulk.formats.recognition import inspect
 from openbulk.testing.formats import RECORDS, FormatTests
 
 GOOGLE = """BEGIN:VCALENDAR\r
@@ -249,7 +249,7 @@ def test_a_zone_that_outlook_describes_is_known_by_its_offsets(
     (row,) = Ics().read(io.BytesIO(OUTLOOK.format(zone=zone, winter=winter, summer=summer, **rules).encode()), {})
     if found is None:
         assert row.problem is not None
-        assert f"the time zone '{zone}', which nobody knows" in row.problem.message
+        assert f"the time zone '{zone}', which is not known" in row.problem.message
         return
     assert row.values is not None, row.problem
     assert row.values["end"] == {"dateTime": "2026-05-30T11:00:00", "timeZone": found}
@@ -288,7 +288,7 @@ def test_an_event_that_cannot_be_read_says_why_and_on_which_line() -> None:
     assert [row.values and row.values["summary"] for row in found] == ["good", None, None, None, "good, too"]
     messages = [row.problem.message for row in found if row.problem]
     assert "has no DTSTART" in messages[0]
-    assert "in the time zone 'Middle Earth', which nobody knows" in messages[1]
+    assert "in the time zone 'Middle Earth', which is not known" in messages[1]
     assert "DTSTART cannot be read" in messages[2]
     assert [row.line for row in found] == [3, 7, 10, 13, 16]
 
@@ -325,9 +325,9 @@ def test_alarms_become_reminders() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("DTSTART:20260530T100000Z\nDTSTART:20260531T100000Z", "DTSTART is there 2 times; an event has one"),
-        ("DTSTART:20260530T100000Z\nSUMMARY:a\nSUMMARY:b", "SUMMARY is there 2 times; an event has one"),
-        ("DTSTART:20260530T100000Z\nBEGIN:VALARM", "BEGIN:VALARM in the event has no END:VALARM"),
+        ("DTSTART:20260530T100000Z\nDTSTART:20260531T100000Z", "the event has DTSTART 2 times; keep one"),
+        ("DTSTART:20260530T100000Z\nSUMMARY:a\nSUMMARY:b", "the event has SUMMARY 2 times; keep one"),
+        ("DTSTART:20260530T100000Z\nBEGIN:VALARM", "BEGIN:VALARM in the event has no END:VALARM; add it"),
     ],
 )
 def test_what_is_there_twice_or_not_closed_is_named(text: str, message: str) -> None:
@@ -552,20 +552,20 @@ def test_no_text_becomes_a_line_of_its_own() -> None:
     }
     assert written(event).count(b"\r\nBEGIN:VEVENT\r\n") == 1
     assert written(event).count(b"\r\nSUMMARY:") == 1
-    with pytest.raises(BadInput, match="is no line of a recurrence"):
+    with pytest.raises(BadInput, match="is not a line of a recurrence"):
         written({**event, "recurrence": [f"RRULE:FREQ=DAILY{trick}"]})
 
 
 @pytest.mark.parametrize("start", [None, {}, {"date": "30.05.2026"}, {"dateTime": "soon"}, "2026-05-30"])
 def test_a_record_that_is_no_event_is_named_before_anything_is_written(start: Any) -> None:
     """What is half written can't be taken back."""
-    with pytest.raises(BadInput, match=r"record 2 cannot be written into a calendar file .*; an event has a start: "):
+    with pytest.raises(BadInput, match=r"record 2 cannot be written: .*; an event has a start: "):
         next(Ics().write([{"start": {"date": "2026-05-30"}}, {"summary": "x", "start": start}]))
 
 
 def test_records_that_can_be_gone_through_once_are_refused() -> None:
     """Not written as an empty calendar."""
-    with pytest.raises(TypeError, match="gone through twice"):
+    with pytest.raises(TypeError, match="read twice"):
         next(Ics().write(iter([])))
 
 

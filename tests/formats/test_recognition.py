@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from openbulk.domain.errors import BadInput
-from openbulk.formats import inspect
+from openbulk.formats.recognition import inspect
 
 
 def name_of(content: bytes, told: Any = None, **options: Any) -> str:

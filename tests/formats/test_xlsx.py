@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
-from openbulk.formats import FORMATS, inspect
-from openbulk.formats import xlsx as xlsx_module
-from openbulk.formats.xlsx import Xlsx
+from openbulk.formats import FORMATS
+from openbulk.formats.recognition import inspect
+from openbulk.formats.xlsx import Xlsx, reading, writing
 
 
 def workbook(*rows: Sequence[Any], sheets: Mapping[str, Sequence[Sequence[Any]]] | None = None) -> bytes:
@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(content: bytes, says: st
 
 def test_a_workbook_that_is_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what its directory says."""
-    monkeypatch.setattr(xlsx_module, "MAX_UNPACKED_BYTES", 10_000)
+    monkeypatch.setattr(reading, "MAX_UNPACKED_BYTES", 10_000)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b" " * 20_000)
@@ -117,7 +117,7 @@ def test_a_workbook_that_is_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPat
 
 def test_a_table_of_text_is_no_workbook_whatever_it_is_called() -> None:
     """And a workbook is one, whatever it is called."""
-    with pytest.raises(BadInput, match="the file is no workbook"):
+    with pytest.raises(BadInput, match="the file is not a workbook"):
         inspect(io.BytesIO(b"a,b\n1,2\n"), "xlsx", {})
     assert inspect(io.BytesIO(workbook(["a"], [1])), "csv", {}).name == "xlsx"
     assert FORMATS["xlsx"].is_binary
@@ -163,11 +163,11 @@ def test_columns_are_those_that_are_asked_for() -> None:
 
 def test_what_a_sheet_has_no_room_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the format that has: Excel would cut it off."""
-    with pytest.raises(BadInput, match=r"record 2: text has more than the 32767 characters of a cell; ask for csv"):
+    with pytest.raises(BadInput, match=r"record 2: text has more than the 32767 characters of a cell; choose csv"):
         written([{"text": "x"}, {"text": "x" * 32_768}])
     with pytest.raises(BadInput, match=r"16385 fields, and a sheet has 16384 columns"):
         written([{f"f{n}": "" for n in range(16_385)}])
-    monkeypatch.setattr(xlsx_module, "MAX_ROWS", 3)
+    monkeypatch.setattr(writing, "MAX_ROWS", 3)
     assert len(read_again([{"a": "x"}] * 2)) == 2
     with pytest.raises(BadInput, match=r"more records than a sheet has rows"):
         written([{"a": "x"}] * 3)

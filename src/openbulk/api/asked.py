@@ -14,7 +14,7 @@ from openbulk.domain.job import Download, Job
 from openbulk.domain.query import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.workflow import Changes, bounded
 from openbulk.engine.progress import named_object, refusal_to_read
-from openbulk.formats import named
+from openbulk.formats.recognition import resolve_format_name
 
 
 class Past(Protocol):
@@ -80,7 +80,7 @@ def download_of_query(given: Mapping[str, Any], file: str, callback_url: str | N
         limit=asked.limit if asked else None,
         text=text,
         options=metadata_of(given.get("metaData")),
-        file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
+        file_format=resolve_format_name(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
     )
     return Asked(
@@ -114,7 +114,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> Asked:
         keeps_nulls=body.get("filterNulls") is False,
         text=" ".join(["select", ", ".join(fields) or "*", "from", name or "", *(["where", where] if where else [])]),
         options=dict(body),
-        file_format=named(body.get("format"), "format") or "csv",
+        file_format=resolve_format_name(body.get("format"), "format") or "csv",
         callback_url=_text(body, "notificationUrl"),
         is_v3=True,
     )

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
-from openbulk.formats import FORMATS, inspect, recognize
+from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
+from openbulk.formats.recognition import inspect, recognize
 
 RECORDS = tuple({"name": f"Näme {n}", "city": f"City, {n}"} for n in range(1, 8))
 
