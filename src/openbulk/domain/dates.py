@@ -34,6 +34,7 @@ def parse_date(text: str, order: str) -> date:
     match = _DATE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a date")
+    # A year of four digits in front is ISO 8601 to everybody, whatever the rest of the file is.
     if _ISO_DATE.match(text):
         order = "YMD"
     numbers = dict(zip(order, match.groups(), strict=True))
@@ -57,7 +58,10 @@ def _full_year(digits: str) -> int:
 
 
 def parse_time(text: str) -> time:
-    """A time of day: `10:00 AM`, `10 am`, `22:00`, `22:00:30`. Raises ValueError with a sentence."""
+    """A time of day: `10:00 AM`, `10 am`, `22:00`, `22:00:30`.
+
+    Raises ValueError with a sentence.
+    """
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a time")

@@ -1,4 +1,4 @@
-"""Bytes to records, and back: the formats of files. `recognition` finds out which one a file has."""
+"""The formats of files: bytes to records, and back. `recognition` finds the format of a file."""
 
 from collections.abc import Mapping
 

@@ -12,10 +12,10 @@ class Format(Protocol):
     name: str
     """As in `metaData.format` and in the status: `csv`."""
     looks_like: str
-    """What a file in this format looks like, in half a sentence, for a person whose file differs."""
+    """What a file in this format looks like, for a person whose file differs. Half a sentence."""
 
     is_binary: bool
-    """Whether a file is no text. Then `read` needs the whole file, and `recognizes` its own bytes."""
+    """Whether a file is not text. Then `recognizes` takes its bytes as they are."""
 
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes looks like this format.

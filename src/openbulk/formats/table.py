@@ -39,7 +39,7 @@ def _columns_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def order_columns(names: Iterable[str]) -> list[str]:
-    """Dotted names in the order in which they first appear, with those of one object side by side."""
+    """Dotted names in the order in which they appear, with those of one object side by side."""
     names = list(names)
     ranks: dict[str, int] = {}
     for name in names:

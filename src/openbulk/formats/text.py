@@ -27,7 +27,7 @@ def text_lines(file: BinaryIO, encoding: str) -> Iterator[bytes]:
 
 
 def text_chunks(file: BinaryIO, encoding: str) -> Iterator[str]:
-    """The text of a file, in pieces. A byte that the encoding lacks is a lone surrogate (PEP 383)."""
+    """The text of a file, in pieces. An undecodable byte is a lone surrogate (PEP 383)."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     for chunk in _utf8_chunks(file, encoding):
         yield decoder.decode(chunk)
@@ -88,7 +88,7 @@ _TRANSCODERS: Mapping[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
 
 
 def byte_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines with their ends: CRLF, LF or a lone CR, also mixed. One that is too long is a CutLine."""
+    """Lines with their ends: CRLF, LF or CR, also mixed. One that is too long is a CutLine."""
     unfinished = _UnfinishedLine()
     for chunk in _chunks_with_whole_line_ends(chunks):
         lines = chunk.splitlines(keepends=True)

@@ -4,8 +4,8 @@
 the fields; dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an
 absent field, and a line without any value is skipped: spreadsheets write such lines below the last
 one that is filled. Empty cells beyond the header are Excel's, too, and pass; a row with too few
-cells is broken, as it may be cut off or shifted. All values are texts. `write` uses commas, `\\n` at
-the ends of lines, and JSON for lists.
+cells is broken, as it may be cut off or shifted. All values are texts. `write` uses commas, line
+feeds, and JSON for lists.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -63,14 +63,12 @@ class RowReader:
             except csv.Error as error:
                 yield self._broken_row(first_line, self._start_over(error))
                 continue
-            if len(cells) != width or lines.damage or first_line <= self._doubtful_until:
-                problem = self._find_problem(cells)
-                if problem is not None:
-                    yield self._broken_row(first_line, problem)
-                    continue
-                if len(cells) < width:  # a blank line
-                    continue
-            if any(cells):
+            has_other_width = len(cells) != width
+            is_suspect = has_other_width or lines.damage or first_line <= self._doubtful_until
+            problem = self._find_problem(cells) if is_suspect else None
+            if problem is not None:
+                yield self._broken_row(first_line, problem)
+            elif len(cells) >= width and any(cells):  # else it is a blank line
                 yield self._row(first_line, cells)
 
     def _row(self, line: int, cells: Sequence[str]) -> Row:
@@ -92,12 +90,15 @@ class RowReader:
         """The problem of the record that was just read; None for a good one or a blank line."""
         lines = self._lines
         has_wrong_width = self._has_wrong_width(cells)
+        # A quote that was not closed, up to a later quote, has taken rows in. A cell of several
+        # lines (RFC 4180, section 2.6) that is merely in a row of the wrong width has not.
         if has_wrong_width and any(map(self._is_row, lines.record_lines[1:])):
             return self._start_over(None)
         if lines.damage:
             return Problem(lines.damage, _damaged_field(self._header, cells))
         if has_wrong_width:
             return Problem(self._describe_width(cells))
+        # The rest of a text whose quotes are wrong ends with the quote that should have closed it.
         quotes = "".join(lines.record_lines).count('"')
         if lines.number <= self._doubtful_until and quotes % 2:
             return Problem(_describe_quoting(lines, None))

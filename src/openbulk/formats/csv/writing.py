@@ -16,7 +16,8 @@ def encode_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterato
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for cells in chain([header], rows):
         texts = list(map(_cell_text, cells))
-        # CPython before 3.13 quotes a cell for the line end that it writes itself, but for no other.
+        # RFC 4180, section 2.6, wants quotes around every line end in a cell. CPython before 3.13
+        # quotes a cell only for the line end that the writer itself uses.
         writer = quoted if any(map(_has_carriage_return, texts)) else plain
         writer.writerow(texts)
         if text.tell() > _PIECE_CHARACTERS:

@@ -79,14 +79,16 @@ def _start_and_end(cells: Cells, order: str) -> dict[str, Any]:
         day_after = last_day + timedelta(days=1)
         return {"start": {"date": first_day.isoformat()}, "end": {"date": day_after.isoformat()}}
     start = datetime.combine(first_day, _time(cells, START_TIME))
-    if cells.get(END_TIME):
-        end = datetime.combine(last_day, _time(cells, END_TIME))
-    else:
-        end = start + timedelta(hours=1)
     return {
         "start": _local_time(start, cells.get("start.timezone")),
-        "end": _local_time(end, cells.get("end.timezone")),
+        "end": _local_time(_end(cells, start, last_day), cells.get("end.timezone")),
     }
+
+
+def _end(cells: Cells, start: datetime, last_day: date) -> datetime:
+    if cells.get(END_TIME):
+        return datetime.combine(last_day, _time(cells, END_TIME))
+    return start + timedelta(hours=1)  # as in Google's own import
 
 
 def _local_time(moment: datetime, zone: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Calendar files (iCalendar, RFC 5545), as Google, Outlook, Apple and timetable programs write them.
+"""Calendar files (iCalendar, RFC 5545), as Google, Outlook, Apple and others write them.
 
 Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRULE` and its kin are
 `recurrence`, `RECURRENCE-ID` is `originalStartTime`. The file is read event by event: only its

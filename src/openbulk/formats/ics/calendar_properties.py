@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from openbulk.formats.ics.components import Component
 from openbulk.formats.ics.iana_zones import find_iana_zone, identify_vtimezone
 
+# A file has one for each zone that its events use, of about a kilobyte.
 _MAX_VTIMEZONES = 50
 _MAX_VTIMEZONE_BYTES = 16 * 1024
 
@@ -15,9 +16,9 @@ class CalendarProperties:
     """The properties of a calendar (RFC 5545, section 3.7) that its events are read by."""
 
     zone: str | None = None
-    """The IANA zone of times without one (`X-WR-TIMEZONE`, as Google, Apple and others write it)."""
+    """The IANA zone of times without one: `X-WR-TIMEZONE`, which is Apple's and Google's."""
     zone_aliases: Mapping[str, str] = field(default_factory=dict)
-    """The IANA zones that VTIMEZONEs describe, by their names in the file; "" where there is none."""
+    """The IANA zones that VTIMEZONEs describe, by their names in the file; "" for none."""
     is_cancellation: bool = False
     """Whether the file cancels all of its events (`METHOD:CANCEL`, RFC 5546, section 3.2.5)."""
 
@@ -38,13 +39,14 @@ def read_calendar_properties(lines: Iterator[bytes]) -> CalendarProperties:
         if time_zones:
             _extend_time_zone(time_zones[-1], raw, text)
     calendar_zone = find_iana_zone(zone_name, {})
+    # A description may fit several zones, and the calendar's own zone may be one that is described.
     aliases = dict(identify_vtimezone(one.readable_lines(), calendar_zone) for one in time_zones)
     zone = find_iana_zone(zone_name, aliases)
     return CalendarProperties(zone, aliases, is_cancellation=method == "CANCEL")
 
 
 def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[bytes, str]]:
-    """Each line with its text, without an event's lines from its BEGIN to the one before its END."""
+    """Each line with its text. Of an event, only its END is one of them."""
     is_in_event = False
     for raw in lines:
         text = raw.decode(errors="replace").rstrip()

@@ -1,4 +1,4 @@
-"""Components of a calendar file, such as events, as their unfolded lines (RFC 5545, section 3.6)."""
+"""Components of a calendar file, such as events: their unfolded lines (RFC 5545, section 3.6)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,12 @@ class Component:
     is_closed: bool = False
 
     def add(self, raw: bytes) -> None:
-        """Take a line in. One that begins with a blank continues the last (RFC 5545, section 3.1)."""
+        """Take a line in."""
         self.size += len(raw)
         if self.size > MAX_EVENT_BYTES:
             return
         text = raw.rstrip(b"\r\n")
+        # A line that begins with a blank continues the one before it (RFC 5545, section 3.1).
         if self.raw_lines and text.startswith((b" ", b"\t")):
             self.raw_lines[-1] += text[1:]
         elif text.strip():

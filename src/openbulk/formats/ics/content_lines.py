@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+# RFC 5545, section 3.1, allows no control characters but the tab.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SPECIAL = re.compile(r"[\\,;]")
@@ -11,10 +12,11 @@ _ESCAPED = re.compile(r"\\([\\,;nN])")
 _LINE_FEEDS = {"n": "\n", "N": "\n"}
 _NEEDS_NO_QUOTES = re.compile(r"[\w./+-]+", re.A)
 _MAX_LINE_BYTES = 75
+"""Without its end (RFC 5545, section 3.1)."""
 
 
 def content_line(name: str, value: str, parameters: Mapping[str, str | None] | None = None) -> str:
-    """A line that is not folded yet. Control characters and parameters without a value are left out.
+    """A line that is not folded yet. Leaves out control characters, and parameters without a value.
 
     `value` is written as it is: pass texts through `escape_text`.
     """
@@ -34,7 +36,8 @@ def unescape_text(value: str) -> str:
 
 
 def _encode_parameter(text: str) -> str:
-    """A parameter's value, in quotes where it needs them (RFC 6868, section 3)."""
+    """A parameter's value, in quotes where it needs them (RFC 5545, section 3.2)."""
+    # RFC 5545 has no way to write a quote or a line end here; RFC 6868 added one.
     text = _LINE_END.sub("^n", text.replace("^", "^^").replace('"', "^'"))
     return text if _NEEDS_NO_QUOTES.fullmatch(text) else f'"{text}"'
 

@@ -74,7 +74,10 @@ _AT_MOST_ONCE = (
 
 
 def read_event(component: Component, calendar: CalendarProperties) -> dict[str, Any]:
-    """An event's fields. Raises ValueError with a sentence, and OverflowError for impossible years."""
+    """An event's fields.
+
+    Raises ValueError with a sentence, and OverflowError for a date outside the years 1 to 9999.
+    """
     lines = component.require_lines()
     event = _parse(lines)
     choices = _read_choices(event, calendar)
@@ -114,7 +117,7 @@ def _read_texts(event: Any) -> dict[str, Any]:
 
 
 def _read_text(event: Any, name: str) -> str:
-    """The library unescapes the texts of properties that it knows, and leaves others as they are."""
+    """A TEXT. The library unescapes those of properties that it knows, and no others."""
     text = str(event[name])
     return unescape_text(text) if name.startswith("X-") else text
 
@@ -165,7 +168,7 @@ def event_lines(record: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _changed_at(record: Mapping[str, Any]) -> datetime:
-    """In a file that is no invitation, DTSTAMP is the time of the last change (RFC 5545, 3.8.7.2)."""
+    """The time of the last change: DTSTAMP in a file without METHOD (RFC 5545, section 3.8.7.2)."""
     text = record.get("updated") or record.get("created") or "1970-01-01T00:00:00Z"
     return datetime.fromisoformat(text).astimezone(UTC)
 

@@ -47,6 +47,8 @@ def find_iana_zone(name: str, aliases: Mapping[str, str]) -> str | None:
     name = name.strip()
     parts = name.strip("/").split("/")
     path_ends = ["/".join(parts[begin:]) for begin in range(len(parts))]
+    # Programs put their own prefix before a zone: /freeassociation.sourceforge.net/Europe/Berlin
+    # (Evolution), /mozilla.org/20050126_1/Europe/Berlin (Lightning).
     candidates = (name, aliases.get(name, ""), WINDOWS_TO_OLSON.get(name, ""), *path_ends)
     return next(filter(known_zones().__contains__, candidates), None)
 
@@ -100,7 +102,7 @@ def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
         component: Any = Timezone.from_ical("\r\n".join(lines) + "\r\n")
         return _offsets(component.to_tz(lookup_tzid=False))
     except Exception:
-        # The library raises errors of all kinds. An event in this zone reports that it is not known.
+        # The library raises errors of all kinds. An event in this zone reports it as not known.
         return ()
 
 

@@ -1,6 +1,6 @@
 """When an event is: DTSTART, DTEND, DURATION and RECURRENCE-ID, both ways.
 
-A time is a mapping as in the Calendar API: `{"date": ...}`, or `{"dateTime": ..., "timeZone": ...}`.
+A time is a mapping as in the Calendar API: `{"date": ...}` or `{"dateTime": ..., "timeZone": ...}`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """Excel workbooks (xlsx): one sheet, its first filled row the header, a record in each row below.
 
 `read` takes the first sheet, or the one that `metaData.sheet` names. Dates and times come out in
-ISO 8601, whole numbers without a decimal point. A sheet with the columns of Google Calendar's CSV is
-read as that. `write` keeps texts as texts, whatever they begin with, and lists as JSON in a cell.
+ISO 8601, whole numbers without a decimal point. A sheet with Google Calendar's columns is read as
+its CSV. `write` keeps texts as texts, whatever they begin with, and lists as JSON in a cell.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
 
 
 def require_safe_size(file: BinaryIO) -> None:
-    """Raises BadInput for a zip bomb, by the sizes in the archive's directory, and for no archive."""
+    """Raises BadInput for a zip bomb, by the sizes in its directory, and for no archive at all."""
     try:
         with zipfile.ZipFile(file) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
