@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.connectors.pace import Budget, Throttle
-from openbulk.domain.errors import RetryLater
+from openbulk.domain.errors import CallWithdrawn, RetryLater
+from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.engine.quota.reservations import RESERVATION_SECONDS
 from openbulk.storage.budgets import Budgets, Change, T
@@ -147,6 +148,17 @@ async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
         assert await taken(pace, 80) == 50
     pace.begin_slice(2)
     assert await taken(pace, 1) == 0
+
+
+async def test_a_slice_that_was_taken_over_gets_no_permit(budgets: Budgets) -> None:
+    """Connectors pass the refusal on: it is a ServiceError."""
+    lease = Lease()
+    pace = Governor(budgets, Clock(), lease).pace()
+    with lease.turn():
+        await pace.take([USER])
+        lease.lose()
+        with pytest.raises(CallWithdrawn):
+            await pace.take([USER])
 
 
 async def test_a_usage_limit_stops_all_calls_until_it_is_lifted(budgets: Budgets) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import structlog
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
-from openbulk.domain.errors import DiskFull, RetryLater
+from openbulk.domain.errors import CallWithdrawn, DiskFull, Fenced, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.reservations import Reservations
@@ -187,8 +187,11 @@ class InstancePace:
         self._taken.clear()
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """Leave for one call. Raises RetryLater where the turn has had its share, or the budget is used up, and Fenced
-        where the turn is somebody else's now."""
+        """Take a permit for one call.
+
+        Raises RetryLater where the slice has had its share or the budget is used up, and CallWithdrawn where another
+        process has taken the slice over.
+        """
         if self._jobs > 1 and any(self._taken[b.scope] * self._jobs >= b.calls for b in budgets):
             raise RetryLater("another job of this instance takes its turn", after=0.0)
         scopes = [budget.scope for budget in budgets]
@@ -200,8 +203,11 @@ class InstancePace:
             raise
         try:
             await self._governor.lease.hold()
-        except BaseException:
+        except BaseException as error:
             self._governor.lost(permit)
+            if isinstance(error, Fenced):
+                # The permit is taken deep inside a connector, and connectors raise ServiceError alone.
+                raise CallWithdrawn from error
             raise
         return permit
 
