@@ -78,7 +78,7 @@ class Governor:
                 except TimeoutError:
                     self._end_probe(budget.scope)
 
-    async def answered(self, permit: Permit) -> None:
+    async def report_answer(self, permit: Permit) -> None:
         """The call is over; one that went beyond a limit has shown that there is more."""
         self._over(permit)
         for scope in (
@@ -103,7 +103,7 @@ class Governor:
         finally:
             self._end_probes(permit)
 
-    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
+    async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """Slow the budget that is to blame."""
         metrics.REFUSALS.inc()
         log.info(
@@ -114,7 +114,7 @@ class Governor:
         try:
             await self._slow(permit, throttle)
         finally:
-            self.lost(permit)
+            self.report_loss(permit)
         return RetryLater(
             throttle.message, after=throttle.after, provider_message=throttle.provider_message
         )
@@ -139,7 +139,7 @@ class Governor:
         with suppress(DiskFull):
             await self._budgets.change([budget.scope for budget in permit.budgets], change)
 
-    def lost(self, permit: Permit) -> None:
+    def report_loss(self, permit: Permit) -> None:
         """The call is over, and teaches nothing."""
         self._over(permit)
         self._end_probes(permit)
@@ -204,21 +204,21 @@ class InstancePace:
         try:
             await self._governor.lease.hold()
         except BaseException as error:
-            self._governor.lost(permit)
+            self._governor.report_loss(permit)
             if isinstance(error, Fenced):
                 # The permit is taken deep inside a connector, and connectors raise ServiceError alone.
                 raise CallWithdrawn from error
             raise
         return permit
 
-    async def answered(self, permit: Permit) -> None:
+    async def report_answer(self, permit: Permit) -> None:
         """The service dealt with the call."""
-        await self._governor.answered(permit)
+        await self._governor.report_answer(permit)
 
-    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
+    async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """The service took the call for one too many."""
-        return await self._governor.refused(permit, throttle)
+        return await self._governor.report_refusal(permit, throttle)
 
-    def lost(self, permit: Permit) -> None:
+    def report_loss(self, permit: Permit) -> None:
         """Nobody knows what became of the call."""
-        self._governor.lost(permit)
+        self._governor.report_loss(permit)
