@@ -16,7 +16,15 @@ import structlog
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
-from openbulk.domain.errors import AnswerLost, CursorExpired, NotFound, RetryLater, ServiceError
+from openbulk.domain.errors import (
+    AnswerLost,
+    CallWithdrawn,
+    CursorExpired,
+    Fenced,
+    NotFound,
+    RetryLater,
+    ServiceError,
+)
 from openbulk.domain.job import Download, Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query, fields_of, holds
 from openbulk.domain.records import flatten, nest, value_at
@@ -80,6 +88,8 @@ class DownloadSlice:
                 if not self._may_restart:
                     return Fail(Status.ERROR, f"{error.message}: ask for it as a new job")
                 await self._restart()
+            except CallWithdrawn as error:
+                raise Fenced from error
             except ServiceError as error:
                 resends = 0 if self._part.position != begin else resends + 1
                 await self._keep()
