@@ -11,7 +11,7 @@ import pytest
 
 from google_sandbox import event
 from harness import Process, Processes, request
-from openbulk.sandbox.journal import Journal, Kept
+from openbulk.sandbox.journal import Journal, JournaledDict
 
 EVENTS = "/calendar/v3/calendars/primary/events"
 CALLERS = 8
@@ -22,7 +22,9 @@ class Ann:
 
     def __init__(self, sandbox: Process) -> None:
         self.url = sandbox.url
-        self.tokens = request("POST", f"{self.url}/sandbox/tokens", json_body={"user": "ann@example.com"}).json
+        self.tokens = request(
+            "POST", f"{self.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
+        ).json
         self.headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -33,10 +35,14 @@ class Ann:
 
 def again(processes: Processes, killed: Process, state: Path) -> Process:
     killed.kill()
-    return processes.sandbox("google", "--state", str(state), port=int(killed.url.rpartition(":")[2]))
+    return processes.sandbox(
+        "google", "--state", str(state), port=int(killed.url.rpartition(":")[2])
+    )
 
 
-def test_what_was_answered_before_a_kill_is_there_after_it(processes: Processes, tmp_path: Path) -> None:
+def test_what_was_answered_before_a_kill_is_there_after_it(
+    processes: Processes, tmp_path: Path
+) -> None:
     sandbox = processes.sandbox("google", "--state", str(tmp_path / "state"))
     ann, answered = Ann(sandbox), set[str]()
 
@@ -47,7 +53,10 @@ def test_what_was_answered_before_a_kill_is_there_after_it(processes: Processes,
             except (OSError, HTTPException):
                 return
 
-    callers = [threading.Thread(target=insert_until_it_is_killed, args=[caller]) for caller in range(CALLERS)]
+    callers = [
+        threading.Thread(target=insert_until_it_is_killed, args=[caller])
+        for caller in range(CALLERS)
+    ]
     for caller in callers:
         caller.start()
     while len(answered) < 200:
@@ -61,7 +70,9 @@ def test_what_was_answered_before_a_kill_is_there_after_it(processes: Processes,
     assert answered <= there.keys()
     assert len(there) <= len(answered) + CALLERS
     assert all(one["start"] == {"date": "2026-03-01"} for one in there.values())
-    assert ann.call("POST", EVENTS, event("one more"))["etag"] > max(one["etag"] for one in there.values())
+    assert ann.call("POST", EVENTS, event("one more"))["etag"] > max(
+        one["etag"] for one in there.values()
+    )
 
 
 def test_changes_of_every_kind_outlive_the_sandbox(processes: Processes, tmp_path: Path) -> None:
@@ -71,7 +82,9 @@ def test_changes_of_every_kind_outlive_the_sandbox(processes: Processes, tmp_pat
     listed = ann.call("GET", f"{EVENTS}?maxResults=2500")
     ann.call("PATCH", f"{EVENTS}/{kept}", {"location": "Hall"})
     ann.call("DELETE", f"{EVENTS}/{gone}")
-    room = ann.call("POST", "/calendar/v3/calendars", {"summary": "Room", "timeZone": "Europe/Berlin"})["id"]
+    room = ann.call(
+        "POST", "/calendar/v3/calendars", {"summary": "Room", "timeZone": "Europe/Berlin"}
+    )["id"]
     closed = ann.call("POST", "/calendar/v3/calendars", {"summary": "Closed"})["id"]
     ann.call("DELETE", f"/calendar/v3/calendars/{closed}")
     rule = {"role": "reader", "scope": {"type": "user", "value": "bob@example.com"}}
@@ -79,13 +92,21 @@ def test_changes_of_every_kind_outlive_the_sandbox(processes: Processes, tmp_pat
     ann.call("PATCH", f"/calendar/v3/users/me/calendarList/{room}", {"colorId": "3"})
     before = [
         ann.call("GET", path)
-        for path in ("/calendar/v3/users/me/calendarList", f"/calendar/v3/calendars/{room}/acl", EVENTS)
+        for path in (
+            "/calendar/v3/users/me/calendarList",
+            f"/calendar/v3/calendars/{room}/acl",
+            EVENTS,
+        )
     ]
     again(processes, sandbox, tmp_path / "state")
 
     after = [
         ann.call("GET", path)
-        for path in ("/calendar/v3/users/me/calendarList", f"/calendar/v3/calendars/{room}/acl", EVENTS)
+        for path in (
+            "/calendar/v3/users/me/calendarList",
+            f"/calendar/v3/calendars/{room}/acl",
+            EVENTS,
+        )
     ]
     assert after == before
     changed = ann.call("GET", f"{EVENTS}?syncToken={listed['nextSyncToken']}")["items"]
@@ -124,14 +145,14 @@ def test_a_reset_is_remembered(processes: Processes, tmp_path: Path) -> None:
 
 def test_a_line_that_was_cut_off_is_dropped_and_the_next_ones_are_whole(tmp_path: Path) -> None:
     file = tmp_path / "state"
-    kept = Kept(Journal(file), "words", str)
+    kept = JournaledDict(Journal(file), "words", str)
     kept["a"], kept["b"] = "1", "2"
     del kept["a"]
     for cut in range(1, 12):
         whole = file.read_bytes()
-        Kept(Journal(file), "words", str)["c"] = "3"
+        JournaledDict(Journal(file), "words", str)["c"] = "3"
         file.write_bytes(file.read_bytes()[:-cut])
-        assert Kept(Journal(file), "words", str) == {"b": "2"}, cut
+        assert JournaledDict(Journal(file), "words", str) == {"b": "2"}, cut
         assert file.read_bytes() == whole
 
 
@@ -139,7 +160,17 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_next_ones_are_whole(tmp_path
 def test_a_file_that_is_no_state_is_left_alone(tmp_path: Path, text: str) -> None:
     file = tmp_path / "letter.txt"
     file.write_text(text)
-    command = [sys.executable, "-m", "openbulk", "sandbox", "google", "--port", "0", "--state", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "openbulk",
+        "sandbox",
+        "google",
+        "--port",
+        "0",
+        "--state",
+        str(file),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
     assert "line 1" in ended.stderr

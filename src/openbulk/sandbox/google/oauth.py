@@ -21,7 +21,7 @@ import orjson
 from aiohttp import web
 
 from openbulk.sandbox.google.answers import Rejected
-from openbulk.sandbox.journal import Journal, Kept
+from openbulk.sandbox.journal import Journal, JournaledDict
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
 
@@ -63,10 +63,10 @@ class SignIn:
 
     def __init__(self, token_seconds: int, journal: Journal) -> None:
         self.token_seconds = token_seconds
-        self.codes = Kept(journal, "codes", _grant_again)
-        self.access = Kept(journal, "access tokens", _grant_again)
-        self.refresh = Kept(journal, "refresh tokens", _grant_again)
-        self.clients = Kept(journal, "clients", str)
+        self.codes = JournaledDict(journal, "codes", _grant_again)
+        self.access = JournaledDict(journal, "access tokens", _grant_again)
+        self.refresh = JournaledDict(journal, "refresh tokens", _grant_again)
+        self.clients = JournaledDict(journal, "clients", str)
 
     def user_of(self, request: web.Request) -> str:
         """The user whose access token a call carries. Raises Rejected (401 `authError`)."""
@@ -80,7 +80,9 @@ class SignIn:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         grant = self.access.get(token)
         if kind != "Bearer" or grant is None or grant.until < time.time():
-            raise Rejected(401, "authError", "Invalid Credentials", location=("header", "Authorization"))
+            raise Rejected(
+                401, "authError", "Invalid Credentials", location=("header", "Authorization")
+            )
         return grant
 
     def expire(self, request: web.Request) -> None:
@@ -91,7 +93,9 @@ class SignIn:
         """A new access token and its life in seconds."""
         life = self.token_seconds if seconds is None else seconds
         token = "ya29." + secrets.token_urlsafe(32)
-        self.access[token] = Grant(grant.user, grant.client_id, grant.scope, until=time.time() + life)
+        self.access[token] = Grant(
+            grant.user, grant.client_id, grant.scope, until=time.time() + life
+        )
         return token, life
 
     def issue_refresh(self, grant: Grant) -> str:
@@ -115,7 +119,8 @@ async def authorize_page(request: web.Request) -> web.Response:
     if not _WEB_ADDRESS.fullmatch(query["redirect_uri"]):
         return _refusal_page("invalid_request", "redirect_uri must begin with http:// or https://")
     hidden = "".join(
-        f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>" for name, value in query.items()
+        f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>"
+        for name, value in query.items()
     )
     scopes = "".join(f"<li>{escape(scope)}" for scope in query["scope"].split())
     user = escape(query.get("login_hint") or "sandbox@example.com")
@@ -147,7 +152,9 @@ def authorize(sign_in: SignIn) -> Any:
             back |= {"error": "access_denied"}
         target = form.get("redirect_uri", "")
         if not _WEB_ADDRESS.fullmatch(target):
-            return _refusal_page("invalid_request", "redirect_uri must begin with http:// or https://")
+            return _refusal_page(
+                "invalid_request", "redirect_uri must begin with http:// or https://"
+            )
         glue = "&" if "?" in target else "?"
         return web.Response(status=302, headers={"Location": f"{target}{glue}{urlencode(back)}"})
 
@@ -172,14 +179,20 @@ def _grant_of(form: Mapping[str, str]) -> Grant:
 
 def token(sign_in: SignIn) -> Any:
     """`POST /token`: a code, a refresh token or a signed assertion for an access token."""
-    grants = {"authorization_code": _by_code, "refresh_token": _by_refresh_token, _JWT_BEARER: _by_assertion}
+    grants = {
+        "authorization_code": _by_code,
+        "refresh_token": _by_refresh_token,
+        _JWT_BEARER: _by_assertion,
+    }
 
     async def handle(request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         try:
             grant = grants.get(form.get("grant_type", ""))
             if grant is None:
-                raise Refused("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
+                raise Refused(
+                    "unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}"
+                )
             return json_response(grant(sign_in, form, str(request.url.with_query(None))))
         except Refused as refused:
             body = {"error": refused.error, "error_description": refused.description}
@@ -270,7 +283,12 @@ def _check_client(sign_in: SignIn, form: Mapping[str, str]) -> None:
 
 def _token_answer(sign_in: SignIn, grant: Grant) -> dict[str, Any]:
     access, life = sign_in.issue(grant)
-    return {"access_token": access, "expires_in": life, "scope": grant.scope, "token_type": "Bearer"}
+    return {
+        "access_token": access,
+        "expires_in": life,
+        "scope": grant.scope,
+        "token_type": "Bearer",
+    }
 
 
 def revoke(sign_in: SignIn) -> Any:
@@ -280,9 +298,15 @@ def revoke(sign_in: SignIn) -> Any:
         token = str((await request.post()).get("token") or request.query.get("token", ""))
         grant = sign_in.access.get(token) or sign_in.refresh.get(token)
         if grant is None:
-            return json_response({"error": "invalid_token", "error_description": "Token expired or revoked"}, 400)
+            return json_response(
+                {"error": "invalid_token", "error_description": "Token expired or revoked"}, 400
+            )
         for tokens in (sign_in.access, sign_in.refresh):
-            for name in [n for n, g in tokens.items() if (g.user, g.client_id) == (grant.user, grant.client_id)]:
+            for name in [
+                n
+                for n, g in tokens.items()
+                if (g.user, g.client_id) == (grant.user, grant.client_id)
+            ]:
                 del tokens[name]
         return json_response({})
 
@@ -294,10 +318,16 @@ def hand_out(sign_in: SignIn) -> Any:
 
     async def handle(request: web.Request) -> web.Response:
         asked = orjson.loads(await request.read() or b"{}")
-        grant = Grant(asked.get("user", "sandbox@example.com"), "", "https://www.googleapis.com/auth/calendar")
+        grant = Grant(
+            asked.get("user", "sandbox@example.com"), "", "https://www.googleapis.com/auth/calendar"
+        )
         access, life = sign_in.issue(grant, asked.get("expires_in"))
         return json_response(
-            {"access_token": access, "expires_in": life, "refresh_token": sign_in.issue_refresh(grant)}
+            {
+                "access_token": access,
+                "expires_in": life,
+                "refresh_token": sign_in.issue_refresh(grant),
+            }
         )
 
     return handle

@@ -9,7 +9,7 @@ from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_
 from openbulk.sandbox.google.oauth import SignIn
 from openbulk.sandbox.google.store import Calendar, Store
 from openbulk.sandbox.google.times import is_zone
-from openbulk.sandbox.traffic import Body, json_response
+from openbulk.sandbox.traffic import ReadBody, json_response
 
 API = "/calendar/v3"
 ROLES = frozenset({"none", "freeBusyReader", "reader", "writer", "owner"})
@@ -30,7 +30,7 @@ _OF_ENTRIES = (
 class Sharing:
     """The handlers of `calendars`, `calendarList` and `acl`."""
 
-    def __init__(self, store: Store, sign_in: SignIn, body: Body) -> None:
+    def __init__(self, store: Store, sign_in: SignIn, body: ReadBody) -> None:
         self._store = store
         self._sign_in = sign_in
         self._body = body
@@ -143,7 +143,9 @@ class Sharing:
         """`acl.list`, in pages."""
         user, calendar = self._calendar(request)
         _only_owner(user, calendar)
-        return _page("calendar#acl", [_rule(name, role) for name, role in calendar.rules.items()], request)
+        return _page(
+            "calendar#acl", [_rule(name, role) for name, role in calendar.rules.items()], request
+        )
 
     async def insert_rule(self, request: web.Request) -> web.Response:
         """`acl.insert`; one that exists changes its role."""
@@ -171,7 +173,9 @@ class Sharing:
         """`acl.delete`."""
         calendar, name = self._rule_of(request)
         if name == f"user:{calendar.owner}":
-            raise Rejected(403, "cannotRemoveLastCalendarOwnerFromAcl", "Cannot remove the last owner.")
+            raise Rejected(
+                403, "cannotRemoveLastCalendarOwnerFromAcl", "Cannot remove the last owner."
+            )
         del calendar.rules[name]
         self._store.keep(calendar)
         return web.Response(status=204)

@@ -16,12 +16,25 @@ from openbulk.sandbox.google.times import check_times, is_zone, stamp
 from openbulk.sandbox.journal import Journal
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
-_DEFAULTS: Mapping[str, Any] = {"status": "confirmed", "reminders": {"useDefault": True}, "eventType": "default"}
+_DEFAULTS: Mapping[str, Any] = {
+    "status": "confirmed",
+    "reminders": {"useDefault": True},
+    "eventType": "default",
+}
 CHANGES_SECONDS = 28 * 24 * 3600.0
 """For how long changes are listed by their date; how long Google does is not documented."""
 _KIND = "calendars"
 """Of the journal's changes."""
-_SERVER_FIELDS = ("kind", "id", "htmlLink", "created", "creator", "organizer", "iCalUID", "sequence")
+_SERVER_FIELDS = (
+    "kind",
+    "id",
+    "htmlLink",
+    "created",
+    "creator",
+    "organizer",
+    "iCalUID",
+    "sequence",
+)
 """What Google fills when it makes an event, and keeps whatever a caller sends."""
 
 
@@ -76,7 +89,9 @@ class Calendar:
 
     def settings(self) -> dict[str, Any]:
         """All of it but what is in it."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"events", "order"}}
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"events", "order"}
+        }
 
     def resource(self) -> dict[str, Any]:
         """The calendar as the API shows it."""
@@ -94,7 +109,7 @@ class Store:
         self.changes_seconds = changes_seconds
         """For how long changes are listed by their date."""
         self._journal = journal
-        past = journal.past(_KIND)
+        past = journal.take_past(_KIND)
         for change in past:
             self._do_again(change)
         if not past:
@@ -142,7 +157,11 @@ class Store:
         primary = self.calendar(user, "primary")
         return [
             primary,
-            *(c for c in self.calendars.values() if c is not primary and (c.owner == user or user in c.listed)),
+            *(
+                c
+                for c in self.calendars.values()
+                if c is not primary and (c.owner == user or user in c.listed)
+            ),
         ]
 
     def add_calendar(self, user: str, body: Mapping[str, Any]) -> Calendar:
@@ -170,7 +189,11 @@ class Store:
         """A new event. Raises Rejected (400, 409)."""
         event_id, uid = body.get("id") or _new_id(), body.get("iCalUID")
         # Both at once get this answer too (melgarafael/DeskcommCRM#467): "only one of them should be supplied".
-        if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id) or (uid and body.get("id")):
+        if (
+            not isinstance(event_id, str)
+            or not _EVENT_ID.fullmatch(event_id)
+            or (uid and body.get("id"))
+        ):
             raise invalid("Invalid resource id value.")
         return self._add(calendar, user, body, event_id, uid or f"{event_id}@google.com")
 
@@ -187,13 +210,21 @@ class Store:
         return self._add(calendar, user, body, event_id, uid, organizer=body.get("organizer"))
 
     def _add(
-        self, calendar: Calendar, user: str, body: Mapping[str, Any], event_id: str, uid: Any, organizer: Any = None
+        self,
+        calendar: Calendar,
+        user: str,
+        body: Mapping[str, Any],
+        event_id: str,
+        uid: Any,
+        organizer: Any = None,
     ) -> Event:
         if not isinstance(uid, str):
             raise bad_request()
         if event_id in calendar.events:
             raise Rejected(409, "duplicate", "The requested identifier already exists.")
-        address = base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode()).decode().rstrip("=")
+        address = (
+            base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode()).decode().rstrip("=")
+        )
         made = {
             "kind": "calendar#event",
             "id": event_id,
@@ -206,7 +237,9 @@ class Store:
         }
         return self._kept(calendar, {**made, **_fresh(body)}, is_new=True)
 
-    def replace(self, calendar: Calendar, event: Event, body: Mapping[str, Any], *, merge: bool) -> Event:
+    def replace(
+        self, calendar: Calendar, event: Event, body: Mapping[str, Any], *, merge: bool
+    ) -> Event:
         """Change an event: `merge` keeps what the body leaves out (PATCH), else it is gone (PUT). Raises Rejected.
 
         A tombstone comes back to life where the new status is not `cancelled`.
@@ -214,10 +247,14 @@ class Store:
         old = event.body
         fields = merged(old, given(body)) if merge else _fresh(body)
         kept = (
-            (*_SERVER_FIELDS, "recurringEventId", "originalStartTime") if "recurringEventId" in old else _SERVER_FIELDS
+            (*_SERVER_FIELDS, "recurringEventId", "originalStartTime")
+            if "recurringEventId" in old
+            else _SERVER_FIELDS
         )
         changed = {**fields, **{name: old[name] for name in kept}}
-        moved = any(changed.get(name) != old.get(name) for name in ("start", "end", "recurrence", "status"))
+        moved = any(
+            changed.get(name) != old.get(name) for name in ("start", "end", "recurrence", "status")
+        )
         return self._kept(calendar, {**changed, "sequence": old["sequence"] + moved})
 
     def remove(self, calendar: Calendar, event: Event) -> None:
@@ -267,7 +304,13 @@ class Store:
         json = encoded({**body, "etag": etag, "updated": stamp()})
         event = Event(json, body["id"], etag, body["status"] != "cancelled", start, end, version)
         self._put(calendar, event, is_new=is_new)
-        change = {"in": calendar.id, "event": orjson.Fragment(json), "start": start, "end": end, "new": is_new}
+        change = {
+            "in": calendar.id,
+            "event": orjson.Fragment(json),
+            "start": start,
+            "end": end,
+            "new": is_new,
+        }
         self._journal.write(_KIND, change)
         return event
 
@@ -287,26 +330,40 @@ class Store:
                 self.changes_since, self.pages_since = changes_since, pages_since
             case {"calendar": settings}:
                 known = self.calendars.get(settings["id"])
-                inside: dict[str, Any] = {"events": known.events, "order": known.order} if known else {}
+                inside: dict[str, Any] = (
+                    {"events": known.events, "order": known.order} if known else {}
+                )
                 self.calendars[settings["id"]] = Calendar(**settings, **inside)
             case {"removed": calendar_id}:
                 del self.calendars[calendar_id]
             case {"in": calendar_id, "event": body, "start": start, "end": end, "new": is_new}:
                 etag, is_live = body["etag"], body["status"] != "cancelled"
-                event = Event(encoded(body), body["id"], etag, is_live, start, end, int(etag.strip('"')))
+                event = Event(
+                    encoded(body), body["id"], etag, is_live, start, end, int(etag.strip('"'))
+                )
                 self._put(self.calendars[calendar_id], event, is_new=is_new)
 
 
 def _occurrence(calendar: Calendar, series: Event, body: Mapping[str, Any]) -> Event:
     start, end = check_times(body, calendar.time_zone)
-    return Event(encoded({**body, "etag": series.etag}), body["id"], series.etag, True, start, end, series.version)
+    return Event(
+        encoded({**body, "etag": series.etag}),
+        body["id"],
+        series.etag,
+        True,
+        start,
+        end,
+        series.version,
+    )
 
 
 def _organizer(told: Any, calendar: Calendar) -> dict[str, Any]:
     """The calendar, unless an import says who else; "to change the organizer, use the move operation" later on."""
     if not isinstance(told, dict) or not told.get("email") or told["email"] == calendar.id:
         return {"email": calendar.id, "self": True}
-    return {name: told[name] for name in ("email", "displayName") if isinstance(told.get(name), str)}
+    return {
+        name: told[name] for name in ("email", "displayName") if isinstance(told.get(name), str)
+    }
 
 
 def _fresh(body: Mapping[str, Any]) -> dict[str, Any]:
