@@ -44,7 +44,9 @@ async def held(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]
 
 def events_csv(count: int) -> bytes:
     """A file of so many all-day events."""
-    rows = [f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)]
+    rows = [
+        f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)
+    ]
     return ("summary,start.date,end.date\n" + "\n".join(rows) + "\n").encode()
 
 

@@ -13,7 +13,12 @@ from openbulk.sandbox import eloqua
 
 ANN = {"Authorization": aiohttp.encode_basic_auth("Acme\\ann", "secret")}
 FIELDS = {"email": "{{Contact.Field(C_EmailAddress)}}", "name": "{{Contact.Field(C_FirstName)}}"}
-IMPORT = {"name": "test", "fields": FIELDS, "identifierFieldName": "email", "isSyncTriggeredOnImport": False}
+IMPORT = {
+    "name": "test",
+    "fields": FIELDS,
+    "identifierFieldName": "email",
+    "isSyncTriggeredOnImport": False,
+}
 
 
 class Eloqua:
@@ -23,10 +28,16 @@ class Eloqua:
         self._http = http
         self.url = url
 
-    async def __call__(self, method: str, path: str, json: Any = None, **more: Any) -> tuple[int, Any]:
+    async def __call__(
+        self, method: str, path: str, json: Any = None, **more: Any
+    ) -> tuple[int, Any]:
         headers = more.pop("headers", ANN)
-        async with self._http.request(method, self.url + path, json=json, headers=headers, **more) as answer:
-            return answer.status, await answer.json(content_type=None) if await answer.read() else None
+        async with self._http.request(
+            method, self.url + path, json=json, headers=headers, **more
+        ) as answer:
+            return answer.status, await answer.json(
+                content_type=None
+            ) if await answer.read() else None
 
     async def defined(self, **changes: Any) -> str:
         """The path of a new definition."""
@@ -69,7 +80,9 @@ class Eloqua:
         return [(one["recordIndex"], one["statusCode"], one["invalidFields"]) for one in rejects]
 
 
-async def started(http: aiohttp.ClientSession, options: eloqua.Options) -> tuple[web.AppRunner, Eloqua]:
+async def started(
+    http: aiohttp.ClientSession, options: eloqua.Options
+) -> tuple[web.AppRunner, Eloqua]:
     runner = web.AppRunner(eloqua.make_app(options), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -102,7 +115,10 @@ async def test_paths_are_the_same_in_any_case(call: Eloqua) -> None:
         ({"fields": {}}, "fields"),
         ({"fields": {str(n): FIELDS["email"] for n in range(101)}}, "fields"),
         ({"fields": {"email": "{{Contact.Field(C_Nonsense)}}"}}, "fields.email"),
-        ({"fields": {"email": FIELDS["email"], "made": "{{Contact.Field(C_DateCreated)}}"}}, "fields.made"),
+        (
+            {"fields": {"email": FIELDS["email"], "made": "{{Contact.Field(C_DateCreated)}}"}},
+            "fields.made",
+        ),
         ({"identifierFieldName": "phone"}, "identifierFieldName"),
         ({"identifierFieldName": ["email"]}, "identifierFieldName"),
         ({"fields": {"email": ["x"]}}, "fields.email"),
@@ -124,7 +140,9 @@ async def test_a_definition_that_is_wrong_is_refused_with_its_failures(
         ("isSyncTriggeredOnImport", [True, "false"], ["perhaps", 1]),
     ],
 )
-async def test_durations_and_switches_are_checked(call: Eloqua, name: str, good: list[Any], bad: list[Any]) -> None:
+async def test_durations_and_switches_are_checked(
+    call: Eloqua, name: str, good: list[Any], bad: list[Any]
+) -> None:
     for value in good:
         await call.defined(**{name: value})
     for value in bad:
@@ -132,7 +150,9 @@ async def test_durations_and_switches_are_checked(call: Eloqua, name: str, good:
         assert (status, body["failures"][0]["field"]) == (400, name), value
 
 
-async def test_an_import_creates_and_updates_and_tells_of_rejects_by_their_index(call: Eloqua) -> None:
+async def test_an_import_creates_and_updates_and_tells_of_rejects_by_their_index(
+    call: Eloqua,
+) -> None:
     first = await call.imported([{"email": "ann@example.com", "name": "Ann"}])
     batches: list[list[Any]] = [
         [{"email": "ANN@example.com", "name": "Anna"}, {"email": "nonsense", "name": "Bob"}],
@@ -141,7 +161,9 @@ async def test_an_import_creates_and_updates_and_tells_of_rejects_by_their_index
     ]
     second = await call.imported(*batches)
     assert (first["status"], second["status"]) == ("success", "warning")
-    assert first["createdAt"] <= first["syncStartedAt"] <= first["syncEndedAt"] <= second["createdAt"]
+    assert (
+        first["createdAt"] <= first["syncStartedAt"] <= first["syncEndedAt"] <= second["createdAt"]
+    )
     rejects = await call.listed(second, "rejects")
     codes = ["ELQ-00002", "ELQ-00061", "ELQ-00026", "ELQ-00032", "ELQ-00059"]
     found = [(one["recordIndex"], one["statusCode"]) for one in rejects]
@@ -161,17 +183,34 @@ async def test_values_that_do_not_fit_their_fields_are_rejected(call: Eloqua) ->
     fields = {**FIELDS, "revenue": "{{Contact.Field(C_Annual_Revenue1)}}"}
     ann, bob = {"email": "ann@example.com"}, {"email": "bob@example.com"}
     records = [{**ann, "revenue": "much"}, {**bob, "name": ["Bob"]}, {**bob, "revenue": "1e6"}]
-    assert await call.rejected(*records, fields=fields) == [(1, "ELQ-00032", ["revenue"]), (2, "ELQ-00032", ["name"])]
+    assert await call.rejected(*records, fields=fields) == [
+        (1, "ELQ-00032", ["revenue"]),
+        (2, "ELQ-00032", ["name"]),
+    ]
 
 
 async def test_an_e_mail_address_belongs_to_one_contact(call: Eloqua) -> None:
-    await call.imported([{"email": "ann@example.com", "name": "Ann"}, {"email": "bob@example.com", "name": "Bob"}])
-    changes = [{"email": "bob@example.com", "name": "Ann"}, {"email": "b@example.com", "name": "Bob"}]
-    assert await call.rejected(*changes, identifierFieldName="name") == [(1, "ELQ-00011", ["email"])]
-    assert await call.rejected({"email": "ANN@example.com", "name": "Ann"}, identifierFieldName="name") == []
+    await call.imported(
+        [{"email": "ann@example.com", "name": "Ann"}, {"email": "bob@example.com", "name": "Bob"}]
+    )
+    changes = [
+        {"email": "bob@example.com", "name": "Ann"},
+        {"email": "b@example.com", "name": "Bob"},
+    ]
+    assert await call.rejected(*changes, identifierFieldName="name") == [
+        (1, "ELQ-00011", ["email"])
+    ]
+    assert (
+        await call.rejected({"email": "ANN@example.com", "name": "Ann"}, identifierFieldName="name")
+        == []
+    )
     assert await call.rejected({"email": "bob@example.com", "name": "Another Bob"}) == []
     _, contacts = await call("GET", "/sandbox/contacts")
-    assert [one["C_EmailAddress"] for one in contacts] == ["ANN@example.com", "b@example.com", "bob@example.com"]
+    assert [one["C_EmailAddress"] for one in contacts] == [
+        "ANN@example.com",
+        "b@example.com",
+        "bob@example.com",
+    ]
 
 
 async def test_rejects_come_in_pages(call: Eloqua) -> None:
@@ -185,8 +224,12 @@ async def test_rejects_come_in_pages(call: Eloqua) -> None:
     assert [page["items"][0]["recordIndex"] for page in (first, second)] == [1, 1001]
 
 
-@pytest.mark.parametrize(("rule", "name"), [("always", ""), ("ifNewIsNotNull", "Ann"), ("ifExistingIsNull", "Ann")])
-async def test_the_update_rule_decides_what_an_empty_value_does(call: Eloqua, rule: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("rule", "name"), [("always", ""), ("ifNewIsNotNull", "Ann"), ("ifExistingIsNull", "Ann")]
+)
+async def test_the_update_rule_decides_what_an_empty_value_does(
+    call: Eloqua, rule: str, name: str
+) -> None:
     await call.imported([{"email": "ann@example.com", "name": "Ann"}])
     await call.imported([{"email": "ann@example.com", "name": ""}], updateRule=rule)
     assert (await call("GET", "/sandbox/contacts"))[1][0]["C_FirstName"] == name
@@ -207,9 +250,13 @@ async def test_staged_data_starts_a_sync_where_the_definition_says_so(call: Eloq
     assert len((await call("GET", "/sandbox/contacts"))[1]) == 1
 
 
-async def test_csv_is_staged_too_and_fails_in_the_sync_where_it_lacks_the_identifier(call: Eloqua) -> None:
+async def test_csv_is_staged_too_and_fails_in_the_sync_where_it_lacks_the_identifier(
+    call: Eloqua,
+) -> None:
     csv, ends = {**ANN, "Content-Type": "text/csv"}, []
-    lines = 'email,name\r\nann@example.com,"Smith, Ann"\r\nbob@example.com\r\nx@example.com,X,more\r\n'
+    lines = (
+        'email,name\r\nann@example.com,"Smith, Ann"\r\nbob@example.com\r\nx@example.com,X,more\r\n'
+    )
     for data in (b"\xef\xbb\xbf" + lines.encode(), b"E-Mail,name\nann@example.com,Ann\n"):
         definition = await call.defined()
         assert (await call("POST", f"{definition}/data", data=data, headers=csv))[0] == 204
@@ -218,7 +265,10 @@ async def test_csv_is_staged_too_and_fails_in_the_sync_where_it_lacks_the_identi
         ends.append((sync["status"], [(one["recordIndex"], one["statusCode"]) for one in rejects]))
     assert ends == [("warning", [(3, "ELQ-00032")]), ("error", [])]
     assert [one["severity"] for one in await call.listed(sync, "logs")] == ["error", "information"]
-    assert [one.get("C_FirstName") for one in (await call("GET", "/sandbox/contacts"))[1]] == ["Smith, Ann", None]
+    assert [one.get("C_FirstName") for one in (await call("GET", "/sandbox/contacts"))[1]] == [
+        "Smith, Ann",
+        None,
+    ]
     assert (await call("POST", f"{definition}/data", data=b"email\n\xff", headers=csv))[0] == 400
 
 
@@ -234,7 +284,9 @@ async def test_more_than_32_megabytes_are_not_found(call: Eloqua) -> None:
 async def test_a_large_sync_lets_other_calls_through(call: Eloqua) -> None:
     """They are answered while it works."""
     definition, answered = await call.defined(), 0
-    await call("POST", f"{definition}/data", [{"email": f"p{n}@example.com"} for n in range(60_000)])
+    await call(
+        "POST", f"{definition}/data", [{"email": f"p{n}@example.com"} for n in range(60_000)]
+    )
     _, sync = await call.begun(definition)
     while sync["status"] in {"pending", "active"}:
         _, sync = await call("GET", f"/api/bulk/2.0{sync['uri']}")
@@ -243,7 +295,9 @@ async def test_a_large_sync_lets_other_calls_through(call: Eloqua) -> None:
     assert answered > 5
 
 
-async def test_a_definition_is_not_synced_twice_at_once_and_not_after_it_is_gone(http: aiohttp.ClientSession) -> None:
+async def test_a_definition_is_not_synced_twice_at_once_and_not_after_it_is_gone(
+    http: aiohttp.ClientSession,
+) -> None:
     runner, call = await started(http, eloqua.Options(sync_ms=500))
     definition = await call.defined()
     status, sync = await call.begun(definition, callbackUrl="https://example.com/done")
@@ -271,7 +325,9 @@ async def test_a_reset_forgets_everything_and_stops_what_runs(http: aiohttp.Clie
 
 
 @pytest.mark.parametrize("path", ["assets/campaign", "assets/contact/list"])
-async def test_campaigns_and_lists_are_made_changed_listed_and_deleted(call: Eloqua, path: str) -> None:
+async def test_campaigns_and_lists_are_made_changed_listed_and_deleted(
+    call: Eloqua, path: str
+) -> None:
     status, refused = await call("POST", f"/api/rest/2.0/{path}", {"description": "nameless"})
     assert (status, refused[0]["property"]) == (400, "name")
     for name in ("One", "Two", "Three"):
@@ -290,7 +346,9 @@ async def test_lists_are_searched_and_show_as_much_as_is_asked_for(call: Eloqua)
     assert [one["name"] for one in page["elements"]] == ["Spring Sale", "Summer sale"]
     assert "budgetedCost" not in page["elements"][0]
     _, page = await call("GET", "/api/rest/2.0/assets/campaigns?search=autumn&depth=complete")
-    assert [(one["budgetedCost"], one["currentStatus"]) for one in page["elements"]] == [("5", "Draft")]
+    assert [(one["budgetedCost"], one["currentStatus"]) for one in page["elements"]] == [
+        ("5", "Draft")
+    ]
     _, found = await call("GET", '/api/bulk/2.0/contacts/fields?q="name=*phone"')
     assert [one["internalName"] for one in found["items"]] == ["C_BusPhone", "C_MobilePhone"]
 
@@ -302,7 +360,9 @@ async def test_contacts_and_what_they_did_can_be_read(call: Eloqua) -> None:
     assert (await call("GET", f"/api/rest/1.0/data/contact/{number}"))[1]["C_FirstName"] == "Ann"
     _, activities = await call("GET", f"/api/rest/1.0/data/activities/contact/{number}")
     assert [(one["activityType"], one["contact"]) for one in activities] == [("emailSend", number)]
-    assert (await call("GET", f"/api/rest/1.0/data/activities/contact/{number}?type=webVisit"))[1] == []
+    assert (await call("GET", f"/api/rest/1.0/data/activities/contact/{number}?type=webVisit"))[
+        1
+    ] == []
 
 
 async def test_accounts_are_imported_and_read(call: Eloqua) -> None:
@@ -335,7 +395,9 @@ async def test_faults_and_latency_are_as_asked_for(http: aiohttp.ClientSession) 
     await runner.cleanup()
 
 
-async def test_what_it_holds_is_shown_on_a_page_and_harms_nobody(call: Eloqua, http: aiohttp.ClientSession) -> None:
+async def test_what_it_holds_is_shown_on_a_page_and_harms_nobody(
+    call: Eloqua, http: aiohttp.ClientSession
+) -> None:
     await call.imported([{"email": "ann@example.com", "name": "<script>alert(1)</script>"}])
     async with http.get(call.url) as answer:
         page = await answer.text()
@@ -349,14 +411,19 @@ async def test_garbage_is_refused(call: Eloqua) -> None:
     assert (await call("POST", "/api/rest/2.0/assets/campaign", data=b"{"))[0] == 400
     for number in ("x", "9" * 5_000, "\u0661"):
         assert (await call("GET", f"/api/bulk/2.0/syncs/{number}"))[0] == 404
-    assert (await call("GET", "/api/rest/1.0/data/contacts", headers={"Authorization": "Basic \u00e4"}))[0] == 401
+    assert (
+        await call("GET", "/api/rest/1.0/data/contacts", headers={"Authorization": "Basic \u00e4"})
+    )[0] == 401
     assert (await call("GET", "/nowhere"))[0] == 404
     assert (await call("GET", "/api/bulk/2.0/contacts/fields?limit=x&offset=-3"))[0] == 200
 
 
 # --- exports ---
 
-EXPORT = {"name": "test", "fields": {**FIELDS, "id": "{{Contact.Id}}", "changed": "{{Contact.Field(C_DateModified)}}"}}
+EXPORT = {
+    "name": "test",
+    "fields": {**FIELDS, "id": "{{Contact.Id}}", "changed": "{{Contact.Field(C_DateModified)}}"},
+}
 
 
 async def exported(call: Eloqua, query: str = "") -> Any:
@@ -377,7 +444,11 @@ async def test_an_export_holds_the_fields_that_were_asked_for(call: Eloqua) -> N
     ]
     assert page["items"][0]["changed"][:2] == "20"
     second = await exported(call, "?limit=1&offset=1")
-    assert ([one["id"] for one in second["items"]], second["hasMore"], second["totalResults"]) == (["2"], False, 2)
+    assert ([one["id"] for one in second["items"]], second["hasMore"], second["totalResults"]) == (
+        ["2"],
+        False,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -393,7 +464,9 @@ async def test_an_export_holds_the_fields_that_were_asked_for(call: Eloqua) -> N
         ({"dataRetentionDuration": "PT1M"}, "dataRetentionDuration"),
     ],
 )
-async def test_an_export_that_is_wrong_is_refused(call: Eloqua, change: dict[str, Any], field: str) -> None:
+async def test_an_export_that_is_wrong_is_refused(
+    call: Eloqua, change: dict[str, Any], field: str
+) -> None:
     """With what is wrong in it."""
     status, body = await call("POST", "/api/bulk/2.0/contacts/exports", {**EXPORT, **change})
     assert (status, body["failures"][0]["field"]) == (400, field)
@@ -408,7 +481,9 @@ async def test_an_export_that_is_wrong_is_refused(call: Eloqua, change: dict[str
         ("'{{Contact.Field(C_DateModified)}}' >= '2020-01-01' AND '{{Contact.Id}}' >= '2'", ["2"]),
     ],
 )
-async def test_an_export_is_filtered_by_eloquas_expressions(call: Eloqua, chosen: str, ids: list[str]) -> None:
+async def test_an_export_is_filtered_by_eloquas_expressions(
+    call: Eloqua, chosen: str, ids: list[str]
+) -> None:
     """Texts are equal in any case, and whatever blanks they end in."""
     await call.imported([{"email": "ann@example.com", "name": "Ann"}, {"email": "bob@example.com"}])
     made = (await call("POST", "/api/bulk/2.0/contacts/exports", {**EXPORT, "filter": chosen}))[1]

@@ -15,7 +15,13 @@ __all__ = ["call", "http"]
 
 APP = {"Authorization": aiohttp.encode_basic_auth("app", "secret")}
 CALLBACK = "http://127.0.0.1:9/callback?x=1"
-ASKED = {"response_type": "code", "client_id": "app", "redirect_uri": CALLBACK, "scope": "full", "state": "s&t"}
+ASKED = {
+    "response_type": "code",
+    "client_id": "app",
+    "redirect_uri": CALLBACK,
+    "scope": "full",
+    "state": "s&t",
+}
 FIELDS = "/api/bulk/2.0/contacts/fields"
 
 
@@ -26,7 +32,9 @@ async def consent(http: aiohttp.ClientSession, url: str, decision: str) -> dict[
         page = await answer.text()
     form = dict(re.findall(r"<input type=hidden name='([^']*)' value='([^']*)'>", page))
     form = {name: unescape(value) for name, value in form.items()} | {"decision": decision}
-    async with http.post(f"{url}/auth/oauth2/authorize", data=form, allow_redirects=False) as answer:
+    async with http.post(
+        f"{url}/auth/oauth2/authorize", data=form, allow_redirects=False
+    ) as answer:
         assert answer.status == 302
         location = urlsplit(answer.headers["Location"])
     back = {name: values[0] for name, values in parse_qs(location.query).items()}
@@ -44,7 +52,10 @@ def bearer(tokens: dict[str, str]) -> dict[str, str]:
 
 async def test_id_says_where_the_apis_are_or_that_nobody_is_signed_in(call: Eloqua) -> None:
     urls = (await call("GET", "/id"))[1]["urls"]
-    assert (urls["base"], urls["apis"]["rest"]["bulk"]) == (call.url, f"{call.url}/API/Bulk/{{version}}/")
+    assert (urls["base"], urls["apis"]["rest"]["bulk"]) == (
+        call.url,
+        f"{call.url}/API/Bulk/{{version}}/",
+    )
     assert await call("GET", "/id", headers={}) == (200, "Not authenticated.")
 
 
@@ -67,7 +78,9 @@ async def test_wrong_credentials_are_refused(call: Eloqua, header: str) -> None:
     assert (await call("GET", FIELDS, headers=ANN))[0] == 200
 
 
-async def test_a_person_who_accepts_signs_the_app_in(call: Eloqua, http: aiohttp.ClientSession) -> None:
+async def test_a_person_who_accepts_signs_the_app_in(
+    call: Eloqua, http: aiohttp.ClientSession
+) -> None:
     back = await consent(http, call.url, "allow")
     grant = {"grant_type": "authorization_code", "code": back["code"], "redirect_uri": CALLBACK}
     status, tokens = await token(call, **grant)
@@ -75,14 +88,18 @@ async def test_a_person_who_accepts_signs_the_app_in(call: Eloqua, http: aiohttp
     assert (await call("GET", FIELDS, headers=bearer(tokens)))[0] == 200
     assert await token(call, **grant) == (400, {"error": "invalid_grant"})
     other = await consent(http, call.url, "allow")
-    assert (await token(call, **{**grant, "code": other["code"], "redirect_uri": "http://127.0.0.1:9/"}))[0] == 400
+    assert (
+        await token(call, **{**grant, "code": other["code"], "redirect_uri": "http://127.0.0.1:9/"})
+    )[0] == 400
 
 
 async def test_a_person_who_declines_does_not(call: Eloqua, http: aiohttp.ClientSession) -> None:
     assert await consent(http, call.url, "deny") == {"error": "access_denied"}
 
 
-@pytest.mark.parametrize("change", [{"response_type": "x"}, {"client_id": ""}, {"redirect_uri": "javascript:alert(1)"}])
+@pytest.mark.parametrize(
+    "change", [{"response_type": "x"}, {"client_id": ""}, {"redirect_uri": "javascript:alert(1)"}]
+)
 async def test_a_request_that_could_not_be_answered_is_not_asked(
     call: Eloqua, http: aiohttp.ClientSession, change: dict[str, str]
 ) -> None:
@@ -105,7 +122,10 @@ async def test_tokens_are_given_to_known_clients_for_grants_that_exist(call: Elo
     assert await token(call, **grant) == (400, {"error": "invalid_grant"})
     assert await token(call, grant_type="magic") == (400, {"error": "unsupported_grant_type"})
     good = {**grant, "password": "secret"}
-    assert await call("POST", "/auth/oauth2/token", good, headers={}) == (401, {"error": "invalid_client"})
+    assert await call("POST", "/auth/oauth2/token", good, headers={}) == (
+        401,
+        {"error": "invalid_client"},
+    )
     assert (await call("POST", "/auth/oauth2/token", data=good, headers=APP))[0] == 200
     json = {**APP, "Content-Type": "application/json"}
     assert (await call("POST", "/auth/oauth2/token", data=b"{", headers=json))[0] == 400

@@ -33,9 +33,13 @@ class Caller:
     async def call(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
         """The status and the body; JSON is decoded."""
         headers = {**self.headers, **more.pop("headers", {})}
-        async with self.http.request(method, self.url + path, headers=headers, allow_redirects=False, **more) as answer:
+        async with self.http.request(
+            method, self.url + path, headers=headers, allow_redirects=False, **more
+        ) as answer:
             text = await answer.text()
-            return answer.status, json.loads(text) if text and answer.content_type == "application/json" else text
+            return answer.status, json.loads(
+                text
+            ) if text and answer.content_type == "application/json" else text
 
     async def signed_in(self, user: str, **more: Any) -> "Caller":
         """The same sandbox, for another user."""
@@ -145,7 +149,9 @@ async def test_a_deleted_event_is_a_tombstone_that_an_update_brings_back(ann: Ca
         ({"recurrence": ["RRULE:FREQ=DAILY"]}, "required"),
     ],
 )
-async def test_times_that_google_refuses_are_refused(ann: Caller, fields: dict[str, Any], expected: str) -> None:
+async def test_times_that_google_refuses_are_refused(
+    ann: Caller, fields: dict[str, Any], expected: str
+) -> None:
     status, body = await ann.insert(**fields)
     assert (status, reason(body)) == (400, expected)
 
@@ -153,7 +159,9 @@ async def test_times_that_google_refuses_are_refused(ann: Caller, fields: dict[s
 async def test_local_times_are_taken_with_a_time_zone(ann: Caller) -> None:
     berlin = {"dateTime": "2026-07-01T09:00:00", "timeZone": "Europe/Berlin"}
     assert (await ann.insert(start=berlin, end=berlin, recurrence=["RRULE:FREQ=DAILY"]))[0] == 200
-    assert len(await ann.listed(timeMin="2026-07-01T06:00:00Z", timeMax="2026-07-01T07:30:00Z")) == 1
+    assert (
+        len(await ann.listed(timeMin="2026-07-01T06:00:00Z", timeMax="2026-07-01T07:30:00Z")) == 1
+    )
     assert await ann.listed(timeMin="2026-07-01T08:00:00Z") == []
 
 
@@ -180,7 +188,9 @@ async def test_a_change_by_an_outdated_etag_is_refused(ann: Caller) -> None:
 async def test_a_list_pages_through_every_event_once(ann: Caller) -> None:
     for n in range(7):
         await ann.insert(id=f"abc0{n}")
-    assert [item["id"] for item in await ann.listed(maxResults="3")] == [f"abc0{n}" for n in range(7)]
+    assert [item["id"] for item in await ann.listed(maxResults="3")] == [
+        f"abc0{n}" for n in range(7)
+    ]
 
 
 async def test_a_sync_token_brings_what_changed_since_and_the_deleted(ann: Caller) -> None:
@@ -190,7 +200,10 @@ async def test_a_sync_token_brings_what_changed_since_and_the_deleted(ann: Calle
     await ann.call("PATCH", f"{EVENTS}/abc01", json={"summary": "Later"})
     await ann.call("DELETE", f"{EVENTS}/abc02")
     _, page = await ann.call("GET", EVENTS, params={"syncToken": page["nextSyncToken"]})
-    assert {item["id"]: item["status"] for item in page["items"]} == {"abc01": "confirmed", "abc02": "cancelled"}
+    assert {item["id"]: item["status"] for item in page["items"]} == {
+        "abc01": "confirmed",
+        "abc02": "cancelled",
+    }
     await ann.call("POST", "/sandbox/reset")
     status, body = await ann.call("GET", EVENTS, params={"syncToken": page["nextSyncToken"]})
     assert (status, reason(body)) == (410, "fullSyncRequired")
@@ -202,9 +215,15 @@ async def test_tokens_of_lists_are_forgotten_when_it_is_told_to(ann: Caller) -> 
     _, first = await ann.call("GET", EVENTS, params={"maxResults": "2"})
     _, whole = await ann.call("GET", EVENTS)
     at_page, since = {"pageToken": first["nextPageToken"]}, {"syncToken": whole["nextSyncToken"]}
-    assert [(await ann.call("GET", EVENTS, params=one))[0] for one in (at_page, since)] == [200, 200]
+    assert [(await ann.call("GET", EVENTS, params=one))[0] for one in (at_page, since)] == [
+        200,
+        200,
+    ]
     await ann.call("POST", "/sandbox/forget", json={"tokens": "page"})
-    assert [(await ann.call("GET", EVENTS, params=one))[0] for one in (at_page, since)] == [400, 200]
+    assert [(await ann.call("GET", EVENTS, params=one))[0] for one in (at_page, since)] == [
+        400,
+        200,
+    ]
     await ann.call("POST", "/sandbox/forget", json={"tokens": "sync"})
     status, body = await ann.call("GET", EVENTS, params=since)
     assert (status, reason(body)) == (410, "fullSyncRequired")
@@ -217,13 +236,19 @@ async def test_a_sync_token_is_good_for_what_it_was_made_for_alone(ann: Caller) 
     _, other = await ann.call("POST", "/calendar/v3/calendars", json={"summary": "Other"})
     assert (await ann.call("GET", EVENTS, params={**since, "showDeleted": "true"}))[0] == 200
     assert (await ann.call("GET", EVENTS, params={**since, "showDeleted": "false"}))[0] == 400
-    assert (await ann.call("GET", EVENTS, params={**since, "showDeleted": "true", "singleEvents": "true"}))[0] == 400
+    assert (
+        await ann.call(
+            "GET", EVENTS, params={**since, "showDeleted": "true", "singleEvents": "true"}
+        )
+    )[0] == 400
     path = f"/calendar/v3/calendars/{other['id']}/events"
     assert (await ann.call("GET", path, params={**since, "showDeleted": "true"}))[0] == 400
 
 
 async def test_a_list_can_be_narrowed(ann: Caller) -> None:
-    await ann.insert(id="abc01", summary="Budget review", extendedProperties={"private": {"key": "1"}})
+    await ann.insert(
+        id="abc01", summary="Budget review", extendedProperties={"private": {"key": "1"}}
+    )
     await ann.insert(id="abc02", summary="Lunch", extendedProperties={"shared": {"key": "1"}})
     for query, expected in (
         ({"q": "budget"}, ["abc01"]),
@@ -237,7 +262,9 @@ async def test_a_list_can_be_narrowed(ann: Caller) -> None:
 
 
 async def test_a_calendar_can_be_added_and_is_nobody_elses(ann: Caller) -> None:
-    _, made = await ann.call("POST", "/calendar/v3/calendars", json={"summary": "Rooms", "timeZone": "Europe/Berlin"})
+    _, made = await ann.call(
+        "POST", "/calendar/v3/calendars", json={"summary": "Rooms", "timeZone": "Europe/Berlin"}
+    )
     path = f"/calendar/v3/calendars/{made['id']}"
     assert (await ann.call("POST", f"{path}/events", json=event()))[0] == 200
     assert (await ann.call("GET", path))[1]["summary"] == "Rooms"
@@ -269,7 +296,11 @@ async def test_hostile_bodies_are_refused_and_harm_nobody(ann: Caller) -> None:
 
 
 async def test_a_call_needs_a_good_access_token(ann: Caller) -> None:
-    for headers in ({"Authorization": ""}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic YTpi"}):
+    for headers in (
+        {"Authorization": ""},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Basic YTpi"},
+    ):
         status, body = await ann.call("GET", EVENTS, headers=headers)
         assert (status, reason(body)) == (401, "authError")
     late = await ann.signed_in("ann@example.com", expires_in=-1)
@@ -287,7 +318,11 @@ async def test_calls_over_the_quota_are_refused_for_each_user_apart() -> None:
         assert answers[-1][1]["error"]["errors"][0]["domain"] == "usageLimits"
         assert (await (await ann.signed_in("bob@example.com")).insert())[0] == 200
         stats = await ann.stats()
-        assert (stats["calls"], stats["refused"], stats["by_status"]) == (6, 2, {"200": 4, "403": 2})
+        assert (stats["calls"], stats["refused"], stats["by_status"]) == (
+            6,
+            2,
+            {"200": 4, "403": 2},
+        )
         assert (stats["inserted"], stats["max_calls_in_any_60s"]) == (4, 6)
 
 
@@ -348,12 +383,16 @@ async def test_the_same_seed_brings_the_same_faults() -> None:
 async def test_a_burst_hits_so_many_calls_in_a_row() -> None:
     async with sandbox(faults="error-503=0.1,burst=5,seed=42") as ann:
         statuses = [(await ann.insert())[0] for _ in range(200)]
-    runs = [len(run) for run in "".join("x" if status == 503 else " " for status in statuses).split()]
+    runs = [
+        len(run) for run in "".join("x" if status == 503 else " " for status in statuses).split()
+    ]
     assert runs
     assert all(length % 5 == 0 for length in runs[:-1])
 
 
-@pytest.mark.parametrize("spec", ["burst=x", "boom=0.1", "slow=2", "slow=x", "slow=nan", "slow=0.6,drop-after=0.6"])
+@pytest.mark.parametrize(
+    "spec", ["burst=x", "boom=0.1", "slow=2", "slow=x", "slow=nan", "slow=0.6,drop-after=0.6"]
+)
 async def test_a_fault_spec_that_makes_no_sense_is_refused(ann: Caller, spec: str) -> None:
     with pytest.raises(ValueError, match=r"fault|share|whole number"):
         google.make_app(google.Options(faults=spec))
@@ -381,7 +420,9 @@ async def test_the_page_and_the_json_show_what_it_holds(ann: Caller) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_stops_when_told(number: signal.Signals) -> None:
     code = "from openbulk.sandbox import google, server\nserver.run(google.make_app(google.Options()), '127.0.0.1', 0)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
         assert program.stdout is not None
         try:
             line = program.stdout.readline().decode()

@@ -51,7 +51,11 @@ async def test_each_call_counts_on_the_quota() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [body(*[("GET", EVENTS, None)] * 51), b"--b\r\n\r\nhello\r\n\r\n--b--", body(("POST", BATCH, {"a": 1}))],
+    [
+        body(*[("GET", EVENTS, None)] * 51),
+        b"--b\r\n\r\nhello\r\n\r\n--b--",
+        body(("POST", BATCH, {"a": 1})),
+    ],
     ids=["more than 50", "no call", "a batch in a batch"],
 )
 async def test_what_is_no_batch_is_refused(ann: Caller, content: bytes) -> None:
@@ -61,4 +65,6 @@ async def test_what_is_no_batch_is_refused(ann: Caller, content: bytes) -> None:
 
 async def test_a_batch_needs_a_boundary(ann: Caller) -> None:
     """Or nothing says where its calls end."""
-    assert (await ann.call("POST", BATCH, data=b"x", headers={"Content-Type": "multipart/mixed"}))[0] == 400
+    assert (await ann.call("POST", BATCH, data=b"x", headers={"Content-Type": "multipart/mixed"}))[
+        0
+    ] == 400

@@ -19,7 +19,9 @@ async def listed(caller: Caller) -> list[tuple[str, str, int]]:
 
 def test_the_description_is_that_of_the_discovery_document() -> None:
     """Made anew with `python -m openbulk.sandbox.google.contract`."""
-    document = orjson.loads(files("openbulk.connectors.googlecalendar").joinpath("discovery.json").read_bytes())
+    document = orjson.loads(
+        files("openbulk.connectors.googlecalendar").joinpath("discovery.json").read_bytes()
+    )
     contract = orjson.loads(files("openbulk.sandbox.google").joinpath("contract.json").read_bytes())
     assert contract == slim(document)
 
@@ -34,10 +36,14 @@ async def test_what_google_describes_is_no_violation(ann: Caller) -> None:
         extendedProperties={"private": {"any": "name"}},
         reminders={"useDefault": False, "overrides": [{"method": "popup", "minutes": 5}]},
     )
-    await ann.call("PATCH", f"{EVENTS}/maths2026", params={"sendUpdates": "none"}, json={"location": None})
+    await ann.call(
+        "PATCH", f"{EVENTS}/maths2026", params={"sendUpdates": "none"}, json={"location": None}
+    )
     query = {"maxResults": "2500", "showDeleted": "true", "timeMin": "2026-01-01T00:00:00Z"}
     await ann.call("GET", EVENTS, params=query)
-    await ann.call("POST", f"{EVENTS}/import", json=event(iCalUID="x@y", organizer={"email": "x@y.z"}))
+    await ann.call(
+        "POST", f"{EVENTS}/import", json=event(iCalUID="x@y", organizer={"email": "x@y.z"})
+    )
     await ann.call("DELETE", f"{EVENTS}/maths2026")
     assert await listed(ann) == []
 
@@ -57,10 +63,15 @@ async def test_what_google_describes_is_no_violation(ann: Caller) -> None:
         ({"visibility": "secret"}, "visibility is none of default, public, private, confidential"),
         ({"start": {"date": "30.05.2026"}}, "start.date is not a date"),
         ({"start": {"dateTime": "2026-05-30 10:00"}}, "start.dateTime is not a time (RFC 3339)"),
-        ({"extendedProperties": {"private": {"n": 7}}}, "extendedProperties.private.n is not a text"),
+        (
+            {"extendedProperties": {"private": {"n": 7}}},
+            "extendedProperties.private.n is not a text",
+        ),
     ],
 )
-async def test_what_is_not_described_is_listed(ann: Caller, fields: dict[str, Any], problem: str) -> None:
+async def test_what_is_not_described_is_listed(
+    ann: Caller, fields: dict[str, Any], problem: str
+) -> None:
     """By the method, counted."""
     for _ in range(2):
         await ann.insert(**fields)
@@ -69,7 +80,11 @@ async def test_what_is_not_described_is_listed(ann: Caller, fields: dict[str, An
 
 async def test_parameters_and_paths_are_checked_too(ann: Caller) -> None:
     """And calls with a body that has no place, or is none."""
-    await ann.call("GET", EVENTS, params={"maxResult": "5", "singleEvents": "yes", "maxResults": "x", "timeMin": "now"})
+    await ann.call(
+        "GET",
+        EVENTS,
+        params={"maxResult": "5", "singleEvents": "yes", "maxResults": "x", "timeMin": "now"},
+    )
     await ann.call("GET", "/calendar/v3/calendars/primary/event")
     await ann.call("DELETE", f"{EVENTS}/maths2026", json={})
     await ann.call("POST", EVENTS, data=b"{")

@@ -27,7 +27,9 @@ async def test_a_start_that_is_not_a_time_is_refused(ann: Caller, start: dict[st
     assert (status, reason(body)) == (400, "badRequest")
 
 
-@pytest.mark.parametrize("day", ["20260301", "2026-W09-7", "2026-02-30", "2026-03-01T09:00:00Z", 20260301])
+@pytest.mark.parametrize(
+    "day", ["20260301", "2026-W09-7", "2026-02-30", "2026-03-01T09:00:00Z", 20260301]
+)
 async def test_a_start_that_is_not_a_date_is_refused(ann: Caller, day: object) -> None:
     status, body = await ann.insert(start={"date": day}, end={"date": "2026-03-02"})
     assert (status, reason(body)) == (400, "badRequest")
@@ -79,13 +81,19 @@ async def test_an_event_nested_too_deeply_to_be_answered_is_not_kept(ann: Caller
     start = b'{"start":{"date":"2026-03-01"},"end":{"date":"2026-03-02"},"gadget":'
     for depth in (300, 1000):
         data = start + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
-        for method, path in (("POST", EVENTS), ("PATCH", f"{EVENTS}/abc01"), ("PUT", f"{EVENTS}/abc01")):
+        for method, path in (
+            ("POST", EVENTS),
+            ("PATCH", f"{EVENTS}/abc01"),
+            ("PUT", f"{EVENTS}/abc01"),
+        ):
             assert (await ann.call(method, path, data=data))[0] == 400, (method, depth)
     assert [item["summary"] for item in await ann.listed()] == ["Stand-up"]
 
 
 async def test_patch_merges_what_is_nested_and_a_null_clears(ann: Caller) -> None:
-    await ann.insert(id="abc01", location="Room 7", extendedProperties={"private": {"a": "1", "b": "2"}})
+    await ann.insert(
+        id="abc01", location="Room 7", extendedProperties={"private": {"a": "1", "b": "2"}}
+    )
     change = {"location": None, "extendedProperties": {"private": {"b": None, "c": "3"}}}
     _, patched = await ann.call("PATCH", f"{EVENTS}/abc01", json=change)
     assert patched["extendedProperties"] == {"private": {"a": "1", "c": "3"}}
@@ -94,13 +102,17 @@ async def test_patch_merges_what_is_nested_and_a_null_clears(ann: Caller) -> Non
     status, body = await ann.call("PATCH", f"{EVENTS}/abc01", json=all_day)
     assert (status, reason(body)) == (400, "invalid")
     cleared = {name: {**place, "dateTime": None} for name, place in all_day.items()}
-    assert (await ann.call("PATCH", f"{EVENTS}/abc01", json=cleared))[1]["start"] == {"date": "2026-03-01"}
+    assert (await ann.call("PATCH", f"{EVENTS}/abc01", json=cleared))[1]["start"] == {
+        "date": "2026-03-01"
+    }
 
 
 async def test_the_sequence_counts_what_guests_have_to_know(ann: Caller) -> None:
     await ann.insert(id="abc01")
     _, renamed = await ann.call("PATCH", f"{EVENTS}/abc01", json={"summary": "Later"})
-    _, moved = await ann.call("PATCH", f"{EVENTS}/abc01", json={"end": {"dateTime": "2026-03-01T11:00:00Z"}})
+    _, moved = await ann.call(
+        "PATCH", f"{EVENTS}/abc01", json={"end": {"dateTime": "2026-03-01T11:00:00Z"}}
+    )
     assert (renamed["sequence"], moved["sequence"]) == (0, 1)
 
 

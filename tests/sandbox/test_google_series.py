@@ -22,7 +22,9 @@ async def series(caller: Caller, rule: str = "RRULE:FREQ=WEEKLY;COUNT=4") -> Non
 
 
 async def starts(caller: Caller, **query: str) -> list[str]:
-    return [one["start"]["dateTime"][:16] for one in await caller.listed(singleEvents="true", **query)]
+    return [
+        one["start"]["dateTime"][:16] for one in await caller.listed(singleEvents="true", **query)
+    ]
 
 
 async def instances(caller: Caller, **query: str) -> list[Any]:
@@ -46,7 +48,9 @@ async def test_occurrences_keep_their_time_of_the_day(ann: Caller) -> None:
     assert await ann.call("GET", f"{EVENTS}/{found[1]['id']}") == (200, found[1])
 
 
-async def test_a_moved_occurrence_is_shown_where_it_went_and_one_that_was_called_off_is_not(ann: Caller) -> None:
+async def test_a_moved_occurrence_is_shown_where_it_went_and_one_that_was_called_off_is_not(
+    ann: Caller,
+) -> None:
     """Unless deleted ones are asked for."""
     await series(ann)
     ids = [one["id"] for one in await instances(ann)]
@@ -68,7 +72,9 @@ async def test_single_events_are_those_of_a_time(ann: Caller) -> None:
     await ann.insert(summary="Once")
     window = {"timeMin": "2026-10-26T00:00:00Z", "timeMax": "2026-11-03T00:00:00Z"}
     assert await starts(ann, maxResults="1", **window) == ["2026-10-26T08:00", "2026-11-02T08:00"]
-    assert [one["id"] for one in await instances(ann, maxResults="1", **window)] == ["maths2026_20261026T070000Z"]
+    assert [one["id"] for one in await instances(ann, maxResults="1", **window)] == [
+        "maths2026_20261026T070000Z"
+    ]
     assert 500 < len(await starts(ann)) < 2000
 
 
@@ -87,7 +93,9 @@ async def test_an_imported_event_keeps_its_organizer(ann: Caller) -> None:
     """An inserted one has its calendar's."""
     fair = {"summary": "Fair", "start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
     organizer = {"email": "fair@elsewhere.example", "displayName": "The fair"}
-    _, made = await ann.call("POST", f"{EVENTS}/import", json={**fair, "iCalUID": "fair@x", "organizer": organizer})
+    _, made = await ann.call(
+        "POST", f"{EVENTS}/import", json={**fair, "iCalUID": "fair@x", "organizer": organizer}
+    )
     assert made["organizer"] == organizer
     _, made = await ann.insert(organizer=organizer)
     assert made["organizer"] == {"email": "ann@example.com", "self": True}

@@ -57,9 +57,12 @@ class _Sandbox:
             faults_spec=options.faults,
         )
         self.store = Store()
-        self.bulk = Bulk(self.store, sync_ms=options.sync_ms, first_record_index=options.first_record_index)
+        self.bulk = Bulk(
+            self.store, sync_ms=options.sync_ms, first_record_index=options.first_record_index
+        )
         self.app = web.Application(
-            middlewares=[self.traffic.middleware(), self._guard()], client_max_size=2 * MAX_STAGING_BYTES
+            middlewares=[self.traffic.middleware(), self._guard()],
+            client_max_size=2 * MAX_STAGING_BYTES,
         )
         self.app[NAME] = "Eloqua sandbox"
         self.app.on_cleanup.append(self._stop)
@@ -138,7 +141,10 @@ class _Sandbox:
 
     async def stats(self, _request: web.Request) -> web.Response:
         """Counts of the calls so far."""
-        staging = {"data_posts": self.bulk.data_posts, "largest_data_post_bytes": self.bulk.largest_data_post}
+        staging = {
+            "data_posts": self.bulk.data_posts,
+            "largest_data_post_bytes": self.bulk.largest_data_post,
+        }
         return json_response({**self.traffic.stats(), **staging})
 
     async def reset(self, _request: web.Request) -> web.Response:

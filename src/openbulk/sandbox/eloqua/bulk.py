@@ -72,19 +72,25 @@ class Bulk:
     async def list_fields(self, request: web.Request) -> web.Response:
         """The fields of an entity."""
         entity = ENTITIES[request.match_info["entity"]]
-        return _page(request, [entity.resource(n, f) for n, f in enumerate(entity.fields.values(), 1)])
+        return _page(
+            request, [entity.resource(n, f) for n, f in enumerate(entity.fields.values(), 1)]
+        )
 
     async def define(self, request: web.Request) -> web.Response:
         """Make an import definition."""
         entity = ENTITIES[request.match_info["entity"]]
-        definition = define(f"/{entity.plural}/imports/{next(self._numbers)}", entity, await _json(request))
+        definition = define(
+            f"/{entity.plural}/imports/{next(self._numbers)}", entity, await _json(request)
+        )
         self._definitions[definition.uri] = definition
         return json_response(definition.body, 201)
 
     async def define_export(self, request: web.Request) -> web.Response:
         """Make an export definition."""
         entity = ENTITIES[request.match_info["entity"]]
-        export = define_export(f"/{entity.plural}/exports/{next(self._numbers)}", entity, await _json(request))
+        export = define_export(
+            f"/{entity.plural}/exports/{next(self._numbers)}", entity, await _json(request)
+        )
         self._definitions[export.uri] = export
         return json_response(export.body, 201)
 
@@ -121,7 +127,11 @@ class Bulk:
         else:
             records = _json_records(data)
         definition.staged += records
-        return json_response(self._begin(definition).resource(), 201) if is_triggered else web.Response(status=204)
+        return (
+            json_response(self._begin(definition).resource(), 201)
+            if is_triggered
+            else web.Response(status=204)
+        )
 
     async def start_sync(self, request: web.Request) -> web.Response:
         """Bring what was staged for a definition into the database."""
@@ -164,12 +174,16 @@ class Bulk:
         return self._syncs[number]
 
     def _is_active(self, definition: Definition | Export) -> bool:
-        return any(sync.is_running for sync in self._syncs.values() if sync.definition is definition)
+        return any(
+            sync.is_running for sync in self._syncs.values() if sync.definition is definition
+        )
 
     def _begin(self, definition: Definition | Export, callback_url: str | None = None) -> Sync:
         sync = Sync(next(self._numbers), definition, callback_url)
         self._syncs[sync.number] = sync
-        task = asyncio.create_task(run(sync, self._store, self._sync_seconds, self._first_record_index))
+        task = asyncio.create_task(
+            run(sync, self._store, self._sync_seconds, self._first_record_index)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return sync
@@ -213,7 +227,9 @@ async def _csv_records(data: bytes) -> tuple[Sequence[str], list[Any]]:
         raise Invalid("data", None, "Must be CSV in UTF-8") from error
 
 
-def _page(request: web.Request, items: Sequence[Mapping[str, Any]], most: int = PAGE) -> web.Response:
+def _page(
+    request: web.Request, items: Sequence[Mapping[str, Any]], most: int = PAGE
+) -> web.Response:
     """A page by `limit` (1000 unless it is said) and `offset` of the items that meet `q`."""
     items = matching(items, request.query.get("q", ""))
     limit = min(most, max(1, number_in(request.query, "limit", PAGE)))

@@ -24,7 +24,9 @@ FORTNIGHT = 14 * 24 * HOUR
 _UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
 _BOOLEANS = {"isSyncTriggeredOnImport": True, "isUpdatingMultipleMatchedRecords": False}
 """With their defaults."""
-_DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?")
+_DURATION = re.compile(
+    r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?"
+)
 
 
 class Invalid(Exception):
@@ -89,7 +91,12 @@ def define_export(uri: str, entity: Entity, body: Mapping[str, Any]) -> Export:
         raise Invalid("filter", body["filter"], str(error)) from error
     _check_duration(body, "autoDeleteDuration", None)
     _check_duration(body, "dataRetentionDuration", FORTNIGHT)
-    made = {"createdAt": now(), "createdBy": "API.User", "updatedAt": now(), "updatedBy": "API.User"}
+    made = {
+        "createdAt": now(),
+        "createdBy": "API.User",
+        "updatedAt": now(),
+        "updatedBy": "API.User",
+    }
     defaults = {"dataRetentionDuration": "PT12H", "kbUsed": 0}
     fields = {name: known[one] for name, one in asked.items()}
     return Export(uri, entity, {**defaults, **body, **made, "uri": uri}, fields, holds)
@@ -101,10 +108,17 @@ def define(uri: str, entity: Entity, body: Mapping[str, Any]) -> Definition:
     fields = _fields(entity, body.get("fields"))
     _check_identifier(body.get("identifierFieldName"), fields)
     if body.get("updateRule", "always") not in _UPDATE_RULES:
-        raise Invalid("updateRule", body["updateRule"], f"Must be one of {', '.join(_UPDATE_RULES)}")
+        raise Invalid(
+            "updateRule", body["updateRule"], f"Must be one of {', '.join(_UPDATE_RULES)}"
+        )
     _check_duration(body, "autoDeleteDuration", None)
     _check_duration(body, "dataRetentionDuration", FORTNIGHT)
-    made = {"createdAt": now(), "createdBy": "API.User", "updatedAt": now(), "updatedBy": "API.User"}
+    made = {
+        "createdAt": now(),
+        "createdBy": "API.User",
+        "updatedAt": now(),
+        "updatedBy": "API.User",
+    }
     defaults = {"updateRule": "always", "dataRetentionDuration": "P7D", "kbUsed": 0}
     switches = {switch: _boolean(body, switch, default) for switch, default in _BOOLEANS.items()}
     return Definition(uri, entity, {**defaults, **body, **switches, **made, "uri": uri}, fields)
@@ -113,7 +127,11 @@ def define(uri: str, entity: Entity, body: Mapping[str, Any]) -> Definition:
 def _check_name(body: Mapping[str, Any]) -> None:
     name = body.get("name")
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
-        raise Invalid("name", name, f"Must be a string value, at least 1 character and at most {MAX_NAME} long")
+        raise Invalid(
+            "name",
+            name,
+            f"Must be a string value, at least 1 character and at most {MAX_NAME} long",
+        )
 
 
 def _fields(entity: Entity, asked: Any) -> dict[str, Field]:
@@ -130,7 +148,9 @@ def _fields(entity: Entity, asked: Any) -> dict[str, Field]:
 
 def _check_identifier(name: Any, fields: Mapping[str, Field]) -> None:
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
-        constraint = f"Must be a string value, at least 1 character and at most {MAX_NAME} characters long"
+        constraint = (
+            f"Must be a string value, at least 1 character and at most {MAX_NAME} characters long"
+        )
         raise Invalid("identifierFieldName", name, constraint)
     if name not in fields:
         raise Invalid("identifierFieldName", name, "Must be one of the import fields")

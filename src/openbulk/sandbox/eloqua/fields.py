@@ -111,6 +111,10 @@ class Entity:
         }
 
 
-CONTACTS = Entity("contacts", "Contact", {f.internal_name: f for f in _CONTACT}, "ELQ-00004", "ELQ-00022")
-ACCOUNTS = Entity("accounts", "Account", {f.internal_name: f for f in _ACCOUNT}, "ELQ-00005", "ELQ-00023")
+CONTACTS = Entity(
+    "contacts", "Contact", {f.internal_name: f for f in _CONTACT}, "ELQ-00004", "ELQ-00022"
+)
+ACCOUNTS = Entity(
+    "accounts", "Account", {f.internal_name: f for f in _ACCOUNT}, "ELQ-00005", "ELQ-00023"
+)
 ENTITIES: Mapping[str, Entity] = {entity.plural: entity for entity in (CONTACTS, ACCOUNTS)}

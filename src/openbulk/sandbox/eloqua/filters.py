@@ -34,7 +34,9 @@ def parse(text: str, known: Mapping[str, str]) -> Holds:
     while text[place:].strip():
         token = _TOKEN.match(text, place)
         if token is None:
-            raise ValueError(f"Must be an expression: not understood at {text[place : place + 40]!r}")
+            raise ValueError(
+                f"Must be an expression: not understood at {text[place : place + 40]!r}"
+            )
         tokens.append(token)
         place = token.end()
     filter_ = _Filter(tokens, known)

@@ -18,7 +18,11 @@ _ACCOUNT = ("M_CompanyName", "M_City", "M_Country", "M_BusPhone")
 def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> web.Response:
     """The newest of everything. `calls` are counted by status."""
     contacts, accounts = store.tables["contacts"].records, store.tables["accounts"].records
-    assets = [(kind, asset["id"], asset["name"]) for kind, held in store.assets.items() for asset in held.values()]
+    assets = [
+        (kind, asset["id"], asset["name"])
+        for kind, held in store.assets.items()
+        for asset in held.values()
+    ]
     said = f"{len(contacts)} contacts, {len(accounts)} accounts. In memory: gone when the sandbox stops."
     return page(
         "Eloqua sandbox",
@@ -30,7 +34,13 @@ def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> w
             "Syncs",
             ["Sync", "Definition", "Status", "Records", "Rejected"],
             [
-                (sync.number, sync.definition.uri, sync.status, sync.counts["ELQ-00001"], len(sync.rejects))
+                (
+                    sync.number,
+                    sync.definition.uri,
+                    sync.status,
+                    sync.counts["ELQ-00001"],
+                    len(sync.rejects),
+                )
                 for sync in reversed(syncs[-NEWEST:])
             ],
         ),
@@ -43,4 +53,7 @@ def _titles(names: Sequence[str]) -> list[str]:
 
 
 def _newest(records: dict[int, dict[str, Any]], names: Sequence[str]) -> list[list[object]]:
-    return [[record.get(name, "") for name in names] for record in islice(reversed(records.values()), NEWEST)]
+    return [
+        [record.get(name, "") for name in names]
+        for record in islice(reversed(records.values()), NEWEST)
+    ]

@@ -55,7 +55,9 @@ class Rest:
 
     async def get_record(self, request: web.Request) -> web.Response:
         """One contact or account."""
-        return json_response(_one(self._store.tables[f"{request.match_info['entity']}s"].records, request))
+        return json_response(
+            _one(self._store.tables[f"{request.match_info['entity']}s"].records, request)
+        )
 
     async def list_activities(self, request: web.Request) -> web.Response:
         """What a contact did: here, each was sent an e-mail when it was created."""
@@ -76,7 +78,13 @@ class Rest:
         kind = _kind(request)
         named = await _named(request, None)
         number = next(self._store.asset_numbers)
-        made = {"type": kind, "id": str(number), "createdAt": _unix(now()), "createdBy": "1", "depth": "complete"}
+        made = {
+            "type": kind,
+            "id": str(number),
+            "createdAt": _unix(now()),
+            "createdBy": "1",
+            "depth": "complete",
+        }
         asset = {**_NEW[kind], **named, **made, "updatedAt": made["createdAt"], "updatedBy": "1"}
         self._assets(request)[number] = asset
         return json_response(asset, 201)
@@ -143,7 +151,10 @@ def _welcome(contact: Mapping[str, Any]) -> dict[str, Any]:
         "asset": "1",
         "assetType": "email",
         "contact": contact["id"],
-        "details": [{"Key": "EmailName", "Value": "Welcome"}, {"Key": "SubjectLine", "Value": "Welcome"}],
+        "details": [
+            {"Key": "EmailName", "Value": "Welcome"},
+            {"Key": "SubjectLine", "Value": "Welcome"},
+        ],
         "id": contact["id"],
     }
 
@@ -164,5 +175,10 @@ def _page(request: web.Request, elements: Sequence[Mapping[str, Any]]) -> web.Re
     number = max(1, number_in(request.query, "page", 1))
     begin = (number - 1) * size
     return json_response(
-        {"elements": elements[begin : begin + size], "page": number, "pageSize": size, "total": len(elements)}
+        {
+            "elements": elements[begin : begin + size],
+            "page": number,
+            "pageSize": size,
+            "total": len(elements),
+        }
     )

@@ -54,11 +54,19 @@ class SignIn:
     async def ask(self, request: web.Request) -> web.Response:
         """The page on which a person accepts or declines; 400 for a request that could not be answered."""
         query = request.query
-        if query.get("response_type") != "code" or not query.get("client_id") or not _is_address(query):
-            refusal = page("Sign in to the Eloqua sandbox", paragraph("The app's request is not valid."))
+        if (
+            query.get("response_type") != "code"
+            or not query.get("client_id")
+            or not _is_address(query)
+        ):
+            refusal = page(
+                "Sign in to the Eloqua sandbox", paragraph("The app's request is not valid.")
+            )
             refusal.set_status(400)
             return refusal
-        hidden = "".join(f"<input type=hidden name='{escape(n)}' value='{escape(v)}'>" for n, v in query.items())
+        hidden = "".join(
+            f"<input type=hidden name='{escape(n)}' value='{escape(v)}'>" for n, v in query.items()
+        )
         return page(
             "Sign in to the Eloqua sandbox",
             f"<p><b>{escape(query['client_id'])}</b> wants to act for you.</p><form method=post>{hidden}"
@@ -128,7 +136,11 @@ def _basic(request: web.Request) -> tuple[str, str, str]:
     """User, colon and password; empty where the call has none."""
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     try:
-        return base64.b64decode(secret).decode().partition(":") if kind.lower() == "basic" else ("", "", "")
+        return (
+            base64.b64decode(secret).decode().partition(":")
+            if kind.lower() == "basic"
+            else ("", "", "")
+        )
     except ValueError:
         return "", "", ""
 

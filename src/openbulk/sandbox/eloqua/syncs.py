@@ -122,7 +122,9 @@ async def run(sync: Sync, store: Store, seconds: float, first_record_index: int)
         sync.counts[_UNREADABLE] = 1
     else:
         sync.counts["ELQ-00001"] = len(staged)
-        await _import_all(sync, definition, staged, store.tables[definition.entity.plural], first_record_index)
+        await _import_all(
+            sync, definition, staged, store.tables[definition.entity.plural], first_record_index
+        )
     sync.ended_at = now()
     sync.status = "error" if is_unreadable else "warning" if sync.rejects else "success"
 
@@ -156,7 +158,9 @@ async def _import_all(
         sync.counts["ELQ-00060"] = len(sync.rejects)
 
 
-def _import(sync: Sync, definition: Definition, index: int, record: Any, table: Table, seen: set[str]) -> None:
+def _import(
+    sync: Sync, definition: Definition, index: int, record: Any, table: Table, seen: set[str]
+) -> None:
     code, invalid = _fault(definition, record, table, seen)
     if code is not None:
         sync.counts[code] += 1
@@ -172,7 +176,9 @@ def _import(sync: Sync, definition: Definition, index: int, record: Any, table: 
         return
     number = _match(definition, record, table)
     _put(table, number, definition, record)
-    sync.counts[definition.entity.created_code if number is None else definition.entity.updated_code] += 1
+    sync.counts[
+        definition.entity.created_code if number is None else definition.entity.updated_code
+    ] += 1
 
 
 def _match(definition: Definition, record: Mapping[str, Any], table: Table) -> int | None:
@@ -180,8 +186,12 @@ def _match(definition: Definition, record: Mapping[str, Any], table: Table) -> i
     return table.find(definition.fields[name].internal_name, record[name])
 
 
-def _put(table: Table, number: int | None, definition: Definition, record: Mapping[str, Any]) -> None:
-    values = {definition.fields[n].internal_name: v for n, v in record.items() if n in definition.fields}
+def _put(
+    table: Table, number: int | None, definition: Definition, record: Mapping[str, Any]
+) -> None:
+    values = {
+        definition.fields[n].internal_name: v for n, v in record.items() if n in definition.fields
+    }
     old = table.records[number] if number is not None else {}
     match definition.body["updateRule"]:
         case "ifNewIsNotNull":
@@ -191,7 +201,9 @@ def _put(table: Table, number: int | None, definition: Definition, record: Mappi
     table.put(number, values)
 
 
-def _fault(definition: Definition, record: Any, table: Table, seen: set[str]) -> tuple[str | None, list[str]]:
+def _fault(
+    definition: Definition, record: Any, table: Table, seen: set[str]
+) -> tuple[str | None, list[str]]:
     """The status code of a record that is not taken, and its invalid fields.
 
     Of the records with the same identifier in one import the first is taken: Oracle does not say which.
@@ -210,7 +222,11 @@ def _fault(definition: Definition, record: Any, table: Table, seen: set[str]) ->
     if folded in seen:
         return "ELQ-00026", [identifier]
     for name, field_ in definition.fields.items():
-        if field_.data_type == "emailAddress" and name != identifier and _is_taken(definition, name, record, table):
+        if (
+            field_.data_type == "emailAddress"
+            and name != identifier
+            and _is_taken(definition, name, record, table)
+        ):
             return "ELQ-00011", [name]
     seen.add(folded)
     return None, []

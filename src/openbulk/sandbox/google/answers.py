@@ -12,7 +12,13 @@ class Rejected(Exception):
     """A call that Google would refuse."""
 
     def __init__(
-        self, code: int, reason: str, message: str, *, domain: str = "global", location: tuple[str, str] | None = None
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        domain: str = "global",
+        location: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -23,7 +29,11 @@ class Rejected(Exception):
 
     def answer(self) -> web.Response:
         """The answer that says so."""
-        error: dict[str, Any] = {"domain": self.domain, "reason": self.reason, "message": self.message}
+        error: dict[str, Any] = {
+            "domain": self.domain,
+            "reason": self.reason,
+            "message": self.message,
+        }
         if self.location is not None:
             error["locationType"], error["location"] = self.location
         body = {"error": {"errors": [error], "code": self.code, "message": self.message}}
@@ -61,8 +71,12 @@ def _usage_limits(code: int, reason: str, message: str) -> Rejected:
 
 REFUSALS: Mapping[str, Callable[[], web.Response]] = {
     "error-403-rate": over_quota,
-    "error-403-user-rate": _usage_limits(403, "userRateLimitExceeded", "User Rate Limit Exceeded").answer,
-    "error-403-quota": _usage_limits(403, "quotaExceeded", "Calendar usage limits exceeded.").answer,
+    "error-403-user-rate": _usage_limits(
+        403, "userRateLimitExceeded", "User Rate Limit Exceeded"
+    ).answer,
+    "error-403-quota": _usage_limits(
+        403, "quotaExceeded", "Calendar usage limits exceeded."
+    ).answer,
     "error-429": _usage_limits(429, "rateLimitExceeded", "Rate Limit Exceeded").answer,
     "error-500": Rejected(500, "backendError", "Backend Error").answer,
     "error-503": Rejected(503, "backendError", "Service unavailable. Please try again.").answer,

@@ -59,7 +59,9 @@ class _Sandbox:
         self.violations = Violations()
         self.batches = 0
         self.sign_in = oauth.SignIn(options.token_seconds, journal)
-        self.kept_in = f"in {options.state}" if options.state else "in memory and gone when the sandbox stops"
+        self.kept_in = (
+            f"in {options.state}" if options.state else "in memory and gone when the sandbox stops"
+        )
         self.traffic = Traffic(
             is_call=lambda request: request.path.startswith(API),
             caller_of=self._user_or_nobody,
@@ -73,7 +75,8 @@ class _Sandbox:
             faults_spec=options.faults,
         )
         self.app = web.Application(
-            middlewares=[self.traffic.middleware(), _reject, self._check], client_max_size=MAX_BODY_BYTES
+            middlewares=[self.traffic.middleware(), _reject, self._check],
+            client_max_size=MAX_BODY_BYTES,
         )
         self.app[NAME] = "Google sandbox"
         self._add_routes()
@@ -149,13 +152,17 @@ class _Sandbox:
 
     async def list_instances(self, request: web.Request) -> web.Response:
         """`events.instances`."""
-        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        calendar = self.store.calendar(
+            self.sign_in.user_of(request), request.match_info["calendar"]
+        )
         series = self.store.event(calendar, request.match_info["event"])
         return json_response(list_instances(self.store, calendar, series, request.query))
 
     async def get_event(self, request: web.Request) -> web.Response:
         """`events.get`; "the get method always returns" cancelled events (reference of the field `status`)."""
-        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        calendar = self.store.calendar(
+            self.sign_in.user_of(request), request.match_info["calendar"]
+        )
         return _event_response(self.store.event(calendar, request.match_info["event"]))
 
     async def patch_event(self, request: web.Request) -> web.Response:
@@ -167,7 +174,9 @@ class _Sandbox:
         return await self._change(request, merge=False)
 
     async def _change(self, request: web.Request, *, merge: bool) -> web.Response:
-        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        calendar = self.store.calendar(
+            self.sign_in.user_of(request), request.match_info["calendar"]
+        )
         body = await _body(request)
         event = self.store.event(calendar, request.match_info["event"])
         _check_etag(request, event.etag)
@@ -175,7 +184,9 @@ class _Sandbox:
 
     async def delete_event(self, request: web.Request) -> web.Response:
         """`events.delete`."""
-        calendar = self.store.calendar(self.sign_in.user_of(request), request.match_info["calendar"])
+        calendar = self.store.calendar(
+            self.sign_in.user_of(request), request.match_info["calendar"]
+        )
         event = self.store.event(calendar, request.match_info["event"])
         _check_etag(request, event.etag)
         self.store.remove(calendar, event)
@@ -215,7 +226,11 @@ class _Sandbox:
         """All live events, and deleted ones if asked for, of one calendar where it is named; streamed, since there
         may be a million."""
         wanted = request.query.get("calendarId")
-        events = self.store.events() if request.query.get("showDeleted") == "true" else self.store.live_events()
+        events = (
+            self.store.events()
+            if request.query.get("showDeleted") == "true"
+            else self.store.live_events()
+        )
         found = [event.json for calendar, event in events if wanted in (None, calendar.id)]
         answer = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
         await answer.prepare(request)
@@ -232,7 +247,9 @@ class _Sandbox:
 
     async def stats(self, _request: web.Request) -> web.Response:
         """Counts of the calls so far."""
-        return json_response({**self.traffic.stats(), "inserted": self.store.inserted, "batches": self.batches})
+        return json_response(
+            {**self.traffic.stats(), "inserted": self.store.inserted, "batches": self.batches}
+        )
 
     async def list_violations(self, _request: web.Request) -> web.Response:
         """What callers did that Google's description of its API does not allow."""
@@ -258,12 +275,21 @@ class _Sandbox:
 
 def _row(calendar: Calendar, body: dict[str, Any]) -> tuple[str, ...]:
     begins, ends = _when(body["start"]), _when(body["end"])
-    return body.get("summary", ""), begins, ends, body.get("location", ""), calendar.summary, body["id"]
+    return (
+        body.get("summary", ""),
+        begins,
+        ends,
+        body.get("location", ""),
+        calendar.summary,
+        body["id"],
+    )
 
 
 def _event_response(event: Event) -> web.Response:
     headers = {"ETag": event.etag}
-    return web.Response(body=event.json, content_type="application/json", charset="utf-8", headers=headers)
+    return web.Response(
+        body=event.json, content_type="application/json", charset="utf-8", headers=headers
+    )
 
 
 def _when(place: dict[str, Any]) -> str:
@@ -272,7 +298,9 @@ def _when(place: dict[str, Any]) -> str:
 
 def _check_etag(request: web.Request, etag: str) -> None:
     if request.headers.get("If-Match", etag) not in {etag, "*"}:
-        raise Rejected(412, "conditionNotMet", "Precondition Failed", location=("header", "If-Match"))
+        raise Rejected(
+            412, "conditionNotMet", "Precondition Failed", location=("header", "If-Match")
+        )
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

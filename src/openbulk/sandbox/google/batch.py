@@ -41,18 +41,24 @@ async def batch(request: web.Request) -> web.Response:
     unread = request.clone()
     calls = [_call(part) for part in _parts(await request.read(), match["boundary"].encode())]
     if len(calls) > MAX_CALLS:
-        raise Rejected(400, "badRequest", f"The batch request has too many calls; the limit is {MAX_CALLS}.")
+        raise Rejected(
+            400, "badRequest", f"The batch request has too many calls; the limit is {MAX_CALLS}."
+        )
     answers = await asyncio.gather(*(_answer(request.app, unread, call) for call in calls))
     boundary = f"batch_{secrets.token_hex(8)}"
     body = (
         b"".join(_part(boundary, call, answer) for call, answer in zip(calls, answers, strict=True))
         + f"--{boundary}--\r\n".encode()
     )
-    return web.Response(body=body, headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
+    return web.Response(
+        body=body, headers={"Content-Type": f"multipart/mixed; boundary={boundary}"}
+    )
 
 
 def _parts(body: bytes, boundary: bytes) -> Sequence[bytes]:
-    pieces = (b"\r\n" + body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")).split(b"\r\n--" + boundary)
+    pieces = (b"\r\n" + body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")).split(
+        b"\r\n--" + boundary
+    )
     return [piece for piece in pieces[1:] if not piece.startswith(b"--")]
 
 
@@ -63,9 +69,13 @@ def _call(part: bytes) -> _Call:
     first, *lines = head.decode(errors="replace").split("\r\n")
     words = first.split()
     if len(words) < 2 or not words[1].startswith("/"):
-        raise Rejected(400, "badRequest", "Failed to parse batch request, error: a part is no request.")
+        raise Rejected(
+            400, "badRequest", "Failed to parse batch request, error: a part is no request."
+        )
     content_id = _headers(outer.decode(errors="replace").split("\r\n")).get("Content-ID", "")
-    return _Call(content_id.strip("<>"), words[0].upper(), words[1], _headers(lines), body.rstrip(_CRLF))
+    return _Call(
+        content_id.strip("<>"), words[0].upper(), words[1], _headers(lines), body.rstrip(_CRLF)
+    )
 
 
 def _headers(lines: Sequence[str]) -> CIMultiDict[str]:
@@ -75,8 +85,14 @@ def _headers(lines: Sequence[str]) -> CIMultiDict[str]:
 
 async def _answer(app: web.Application, batched: web.Request, call: _Call) -> web.StreamResponse:
     """What the call alone would be answered; headers of the whole batch hold for each of its calls."""
-    outer = {name: value for name, value in batched.headers.items() if not name.lower().startswith("content-")}
-    inner = batched.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers={**outer, **call.headers})
+    outer = {
+        name: value
+        for name, value in batched.headers.items()
+        if not name.lower().startswith("content-")
+    }
+    inner = batched.clone(
+        method=call.verb, rel_url=URL(call.path, encoded=True), headers={**outer, **call.headers}
+    )
     # aiohttp has no public way to hand an application a request: this is its own, less the connection.
     inner._read_bytes = call.body
     if inner.path == PATH:
@@ -85,7 +101,9 @@ async def _answer(app: web.Application, batched: web.Request, call: _Call) -> we
 
 
 def _part(boundary: str, call: _Call, answer: web.StreamResponse) -> bytes:
-    body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+    body = (
+        answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+    )
     head = [
         f"--{boundary}",
         "Content-Type: application/http",

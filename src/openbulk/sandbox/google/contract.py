@@ -48,7 +48,9 @@ def slim(document: Mapping[str, Any]) -> dict[str, Any]:
             method["id"]: {
                 "verb": method["httpMethod"],
                 "path": method["path"],
-                "parameters": {name: _slim(one) for name, one in method.get("parameters", {}).items()},
+                "parameters": {
+                    name: _slim(one) for name, one in method.get("parameters", {}).items()
+                },
                 "request": method.get("request", {}).get("$ref"),
             }
             for resource in document["resources"].values()
@@ -63,7 +65,9 @@ def _slim(schema: Mapping[str, Any]) -> dict[str, Any]:
     if "enum" not in kept and (words := _ENUM_VALUE.findall(description)):
         kept["enum"] = words
     if _READ_ONLY.search(description):
-        kept["readOnlyBut"] = ["calendar.events.import"] if "except when importing" in description else []
+        kept["readOnlyBut"] = (
+            ["calendar.events.import"] if "except when importing" in description else []
+        )
     if methods := schema.get("annotations", {}).get("required"):
         kept["requiredBy"] = methods
     if "properties" in schema:
@@ -104,7 +108,10 @@ class Violations:
 
     def listed(self) -> list[dict[str, Any]]:
         """Each with the method, and how often it was seen."""
-        return [{"method": name, "problem": problem, "times": times} for (name, problem), times in self.counts.items()]
+        return [
+            {"method": name, "problem": problem, "times": times}
+            for (name, problem), times in self.counts.items()
+        ]
 
 
 def _method(verb: str, path: str) -> _Method | None:
@@ -137,7 +144,9 @@ def _methods() -> Mapping[str, Sequence[_Method]]:
     """By verb; paths without placeholders first, as `calendars/{calendarId}/events/import` goes before `/{eventId}`."""
     contract = orjson.loads(files(__package__).joinpath("contract.json").read_bytes())
     methods: dict[str, list[_Method]] = {}
-    for name, one in sorted(contract["methods"].items(), key=lambda pair: pair[1]["path"].count("{")):
+    for name, one in sorted(
+        contract["methods"].items(), key=lambda pair: pair[1]["path"].count("{")
+    ):
         parameters = {**contract["parameters"], **one["parameters"]}
         in_query = {key: value for key, value in parameters.items() if value["location"] == "query"}
         schema = contract["schemas"].get(one["request"])
@@ -167,7 +176,11 @@ def _parameter_check(schema: Mapping[str, Any]) -> Check:
             case "integer" if not _INTEGER.fullmatch(text):
                 yield f"{path} is not a number"
             case "integer":
-                if not int(schema.get("minimum", text)) <= int(text) <= int(schema.get("maximum", text)):
+                if (
+                    not int(schema.get("minimum", text))
+                    <= int(text)
+                    <= int(schema.get("maximum", text))
+                ):
                     yield f"{path} is out of bounds"
             case _:
                 yield from _text_problems(schema, text, path)
@@ -177,7 +190,10 @@ def _parameter_check(schema: Mapping[str, Any]) -> Check:
 
 def _check_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], method: str) -> Check:
     if "$ref" in schema:
-        schema = {**schemas[schema["$ref"]], **{name: one for name, one in schema.items() if name != "$ref"}}
+        schema = {
+            **schemas[schema["$ref"]],
+            **{name: one for name, one in schema.items() if name != "$ref"},
+        }
     match schema["type"]:
         case "object" if "properties" in schema or "additionalProperties" in schema:
             return _object_check(schema, schemas, method)
@@ -194,12 +210,24 @@ def _check_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], method: str
 
 
 def _object_check(schema: Mapping[str, Any], schemas: Mapping[str, Any], method: str) -> Check:
-    fields = {name: _check_of(one, schemas, method) for name, one in schema.get("properties", {}).items()}
+    fields = {
+        name: _check_of(one, schemas, method) for name, one in schema.get("properties", {}).items()
+    }
     read_only = frozenset(
-        name for name, one in schema.get("properties", {}).items() if method not in one.get("readOnlyBut", [method])
+        name
+        for name, one in schema.get("properties", {}).items()
+        if method not in one.get("readOnlyBut", [method])
     )
-    required = [name for name, one in schema.get("properties", {}).items() if method in one.get("requiredBy", ())]
-    others = _check_of(schema["additionalProperties"], schemas, method) if "additionalProperties" in schema else None
+    required = [
+        name
+        for name, one in schema.get("properties", {}).items()
+        if method in one.get("requiredBy", ())
+    ]
+    others = (
+        _check_of(schema["additionalProperties"], schemas, method)
+        if "additionalProperties" in schema
+        else None
+    )
 
     def check(value: Any, path: str) -> Iterator[str]:
         if type(value) is not dict:
@@ -277,4 +305,6 @@ def _type_check(name: str) -> Check:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(orjson.dumps(slim(orjson.loads(sys.stdin.buffer.read())), option=orjson.OPT_SORT_KEYS))
+    sys.stdout.buffer.write(
+        orjson.dumps(slim(orjson.loads(sys.stdin.buffer.read())), option=orjson.OPT_SORT_KEYS)
+    )

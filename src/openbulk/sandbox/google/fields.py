@@ -77,7 +77,9 @@ def check_lists(body: Mapping[str, Any]) -> None:
         if not isinstance(line, str) or not _RECURRENCE.match(line):
             raise invalid("Invalid recurrence rule.")
     for properties in body.get("extendedProperties", {}).values():
-        if not isinstance(properties, dict) or not all(isinstance(value, str) for value in properties.values()):
+        if not isinstance(properties, dict) or not all(
+            isinstance(value, str) for value in properties.values()
+        ):
             raise bad_request()
 
 

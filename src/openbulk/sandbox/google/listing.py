@@ -33,7 +33,14 @@ _NOT_WITH_SYNC_TOKEN = (
     "timeMax",
     "updatedMin",
 )
-_OF_FEED = ("eventTypes", "maxAttendees", "showDeleted", "showHiddenInvitations", "singleEvents", "timeZone")
+_OF_FEED = (
+    "eventTypes",
+    "maxAttendees",
+    "showDeleted",
+    "showHiddenInvitations",
+    "singleEvents",
+    "timeZone",
+)
 """The other parameters, which have to be the same as they were for the first page."""
 
 
@@ -46,7 +53,11 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
     wanted = _filter(store, query, since)
     items: list[orjson.Fragment] = []
     position = begin
-    events = _Events(calendar) if query.get("singleEvents") != "true" else _single_events(store, calendar, query)
+    events = (
+        _Events(calendar)
+        if query.get("singleEvents") != "true"
+        else _single_events(store, calendar, query)
+    )
     while position < len(events) and len(items) < size:
         event = events[position]
         if wanted(event):
@@ -74,13 +85,22 @@ def list_instances(store: Store, calendar: Calendar, series: Event, query: Query
         wanted.append(lambda event: event.is_live)
     found = [
         *(event for event in own if all(test(event) for test in wanted)),
-        *(store.occurrences(calendar, series, time_min, time_max) if series.body.get("recurrence") else ()),
+        *(
+            store.occurrences(calendar, series, time_min, time_max)
+            if series.body.get("recurrence")
+            else ()
+        ),
     ]
     found.sort(key=lambda event: event.start)
     begin, version = _page_start(store, query)
     end = begin + _size(query)
     items = [orjson.Fragment(event.json) for event in found[begin:end]]
-    page = {"kind": "calendar#events", "summary": calendar.summary, "timeZone": calendar.time_zone, "items": items}
+    page = {
+        "kind": "calendar#events",
+        "summary": calendar.summary,
+        "timeZone": calendar.time_zone,
+        "items": items,
+    }
     return {**page, "nextPageToken": _page_token(store, end, version)} if end < len(found) else page
 
 
@@ -106,7 +126,11 @@ def _single_events(store: Store, calendar: Calendar, query: Query) -> Sequence[E
             found += store.occurrences(calendar, event, time_min, time_max)
         else:
             found.append(event)
-    return sorted(found, key=lambda event: event.start) if query.get("orderBy") == "startTime" else found
+    return (
+        sorted(found, key=lambda event: event.start)
+        if query.get("orderBy") == "startTime"
+        else found
+    )
 
 
 def _size(query: Query) -> int:
@@ -134,7 +158,12 @@ def _page_start(store: Store, query: Query) -> tuple[int, int]:
         return 0, store.version
     first, second, sign = (*token.removeprefix("p").split("."), "", "")[:3]
     position, version = _number(first), _number(second)
-    if not token.startswith("p") or position is None or version is None or sign != store.pages_since:
+    if (
+        not token.startswith("p")
+        or position is None
+        or version is None
+        or sign != store.pages_since
+    ):
         raise invalid("Invalid page token value.", "pageToken")
     return position, version
 
@@ -166,24 +195,38 @@ def _synced_version(store: Store, query: Query, sign: str) -> int | None:
 def _full_sync_required() -> Rejected:
     # Domain and location as in KeepSoftwareSimple/compass-calendar#1239.
     message = "Sync token is no longer valid, a full sync is required."
-    return Rejected(410, "fullSyncRequired", message, domain="calendar", location=("parameter", "syncToken"))
+    return Rejected(
+        410, "fullSyncRequired", message, domain="calendar", location=("parameter", "syncToken")
+    )
 
 
 def _too_long_ago() -> Rejected:
     # googleapis/google-api-dotnet-client#239
     message = "The requested minimum modification time lies too far in the past."
-    return Rejected(410, "updatedMinTooLongAgo", message, domain="calendar", location=("parameter", "updatedMin"))
+    return Rejected(
+        410,
+        "updatedMinTooLongAgo",
+        message,
+        domain="calendar",
+        location=("parameter", "updatedMin"),
+    )
 
 
 def _filter(store: Store, query: Query, since: int | None) -> Callable[[Event], bool]:
     if query.get("orderBy") == "startTime" and query.get("singleEvents") != "true":
-        raise invalid("The requested ordering is not available for the particular query.", "orderBy")
+        raise invalid(
+            "The requested ordering is not available for the particular query.", "orderBy"
+        )
     if since is not None:
         return lambda event: event.version > since
     tests = _time_tests(store, query)
     if query.get("showDeleted") != "true" and not query.get("updatedMin"):
         # An occurrence that was called off is shown as long as its series is (discovery document, `showDeleted`).
-        tests.append(lambda event: event.is_live or (query.get("singleEvents") != "true" and _is_called_off(event)))
+        tests.append(
+            lambda event: (
+                event.is_live or (query.get("singleEvents") != "true" and _is_called_off(event))
+            )
+        )
     if uid := query.get("iCalUID"):
         tests.append(lambda event: bool(event.body["iCalUID"] == uid))
     if words := query.get("q"):
@@ -210,17 +253,23 @@ def _time_tests(store: Store, query: Query) -> list[Callable[[Event], bool]]:
     if (updated_min := parse_bound(query.get("updatedMin"))) is not None:
         if updated_min < time.time() - store.changes_seconds:
             raise _too_long_ago()
-        tests.append(lambda event: datetime.fromisoformat(event.body["updated"]).timestamp() >= updated_min)
+        tests.append(
+            lambda event: datetime.fromisoformat(event.body["updated"]).timestamp() >= updated_min
+        )
     return tests
 
 
 def _text(event: Event) -> str:
     body = event.body
-    return " ".join(str(body.get(name, "")) for name in ("summary", "description", "location", "attendees"))
+    return " ".join(
+        str(body.get(name, "")) for name in ("summary", "description", "location", "attendees")
+    )
 
 
 def _property_test(text: str, kind: str, parameter: str) -> Callable[[Event], bool]:
     name, equals, value = text.partition("=")
     if not equals:
         raise invalid("Invalid extended property constraint.", parameter)
-    return lambda event: bool(event.body.get("extendedProperties", {}).get(kind, {}).get(name) == value)
+    return lambda event: bool(
+        event.body.get("extendedProperties", {}).get(kind, {}).get(name) == value
+    )

@@ -34,7 +34,9 @@ def occurrence(series: Mapping[str, Any], event_id: str) -> dict[str, Any] | Non
     return _body(series, begins)
 
 
-def occurrences(series: Mapping[str, Any], time_min: float | None, time_max: float | None) -> Iterator[dict[str, Any]]:
+def occurrences(
+    series: Mapping[str, Any], time_min: float | None, time_max: float | None
+) -> Iterator[dict[str, Any]]:
     """The occurrences that end after `time_min` and begin before `time_max` (Unix time), as the series has them.
 
     At most MAX_OCCURRENCES: where Google ends a series without an end is not documented.
@@ -53,7 +55,11 @@ def _seconds(moment: datetime) -> float:
 
 def _body(series: Mapping[str, Any], begins: datetime) -> dict[str, Any]:
     original = _place(series["start"], begins)
-    stamp = begins.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ") if begins.tzinfo else begins.strftime("%Y%m%d")
+    stamp = (
+        begins.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        if begins.tzinfo
+        else begins.strftime("%Y%m%d")
+    )
     return {
         **{name: value for name, value in series.items() if name not in _OF_SERIES},
         "id": f"{series['id']}_{stamp}",
@@ -70,7 +76,9 @@ def _occurs(series: Mapping[str, Any], begins: datetime) -> bool:
 
 
 def _rules(series: Mapping[str, Any]) -> rruleset:
-    rules: rruleset = rrulestr("\n".join(series["recurrence"]), dtstart=_moment(series["start"]), forceset=True)
+    rules: rruleset = rrulestr(
+        "\n".join(series["recurrence"]), dtstart=_moment(series["start"]), forceset=True
+    )
     return rules
 
 

@@ -90,7 +90,9 @@ def is_zone(name: Any) -> bool:
 def time_range_empty() -> Rejected:
     """400 `timeRangeEmpty`, as the guide to errors shows it."""
     message = "The specified time range is empty."
-    return Rejected(400, "timeRangeEmpty", message, domain="calendar", location=("parameter", "timeMax"))
+    return Rejected(
+        400, "timeRangeEmpty", message, domain="calendar", location=("parameter", "timeMax")
+    )
 
 
 def parse_bound(text: str | None) -> float | None:
