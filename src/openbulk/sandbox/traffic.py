@@ -101,10 +101,7 @@ class Traffic:
         if not self._count_on_quotas(request):
             self.refused += 1
             return self.over_quota()
-        fault = self.faults.draw()
-        if fault in self.refusals:
-            return self.refusals[fault]()
-        match fault:
+        match fault := self.faults.draw():
             case "drop-before":
                 return _abort_connection(request)
             case "drop-after":
@@ -114,6 +111,8 @@ class Traffic:
                 await asyncio.sleep(SLOW_SECONDS)
             case "expire-token":
                 self.expire_token(request)
+            case str():
+                return self.refusals[fault]()
         return await handler(request)
 
     def _count_on_quotas(self, request: web.Request) -> bool:
