@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from openbulk.sandbox.google.contract import slim
+from openbulk.sandbox.google.contract import strip_prose
 from sandbox.test_google import EVENTS, Caller, ann, event
 
 __all__ = ["ann"]
@@ -23,7 +23,7 @@ def test_the_description_is_that_of_the_discovery_document() -> None:
         files("openbulk.connectors.googlecalendar").joinpath("discovery.json").read_bytes()
     )
     contract = orjson.loads(files("openbulk.sandbox.google").joinpath("contract.json").read_bytes())
-    assert contract == slim(document)
+    assert contract == strip_prose(document)
 
 
 async def test_what_google_describes_is_no_violation(ann: Caller) -> None:

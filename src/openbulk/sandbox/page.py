@@ -10,7 +10,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
   padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
+  vertical-align: top }
 th { background: #f5f5f5 } td { overflow-wrap: anywhere }
 .note { color: #666 }
 button { font: inherit; padding: .4rem 1.2rem; margin-right: .5rem }

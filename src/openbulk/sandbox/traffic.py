@@ -13,8 +13,6 @@ from aiohttp.typedefs import Middleware
 
 from openbulk.sandbox.faults import Faults
 
-ReadBody = Callable[[web.Request], Awaitable[dict[str, Any]]]
-"""Reads a request's body as a JSON object."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SLOW_SECONDS = 3.0
 WINDOW_SECONDS = 60.0
@@ -116,7 +114,7 @@ class Traffic:
         return await handler(request)
 
     def _count_on_quotas(self, request: web.Request) -> bool:
-        """Count a call on the quotas of its caller and its project; on neither if one is used up."""
+        """Count a call on the quotas of its caller and its project, unless one is used up."""
         now = monotonic()
         self._all_calls.add(now)
         self.max_calls_in_window = max(self.max_calls_in_window, self._all_calls.count(now))

@@ -28,7 +28,7 @@ class Rejected(Exception):
         self.location = location
 
     def answer(self) -> web.Response:
-        """The answer that says so."""
+        """Google's response."""
         error: dict[str, Any] = {
             "domain": self.domain,
             "reason": self.reason,
@@ -40,13 +40,15 @@ class Rejected(Exception):
         return json_response(body, self.code)
 
 
-def invalid(message: str, field: str | None = None) -> Rejected:
+def invalid(message: str, parameter: str | None = None) -> Rejected:
     """400 `invalid`."""
-    return Rejected(400, "invalid", message, location=("parameter", field) if field else None)
+    location = ("parameter", parameter) if parameter else None
+    return Rejected(400, "invalid", message, location=location)
 
 
 def bad_request() -> Rejected:
-    """400 `badRequest`: a value that cannot be read (googleapis/google-api-java-client#625 and #1628)."""
+    """400 `badRequest`: a value that Google cannot read."""
+    # googleapis/google-api-java-client#625 and #1628
     return Rejected(400, "badRequest", "Bad Request")
 
 
@@ -81,4 +83,4 @@ REFUSALS: Mapping[str, Callable[[], web.Response]] = {
     "error-500": Rejected(500, "backendError", "Backend Error").answer,
     "error-503": Rejected(503, "backendError", "Service unavailable. Please try again.").answer,
 }
-"""What a fault can ask for, as Google words it (its guide to errors)."""
+"""The errors that a fault can bring, worded as in Google's guide to errors."""
