@@ -19,7 +19,7 @@ input { font: inherit; padding: .3rem }
 """
 
 
-def page(title: str, *sections: str) -> web.Response:
+def page(title: str, *sections: str, status: int = 200) -> web.Response:
     """A whole page."""
     head = (
         "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -27,7 +27,7 @@ def page(title: str, *sections: str) -> web.Response:
     )
     body = f"<h1>{escape(title)}</h1>{''.join(sections)}"
     text = f"<!doctype html><html lang=en>{head}{body}"
-    return web.Response(text=text, content_type="text/html")
+    return web.Response(text=text, status=status, content_type="text/html")
 
 
 def paragraph(text: str) -> str:

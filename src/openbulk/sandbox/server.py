@@ -18,6 +18,7 @@ def run(app: web.Application, host: str, port: int) -> None:
 
 
 async def _serve(app: web.Application, host: str, port: int) -> None:
+    # Open connections get a second to finish before they are closed.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -127,6 +127,7 @@ class Traffic:
         ]
         if any(window.count(now) >= quota for window, quota in windows):
             return False
+        # Only now: a call that one quota refuses counts on none.
         for window, _ in windows:
             window.add(now)
         return True

@@ -102,6 +102,7 @@ class _Sandbox:
     async def identify(self, request: web.Request) -> web.Response:
         """https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/DeterminingBaseURL.html"""
         if not self.sign_in.is_signed_in(request):
+            # Oracle's page shows this text, not an error, for wrong credentials.
             return json_response("Not authenticated.")
         base = f"{request.scheme}://{request.host}"
         apis = {

@@ -197,23 +197,24 @@ def _conflict() -> web.Response:
 
 
 async def _read_json(request: web.Request) -> dict[str, Any]:
-    try:
-        body = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as error:
-        raise Invalid("body", None, "Must be JSON") from error
+    body = _decode_json(await request.read(), "body", "Must be JSON")
     if not isinstance(body, dict):
         raise Invalid("body", None, "Must be an object")
     return body
 
 
 def _read_json_records(data: bytes) -> list[Any]:
-    try:
-        records = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Invalid("data", None, "Must be a JSON array") from error
+    records = _decode_json(data, "data", "Must be a JSON array")
     if not isinstance(records, list):
         raise Invalid("data", None, "Must be a JSON array")
     return records
+
+
+def _decode_json(data: bytes, field: str, constraint: str) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(field, None, constraint) from error
 
 
 async def _read_csv_records(data: bytes) -> tuple[Sequence[str], list[Any]]:

@@ -5,7 +5,7 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 MAX_CHARACTERS = 1000
@@ -69,16 +69,21 @@ class _Parser:
         self._known = known
 
     def parse_or(self) -> Predicate:
-        parts = [self._parse_and()]
-        while self._skip_word("OR"):
-            parts.append(self._parse_and())
-        return lambda value_of: any(part(value_of) for part in parts)
+        return self._parse_chain("OR", self._parse_and, any)
 
     def _parse_and(self) -> Predicate:
-        parts = [self._parse_operand()]
-        while self._skip_word("AND"):
-            parts.append(self._parse_operand())
-        return lambda value_of: all(part(value_of) for part in parts)
+        return self._parse_chain("AND", self._parse_operand, all)
+
+    def _parse_chain(
+        self,
+        word: str,
+        parse_part: Callable[[], Predicate],
+        combine: Callable[[Iterable[bool]], bool],
+    ) -> Predicate:
+        parts = [parse_part()]
+        while self._skip_word(word):
+            parts.append(parse_part())
+        return lambda value_of: combine(part(value_of) for part in parts)
 
     def _parse_operand(self) -> Predicate:
         if self._skip_word("NOT"):

@@ -22,7 +22,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "Campaign": {"currentStatus": "Draft", "isReadOnly": "false"},
     "ContactList": {"scope": "global", "count": "0"},
 }
-"""The properties that Eloqua fills in a new asset, by its type."""
+"""The properties that Eloqua fills in a new asset, by its type. It writes booleans as texts."""
 _COLLECTIONS: Mapping[str, str] = {"Campaign": "campaigns", "ContactList": "lists"}
 
 

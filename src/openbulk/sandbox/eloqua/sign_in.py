@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
 
+from openbulk.sandbox.forms import hidden_inputs, read_form, redirect
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
 
@@ -70,23 +71,17 @@ class SignIn:
         query = request.query
         is_code = query.get("response_type") == "code"
         if not is_code or not query.get("client_id") or not _has_redirect_uri(query):
-            refusal = page(_TITLE, paragraph("The app's request is not valid."))
-            refusal.set_status(400)
-            return refusal
-        hidden = "".join(
-            f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>"
-            for name, value in query.items()
-        )
+            return page(_TITLE, paragraph("The app's request is not valid."), status=400)
         client = escape(query["client_id"])
         return page(
             _TITLE,
             f"<p><b>{client}</b> wants to act for you.</p>"
-            f"<form method=post>{hidden}{_BUTTONS}</form>",
+            f"<form method=post>{hidden_inputs(query)}{_BUTTONS}</form>",
         )
 
     async def redirect_back(self, request: web.Request) -> web.Response:
         """Send the person back to the app, with a code or with `access_denied`."""
-        form = await _read_form(request)
+        form = await read_form(request)
         if not _has_redirect_uri(form):
             raise web.HTTPBadRequest
         address = form["redirect_uri"]
@@ -96,9 +91,7 @@ class SignIn:
             self.codes[back["code"]] = address
         else:
             back["error"] = "access_denied"
-        joint = "&" if "?" in address else "?"
-        location = f"{address}{joint}{urlencode(back)}"
-        return web.Response(status=302, headers={"Location": location})
+        return redirect(address, back)
 
     async def issue_token(self, request: web.Request) -> web.Response:
         """An access token for a grant, in JSON or a form; the client in Basic authentication."""
@@ -165,14 +158,10 @@ def _basic_credentials(request: web.Request) -> tuple[str, str]:
     return user, password
 
 
-async def _read_form(request: web.Request) -> dict[str, str]:
-    return {name: str(value) for name, value in (await request.post()).items()}
-
-
 async def _read_token_request(request: web.Request) -> dict[str, str]:
     """The parameters of a token request; none if the JSON cannot be read."""
     if request.content_type != "application/json":
-        return await _read_form(request)
+        return await read_form(request)
     try:
         body = orjson.loads(await request.read())
     except orjson.JSONDecodeError:

@@ -186,7 +186,7 @@ class _Importer:
         self._sync = sync
         self._entity = definition.entity
         self._fields = definition.fields
-        self._update_rule = definition.body["updateRule"]
+        self._may_write = _UPDATE_RULES.get(definition.body["updateRule"], _always)
         self._identifier = definition.identifier
         emails = [name for name, one in self._fields.items() if one.data_type == "emailAddress"]
         self._other_emails = [name for name in emails if name != self._identifier]
@@ -236,19 +236,29 @@ class _Importer:
 
     def _values_to_write(self, number: int | None, record: Mapping[str, Any]) -> dict[str, Any]:
         """The values by internal names, as far as the update rule lets them through."""
-        known = [name for name in record if name in self._fields]
-        values = {self._fields[name].internal_name: record[name] for name in known}
-        match self._update_rule:
-            case "ifNewIsNotNull":
-                return {name: value for name, value in values.items() if not _is_empty(value)}
-            case "ifExistingIsNull" if number is not None:
-                old = self._table.records[number]
-                return {name: value for name, value in values.items() if not old.get(name)}
-        return values
+        old = self._table.records[number] if number is not None else {}
+        # Two names may stand for one field: the later one in the record wins.
+        values = {
+            self._fields[name].internal_name: value
+            for name, value in record.items()
+            if name in self._fields
+        }
+        return {name: new for name, new in values.items() if self._may_write(old.get(name), new)}
 
 
 def _is_empty(value: Any) -> bool:
     return value in (None, "")
+
+
+def _always(_old: Any, _new: Any) -> bool:
+    return True
+
+
+_UPDATE_RULES: Mapping[str, Callable[[Any, Any], bool]] = {
+    "ifNewIsNotNull": lambda _old, new: not _is_empty(new),
+    "ifExistingIsNull": lambda old, _new: not old,
+}
+"""By update rule: whether a new value replaces an old one. The other rules always do."""
 
 
 def _value_rejection(field_: Field, value: Any) -> str | None:

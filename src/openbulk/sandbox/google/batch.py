@@ -108,6 +108,7 @@ def _response_part(boundary: str, call: _Call, answer: web.StreamResponse) -> by
     head = [
         f"--{boundary}",
         "Content-Type: application/http",
+        # The guide: the response has the id of the request, after "response-".
         f"Content-ID: <response-{call.content_id}>",
         "",
         f"HTTP/1.1 {answer.status} {answer.reason}",

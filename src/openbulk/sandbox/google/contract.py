@@ -100,7 +100,7 @@ class _Method:
     id: str
     path: re.Pattern[str]
     parameters: Mapping[str, Check]
-    required: Sequence[str]
+    required: frozenset[str]
     body: Check
 
     def problems(self, query: Mapping[str, str], body: bytes) -> Iterator[str]:
@@ -109,9 +109,8 @@ class _Method:
                 yield from self.parameters[name](text, f"parameter {name}")
             else:
                 yield f"it has no parameter {name!r}"
-        for name in self.required:
-            if name not in query:
-                yield f"it needs the parameter {name!r}"
+        for name in sorted(self.required - query.keys()):
+            yield f"it needs the parameter {name!r}"
         yield from self.body(body, "")
 
 
@@ -171,7 +170,7 @@ def _describe_method(name: str, description: Schema, contract: Mapping[str, Any]
         name,
         re.compile(path),
         {key: _parameter_check(schema) for key, schema in in_query.items()},
-        [key for key, schema in in_query.items() if schema.get("required")],
+        frozenset(key for key, schema in in_query.items() if schema.get("required")),
         _BodyChecks(contract["schemas"], name).of_request(description["request"]),
     )
 
@@ -248,9 +247,9 @@ class _BodyChecks:
             return _type_check("object", dict)
         properties = schema.get("properties", {})
         fields = {name: self._property_check(one) for name, one in properties.items()}
-        required = [
+        required = frozenset(
             name for name, one in properties.items() if self._method in one.get("requiredBy", ())
-        ]
+        )
         other: Check = _unknown_field
         if "additionalProperties" in schema:
             other = self._property_check(schema["additionalProperties"])
@@ -262,9 +261,8 @@ class _BodyChecks:
             prefix = f"{path}." if path else ""
             for name, one in value.items():
                 yield from fields.get(name, other)(one, f"{prefix}{name}")
-            for name in required:
-                if name not in value:
-                    yield f"{prefix}{name} is required"
+            for name in sorted(required - value.keys()):
+                yield f"{prefix}{name} is required"
 
         return check
 
@@ -337,7 +335,7 @@ _TYPE_CHECKS: Mapping[str, Check] = {
 
 def _text_check(schema: Schema) -> Check:
     words = schema.get("enum")
-    is_valid, problem = _FORMATS.get(schema.get("format", ""), (_is_any_text, ""))
+    parse, problem = _FORMATS.get(schema.get("format", ""), (str, ""))
 
     def check(text: Any, path: str) -> Iterator[str]:
         if type(text) is not str:
@@ -345,39 +343,26 @@ def _text_check(schema: Schema) -> Check:
             return
         if words is not None and text not in words:
             yield f"{path} is none of {', '.join(words)}"
-        if not is_valid(text):
+        try:
+            parse(text)
+        except ValueError:
             yield f"{path} {problem}"
 
     return check
 
 
-def _is_any_text(_text: str) -> bool:
-    return True
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_date_time(text: str) -> bool:
+def _parse_date_time(text: str) -> datetime:
+    # Python also reads times that RFC 3339 does not allow, such as one without seconds.
     if not _DATE_TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+        raise ValueError("not a time of RFC 3339")
+    return datetime.fromisoformat(text)
 
 
-_FORMATS: Mapping[str, tuple[Callable[[str], bool], str]] = {
-    "date": (_is_date, "is not a date"),
-    "date-time": (_is_date_time, "is not a time (RFC 3339)"),
+_FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "date": (date.fromisoformat, "is not a date"),
+    "date-time": (_parse_date_time, "is not a time (RFC 3339)"),
 }
-"""By format: whether a text has it, and the problem of a text that does not."""
+"""By format: the parser of a text, and the problem of a text that it cannot parse."""
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 from aiohttp import web
 
+from openbulk.sandbox.forms import hidden_inputs, read_form, redirect
 from openbulk.sandbox.google.tokens import Grant, Tokens
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
@@ -84,22 +84,18 @@ class OAuth:
             return _refusal_page("unsupported_response_type", "response_type must be code")
         if not _WEB_ADDRESS.fullmatch(query["redirect_uri"]):
             return _bad_redirect_page()
-        hidden = "".join(
-            f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>"
-            for name, value in query.items()
-        )
         scopes = "".join(f"<li>{escape(scope)}" for scope in query["scope"].split())
         user = escape(query.get("login_hint") or DEFAULT_USER)
         return page(
             "Sign in to the Google sandbox",
             f"<p><b>{escape(query['client_id'])}</b> asks for:</p><ul>{scopes}</ul>"
-            f"<form method=post>{hidden}<p>as <input name=account value='{user}'></p>"
+            f"<form method=post>{hidden_inputs(query)}<p>as <input name=account value='{user}'></p>"
             f"{_BUTTONS}</form>",
         )
 
     async def redirect_back(self, request: web.Request) -> web.Response:
         """`POST /o/oauth2/v2/auth`: back to the client, with a code or with `access_denied`."""
-        form = await _read_form(request)
+        form = await read_form(request)
         target = form.get("redirect_uri", "")
         if not _WEB_ADDRESS.fullmatch(target):
             return _bad_redirect_page()
@@ -109,14 +105,13 @@ class OAuth:
             back["scope"] = form.get("scope", "")
         else:
             back["error"] = "access_denied"
-        joint = "&" if "?" in target else "?"
-        return web.Response(status=302, headers={"Location": f"{target}{joint}{urlencode(back)}"})
+        return redirect(target, back)
 
     # --- tokens ---
 
     async def issue_token(self, request: web.Request) -> web.Response:
         """`POST /token`: an access token for a code, a refresh token or a signed assertion."""
-        form = await _read_form(request)
+        form = await read_form(request)
         grant_type = form.get("grant_type", "")
         redeem = self._grant_types.get(grant_type)
         try:
@@ -212,19 +207,13 @@ class OAuth:
         return json_response(tokens)
 
 
-async def _read_form(request: web.Request) -> dict[str, str]:
-    return {name: str(value) for name, value in (await request.post()).items()}
-
-
 def _bad_redirect_page() -> web.Response:
     explanation = "redirect_uri must begin with http:// or https://"
     return _refusal_page("invalid_request", explanation)
 
 
 def _refusal_page(error: str, explanation: str) -> web.Response:
-    answer = page(f"Error 400: {error}", paragraph(explanation))
-    answer.set_status(400)
-    return answer
+    return page(f"Error 400: {error}", paragraph(explanation), status=400)
 
 
 def _consent_grant(form: Form) -> Grant:

@@ -96,6 +96,7 @@ class Sharing:
     async def delete_calendar(self, request: web.Request) -> web.Response:
         """`calendars.delete`: for secondary calendars."""
         user, calendar = self._owned_calendar(request)
+        # The primary calendar has its owner's address for an id. It can only be cleared.
         if calendar.id == user:
             raise Rejected(400, "cannotDeletePrimaryCalendar", "Cannot delete primary calendar.")
         self._store.remove_calendar(calendar)

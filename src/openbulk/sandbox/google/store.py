@@ -15,6 +15,7 @@ from openbulk.sandbox.google.occurrences import find_occurrence, occurrences, se
 from openbulk.sandbox.google.times import check_times, is_zone, now
 from openbulk.sandbox.journal import Journal
 
+# The reference of `events.insert`: base32hex in lower case (RFC 2938, 3.1.2), 5 to 1024 long.
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
 _DEFAULTS: Mapping[str, Any] = {
     "status": "confirmed",
@@ -228,7 +229,7 @@ class Store:
     ) -> Event:
         if not isinstance(uid, str):
             raise bad_request()
-        # Also for a deleted event: Google never gives its id again.
+        # A tombstone keeps its id: Google refuses it for good.
         if event_id in calendar.events:
             raise Rejected(409, "duplicate", "The requested identifier already exists.")
         address = base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode())
@@ -265,6 +266,7 @@ class Store:
         """Delete an event; its tombstone stays. Raises Rejected (410)."""
         if not event.is_live:
             raise Rejected(410, "deleted", "Resource has been deleted")
+        # Google keeps a deleted event as a cancelled one, so that sync tokens can bring it.
         self._save_event(calendar, {**event.body, "status": "cancelled"})
 
     def event(self, calendar: Calendar, event_id: str) -> Event:
@@ -308,6 +310,7 @@ class Store:
     ) -> Event:
         start, end = check_times(body, calendar.time_zone)
         check_lists(body)
+        # One counter for etags and sync tokens: a list of changes compares versions alone.
         version = self.version + 1
         etag = f'"{version:016}"'
         json = encode_event({**body, "etag": etag, "updated": now()})

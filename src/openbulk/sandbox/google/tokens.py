@@ -68,6 +68,7 @@ class Tokens:
 
     def issue_access(self, grant: Grant, seconds: int) -> str:
         """A new access token."""
+        # Access tokens, refresh tokens and codes begin as Google's own do.
         token = "ya29." + secrets.token_urlsafe(32)
         until = time.time() + seconds
         self.access[token] = Grant(grant.user, grant.client_id, grant.scope, until=until)
