@@ -1,4 +1,4 @@
-"""What the Google sandbox promises of signing in: codes, refresh tokens, service accounts, as Google documents them."""
+"""Sign-in at the Google sandbox: codes, refresh tokens and service accounts."""
 
 import base64
 import hashlib
@@ -18,21 +18,21 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 async def consent(caller: Caller, **more: str) -> dict[str, str]:
-    """Ask on the consent page, press the button, and say what came back to the callback."""
-    asked = {
+    """Open the page, press a button; the parameters that come back to the callback."""
+    parameters = {
         "client_id": "client",
         "redirect_uri": f"{CALLBACK}?x=1",
         "scope": "a b",
         "state": "s&t",
         **more,
     }
-    button = asked.pop("decision", "allow")
+    button = parameters.pop("decision", "allow")
     status, page = await caller.call(
-        "GET", "/o/oauth2/v2/auth", params={"response_type": "code", **asked}
+        "GET", "/o/oauth2/v2/auth", params={"response_type": "code", **parameters}
     )
     assert status == 200
     assert "<form method=post>" in page
-    form = {"response_type": "code", **asked, "account": "bob@example.com", "decision": button}
+    form = {"response_type": "code", **parameters, "account": "bob@example.com", "decision": button}
     async with caller.http.post(
         caller.url + "/o/oauth2/v2/auth", data=form, allow_redirects=False
     ) as answer:
@@ -106,17 +106,17 @@ async def test_a_challenged_code_needs_its_verifier(ann: Caller, method: str) ->
     digest = (
         base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     )
-    asked = {
+    parameters = {
         "code_challenge": digest if method == "S256" else verifier,
         "code_challenge_method": method,
     }
     for wrong in ({}, {"code_verifier": "w" * 43}):
-        assert (await exchange(ann, (await consent(ann, **asked))["code"], **wrong))[1][
+        assert (await exchange(ann, (await consent(ann, **parameters))["code"], **wrong))[1][
             "error"
         ] == "invalid_grant"
-    assert (await exchange(ann, (await consent(ann, **asked))["code"], code_verifier=verifier))[
-        0
-    ] == 200
+    assert (
+        await exchange(ann, (await consent(ann, **parameters))["code"], code_verifier=verifier)
+    )[0] == 200
 
 
 def assertion(audience: str, *, algorithm: str = "RS256", **claims: Any) -> str:
