@@ -94,16 +94,17 @@ def is_participle(word: str) -> bool:
     return word.removeprefix("un") in IRREGULAR.split()
 
 
-PARTICLES = frozenset(
-    "anew at back before behind by down for from here in into of off on once out over there to up with".split()
-)
+PARTICLES = """
+    anew at back before behind by down for from here in into of off on once out over there to up
+    with
+"""
 """A participle that one of these follows is no less bare: `given_back`, `asked_for`."""
 
 
 def is_bare_participle(name: str) -> bool:
     """Whether a name says what has happened, and not to what."""
     first, *others = name.strip("_").lower().split("_")
-    return is_participle(first) and PARTICLES.issuperset(others)
+    return is_participle(first) and set(others) <= set(PARTICLES.split())
 
 
 def first_word(name: str) -> str:

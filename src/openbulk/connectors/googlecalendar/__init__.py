@@ -18,7 +18,7 @@ from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import EventUploads
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import NotFound, Refused
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 API_URL = "https://www.googleapis.com"
@@ -66,13 +66,13 @@ class GoogleCalendar:
         _require_object(object)
         return event_schema() if object == EVENTS else COLLECTIONS[object].schema()
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Events of a calendar, or the records of another object."""
         _require_object(query.object)
         if query.object == EVENTS:
-            pages = read_events(self._api, query)
+            pages = read_events(self._api, query, request)
         else:
-            pages = self._directory.read(query)
+            pages = self._directory.read(query, request)
         async for page in pages:
             yield page
 

@@ -15,7 +15,7 @@ from openbulk.connectors.base import Features
 from openbulk.connectors.googlecalendar.api import CalendarApi, read_page
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Record
 
 CALENDARS, ENTRIES, RULES = "calendars", "calendar-list", "access-control-list"
@@ -78,13 +78,13 @@ class Directory:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """The records of an object; the parameters go to Google's list call."""
-        size = min(query.page_size, MAX_DIRECTORY_PAGE)
+        size = min(request.size, MAX_DIRECTORY_PAGE)
         parameters = {**query.parameters, "maxResults": str(size)}
         calendar = parameters.pop("calendarId", None) or PRIMARY
         path = _list_path(query.object, calendar)
-        token = query.after
+        token = request.after
         while True:
             page_parameters = dict(parameters)
             if token:
@@ -106,7 +106,7 @@ class Directory:
         """The ids of the calendars that these records have created, by the records' keys."""
         keys = {mark_of(record): record.key for record in batch}
         ids: dict[str, str] = {}
-        async for page in self.read(Query(CALENDARS)):
+        async for page in self.read(Query(CALENDARS), PageRequest()):
             for calendar in page.records:
                 mark = str(calendar.get("description", "")).rpartition("\n")[2]
                 if mark in keys:

@@ -25,7 +25,7 @@ from openbulk.connectors.googlecalendar.errors import GONE, RecordRefused
 from openbulk.connectors.googlecalendar.event_rows import calendar_of
 from openbulk.connectors.googlecalendar.fields import convert, require_fields
 from openbulk.connectors.http import Answer
-from openbulk.domain.query import Query
+from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 
@@ -135,20 +135,20 @@ class DirectoryUploads:
         return row.outcome(OutcomeKind.CREATED, str(answer.json().get("id")))
 
     async def _change(self, row: DirectoryRow) -> Outcome:
-        id = await self._find_id(row)
-        current = None if id is None else await self._fetch(row, id)
-        if id is None or current is None:
-            return await self._create_missing(row, id)
+        known_id = await self._find_id(row)
+        current = None if known_id is None else await self._fetch(row, known_id)
+        if known_id is None or current is None:
+            return await self._create_missing(row, known_id)
         fields = {name: value for name, value in row.body.items() if name not in row.identity}
         different = changes(fields, current)
         if not different:
-            return row.outcome(OutcomeKind.UNCHANGED, id)
-        await self._write("PATCH", row.path(id), row, different)
-        return row.outcome(OutcomeKind.UPDATED, id)
+            return row.outcome(OutcomeKind.UNCHANGED, known_id)
+        await self._write("PATCH", row.path(known_id), row, different)
+        return row.outcome(OutcomeKind.UPDATED, known_id)
 
-    async def _create_missing(self, row: DirectoryRow, id: str | None) -> Outcome:
+    async def _create_missing(self, row: DirectoryRow, known_id: str | None) -> Outcome:
         """Create what an upsert did not find. A calendar cannot be created with the row's id."""
-        is_possible = id is None or row.object != CALENDARS
+        is_possible = known_id is None or row.object != CALENDARS
         if row.target.action is Action.UPSERT and is_possible:
             return await self._create(row)
         raise FieldError(
@@ -156,16 +156,16 @@ class DirectoryUploads:
         )
 
     async def _delete(self, row: DirectoryRow) -> Outcome:
-        id = await self._find_id(row)
-        if id is None:
+        known_id = await self._find_id(row)
+        if known_id is None:
             return row.outcome(OutcomeKind.UNCHANGED)
-        answer = await self._api.call("DELETE", row.path(id), row.limited_calendar)
+        answer = await self._api.call("DELETE", row.path(known_id), row.limited_calendar)
         if answer.status == 404:
-            return row.outcome(OutcomeKind.UNCHANGED, id)
+            return row.outcome(OutcomeKind.UNCHANGED, known_id)
         # Google answers 410 where it was deleted before: our retry, or a person.
         if not answer.is_success and answer.status != 410:
             raise RecordRefused(answer)
-        return row.outcome(OutcomeKind.DELETED, id)
+        return row.outcome(OutcomeKind.DELETED, known_id)
 
     async def _write(
         self, method: str, path: str, row: DirectoryRow, body: Mapping[str, Any]
@@ -201,7 +201,7 @@ class DirectoryUploads:
 
     async def _find_calendar(self, summary: str) -> str | None:
         ids: list[str] = []
-        async for page in self._directory.read(Query(CALENDARS)):
+        async for page in self._directory.read(Query(CALENDARS), PageRequest()):
             ids += [str(one["id"]) for one in page.records if one.get("summary") == summary]
         if len(ids) > 1:
             raise FieldError(

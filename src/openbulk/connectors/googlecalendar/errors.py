@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.connectors.http import Answer, by_status
+from openbulk.connectors.http import Answer, throttle_by_status
 from openbulk.connectors.pace import Throttle
 from openbulk.domain.errors import OpenbulkError, Refused
 
@@ -133,7 +133,7 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
         case "rateLimitExceeded":
             return _rate_limit(refusal, None)
         case _:
-            return by_status(answer, service)
+            return throttle_by_status(answer, service)
 
 
 def _rate_limit(refusal: Refusal, label: str | None) -> Throttle:

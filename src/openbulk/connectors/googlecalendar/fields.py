@@ -19,6 +19,8 @@ _GOOGLE_FIELDS = frozenset({"kind", "etag", "sequence"})
 """Fields that Google fills without marking them "Read-only": a record that was read has them."""
 
 Schema = Mapping[str, Any]
+Converter = Callable[[Any, Schema, str], Any]
+"""Converts a value by its schema; the path names it in an error."""
 
 
 def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[str, Any]:
@@ -63,7 +65,8 @@ def _unknown_field(path: str, name: str, fields: Collection[str]) -> FieldError:
 
 
 def _convert_value(value: Any, schema: Schema, path: str) -> Any:
-    return _CONVERTERS.get(schema.get("type"), _text)(value, schema, path)
+    converter: Converter = _CONVERTERS.get(schema.get("type"), _text)
+    return converter(value, schema, path)
 
 
 def _any(value: Any, schema: Schema, path: str) -> Any:
@@ -171,7 +174,7 @@ def _date_time(text: str, path: str) -> str:
     return moment.isoformat()
 
 
-_CONVERTERS: Mapping[str | None, Callable[[Any, Schema, str], Any]] = {
+_CONVERTERS: Mapping[str | None, Converter] = {
     None: _any,
     "object": _object,
     "array": _list,

@@ -11,7 +11,7 @@ from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_de
 from openbulk.connectors.googlecalendar.lookup import MAX_EVENTS_PAGE
 from openbulk.connectors.http import Answer
 from openbulk.domain.errors import CursorExpired
-from openbulk.domain.query import Bookmark, Page, Query
+from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 
 _WHOLE = "whole:"
 """Begins the cursors of a listing that Google does not bound by a date of change."""
@@ -33,7 +33,7 @@ _CUT_OFF = timedelta(seconds=1)
 """The header Date has no fractions of a second (RFC 9110, section 5.6.7)."""
 
 
-async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
+async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> AsyncIterator[Page]:
     """The events of the calendar that the parameter `calendarId` names.
 
     The other parameters go to `events.list`. Google bounds a listing by the date of change for the
@@ -42,8 +42,8 @@ async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
     since a bookmark are listed by Google's sync token, however old it is, until Google forgets it.
     """
     calendar = query.parameters.get("calendarId") or PRIMARY
-    parameters = _list_parameters(query, api.account)
-    token = query.after or ""
+    parameters = _list_parameters(query, request, api.account)
+    token = request.after or ""
     is_whole = token.startswith(_WHOLE)
     token = token.removeprefix(_WHOLE)
     while True:
@@ -65,16 +65,16 @@ async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
             return
 
 
-def _list_parameters(query: Query, account: str) -> dict[str, str]:
+def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[str, str]:
     """The parameters that all pages have in common."""
     parameters = dict(query.parameters)
     parameters.pop("calendarId", None)
-    parameters["maxResults"] = str(min(query.page_size, MAX_EVENTS_PAGE))
+    parameters["maxResults"] = str(min(request.size, MAX_EVENTS_PAGE))
     if parameters.get("showDeleted") != "true":
         # False is the default, which Google refuses beside a sync token.
         parameters.pop("showDeleted", None)
-    if query.since is not None:
-        parameters["syncToken"] = _sync_token(query.since, account)
+    if request.since is not None:
+        parameters["syncToken"] = _sync_token(request.since, account)
     elif query.changed_since is not None:
         parameters.setdefault(_SINCE, query.changed_since.isoformat())
     return parameters
@@ -110,7 +110,7 @@ def _bookmark(
     Its time is by Google's clock, as the dates of changes are, and not before Google made the
     token.
     """
-    token, answered_at = body.get("nextSyncToken"), answer.dated
+    token, answered_at = body.get("nextSyncToken"), answer.date
     if not token or answered_at is None or _NOT_WITH_SYNC_TOKEN & parameters.keys():
         return None
     return Bookmark(f"{account}:{token}", answered_at + _CUT_OFF)

@@ -59,11 +59,10 @@ def _convert_schema(source: Mapping[str, Any], method: str) -> dict[str, Any]:
         "description": description,
         "readOnly": bool(_READ_ONLY.search(description)),
         "enum": list(source.get("enum", ())) or _ENUM_VALUE.findall(description),
-        "format": source.get("format"),
-        "default": source.get("default"),
     }
-    known = {name: value for name, value in facts.items() if value}
-    return {**known, **_convert_children(source, method)}
+    schema = {name: value for name, value in facts.items() if value}
+    schema |= {name: source[name] for name in ("format", "default") if name in source}
+    return schema | _convert_children(source, method)
 
 
 def _resolve_reference(source: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,11 +20,11 @@ from openbulk.connectors.auth import (
     TokenEndpoint,
     authorize_url,
     endpoint_of,
-    refreshing,
+    refresh_token_entry,
     request_token,
     revoke_token,
-    to_keep,
     token_for_code,
+    token_refresher,
 )
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.domain.errors import BadInput, SignInAgain
@@ -104,7 +104,7 @@ class GoogleOAuth:
         """
         token = await token_for_code(http, _endpoint(configuration), code, configuration, verifier)
         _require_scope(token)
-        return to_keep(token, element="googlecalendar")
+        return refresh_token_entry(token, element="googlecalendar")
 
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
         """Remove openbulk from the applications that the person allows.
@@ -139,7 +139,7 @@ def auth_of(context: ConnectionContext) -> BearerAuth:
         return BearerAuth(_service_account_tokens(key, configuration, context.http))
     if refresh_token := configuration.get(REFRESH_TOKEN):
         endpoint = _endpoint(configuration)
-        return BearerAuth(refreshing(context.http, endpoint, refresh_token, context.remember))
+        return BearerAuth(token_refresher(context.http, endpoint, refresh_token, context.remember))
     raise BadInput(
         "the instance has no credentials: give providerData.code with oauth.api.key, "
         f"oauth.api.secret and oauth.callback.url, or {REFRESH_TOKEN} with key and secret, "

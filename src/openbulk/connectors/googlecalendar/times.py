@@ -19,7 +19,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.recurrence import check_recurrence
-from openbulk.domain.dates import EXAMPLES, looks_written, written_date, written_time
+from openbulk.domain.dates import EXAMPLES, needs_date_order, parse_date, parse_time
 
 TIME_FIELDS = ("start", "end", "originalStartTime")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
@@ -79,11 +79,11 @@ def _with_iso_parts(name: str, value: Any, order: str) -> Any:
 
 def _iso_text(value: Any, order: str, path: str) -> Any:
     day, _, time = str(value).strip().partition(" ")
-    if not looks_written(day):
+    if not needs_date_order(day):
         return value
     try:
-        iso_day = written_date(day, order).isoformat()
-        return f"{iso_day}T{written_time(time).isoformat()}" if time else iso_day
+        iso_day = parse_date(day, order).isoformat()
+        return f"{iso_day}T{parse_time(time).isoformat()}" if time else iso_day
     except ValueError as error:
         raise FieldError(
             path,
