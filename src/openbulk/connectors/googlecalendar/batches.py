@@ -25,8 +25,8 @@ FEWEST_CALLS = 4
 """Fewer than these have a connection each: Google answers a call alone sooner."""
 READY_TOGETHER_SECONDS = 0.005
 _NO_BATCHES = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 501})
-"""The statuses of a proxy, or of another service at `base.url`, that takes no batches and did none of
-the calls. openbulk follows no redirect."""
+"""The statuses with which a proxy, or another service at `base.url`, refuses a batch as a whole: it
+did none of the calls. A redirect is one of them, since openbulk follows none."""
 _CRLF = b"\r\n"
 _CONTENT_ID = re.compile(r"<*(?:response-)?(?P<number>\d+)>*")
 _STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>\d+)(?:\s|$)")

@@ -1,4 +1,4 @@
-"""The fields in which an event differs from its row. A row without any costs no call that writes."""
+"""The fields in which an event differs from its row: where there are none, nothing is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

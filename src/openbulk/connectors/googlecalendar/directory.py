@@ -1,4 +1,4 @@
-"""Calendars, the list of them that a person keeps, and who may see them.
+"""Calendars, the list of them that a person keeps, and who may see them: the three collections.
 
 Google makes the id of a new calendar itself: a calendar that is created twice exists twice. So
 openbulk ends its description with a mark, a name made of its record's key, and finds it by the mark
@@ -7,8 +7,7 @@ when the answer to its creation was lost.
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from openbulk.connectors.base import Features
@@ -18,89 +17,162 @@ from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Record
 
-CALENDARS, ENTRIES, RULES = "calendars", "calendar-list", "access-control-list"
+CALENDARS = "calendars"
 MAX_DIRECTORY_PAGE = 250
+_ACTIONS = frozenset(Action)
 _MARK = "[openbulk "
-_LIST = "/users/me/calendarList"
-_CALENDAR_FIELDS = ("id", "summary", "description", "location", "timeZone")
+
+Fields = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
 class Collection:
-    """One of the three objects."""
+    """One of the three objects; this class is what most of them have in common."""
 
-    schema_name: str
-    """In Google's discovery document."""
-    insert: str
-    """The method that makes one, in that document."""
-    features: Features
+    schema_name: ClassVar[str]
+    """The name in Google's discovery document."""
+    insert_method: ClassVar[str]
+    """The method that creates one, in that document."""
+    path: ClassVar[str] = "/users/me/calendarList"
+    """Where Google creates one, below `/calendar/v3`; it may have a place for `{calendar}`."""
+    list_path: ClassVar[str] = path
+    """Where Google lists them."""
+    features: ClassVar[Features]
+    is_of_calendar = False
+    """The records belong to one calendar, and writing them counts on its limit."""
+    has_given_ids = False
+    """Google makes the ids."""
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a record."""
-        return schema_of(self.schema_name, self.insert)
+        return schema_of(self.schema_name, self.insert_method)
+
+    def identity(self, body: Fields) -> dict[str, Any]:
+        """The fields of a row that say which record it is; empty where it has none."""
+        return {"id": body["id"]} if body.get("id") else {}
+
+    def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
+        """The query parameters of a call that writes; `options` are the job's metaData."""
+        return {}
+
+    def records(self, entries: Sequence[Fields]) -> Sequence[Fields]:
+        """The records on a page of Google's list."""
+        return entries
+
+    def visible_record(self, record: Fields) -> Fields:
+        """A record as its creator described it."""
+        return record
+
+
+class Calendars(Collection):
+    """The calendars that a person owns.
+
+    Google has no list of them: they are read from the person's list.
+    """
+
+    schema_name = "Calendar"
+    insert_method = "calendar.calendars.insert"
+    path = "/calendars"
+    features = Features(_ACTIONS, concurrency=2, identifiers=("id",))
+    has_given_ids = True
+    _fields = ("id", "summary", "description", "location", "timeZone")
+
+    def records(self, entries: Sequence[Fields]) -> Sequence[Fields]:
+        """The entries of own calendars, with the fields of a calendar."""
+        own = [entry for entry in entries if entry.get("accessRole") == "owner"]
+        return [{name: entry[name] for name in self._fields if name in entry} for entry in own]
+
+    def visible_record(self, record: Fields) -> Fields:
+        """A calendar without its mark."""
+        return without_mark(record)
+
+
+class CalendarList(Collection):
+    """The list of calendars that a person keeps."""
+
+    schema_name = "CalendarListEntry"
+    insert_method = "calendar.calendarList.insert"
+    features = Features(
+        _ACTIONS,
+        concurrency=4,
+        idempotent_writes=True,
+        identifiers=("id",),
+        parameters=list_parameters("calendar.calendarList.list"),
+    )
+
+    def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
+        """Google takes colors outside of its palette only where the parameter announces them
+        (https://developers.google.com/workspace/calendar/api/v3/reference/calendarList)."""
+        has_colors = {"backgroundColor", "foregroundColor"} & body.keys()
+        return {"colorRgbFormat": "true"} if has_colors else {}
+
+
+class AccessRules(Collection):
+    """The rules of who may see and change a calendar."""
+
+    schema_name = "AclRule"
+    insert_method = "calendar.acl.insert"
+    path = list_path = "/calendars/{calendar}/acl"
+    features = Features(
+        _ACTIONS,
+        concurrency=4,
+        idempotent_writes=True,
+        identifiers=("id", "scope.value"),
+        paths=("calendars/{calendarId}/access-control-list", "calendars/{calendarId}/acl"),
+        parameters=list_parameters("calendar.acl.list"),
+    )
+    is_of_calendar = True
+
+    def identity(self, body: Fields) -> dict[str, Any]:
+        """The id of a rule is made of its scope: `user:ann@example.com`, or `default` for everybody
+        (https://developers.google.com/workspace/calendar/api/v3/reference/acl)."""
+        scope = body.get("scope", {})
+        if not scope.get("type"):
+            return super().identity(body)
+        if scope["type"] == "default":
+            return {"id": "default", "scope": scope}
+        return {"id": f"{scope['type']}:{scope.get('value', '')}", "scope": scope}
+
+    def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
+        """Google mails whom a rule is about unless the parameter forbids it; openbulk forbids it
+        unless the caller wants it."""
+        send = str(options.get("sendNotifications", "")).lower() == "true"
+        return {"sendNotifications": str(send).lower()}
 
 
 COLLECTIONS: Mapping[str, Collection] = {
-    CALENDARS: Collection(
-        "Calendar",
-        "calendar.calendars.insert",
-        Features(frozenset(Action), concurrency=2, identifiers=("id",)),
-    ),
-    ENTRIES: Collection(
-        "CalendarListEntry",
-        "calendar.calendarList.insert",
-        Features(
-            frozenset(Action),
-            concurrency=4,
-            idempotent_writes=True,
-            identifiers=("id",),
-            parameters=list_parameters("calendar.calendarList.list"),
-        ),
-    ),
-    RULES: Collection(
-        "AclRule",
-        "calendar.acl.insert",
-        Features(
-            frozenset(Action),
-            concurrency=4,
-            idempotent_writes=True,
-            identifiers=("id", "scope.value"),
-            paths=("calendars/{calendarId}/access-control-list", "calendars/{calendarId}/acl"),
-            parameters=list_parameters("calendar.acl.list"),
-        ),
-    ),
+    CALENDARS: Calendars(),
+    "calendar-list": CalendarList(),
+    "access-control-list": AccessRules(),
 }
 
 
 class Directory:
-    """The three objects of one account."""
+    """Reads the collections of one account."""
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """The records of an object; the parameters go to Google's list call."""
+        """The records of a collection; the parameters go to Google's list call."""
+        collection = COLLECTIONS[query.object]
         size = min(request.size, MAX_DIRECTORY_PAGE)
         parameters = {**query.parameters, "maxResults": str(size)}
-        calendar = parameters.pop("calendarId", None) or PRIMARY
-        path = _list_path(query.object, calendar)
+        path = path_for(collection.list_path, parameters.pop("calendarId", "") or PRIMARY)
         token = request.after
         while True:
-            page_parameters = dict(parameters)
             if token:
-                page_parameters["pageToken"] = token
-            answer = await self._api.call("GET", path, params=page_parameters)
-            page = read_page(answer, page_parameters)
+                parameters["pageToken"] = token
+            page = read_page(await self._api.call("GET", path, params=parameters), parameters)
             token = page.get("nextPageToken")
-            yield Page(_records(query.object, page), token)
+            yield Page(collection.records(page.get("items", [])), token)
             if token is None:
                 return
 
-    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        """One record of an object. Raises NotFound."""
-        calendar = parameters.get("calendarId") or PRIMARY
-        record = await self._api.get(path_of(object, calendar, id))
-        return without_mark(record) if object == CALENDARS else record
+    async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Fields:
+        """One record of a collection. Raises NotFound."""
+        collection = COLLECTIONS[object]
+        path = path_for(collection.path, parameters.get("calendarId") or PRIMARY, id)
+        return collection.visible_record(await self._api.get(path))
 
     async def find(self, batch: Sequence[Record]) -> Mapping[str, str]:
         """The ids of the calendars that these records have created, by the records' keys."""
@@ -114,14 +186,10 @@ class Directory:
         return ids
 
 
-def path_of(object: str, calendar: str, id: str | None = None) -> str:
-    """The path at which an object's records are created; with an id, the path of one of them."""
-    path = "/calendars" if object == CALENDARS else _list_path(object, calendar)
+def path_for(template: str, calendar: str, id: str | None = None) -> str:
+    """The path of a collection; with an id, the path of one of its records."""
+    path = template.format(calendar=quote(calendar, safe="@"))
     return path if id is None else f"{path}/{quote(id, safe='@:')}"
-
-
-def _list_path(object: str, calendar: str) -> str:
-    return f"/calendars/{quote(calendar, safe='@')}/acl" if object == RULES else _LIST
 
 
 def mark_of(record: Record) -> str:
@@ -129,25 +197,9 @@ def mark_of(record: Record) -> str:
     return f"{_MARK}{hashlib.sha256(record.key.encode()).hexdigest()[:16]}]"
 
 
-def without_mark(calendar: Mapping[str, Any]) -> dict[str, Any]:
+def without_mark(calendar: Fields) -> dict[str, Any]:
     """A calendar with the description that its creator gave it."""
     description, _, last = str(calendar.get("description", "")).rpartition("\n")
     if last.startswith(_MARK):
         return {**calendar, "description": description}
     return dict(calendar)
-
-
-def _records(object: str, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The records on a page of Google's list.
-
-    Google has no list of calendars: those that the person owns are read from the person's list, and
-    have a calendar's fields only.
-    """
-    entries: list[Mapping[str, Any]] = page.get("items", [])
-    if object != CALENDARS:
-        return entries
-    return [_calendar(entry) for entry in entries if entry.get("accessRole") == "owner"]
-
-
-def _calendar(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: entry[name] for name in _CALENDAR_FIELDS if name in entry}

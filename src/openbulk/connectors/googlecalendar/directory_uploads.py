@@ -14,14 +14,17 @@ from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.directory import (
     CALENDARS,
     COLLECTIONS,
-    ENTRIES,
-    RULES,
+    Collection,
     Directory,
     mark_of,
-    path_of,
+    path_for,
     without_mark,
 )
-from openbulk.connectors.googlecalendar.errors import GONE, RecordRefused
+from openbulk.connectors.googlecalendar.errors import (
+    RecordRefused,
+    read_existing,
+    require_accepted,
+)
 from openbulk.connectors.googlecalendar.event_rows import calendar_of
 from openbulk.connectors.googlecalendar.fields import convert, require_fields
 from openbulk.connectors.http import Answer
@@ -31,40 +34,27 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRow:
-    """A record of one of the three objects, prepared for Google."""
+    """A record of one of the three collections, prepared for Google."""
 
     record: Record
     target: Target
+    collection: Collection
     calendar: str
     body: Mapping[str, Any]
     """The fields in Google's types."""
     identity: Mapping[str, Any]
-    """The fields that say which record of the object it is; empty where the row has none."""
+    """The fields that say which record of the collection it is; empty where the row has none."""
     parameters: Mapping[str, str]
     """The query parameters of a call that writes."""
 
-    @property
-    def object(self) -> str:
-        return self.target.object
-
     def path(self, id: str | None = None) -> str:
-        """Where the record is created; with its id, where it is."""
-        return path_of(self.object, self.calendar, id)
-
-    @property
-    def limited_calendar(self) -> str | None:
-        """The calendar on whose limit a call that writes counts."""
-        return self.calendar if self.object == RULES else None
-
-    @property
-    def id(self) -> str | None:
-        """The record's id, where the row has it."""
-        return str(self.identity["id"]) if self.identity else None
+        """Where Google creates the record; with its id, where it is."""
+        return path_for(self.collection.path, self.calendar, id)
 
     @property
     def label(self) -> str:
         """The name of the record for a person."""
-        return str(self.id or self.body.get("summary") or "no id")
+        return str(self.identity.get("id") or self.body.get("summary") or "no id")
 
     def outcome(self, kind: OutcomeKind, id: str | None = None) -> Outcome:
         """The outcome of the record."""
@@ -73,35 +63,17 @@ class DirectoryRow:
 
 def directory_row(record: Record, target: Target) -> DirectoryRow:
     """A record, prepared for Google. Raises FieldError."""
+    collection = COLLECTIONS[target.object]
     values = dict(record.values)
     calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
-    body = without_mark(convert(values, COLLECTIONS[target.object].schema()))
-    identity, parameters = _identity(target.object, body), _parameters(target, body)
-    return DirectoryRow(record, target, calendar, body, identity, parameters)
-
-
-def _identity(object: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The id of a rule is made of its scope: `user:ann@example.com`, or `default` for everybody
-    (https://developers.google.com/workspace/calendar/api/v3/reference/acl)."""
-    scope = body.get("scope", {})
-    if object == RULES and scope.get("type"):
-        name = f"{scope['type']}:{scope.get('value', '')}"
-        return {"id": "default" if scope["type"] == "default" else name, "scope": scope}
-    return {"id": body["id"]} if body.get("id") else {}
-
-
-def _parameters(target: Target, body: Mapping[str, Any]) -> dict[str, str]:
-    if target.object == RULES:
-        # Google's default is to mail whom a rule is about; openbulk's is to send no mail.
-        send = str(target.options.get("sendNotifications", "")).lower()
-        return {"sendNotifications": "true" if send == "true" else "false"}
-    if target.object == ENTRIES and {"backgroundColor", "foregroundColor"} & body.keys():
-        return {"colorRgbFormat": "true"}  # without it, Google takes only the colors of its palette
-    return {}
+    body = without_mark(convert(values, collection.schema()))
+    identity = collection.identity(body)
+    parameters = collection.write_parameters(body, target.options)
+    return DirectoryRow(record, target, collection, calendar, body, identity, parameters)
 
 
 class DirectoryUploads:
-    """Writes the three objects of one account."""
+    """Writes the three collections of one account."""
 
     def __init__(self, api: CalendarApi, directory: Directory) -> None:
         self._api = api
@@ -127,8 +99,8 @@ class DirectoryUploads:
 
     async def _create(self, row: DirectoryRow) -> Outcome:
         body = {**row.body, **row.identity}
-        require_fields(body, COLLECTIONS[row.object].schema())
-        if row.object == CALENDARS:
+        require_fields(body, row.collection.schema())
+        if row.collection.has_given_ids:
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{mark_of(row.record)}".lstrip()
         answer = await self._write("POST", row.path(), row, body)
@@ -136,68 +108,63 @@ class DirectoryUploads:
 
     async def _change(self, row: DirectoryRow) -> Outcome:
         known_id = await self._find_id(row)
-        current = None if known_id is None else await self._fetch(row, known_id)
-        if known_id is None or current is None:
+        if known_id is None:
+            return await self._create_missing(row, None)
+        answer = await self._api.call("GET", row.path(known_id))
+        current = read_existing(answer)
+        if current is None:
             return await self._create_missing(row, known_id)
-        fields = {name: value for name, value in row.body.items() if name not in row.identity}
-        different = changes(fields, current)
+        fields = {name: row.body[name] for name in row.body if name not in row.identity}
+        different = changes(fields, without_mark(current))
         if not different:
             return row.outcome(OutcomeKind.UNCHANGED, known_id)
         await self._write("PATCH", row.path(known_id), row, different)
         return row.outcome(OutcomeKind.UPDATED, known_id)
 
     async def _create_missing(self, row: DirectoryRow, known_id: str | None) -> Outcome:
-        """Create what an upsert did not find. A calendar cannot be created with the row's id."""
-        is_possible = known_id is None or row.object != CALENDARS
+        """Create what an upsert did not find, unless Google would give it another id than known."""
+        is_possible = known_id is None or not row.collection.has_given_ids
         if row.target.action is Action.UPSERT and is_possible:
             return await self._create(row)
         raise FieldError(
-            "id", f"{row.object} has none with {row.label}; the action create makes new ones"
+            "id", f"{row.target.object} has none with {row.label}; the action create makes new ones"
         )
 
     async def _delete(self, row: DirectoryRow) -> Outcome:
         known_id = await self._find_id(row)
         if known_id is None:
             return row.outcome(OutcomeKind.UNCHANGED)
-        answer = await self._api.call("DELETE", row.path(known_id), row.limited_calendar)
+        answer = await self._call("DELETE", row.path(known_id), row)
         if answer.status == 404:
             return row.outcome(OutcomeKind.UNCHANGED, known_id)
         # Google answers 410 where it was deleted before: our retry, or a person.
-        if not answer.is_success and answer.status != 410:
-            raise RecordRefused(answer)
+        if answer.status != 410:
+            require_accepted(answer)
         return row.outcome(OutcomeKind.DELETED, known_id)
 
     async def _write(
         self, method: str, path: str, row: DirectoryRow, body: Mapping[str, Any]
     ) -> Answer:
-        answer = await self._api.call(
-            method, path, row.limited_calendar, params=row.parameters, body=body
-        )
-        if not answer.is_success:
-            raise RecordRefused(answer)
+        answer = await self._call(method, path, row, params=row.parameters, body=body)
+        require_accepted(answer)
         return answer
 
-    async def _fetch(self, row: DirectoryRow, id: str) -> Mapping[str, Any] | None:
-        """The record as Google has it, without its mark; None where it does not exist."""
-        answer = await self._api.call("GET", row.path(id))
-        if answer.status in GONE:
-            return None
-        if not answer.is_success:
-            raise RecordRefused(answer)
-        return without_mark(answer.json())
+    async def _call(self, method: str, path: str, row: DirectoryRow, **content: Any) -> Answer:
+        calendar = row.calendar if row.collection.is_of_calendar else None
+        return await self._api.call(method, path, calendar, **content)
 
     async def _find_id(self, row: DirectoryRow) -> str | None:
         """The id that a row means; None where it can only mean a new calendar. Raises FieldError.
 
         The caller may name calendars by their summary (`identifierFieldName`).
         """
-        if row.id is not None:
-            return row.id
-        if row.object == CALENDARS and row.target.identifier_field == "summary":
+        if row.identity:
+            return str(row.identity["id"])
+        if row.collection.has_given_ids and row.target.identifier_field == "summary":
             return await self._find_calendar(str(row.body.get("summary", "")))
-        if row.object == CALENDARS and row.target.action is Action.UPSERT:
+        if row.collection.has_given_ids and row.target.action is Action.UPSERT:
             return None
-        raise FieldError("id", f"id is missing: nothing says which of {row.object} is meant")
+        raise FieldError("id", f"id is missing: nothing says which of {row.target.object} is meant")
 
     async def _find_calendar(self, summary: str) -> str | None:
         ids: list[str] = []
@@ -206,6 +173,6 @@ class DirectoryUploads:
         if len(ids) > 1:
             raise FieldError(
                 "summary",
-                f"{len(ids)} calendars are called {summary!r}; name the one that is meant by its id",
+                f"{len(ids)} calendars are called {summary!r}; name the one by its id",
             )
         return ids[0] if ids else None

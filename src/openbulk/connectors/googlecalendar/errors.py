@@ -84,7 +84,7 @@ class RecordRefused(OpenbulkError):
     """Google refused one record: it fails, and the next one is sent."""
 
     def __init__(self, answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
-        """`calendar` is the one that a status of 404 is about. Raises Refused, as `read_refusal`."""
+        """`calendar` is the one that a status of 404 is about. Raises Refused."""
         refusal = read_refusal(answer)
         self.missing_calendar = calendar if refusal.status == 404 else None
         """The calendar that does not exist, or that the account may not see."""
@@ -99,6 +99,20 @@ def read_refusal(answer: Answer) -> Refusal:
     if refusal.reason in _SETUP:
         raise Refused(_SETUP[refusal.reason], provider_message=refusal.message)
     return refusal
+
+
+def require_accepted(answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
+    """Raise RecordRefused where Google refused one record, and Refused where it would any."""
+    if not answer.is_success:
+        raise RecordRefused(answer, hint=hint, calendar=calendar)
+
+
+def read_existing(answer: Answer, *, calendar: str | None = None) -> dict[str, Any] | None:
+    """The record in an answer; None where it does not exist. Raises as `require_accepted`."""
+    if answer.status in GONE:
+        return None
+    require_accepted(answer, calendar=calendar)
+    return dict(answer.json())
 
 
 def is_expired_token(answer: Answer) -> bool:

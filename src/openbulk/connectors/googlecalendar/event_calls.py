@@ -1,4 +1,4 @@
-"""The calls of the Calendar API that write one event: `insert`, `import`, `patch`, `update`, `delete`.
+"""The calls that write one event: Google's `insert`, `import`, `patch`, `update` and `delete`.
 
 They are described at https://developers.google.com/workspace/calendar/api/v3/reference/events.
 """
@@ -9,7 +9,13 @@ from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
-from openbulk.connectors.googlecalendar.errors import DUPLICATE, GONE, RecordRefused, read_refusal
+from openbulk.connectors.googlecalendar.errors import (
+    DUPLICATE,
+    RecordRefused,
+    read_existing,
+    read_refusal,
+    require_accepted,
+)
 from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
 from openbulk.connectors.googlecalendar.events import Event
 from openbulk.connectors.http import Answer
@@ -17,7 +23,7 @@ from openbulk.connectors.http import Answer
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
 """An id that a new event may have. Google itself makes others, too: those of imported events and of
 occurrences."""
-_SEND_UPDATES = "sendUpdates"
+_MAIL = "sendUpdates"
 
 Properties = Mapping[str, str]
 """Private properties to add to those of the row."""
@@ -58,7 +64,7 @@ class EventCalls:
         body = {**row.fields, **row.organizer, "iCalUID": row.identity.value}
         body = with_private_properties(body, properties)
         parameters = dict(row.parameters)
-        del parameters[_SEND_UPDATES]  # this method sends no mail, and does not know the parameter
+        del parameters[_MAIL]  # this method sends no mail, and does not know the parameter
         path = f"{events_path(row.calendar)}/import"
         answer = await self._api.call("POST", path, row.calendar, params=parameters, body=body)
         if not answer.is_success:
@@ -68,38 +74,32 @@ class EventCalls:
 
     async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
         """Change fields of an event; None where it does not exist any more."""
-        body = patch_body(fields)
         path = event_path(row.calendar, event_id)
+        body = patch_body(fields)
         answer = await self._api.call("PATCH", path, row.calendar, params=row.parameters, body=body)
-        if answer.status in GONE:
-            return None
-        if not answer.is_success:
-            raise RecordRefused(answer, calendar=row.calendar)
-        return dict(answer.json())
+        return read_existing(answer, calendar=row.calendar)
 
     async def revive(self, row: EventRow, event_id: str) -> Event:
         """Bring a deleted event back, as the row has it. Google does not allow it to everybody."""
-        body = {"status": "confirmed", **row.fields}
         path = event_path(row.calendar, event_id)
+        body = {"status": "confirmed", **row.fields}
         answer = await self._api.call("PUT", path, row.calendar, params=row.parameters, body=body)
-        if not answer.is_success:
-            hint = (
-                f"the event {event_id!r} was deleted, and its id stays taken; "
-                "give the row another id: "
-            )
-            raise RecordRefused(answer, hint=hint)
+        hint = (
+            f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "
+        )
+        require_accepted(answer, hint=hint)
         return dict(answer.json())
 
     async def delete(self, row: EventRow, event_id: str) -> bool:
         """Delete an event; False where the calendar has never had it, or is missing itself."""
         path = event_path(row.calendar, event_id)
-        parameters = {_SEND_UPDATES: row.parameters[_SEND_UPDATES]}
+        parameters = {_MAIL: row.parameters[_MAIL]}
         answer = await self._api.call("DELETE", path, row.calendar, params=parameters)
         if answer.status == 404:
             return False
         # Google answers 410 where the event was deleted before: our retry, or a person.
-        if not answer.is_success and answer.status != 410:
-            raise RecordRefused(answer, calendar=row.calendar)
+        if answer.status != 410:
+            require_accepted(answer, calendar=row.calendar)
         return True
 
 
@@ -111,9 +111,8 @@ def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
     (https://developers.google.com/workspace/calendar/api/guides/performance#patch).
     """
     body = dict(fields)
-    for name in ("start", "end"):
-        if name in body:
-            body[name] = {**_cleared_fields(body[name]), **body[name]}
+    for name in body.keys() & {"start", "end"}:
+        body[name] = {**_cleared_fields(body[name]), **body[name]}
     if body.get("reminders", {}).get("useDefault"):
         body["reminders"] = {"overrides": [], **body["reminders"]}
     return body

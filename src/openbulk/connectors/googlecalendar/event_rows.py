@@ -74,28 +74,35 @@ def draft_of(record: Record, target: Target) -> EventDraft:
 
 
 def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
-    """The row, ready to be written; `body` is the draft's, its times resolved. Raises FieldError."""
+    """The row, ready to be written. Raises FieldError.
+
+    `body` is the draft's, its times resolved.
+    """
     record, target = draft.record, draft.target
     parameters = _parameters(body, target.options)
     key_mark = _mark(record.key)
+    run_mark = _mark(target.run) if target.run else ""
     identity = identity_of({**record.values, **body}, body, target)
+    is_new = identity is None
+    if identity is None:
+        identity = Identity(ID, event_id(record.key))
     fields = {name: value for name, value in body.items() if name not in _IDENTITY_FIELDS}
-    if identity is not None and identity.is_property and identity.occurrence is None:
+    if identity.is_property and not identity.occurrence:
         fields = with_private_properties(fields, {identity.field: identity.value})
     return EventRow(
         target=target,
         number=record.row,
         calendar=draft.calendar,
         fields=fields,
-        identity=identity or Identity(ID, event_id(record.key)),
-        is_new=identity is None,
+        identity=identity,
+        is_new=is_new,
         is_cancelled=fields.get("status") == CANCELLED,
         series_id=body.get("recurringEventId"),
         organizer=draft.organizer,
         parameters=parameters,
         sends_mail=parameters["sendUpdates"] != "none",
         key_mark=key_mark,
-        run_mark=_mark(target.run) if target.run else "",
+        run_mark=run_mark,
     )
 
 

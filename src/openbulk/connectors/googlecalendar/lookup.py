@@ -5,7 +5,7 @@ from typing import Any
 
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
-from openbulk.connectors.googlecalendar.errors import GONE, RecordRefused
+from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, occurrence_of
@@ -31,7 +31,8 @@ class Lookup:
         Raises RecordRefused, ServiceError.
         """
         cache = self._cache_of(row)
-        if row.target.records is None or row.target.records > FEW_RECORDS:
+        records = row.target.records
+        if records is None or records > FEW_RECORDS:
             await self._fill(cache, row)
         event = cache.find(row.identity)
         if event is not None or cache.is_complete:
@@ -48,28 +49,19 @@ class Lookup:
         that was deleted."""
         identity = row.identity
         if identity.field == ID:
-            return await self._fetch_by_id(row)
+            answer = await self._api.call("GET", event_path(row.calendar, identity.event_id))
+            return read_existing(answer, calendar=row.calendar)
         parameters = _search_parameters(identity)
         if deleted:
             parameters["showDeleted"] = "true"
         events = (await self._page(row, parameters)).get("items", [])
-        same = [event for event in events if occurrence_of(event) == identity.occurrence]
-        return same[0] if same else None
-
-    async def _fetch_by_id(self, row: EventRow) -> Event | None:
-        path = event_path(row.calendar, row.identity.event_id)
-        answer = await self._api.call("GET", path)
-        if answer.status in GONE:
-            return None
-        if not answer.is_success:
-            raise RecordRefused(answer, calendar=row.calendar)
-        return dict(answer.json())
+        same = (event for event in events if occurrence_of(event) == identity.occurrence)
+        return next(same, None)
 
     async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
-        """The event that has an id already, or had it before it was deleted. Raises RecordRefused."""
+        """The event that has an id, or had it before it was deleted. Raises RecordRefused."""
         answer = await self._api.call("GET", event_path(row.calendar, event_id))
-        if not answer.is_success:
-            raise RecordRefused(answer)
+        require_accepted(answer)
         return dict(answer.json())
 
     async def zone_of(self, calendar: str) -> str:
@@ -77,8 +69,7 @@ class Lookup:
         if calendar not in self._zones:
             parameters = {"maxResults": "1", "fields": "timeZone"}
             answer = await self._api.call("GET", events_path(calendar), params=parameters)
-            if not answer.is_success:
-                raise RecordRefused(answer, calendar=calendar)
+            require_accepted(answer, calendar=calendar)
             self._zones[calendar] = str(answer.json().get("timeZone") or "UTC")
         return self._zones[calendar]
 
@@ -115,8 +106,7 @@ class Lookup:
 
     async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
         answer = await self._api.call("GET", events_path(row.calendar), params=parameters)
-        if not answer.is_success:
-            raise RecordRefused(answer, calendar=row.calendar)
+        require_accepted(answer, calendar=row.calendar)
         return dict(answer.json())
 
 

@@ -126,8 +126,8 @@ def _require_scope(token: Token) -> None:
         return
     granted = " ".join(token.scope.split()) or "nothing"
     raise SignInAgain(
-        "the box for seeing and editing calendar events was left unticked on Google's consent page, "
-        f"or the sign-in address lacked the scope {SCOPE}; sign in again and tick it "
+        "the box for seeing and editing calendar events was left unticked on Google's consent "
+        f"page, or the sign-in address lacked the scope {SCOPE}; sign in again and tick it "
         f"(allowed was: {granted})"
     )
 
@@ -186,8 +186,8 @@ def _service_account_tokens(
 
 
 _WHOLE_FILE = (
-    "give the whole text of the file that the Google Cloud console hands out under Service accounts, "
-    "Keys, Add key"
+    "give the whole text of the file that the Google Cloud console hands out under "
+    "Service accounts, Keys, Add key"
 )
 
 
@@ -253,8 +253,8 @@ _REFUSALS = {
 }
 """Parts of Google's refusals of an assertion, and what to do about each."""
 _ANY_REFUSAL = (
-    f"Google does not accept the service account: check that its key was not deleted, that {SUBJECT} "
-    "is an address of the domain, and that domain-wide delegation allows the client id {client} "
+    f"Google does not accept the service account: check that its key was not deleted, that "
+    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows the client id {client} "
     "the scope {scope}"
 )
 

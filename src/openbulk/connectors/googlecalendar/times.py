@@ -246,8 +246,8 @@ def _require_later_day(start: EventTime, end: EventTime) -> EventTime:
     if end["date"] <= start["date"]:
         raise FieldError(
             "end.date",
-            f"end.date {end['date']} is not after start.date {start['date']}; the end of an all-day "
-            f"event is the day after its last: {_day_after(start, end)['date']} for one day",
+            f"end.date {end['date']} is not after start.date {start['date']}; the end of an "
+            f"all-day event is the day after its last: {_day_after(start, end)['date']} for one day",
         )
     return end
 
