@@ -1,4 +1,4 @@
-"""Signing in at Google, where Google says no in its many ways: against a service that answers as it is told to."""
+"""Google's sign-in and its many refusals, against a service that answers as each test wants."""
 
 import base64
 import json
@@ -96,7 +96,9 @@ def asked_for(**more: Any) -> dict[str, str]:
 
 
 def test_a_challenge_is_asked_for_by_its_method() -> None:
-    """Without the method Google would take the challenge for the verifier itself (RFC 7636, section 4.3)."""
+    """Without the method Google would take the challenge for the verifier itself.
+
+    RFC 7636, section 4.3."""
     assert {"code_challenge": "abc", "code_challenge_method": "S256"}.items() <= asked_for(
         challenge="abc"
     ).items()
@@ -133,7 +135,9 @@ async def test_a_person_who_left_the_box_of_events_unticked_is_told(
 async def test_a_person_who_allowed_events_in_any_way_is_signed_in(
     google: Google, http: aiohttp.ClientSession, scope: str | None
 ) -> None:
-    """Wider scopes do as well, narrower ones for reading, and an answer that says nothing allows what was asked for."""
+    """Wider scopes do, too, and narrower ones for reading.
+
+    An answer without a scope allows what was requested."""
     google.body["scope"] = scope
     assert await GoogleOAuth().exchange("4/code", google.settings, http, verifier="v" * 43) == {
         "oauth.user.refresh_token": "refresh"
@@ -198,7 +202,9 @@ async def test_a_service_account_acts_for_its_subject_or_for_itself(
 async def test_a_service_account_asks_for_the_scopes_that_are_set(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
-    """Google refuses an assertion with one scope more than the administrator allowed: they have to be the same."""
+    """They have to be the administrator's.
+
+    Google refuses an assertion with one scope more than that."""
     await check(google, http, **{"google.scope": f"{EVENTS} {AUTH}calendar.calendars"})
     assert claims_of(google)["scope"] == f"{EVENTS} {AUTH}calendar.calendars"
 

@@ -1,4 +1,4 @@
-"""Google Calendar where Google says what its sandbox does not: against a service that answers as it is told to."""
+"""Answers of Google that its sandbox does not give, from a service that answers as each test wants."""
 
 import json
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def said(status: int, reason: str, message: str = "In Google's words.") -> Answe
 
 @dataclass
 class Google:
-    """Answers each method with what it was told; keeps what it was asked."""
+    """Gives each method the answer that the test set, and keeps the calls."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     token: Answer = TOKEN

@@ -197,7 +197,7 @@ async def test_whoever_stops_waiting_takes_nobody_along(
     assert all(outcome.kind is OutcomeKind.CREATED for (outcome,) in outcomes)
 
 
-# As https://developers.google.com/workspace/calendar/api/guides/batch shows an answer, less the bodies.
+# The answer at https://developers.google.com/workspace/calendar/api/guides/batch, less the bodies.
 ANSWER = b"""\
 --batch_foobarbaz
 Content-Type: application/http

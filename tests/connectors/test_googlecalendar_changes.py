@@ -1,4 +1,4 @@
-"""Events that are there already: changed, left alone, deleted and made again, against the sandbox."""
+"""Events that exist are changed, left alone, deleted and made again, against the sandbox."""
 
 import io
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,7 +23,9 @@ UID = "timetable-17@school.example"
 
 @pytest.fixture
 async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
+    """A sandbox.
+
+    In the end, every call has to be one that Google's own description of its API allows."""
     address = await serve(google.make_app(google.Options()))
     yield address
     assert await violations(http, address) == []
@@ -74,7 +76,7 @@ async def test_the_same_rows_sent_again_change_nothing(
     identifier: str | None,
     more: dict[str, str],
 ) -> None:
-    """However events are told apart: the second job finds them as they should be, with one listing and no write."""
+    """By whatever identifies the events: the second job lists them once, and writes nothing."""
     row = event("Maths", location="Room 4", **more)
     assert await kinds(connector, target(identifier=identifier), row) == [OutcomeKind.CREATED]
     before = await calls(http, url)
@@ -254,7 +256,7 @@ async def test_rows_name_their_own_calendars(
 
 
 async def test_rows_that_mailed_people_outside_are_counted(connector: Connector) -> None:
-    """Only where mail was asked for, and somebody of another domain than the account's was invited."""
+    """Only where the caller wants mail, and a guest is of another domain than the account."""
     guests = {"inside": "bob@example.com", "outside": "eve@elsewhere.example"}
     for send, counted in (
         ("all", {"inside": False, "outside": True}),
@@ -372,7 +374,7 @@ CALLED_OFF: dict[str, Any] = {
 async def test_what_was_read_and_is_sent_again_makes_no_write(
     connector: Connector, http: aiohttp.ClientSession, url: str, name: str
 ) -> None:
-    """All-day, recurring, exceptional, with guests, over zones, imported; in a file of any format."""
+    """All-day, recurring, moved, with guests, over zones, imported; in a file of any format."""
     await kinds(connector, target(Action.CREATE), *WEEK)
     await kinds(connector, target(run="2"), SERIES, MOVED, CALLED_OFF)
     read = [
@@ -465,7 +467,7 @@ async def test_a_date_at_the_end_of_the_calendar_fails_its_row_only(
 async def test_one_half_of_a_time_can_be_changed_without_the_other(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
-    """The moment of a series, which keeps its zone; its zone, which keeps the moment; or when it ends."""
+    """The moment of a series that keeps its zone; its zone with the same moment; or its end."""
     await sent(connector, target(), {**SERIES, "iCalUID": None, "id": "maths2026"})
     update = target(Action.UPDATE, run="2")
     moved = {

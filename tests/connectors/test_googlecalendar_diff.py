@@ -77,7 +77,7 @@ def test_any_difference_is_written_and_nothing_else(given: dict[str, Any]) -> No
 
 
 def test_who_is_added_costs_the_others_nothing() -> None:
-    """A list of attendees is written as a whole: what is known of those who were there is written with it."""
+    """A list of attendees is written as a whole, with what the event knows of each."""
     given = {
         "attendees": [{"email": "ann@example.com"}, {"email": "eve@example.com", "optional": True}]
     }

@@ -22,7 +22,9 @@ RULE: Mapping[str, Any] = {"scope": {"type": "user", "value": "bob@example.com"}
 
 @pytest.fixture
 async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
+    """A sandbox.
+
+    In the end, every call has to be one that Google's own description of its API allows."""
     address = await serve(google.make_app(google.Options()))
     yield address
     assert await violations(http, address) == []

@@ -1,4 +1,4 @@
-"""Events that were changed are the same by Google's dates, by its sync tokens, or chosen from the whole calendar."""
+"""Google's dates, its sync tokens and a reading of the whole calendar give the same changes."""
 
 import asyncio
 import time

@@ -57,12 +57,12 @@ def local_times() -> st.SearchStrategy[datetime]:
 def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(
     local: datetime, zone: str
 ) -> None:
-    """In every zone: what comes back has the same time on the clock; what a clock change makes doubtful is refused."""
+    """In every zone: the moment has that time on the clock, or a clock change makes it doubtful."""
     try:
         moment = localize(local, zone, "error", "start.dateTime")
     except FieldError as error:
         assert "metaData.daylightSaving" in error.message
-        # Two times of one zone are compared by their clocks: as moments, they are told apart in UTC.
+        # Python compares two times of one zone by their clocks; in UTC it compares the moments.
         earlier, later, compatible = (
             localize(local, zone, choice, "start").astimezone(UTC)
             for choice in ("earlier", "later", "compatible")

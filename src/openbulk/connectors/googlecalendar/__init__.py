@@ -91,7 +91,7 @@ class GoogleCalendar:
         return await self._directory.find(batch) if target.object == CALENDARS else {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the target's action with each record, by one call where nothing has to be looked up."""
+        """Do the target's action with each record; one call each, but for what is looked up."""
         is_directory = target.object in COLLECTIONS
         write = self._directory_uploads.write if is_directory else self._events.write
         return [await write(record, target) for record in batch]

@@ -4,7 +4,7 @@ A service account owns the calendars that it creates for good
 (https://developers.google.com/workspace/calendar/api/v3/reference/calendars/insert).
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,18 +78,18 @@ class DirectoryUploads:
     def __init__(self, api: CalendarApi, directory: Directory) -> None:
         self._api = api
         self._directory = directory
+        self._actions: Mapping[Action, Callable[[DirectoryRow], Awaitable[Outcome]]] = {
+            Action.CREATE: self._create,
+            Action.UPDATE: self._change,
+            Action.UPSERT: self._change,
+            Action.DELETE: self._delete,
+        }
 
     async def write(self, record: Record, target: Target) -> Outcome:
         """Do the target's action with one record. Raises ServiceError."""
         try:
             row = directory_row(record, target)
-            match target.action:
-                case Action.CREATE:
-                    return await self._create(row)
-                case Action.DELETE:
-                    return await self._delete(row)
-                case _:
-                    return await self._change(row)
+            return await self._actions[target.action](row)
         except FieldError as error:
             return Outcome.failed(record.row, error.message, field=error.field)
         except RecordRefused as error:
@@ -101,6 +101,7 @@ class DirectoryUploads:
         body = {**row.body, **row.identity}
         require_fields(body, row.collection.schema())
         if row.collection.has_given_ids:
+            # The mark finds the calendar again when the answer is lost (directory.py).
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{mark_of(row.record)}".lstrip()
         answer = await self._write("POST", row.path(), row, body)

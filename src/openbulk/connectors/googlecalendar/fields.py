@@ -36,6 +36,7 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
         field = fields.get(name, schema.get("additionalProperties"))
         if field is None:
             raise _unknown_field(path, name, fields)
+        # A record that was read comes back with the fields that Google fills.
         if value is None or field.get("readOnly") or full in _GOOGLE_FIELDS:
             continue
         result[name] = _convert_value(value, field, full)
@@ -84,6 +85,7 @@ def _object(value: Any, schema: Schema, path: str) -> dict[str, Any]:
 def _list(value: Any, schema: Schema, path: str) -> list[Any]:
     example = '[{"email": "ann@example.com"}]'
     items = _parse_json(value, path, "a list", example)
+    # A cell of a CSV may hold one text a line: the lines of a recurrence.
     if isinstance(items, str) and schema["items"]["type"] == "string":
         items = items.splitlines()
     if isinstance(items, str) or not isinstance(items, Sequence):

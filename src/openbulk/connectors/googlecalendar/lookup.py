@@ -86,6 +86,7 @@ class Lookup:
         property_name = row.identity.field if row.identity.is_property else None
         key = (row.target.run, row.calendar, property_name)
         if key not in self._caches:
+            # A cache belongs to one job: the oldest one's job has most likely ended.
             if len(self._caches) == MAX_CACHES:
                 self._caches.pop(next(iter(self._caches))).close()
             self._caches[key] = CalendarCache(property_name)

@@ -51,6 +51,7 @@ SERVICE_ACCOUNT = "google.service_account"
 SUBJECT = "google.subject"
 ACCOUNT_SCOPE = "google.scope"
 _ASSERTION_SECONDS = 3600
+"""Google takes no assertion that is valid for longer than an hour."""
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -172,6 +173,7 @@ def _service_account_tokens(
     }
 
     async def fetch() -> Token:
+        # There is no refresh token: a new assertion fetches each access token.
         now = int(time.time())
         dated_claims = {**claims, "iat": now, "exp": now + _ASSERTION_SECONDS}
         assertion = jwt.encode(signer, dated_claims).decode()  # type: ignore[no-untyped-call]
@@ -253,9 +255,9 @@ _REFUSALS = {
 }
 """Parts of Google's refusals of an assertion, and what to do about each."""
 _ANY_REFUSAL = (
-    f"Google does not accept the service account: check that its key was not deleted, that "
-    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows the client id {client} "
-    "the scope {scope}"
+    "Google does not accept the service account: check that its key was not deleted, that "
+    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows "
+    "the client id {client} the scope {scope}"
 )
 
 

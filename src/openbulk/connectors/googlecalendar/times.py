@@ -156,6 +156,7 @@ def _resolve_time(
     if is_local:
         moment = localize(moment, zone, daylight_saving, path)
     resolved = {**time, "dateTime": _rfc3339(moment)}
+    # Google repeats a series by the clock of its zone; a single time with an offset needs none.
     if is_local or recurs:
         resolved["timeZone"] = zone
     return resolved
@@ -180,6 +181,7 @@ def localize(local: datetime, zone: str, daylight_saving: str, path: str) -> dat
     `error`.
     """
     info = ZoneInfo(zone)
+    # The same local time before and after a clock change (PEP 495).
     first, second = local.replace(tzinfo=info, fold=0), local.replace(tzinfo=info, fold=1)
     if first.utcoffset() == second.utcoffset():
         return first
@@ -238,7 +240,9 @@ def _resolve_end(event: dict[str, Any]) -> None:
 
 
 def _day_after(start: EventTime, end: EventTime) -> EventTime:
-    """Google's end of an all-day event is exclusive: the day after its last."""
+    """The end of an all-day event of one day."""
+    # Google's end is exclusive: the day after the last
+    # (https://developers.google.com/workspace/calendar/api/v3/reference/events, field `end`).
     return {"date": (date.fromisoformat(start["date"]) + timedelta(days=1)).isoformat()}
 
 
@@ -247,7 +251,8 @@ def _require_later_day(start: EventTime, end: EventTime) -> EventTime:
         raise FieldError(
             "end.date",
             f"end.date {end['date']} is not after start.date {start['date']}; the end of an "
-            f"all-day event is the day after its last: {_day_after(start, end)['date']} for one day",
+            "all-day event is the day after its last: "
+            f"{_day_after(start, end)['date']} for one day",
         )
     return end
 

@@ -70,7 +70,7 @@ class EventUploads:
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
-        if target.action is Action.DELETE:
+        if target.action is Action.DELETE:  # the times of its row do not matter
             return event_row(draft, draft.body)
         zone = options.zone
         if zone is None and needs_zone(draft.body):
