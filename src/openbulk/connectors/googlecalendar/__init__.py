@@ -52,7 +52,7 @@ class GoogleCalendar:
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
         parameters = {"maxResults": "1", "fields": "kind"}
-        answer = await self._api.call("GET", events_path(PRIMARY), PRIMARY, params=parameters)
+        answer = await self._api.read(events_path(PRIMARY), parameters)
         if not answer.is_success:
             refusal = read_refusal(answer)
             raise Refused(str(refusal), provider_message=refusal.message)

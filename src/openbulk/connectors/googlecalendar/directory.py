@@ -162,7 +162,7 @@ class Directory:
         while True:
             if token:
                 parameters["pageToken"] = token
-            page = read_page(await self._api.call("GET", path, params=parameters), parameters)
+            page = read_page(await self._api.read(path, parameters), parameters)
             token = page.get("nextPageToken")
             yield Page(collection.records(page.get("items", [])), token)
             if token is None:

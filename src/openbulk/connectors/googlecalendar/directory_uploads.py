@@ -111,7 +111,7 @@ class DirectoryUploads:
         known_id = await self._find_id(row)
         if known_id is None:
             return await self._create_missing(row, None)
-        answer = await self._api.call("GET", row.path(known_id))
+        answer = await self._api.read(row.path(known_id))
         current = read_existing(answer)
         if current is None:
             return await self._create_missing(row, known_id)
@@ -152,7 +152,7 @@ class DirectoryUploads:
 
     async def _call(self, method: str, path: str, row: DirectoryRow, **content: Any) -> Answer:
         calendar = row.calendar if row.collection.is_of_calendar else None
-        return await self._api.call(method, path, calendar, **content)
+        return await self._api.write(method, path, calendar, **content)
 
     async def _find_id(self, row: DirectoryRow) -> str | None:
         """The id that a row means; None where it can only mean a new calendar. Raises FieldError.

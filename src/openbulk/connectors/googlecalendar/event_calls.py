@@ -49,7 +49,7 @@ class EventCalls:
         _require_times(row)
         body = with_private_properties({**row.fields, "id": event_id}, properties)
         path = events_path(row.calendar)
-        answer = await self._api.call("POST", path, row.calendar, params=row.parameters, body=body)
+        answer = await self._api.write("POST", path, row.calendar, params=row.parameters, body=body)
         if not answer.is_success:
             _require_duplicate(answer, row)
             return None
@@ -66,7 +66,7 @@ class EventCalls:
         parameters = dict(row.parameters)
         del parameters[_MAIL]  # this method sends no mail, and does not know the parameter
         path = f"{events_path(row.calendar)}/import"
-        answer = await self._api.call("POST", path, row.calendar, params=parameters, body=body)
+        answer = await self._api.write("POST", path, row.calendar, params=parameters, body=body)
         if not answer.is_success:
             _require_duplicate(answer, row)
             return None
@@ -76,14 +76,16 @@ class EventCalls:
         """Change fields of an event; None where it does not exist any more."""
         path = event_path(row.calendar, event_id)
         body = patch_body(fields)
-        answer = await self._api.call("PATCH", path, row.calendar, params=row.parameters, body=body)
+        answer = await self._api.write(
+            "PATCH", path, row.calendar, params=row.parameters, body=body
+        )
         return read_existing(answer, calendar=row.calendar)
 
     async def revive(self, row: EventRow, event_id: str) -> Event:
         """Bring a deleted event back, as the row has it. Google does not allow it to everybody."""
         path = event_path(row.calendar, event_id)
         body = {"status": "confirmed", **row.fields}
-        answer = await self._api.call("PUT", path, row.calendar, params=row.parameters, body=body)
+        answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
         hint = (
             f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "
         )
@@ -94,7 +96,7 @@ class EventCalls:
         """Delete an event; False where the calendar has never had it, or is missing itself."""
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
-        answer = await self._api.call("DELETE", path, row.calendar, params=parameters)
+        answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
         if answer.status == 404:
             return False
         # Google answers 410 where the event was deleted before: our retry, or a person.

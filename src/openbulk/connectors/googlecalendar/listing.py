@@ -49,7 +49,7 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
     while True:
         if prefix:
             parameters.pop(_SINCE, None)
-        answer = await api.call("GET", path, params=parameters)
+        answer = await api.read(path, parameters)
         if _is_too_long_ago(answer, parameters):
             prefix = _WHOLE
             continue

@@ -49,7 +49,7 @@ class Lookup:
         that was deleted."""
         identity = row.identity
         if identity.field == ID:
-            answer = await self._api.call("GET", event_path(row.calendar, identity.event_id))
+            answer = await self._api.read(event_path(row.calendar, identity.event_id))
             return read_existing(answer, calendar=row.calendar)
         parameters = _search_parameters(identity)
         if deleted:
@@ -60,7 +60,7 @@ class Lookup:
 
     async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
         """The event that has an id, or had it before it was deleted. Raises RecordRefused."""
-        answer = await self._api.call("GET", event_path(row.calendar, event_id))
+        answer = await self._api.read(event_path(row.calendar, event_id))
         require_accepted(answer)
         return dict(answer.json())
 
@@ -68,7 +68,7 @@ class Lookup:
         """The time zone of a calendar, fetched once. Raises RecordRefused."""
         if calendar not in self._zones:
             parameters = {"maxResults": "1", "fields": "timeZone"}
-            answer = await self._api.call("GET", events_path(calendar), params=parameters)
+            answer = await self._api.read(events_path(calendar), parameters)
             require_accepted(answer, calendar=calendar)
             self._zones[calendar] = str(answer.json().get("timeZone") or "UTC")
         return self._zones[calendar]
@@ -106,7 +106,7 @@ class Lookup:
                 cache.is_complete = cache.page_token is None
 
     async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
-        answer = await self._api.call("GET", events_path(row.calendar), params=parameters)
+        answer = await self._api.read(events_path(row.calendar), parameters)
         require_accepted(answer, calendar=row.calendar)
         return dict(answer.json())
 

@@ -226,9 +226,7 @@ def _require_zone(zone: str, path: str) -> None:
 
 def _kind(time: EventTime) -> str | None:
     """Whether a start or an end is a `date` or a `dateTime`; None where it has neither."""
-    if time.get("date"):
-        return "date"
-    return "dateTime" if time.get("dateTime") else None
+    return next((field for field in ("date", "dateTime") if time.get(field)), None)
 
 
 def _resolve_end(event: dict[str, Any]) -> None:
