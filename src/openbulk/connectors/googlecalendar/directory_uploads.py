@@ -90,11 +90,12 @@ class DirectoryUploads:
         try:
             row = directory_row(record, target)
             return await self._actions[target.action](row)
-        except FieldError as error:
-            return Outcome.failed(record.row, error.message, field=error.field)
-        except RecordRefused as error:
+        except (FieldError, RecordRefused) as error:
             return Outcome.failed(
-                record.row, error.message, provider_message=error.provider_message
+                record.row,
+                error.message,
+                field=error.field,
+                provider_message=error.provider_message,
             )
 
     async def _create(self, row: DirectoryRow) -> Outcome:

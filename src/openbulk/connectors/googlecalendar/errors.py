@@ -25,6 +25,8 @@ TOO_LONG_AGO = "updatedMinTooLongAgo"
 FULL_SYNC = "fullSyncRequired"
 """Google has forgotten the sync token."""
 _USER = "user"
+_RATE_LIMITS = {"userRateLimitExceeded": _USER, "rateLimitExceeded": None}
+"""The limit that a reason is about; None where it may be any."""
 _USAGE_LIMITS = (
     "Google's limits on calendar use are reached (events created, invitations sent or calendars "
     "made in a short time); they are lifted after hours"
@@ -83,6 +85,9 @@ class Refusal:
 class RecordRefused(OpenbulkError):
     """Google refused one record: it fails, and the next one is sent."""
 
+    field: str | None = None
+    """Google names no field; a FieldError does."""
+
     def __init__(self, answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
         """`calendar` is the one that a status of 404 is about. Raises Refused."""
         refusal = read_refusal(answer)
@@ -139,20 +144,13 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
     if answer.status not in {403, 429}:
         return None
     refusal = _parse_refusal(answer)
-    match refusal.reason:
-        case "quotaExceeded":
-            return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
-        case "userRateLimitExceeded":
-            return _rate_limit(refusal, _USER)
-        case "rateLimitExceeded":
-            return _rate_limit(refusal, None)
-        case _:
-            return throttle_by_status(answer, service)
-
-
-def _rate_limit(refusal: Refusal, label: str | None) -> Throttle:
-    message = f"Google's rate limit is reached ({refusal.reason})"
-    return Throttle(message, label, provider_message=refusal.message)
+    if refusal.reason == "quotaExceeded":
+        return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
+    if refusal.reason in _RATE_LIMITS:
+        message = f"Google's rate limit is reached ({refusal.reason})"
+        label = _RATE_LIMITS[refusal.reason]
+        return Throttle(message, label, provider_message=refusal.message)
+    return throttle_by_status(answer, service)
 
 
 def _parse_refusal(answer: Answer) -> Refusal:

@@ -18,12 +18,19 @@ from openbulk.connectors.googlecalendar.errors import (
 )
 from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
 from openbulk.connectors.googlecalendar.events import Event
+from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.connectors.http import Answer
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
 """An id that a new event may have. Google itself makes others, too: those of imported events and of
 occurrences."""
 _MAIL = "sendUpdates"
+_CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
+    "date": {"dateTime": None, "timeZone": None},
+    "dateTime": {"date": None},
+    None: {},
+}
+"""What a new start or end clears, by the field that has its value; a zone alone clears nothing."""
 
 Properties = Mapping[str, str]
 """Private properties to add to those of the row."""
@@ -114,26 +121,16 @@ def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     body = dict(fields)
     for name in body.keys() & {"start", "end"}:
-        body[name] = {**_cleared_fields(body[name]), **body[name]}
+        body[name] = {**_CLEARED_FIELDS[time_field(body[name])], **body[name]}
     if body.get("reminders", {}).get("useDefault"):
         body["reminders"] = {"overrides": [], **body["reminders"]}
     return body
 
 
-def _cleared_fields(time: Mapping[str, Any]) -> Mapping[str, None]:
-    """The fields that a new start or end clears; a zone alone clears none."""
-    if time.get("date"):
-        return {"dateTime": None, "timeZone": None}
-    if time.get("dateTime"):
-        return {"date": None}
-    return {}
-
-
 def _require_times(row: EventRow) -> None:
     """A new event needs start and end. Raises FieldError."""
     for name in ("start", "end"):
-        time = row.fields.get(name, {})
-        if not time.get("date") and not time.get("dateTime"):
+        if time_field(row.fields.get(name, {})) is None:
             raise FieldError(
                 name,
                 f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) "

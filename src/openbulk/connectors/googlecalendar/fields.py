@@ -88,7 +88,7 @@ def _list(value: Any, schema: Schema, path: str) -> list[Any]:
     # A cell of a CSV may hold one text a line: the lines of a recurrence.
     if isinstance(items, str) and schema["items"]["type"] == "string":
         items = items.splitlines()
-    if isinstance(items, str) or not isinstance(items, Sequence):
+    if not isinstance(items, list | tuple):
         raise FieldError(
             path,
             f"{path} is {value!r}; a list is written as JSON, {example}, or as {path}[0].email",

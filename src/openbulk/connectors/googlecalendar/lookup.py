@@ -44,17 +44,16 @@ class Lookup:
         cache.put(event)
         return event
 
-    async def fetch(self, row: EventRow, *, deleted: bool = False) -> Event | None:
-        """Ask Google for the event that a row means; with `deleted`, also for one without an id
-        that was deleted."""
+    async def fetch(
+        self, row: EventRow, parameters: Mapping[str, str] | None = None
+    ) -> Event | None:
+        """Fetch the event that a row means. The parameters go to `events.list`, if that is used."""
         identity = row.identity
         if identity.field == ID:
             answer = await self._api.read(event_path(row.calendar, identity.event_id))
             return read_existing(answer, calendar=row.calendar)
-        parameters = _search_parameters(identity)
-        if deleted:
-            parameters["showDeleted"] = "true"
-        events = (await self._page(row, parameters)).get("items", [])
+        search = {**_search_parameters(identity), **(parameters or {})}
+        events = (await self._page(row, search)).get("items", [])
         same = (event for event in events if occurrence_of(event) == identity.occurrence)
         return next(same, None)
 

@@ -20,7 +20,7 @@ _UNTIL: Mapping[str | None, tuple[re.Pattern[str], str]] = {
     ),
     None: (re.compile(r".*", re.DOTALL), ""),
 }
-"""UNTIL has the type of the start. By the field of the start: the legal values, and what is wrong with
+"""UNTIL has the type of the start. By the field of the start: its legal values, and the fault of
 any other."""
 _VALUE_TYPE = re.compile(r";VALUE=DATE(-TIME)?")
 _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})

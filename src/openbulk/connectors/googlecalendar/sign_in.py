@@ -5,6 +5,7 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -52,6 +53,7 @@ SUBJECT = "google.subject"
 ACCOUNT_SCOPE = "google.scope"
 _ASSERTION_SECONDS = 3600
 """Google takes no assertion that is valid for longer than an hour."""
+_PERSON = re.compile(r"[^@ ]+@[^ ]*\.[^ ]*")
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -234,8 +236,7 @@ def _subject_claim(configuration: Mapping[str, str]) -> dict[str, str]:
     subject = configuration.get(SUBJECT, "").strip()
     if not subject:
         return {}
-    name, at, domain = subject.partition("@")
-    if not (name and at and "." in domain) or " " in subject:
+    if not _PERSON.fullmatch(subject):
         raise BadInput(
             f"{SUBJECT} {subject!r} is not the address of a person; it looks like ann@example.com"
         )

@@ -103,13 +103,14 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     """
     if body.get("start", {}).get("timeZone"):
         return False
-    times = [body.get(name, {}) for name in TIME_FIELDS]
-    without_zone = [
-        time["dateTime"] for time in times if time.get("dateTime") and not time.get("timeZone")
-    ]
-    if body.get("recurrence"):
-        return bool(without_zone)
-    return any(datetime.fromisoformat(text).tzinfo is None for text in without_zone)
+    recurs = bool(body.get("recurrence"))
+    return any(_lacks_zone(body.get(name, {}), recurs) for name in TIME_FIELDS)
+
+
+def _lacks_zone(time: EventTime, recurs: bool) -> bool:
+    if not time.get("dateTime") or time.get("timeZone"):
+        return False
+    return recurs or datetime.fromisoformat(time["dateTime"]).tzinfo is None
 
 
 def resolve_times(
@@ -132,7 +133,7 @@ def resolve_times(
     if event.get("end") or not is_update:
         _resolve_end(event)
     for line in event.get("recurrence", ()):
-        check_recurrence(line, start_field=_kind(event.get("start", {})))
+        check_recurrence(line, start_field=time_field(event.get("start", {})))
     return event
 
 
@@ -224,15 +225,15 @@ def _require_zone(zone: str, path: str) -> None:
 # --- start and end ---
 
 
-def _kind(time: EventTime) -> str | None:
-    """Whether a start or an end is a `date` or a `dateTime`; None where it has neither."""
+def time_field(time: EventTime) -> str | None:
+    """The field of a start or an end that has its value; None where there is none."""
     return next((field for field in ("date", "dateTime") if time.get(field)), None)
 
 
 def _resolve_end(event: dict[str, Any]) -> None:
     """Give an all-day event its end, and check that the end fits the start. Raises FieldError."""
     start, end = event.get("start", {}), event.get("end", {})
-    resolve = _ENDS.get((_kind(start), _kind(end)))
+    resolve = _ENDS.get((time_field(start), time_field(end)))
     if resolve is not None:
         event["end"] = resolve(start, end)
 
@@ -275,4 +276,4 @@ _ENDS: Mapping[tuple[str | None, str | None], Callable[[EventTime, EventTime], E
     ("date", "dateTime"): _refuse_mixture,
     ("dateTime", "date"): _refuse_mixture,
 }
-"""By the kinds of start and end; a start without its end, or an end without its start, may stay."""
+"""By the fields of start and end; a start or an end alone may stay as it is."""

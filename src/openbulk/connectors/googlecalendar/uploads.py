@@ -193,7 +193,7 @@ class EventUploads:
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import whose iCalUID is taken."""
-        event = await self._lookup.fetch(row, deleted=True)
+        event = await self._lookup.fetch(row, {"showDeleted": "true"})
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
