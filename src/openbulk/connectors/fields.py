@@ -1,12 +1,49 @@
-"""What is wrong with one value of one record, found before a call is spent on it."""
+"""One value of one record: what is wrong with it, found before a call is spent on it."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Any
 
 from openbulk.domain.errors import OpenbulkError
+from openbulk.domain.records import Outcome
+
+MAX_QUOTED = 40
 
 
 class FieldError(OpenbulkError):
-    """The service would refuse this value; the message says what would be right. Its record fails, and no other."""
+    """The service would refuse this value. Its record fails, and no other.
+
+    The message says what is wrong and what would be right.
+    """
 
     def __init__(self, field: str | None, message: str) -> None:
         super().__init__(message)
         self.field = field
         """The column or field at fault; None where it is the record as a whole."""
+
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row."""
+        return Outcome.failed(row, self.message, field=self.field)
+
+
+def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:
+    """The error for a value that is not one of a field's choices."""
+    return FieldError(field, f"{field} is {quoted(value)}; it can be {', '.join(choices)}")
+
+
+def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
+    """Ends a message about an unknown name: suggests the known name that is most like it.
+
+    `otherwise` is what to say where none is like it.
+    """
+    for similar in get_close_matches(name, known, 1):
+        return f"did you mean {similar!r}?"
+    return otherwise
+
+
+def quoted(value: Any) -> str:
+    """A value for a message, in quotes; a long one is cut off."""
+    text = str(value)
+    if len(text) > MAX_QUOTED:
+        text = f"{text[: MAX_QUOTED - 3]}..."
+    return repr(text)
