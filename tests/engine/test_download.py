@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Position, Status
-from openbulk.domain.query import Comparison, Order, Page, Query
+from openbulk.domain.query import Comparison, Order, Page, PageRequest, Query
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
@@ -109,7 +109,7 @@ async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: B
 class OtherNumbers(Numbered):
     """What was there some seconds earlier."""
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         yield Page([{"n": -n, "odd": 1} for n in range(1, 14)], None)
 
 

@@ -23,7 +23,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Job, Status, Upload
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -65,7 +65,7 @@ class Scripted:
     async def metadata(self, object: str) -> Mapping[str, Any]:
         return {}
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         yield Page([], None)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:

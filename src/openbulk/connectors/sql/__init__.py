@@ -1,4 +1,4 @@
-"""Databases: the tables of a PostgreSQL or SQLite database are objects, and their rows are records."""
+"""Databases: the tables of PostgreSQL and SQLite databases are objects, their rows records."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from openbulk.connectors.base import ConnectionContext, Connector, Features, OAu
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure
 from openbulk.connectors.sql.notes import Notes, delete_old_notes, notes_table
-from openbulk.connectors.sql.reading import Reading
+from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.writing import write_batch
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
-from openbulk.domain.query import Comparison, Page, Query
+from openbulk.domain.query import Comparison, Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 REFLECT_SECONDS = 30.0
@@ -56,16 +56,18 @@ class Sql:
         """The columns of a table."""
         return (await self._table(object)).schema()
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Rows in the order of the query, else in that of the primary key."""
-        reading = Reading(await self._table(query.object), query, self._engine.dialect.name)
-        after = query.after
+        table = await self._table(query.object)
+        selection = Selection(table, query, request.size, self._engine.dialect.name)
+        after = request.after
         while True:
             async with self._connection() as connection:
-                rows = (await connection.execute(reading.statement(after))).all()
-            after = reading.cursor(rows[-1]) if len(rows) == query.page_size else None
-            yield Page([reading.record(row) for row in rows], after)
-            if after is None:
+                rows = (await connection.execute(selection.statement(after))).all()
+            has_more = len(rows) == request.size
+            after = selection.cursor(rows[-1]) if has_more else None
+            yield Page([selection.record(row) for row in rows], after)
+            if not has_more:
                 return
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -75,8 +77,8 @@ class Sql:
             raise NotFound(
                 f"the rows of {object!r} have no id: its primary key has {len(table.key)} columns"
             )
-        query = Query(object, page_size=1, where=Comparison(table.key[0], "=", (id,)))
-        async for page in self.read(query):
+        query = Query(object, where=Comparison(table.key[0], "=", (id,)))
+        async for page in self.read(query, PageRequest(size=1)):
             if page.records:
                 return page.records[0]
         raise NotFound(f"{object!r} has no row with {table.key[0]} = {id!r}")
@@ -130,7 +132,7 @@ class Sql:
             return self._tables
 
     async def _ensure_notes(self) -> None:
-        """Create the table of the notes where it is missing, and delete old notes. Raises Refused."""
+        """Create the table of the notes where it is missing. Delete old notes. Raises Refused."""
         async with self._preparing:
             if self._has_notes:
                 return
@@ -196,7 +198,7 @@ class PostgresqlProvider:
         self._resolve = resolve
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Raises BadInput where the configuration names no database."""
+        """A connector for an instance. Raises BadInput for a configuration without a database."""
         schema = context.configuration.get("db.schema") or "public"
         return Sql(open_postgresql(context.configuration, self._resolve), schema, concurrency=4)
 

@@ -75,7 +75,7 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
     """An engine for an existing file in the folder for SQLite files. Raises BadInput."""
     if folder is None:
         raise BadInput(
-            "SQLite files cannot be opened: set OPENBULK_SQLITE_FOLDER to the folder that they are in"
+            "SQLite files cannot be opened: set OPENBULK_SQLITE_FOLDER to the folder of these files"
         )
     name = configuration.get("db.file", "")
     # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
