@@ -1,6 +1,7 @@
 """One value of one record: what is wrong with it, found before a call is spent on it."""
 
 from collections.abc import Collection
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
@@ -8,6 +9,7 @@ from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome
 
 MAX_QUOTED = 40
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class FieldError(OpenbulkError):
@@ -24,6 +26,24 @@ class FieldError(OpenbulkError):
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row."""
         return Outcome.failed(row, self.message, field=self.field)
+
+
+def parse_boolean(field: str, value: Any) -> bool:
+    """True or false, as a file writes it, in any case. Raises FieldError."""
+    try:
+        return _BOOLEANS[str(value).strip().lower()]
+    except KeyError as error:
+        raise FieldError(field, f"{field} is {value!r}; it can be true or false") from error
+
+
+def parse_date(field: str, value: Any) -> date:
+    """A date in ISO 8601. Raises FieldError."""
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError as error:
+        raise FieldError(
+            field, f"{field} {value!r} is not a date; dates look like 2026-02-28"
+        ) from error
 
 
 def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:
