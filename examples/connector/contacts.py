@@ -74,7 +74,7 @@ class Contacts:
         self._budgets = budgets
 
     async def check(self) -> None:
-        """The cheapest call that needs the key. A key that is refused makes it raise SignInAgain."""
+        """The cheapest call that needs the key. Raises SignInAgain where the key is refused."""
         _require_success(await self._call("GET", "/v1/account"))
 
     async def objects(self) -> Mapping[str, Features]:
