@@ -46,7 +46,7 @@ class TestContacts(ConnectorTests):
         {"email": "cara@example.com", "status": "lead"},
     )
     bad = {"email": "not an address"}  # noqa: RUF012
-    shows = "email"
+    distinct_field = "email"
 
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:

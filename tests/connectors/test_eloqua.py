@@ -73,7 +73,7 @@ class TestContacts(EloquaTests):
     object_name = "contact"
     good = (contact("Ann"), contact("Bob"), contact("Cara"))
     bad = {"C_EmailAddress": "not an address"}  # noqa: RUF012
-    shows = "C_FirstName"
+    distinct_field = "C_FirstName"
 
     async def test_rejects_are_told_of_the_right_rows_whatever_their_reason(
         self, connect: Connect
@@ -201,14 +201,14 @@ class TestAccounts(EloquaTests):
     object_name = "account"
     good = ({"M_CompanyName": "Acme"}, {"M_CompanyName": "Bolt"}, {"M_CompanyName": "Cord"})
     bad = {"M_City": "Bonn"}  # noqa: RUF012
-    shows = "M_CompanyName"
+    distinct_field = "M_CompanyName"
 
 
 class TestCampaigns(EloquaTests):
     object_name = "campaign"
     good = ({"name": "Spring"}, {"name": "Summer"}, {"name": "Autumn"})
     bad = {"description": "nameless"}  # noqa: RUF012
-    shows = "name"
+    distinct_field = "name"
 
     async def test_campaigns_are_changed_and_deleted_by_id(
         self, http: aiohttp.ClientSession, url: str, connect: Connect

@@ -14,7 +14,7 @@ class TestMemory(ConnectorTests):
     object_name = "records"
     good = ({"name": "Ann"}, {"name": "Bob"}, {"name": "Cara"})
     bad = {"fail": "not this one"}  # noqa: RUF012
-    shows = "name"
+    distinct_field = "name"
 
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession) -> Connect:
@@ -51,7 +51,9 @@ class TestMemory(ConnectorTests):
             self.records(),
         )
         assert (
-            await self.shown(provider.connect(ConnectionContext({"space": "other"}, http, forget)))
+            await self.distinct_values(
+                provider.connect(ConnectionContext({"space": "other"}, http, forget))
+            )
             == []
         )
 
@@ -62,7 +64,9 @@ class TestMemory(ConnectorTests):
             self.target(),
             self.records(),
         )
-        assert await self.shown(provider.connect(ConnectionContext({}, http, forget))) == []
+        assert (
+            await self.distinct_values(provider.connect(ConnectionContext({}, http, forget))) == []
+        )
 
 
 class TestMemoryLog(TestMemory):

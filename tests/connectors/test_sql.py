@@ -63,20 +63,20 @@ class SqlTests(ConnectorTests):
         {"name": "Cara", "active": "yes"},
     )
     bad = {"name": "Dan", "age": "-1"}  # noqa: RUF012
-    shows = "name"
+    distinct_field = "name"
 
     def target(self) -> Target:
         """Each sending is a job of its own, but where a test says otherwise."""
         return replace(super().target(), run="")
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(
+    async def test_a_batch_that_is_sent_twice_creates_once_where_writes_are_idempotent(
         self, connect: Connect
     ) -> None:
         """As one job."""
         target = super().target()
         for _ in range(2):
             assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
-        assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
+        assert await self.distinct_values(connect()) == ["Ann", "Bob", "Cara"]
 
     async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(
         self, connect: Connect
@@ -147,7 +147,7 @@ class SqlTests(ConnectorTests):
         assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
             OutcomeKind.UNCHANGED
         ]
-        assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
+        assert await self.distinct_values(connect()) == ["Ann", "Bob", "Cara"]
 
     async def test_an_upsert_without_the_key_that_the_database_makes_is_a_new_row(
         self, connect: Connect
