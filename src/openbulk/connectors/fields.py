@@ -48,7 +48,7 @@ def parse_date(field: str, value: Any) -> date:
 
 def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:
     """The error for a value that is not one of a field's choices."""
-    return FieldError(field, f"{field} is {quoted(value)}; it can be {', '.join(choices)}")
+    return FieldError(field, f"{field} is {short_repr(value)}; it can be {', '.join(choices)}")
 
 
 def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
@@ -61,7 +61,7 @@ def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
     return otherwise
 
 
-def quoted(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A value for a message, in quotes; a long one is cut off."""
     text = str(value)
     if len(text) > MAX_QUOTED:

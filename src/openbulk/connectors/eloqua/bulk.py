@@ -148,7 +148,7 @@ def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
     identifier_name = target.identifier_field or ENTITIES[target.object].identifier
     identifier = fields.find(identifier_name)
     if identifier is None:
-        return Staged.nothing(batch, fields.unknown(str(target.identifier_field)).message)
+        return Staged.nothing(batch, fields.unknown_field(str(target.identifier_field)).message)
     columns = dict.fromkeys(chain.from_iterable(record.values for record in batch))
     if len(columns) > MAX_IMPORT_FIELDS:
         return Staged.nothing(
@@ -193,7 +193,7 @@ def _require_writable(column: str, field: Field | None, fields: Fields) -> Field
     if column == "id" or (field and field.is_read_only):
         raise FieldError(column, f"{column!r} is filled by Eloqua; leave the column out")
     if field is None:
-        raise fields.unknown(column)
+        raise fields.unknown_field(column)
     return field
 
 

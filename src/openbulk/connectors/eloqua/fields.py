@@ -37,7 +37,7 @@ class Fields:
         by_name = {field.name.lower(): field for field in self.all}
         return by_name.get(wanted) or {field.title.lower(): field for field in self.all}.get(wanted)
 
-    def unknown(self, column: str) -> FieldError:
+    def unknown_field(self, column: str) -> FieldError:
         """The error for a column that is no field."""
         names = [field.name for field in self.all]
         hint = did_you_mean(column, names, f"/objects/{self.object}/metadata lists the fields")

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from openbulk.connectors.fields import FieldError, not_a_choice, quoted
+from openbulk.connectors.fields import FieldError, not_a_choice, short_repr
 
 
 class Kind(StrEnum):
@@ -67,7 +67,7 @@ def to_database(column: Column, value: Any, zone: tzinfo, *, is_sqlite: bool) ->
     except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error) as error:
         wanted = _WANTED[column.kind]
         raise FieldError(
-            column.name, f"{column.name} is {quoted(value)}, which is not {wanted}"
+            column.name, f"{column.name} is {short_repr(value)}, which is not {wanted}"
         ) from error
     return _to_sqlite(parsed) if is_sqlite else parsed
 
