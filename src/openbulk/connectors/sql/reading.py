@@ -16,16 +16,12 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, Kind, to_database, to_json
+from openbulk.connectors.sql.values import Column, Kind, as_it_is, to_database, to_json
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import COMPARISONS, All, Comparison, Condition, Either, Not, Query
 
 _NO_ESCAPE = "\x1f"
 """For `like`: no character makes `%` and `_` ordinary ones, as backslash would by default."""
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class _SortKey:
     column: Column | None = None
     """None for the place of a row in a table without a key."""
     descending: bool = False
-    bind: Callable[[Any], object] = _as_it_is
+    bind: Callable[[Any], object] = as_it_is
     """Makes a value of the cursor comparable with `sql`."""
 
     def ordering(self) -> ColumnElement[Any]:

@@ -3,9 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
@@ -69,38 +69,57 @@ def to_database(column: Column, value: Any, zone: tzinfo, *, is_sqlite: bool) ->
         raise FieldError(
             column.name, f"{column.name} is {short_repr(value)}, which is not {wanted}"
         ) from error
-    return _to_sqlite(parsed) if is_sqlite else parsed
+    if is_sqlite:
+        return _TO_SQLITE.get(column.kind, as_it_is)(parsed)
+    return parsed
 
 
 def to_json(value: Any) -> Any:
     """A value of the database as JSON has it. A number that JSON would round becomes a text."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Decimal():
-            return _number_to_json(value)
-        case datetime() | date() | time():
-            return value.isoformat()
-        case bytes() | memoryview() | bytearray():
-            return base64.b64encode(value).decode()
-        case Mapping():
-            return {str(name): to_json(one) for name, one in value.items()}
-        case list() | tuple():
-            return [to_json(one) for one in value]
-    return str(value)
+    return _TO_JSON.get(type(value), str)(value)
+
+
+def as_it_is(value: Any) -> Any:
+    """A conversion that does nothing."""
+    return value
+
+
+def _object_to_json(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): to_json(one) for name, one in value.items()}
+
+
+def _list_to_json(value: Iterable[Any]) -> list[Any]:
+    return list(map(to_json, value))
+
+
+def _bytes_to_json(value: bytes) -> str:
+    return base64.b64encode(value).decode()
 
 
 def _number_to_json(value: Decimal) -> int | float | str:
     if not value.is_finite():
         return str(value)
     number: int | float
+    # Readers of JSON hold numbers as doubles, which round (RFC 8259, section 6).
     if value.as_tuple().exponent == 0:
-        # Readers of JSON hold numbers as doubles (RFC 8259, section 6).
         number, is_exact = int(value), abs(value) < 2**53
     else:
         number = float(value)
         is_exact = Decimal(repr(number)) == value
     return number if is_exact else str(value)
+
+
+_TO_JSON: Mapping[type, Callable[[Any], Any]] = {
+    **dict.fromkeys((type(None), bool, int, float, str), as_it_is),
+    Decimal: _number_to_json,
+    datetime: datetime.isoformat,
+    date: date.isoformat,
+    time: time.isoformat,
+    **dict.fromkeys((bytes, bytearray, memoryview), _bytes_to_json),
+    dict: _object_to_json,
+    **dict.fromkeys((list, tuple), _list_to_json),
+}
+"""By the type that the driver returns. All others (addresses, ranges, intervals) become texts."""
 
 
 # --- into the database ---
@@ -226,21 +245,35 @@ _WANTED: Mapping[Kind, str] = {
 }
 
 
-def _to_sqlite(value: Any) -> Any:
-    """A parsed value in one of SQLite's own types (https://sqlite.org/datatype3.html).
+# --- SQLite ---
 
-    Dates and times become texts in ISO 8601, those with an offset in UTC.
-    """
-    match value:
-        case bool():
-            return int(value)
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case datetime():
-            moment = value.astimezone(UTC) if value.tzinfo else value
-            return moment.isoformat(" ")
-        case date() | time() | timedelta() | UUID():
-            return str(value)
-        case dict() | list():
-            return orjson.dumps(value).decode()
-    return value
+
+def _number_to_sqlite(value: Decimal) -> int | float:
+    is_whole = value == value.to_integral_value()
+    return int(value) if is_whole else float(value)
+
+
+def _moment_to_sqlite(value: datetime) -> str:
+    if value.tzinfo is not None:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ")
+
+
+def _json_to_sqlite(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    return int(value) if isinstance(value, bool) else value
+
+
+_TO_SQLITE: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.BOOLEAN: int,
+    Kind.NUMBER: _number_to_sqlite,
+    Kind.DATE: str,
+    Kind.TIME: str,
+    Kind.MOMENT: _moment_to_sqlite,
+    Kind.UUID: str,
+    Kind.JSON: _json_to_sqlite,
+    Kind.LIST: _json_to_sqlite,
+}
+"""SQLite has five types (https://sqlite.org/datatype3.html). Dates and times are texts in ISO 8601,
+those with an offset in UTC. Values of other kinds have one of the five already."""

@@ -95,7 +95,7 @@ class _RowWriter:
         """Rows that the table does not have."""
         match self._action:
             case Action.DELETE:
-                return [Outcome(row.number, OutcomeKind.UNCHANGED) for row in rows]
+                return _outcomes(OutcomeKind.UNCHANGED, rows)
             case Action.UPDATE:
                 return [self._missing(row) for row in rows]
         return await self._execute(rows, self._insert)
@@ -168,12 +168,12 @@ class _RowWriter:
             {**self._identity(row), **_parameters("new", changed, row.values)} for row in rows
         ]
         await self._connection.execute(statement, parameters)
-        return [Outcome(row.number, OutcomeKind.UPDATED, row.id) for row in rows]
+        return _outcomes(OutcomeKind.UPDATED, rows)
 
     async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
         statement = sa.delete(self._table.sql).where(*self._has_identity())
         await self._connection.execute(statement, [self._identity(row) for row in rows])
-        return [Outcome(row.number, OutcomeKind.DELETED, row.id) for row in rows]
+        return _outcomes(OutcomeKind.DELETED, rows)
 
     def _has_identity(self) -> list[sa.ColumnElement[bool]]:
         """The condition for the table's row that a row changes; `_identity` is its parameters."""
@@ -192,21 +192,21 @@ class _RowWriter:
         for row in rows:
             groups[row.columns].append(row)
         outcomes = await self._execute_groups(groups.values(), statement)
-        failed = {outcome.row for outcome in outcomes if outcome.kind is OutcomeKind.FAILED}
-        if len(groups) == 1 or not failed:
-            return outcomes
-        # A foreign key may refer to a row of a later group, which is there now: try once more.
-        written = [outcome for outcome in outcomes if outcome.row not in failed]
-        again = [[row for row in group if row.number in failed] for group in groups.values()]
-        return written + await self._execute_groups(filter(None, again), statement)
+        if len(groups) > 1:
+            # A foreign key may refer to a row of a later group, which is there now: try once more.
+            failed = {row for row, one in outcomes.items() if one.kind is OutcomeKind.FAILED}
+            again = [[row for row in group if row.number in failed] for group in groups.values()]
+            outcomes |= await self._execute_groups(filter(None, again), statement)
+        return list(outcomes.values())
 
     async def _execute_groups(
         self, groups: Iterable[Sequence[Row]], statement: Statement
-    ) -> list[Outcome]:
+    ) -> dict[int, Outcome]:
+        """The outcomes of the groups' rows, by the rows' numbers."""
         outcomes: list[Outcome] = []
         for group in groups:
             outcomes += await self._isolate(group, statement)
-        return outcomes
+        return {outcome.row: outcome for outcome in outcomes}
 
     async def _isolate(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
         """Execute a statement for all rows. Where it fails, try each half, down to the bad row.
@@ -234,6 +234,10 @@ class _RowWriter:
         """
         if not self._mapper.is_sqlite:
             await self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def _outcomes(kind: OutcomeKind, rows: Sequence[Row]) -> list[Outcome]:
+    return [Outcome(row.number, kind, row.id) for row in rows]
 
 
 def _is_one_of(
