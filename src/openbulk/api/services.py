@@ -8,8 +8,11 @@ import aiohttp
 from fastapi import Depends, Request
 
 from openbulk.connectors.base import Provider
+from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
+from openbulk.engine.intake import Intake
+from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
@@ -30,6 +33,9 @@ class Services:
     schedules: Schedules
     files: FileStore
     engine: Engine
+    intake: Intake
+    completion: Completion
+    workflows: Workflows
     connections: Connections
     providers: Mapping[str, Provider]
     formats: Mapping[str, Format]

@@ -51,7 +51,7 @@ async def submit(
 ) -> dict[str, Any]:
     """Have a job done; the answer with its id. A job with the same key gets no second one. Raises Conflict."""
     try:
-        job = await services.engine.submit(
+        job = await services.intake.submit(
             work,
             organization_id=instance.organization_id,
             instance_id=instance.id,

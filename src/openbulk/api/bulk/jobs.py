@@ -243,5 +243,5 @@ async def errors(
 )
 async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Send no more of a job's records; what was sent stays sent."""
-    job = await services.engine.cancel(await job_of(services, user, job_id))
+    job = await services.completion.cancel(await job_of(services, user, job_id))
     return shapes.job_status(job, services.completed_status)

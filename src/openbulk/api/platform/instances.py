@@ -288,7 +288,7 @@ async def change(
     changed_instance = await services.accounts.change_instance(instance, wanted)
     if changed_instance is None:
         raise NotFound(f"instance {instance.id} was deleted in the same moment")
-    await services.engine.instance_changed(instance.id)
+    await services.intake.instance_changed(instance.id)
     return _present(services, changed_instance, user)
 
 
@@ -302,7 +302,7 @@ async def delete(
     instance = await _instance(services, user, instance_id)
     await services.schedules.delete_of(instance.id)
     await services.accounts.delete_instance(instance.id)
-    await services.engine.instance_changed(instance.id)
+    await services.intake.instance_changed(instance.id)
     await _revoke(services, instance)
     return {}
 

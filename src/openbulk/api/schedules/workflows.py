@@ -134,7 +134,7 @@ async def start(
         }
         schedule = await scheduled(services, instance, plans, cron=cron, asked=asked)
         return {**shapes.schedule(schedule, schedule.created_at), "status": "CREATED"}
-    run = await services.engine.workflows.begin(
+    run = await services.workflows.begin(
         plans,
         organization_id=instance.organization_id,
         instance_id=instance.id,
