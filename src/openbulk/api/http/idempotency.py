@@ -11,7 +11,7 @@ import orjson
 from fastapi import Request, Response
 
 from openbulk.api.services import Services
-from openbulk.api.wire import shapes
+from openbulk.api.wire.jobs import present_new_job
 from openbulk.domain.errors import BadInput, Conflict
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey
@@ -62,4 +62,4 @@ async def earlier_answer(
             "or the callback differ); send what was sent then, or take a new key"
         )
     response.headers[REPLAYED] = "true"
-    return shapes.job_created(job)
+    return present_new_job(job)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
-import orjson
 from fastapi import Request
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
+from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
 from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
-MAX_FIELD_BYTES = 1024 * 1024
 MAX_FIELDS = 50
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
@@ -25,7 +24,7 @@ _HOW = "send the file as the part 'file' of multipart/form-data: curl -F file=@s
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedForm:
     """An upload that has arrived whole."""
 
     size: int
@@ -36,7 +35,9 @@ class Received:
     """The other parts of the form, by name."""
 
 
-async def receive(request: Request, files: FileStore, name: str, max_bytes: int) -> Received:
+async def receive_upload(
+    request: Request, files: FileStore, name: str, max_bytes: int
+) -> ReceivedForm:
     """Stream an upload's file part into the store under a name, and collect its other parts.
 
     Memory holds one block of the file, whatever its size. Where the upload is malformed, too large or cut off,
@@ -47,7 +48,7 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
     try:
         async for chunk in stream:
             form.feed(chunk)
-            await _keep(form, writer, max_bytes)
+            await _store_file_bytes(form, writer, max_bytes)
         if not form.is_complete:
             raise BadInput("the upload ended before its last boundary; send it again")
         if not form.has_file:
@@ -58,12 +59,12 @@ async def receive(request: Request, files: FileStore, name: str, max_bytes: int)
         if isinstance(error, ClientDisconnect):
             raise BadInput("the upload was cut off") from error
         if isinstance(error, TooLarge | DiskFull | FileStoreUnavailable):
-            await _linger(stream)
+            await _read_to_end(stream)
         raise
-    return Received(writer.size, writer.digest, form.fields)
+    return ReceivedForm(writer.size, writer.digest, form.fields)
 
 
-async def _linger(stream: AsyncIterator[bytes]) -> None:
+async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
     """Let a caller send the rest, to no end but that the answer is read: who is still sending when the connection is
     closed is told of a broken connection instead."""
     with suppress(ClientDisconnect, TimeoutError):
@@ -72,40 +73,16 @@ async def _linger(stream: AsyncIterator[bytes]) -> None:
                 pass
 
 
-async def fields_of(request: Request) -> Mapping[str, str]:
-    """The parts of a small form by name; files are left out. Raises BadInput, TooLarge."""
+async def read_form_fields(request: Request) -> Mapping[str, str]:
+    """The parts of a small form by name, without files. Raises BadInput, TooLarge."""
     form = _Form(_boundary(request))
-    form.feed(await body_of(request))
+    form.feed(await read_body(request))
     if not form.is_complete:
         raise BadInput("the form ended before its last boundary; send it again")
     return form.fields
 
 
-async def body_of(request: Request) -> bytes:
-    """A small body, whole. Raises BadInput, TooLarge."""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FIELD_BYTES:
-                raise TooLarge(f"the body is larger than {MAX_FIELD_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise BadInput("the request was cut off") from error
-    return bytes(body)
-
-
-def object_in(body: bytes, example: str) -> dict[str, Any]:
-    """A body that is a JSON object. Raises BadInput, with the example of one."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"the body is not JSON ({error}); it looks like {example}") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"the body is not a JSON object; it looks like {example}")
-    return value
-
-
-async def _keep(form: "_Form", writer: FileWriter, max_bytes: int) -> None:
+async def _store_file_bytes(form: "_Form", writer: FileWriter, max_bytes: int) -> None:
     if form.file_bytes:
         await writer.write(b"".join(form.file_bytes))
         form.file_bytes.clear()
@@ -140,7 +117,7 @@ class _Form:
         callbacks: Any = {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,
-            "on_header_value": self._header_text,
+            "on_header_value": self._header_data,
             "on_header_end": self._header_end,
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._data,
@@ -163,13 +140,13 @@ class _Form:
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
-        self._bound_header(end - start)
+        self._limit_headers(end - start)
 
-    def _header_text(self, data: bytes, start: int, end: int) -> None:
+    def _header_data(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
-        self._bound_header(end - start)
+        self._limit_headers(end - start)
 
-    def _bound_header(self, size: int) -> None:
+    def _limit_headers(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES:
             raise TooLarge(f"a part's headers are larger than {MAX_HEADER_BYTES} bytes")
@@ -193,8 +170,8 @@ class _Form:
             self.file_bytes.append(data[start:end])
             return
         self._value += data[start:end]
-        if len(self._value) > MAX_FIELD_BYTES:
-            raise TooLarge(f"the part {self._part!r} is larger than {MAX_FIELD_BYTES} bytes")
+        if len(self._value) > MAX_BODY_BYTES:
+            raise TooLarge(f"the part {self._part!r} is larger than {MAX_BODY_BYTES} bytes")
 
     def _end(self) -> None:
         if self._part_is_file:

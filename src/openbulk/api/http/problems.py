@@ -1,7 +1,6 @@
 """Errors as the wire contract spells them: `{"message", "requestId", "providerMessage"?}`, and never a stack trace."""
 
 import asyncio
-import uuid
 from collections.abc import Mapping
 
 import structlog
@@ -38,33 +37,7 @@ RETRY_AFTER_SECONDS = "5"
 STOPPING = "openbulk is being stopped; send this again in a moment, to this server or another"
 
 
-class RequestIds:
-    """Gives every request an id, and sends it back as `Elements-Request-Id`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"elements-request-id", request_id.encode()),
-                ]
-            await send(message)
-
-        with structlog.contextvars.bound_contextvars(request=request_id):
-            await self._app(scope, receive, send_with_id)
-
-
-class LastAnswers:
+class UnhandledErrors:
     """Answers requests that nobody else has: those that failed, and those that the end of the server breaks off.
 
     What failed is said in the log here, once. Where an answer has begun, its connection ends instead.
@@ -107,7 +80,7 @@ class LastAnswers:
 
 
 def present_errors(app: FastAPI) -> None:
-    """Answer every error of an app in the contract's shape; those that nobody foresees are for LastAnswers."""
+    """Answer every error of an app in the contract's shape; those that nobody foresees are for UnhandledErrors."""
 
     async def known(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, errors.OpenbulkError)
