@@ -11,7 +11,7 @@ from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
 from openbulk.domain.errors import BadInput, RetryLater
-from openbulk.domain.query import Comparison, Query
+from openbulk.domain.query import Comparison, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
@@ -173,7 +173,7 @@ class TestContacts(EloquaTests):
             (None, datetime.now(UTC), ["Ann", "Bob", "Cara"]),
         ):
             query = Query("contact", where=where, changed_since=changed_since)
-            pages = [page async for page in connect().read(query)]
+            pages = [page async for page in connect().read(query, PageRequest())]
             assert [one["C_FirstName"] for page in pages for one in page.records] == expected, where
 
     async def test_a_submit_that_was_cut_off_imports_nothing(
@@ -313,6 +313,6 @@ async def test_what_contacts_did_can_be_read_each_activity_once(
         ConnectionContext(configuration(url), http, forget)
     )
     await send(lambda: connector, CONTACT, [record(1, contact("Ann")), record(2, contact("Bob"))])
-    pages = [page async for page in connector.read(Query("activities"))]
+    pages = [page async for page in connector.read(Query("activities"), PageRequest())]
     assert len({activity["id"] for page in pages for activity in page.records}) == 2
     assert sum(len(page.records) for page in pages) == 2

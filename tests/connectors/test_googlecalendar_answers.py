@@ -23,7 +23,7 @@ from openbulk.domain.errors import (
     ServiceError,
     SignInAgain,
 )
-from openbulk.domain.query import Query
+from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.quota.governor import Governor
 from openbulk.storage.budgets import Budgets
@@ -210,7 +210,7 @@ async def test_a_page_that_is_refused_says_why(
 ) -> None:
     google.answers["GET"] = answer
     with pytest.raises(error):
-        await anext(aiter(connector.read(Query("events"))))
+        await anext(aiter(connector.read(Query("events"), PageRequest())))
 
 
 # --- ids ---

@@ -10,9 +10,10 @@ import pytest
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
-from openbulk.domain.query import Query
+from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
-from openbulk.formats import FORMATS, inspect
+from openbulk.formats import FORMATS
+from openbulk.formats.recognition import inspect
 from openbulk.sandbox import google
 from support import Serve, forget
 from support.google_sandbox import configuration, event, held, set_faults, violations
@@ -374,7 +375,11 @@ async def test_what_was_read_and_is_sent_again_makes_no_write(
     """All-day, recurring, exceptional, with guests, over zones, imported; in a file of any format."""
     await kinds(connector, target(Action.CREATE), *WEEK)
     await kinds(connector, target(run="2"), SERIES, MOVED, CALLED_OFF)
-    read = [dict(one) async for page in connector.read(Query("events")) for one in page.records]
+    read = [
+        dict(one)
+        async for page in connector.read(Query("events"), PageRequest())
+        for one in page.records
+    ]
     assert len(read) == len(WEEK) + 3
     before = await calls(http, url)
     rows = again(read, name)
@@ -436,7 +441,9 @@ async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connec
 
 async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
     """Every event, as `events.list` shows it."""
-    return [one async for page in connector.read(Query("events")) for one in page.records]
+    return [
+        one async for page in connector.read(Query("events"), PageRequest()) for one in page.records
+    ]
 
 
 @pytest.mark.parametrize(

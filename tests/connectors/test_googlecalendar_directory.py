@@ -9,7 +9,7 @@ import pytest
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
-from openbulk.domain.query import Query
+from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import check_schema
@@ -57,7 +57,7 @@ async def kinds(
 
 
 async def read(connector: Connector, object: str, **parameters: str) -> list[Mapping[str, Any]]:
-    pages = connector.read(Query(object, page_size=1, parameters=parameters))
+    pages = connector.read(Query(object, parameters=parameters), PageRequest(size=1))
     return [one async for page in pages for one in page.records]
 
 

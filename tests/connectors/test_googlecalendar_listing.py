@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import CursorExpired
-from openbulk.domain.query import Bookmark, Comparison, Query, holds
+from openbulk.domain.query import Bookmark, Comparison, PageRequest, Query, holds
 from openbulk.notify.egress import guarded_connector
 from openbulk.sandbox import google
 from support import Serve, forget
@@ -29,6 +29,7 @@ SERIES = {
     "end": {"dateTime": "2026-09-07T19:00:00Z", "timeZone": "UTC"},
     "recurrence": ["RRULE:FREQ=DAILY;COUNT=3"],
 }
+FROM_THE_START = PageRequest()
 IDS = ("maths", "arts0", "music", "choir")
 SHOWN: tuple[Mapping[str, str], ...] = (
     {},
@@ -80,10 +81,12 @@ class Calendar:
     def connector(self) -> Connector:
         return GoogleCalendarProvider().connect(ConnectionContext(self.settings, self.http, forget))
 
-    async def read(self, query: Query) -> tuple[list[Mapping[str, Any]], Bookmark | None]:
+    async def read(
+        self, query: Query, request: PageRequest = FROM_THE_START
+    ) -> tuple[list[Mapping[str, Any]], Bookmark | None]:
         records: list[Mapping[str, Any]] = []
         bookmark: Bookmark | None = None
-        async for page in self.connector().read(query):
+        async for page in self.connector().read(query, request):
             records += page.records
             bookmark = page.bookmark
         return records, bookmark
@@ -144,8 +147,8 @@ async def test_changes_are_the_same_by_whichever_means(
     ):
         for step in [("create", "choir"), *before]:
             await calendar.do(step)
-        whole = Query("events", page_size=page_size, parameters=shown)
-        _, bookmark = await calendar.read(whole)
+        whole, pages = Query("events", parameters=shown), PageRequest(page_size)
+        _, bookmark = await calendar.read(whole, pages)
         assert bookmark is not None
         for step in between:
             await calendar.do(step)
@@ -155,13 +158,13 @@ async def test_changes_are_the_same_by_whichever_means(
             await calendar.do(step)
         wanted = Comparison("updated", ">=", (since.isoformat(),))
         ways = [
-            Query("events", page_size=page_size, parameters=shown, changed_since=since),
-            Query("events", page_size=page_size, parameters=shown, since=bookmark.text),
-            whole,
+            (Query("events", parameters=shown, changed_since=since), pages),
+            (whole, PageRequest(page_size, since=bookmark.text)),
+            (whole, pages),
         ]
         by_date, by_token, chosen = [
             sorted(
-                (one for one in (await calendar.read(way))[0] if holds(wanted, one)),
+                (one for one in (await calendar.read(*way))[0] if holds(wanted, one)),
                 key=lambda one: str(one["id"]),
             )
             for way in ways
@@ -219,7 +222,7 @@ async def test_the_bookmark_of_another_sign_in_is_not_used(calendar: Calendar) -
         await configuration(calendar.http, calendar.url, user="bob@x.example"),
     )
     with pytest.raises(CursorExpired, match="another account"):
-        await other.read(Query("events", since=bookmark.text))
+        await other.read(Query("events"), PageRequest(since=bookmark.text))
 
 
 @pytest.mark.parametrize("tokens", ["page", "sync"])
@@ -227,25 +230,21 @@ async def test_a_place_among_changes_that_google_has_forgotten_asks_to_read_anew
     calendar: Calendar, tokens: str
 ) -> None:
     """Also on a later page."""
-    _, bookmark = await calendar.read(Query("events", page_size=1))
+    _, bookmark = await calendar.read(Query("events"), PageRequest(1))
     assert bookmark is not None
     for name in ("maths", "arts0"):
         await calendar.do(("create", name))
-    query = Query("events", page_size=1, since=bookmark.text)
-    page = await anext(calendar.connector().read(query))
+    request = PageRequest(1, since=bookmark.text)
+    page = await anext(calendar.connector().read(Query("events"), request))
     await calendar.say("forget", {"tokens": tokens})
     with pytest.raises(CursorExpired):
-        await anext(
-            calendar.connector().read(
-                Query("events", page_size=1, since=bookmark.text, after=page.next)
-            )
-        )
+        await anext(calendar.connector().read(Query("events"), replace(request, after=page.next)))
 
 
 async def test_a_page_that_google_has_forgotten_asks_to_read_anew(calendar: Calendar) -> None:
     for name in ("maths", "arts0"):
         await calendar.do(("create", name))
-    page = await anext(calendar.connector().read(Query("events", page_size=1)))
+    page = await anext(calendar.connector().read(Query("events"), PageRequest(1)))
     await calendar.say("forget", {"tokens": "page"})
     with pytest.raises(CursorExpired, match="read it from its beginning"):
-        await anext(calendar.connector().read(Query("events", page_size=1, after=page.next)))
+        await anext(calendar.connector().read(Query("events"), PageRequest(1, page.next)))

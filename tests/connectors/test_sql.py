@@ -14,7 +14,7 @@ import pytest
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
-from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, Query
+from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.testing.connectors import Connect, ConnectorTests, record
@@ -22,6 +22,7 @@ from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
 from support.postgres import Postgres
 
+FROM_THE_START = PageRequest()
 PEOPLE = """CREATE TABLE people (
     id {serial},
     email varchar(40) UNIQUE,
@@ -273,7 +274,7 @@ class SqlTests(ConnectorTests):
             {"name": "Eve"},
         ]
         await send(connect, self.target(), [record(n, one) for n, one in enumerate(rows, 1)])
-        found = await rows_of(connect(), Query("people", where=where, page_size=2))
+        found = await rows_of(connect(), Query("people", where=where), PageRequest(2))
         assert [one["name"] for one in found] == names
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
@@ -295,11 +296,11 @@ class SqlTests(ConnectorTests):
             ),
             ((Order("name", descending=True),), [f"N{n}" for n in range(6, -1, -1)]),
         ):
-            found = await rows_of(connect(), Query("people", order=order, page_size=size))
+            found = await rows_of(connect(), Query("people", order=order), PageRequest(size))
             assert [one["name"] for one in found] == names, order
         lines = [record(n, {"line": f"{n}"}) for n in range(1, 8)]
         await send(connect, Target("log", Action.CREATE), lines)
-        assert len(await rows_of(connect(), Query("log", page_size=size))) == 7, (
+        assert len(await rows_of(connect(), Query("log"), PageRequest(size))) == 7, (
             "a table without a key"
         )
 
@@ -307,27 +308,27 @@ class SqlTests(ConnectorTests):
         """With more for the order and the cursor, which are not shown."""
         await send(connect, self.target(), self.records())
         found = await rows_of(
-            connect(), Query("people", fields=("name",), order=(Order("age"),), page_size=1)
+            connect(), Query("people", fields=("name",), order=(Order("age"),)), PageRequest(1)
         )
         assert found == [{"name": "Bob"}, {"name": "Ann"}, {"name": "Cara"}]
 
     @pytest.mark.parametrize(
-        "query",
+        ("query", "after"),
         [
-            Query("people", where=Comparison("agee", "=", (1,))),
-            Query("people", where=Comparison("age", "=", ("old",))),
-            Query("people", where=Comparison("seen.year", "=", (1,))),
-            Query("people", order=(Order("agee"),)),
-            Query("people", after="circus"),
-            Query("people", after="[]"),
+            (Query("people", where=Comparison("agee", "=", (1,))), None),
+            (Query("people", where=Comparison("age", "=", ("old",))), None),
+            (Query("people", where=Comparison("seen.year", "=", (1,))), None),
+            (Query("people", order=(Order("agee"),)), None),
+            (Query("people"), "circus"),
+            (Query("people"), "[]"),
         ],
     )
     async def test_a_question_that_makes_no_sense_is_refused_in_words(
-        self, connect: Connect, query: Query
+        self, connect: Connect, query: Query, after: str | None
     ) -> None:
         """Not by the database."""
         with pytest.raises(BadInput) as refused:
-            await rows_of(connect(), query)
+            await rows_of(connect(), query, PageRequest(after=after))
         assert len(refused.value.message) > 20
 
     async def test_rows_that_refer_to_rows_of_the_same_file_are_taken(
@@ -658,8 +659,10 @@ def problem(outcome: Outcome) -> str:
     return outcome.problem.message
 
 
-async def rows_of(connector: Connector, query: Query) -> list[Mapping[str, Any]]:
-    return [row async for page in connector.read(query) for row in page.records]
+async def rows_of(
+    connector: Connector, query: Query, request: PageRequest = FROM_THE_START
+) -> list[Mapping[str, Any]]:
+    return [row async for page in connector.read(query, request) for row in page.records]
 
 
 async def _locked(postgres: Postgres, database: str) -> None:

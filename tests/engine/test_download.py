@@ -9,6 +9,7 @@ import pytest
 
 from openbulk.domain.errors import (
     AnswerLost,
+    CallWithdrawn,
     Fenced,
     NotFound,
     RetryLater,
@@ -16,7 +17,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Position, Status
-from openbulk.domain.query import Comparison, Order, Page, Query
+from openbulk.domain.query import Comparison, Order, Page, PageRequest, Query
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
@@ -108,7 +109,7 @@ async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: B
 class OtherNumbers(Numbered):
     """What was there some seconds earlier."""
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         yield Page([{"n": -n, "odd": 1} for n in range(1, 14)], None)
 
 
@@ -124,6 +125,14 @@ async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
     )
     with pytest.raises(Fenced):
         await runner.run()
+    assert await bench.numbers(job) == []
+
+
+async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
+    """What it had read is not kept: another process may be reading it."""
+    job = await bench.job()
+    with pytest.raises(Fenced):
+        await bench.turn(job, Numbered(failures={2: CallWithdrawn()}))
     assert await bench.numbers(job) == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from openbulk.connectors.base import Features
 from openbulk.domain.errors import CursorExpired, RetryLater
 from openbulk.domain.job import Job, Position, Status
-from openbulk.domain.query import Bookmark, Comparison, Order, Page, Query
+from openbulk.domain.query import Bookmark, Comparison, Order, Page, PageRequest, Query
 from openbulk.engine.slices.download import MAX_RESTARTS
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
 from support.downloads import ALL, Bench, Numbered
@@ -37,18 +37,18 @@ class Changing(Numbered):
             "things": Features(paths=("boxes/{box}/things",), changed="updated", has_changes=True)
         }
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
-        self.asked.append((query.since, query.after, query.changed_since is not None))
-        since = datetime.fromisoformat(query.since) if query.since else None
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        self.asked.append((request.since, request.after, query.changed_since is not None))
+        since = datetime.fromisoformat(request.since) if request.since else None
         numbers = self.changed if since else ALL
-        begin = int(query.after or 0)
+        begin = int(request.after or 0)
         while True:
-            page = begin // query.page_size
-            if query.since in self.forgotten and page >= self.forgotten[query.since]:
+            page = begin // request.size
+            if request.since in self.forgotten and page >= self.forgotten[request.since]:
                 raise CursorExpired("forgotten")
             if since is None and (error := self.failures.pop(page, None)):
                 raise error
-            end = begin + query.page_size
+            end = begin + request.size
             records = [{"n": n, "updated": self.updated(n).isoformat()} for n in numbers[begin:end]]
             is_last = end >= len(numbers)
             bookmark = Bookmark(self.night.isoformat(), self.night) if is_last else None

@@ -13,9 +13,17 @@ import pytest
 from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features, NativeBulk
-from openbulk.domain.errors import AnswerLost, BadInput, Fenced, Refused, RetryLater, SignInAgain
+from openbulk.domain.errors import (
+    AnswerLost,
+    BadInput,
+    CallWithdrawn,
+    Fenced,
+    Refused,
+    RetryLater,
+    SignInAgain,
+)
 from openbulk.domain.job import Job, Status, Upload
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -57,7 +65,7 @@ class Scripted:
     async def metadata(self, object: str) -> Mapping[str, Any]:
         return {}
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         yield Page([], None)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -250,6 +258,21 @@ async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
     connector.write = overtaken_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Fenced):
         await bench.turn(connector)
+    assert (await bench.now()).counts.reached == 0
+
+
+async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
+    """Whether the slice wanted to write, or to look up what an earlier slice wrote."""
+    with pytest.raises(Fenced):
+        await bench.turn(Scripted(KEYED, [CallWithdrawn()]))
+    unanswered = Scripted(UNKEYED, [AnswerLost("lost")])
+
+    async def withdrawn(target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        raise CallWithdrawn
+
+    unanswered.find = withdrawn  # type: ignore[method-assign]
+    with pytest.raises(Fenced):
+        await bench.turn(unanswered)
     assert (await bench.now()).counts.reached == 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.job import Download, Job
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 from openbulk.engine.downloaded_records import Result
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -44,14 +44,14 @@ class Numbered(Connector):
     async def metadata(self, object: str) -> Mapping[str, Any]:
         return {}
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
-        begin = int(query.after or 0)
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        begin = int(request.after or 0)
         while True:
-            number = begin // query.page_size + 1
+            number = begin // request.size + 1
             if error := self.failures.pop(number, None):
                 raise error
             self.pages.append(number)
-            end = min(COUNT, begin + query.page_size)
+            end = min(COUNT, begin + request.size)
             yield Page(
                 [{"n": n, "odd": n % 2} for n in range(begin + 1, end + 1)],
                 str(end) if end < COUNT else None,

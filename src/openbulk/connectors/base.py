@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from openbulk.connectors.pace import Pace, Unpaced
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 
@@ -45,7 +45,7 @@ class Features:
     changed: str | None = None
     """The field that says when a record was last changed; `Query.changed_since` is about it."""
     has_changes: bool = False
-    """`read` may end with a bookmark. With that as `Query.since`, and the same parameters and page size, it gives at
+    """`read` may end with a bookmark. With that as `PageRequest.since`, and the same parameters and page size, it gives at
     least those of its records whose field `changed` is not before the bookmark's moment, each as it is now; or it
     raises CursorExpired, on whichever page, where the service has forgotten the bookmark."""
     applies_where: bool = False
@@ -101,11 +101,11 @@ class Connector(Protocol):
         Raises NotFound for an object that `objects` does not name.
         """
 
-    def read(self, query: Query) -> AsyncIterator[Page]:
-        """The records of an object, page by page, from `query.after` on.
+    def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        """The records of an object, page by page, from `request.after` on.
 
         A page without records, but with a cursor, says that the service still works on them; the caller waits.
-        Raises CursorExpired where the service does not know `query.after` or `query.since` any more.
+        Raises CursorExpired where the service does not know `request.after` or `request.since` any more.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:

@@ -28,10 +28,6 @@ class Query:
     """Which records of one object to read."""
 
     object: str
-    page_size: int = 200
-    """Most records a page may hold; a service may give fewer."""
-    after: str | None = None
-    """The cursor of an earlier page: go on behind it."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The service's own query parameters, passed through."""
     fields: tuple[str, ...] = ()
@@ -43,6 +39,16 @@ class Query:
     what it knows not to be wanted."""
     order: tuple["Order", ...] = ()
     """What to sort by, where the service can (`Features.sorts`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Where in the answer to a query to begin, and how large its pages are."""
+
+    size: int = 200
+    """Most records a page may hold; a service may give fewer."""
+    after: str | None = None
+    """The cursor of an earlier page: the pages behind it are read. None reads from the first page on."""
     since: str | None = None
     """The text of a bookmark (`Features.has_changes`): only what was changed since it was taken is read."""
 

@@ -22,7 +22,7 @@ from openbulk.domain.errors import (
     ServiceError,
 )
 from openbulk.domain.job import Download, Position
-from openbulk.domain.query import Page, holds
+from openbulk.domain.query import Page, PageRequest, holds
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.download import chosen, query_of
@@ -138,8 +138,9 @@ class Direct:
 
     async def _read(self, place: Place, asked: Download, position: Position, size: int) -> Page:
         page_size = max(size, LEAST_PAGE) if asked.where is not None else size
-        query = query_of(asked, place.object, place.told, position, page_size)
-        return await _patiently(lambda: _first(self.connector.read(query)))
+        query = query_of(asked, place.object, place.told, position)
+        request = PageRequest(page_size, position.after, position.since)
+        return await _patiently(lambda: _first(self.connector.read(query, request)))
 
     def _check_readable(self, place: Place) -> None:
         refusal = refusal_to_read(place.object, {place.object: place.features})

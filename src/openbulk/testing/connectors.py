@@ -20,7 +20,7 @@ import pytest
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
-from openbulk.domain.query import Bookmark, Query
+from openbulk.domain.query import Bookmark, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 Connect = Callable[[], Connector]
@@ -181,7 +181,8 @@ class ConnectorTests:
         cursor: str | None = None
         deadline = time.monotonic() + COLLECT_SECONDS
         while True:
-            page = await anext(connect().read(Query(self.object_name, page_size=1, after=cursor)))
+            request = PageRequest(size=1, after=cursor)
+            page = await anext(connect().read(Query(self.object_name), request))
             assert len(page.records) <= 1
             seen += [str(read[self.shows]) for read in page.records]
             cursor = page.next
@@ -202,7 +203,9 @@ class ConnectorTests:
             pytest.skip("the records of this object have no id")
         await send(connect, self.target(), self.records())
         there = [
-            one async for page in connector.read(Query(self.object_name)) for one in page.records
+            one
+            async for page in connector.read(Query(self.object_name), PageRequest())
+            for one in page.records
         ]
         assert there
         for one in there:
@@ -215,7 +218,7 @@ class ConnectorTests:
     async def test_reading_an_object_that_does_not_exist_says_so(self, connect: Connect) -> None:
         """`read` raises a sentence."""
         with pytest.raises((NotFound, ServiceError)):
-            await anext(connect().read(Query("no such object")))
+            await anext(connect().read(Query("no such object"), PageRequest()))
 
     # --- changes ---
 
@@ -242,7 +245,8 @@ class ConnectorTests:
         """`read` raises CursorExpired."""
         await self.skip_unless_there_are_changes(connect())
         with pytest.raises(CursorExpired):
-            await anext(connect().read(Query(self.object_name, since="no such bookmark")))
+            request = PageRequest(since="no such bookmark")
+            await anext(connect().read(Query(self.object_name), request))
 
     # --- what the promises are told with ---
 
@@ -273,22 +277,22 @@ class ConnectorTests:
     ) -> tuple[list[str], Bookmark]:
         """What is there, or was changed, a record a page and each page by a new connector; and the bookmark."""
         shown: list[str] = []
-        query = Query(self.object_name, page_size=1, since=None if since is None else since.text)
+        request = PageRequest(size=1, since=None if since is None else since.text)
         deadline = time.monotonic() + COLLECT_SECONDS
         while True:
-            page = await anext(connect().read(query))
+            page = await anext(connect().read(Query(self.object_name), request))
             shown += [str(read[self.shows]) for read in page.records]
             if page.next is None:
                 assert page.bookmark is not None, "the last page has a bookmark"
                 return sorted(shown), page.bookmark
             assert page.bookmark is None, "only the last page has one"
-            query = replace(query, after=page.next)
+            request = replace(request, after=page.next)
             assert time.monotonic() < deadline, f"no last page within {COLLECT_SECONDS} s"
 
     async def shown(self, connector: Connector) -> list[str]:
         """What tells apart the records that are there."""
         there: list[str] = []
-        async for page in connector.read(Query(self.object_name)):
+        async for page in connector.read(Query(self.object_name), PageRequest()):
             there += sorted(str(read[self.shows]) for read in page.records)
             await asyncio.sleep(0 if page.records else 0.05)
         there.sort()

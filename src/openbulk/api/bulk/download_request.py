@@ -14,7 +14,7 @@ from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.workflow import Changes, bounded
-from openbulk.formats import named
+from openbulk.formats.recognition import resolve_format_name
 
 
 class EarlierDownloads(Protocol):
@@ -89,7 +89,7 @@ def download_of_query(
         limit=asked.limit if asked else None,
         text=text,
         options=parse_metadata(given.get("metaData")),
-        file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
+        file_format=resolve_format_name(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
     )
     return DownloadRequest(
@@ -137,7 +137,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
             ]
         ),
         options=dict(body),
-        file_format=named(body.get("format"), "format") or "csv",
+        file_format=resolve_format_name(body.get("format"), "format") or "csv",
         callback_url=_text(body, "notificationUrl"),
         is_v3=True,
     )

@@ -22,7 +22,7 @@ from openbulk.api.http.parameters import (
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.domain.job import Upload
-from openbulk.formats import inspect
+from openbulk.formats.recognition import inspect
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from openbulk.domain.job import Job
-from openbulk.formats.columns import in_order
+from openbulk.formats.table import order_columns
 
 MAX_FILE_NAME = 150
 _SUFFIXES = {"googlecsv": "csv"}
@@ -41,4 +41,4 @@ def file_name(job: Job, format: str) -> str:
 
 def result_columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: the selected fields, or all that its records have."""
-    return job.download.fields or in_order(job.columns)
+    return job.download.fields or order_columns(job.columns)

@@ -27,7 +27,7 @@ from openbulk.connectors.eloqua.rest import (
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import NotFound
-from openbulk.domain.query import Comparison, Page, Query
+from openbulk.domain.query import Comparison, Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 ACTIVITIES = "activities"
@@ -85,20 +85,21 @@ class Eloqua:
             return (await self._bulk.fields(object)).schema(ENTITIES[object].identifier)
         raise _no_object(object)
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Contacts and accounts by a bulk export, everything else through the REST API."""
         if query.object != ACTIVITIES and query.object not in READABLE:
             raise _no_object(query.object)
-        async for page in await self._reader(query):
+        async for page in await self._reader(query, request):
             yield page
 
-    async def _reader(self, query: Query) -> AsyncIterator[Page]:
+    async def _reader(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         if entity := ENTITIES.get(query.object):
-            return read_export(self._service, entity, await self._bulk.fields(query.object), query)
+            fields = await self._bulk.fields(query.object)
+            return read_export(self._service, entity, fields, query, request)
         return (
-            read_activities(self._service, query)
+            read_activities(self._service, query, request)
             if query.object == ACTIVITIES
-            else read_pages(self._service, query)
+            else read_pages(self._service, query, request)
         )
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -108,7 +109,7 @@ class Eloqua:
         if object not in ENTITIES:
             raise _no_object(object)
         wanted = Comparison("id", "=", (id,))
-        async for page in self.read(Query(object, where=wanted)):
+        async for page in self.read(Query(object, where=wanted), PageRequest()):
             if page.records:
                 return page.records[0]
             await asyncio.sleep(POLL_SECONDS if page.next else 0)

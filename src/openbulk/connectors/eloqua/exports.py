@@ -16,7 +16,15 @@ from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, Entity
 from openbulk.connectors.eloqua.fields import Fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.errors import Refused
-from openbulk.domain.query import Comparison, Condition, Page, Query, conjuncts, is_text
+from openbulk.domain.query import (
+    Comparison,
+    Condition,
+    Page,
+    PageRequest,
+    Query,
+    conjuncts,
+    is_text,
+)
 
 MAX_FIELDS = 250
 MAX_PAGE = 50_000
@@ -28,11 +36,11 @@ _QUOTED = re.compile(r"['\\{}]")
 
 
 async def read_export(
-    service: Service, entity: Entity, fields: Fields, query: Query
+    service: Service, entity: Entity, fields: Fields, query: Query, request: PageRequest
 ) -> AsyncIterator[Page]:
     """The records of an entity, under the internal names of their fields, and `id`. Pages are empty while Eloqua still
     works on them."""
-    sync, _, offset = (query.after or "").partition("@")
+    sync, _, offset = (request.after or "").partition("@")
     if not sync:
         sync = await _begin(
             service,
@@ -44,7 +52,7 @@ async def read_export(
     if not offset:
         while not await _has_ended(service, sync):
             yield Page([], sync)
-    begin, size = int(offset or 0), min(query.page_size, MAX_PAGE)
+    begin, size = int(offset or 0), min(request.size, MAX_PAGE)
     while True:
         parameters = {"limit": str(size), "offset": str(begin)}
         page = await service.bulk("GET", f"{sync}/data", params=parameters)

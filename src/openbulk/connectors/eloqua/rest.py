@@ -12,7 +12,7 @@ from urllib.parse import quote
 from openbulk.connectors.eloqua.service import Service, failure
 from openbulk.connectors.http import Answer
 from openbulk.domain.errors import NotFound
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record
 
 MAX_COUNT = 1000
@@ -136,10 +136,10 @@ async def read_asset(service: Service, asset: Asset, number: str) -> Mapping[str
     return dict(answer.json())
 
 
-async def read_pages(service: Service, query: Query) -> AsyncIterator[Page]:
+async def read_pages(service: Service, query: Query, request: PageRequest) -> AsyncIterator[Page]:
     """Records of an object, page by page; the cursor is the number of the next page."""
-    number = int(query.after or 1)
-    size = min(query.page_size, MAX_COUNT)
+    number = int(request.after or 1)
+    size = min(request.size, MAX_COUNT)
     while True:
         parameters = {
             **query.parameters,
@@ -158,15 +158,16 @@ async def read_pages(service: Service, query: Query) -> AsyncIterator[Page]:
             return
 
 
-async def read_activities(service: Service, query: Query) -> AsyncIterator[Page]:
+async def read_activities(
+    service: Service, query: Query, request: PageRequest
+) -> AsyncIterator[Page]:
     """What contacts did, a page for each page of contacts. Eloqua wants to be asked for one type at a time.
 
     The parameters `type`, `startDate` and `endDate` (Unix time in seconds) narrow it down.
     """
-    contacts = Query("contact", page_size=query.page_size, after=query.after)
     types = [query.parameters["type"]] if "type" in query.parameters else ACTIVITY_TYPES
     dates = {"startDate": "0", "endDate": str(int(time.time())), **query.parameters}
-    async for page in read_pages(service, contacts):
+    async for page in read_pages(service, Query("contact"), request):
         records: list[Mapping[str, Any]] = []
         for contact in page.records:
             for kind in types:

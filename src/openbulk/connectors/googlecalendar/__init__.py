@@ -17,7 +17,7 @@ from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import EventUploads
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import NotFound, Refused
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 API_URL = "https://www.googleapis.com"
@@ -65,13 +65,13 @@ class GoogleCalendar:
         _check_object(object)
         return COLLECTIONS[object].schema() if object in COLLECTIONS else event_schema()
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Events of a calendar, or one of the other objects."""
         _check_object(query.object)
         async for page in (
-            self._directory.read(query)
+            self._directory.read(query, request)
             if query.object in COLLECTIONS
-            else read_events(self._api, query)
+            else read_events(self._api, query, request)
         ):
             yield page
 

@@ -21,7 +21,7 @@ from openbulk.connectors.googlecalendar.events import calendar_of, encoded
 from openbulk.connectors.googlecalendar.fields import check_required, converted
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.connectors.http import Answer
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 CALENDARS, ENTRIES, RULES = "calendars", "calendar-list", "access-control-list"
@@ -83,11 +83,11 @@ class Directory:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """The records of an object; parameters go to Google's list call."""
-        parameters = {**query.parameters, "maxResults": str(min(query.page_size, MAX_PAGE))}
+        parameters = {**query.parameters, "maxResults": str(min(request.size, MAX_PAGE))}
         calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
-        token = query.after
+        token = request.after
         while True:
             page = await self._page(
                 query.object, calendar, {**parameters, **({"pageToken": token} if token else {})}
@@ -107,7 +107,7 @@ class Directory:
         """The calendars that these records have made, by the marks in their descriptions."""
         marks = {_mark(record): record.key for record in batch}
         found: dict[str, str] = {}
-        async for page in self.read(Query(target.object)):
+        async for page in self.read(Query(target.object), PageRequest()):
             for calendar in page.records:
                 last = str(calendar.get("description", "")).rpartition("\n")[2]
                 if last in marks:
@@ -211,7 +211,7 @@ class Directory:
     async def _calendar_called(self, summary: str) -> str | None:
         named = [
             str(one["id"])
-            async for page in self.read(Query(CALENDARS))
+            async for page in self.read(Query(CALENDARS), PageRequest())
             for one in page.records
             if one.get("summary") == summary
         ]

@@ -11,7 +11,7 @@ from openbulk.connectors.googlecalendar.events import calendar_of
 from openbulk.connectors.googlecalendar.lookup import MAX_PAGE
 from openbulk.connectors.http import Answer
 from openbulk.domain.errors import CursorExpired
-from openbulk.domain.query import Bookmark, Page, Query
+from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 
 _WHOLE = "whole:"
 """Begins the cursors of a listing that Google would not bound by a date of change."""
@@ -32,7 +32,7 @@ _DATED_TO = timedelta(seconds=1)
 """The header Date has seconds, cut off (RFC 9110, section 5.6.7)."""
 
 
-async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
+async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> AsyncIterator[Page]:
     """The events of the calendar that the parameter `calendarId` names; other parameters go to `events.list`.
 
     Google bounds a listing by the date of change for some weeks only (googleapis/google-api-dotnet-client#239 saw 20
@@ -42,16 +42,16 @@ async def read_events(api: CalendarApi, query: Query) -> AsyncIterator[Page]:
     parameters = dict(query.parameters)
     calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
     path = f"/calendars/{quote(calendar, safe='@')}/events"
-    parameters["maxResults"] = str(min(query.page_size, MAX_PAGE))
+    parameters["maxResults"] = str(min(request.size, MAX_PAGE))
     if parameters.get("showDeleted") != "true":
         parameters.pop(
             "showDeleted", None
         )  # Google's default, which must not be said beside a sync token
-    if query.since is not None:
-        parameters["syncToken"] = _sync_token(query.since, api.account)
+    if request.since is not None:
+        parameters["syncToken"] = _sync_token(request.since, api.account)
     elif query.changed_since is not None:
         parameters.setdefault(_SINCE, query.changed_since.isoformat())
-    token = query.after or ""
+    token = request.after or ""
     is_whole = token.startswith(_WHOLE)
     token = token.removeprefix(_WHOLE)
     while True:
@@ -102,7 +102,7 @@ def _bookmark(
 
     Google's own clock dates it, since the dates of changes are Google's, and not before the token can have been made.
     """
-    token, dated = body.get("nextSyncToken"), answer.dated
+    token, dated = body.get("nextSyncToken"), answer.date
     if not token or dated is None or _WITHOUT_CHANGES & parameters.keys():
         return None
     return Bookmark(f"{account}:{token}", dated + _DATED_TO)

@@ -9,7 +9,7 @@ from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.domain.errors import NotFound
-from openbulk.domain.query import Page, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 OBJECTS: Mapping[str, Features] = {
@@ -45,13 +45,13 @@ class Memory:
         properties = {"id": {"type": "string", "readOnly": True}, "fail": fail}
         return {"type": "object", "properties": properties, "additionalProperties": {}}
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """What was kept, in the order in which it came; the cursor counts records."""
         kept = self._kept(query.object)
         keys = list(kept)
-        begin = int(query.after or 0)
+        begin = int(request.after or 0)
         while True:
-            end = begin + query.page_size
+            end = begin + request.size
             yield Page(
                 [{"id": key, **kept[key]} for key in keys[begin:end] if key in kept],
                 str(end) if end < len(keys) else None,

@@ -18,7 +18,7 @@ from openbulk.connectors.sql.reading import Reading
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.writing import KEEP_NOTES_SECONDS, Writing, notes_table
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
-from openbulk.domain.query import Comparison, Page, Query
+from openbulk.domain.query import Comparison, Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 LOOK_AGAIN_SECONDS = 30.0
@@ -54,14 +54,16 @@ class Sql:
         """The columns of a table."""
         return (await self._table(object)).schema()
 
-    async def read(self, query: Query) -> AsyncIterator[Page]:
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Rows in the order that is asked for, else in that of the primary key."""
-        reading = Reading(await self._table(query.object), query, self._engine.dialect.name)
-        after = query.after
+        reading = Reading(
+            await self._table(query.object), query, request.size, self._engine.dialect.name
+        )
+        after = request.after
         while True:
             async with self._connection() as connection:
                 rows = (await connection.execute(reading.statement(after))).all()
-            after = reading.cursor(rows[-1]) if len(rows) == query.page_size else None
+            after = reading.cursor(rows[-1]) if len(rows) == request.size else None
             yield Page([reading.record(row) for row in rows], after)
             if after is None:
                 return
@@ -73,8 +75,8 @@ class Sql:
             raise NotFound(
                 f"the rows of {object!r} have no id: its primary key has {len(table.key)} columns"
             )
-        query = Query(object, page_size=1, where=Comparison(table.key[0], "=", (id,)))
-        async for page in self.read(query):
+        query = Query(object, where=Comparison(table.key[0], "=", (id,)))
+        async for page in self.read(query, PageRequest(size=1)):
             if page.records:
                 return page.records[0]
         raise NotFound(f"{object!r} has no row with {table.key[0]} = {id!r}")

@@ -36,9 +36,10 @@ class _Step:
 class Reading:
     """How the rows that a query asks for are read. Raises BadInput where the table cannot answer it."""
 
-    def __init__(self, table: Table, query: Query, dialect: str) -> None:
+    def __init__(self, table: Table, query: Query, page_size: int, dialect: str) -> None:
         self._table = table
         self._query = query
+        self._page_size = page_size
         self._is_sqlite = dialect == "sqlite"
         self._steps = self._order()
         self._names = self._chosen()
@@ -47,7 +48,7 @@ class Reading:
         """The next page, behind a cursor."""
         columns = [self._table.sql.c[name] for name in self._names]
         places = [step.sql.label(f"{_PLACE}{number}") for number, step in enumerate(self._steps)]
-        select = sa.select(*columns, *map(self._readable, places)).limit(self._query.page_size)
+        select = sa.select(*columns, *map(self._readable, places)).limit(self._page_size)
         if self._query.where is not None:
             select = select.where(self._holds(self._query.where))
         if after is not None:

@@ -16,9 +16,17 @@ import structlog
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
-from openbulk.domain.errors import AnswerLost, CursorExpired, NotFound, RetryLater, ServiceError
+from openbulk.domain.errors import (
+    AnswerLost,
+    CallWithdrawn,
+    CursorExpired,
+    Fenced,
+    NotFound,
+    RetryLater,
+    ServiceError,
+)
 from openbulk.domain.job import Download, Position, Status
-from openbulk.domain.query import Bookmark, Page, Query, fields_of, holds
+from openbulk.domain.query import Bookmark, Page, PageRequest, Query, fields_of, holds
 from openbulk.domain.records import flatten, nest, value_at
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -80,6 +88,8 @@ class DownloadSlice:
                 if not self._may_restart:
                     return Fail(Status.ERROR, f"{error.message}: ask for it as a new job")
                 await self._restart()
+            except CallWithdrawn as error:
+                raise Fenced from error
             except ServiceError as error:
                 resends = 0 if self._part.position != begin else resends + 1
                 await self._keep()
@@ -174,9 +184,9 @@ class DownloadSlice:
         if position.is_end:  # of the job that this one goes on with
             yield Page([], None)
             return
-        async for page in self._connector.read(
-            query_of(download, name, told, position, _page_size(download))
-        ):
+        query = query_of(download, name, told, position)
+        request = PageRequest(_page_size(download), position.after, position.since)
+        async for page in self._connector.read(query, request):
             yield page
 
     def _take(self, page: Page) -> None:
@@ -225,15 +235,10 @@ class DownloadSlice:
         self._part = _Part(tuple(part.columns), part.position)
 
 
-def query_of(
-    download: Download, name: str, told: Mapping[str, str], position: Position, page_size: int
-) -> Query:
+def query_of(download: Download, name: str, told: Mapping[str, str], position: Position) -> Query:
     """What to ask the service for from a position on; `name` and `told` are its object by `resolve_object`."""
     return Query(
         name,
-        page_size=page_size,
-        after=position.after,
-        since=position.since,
         parameters={**told, **download.parameters},
         fields=_needed(download),
         # Reading everything leaves a new bookmark; the condition chooses what was changed since.
