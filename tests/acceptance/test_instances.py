@@ -262,7 +262,7 @@ def test_a_service_that_knows_no_challenge_says_so(processes: Processes) -> None
     reply = processes.server().call("GET", f"/elements/eloqua/oauth/url?{query}")
     assert (reply.status, reply.json["message"]) == (
         400,
-        "Oracle Eloqua does not know PKCE; leave pkce out",
+        "Oracle Eloqua does not support PKCE; leave pkce out",
     )
 
 

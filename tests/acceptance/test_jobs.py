@@ -38,7 +38,7 @@ def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(
             "CANCELLED",
             2,
         )
-    assert server.status(job_id)["infoMessage"] == "it was cancelled after its last record"
+    assert server.status(job_id)["infoMessage"] == "the job was cancelled after its last record"
 
 
 def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:

@@ -80,7 +80,7 @@ def test_the_same_key_with_another_content_is_409(memory: Server) -> None:
     ):
         assert other.status == 409, other.body
         assert (
-            f"job {first.json['id']} was asked for with this Idempotency-Key"
+            f"job {first.json['id']} was created with this Idempotency-Key"
             in other.json["message"]
         )
         assert "take a new key" in other.json["message"]

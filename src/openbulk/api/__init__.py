@@ -77,12 +77,13 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
     api.include_router(viewer.router)
+    # Last, because every path that no other route has belongs to an object.
     api.include_router(records.make_router("resource"), prefix=BASE_PATH)
     api.include_router(
         records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_require_hub)]
     )
-    # The middleware that is added last is outermost: an answer to an unhandled error is for pages of
-    # other origins, too, and has a request id.
+    # The middleware that is added last is outermost: the answer to an unhandled error has a request
+    # id, too, and pages of other origins may read it.
     api.add_middleware(UnhandledErrors)
     # Pages of any origin may call: the secrets that they send decide what they may do, and there
     # are no cookies.

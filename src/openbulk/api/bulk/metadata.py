@@ -53,5 +53,5 @@ def _identifier_field(options: Mapping[str, Any], query: Mapping[str, str]) -> s
     # Clients of the contract also send the name in the address.
     name = options.get("identifierFieldName") or query.get("identifierFieldName") or None
     if name is not None and not isinstance(name, str):
-        raise BadInput("metaData.identifierFieldName is not a text; it is the name of a column")
+        raise BadInput("metaData.identifierFieldName is not a string; it is the name of a column")
     return name

@@ -44,7 +44,7 @@ async def read_body(request: Request) -> bytes:
             if len(body) > MAX_BODY_BYTES:
                 raise TooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes")
     except ClientDisconnect as error:
-        raise BadInput("the request was cut off") from error
+        raise BadInput("the connection closed before the whole body had arrived") from error
     return bytes(body)
 
 

@@ -60,7 +60,10 @@ async def require_user(request: Request, services: ServicesOfApp) -> User:
     elif not await services.accounts.is_organization_secret(
         user.organization_id, secrets.organization
     ):
-        raise NotSignedIn("the organization secret is not that of this user's organization")
+        raise NotSignedIn(
+            "the organization secret is not that of the user's organization; send the two secrets "
+            "that belong together"
+        )
     return user
 
 

@@ -59,7 +59,7 @@ async def readyz(services: ServicesOfApp) -> Response:
         except Exception as error:  # the server cannot take work, whatever the reason
             broken[part] = type(error).__name__
     if not services.engine.is_working():
-        broken["engine"] = "looks for no work"
+        broken["engine"] = "does not poll for work"
     return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
 
 

@@ -19,13 +19,13 @@ from openbulk.storage.files import FileStore, FileWriter
 MAX_FIELDS = 50
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
-"""How long the rest of an upload is let in that cannot be kept."""
-_HOW = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
+"""How long the rest of a refused upload is read."""
+_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedForm:
-    """An upload that has arrived whole."""
+    """A form that has arrived whole, with its file in the file store."""
 
     size: int
     """Bytes of the file."""
@@ -38,10 +38,11 @@ class ReceivedForm:
 async def receive_upload(
     request: Request, files: FileStore, name: str, max_bytes: int
 ) -> ReceivedForm:
-    """Stream an upload's file part into the store under a name, and collect its other parts.
+    """Stream the file of a form into the store under a name, and collect the other parts.
 
-    Memory holds one block of the file, whatever its size. Where the upload is malformed, too large or cut off,
-    nothing is left in the store. Raises BadInput, TooLarge, DiskFull, FileStoreUnavailable.
+    Memory holds one block of the file, whatever its size. If the upload is malformed, too large or
+    cut off, the store keeps nothing of it. Raises BadInput, TooLarge, DiskFull and
+    FileStoreUnavailable.
     """
     form = _Form(_boundary(request))
     writer, stream = files.writer(name), request.stream()
@@ -52,12 +53,12 @@ async def receive_upload(
         if not form.is_complete:
             raise BadInput("the upload ended before its last boundary; send it again")
         if not form.has_file:
-            raise BadInput(f"there is no file in the request; {_HOW}")
+            raise BadInput(f"there is no file in the request; {_HINT}")
         await writer.close()
     except BaseException as error:
         await asyncio.shield(writer.discard())
         if isinstance(error, ClientDisconnect):
-            raise BadInput("the upload was cut off") from error
+            raise BadInput("the connection closed before the whole file had arrived") from error
         if isinstance(error, TooLarge | DiskFull | FileStoreUnavailable):
             await _read_to_end(stream)
         raise
@@ -65,8 +66,9 @@ async def receive_upload(
 
 
 async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
-    """Let a caller send the rest, to no end but that the answer is read: who is still sending when the connection is
-    closed is told of a broken connection instead."""
+    """Read the rest of a refused upload, for `LINGER_SECONDS` at most."""
+    # A client that is still sending when the connection closes reports a broken connection, and
+    # never reads the answer.
     with suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             async for _ in stream:
@@ -95,12 +97,12 @@ def _boundary(request: Request) -> bytes:
     header["content-type"] = request.headers.get("content-type", "")
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
-        raise BadInput(f"the request is not multipart/form-data; {_HOW}")
+        raise BadInput(f"the request is not multipart/form-data; {_HINT}")
     return boundary.encode("latin-1", errors="replace")
 
 
 class _Form:
-    """Sorts the bytes of a form into the file and the other parts, as they come and in any order."""
+    """Sorts the bytes of a form into the file and the other parts, which come in any order."""
 
     def __init__(self, boundary: bytes) -> None:
         self.file_bytes: list[bytes] = []
@@ -111,7 +113,7 @@ class _Form:
         self._header_value = b""
         self._header_bytes = 0
         self._headers = Message()
-        self._part = ""
+        self._part_name = ""
         self._part_is_file = False
         self._value = bytearray()
         callbacks: Any = {
@@ -131,7 +133,7 @@ class _Form:
         try:
             self._parser.write(chunk)
         except MultipartParseError as error:
-            raise BadInput(f"the multipart form is malformed ({error}); {_HOW}") from error
+            raise BadInput(f"the multipart form is malformed ({error}); {_HINT}") from error
 
     def _begin(self) -> None:
         self._headers = Message()
@@ -152,17 +154,17 @@ class _Form:
             raise TooLarge(f"a part's headers are larger than {MAX_HEADER_BYTES} bytes")
 
     def _header_end(self) -> None:
-        self._headers[self._header_name.decode("latin-1")] = self._header_value.decode(
-            "utf-8", "replace"
-        )
+        name, value = self._header_name.decode("latin-1"), self._header_value
+        self._headers[name] = value.decode("utf-8", "replace")
         self._header_name = self._header_value = b""
 
     def _headers_finished(self) -> None:
         name = self._headers.get_param("name", header="content-disposition")
-        self._part = name if isinstance(name, str) else ""
-        self._part_is_file = self._part == "file"
+        # The parameter is a tuple where it is encoded by RFC 2231, which RFC 7578 forbids.
+        self._part_name = name if isinstance(name, str) else ""
+        self._part_is_file = self._part_name == "file"
         if self._part_is_file and self.has_file:
-            raise BadInput("there are two files in the request; send one a job")
+            raise BadInput("there are two files in the request; send one for each job")
         self.has_file = self.has_file or self._part_is_file
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -171,14 +173,14 @@ class _Form:
             return
         self._value += data[start:end]
         if len(self._value) > MAX_BODY_BYTES:
-            raise TooLarge(f"the part {self._part!r} is larger than {MAX_BODY_BYTES} bytes")
+            raise TooLarge(f"the part {self._part_name!r} is larger than {MAX_BODY_BYTES} bytes")
 
     def _end(self) -> None:
         if self._part_is_file:
             return
         if len(self.fields) == MAX_FIELDS:
             raise TooLarge(f"there are more than {MAX_FIELDS} parts in the request")
-        self.fields[self._part] = self._value.decode("utf-8", "replace")
+        self.fields[self._part_name] = self._value.decode("utf-8", "replace")
 
     def _complete(self) -> None:
         self.is_complete = True

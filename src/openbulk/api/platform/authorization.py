@@ -97,18 +97,18 @@ async def oauth_url(
         ),
     ] = "",
 ) -> dict[str, Any]:
-    """The URL at which a person allows openbulk to act for them. It leads to `callbackUrl` with a
-    code.
+    """The URL at which a person allows openbulk to act for them.
 
-    With `pkce`, only this server can use the code. Send the `state` that the redirect returns,
-    which this answer also has, as `providerData.state`.
+    After the sign-in, the service redirects to `callbackUrl` with a code. With `pkce`, only this
+    server can use the code: create the instance with the `state` of this answer, which the redirect
+    also returns, as `providerData.state`.
     """
     provider = find_provider(services, key)
     oauth = _require_oauth(provider)
     required = {"apiKey": api_key, "callbackUrl": callback_url}
     missing = [name for name, value in required.items() if not value]
     if missing:
-        raise BadInput(f"the query parameter {' and '.join(missing)} is missing")
+        raise BadInput(f"{' and '.join(missing)} missing; a sign-in URL needs both")
     request = AuthorizeRequest(
         api_key=api_key,
         api_secret=api_secret,
@@ -120,7 +120,7 @@ async def oauth_url(
     if not pkce:
         return present_sign_in_address(provider.key, oauth.authorize_url(request))
     if not oauth.takes_challenge:
-        raise BadInput(f"{provider.name} does not know PKCE; leave pkce out")
+        raise BadInput(f"{provider.name} does not support PKCE; leave pkce out")
     sign_in = SignIn(user.organization_id, provider.key, api_key, callback_url)
     request = _with_challenge(request, sign_in, services)
     return present_sign_in_address(provider.key, oauth.authorize_url(request), request.state)
@@ -136,7 +136,7 @@ async def oauth_url_of_body(
 ) -> dict[str, Any]:
     """The URL at which a person allows openbulk to act for them.
 
-    Unlike with GET, the client secret is in no address, and so in no log of addresses.
+    Unlike with GET, the client secret is not part of an address, which servers and proxies log.
     """
     return await oauth_url(
         key,

@@ -1,4 +1,4 @@
-"""The state of a sign-in, which carries a sealed PKCE verifier to the browser and back (decision 12).
+"""The state of a sign-in, which carries a sealed PKCE verifier through the browser (decision 12).
 
 With PKCE (RFC 7636), a service trades a code for tokens only with the verifier that belongs to the
 challenge of its sign-in. The verifier is sealed into `state`, so that nothing has to be stored and

@@ -111,7 +111,7 @@ async def _find_destination(
     destination = await services.accounts.instance_with_token(token)
     if destination is None or destination.organization_id != instance.organization_id:
         raise BadInput(
-            "targetConfiguration.token is not that of an instance; it is in the answer that "
+            "targetConfiguration.token is not the token of an instance; it is in the answer that "
             "created the instance"
         )
     options = parse_metadata(configuration.get("metaData"))

@@ -258,13 +258,13 @@ async def disable(
 
 @router.patch(
     "/jobs/{schedule_id}/reschedule",
-    summary="Reschedule",
+    summary="Change when a schedule is due",
     responses=answers(wire.Schedule, 400, 404, 413, 507),
 )
 async def reschedule(
     schedule_id: ScheduleId, body: RescheduleBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Change when a schedule is due. A disabled schedule is enabled."""
+    """Set a new cron expression. A disabled schedule is enabled."""
     schedule = await _find_schedule(services, user, schedule_id)
     cron = body.trigger.cron if body.trigger else body.cron
     if not cron:

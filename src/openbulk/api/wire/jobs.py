@@ -78,7 +78,7 @@ class JobStatus(TypedDict):
         ]
     ]
     bulk_finish_time: NotRequired[
-        Annotated[EpochMs, doc("When the job finished. Absent until it has.", EXAMPLE_TIME + 900)]
+        Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
     ]
     infoMessage: NotRequired[
         Annotated[str, doc("Further information, such as why the job waits and until when.")]
@@ -106,7 +106,7 @@ class DownloadStatus(TypedDict):
         EpochMs, doc("When the job was created, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
     ]
     completionTime: NotRequired[
-        Annotated[EpochMs, doc("When the job finished. Absent until it has.", EXAMPLE_TIME + 900)]
+        Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
     ]
     fileFormat: Annotated[str, doc("Format of the file to download.", "CSV")]
     jobCriteria: Annotated[
@@ -152,7 +152,7 @@ class JobItem(TypedDict, total=False):
         EpochMs, doc("When the job was created, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
     ]
     completion_time: Annotated[
-        EpochMs, doc("When the job finished. Absent until it has.", EXAMPLE_TIME + 900)
+        EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)
     ]
 
 
@@ -334,12 +334,12 @@ def _remarks(job: Job) -> Iterator[str]:
     if job.waiting_for is not None:
         yield job.waiting_for
         if job.waiting_until:
-            yield f"goes on at {job.waiting_until.isoformat(timespec='seconds')}"
+            yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.mailed_outside:
-        yield f"{job.mailed_outside} records have attendees outside the organization, who were sent mail"
+        yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
     if job.counts.unknown:
-        yield f"{job.counts.unknown} records may or may not have been taken; /errors lists them"
+        yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
-        yield "it was cancelled after its last record"
+        yield "the job was cancelled after its last record"
     if job.is_finished and not job.is_download and job.not_reached:
         yield f"{job.not_reached} of {job.records} records were not reached"

@@ -82,7 +82,7 @@ class Run(TypedDict):
         EpochMs, doc("When the run started, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
     ]
     endTime: NotRequired[
-        Annotated[EpochMs, doc("When the run finished. Absent until it has.", EXAMPLE_TIME + 900)]
+        Annotated[EpochMs, doc("When the run finished. Absent until then.", EXAMPLE_TIME + 900)]
     ]
     message: NotRequired[Annotated[str, doc("What went wrong.")]]
     bulkJobIds: Annotated[

@@ -54,7 +54,7 @@ class Transfer(TypedDict):
     ]
     completionTime: NotRequired[
         Annotated[
-            EpochMs, doc("When the transfer finished. Absent until it has.", EXAMPLE_TIME + 900)
+            EpochMs, doc("When the transfer finished. Absent until then.", EXAMPLE_TIME + 900)
         ]
     ]
     status: Annotated[
