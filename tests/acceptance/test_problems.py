@@ -167,7 +167,7 @@ def cases() -> Iterator[Case]:
     for method in ("GET", "POST"):
         operation = f"{method} /elements/{{key}}/oauth/url"
         body: Any = {} if method == "POST" else None
-        missing = "apiKey and callbackUrl is missing"
+        missing = "apiKey and callbackUrl missing; a sign-in URL needs both"
         yield Case(operation, 400, missing, "/elements/googlecalendar/oauth/url", body=body)
         yield Case(operation, 404, element, "/elements/circus/oauth/url", body=body)
     # workflows and schedules

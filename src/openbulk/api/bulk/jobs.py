@@ -13,7 +13,7 @@ from openbulk.api.http.paging import (
     PageSize,
     parse_offset,
     parse_page_size,
-    set_page_headers,
+    take_page,
 )
 from openbulk.api.http.parameters import Fields, parse_whole_number
 from openbulk.api.services import ServicesOfApp
@@ -56,7 +56,8 @@ async def jobs(
     limit = parse_page_size(page_size)
     before = parse_whole_number(next_page, "nextPage", least=1) if next_page else None
     items: list[dict[str, Any]] = []
-    # The condition is checked here, on the shapes; read on until a page of jobs has met it.
+    # The ledger does not know the keys of the wire, so the condition is checked here. One item more
+    # than a page tells that there is a next page.
     while len(items) <= limit:
         found = await services.ledger.jobs_of(instance.id, before=before, limit=MAX_PAGE)
         candidates = [present_job_item(job, services.completed_status) for job in found]
@@ -64,8 +65,7 @@ async def jobs(
         if len(found) < MAX_PAGE:
             break
         before = found[-1].id
-    page = items[:limit]
-    set_page_headers(response, len(page), page[-1]["id"] if len(items) > limit else None)
+    page = take_page(response, items, limit, lambda item: item["id"])
     return select_fields(page, field_list(fields))
 
 
@@ -131,9 +131,8 @@ async def errors(
         skip=0 if next_page else parse_offset(page_number, limit),
         limit=limit + 1,
     )
-    page = found[:limit]
     names = field_list(fields)
-    set_page_headers(response, len(page), page[-1].row if len(found) > limit else None)
+    page = take_page(response, found, limit, lambda error: error.row)
     return select_fields([present_record_error(error) for error in page], names)
 
 

@@ -79,7 +79,7 @@ async def upload(
     The answer comes as soon as the file has arrived, and has the id of the job.
     """
     callback_url = callback_url_of(request)
-    check_callback_url(callback_url, services)
+    check_callback_url(callback_url, services)  # before the file, which may be large
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
@@ -93,6 +93,7 @@ async def upload(
             callback_url,
         )
     except BaseException:
+        # No job knows the file yet, so nobody else would delete it, not even after a cancellation.
         await asyncio.shield(services.files.give_up(name))
         raise
     return await submit(request, response, services, instance, work, idempotency_key)

@@ -43,11 +43,10 @@ def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
 
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
-    steps = re.split(r"\{(\w+)\}", template)
-    for index, step in enumerate(steps):
-        is_parameter = index % 2 == 1  # `split` puts the groups between the texts
-        steps[index] = _PARAMETERS.get(step, "[^/]+") if is_parameter else re.escape(step)
-    return re.compile("".join(steps))
+    parameter = re.compile(r"\\{(\w+)\\}")  # as `re.escape` leaves it
+    return re.compile(
+        parameter.sub(lambda match: _PARAMETERS.get(match[1], "[^/]+"), re.escape(template))
+    )
 
 
 def _specificity(template: str) -> tuple[int, bool]:

@@ -12,8 +12,9 @@ from openbulk.domain.instance import Instance
 from openbulk.storage.accounts import User
 
 _SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>[^\s,]+)\s*")
+# The contract calls an instance's token `Element`; one of its pages says `Token`.
 _KINDS = {"user": "user", "organization": "organization", "element": "element", "token": "element"}
-_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
+_HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,11 @@ def parse_authorization(header: str) -> Secrets:
     secrets: dict[str, str] = {}
     for part in header.split(","):
         match = _SECRET.fullmatch(part)
-        kind = _KINDS.get(match["kind"].lower()) if match else None
-        if match and kind:
-            secrets[kind] = match["secret"]
+        if match is None:
+            continue
+        kind = match["kind"].lower()
+        if kind in _KINDS:
+            secrets[_KINDS[kind]] = match["secret"]
     return Secrets(**secrets)
 
 
@@ -47,9 +50,9 @@ async def require_user(request: Request, services: ServicesOfApp) -> User:
     """
     secrets = parse_authorization(request.headers.get("authorization", ""))
     if secrets.user is None:
-        raise NotSignedIn(f"the user secret is missing; {_HINT}")
+        raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
-        raise NotSignedIn(f"the organization secret is missing; {_HINT}")
+        raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
     user = await services.accounts.user(secrets.user)
     if user is None:
         raise NotSignedIn(

@@ -16,11 +16,12 @@ from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
 from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
+# Limits on what a form can make the server hold in memory: a file goes into the store as it comes.
 MAX_FIELDS = 50
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
 """How long the rest of a refused upload is read."""
-_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
+_FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def receive_upload(
         if not form.is_complete:
             raise BadInput("the upload ended before its last boundary; send it again")
         if not form.has_file:
-            raise BadInput(f"there is no file in the request; {_HINT}")
+            raise BadInput(f"there is no file in the request; {_FILE_HINT}")
         await writer.close()
     except BaseException as error:
         await asyncio.shield(writer.discard())
@@ -97,7 +98,7 @@ def _boundary(request: Request) -> bytes:
     header["content-type"] = request.headers.get("content-type", "")
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
-        raise BadInput(f"the request is not multipart/form-data; {_HINT}")
+        raise BadInput(f"the request is not multipart/form-data; {_FILE_HINT}")
     return boundary.encode("latin-1", errors="replace")
 
 
@@ -133,7 +134,7 @@ class _Form:
         try:
             self._parser.write(chunk)
         except MultipartParseError as error:
-            raise BadInput(f"the multipart form is malformed ({error}); {_HINT}") from error
+            raise BadInput(f"the multipart form is malformed ({error}); {_FILE_HINT}") from error
 
     def _begin(self) -> None:
         self._headers = Message()

@@ -13,8 +13,8 @@ Load thousands or millions of records from a file into a cloud service, and back
 The calling instance is the one whose token is in the Authorization header. Paths for it exist with
 and without the prefix `/hubs/{hub}`, which has no other meaning.
 
-Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the token
-of the next page.
+Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the
+token of the next page.
 """
 _IN_A_HUB = "The same, behind a hub"
 _TAGS = {

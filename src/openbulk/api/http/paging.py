@@ -1,11 +1,13 @@
 """Lists in pages: how a caller requests one, and the headers that describe it."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 
 from fastapi import Query, Response
 
 from openbulk.api.http.parameters import parse_whole_number
 
+T = TypeVar("T")
 MAX_PAGE = 2_000
 DEFAULT_PAGE = 200
 _MAX_OFFSET = 2**62
@@ -40,6 +42,19 @@ def parse_offset(page: str, size: int) -> int:
     if not page:
         return 0
     return min((parse_whole_number(page, "page", least=1) - 1) * size, _MAX_OFFSET)
+
+
+def take_page(
+    response: Response, found: Sequence[T], limit: int, token: Callable[[T], int | str]
+) -> Sequence[T]:
+    """The first `limit` items; with the headers that say how many, and the token of the next page.
+
+    There is a next page if more were found. `token` makes its token of the last item.
+    """
+    page = found[:limit]
+    next_page = token(page[-1]) if len(found) > limit else None
+    set_page_headers(response, len(page), next_page)
+    return page
 
 
 def set_page_headers(response: Response, returned: int, next_page: int | str | None) -> None:

@@ -60,13 +60,13 @@ async def elements_of(
     """The services of a hub that instances can be made of."""
     check_hub(hub)
     providers = services.providers.values()
-    return [_present(services, provider) for provider in providers if provider.hub == hub]
+    return [_present_element(services, provider) for provider in providers if provider.hub == hub]
 
 
 @router.get("/elements", summary="List elements", responses=answers(list[Element]))
 async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The services that instances can be made of."""
-    return [_present(services, provider) for provider in services.providers.values()]
+    return [_present_element(services, provider) for provider in services.providers.values()]
 
 
 @router.get(
@@ -77,7 +77,7 @@ async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str
 async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A service, with the configuration that its instances take."""
     provider = find_provider(services, key)
-    return {**_present(services, provider), "configuration": present_settings(provider)}
+    return {**_present_element(services, provider), "configuration": present_settings(provider)}
 
 
 @router.get(
@@ -93,7 +93,7 @@ async def metadata(
     With the token of an instance, the answer also has the operations of each object.
     """
     provider = find_provider(services, key)
-    shape = {**_present(services, provider), "bulk": {"upload": True, "download": True}}
+    shape = {**_present_element(services, provider), "bulk": {"upload": True, "download": True}}
     try:
         instance = await require_instance(request, services, user)
         if instance.element != provider.key:
@@ -125,5 +125,5 @@ def element_number(services: Services, key: str) -> int:
     return list(services.providers).index(key) + 1
 
 
-def _present(services: Services, provider: Provider) -> dict[str, Any]:
+def _present_element(services: Services, provider: Provider) -> dict[str, Any]:
     return present_element(provider, element_number(services, provider.key))

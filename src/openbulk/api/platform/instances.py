@@ -17,7 +17,7 @@ from openbulk.api.http.paging import (
     NextPage,
     PageSize,
     parse_page_size,
-    set_page_headers,
+    take_page,
 )
 from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.platform.authorization import sign_in
@@ -94,7 +94,7 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
         tags=body.tags or (),
         now=datetime.now(UTC),
     )
-    return _present(services, instance, user, token)
+    return _present_instance(services, instance, user, token)
 
 
 @router.get(
@@ -140,9 +140,8 @@ async def list_all(
     if not found and (wanted_tags or search):
         raise NotFound("there is no instance with these tags and this text in its name")
     rest = [instance for instance in found if instance.id > after]
-    page = rest[:limit]
-    set_page_headers(response, len(page), page[-1].id if len(rest) > limit else None)
-    return [_present(services, instance, user) for instance in page]
+    page = take_page(response, rest, limit, lambda instance: instance.id)
+    return [_present_instance(services, instance, user) for instance in page]
 
 
 @router.put(
@@ -267,7 +266,7 @@ async def get(
     instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """An instance, with its secrets masked."""
-    return _present(services, await _find_instance(services, user, instance_id), user)
+    return _present_instance(services, await _find_instance(services, user, instance_id), user)
 
 
 @router.put(
@@ -293,7 +292,7 @@ async def change(
     if instance is None:
         raise NotFound(f"instance {before.id} was deleted in the same moment")
     await services.engine.instance_changed(instance.id)
-    return _present(services, instance, user)
+    return _present_instance(services, instance, user)
 
 
 async def _with_changes(
@@ -384,7 +383,7 @@ async def _find_instance(services: Services, user: User, instance_id: str) -> In
     return instance
 
 
-def _present(
+def _present_instance(
     services: Services, instance: Instance, user: User, token: str = MASK
 ) -> dict[str, Any]:
     provider = services.providers[instance.element]

@@ -138,7 +138,9 @@ def _object_name(configuration: Mapping[str, Any]) -> str:
     if configuration.get("objectName"):
         return str(configuration["objectName"])
     steps = urlsplit(str(configuration.get("path") or "")).path.strip("/").split("/")
-    return "/".join(steps[2:] if steps[0] == "hubs" else steps)
+    if steps[0] == "hubs":
+        steps = steps[2:]
+    return "/".join(steps)
 
 
 def _transfer_items(body: Any) -> Sequence[Any]:

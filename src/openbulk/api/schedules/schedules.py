@@ -89,7 +89,7 @@ async def list_all(
     """The schedules of your organization, oldest first."""
     found = await services.schedules.of(user.organization_id)
     set_page_headers(response, len(found), None)
-    return [await _present(services, schedule) for schedule in found]
+    return [await _present_schedule(services, schedule) for schedule in found]
 
 
 @router.post(
@@ -125,7 +125,7 @@ async def create(
         name=body.name,
         description=body.description,
     )
-    return await _present(services, schedule)
+    return await _present_schedule(services, schedule)
 
 
 async def _instance_of(
@@ -214,7 +214,7 @@ async def get(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """A schedule, with the time at which it is next due."""
-    return await _present(services, await _find_schedule(services, user, schedule_id))
+    return await _present_schedule(services, await _find_schedule(services, user, schedule_id))
 
 
 @router.delete(
@@ -321,9 +321,9 @@ async def _find_schedule(services: Services, user: User, schedule_id: str) -> Sc
     raise NotFound(message)
 
 
-async def _present(services: Services, schedule: Schedule) -> dict[str, Any]:
-    runs = await services.runs.of_schedule(schedule.id, limit=1)
-    return wire.present_schedule(schedule, datetime.now(UTC), runs[0] if runs else None)
+async def _present_schedule(services: Services, schedule: Schedule) -> dict[str, Any]:
+    last_run = next(iter(await services.runs.of_schedule(schedule.id, limit=1)), None)
+    return wire.present_schedule(schedule, datetime.now(UTC), last_run)
 
 
 async def _present_runs(

@@ -12,7 +12,7 @@ from openbulk.api.http.paging import (
     PageSize,
     parse_offset,
     parse_page_size,
-    set_page_headers,
+    take_page,
 )
 from openbulk.api.http.parameters import CALLBACK_URL, callback_url_of
 from openbulk.api.schedules.plans import EXAMPLE, MAX_TRANSFERS, WORKFLOWS, make_plans
@@ -167,15 +167,13 @@ async def transfers(
         user.organization_id,
         schedule_id=job_id or None,
         skip=parse_offset(page, limit),
-        limit=0 if parent_id else limit + 1,
+        limit=0 if parent_id else limit + 1,  # in the contract, transfers can have parts
     )
-    shown = found[:limit]
+    shown = take_page(response, found, limit, lambda _: int(page or "1") + 1)
     files = [name for transfer in shown for name in (transfer.read_file, transfer.sent_file)]
     jobs = await services.ledger.jobs_with_files(files)
     instances = await services.accounts.instances_of(user.organization_id)
     elements = {instance.id: instance.element for instance in instances}
-    next_page = int(page or "1") + 1 if len(found) > limit else None
-    set_page_headers(response, len(shown), next_page)
     return [
         present_transfer(transfer, jobs, elements, services.completed_status) for transfer in shown
     ]
