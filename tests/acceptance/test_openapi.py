@@ -138,7 +138,7 @@ def test_every_operation_says_what_it_does_and_shows_an_example_of_all_that_it_t
                 missing.append(f"{where}: an example of {kind}")
             elif content["schema"] in VAGUE:
                 missing.append(f"{where}: a schema of {kind}")
-    assert missing == [], "see api/wire/answers.py and api/http/openapi.py"
+    assert missing == [], "see api/wire/schema.py and api/http/openapi.py"
 
 
 def test_every_key_of_an_answer_says_what_it_means(document: Any) -> None:

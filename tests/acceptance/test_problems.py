@@ -75,7 +75,7 @@ def cases() -> Iterator[Case]:
     yield Case(
         "POST /bulk/{object}",
         409,
-        "take a new key",
+        "use a new key",
         "/bulk/records",
         body=multipart(b"name\nBob\n", {}),
         headers=KEY,

@@ -83,7 +83,7 @@ def test_the_same_key_with_another_content_is_409(memory: Server) -> None:
             f"job {first.json['id']} was created with this Idempotency-Key"
             in other.json["message"]
         )
-        assert "take a new key" in other.json["message"]
+        assert "use a new key" in other.json["message"]
     assert files_of(memory) == kept
     assert len(memory.call("GET", "/bulk/jobs").json) == 1
 

@@ -40,7 +40,7 @@ def parse_target(
 
 
 def _parse_action(value: Any, default: Action) -> Action:
-    if value in (None, ""):
+    if value in (None, ""):  # empty values count as absent, as everywhere in the contract
         return default
     try:
         return Action(str(value).lower())

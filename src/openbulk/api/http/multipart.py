@@ -99,7 +99,7 @@ def _boundary(request: Request) -> bytes:
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
         raise BadInput(f"the request is not multipart/form-data; {_FILE_HINT}")
-    return boundary.encode("latin-1", errors="replace")
+    return boundary.encode("latin-1", errors="replace")  # as HTTP headers are (RFC 9110, 5.5)
 
 
 class _Form:

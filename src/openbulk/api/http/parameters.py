@@ -28,7 +28,7 @@ CALLBACK_URL = {
     "in": "header",
     "description": "URL that openbulk calls when the job finishes.",
     "required": False,
-    "schema": {"type": "string", "examples": ["https://example.com/told"]},
+    "schema": {"type": "string", "examples": ["https://example.com/hooks/openbulk"]},
 }
 
 

@@ -30,13 +30,16 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.NotPossible: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    # openbulk's own database or file store is away for a moment: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
     errors.DiskFull: 507,
+    # The service behind an instance failed, and openbulk did its part.
     errors.RetryLater: 502,
     errors.AnswerLost: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
+    # The service no longer knows the position in the caller's nextPage.
     errors.CursorExpired: 400,
 }
 

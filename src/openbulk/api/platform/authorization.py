@@ -174,6 +174,7 @@ async def sign_in(
     Returns the configuration with all that has to be kept. Raises BadInput, ServiceError.
     """
     entries = dict(configuration)
+    # The caller chooses this URL, so it must not lead into the network of this server.
     if base_url := entries.get("base.url"):
         check_url(base_url, allow_private=services.allow_private_addresses)
     if provider_data and provider_data.get("code"):

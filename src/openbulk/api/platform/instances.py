@@ -84,7 +84,7 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
     provider = find_provider(services, key)
     entries = _entry_texts(body.configuration)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
-    token = new_secret()
+    token = new_secret()  # the ledger keeps a fingerprint of it and cannot show it again
     instance = await services.accounts.add_instance(
         organization_id=user.organization_id,
         element=provider.key,
@@ -290,6 +290,7 @@ async def change(
     after = await _with_changes(before, body, services, user)
     instance = await services.accounts.change_instance(before, after)
     if instance is None:
+        # Another request has deleted it since it was found above.
         raise NotFound(f"instance {before.id} was deleted in the same moment")
     await services.engine.instance_changed(instance.id)
     return _present_instance(services, instance, user)
@@ -328,6 +329,7 @@ async def delete(
     Jobs of the instance that have not finished stop.
     """
     instance = await _find_instance(services, user, instance_id)
+    # Schedules first: one that is due in between would start a run of a deleted instance.
     await services.schedules.delete_of(instance.id)
     await services.accounts.delete_instance(instance.id)
     await services.engine.instance_changed(instance.id)

@@ -32,6 +32,7 @@ def make_state(
     verifier: str, sign_in: SignIn, caller_state: str, sealer: Sealer, now: float
 ) -> str:
     """The state for a sign-in: the caller's own, a dot, and the sealed verifier."""
+    # Sealed with the sign-in as its context: a state that was made for another one does not open.
     note = f"{int(now) + LIFE_SECONDS} {verifier}".encode()
     sealed = sealer.seal(note, _context(sign_in, caller_state))
     ours = f"pkce-{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
@@ -48,6 +49,7 @@ def read_verifier(state: str, sign_in: SignIn, sealer: Sealer, now: float) -> st
         return None
     context = _context(sign_in, match["caller"] or "")
     try:
+        # Python ignores padding that is too long, and misses one that is too short.
         sealed = base64.urlsafe_b64decode(match["sealed"] + "==")
         expires, verifier = sealer.open(sealed, context).decode().split(" ")
     except (ValueError, SealBroken) as error:

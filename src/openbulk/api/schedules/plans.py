@@ -70,6 +70,7 @@ async def _plan_download(
     destination: Destination | None = None,
 ) -> Plan:
     if request.continued:
+        # A single job ends at one position; a schedule would read from that position every time.
         raise BadInput(
             "continueFromJobId belongs to a single download; use from, and each run continues "
             "where the last one ended"
@@ -96,6 +97,7 @@ async def _plan_transfer(
     if not request.download.object:
         object_name = str(transfer.get("objectName") or "")
         request = replace(request, download=replace(request.download, object=object_name))
+    # The ledger keeps the request to show it: never with the token of the target.
     shown_request = {**transfer, "targetConfiguration": {**target, "token": MASK}}
     return await _plan_download(services, instance, request, shown_request, destination)
 

@@ -144,6 +144,7 @@ def _relative_path(body: ScheduleBody) -> str:
     if body.method.upper() != "POST":
         raise BadInput(f"method {body.method!r} is not possible; only POST can be scheduled")
     steps = body.uri.removeprefix(_BASE).strip("/").split("/")
+    # As everywhere, the hub is a prefix and nothing more.
     if steps[0] == "hubs" and len(steps) > 1 and steps[1] in HUBS:
         steps = steps[2:]
     return "/" + "/".join(steps)

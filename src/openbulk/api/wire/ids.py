@@ -6,6 +6,7 @@ _MAX_DIGITS = 18
 
 def parse_id(text: str) -> int | None:
     """The whole number that a text is; None if it is none, or too large for any id."""
+    # `int` and `isdecimal` alone would also accept the digits of other scripts.
     if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS:
         return int(text)
     return None

@@ -230,7 +230,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "error": job.error,
         "createdDate": epoch_ms(job.created_at),
         "completionTime": epoch_ms(job.finished_at),
-        "fileFormat": job.work.file_format.upper(),
+        "fileFormat": job.work.file_format.upper(),  # v3 has it in upper case, v2 in lower case
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
