@@ -1,4 +1,4 @@
-"""A form is taken apart the same however its bytes are cut into chunks."""
+"""A form gives the same parts, however its bytes are cut into chunks."""
 
 import os
 
@@ -70,7 +70,7 @@ async def test_chunks_do_not_matter(
         (b"x", {str(n): "" for n in range(51)}, None, TooLarge),
     ],
 )
-async def test_what_is_malformed_too_large_or_cut_off_leaves_nothing(
+async def test_a_malformed_too_large_or_incomplete_upload_leaves_nothing(
     files: FileStore,
     content: bytes | None,
     fields: dict[str, str],

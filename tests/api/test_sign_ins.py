@@ -1,4 +1,4 @@
-"""The state that brings a verifier back."""
+"""The state of a sign-in carries its verifier."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ VERIFIER = "v" * 43
 
 @pytest.mark.parametrize("own", ["", "s1", "a.b", ".", "pkce-x", "a.pkce-x", "ü & x\n"])
 def test_a_verifier_comes_back_with_the_state_and_can_not_be_read_in_it(own: str) -> None:
-    """The caller's own state stands before it, whatever it is."""
+    """The caller's own state stands before it, and can be any text."""
     state = make_state(VERIFIER, SIGN_IN, own, SEALER, 1000.0)
     assert (own == "" or state.startswith(f"{own}.")) and VERIFIER not in state
     assert read_verifier(state, SIGN_IN, SEALER, 1000.0 + LIFE_SECONDS) == VERIFIER
@@ -31,7 +31,7 @@ def test_a_state_of_the_callers_own_brings_none(state: str) -> None:
 
 
 def test_a_state_is_good_for_its_own_sign_in_only() -> None:
-    """Not for another organization, element, application or address, nor with another state of the caller's."""
+    """Another organization, element, application, address or caller's state does not open it."""
     state = make_state(VERIFIER, SIGN_IN, "s1", SEALER, 1000.0)
     others = (
         replace(SIGN_IN, organization_id=2),
@@ -52,7 +52,7 @@ def test_a_state_is_good_for_its_own_sign_in_only() -> None:
 
 
 def test_a_sign_in_that_took_too_long_begins_again() -> None:
-    """The sentence says where."""
+    """The message has the address of a new one."""
     state = make_state(VERIFIER, SIGN_IN, "", SEALER, 1000.0)
     with pytest.raises(
         BadInput, match=r"more than 60 minutes ago.*/elements/googlecalendar/oauth/url"
