@@ -41,7 +41,7 @@ def test_hubs_and_elements_are_listed(server: Server) -> None:
 def test_an_element_says_what_can_be_done_with_each_object_of_the_instance_that_asks(
     server: Server, processes: Processes
 ) -> None:
-    """For an instance of another element, or a service that is away, only the objects are absent."""
+    """For an instance of another element, or a service that is away, the objects are absent."""
     sandbox = processes.sandbox("eloqua")
     instance = server.eloqua(sandbox)
     metadata = instance.call("GET", "/elements/eloqua/metadata").json
