@@ -60,7 +60,7 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
 
 
 def calendar(processes: Processes) -> Server:
-    """The calendar of the examples: job 1 is an upload, jobs 2 and 3 are a download of each kind."""
+    """The examples' calendar: job 1 is an upload, jobs 2 and 3 are downloads of both kinds."""
     server = processes.server().google(processes.sandbox("google"))
     server.done(
         "events", b"summary,start.date\nChoir,2026-06-04\nLate,2026-02-30\n", {"action": "create"}
