@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk import security
 from openbulk.api import make_api
 from openbulk.api.services import Services
-from openbulk.api.wire import shapes
+from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers
 from openbulk.domain.errors import (
     CannotStart,
@@ -322,7 +322,7 @@ def _services(
     connections = Connections(accounts, known, http, governor, draining)
 
     def present(job: Job) -> bytes:
-        return shapes.notification(job, settings.completed_status)
+        return notification_body(job, settings.completed_status)
 
     engine = Engine(
         ledger=ledger,

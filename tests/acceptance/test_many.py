@@ -231,7 +231,7 @@ def test_two_workers_share_one_quota(
 
     def both_wait() -> bool:
         return all(
-            "goes on at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
+            "continues at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
         )
 
     until(both_wait, 60, "the minute is used up")
