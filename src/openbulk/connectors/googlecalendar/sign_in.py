@@ -253,9 +253,9 @@ _REFUSALS = {
 }
 """Parts of Google's refusals of an assertion, and what to do about each."""
 _ANY_REFUSAL = (
-    f"Google does not accept the service account: check that its key was not deleted, that "
-    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows the client id {client} "
-    "the scope {scope}"
+    "Google does not accept the service account: check that its key was not deleted, that "
+    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows the client id "
+    "{client} the scope {scope}"
 )
 
 
