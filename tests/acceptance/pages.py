@@ -7,9 +7,9 @@ A fenced block says by its first line what it is:
     ```bash install    ```sh     commands that are not run: they install something, or need a real account
     ```json output     what the commands before print, byte for byte; `...` stands for anything
 
-Ports are replaced by free ones, and `.venv/bin/openbulk` by the openbulk under test. A page that starts no server finds
-one at port 8080, as its reader does. After each block the shell waits for the programs that it started to listen, and for
-its jobs to finish, as its reader does.
+Ports are replaced by free ones, and `.venv/bin/openbulk` by the openbulk under test. A page that starts no server continues
+in the terminal of the first tutorial, after its step 3, as it tells its reader. After each block the shell waits for the
+programs that it started to listen, and for its jobs to finish, as its reader does.
 """
 
 import os
@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+FIRST_UPLOAD = ROOT / "docs" / "tutorials" / "first-upload.md"
 SECONDS = 180
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
-_PORT = re.compile(r"(?<=127\.0\.0\.1:)\d{4}\b|(?<=--port )\d{4}\b")
+_PORT = re.compile(r'(?<=127\.0\.0\.1:)\d{4}\b|(?<=127\.0\.0\.1", )\d{4}\b|(?<=--port )\d{4}\b')
 _LISTENER = re.compile(r"openbulk (?:serve|sandbox \w+)[^\n]*&$", re.MULTILINE)
 _MARK = "\x1e"
 _PREAMBLE = r"""
@@ -88,6 +89,8 @@ def run_page(page: Path, folder: Path, env: Mapping[str, str] | None = None) -> 
     `env` has settings that the page's reader has made before.
     """
     blocks = blocks_of(page)
+    if not any("openbulk serve" in block.text for block in blocks if block.runs):
+        blocks = _first_steps() + blocks
     ports = _free_ports(blocks)
     if not (folder / "examples").exists():
         (folder / "examples").symlink_to(ROOT / "examples")
@@ -107,6 +110,12 @@ def check(steps: list[Step]) -> None:
             assert re.fullmatch(pattern, step.printed.strip(), re.DOTALL), (
                 f"{step.commands}\nprints\n{step.printed}\nand not\n{step.expected}"
             )
+
+
+def _first_steps() -> list[Block]:
+    """The commands of the first tutorial that start a server and sign in."""
+    started, signed_in, *_ = _running(blocks_of(FIRST_UPLOAD))
+    return [started, signed_in]
 
 
 def _running(blocks: list[Block]) -> Iterator[Block]:
