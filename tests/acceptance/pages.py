@@ -1,15 +1,16 @@
 """Runs the commands of a page of the docs, as they stand, in one shell.
 
-A fenced block says by its first line what it is:
+The first line of a fenced block says how it is used:
 
-    ```bash            commands; they run, in the order of the page
-    ```bash nowait     the same, without waiting for the jobs that they start
-    ```bash install    ```sh     commands that are not run: they install something, or need a real account
-    ```json output     what the commands before print, byte for byte; `...` stands for anything
+    ```bash            commands that run, in the order of the page
+    ```bash nowait     commands that run; the next ones do not wait for their jobs
+    ```bash install    commands that do not run, because they install something
+    ```sh              commands that do not run, because they need a real account
+    ```json output     the output of the commands before; `...` stands for anything
 
-Ports are replaced by free ones, and `.venv/bin/openbulk` by the openbulk under test. A page that starts no server continues
-in the terminal of the first tutorial, after its step 3, as it tells its reader. After each block the shell waits for the
-programs that it started to listen, and for its jobs to finish, as its reader does.
+Free ports replace the page's, and the openbulk under test replaces `.venv/bin/openbulk`. A page
+that starts no server continues in the terminal of the first tutorial, after its step 3. After each
+block the shell waits, as a reader does: for programs to listen, and for jobs to finish.
 """
 
 import os
@@ -19,19 +20,29 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FIRST_UPLOAD = ROOT / "docs" / "tutorials" / "first-upload.md"
 SECONDS = 180
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*) ?(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$",
+    re.DOTALL | re.MULTILINE,
+)
 _PORT = re.compile(r'(?<=127\.0\.0\.1:)\d{4}\b|(?<=127\.0\.0\.1", )\d{4}\b|(?<=--port )\d{4}\b')
 _LISTENER = re.compile(r"openbulk (?:serve|sandbox \w+)[^\n]*&$", re.MULTILINE)
 _MARK = "\x1e"
 _PREAMBLE = r"""
 set -euo pipefail
-until_listening() { for _ in $(seq 600); do curl -s -o /dev/null "http://127.0.0.1:$1/" && return; sleep 0.1; done; false; }
+until_listening() {
+  for _ in $(seq 600); do
+    curl -s -o /dev/null "http://127.0.0.1:$1/" && return
+    sleep 0.1
+  done
+  false
+}
 until_finished() {
   [ -n "${TOKEN+set}" ] || return 0
   [[ $TOKEN =~ ^[A-Za-z0-9+/=]+$ ]] || { echo "no token: $TOKEN" >&2; cat *.log >&2; false; }
@@ -65,7 +76,7 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     """Every fenced block of a page, in order; the indent of a list is removed."""
     return [
-        Block(*(match["info"].split(maxsplit=1) + ["", ""])[:2], _without_indent(match["text"], match["indent"]))
+        Block(match["language"], match["kind"], _without_indent(match["text"], match["indent"]))
         for match in _FENCE.finditer(page.read_text())
     ]
 
@@ -84,9 +95,10 @@ class Step:
 
 
 def run_page(page: Path, folder: Path, env: Mapping[str, str] | None = None) -> list[Step]:
-    """Run the commands of a page in a folder that has the repository's examples. Raises AssertionError where one fails.
+    """Run the commands of a page in a folder that gets the repository's examples.
 
-    `env` has settings that the page's reader has made before.
+    `env` has settings that the page's reader has made before. Raises AssertionError if a command
+    fails.
     """
     blocks = blocks_of(page)
     if not any("openbulk serve" in block.text for block in blocks if block.runs):
@@ -95,7 +107,9 @@ def run_page(page: Path, folder: Path, env: Mapping[str, str] | None = None) -> 
     if not (folder / "examples").exists():
         (folder / "examples").symlink_to(ROOT / "examples")
     commands = [_replaced(block.text, ports) for block in blocks if block.runs]
-    script = _PREAMBLE + "".join(_lines_of(block, ports, number) for number, block in enumerate(_running(blocks)))
+    script = _PREAMBLE + "".join(
+        _lines_of(block, ports, number) for number, block in enumerate(_running(blocks))
+    )
     output = _shell(script, folder, {"OPENBULK_PORT": ports["8080"], **(env or {})})
     printed = [part.split("\n", 1)[1] for part in output.split(_MARK)[1:]]
     expected = [text and _replaced(text, ports) for text in _outputs(blocks)]
@@ -147,7 +161,10 @@ def _replaced(text: str, ports: Mapping[str, str]) -> str:
 
 
 def _free_ports(blocks: list[Block]) -> dict[str, str]:
-    wanted = {"8080", *(port for block in blocks if block.runs for port in _PORT.findall(block.text))}
+    wanted = {
+        "8080",
+        *(port for block in blocks if block.runs for port in _PORT.findall(block.text)),
+    }
     sockets = {port: socket.create_server(("127.0.0.1", 0)) for port in sorted(wanted)}
     ports = {port: str(server.getsockname()[1]) for port, server in sockets.items()}
     for server in sockets.values():
@@ -175,14 +192,12 @@ def _shell(script: str, folder: Path, env: Mapping[str, str]) -> str:
 
 
 def _communicate(shell: "subprocess.Popen[str]") -> tuple[str, str]:
-    # The servers that a script leaves behind hold its output open: they are killed once the script has ended.
+    # Servers that a script leaves behind hold its output open: they end before it is read.
     shell.wait(SECONDS)
     _kill_group(shell.pid)
     return shell.communicate(timeout=SECONDS)
 
 
 def _kill_group(group: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

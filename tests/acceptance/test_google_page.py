@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/google-calendar.md, run as they stand, against the stand-in for Google."""
+"""The commands of docs/how-to/google-calendar.md, as they stand, against the stand-in for Google."""
 
 import json
 import os
@@ -9,9 +9,20 @@ from typing import Any
 from acceptance.pages import ROOT, blocks_of
 from acceptance.test_instances import consent
 from connectors.test_google_sign_in import key_file
-from harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
+from support.harness import (
+    BASE_PATH,
+    ORGANIZATION_SECRET,
+    USER_SECRET,
+    Process,
+    Processes,
+    Server,
+    request,
+)
 
-BLOCKS = {block.kind: block.text.strip() for block in blocks_of(ROOT / "docs" / "how-to" / "google-calendar.md")}
+BLOCKS = {
+    block.kind: block.text.strip()
+    for block in blocks_of(ROOT / "docs" / "how-to" / "google-calendar.md")
+}
 
 
 def run(command: str, server: Server, folder: Path, **more: str) -> Any:
@@ -37,21 +48,30 @@ def run(command: str, server: Server, folder: Path, **more: str) -> Any:
 
 def at(sandbox: Process, command: str) -> str:
     """A command with the base.url that the page names for the stand-in."""
-    return command.replace('"configuration": {', f'"configuration": {{"base.url": "{sandbox.url}", ')
+    return command.replace(
+        '"configuration": {', f'"configuration": {{"base.url": "{sandbox.url}", '
+    )
 
 
 def test_the_page_sets_the_variables_that_its_commands_use() -> None:
     """The tests below replace their values: the server has another port, and other secrets."""
-    assert [line.split("=")[0] for line in BLOCKS["setup"].splitlines()] == ["export API", "export AUTH"]
+    assert [line.split("=")[0] for line in BLOCKS["setup"].splitlines()] == [
+        "export API",
+        "export AUTH",
+    ]
     assert BLOCKS["setup"].splitlines()[1].startswith("export AUTH='Authorization: User ")
 
 
-def test_a_newcomer_gets_from_the_console_to_the_first_upload(processes: Processes, tmp_path: Path) -> None:
+def test_a_newcomer_gets_from_the_console_to_the_first_upload(
+    processes: Processes, tmp_path: Path
+) -> None:
     """From step 6 on; the steps before it are at Google."""
     sandbox, server = processes.sandbox("google"), processes.server()
     said = run(f"{BLOCKS['address']} -d base.url={sandbox.url}", server, tmp_path)
     back = consent(said["oauthUrl"])
-    made = run(at(sandbox, BLOCKS["sign-in"]), server, tmp_path, CODE=back["code"], STATE=back["state"])
+    made = run(
+        at(sandbox, BLOCKS["sign-in"]), server, tmp_path, CODE=back["code"], STATE=back["state"]
+    )
     (tmp_path / "lessons.csv").write_text(BLOCKS["lessons"] + "\n")
     signed_in = {"TOKEN": made["token"]}
     assert run(BLOCKS["upload"], server, tmp_path, **signed_in)["status"] == "CREATED"
@@ -63,7 +83,9 @@ def test_a_newcomer_gets_from_the_console_to_the_first_upload(processes: Process
     assert (event["summary"], event["start"]["timeZone"]) == ("Maths", "Europe/Berlin")
 
 
-def test_an_administrator_signs_in_a_service_account_for_a_person(processes: Processes, tmp_path: Path) -> None:
+def test_an_administrator_signs_in_a_service_account_for_a_person(
+    processes: Processes, tmp_path: Path
+) -> None:
     """Step 6 of the second way; the steps before it are at Google."""
     sandbox, server = processes.sandbox("google"), processes.server()
     (tmp_path / "key.json").write_text(key_file())

@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/many-machines.md and back-up-and-restore.md, run as they stand, but for the addresses."""
+"""The commands of how-to/many-machines.md and back-up-and-restore.md, but for the addresses."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from acceptance.pages import ROOT, blocks_of
-from harness import ORGANIZATION_SECRET, USER_SECRET, Processes, Server
-from postgres import Postgres, binaries
-from s3 import S3
+from support.harness import ORGANIZATION_SECRET, USER_SECRET, Processes, Server
+from support.postgres import Postgres, binaries
+from support.s3 import S3
 
 BLOCKS = {
     f"{block.language} {block.kind}".strip(): block.text.strip()
@@ -22,7 +22,12 @@ BLOCKS = {
 
 def shell(command: str, folder: Path, env: dict[str, str]) -> str:
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], env=env, capture_output=True, text=True, cwd=folder, check=False
+        ["bash", "-euo", "pipefail", "-c", command],
+        env=env,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -46,7 +51,9 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     }
     settings: dict[str, str] = dict(re.findall(r"(\w+)=(\S+)", BLOCKS["bash settings"]))
     assert all(value in settings.values() for value in told)
-    env = {variable: told.get(value, value) for variable, value in settings.items()} | s3.environment
+    env = {
+        variable: told.get(value, value) for variable, value in settings.items()
+    } | s3.environment
     first, second = BLOCKS["bash first"].split(), BLOCKS["bash second"].split()
     assert (first[:2], second) == (["openbulk", "serve"], ["openbulk", "worker"])
     data = {"OPENBULK_DATA_DIR": str(tmp_path / "first")}
@@ -55,16 +62,25 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     worker = processes.run(*second[1:], env=env | {"OPENBULK_DATA_DIR": str(tmp_path / "second")})
     assert server.done("records", b"name\nAnn\n")["recordsCount"] == 1
     with owner.connect(name) as connection:
-        living, jobs = (connection.execute(query.encode()).fetchall() for query in BLOCKS["sql watch"].split("\n"))
+        living, jobs = (
+            connection.execute(query.encode()).fetchall()
+            for query in BLOCKS["sql watch"].split("\n")
+        )
     assert [seconds_ago < 5 for _, seconds_ago in living] == [True, True]
     assert jobs == [("COMPLETE", 1)]
 
     path = tools()
     if path is None:
         return
-    shell(BLOCKS["bash backup"], tmp_path, {**path, "OPENBULK_DATABASE_URL": env["OPENBULK_DATABASE_URL"]})
+    shell(
+        BLOCKS["bash backup"],
+        tmp_path,
+        {**path, "OPENBULK_DATABASE_URL": env["OPENBULK_DATABASE_URL"]},
+    )
     assert server.done("records", b"name\nBob\n")["id"] == "2", "what the backup does not know"
-    restore = BLOCKS["bash restore"].replace("postgresql://ADMIN@HOST/postgres", postgres.url(postgres.maintenance))
+    restore = BLOCKS["bash restore"].replace(
+        "postgresql://ADMIN@HOST/postgres", postgres.url(postgres.maintenance)
+    )
     with pytest.raises(AssertionError, match="is being accessed by other users"):
         shell(restore, tmp_path, path)
     assert server.status("2")["status"] == "COMPLETE", "it has changed nothing"

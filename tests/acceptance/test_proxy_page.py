@@ -1,4 +1,4 @@
-"""The configurations of docs/how-to/behind-a-proxy.md, in nginx and Caddy, where they are installed."""
+"""The configurations of docs/how-to/behind-a-proxy.md, in real nginx and Caddy."""
 
 import shutil
 import socket
@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from acceptance.pages import ROOT, blocks_of
-from harness import BASE_PATH, Processes, Server, multipart
+from support.harness import BASE_PATH, Processes, Server, multipart
 
-BLOCKS = {block.language: block.text for block in blocks_of(ROOT / "docs" / "how-to" / "behind-a-proxy.md")}
+BLOCKS = {
+    block.language: block.text
+    for block in blocks_of(ROOT / "docs" / "how-to" / "behind-a-proxy.md")
+}
 ROWS = 20_000
 FILE = b"name,text\n" + b"".join(b"name %d,%s\n" % (number, b"x" * 200) for number in range(ROWS))
 """More than nginx takes by default, and more than it keeps in memory."""
@@ -31,7 +34,10 @@ def free_port() -> int:
 def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
     """A proxy in the foreground, until it is no longer needed."""
     log = folder / "proxy.log"
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as proxy:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as proxy,
+    ):
         try:
             deadline = time.monotonic() + 30
             while True:
@@ -51,14 +57,16 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
 def call(
     method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
 ) -> tuple[int, bytes, str | None]:
-    """One request over TLS: status, body, and where it redirects to. The certificate is the test's own."""
+    """One request over TLS, to the test's own certificate: status, body, and redirect."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     opener = urllib.request.build_opener(
         urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler({}), NoRedirect()
     )
     try:
-        with opener.open(urllib.request.Request(url, body, headers or {}, method=method), timeout=60) as answer:
+        with opener.open(
+            urllib.request.Request(url, body, headers or {}, method=method), timeout=60
+        ) as answer:
             return answer.status, answer.read(), None
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers.get("Location")
@@ -70,7 +78,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def promises(server: Server, url: str) -> None:
-    """What the page promises of a proxy: large uploads, downloads, right redirects, nothing for the internet."""
+    """Large uploads and downloads, right redirects, and no operator endpoints for the internet."""
     body, content_type = multipart(FILE, {})
     headers = {"Authorization": server.authorization, "Content-Type": content_type}
     status, answer, _ = call("POST", f"{url}{BASE_PATH}/bulk/records", headers, body)
@@ -78,11 +86,15 @@ def promises(server: Server, url: str) -> None:
     assert server.finished("1")["recordsCount"] == ROWS
     assert server.call("POST", "/bulk/query?q=select+*+from+records").status == 200
     server.finished("2")
-    status, result, _ = call("GET", f"{url}{BASE_PATH}/bulk/2/records", {"Authorization": server.authorization})
+    status, result, _ = call(
+        "GET", f"{url}{BASE_PATH}/bulk/2/records", {"Authorization": server.authorization}
+    )
     assert (status, result.count(b"\n")) == (200, ROWS + 1)
     # A path with a slash too many is redirected: to the address that the caller knows.
     headers = {"Authorization": server.authorization, "Content-Type": "application/json"}
-    status, _, location = call("POST", f"{url}{BASE_PATH}/instances/", headers, b'{"element": {"key": "memory"}}')
+    status, _, location = call(
+        "POST", f"{url}{BASE_PATH}/instances/", headers, b'{"element": {"key": "memory"}}'
+    )
     assert (status, location) == (307, f"{url}{BASE_PATH}/instances")
     for path in ("/metrics", "/healthz", "/readyz"):
         assert call("GET", url + path)[0] == 404
@@ -99,7 +111,17 @@ def test_nginx(server: Server, tmp_path: Path) -> None:
     port = free_port()
     certificate = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "certificate.pem")]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", *certificate],
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            *certificate,
+        ],
         check=True,
         capture_output=True,
     )
@@ -111,7 +133,8 @@ def test_nginx(server: Server, tmp_path: Path) -> None:
         .replace("http://127.0.0.1:8080", server.process.url)
     )
     temporary = "".join(
-        f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {tmp_path}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(
@@ -135,7 +158,9 @@ def test_caddy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         .replace("127.0.0.1:8080", server.process.url.removeprefix("http://"))
     )
     configuration = tmp_path / "Caddyfile"
-    configuration.write_text("{\n    admin off\n    auto_https disable_redirects\n    skip_install_trust\n}\n" + site)
+    configuration.write_text(
+        "{\n    admin off\n    auto_https disable_redirects\n    skip_install_trust\n}\n" + site
+    )
     command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(configuration)]
     with running(command, port, tmp_path):
         promises(server, f"https://127.0.0.1:{port}")
