@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/google-calendar.md, as they stand, against the stand-in for Google."""
+"""The commands of docs/how-to/google-calendar.md against the stand-in for Google."""
 
 import json
 import os
