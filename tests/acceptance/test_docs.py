@@ -69,6 +69,26 @@ def test_a_key_is_replaced_by_the_command_of_the_page(processes: Processes) -> N
     assert (done.returncode, "1 instance" in done.stdout) == (0, True), done.stderr
 
 
+def test_what_the_guide_to_moving_over_says_is_missing_is_missing(processes: Processes) -> None:
+    page = (DOCS / "how-to" / "moving-over.md").read_text()
+    server = processes.server().instance("memory")
+    missing = {
+        ("POST", "/authentication"),
+        ("GET", "/users"),
+        ("GET", "/accounts"),
+        ("GET", "/organizations"),
+        ("GET", "/metrics/bulk-jobs"),
+        ("GET", "/instances/1/docs"),
+        ("GET", "/objects/records/docs"),
+        ("GET", "/elements/googlecalendar/oauth/token"),
+        ("GET", "/elements/googlecalendar/oauth/url/default"),
+        ("DELETE", "/instances/enabled"),
+    }
+    for method, path in missing:
+        assert path.rpartition("/")[2] in page, path
+        assert server.call(method, path, json_body={}).status in {400, 404, 405}, path
+
+
 # --- lists ---
 
 
