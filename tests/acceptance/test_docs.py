@@ -122,7 +122,9 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     known = {f"OPENBULK_{name.upper()}" for name in Settings.model_fields}
     assert named - known <= {"OPENBULK_COMPATIBILITY"}
     page = (DOCS / "how-to" / "moving-over.md").read_text()
-    assert ("compatibility" in Settings.model_fields) != ("does not exist yet" in re.sub(r"\W+", " ", page))
+    assert ("compatibility" in Settings.model_fields) != (
+        "does not exist yet" in re.sub(r"\W+", " ", page)
+    )
 
 
 def test_every_metric_is_documented() -> None:
