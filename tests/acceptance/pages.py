@@ -14,6 +14,7 @@ block the shell waits, as a reader does: for programs to listen, and for jobs to
 """
 
 import os
+import random
 import re
 import signal
 import socket
@@ -161,15 +162,16 @@ def _replaced(text: str, ports: Mapping[str, str]) -> str:
 
 
 def _free_ports(blocks: list[Block]) -> dict[str, str]:
-    wanted = {
-        "8080",
-        *(port for block in blocks if block.runs for port in _PORT.findall(block.text)),
-    }
-    sockets = {port: socket.create_server(("127.0.0.1", 0)) for port in sorted(wanted)}
-    ports = {port: str(server.getsockname()[1]) for port, server in sockets.items()}
-    for server in sockets.values():
-        server.close()
-    return ports
+    wanted = {port for block in blocks if block.runs for port in _PORT.findall(block.text)}
+    return {port: str(free_port()) for port in {"8080", *wanted}}
+
+
+def free_port() -> int:
+    """A port on which nothing listens, outside of the range from which others get theirs."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _shell(script: str, folder: Path, env: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.pages import ROOT, blocks_of
+from acceptance.pages import ROOT, blocks_of, free_port
 from support.harness import BASE_PATH, Processes, Server, multipart
 
 BLOCKS = {
@@ -23,11 +23,6 @@ BLOCKS = {
 ROWS = 20_000
 FILE = b"name,text\n" + b"".join(b"name %d,%s\n" % (number, b"x" * 200) for number in range(ROWS))
 """More than nginx takes by default, and more than it keeps in memory."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
