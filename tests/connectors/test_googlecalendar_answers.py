@@ -247,6 +247,19 @@ async def test_the_mark_on_an_event_with_a_callers_id_keeps_other_properties(
     assert "file:7" not in str(properties), "the key stays with us"
 
 
+async def test_a_deletion_that_google_refuses_is_refused_for_each_row(
+    google: Google, connector: Connector
+) -> None:
+    """The event is still there for the next row that means it."""
+    event = {"id": "maths2026", "iCalUID": "17@school.example", "status": "confirmed"}
+    google.answers = {"GET": (200, {"items": [event]}), "DELETE": refusal(403, "forbidden")}
+    target = Target("events", Action.DELETE, run="1")
+    for number in (1, 2):
+        row = Record(number, {"iCalUID": "17@school.example"}, key=f"file:{number}")
+        (outcome,) = await connector.write(target, [row])
+        assert outcome.kind is OutcomeKind.FAILED
+
+
 # --- the call ---
 
 

@@ -91,12 +91,7 @@ class DirectoryUploads:
             row = directory_row(record, target)
             return await self._actions[target.action](row)
         except (FieldError, RecordRefused) as error:
-            return Outcome.failed(
-                record.row,
-                error.message,
-                field=error.field,
-                provider_message=error.provider_message,
-            )
+            return error.outcome(record.row)
 
     async def _create(self, row: DirectoryRow) -> Outcome:
         body = {**row.body, **row.identity}

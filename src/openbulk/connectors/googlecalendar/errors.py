@@ -12,6 +12,7 @@ import orjson
 from openbulk.connectors.http import Answer, throttle_by_status
 from openbulk.connectors.pace import Throttle
 from openbulk.domain.errors import OpenbulkError, Refused
+from openbulk.domain.records import Outcome
 
 GONE = frozenset({404, 410})
 """The statuses of an event, calendar or rule that does not exist, or does not exist any more."""
@@ -85,9 +86,6 @@ class Refusal:
 class RecordRefused(OpenbulkError):
     """Google refused one record: it fails, and the next one is sent."""
 
-    field: str | None = None
-    """Google names no field; a FieldError does."""
-
     def __init__(self, answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
         """`calendar` is the one that a status of 404 is about. Raises Refused."""
         refusal = read_refusal(answer)
@@ -96,6 +94,10 @@ class RecordRefused(OpenbulkError):
         if self.missing_calendar is not None:
             hint = f"calendar {calendar!r}: "
         super().__init__(f"{hint}{refusal}", provider_message=refusal.message)
+
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row."""
+        return Outcome.failed(row, self.message, provider_message=self.provider_message)
 
 
 def read_refusal(answer: Answer) -> Refusal:
