@@ -131,6 +131,7 @@ def is_expired_token(answer: Answer) -> bool:
     documented.
     """
     refusal = _parse_refusal(answer)
+    # 410 has another meaning, too: `updatedMinTooLongAgo`.
     if refusal.status == 410:
         return refusal.reason == FULL_SYNC
     return refusal.status == 400 and refusal.parameter in {"pageToken", "syncToken"}
@@ -146,6 +147,8 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
     if answer.status not in {403, 429}:
         return None
     refusal = _parse_refusal(answer)
+    # Google says `quotaExceeded` of the limits on the use of a calendar, not of calls: another call
+    # a minute later is refused, too.
     if refusal.reason == "quotaExceeded":
         return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
     if refusal.reason in _RATE_LIMITS:

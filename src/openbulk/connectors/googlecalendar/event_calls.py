@@ -91,6 +91,7 @@ class EventCalls:
     async def revive(self, row: EventRow, event_id: str) -> Event:
         """Bring a deleted event back, as the row has it. Google does not allow it to everybody."""
         path = event_path(row.calendar, event_id)
+        # `events.update` replaces the whole event: nothing is left of the one that was deleted.
         body = {"status": "confirmed", **row.fields}
         answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
         hint = (
@@ -104,6 +105,7 @@ class EventCalls:
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
         answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
+        # 404 may be about the event or about its calendar.
         if answer.status == 404:
             return False
         # Google answers 410 where the event was deleted before: our retry, or a person.

@@ -67,6 +67,7 @@ def normalize_recurrence(lines: Iterable[str]) -> set[str]:
     """
     normal: set[str] = set()
     for line in lines:
+        # Names and values are case-insensitive (RFC 5545, section 2).
         name, _, value = "".join(line.upper().split()).partition(":")
         if name.endswith("RULE"):
             normal.add(f"{name}:{_normalize_rule(value)}")

@@ -153,6 +153,7 @@ class EventUploads:
         if identity.field == ID:
             outcome = await self._insert_or_change(row, identity.value)
             return outcome or await self._revive(row, identity.value)
+        # Google never frees the id of a deleted event (events.insert, field `id`).
         for generation in range(MAX_GENERATIONS):
             new_id = event_id(f"{identity.field}={identity.value}", generation)
             outcome = await self._insert_or_change(row, new_id)
@@ -263,7 +264,7 @@ class EventUploads:
         self._lookup.forget(row, old_id)
         if has_existed:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
-        # Where the calendar is missing, too, its zone is, and the row fails.
+        # The call for the zone fails where the calendar is missing, and then the row does.
         await self._lookup.zone_of(row.calendar)
         return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
 
