@@ -34,7 +34,7 @@ def test_the_seeds_that_are_played_here_have_everything_in_them() -> None:
     """They follow from how scenarios are drawn: where that changes, others are to be chosen."""
     one_process, shared = ([scenario_of(seed) for seed in seeds] for seeds in (ONE_PROCESS, SHARED))
     struck = {
-        f"{blow.kind} {blow.who.partition(' ')[0]}"
+        f"{blow.kind} {blow.target.partition(' ')[0]}"
         for one in one_process + shared
         for blow in one.blows
     }

@@ -363,7 +363,7 @@ def test_what_a_caller_wants_back_is_in_the_notification(
         "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}", headers=headers
     ).json
     receiver.wait_for(1)
-    notification = json.loads(receiver.received[0][1])
+    notification = json.loads(receiver.received[0].body)
     assert (notification["id"], notification["callback-payload"]) == (made["id"], {"run": 7})
 
 

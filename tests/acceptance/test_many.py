@@ -89,7 +89,7 @@ def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     assert alive.finished(job_id, within=120)["recordsCount"] == 5_000
     assert copies(sandbox) == once_each(5_000)
     receiver.wait_for(1)
-    assert json.loads(receiver.received[0][1])["status"] == "COMPLETE"
+    assert json.loads(receiver.received[0].body)["status"] == "COMPLETE"
 
 
 LEAVING = 1_024

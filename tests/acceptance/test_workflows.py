@@ -206,8 +206,7 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
     )
 
 
-def test_a_callback_tells_of_each_upload(server: Server) -> None:
-    receiver = Receiver()
+def test_each_upload_of_a_workflow_sends_a_callback(server: Server, receiver: Receiver) -> None:
     source, target = (server.instance("memory", {"space": name}) for name in ("a", "b"))
     source.done("records", b"name\nAnn\n")
     plans = [carry(source, target, "select name from records", name) for name in ("records", "log")]
@@ -215,8 +214,7 @@ def test_a_callback_tells_of_each_upload(server: Server) -> None:
     run_id = source.call("POST", "/bulk/workflows", headers=headers, json_body=plans).json["id"]
     jobs = [one["targetJobId"] for one in ended(server, run_id, 2)]
     receiver.wait_for(2)
-    receiver.stop()
-    assert sorted(json.loads(body)["id"] for _, body in receiver.received) == sorted(jobs)
+    assert sorted(json.loads(one.body)["id"] for one in receiver.received) == sorted(jobs)
 
 
 REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
