@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from openbulk.api.bulk.job_requests import metadata_of
+from openbulk.api.bulk.metadata import parse_metadata
 from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
@@ -88,7 +88,7 @@ def download_of_query(
         order=asked.order if asked else (),
         limit=asked.limit if asked else None,
         text=text,
-        options=metadata_of(given.get("metaData")),
+        options=parse_metadata(given.get("metaData")),
         file_format=resolve_format_name(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
     )

@@ -35,7 +35,7 @@ from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.engine.slices.sorting import forget_unsorted, sort
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import SliceLedger, Turn
+from openbulk.storage.slice_ledger import SliceLedger
 
 log = structlog.get_logger()
 
@@ -53,23 +53,21 @@ class DownloadSlice:
 
     def __init__(
         self,
-        turn: Turn,
+        ledger: SliceLedger,
         *,
         connector: Connector,
-        ledger: SliceLedger,
         files: FileStore,
         deadline: SliceDeadline,
     ) -> None:
-        self._job = turn.job
-        self._fence = turn.fence
+        self._job = ledger.job
         self._connector = connector
         self._ledger = ledger
         self._files = files
         self._deadline = deadline
-        self._kept = turn.job.cursor
-        self._wanted = turn.job.download.where
+        self._kept = ledger.job.cursor
+        self._wanted = ledger.job.download.where
         self._feed: Feed | None = None
-        self._part = _Part(turn.job.columns, turn.job.position)
+        self._part = _Part(ledger.job.columns, ledger.job.position)
 
     async def run(self) -> Ending:
         """Read until the turn ends; how it ended. Raises Fenced where somebody else took over."""
@@ -144,7 +142,7 @@ class DownloadSlice:
         before, until = self._part.position, self._job.download.changed_since
         position = Position(restarts=before.restarts + 1)
         lost = (self._feed, until) if self._feed and before.since and until else None
-        await self._ledger.restart_download(self._job.id, self._fence, position, lost=lost)
+        await self._ledger.restart_download(position, lost=lost)
         log.info(
             "reading anew", job=self._job.id, kept=self._kept, of_changes=before.since is not None
         )
@@ -153,7 +151,7 @@ class DownloadSlice:
     async def _sort(self) -> Ending:
         """Everything has been read: bring it into its order, in one go."""
         download = self._job.download
-        parts = await self._ledger.parts_from(self._job.id, 1)
+        parts = await self._ledger.parts_from(1)
         done = await sort(
             self._files,
             download.file,
@@ -164,7 +162,7 @@ class DownloadSlice:
         )
         if done is None:
             return Continue()
-        await self._ledger.replace_parts(self._job.id, self._fence, done.records, done.first_rows)
+        await self._ledger.replace_parts(done.records, done.first_rows)
         await forget_unsorted(self._files, download.file)
         return Complete()
 
@@ -217,13 +215,12 @@ class DownloadSlice:
         part = self._part
         first_row = self._kept + 1
         if part.lines:
-            await self._deadline.hold()
+            await self._ledger.hold()
             await self._files.put(
-                Part(first_row, self._fence).path(self._job.download.file), b"\n".join(part.lines)
+                Part(first_row, self._ledger.fence).path(self._job.download.file),
+                b"\n".join(part.lines),
             )
         await self._ledger.commit_part(
-            self._job.id,
-            self._fence,
             first_row=first_row,
             records=len(part.lines),
             position=part.position,
