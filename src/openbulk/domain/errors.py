@@ -21,6 +21,7 @@ OpenbulkError
 │   ├── WrongFiles                 ... the file store belongs to another ledger
 │   └── WrongKey                   ... the ledger is sealed with another master key
 ├── FieldError                     one value cannot be sent: its record fails (connectors/fields.py)
+├── RecordRefused                  Google refused one record: it fails (connectors/googlecalendar)
 ├── AddressNotAllowed              a connection to a private address was refused; also an OSError
 └── ServiceError                   a call to a cloud service failed; its kind says what happened to the records
     ├── RetryLater                 not done: send it again after a while
