@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.domain.query import (
+from openbulk.domain.comparison import rank
+from openbulk.domain.conditions import (
     All,
     Comparison,
     Condition,
@@ -17,7 +18,6 @@ from openbulk.domain.query import (
     condition_of,
     fields_of,
     holds,
-    rank,
 )
 
 RECORD: dict[str, Any] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import (
     AnswerLost,
     Fenced,
@@ -16,7 +17,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Position, Status
-from openbulk.domain.query import Comparison, Order, Page, PageRequest, Query
+from openbulk.domain.query import Order, Page, PageRequest, Query
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze

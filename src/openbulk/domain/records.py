@@ -1,7 +1,7 @@
 """Records, and what became of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -139,6 +139,21 @@ def value_at(values: Mapping[str, Any], path: str) -> object:
     for step in path.split("."):
         place = place.get(step) if isinstance(place, Mapping) else None
     return values.get(path, place)
+
+
+def select_fields(
+    record: Mapping[str, Any], fields: Sequence[str], *, keep_nulls: bool = False
+) -> Mapping[str, Any]:
+    """A record with only these dotted fields; the whole record where there are none.
+
+    A field that the record does not have is left out, or null with `keep_nulls`.
+    """
+    if not fields:
+        return record
+    values = {name: value_at(record, name) for name in fields}
+    if not keep_nulls:
+        values = {name: value for name, value in values.items() if value is not None}
+    return nest(values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from openbulk.api.bulk.download_request import DownloadRequest, download_of_body, download_of_query
+from openbulk.api.bulk.download_request import download_of_body, download_of_query
 from openbulk.api.bulk.job_requests import (
     MAX_PAGE,
     DownloadId,
@@ -31,10 +31,11 @@ from openbulk.api.records.objects import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import shapes
 from openbulk.api.wire.answers import JobCreated, Record
-from openbulk.domain.errors import BadInput, Conflict, KeyMissing, NotFound
+from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.engine.downloaded_records import result_of
+from openbulk.engine.queries import DownloadRequest, job_to_continue, resolve_download
 from openbulk.formats import MEDIA_TYPES, named
 from openbulk.formats.base import Format
 from openbulk.notify.egress import check_url
@@ -200,7 +201,7 @@ async def _submit(
     response: Response,
     services: Services,
     instance: Instance,
-    asked: DownloadRequest,
+    wanted: DownloadRequest,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
     if (
@@ -213,33 +214,16 @@ async def _submit(
         is not None
     ):
         return answer
-    made = await asked.completed(
-        _EarlierDownloads(services, instance),
-        (await services.connections.to(instance.id)).connector,
-    )
-    if made.callback_url is not None:
-        check_url(made.callback_url, allow_private=services.allow_private_addresses)
-    return await submit(request, response, services, instance, made, idempotency_key)
-
-
-class _EarlierDownloads:
-    """The downloads of an instance that others can go on with."""
-
-    def __init__(self, services: Services, instance: Instance) -> None:
-        self._services = services
-        self._instance = instance
-
-    async def job(self, text: str) -> Job:
-        """A finished download. Raises NotFound, Conflict, BadInput."""
-        job_id = number(text, "continueFromJobId", least=1)
-        job = await self._services.ledger.job(job_id)
-        if job is None or job.instance_id != self._instance.id:
-            raise NotFound(f"this instance has no bulk job {job_id}")
-        if not job.is_download:
-            raise BadInput(f"job {job_id} is an upload: there is nothing to go on reading")
-        if not job.is_finished:
-            raise Conflict(f"job {job_id} is {job.status.value}; go on with it once it is finished")
-        return job
+    connector = (await services.connections.to(instance.id)).connector
+    earlier = None
+    if wanted.continue_from is not None:
+        job_id = number(wanted.continue_from, "continueFromJobId", least=1)
+        earlier = await job_to_continue(services.ledger, instance.id, job_id)
+    resolved = await resolve_download(wanted, connector, earlier=earlier)
+    work = resolved.download.restrict_to(resolved.changes)
+    if work.callback_url is not None:
+        check_url(work.callback_url, allow_private=services.allow_private_addresses)
+    return await submit(request, response, services, instance, work, idempotency_key)
 
 
 async def _given(request: Request) -> dict[str, Any]:

@@ -28,9 +28,9 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import shapes
 from openbulk.api.wire.answers import DownloadStatus, JobCreated, JobItem, JobStatus, RecordError
 from openbulk.api.wire.query_language import field_list, parse_where
+from openbulk.domain.conditions import fields_of, holds
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Upload
-from openbulk.domain.query import fields_of, holds
 from openbulk.domain.records import Action, Target
 from openbulk.formats import inspect
 from openbulk.notify.egress import check_url

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from openbulk.api.bulk.download_request import DownloadRequest, download_of_body, download_of_query
+from openbulk.api.bulk.download_request import download_of_body, download_of_query
 from openbulk.api.bulk.job_requests import MAX_PAGE, PageSize, metadata_of, number, tell_of_page
 from openbulk.api.bulk.jobs import CALLBACK_URL, action_in, identifier_in
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
@@ -24,6 +23,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import Instance
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, Plan, Schedule
+from openbulk.engine.queries import DownloadRequest, resolve_download
 from openbulk.engine.workflows.cron import next_after
 from openbulk.notify.egress import check_url
 
@@ -236,16 +236,15 @@ async def _reading(
     told: Mapping[str, Any],
     destination: Destination | None = None,
 ) -> Plan:
-    if asked.continued:
+    if asked.continue_from is not None:
         raise BadInput(
             "continueFromJobId belongs to a single download; use from, and each run goes on behind the last"
         )
-    download, changes = await asked.settled(
-        None, (await services.connections.to(instance.id)).connector
-    )
-    if download.callback_url is not None:
-        check_url(download.callback_url, allow_private=services.allow_private_addresses)
-    return Plan(download, changes, destination, dict(told))
+    connector = (await services.connections.to(instance.id)).connector
+    resolved = await resolve_download(asked, connector)
+    if resolved.download.callback_url is not None:
+        check_url(resolved.download.callback_url, allow_private=services.allow_private_addresses)
+    return Plan(resolved.download, resolved.changes, destination, dict(told))
 
 
 async def _transfer(
@@ -265,11 +264,8 @@ async def _transfer(
         for name in ("query", "from", "to", "lastRunDate", "metaData")
         if name in told
     }
-    asked = download_of_query(given, "", None)
-    if not asked.download.object:
-        asked = replace(
-            asked, download=replace(asked.download, object=str(told.get("objectName") or ""))
-        )
+    object_name = str(told.get("objectName") or "")
+    asked = download_of_query(given, "", None, object_name=object_name)
     shown = {**told, "targetConfiguration": {**to, "token": shapes.MASK}}
     return await _reading(services, instance, asked, shown, destination)
 
@@ -296,7 +292,7 @@ async def _destination(
         options,
     )
     objects = await (await services.connections.to(target_instance.id)).connector.objects()
-    name, _ = resolve_object(target.object, objects)
+    name = resolve_object(target.object, objects).name
     if (refusal := refusal_of(Target(name, target.action), objects)) is not None:
         raise BadInput(f"targetConfiguration: {refusal}")
     return Destination(target_instance.id, target, callback_url)

@@ -67,7 +67,7 @@ def _status_v3(job: Job, status: str) -> dict[str, Any]:
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
-        "defaultSelectFields": ",".join(job.download.fields),
+        "defaultSelectFields": ",".join(job.download.query.fields),
         "native": False,
     }
 
@@ -137,7 +137,7 @@ def transfer(
         "statusMessage": transfer.error,
         "payload": dict(transfer.plan.request),
         "sourceElementKey": elements.get(transfer.run.instance_id),
-        "sourceObjectName": transfer.plan.download.object,
+        "sourceObjectName": transfer.plan.download.query.object,
         **_side("source", reading, completed),
         "sourceRecordCount": reading and reading.cursor,
     }
@@ -206,7 +206,7 @@ def with_fields(items: Sequence[dict[str, Any]], names: Sequence[str]) -> list[d
 
 def columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: those that were asked for, or all that its records have."""
-    return job.download.fields or in_order(job.columns)
+    return job.download.query.fields or in_order(job.columns)
 
 
 JOB_FIELDS = (

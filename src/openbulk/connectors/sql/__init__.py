@@ -17,8 +17,9 @@ from openbulk.connectors.sql.failures import failure
 from openbulk.connectors.sql.reading import Reading
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.writing import KEEP_NOTES_SECONDS, Writing, notes_table
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
-from openbulk.domain.query import Comparison, Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 LOOK_AGAIN_SECONDS = 30.0

@@ -15,8 +15,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.values import Column, Kind, as_sqlite, shown, taken
+from openbulk.domain.comparison import COMPARISONS
+from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import COMPARISONS, All, Comparison, Condition, Either, Not, Query
+from openbulk.domain.query import Query
 
 _NO_ESCAPE = "\x1f"
 """In `like`, no character makes `%` and `_` ordinary ones."""
