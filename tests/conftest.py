@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.harness import Processes
 from support.postgres import (
@@ -18,6 +19,10 @@ from support.postgres import (
 )
 from support.receiver import Receiver
 from support.s3 import S3, running_s3
+
+# A shared machine is slow at times, and that breaks no promise.
+settings.register_profile("openbulk", deadline=None)
+settings.load_profile("openbulk")
 
 
 @pytest.fixture

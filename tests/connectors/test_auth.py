@@ -17,11 +17,11 @@ from openbulk.connectors.auth import (
     TokenEndpoint,
     authorize_url,
     challenge_of,
-    refreshing,
+    refresh_token_entry,
     request_token,
     revoke_token,
-    to_keep,
     token_for_code,
+    token_refresher,
 )
 from openbulk.domain.errors import Refused, RetryLater, ServiceError, SignInAgain
 from support import Serve, forget
@@ -205,7 +205,7 @@ async def test_a_code_is_traded_with_its_verifier_where_it_has_one(
     service = TokenService(granted(refresh_token="next"))
     settings = {"oauth.callback.url": "http://localhost/back"}
     token = await token_for_code(http, await service.endpoint(serve), "4/code", settings, verifier)
-    assert to_keep(token, element="x") == {REFRESH_TOKEN: "next"}
+    assert refresh_token_entry(token, element="x") == {REFRESH_TOKEN: "next"}
     assert service.asked[0].get("code_verifier") == verifier
     assert (service.asked[0]["code"], service.asked[0]["redirect_uri"]) == (
         "4/code",
@@ -259,7 +259,7 @@ async def test_a_rotated_refresh_token_is_remembered_and_used(
     async def remember(changes: Mapping[str, str]) -> None:
         remembered.append(changes)
 
-    fetch = refreshing(http, await service.endpoint(serve), "first", remember)
+    fetch = token_refresher(http, await service.endpoint(serve), "first", remember)
     for _ in range(3):
         await fetch()
     assert [form["refresh_token"] for form in service.asked] == ["first", "second", "second"]
@@ -275,7 +275,7 @@ async def test_a_rotated_refresh_token_survives_a_caller_who_gives_up(
     async def remember(_changes: Mapping[str, str]) -> None:
         remembered.set()
 
-    auth = BearerAuth(refreshing(http, await service.endpoint(serve), "first", remember))
+    auth = BearerAuth(token_refresher(http, await service.endpoint(serve), "first", remember))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(auth.headers(), 0.1)
     await asyncio.wait_for(remembered.wait(), 5)
@@ -291,7 +291,7 @@ async def signed_in(
 ) -> tuple[BearerAuth, Clock]:
     clock = Clock()
     return BearerAuth(
-        refreshing(http, await service.endpoint(serve), "first", forget), clock
+        token_refresher(http, await service.endpoint(serve), "first", forget), clock
     ), clock
 
 

@@ -12,7 +12,8 @@ from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
-from openbulk.formats import FORMATS, inspect
+from openbulk.formats import FORMATS
+from openbulk.formats.recognition import inspect
 from openbulk.sandbox import google
 from support import Serve, forget
 from support.google_sandbox import configuration, event, held, set_faults, violations

@@ -10,6 +10,7 @@ import pytest
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import (
     AnswerLost,
+    CallWithdrawn,
     Fenced,
     NotFound,
     RetryLater,
@@ -125,6 +126,14 @@ async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
     )
     with pytest.raises(Fenced):
         await runner.run()
+    assert await bench.numbers(job) == []
+
+
+async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
+    """What it had read is not kept: another process may be reading it."""
+    job = await bench.job()
+    with pytest.raises(Fenced):
+        await bench.turn(job, Numbered(failures={2: CallWithdrawn()}))
     assert await bench.numbers(job) == []
 
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.connectors.pace import Budget, Throttle
-from openbulk.domain.errors import RetryLater
+from openbulk.domain.errors import CallWithdrawn, RetryLater
+from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.engine.quota.reservations import RESERVATION_SECONDS
 from openbulk.storage.budgets import Budgets, Change, T
@@ -123,7 +124,7 @@ async def test_nobody_waits_for_a_lot_that_somebody_else_was_told_of(ledger: Asy
 
     async def call() -> None:
         for _ in range(40):
-            await governor.answered(await governor.take([many]))
+            await governor.report_answer(await governor.take([many]))
 
     async with asyncio.timeout(30):
         await asyncio.gather(*(call() for _ in range(300)))
@@ -149,12 +150,23 @@ async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
     assert await taken(pace, 1) == 0
 
 
+async def test_a_slice_that_was_taken_over_gets_no_permit(budgets: Budgets) -> None:
+    """Connectors pass the refusal on: it is a ServiceError."""
+    lease = Lease()
+    pace = Governor(budgets, Clock(), lease).pace()
+    with lease.turn():
+        await pace.take([USER])
+        lease.lose()
+        with pytest.raises(CallWithdrawn):
+            await pace.take([USER])
+
+
 async def test_a_usage_limit_stops_all_calls_until_it_is_lifted(budgets: Budgets) -> None:
     """Also those of another process, without a call."""
     clock = Clock()
     pace = Governor(budgets, clock).pace()
     permit = await pace.take([USER])
-    await pace.refused(permit, Throttle("too many events were made", label="user", after=3_600.0))
+    await pace.report_refusal(permit, Throttle("too many events were made", label="user", after=3_600.0))
     other = Governor(budgets, clock).pace()
     with pytest.raises(RetryLater, match="too many events") as busy:
         await other.take([USER])
@@ -177,5 +189,5 @@ async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_
     waiting = asyncio.create_task(taken(pace, 20, may_be_more))
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    await pace.answered(probe)
+    await pace.report_answer(probe)
     assert await waiting == 20

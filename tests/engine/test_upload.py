@@ -13,7 +13,15 @@ import pytest
 from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features, NativeBulk
-from openbulk.domain.errors import AnswerLost, BadInput, Fenced, Refused, RetryLater, SignInAgain
+from openbulk.domain.errors import (
+    AnswerLost,
+    BadInput,
+    CallWithdrawn,
+    Fenced,
+    Refused,
+    RetryLater,
+    SignInAgain,
+)
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -250,6 +258,21 @@ async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
     connector.write = overtaken_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Fenced):
         await bench.turn(connector)
+    assert (await bench.now()).counts.reached == 0
+
+
+async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
+    """Whether the slice wanted to write, or to look up what an earlier slice wrote."""
+    with pytest.raises(Fenced):
+        await bench.turn(Scripted(KEYED, [CallWithdrawn()]))
+    unanswered = Scripted(UNKEYED, [AnswerLost("lost")])
+
+    async def withdrawn(target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
+        raise CallWithdrawn
+
+    unanswered.find = withdrawn  # type: ignore[method-assign]
+    with pytest.raises(Fenced):
+        await bench.turn(unanswered)
     assert (await bench.now()).counts.reached == 0
 
 

@@ -1,4 +1,4 @@
-"""CSV as people have it."""
+"""CSV as spreadsheets and other programs write it."""
 
 import csv
 import io
@@ -16,12 +16,19 @@ from openbulk.formats import FORMATS
 from openbulk.testing.formats import RECORDS, FormatTests
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
-ENCODINGS = {"utf-8": "utf-8", "utf-8-sig": "utf-8-sig", "utf-16": "utf-16", "windows-1252": "cp1252"}
+ENCODINGS = {
+    "utf-8": "utf-8",
+    "utf-8-sig": "utf-8-sig",
+    "utf-16": "utf-16",
+    "windows-1252": "cp1252",
+}
 
 
-def written(rows: Sequence[Sequence[str]], delimiter: str = ",", line_end: str = "\n") -> str:
+def quoted_csv(rows: Sequence[Sequence[str]], delimiter: str = ",", line_end: str = "\n") -> str:
     text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(rows)
+    csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(
+        rows
+    )
     return text.getvalue()
 
 
@@ -29,15 +36,21 @@ class TestCsv(FormatTests):
     format = FORMATS["csv"]
 
     def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
-        return written([list(records[0]), *([str(v) for v in r.values()] for r in records)]).encode()
+        return quoted_csv(
+            [list(records[0]), *([str(v) for v in r.values()] for r in records)]
+        ).encode()
 
-    def broken(self) -> bytes:
+    def broken_file(self) -> bytes:
         lines = self.encode(RECORDS).split(b"\n")
-        lines[1 + self.broken_place] = b'"Name, with a quote that is not closed,x'
+        lines[1 + self.broken_index] = b'"Name, with a quote that is not closed,x'
         return b"\n".join(lines)
 
     def problems(self, content: bytes, **options: Any) -> list[tuple[int, int | None, str]]:
-        return [(r.number, r.line, r.problem.message) for r in self.read(content, **options) if r.problem]
+        return [
+            (r.number, r.line, r.problem.message)
+            for r in self.read(content, **options)
+            if r.problem
+        ]
 
     @settings(max_examples=300, deadline=None)
     @given(
@@ -46,17 +59,19 @@ class TestCsv(FormatTests):
         st.sampled_from(["\n", "\r\n"]),
         st.sampled_from(list(ENCODINGS)),
     )
-    def test_any_table_comes_back(
+    def test_any_table_is_read_as_it_was(
         self, table: list[tuple[str, str, str]], delimiter: str, line_end: str, encoding: str
     ) -> None:
-        text = written([("a", "b", "c"), *table], delimiter, line_end)
+        text = quoted_csv([("a", "b", "c"), *table], delimiter, line_end)
         try:
             content = text.encode(ENCODINGS[encoding])
         except UnicodeEncodeError:
             return
-        told = encoding.removesuffix("-sig")
-        rows = self.read(content, encoding=told, delimiter=delimiter)
-        expected = [{k: v for k, v in zip("abc", cells, strict=True) if v} for cells in table if any(cells)]
+        name = encoding.removesuffix("-sig")
+        rows = self.read(content, encoding=name, delimiter=delimiter)
+        expected = [
+            {k: v for k, v in zip("abc", cells, strict=True) if v} for cells in table if any(cells)
+        ]
         assert [row.values for row in rows] == expected, [row.problem for row in rows]
 
     @settings(max_examples=300, deadline=None)
@@ -71,7 +86,9 @@ class TestCsv(FormatTests):
         self.check_survives(b"a,b\n" + text.encode())
 
     @given(st.integers(0, 39), st.sampled_from([b"x", b"x,y,z", b"x,\xff", b'x,"y', b'"x"y,z']))
-    def test_a_row_that_breaks_leaves_the_others_as_they_are(self, place: int, damage: bytes) -> None:
+    def test_a_row_that_breaks_leaves_the_others_as_they_are(
+        self, place: int, damage: bytes
+    ) -> None:
         lines = [b"name %d,%d" % (n, n) for n in range(1_200)]
         lines[place] = damage
         rows = self.read(b"name,age\n" + b"\n".join(lines) + b"\n")
@@ -85,7 +102,10 @@ class TestCsv(FormatTests):
         [
             (b"a,b\r\n1,2\r\n", [{"a": "1", "b": "2"}]),
             (b"a,b\r1,2\r3,4\r", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
-            (b"a,b\n1,2\r\n3,4\r5,6", [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": "5", "b": "6"}]),
+            (
+                b"a,b\n1,2\r\n3,4\r5,6",
+                [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}, {"a": "5", "b": "6"}],
+            ),
             (b"a;b\n1,5;2\n", [{"a": "1,5", "b": "2"}]),
             (b"a\tb\n1\t2\n", [{"a": "1", "b": "2"}]),
             (b"sep=;\r\na;b\r\n1;2\r\n", [{"a": "1", "b": "2"}]),
@@ -96,37 +116,54 @@ class TestCsv(FormatTests):
             (b"\n\na;b\n1;2\n", [{"a": "1", "b": "2"}]),
             (b"a,b\n  \n1,2\n \t\n", [{"a": "1", "b": "2"}]),
             (b"a\nonly\n", [{"a": "only"}]),
-            (b"s.d,s.z,l[0].e,l[1].e\n1,2,3,4\n", [{"s": {"d": "1", "z": "2"}, "l": [{"e": "3"}, {"e": "4"}]}]),
+            (
+                b"s.d,s.z,l[0].e,l[1].e\n1,2,3,4\n",
+                [{"s": {"d": "1", "z": "2"}, "l": [{"e": "3"}, {"e": "4"}]}],
+            ),
             ("name\nZoë\n".encode("cp1252"), [{"name": "Zoë"}]),
             ("name;town\nZoë;Köln\n".encode("utf-16"), [{"name": "Zoë", "town": "Köln"}]),
             ("name;town\nZoë;Köln\n".encode("utf-16-le"), [{"name": "Zoë", "town": "Köln"}]),
             ("name;town\nZoë;Köln\n".encode("utf-16-be"), [{"name": "Zoë", "town": "Köln"}]),
         ],
     )
-    def test_files_as_people_have_them(self, content: bytes, values: list[dict[str, Any]]) -> None:
+    def test_common_files_are_read(self, content: bytes, values: list[dict[str, Any]]) -> None:
         assert [row.values for row in self.read(content)] == values
 
-    def test_what_is_wrong_is_said_with_what_would_be_right(self) -> None:
+    def test_a_problem_message_what_is_wrong_and_what_would_be_right(self) -> None:
         content = b'a,b\n1\n1,2,3\n"x"y,2\n"x,2\nz,3\n'
         assert self.problems(content) == [
             (
                 1,
                 2,
-                "the row has 1 cell, the header has 2: the first missing is 'b'; an empty cell needs its comma",
+                "the row has 1 cell, the header has 2: the first missing is 'b'; "
+                "an empty cell needs its comma",
             ),
-            (2, 3, "the row has 3 cells, the header has 2; a text with a comma in it belongs in double quotes"),
+            (
+                2,
+                3,
+                "the row has 3 cells, the header has 2; "
+                "a text with a comma in it belongs in double quotes",
+            ),
             (
                 3,
                 4,
-                "a quoted text goes on behind its closing quote, or a quote is not closed; "
+                "there is text behind a closing quote, or a quote is not closed; "
                 'double a quote that belongs to the text ("")',
             ),
-            (4, 5, 'a quote is opened and not closed; close it, or double a quote that belongs to the text ("")'),
+            (
+                4,
+                5,
+                "a quote is opened and not closed; "
+                'close it, or double a quote that belongs to the text ("")',
+            ),
         ]
 
     def test_a_record_of_several_lines_that_is_too_short_is_one_broken_row(self) -> None:
         rows = self.read(b'a,b\n"x\ny\nz"\n1,2\n')
-        assert [(row.number, row.line, row.values) for row in rows] == [(1, 2, None), (2, 5, {"a": "1", "b": "2"})]
+        assert [(row.number, row.line, row.values) for row in rows] == [
+            (1, 2, None),
+            (2, 5, {"a": "1", "b": "2"}),
+        ]
 
     def test_a_quote_that_is_not_closed_costs_its_own_row_wherever_the_next_quote_is(self) -> None:
         for closing in (b'y,"3"', b'"y",3', b'y,""'):
@@ -143,11 +180,15 @@ class TestCsv(FormatTests):
             (5, {"a": "w", "b": "4"}),
         ]
 
-    def test_the_rest_of_a_text_whose_quotes_are_wrong_is_not_taken_for_a_row(self) -> None:
+    def test_the_rest_of_a_text_with_wrong_quotes_is_not_a_row(self) -> None:
         rows = self.read(b'a,b\n1,"first line\nsecond" line,2\n3,4\n')
-        assert [(row.line, row.values) for row in rows] == [(2, None), (3, None), (4, {"a": "3", "b": "4"})]
+        assert [(row.line, row.values) for row in rows] == [
+            (2, None),
+            (3, None),
+            (4, {"a": "3", "b": "4"}),
+        ]
 
-    def test_a_row_that_goes_on_for_too_long_is_broken_however_many_cells_it_has(self) -> None:
+    def test_a_row_that_is_too_long_is_broken_however_many_cells_it_has(self) -> None:
         rows = self.read(b"a,b\n" + b'1,"\n' + b'","\n' * 300_000 + b'"\n')
         assert rows[0].problem is not None
         assert "a quote is opened and not closed" in rows[0].problem.message
@@ -160,11 +201,15 @@ class TestCsv(FormatTests):
         ]
 
     @pytest.mark.parametrize(
-        ("content", "encoding", "says"),
+        ("content", "encoding", "message"),
         [
             (b"a,b\n1,\xc3\xa9\xff\n", None, "byte 0xFF at position 4 of the line is not UTF-8"),
             (b"a,b\n1,\x81\n", None, "byte 0x81 at position 3 of the line is not UTF-8"),
-            (b"a,b\n1,\x81\n", "windows-1252", "byte 0x81 at position 3 of the line is not Windows-1252"),
+            (
+                b"a,b\n1,\x81\n",
+                "windows-1252",
+                "byte 0x81 at position 3 of the line is not Windows-1252",
+            ),
             (
                 "\ufeffa,b\n1,\ud83d\n".encode("utf-16-le", "surrogatepass"),
                 None,
@@ -173,29 +218,35 @@ class TestCsv(FormatTests):
         ],
     )
     def test_a_byte_that_cannot_be_read_breaks_its_row_and_names_its_place(
-        self, content: bytes, encoding: str | None, says: str
+        self, content: bytes, encoding: str | None, message: str
     ) -> None:
-        tail = "2,é\n".encode(encoding or ("utf-16-le" if content.startswith(b"\xff\xfe") else "utf-8"))
+        tail = "2,é\n".encode(
+            encoding or ("utf-16-le" if content.startswith(b"\xff\xfe") else "utf-8")
+        )
         first, second = self.read(content + tail, encoding=encoding)
         assert first.problem is not None
         assert (first.line, first.problem.field) == (2, "b")
-        assert first.problem.message.startswith(says)
+        assert first.problem.message.startswith(message)
         assert second.values == {"a": "2", "b": "é"}
 
     @pytest.mark.parametrize(("lines", "broken"), [(998, 0), (999, 1)])
-    def test_one_odd_line_in_a_thousand_is_damage_and_more_is_another_encoding(self, lines: int, broken: int) -> None:
+    def test_one_bad_line_in_a_thousand_is_damage_and_more_are_another_encoding(
+        self, lines: int, broken: int
+    ) -> None:
         rows = self.read(b"a\n" + b"Zo\xeb\n" + b"x\n" * (lines - 1))
         assert sum(row.problem is not None for row in rows) == broken
         assert broken or rows[0].values == {"a": "Zoë"}
 
     @pytest.mark.parametrize("mark", ["", "\ufeff"])
     @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
-    def test_utf16_may_be_told_without_the_order_of_its_bytes(self, order: str, mark: str) -> None:
+    def test_utf16_may_be_stated_without_its_byte_order(self, order: str, mark: str) -> None:
         content = f"{mark}name;town\nZoë;Köln\n".encode(order)
-        assert [row.values for row in self.read(content, encoding="UTF-16")] == [{"name": "Zoë", "town": "Köln"}]
+        assert [row.values for row in self.read(content, encoding="UTF-16")] == [
+            {"name": "Zoë", "town": "Köln"}
+        ]
 
     @pytest.mark.parametrize(
-        ("content", "says"),
+        ("content", "message"),
         [
             (b"a,b,a\n1,2,3\n", "column 1 and column 3 are both called 'a'"),
             (b"a,,b\n1,2,3\n", "column 2 has no name"),
@@ -203,33 +254,38 @@ class TestCsv(FormatTests):
             (b"a,\xff\n1,2\n" + b"1,2\n" * 1_100, "the header cannot be read"),
         ],
     )
-    def test_a_header_that_cannot_be_used_is_refused(self, content: bytes, says: str) -> None:
-        with pytest.raises(BadInput, match=says):
+    def test_a_header_that_cannot_be_used_is_refused(self, content: bytes, message: str) -> None:
+        with pytest.raises(BadInput, match=message):
             self.read(content)
 
     @pytest.mark.parametrize(
-        ("options", "says"),
+        ("options", "message"),
         [
             ({"encoding": "klingon"}, "metaData.encoding 'klingon' is not known"),
             ({"delimiter": "::"}, "metaData.delimiter '::' is not one character"),
             ({"delimiter": '"'}, "is not one character"),
         ],
     )
-    def test_options_that_cannot_be_used_are_refused(self, options: dict[str, str], says: str) -> None:
-        with pytest.raises(BadInput, match=says):
+    def test_options_that_cannot_be_used_are_refused(
+        self, options: dict[str, str], message: str
+    ) -> None:
+        with pytest.raises(BadInput, match=message):
             self.read(b"a,b\n1,2\n", **options)
 
-    def test_chunks_of_the_file_do_not_show(self) -> None:
+    def test_rows_across_chunks_are_read_as_they_were(self) -> None:
         chance = random.Random(7)
-        table = [(f"Zoë {n}", "x\r\ny" * chance.randrange(40), "é" * chance.randrange(60)) for n in range(8_000)]
+        table = [
+            (f"Zoë {n}", "x\r\ny" * chance.randrange(40), "é" * chance.randrange(60))
+            for n in range(8_000)
+        ]
         for encoding in ("utf-8", "utf-16"):
-            content = written([("a", "b", "c"), *table], line_end="\r\n").encode(encoding)
+            content = quoted_csv([("a", "b", "c"), *table], line_end="\r\n").encode(encoding)
             assert len(content) > 3 * 256 * 1024
             expected = [{k: v for k, v in zip("abc", cells, strict=True) if v} for cells in table]
             assert [row.values for row in self.read(content)] == expected
 
     @pytest.mark.parametrize("header", ["a" * length for length in range(1, 8)])
-    def test_lines_are_counted_right_where_chunks_meet(self, header: str) -> None:
+    def test_line_ends_across_chunks_count_once(self, header: str) -> None:
         rows = self.read(f"{header}\r\n".encode() + b"abcde\r\n" * 40_000)
         assert [row.line for row in rows] == list(range(2, 40_002))
 
@@ -250,7 +306,7 @@ class TestCsv(FormatTests):
         assert time.monotonic() - began < 20
 
 
-# --- written ---
+# --- writing ---
 
 
 def text_of(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> str:
@@ -258,10 +314,15 @@ def text_of(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) ->
 
 
 def test_nested_fields_are_dotted_columns_side_by_side() -> None:
-    """In the order in which they are met; a list is JSON in a cell, and so is what dots would take apart."""
+    """In order of appearance. Lists are JSON in a cell, and objects with dots in their names."""
     records: list[Mapping[str, Any]] = [
         {"id": "a", "start": {"date": "2026-05-30"}, "summary": "Lesson, long"},
-        {"id": "b", "start": {"dateTime": "2026-05-30T10:00:00Z"}, "recurrence": ["RRULE:FREQ=DAILY"], "locked": True},
+        {
+            "id": "b",
+            "start": {"dateTime": "2026-05-30T10:00:00Z"},
+            "recurrence": ["RRULE:FREQ=DAILY"],
+            "locked": True,
+        },
         {"id": "c", "private": {"a.b": 'say "x"'}, "empty": {}, "none": None, "count": 3},
     ]
     assert text_of(records) == (
@@ -272,16 +333,19 @@ def test_nested_fields_are_dotted_columns_side_by_side() -> None:
     )
 
 
-def test_columns_are_those_that_are_asked_for() -> None:
-    """In their order; an object that is asked for as a whole is JSON."""
-    records: list[Mapping[str, Any]] = [{"id": "a", "start": {"date": "2026-05-30"}, "summary": "x"}, {"id": "b"}]
+def test_given_fields_are_the_columns() -> None:
+    """In their order. An object in one column is JSON."""
+    records: list[Mapping[str, Any]] = [
+        {"id": "a", "start": {"date": "2026-05-30"}, "summary": "x"},
+        {"id": "b"},
+    ]
     assert text_of(records, ["start.date", "id"]) == "start.date,id\n2026-05-30,a\n,b\n"
     assert text_of(records, ["start"]) == 'start\n"{""date"":""2026-05-30""}"\n""\n'
 
 
-def test_records_that_can_be_gone_through_once_are_refused() -> None:
-    """Not written as an empty file."""
-    with pytest.raises(TypeError, match="gone through twice"):
+def test_an_iterator_of_records_is_refused() -> None:
+    """Its second pass would write an empty file."""
+    with pytest.raises(TypeError, match="read twice"):
         next(FORMATS["csv"].write(iter([{"a": 1}])))
 
 
@@ -295,13 +359,18 @@ LEAVES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_si
             st.sampled_from(["id", "text"]) | st.just("nested"),
             LEAVES,
             min_size=1,
-        ).map(lambda flat: {**flat, **({"nested": {"a": flat["nested"], "b": "1"}} if "nested" in flat else {})}),
+        ).map(
+            lambda flat: {
+                **flat,
+                **({"nested": {"a": flat["nested"], "b": "1"}} if "nested" in flat else {}),
+            }
+        ),
         min_size=1,
         max_size=6,
     )
 )
-def test_any_records_of_texts_come_back(records: list[dict[str, Any]]) -> None:
-    """Whatever quotes, delimiters, line ends and blanks they have."""
+def test_any_records_of_texts_are_read_as_they_were(records: list[dict[str, Any]]) -> None:
+    """With quotes, delimiters, line ends and blanks."""
     content = text_of(records).encode()
     found = list(FORMATS["csv"].read(io.BytesIO(content), {"encoding": "utf-8", "delimiter": ","}))
     assert [row.values for row in found] == records, content

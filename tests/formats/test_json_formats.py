@@ -14,7 +14,9 @@ from openbulk.testing.formats import RECORDS, FormatTests
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 OBJECTS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), min_size=1, max_size=6)
@@ -26,16 +28,16 @@ class TestJson(FormatTests):
     def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
         return json.dumps(list(records), ensure_ascii=False).encode()
 
-    def broken(self) -> bytes:
+    def broken_file(self) -> bytes:
         elements: list[Any] = list(RECORDS)
-        elements[self.broken_place] = "not an object"
+        elements[self.broken_index] = "not an object"
         return json.dumps(elements, ensure_ascii=False).encode()
 
     @settings(max_examples=200, deadline=None)
     @given(OBJECTS)
-    def test_any_objects_come_back(self, objects: list[dict[str, Any]]) -> None:
+    def test_any_objects_are_read_as_they_were(self, objects: list[dict[str, Any]]) -> None:
         assert [row.values for row in self.read(self.encode(objects))] == objects
-        assert [row.values for row in self.read(self.written(objects))] == objects
+        assert [row.values for row in self.read(self.write(objects))] == objects
 
     @settings(max_examples=300, deadline=None)
     @given(st.binary(max_size=200))
@@ -44,7 +46,7 @@ class TestJson(FormatTests):
         self.check_survives(b"[" + content)
         self.check_survives(b'[{"a": 1}, ' + content)
 
-    def test_what_comes_before_an_error_of_syntax_is_taken(self) -> None:
+    def test_elements_before_an_error_of_syntax_are_read(self) -> None:
         rows = self.read(b'[{"a": 1}, {"a": 2}, {"a": }, {"a": 4}]')
         assert [row.values for row in rows] == [{"a": 1}, {"a": 2}, None]
         assert rows[-1].problem is not None
@@ -60,10 +62,12 @@ class TestJson(FormatTests):
 
     def test_an_integer_beyond_64_bits_breaks_its_row_alone(self) -> None:
         for digits in ("18446744073709551616", "1" * 5_000):
-            rows = self.read(b'[{"a": 1}, {"a": %s}, {"a": 18446744073709551615}]' % digits.encode())
+            rows = self.read(
+                b'[{"a": 1}, {"a": %s}, {"a": 18446744073709551615}]' % digits.encode()
+            )
             assert [row.values for row in rows] == [{"a": 1}, None, {"a": 2**64 - 1}]
 
-    def test_what_is_no_array_is_refused(self) -> None:
+    def test_a_file_that_is_no_array_is_refused(self) -> None:
         with pytest.raises(BadInput, match="is not a JSON array"):
             self.read(b'{"a": 1}')
 
@@ -74,16 +78,16 @@ class TestJsonl(FormatTests):
     def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
         return b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in records)
 
-    def broken(self) -> bytes:
+    def broken_file(self) -> bytes:
         lines = self.encode(RECORDS).split(b"\n")
-        lines[self.broken_place] = b'{"name": '
+        lines[self.broken_index] = b'{"name": '
         return b"\n".join(lines)
 
     @settings(max_examples=200, deadline=None)
     @given(OBJECTS)
-    def test_any_objects_come_back(self, objects: list[dict[str, Any]]) -> None:
+    def test_any_objects_are_read_as_they_were(self, objects: list[dict[str, Any]]) -> None:
         assert [row.values for row in self.read(self.encode(objects))] == objects
-        assert [row.values for row in self.read(self.written(objects))] == objects
+        assert [row.values for row in self.read(self.write(objects))] == objects
 
     @settings(max_examples=300, deadline=None)
     @given(st.binary(max_size=200))
@@ -113,4 +117,6 @@ class TestJsonl(FormatTests):
         rows = self.read('{"a": "é"}\n'.encode() + b'{"a": "\xff"}\n{"a": 3}\n')
         assert [row.values for row in rows] == [{"a": "é"}, None, {"a": 3}]
         assert rows[1].problem is not None
-        assert rows[1].problem.message.startswith("byte 0xFF at position 8 of the line is not UTF-8")
+        assert rows[1].problem.message.startswith(
+            "byte 0xFF at position 8 of the line is not UTF-8"
+        )

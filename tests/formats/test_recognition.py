@@ -1,4 +1,4 @@
-"""Which format a file is in: as told, else by looking; and what cannot be a file of records."""
+"""Which format a file has: as stated, else as detected; and files without records."""
 
 import io
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from openbulk.domain.errors import BadInput
-from openbulk.formats import inspect
+from openbulk.formats.recognition import inspect
 
 
-def name_of(content: bytes, told: Any = None, **options: Any) -> str:
-    return inspect(io.BytesIO(content), told, options).name
+def name_of(content: bytes, stated: Any = None, **options: Any) -> str:
+    return inspect(io.BytesIO(content), stated, options).name
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "name"),
+    ("content", "stated", "name"),
     [
         (b"a,b\n1,2\n", None, "csv"),
         (b' \n [{"a": 1}]', None, "json"),
@@ -33,12 +33,12 @@ def name_of(content: bytes, told: Any = None, **options: Any) -> str:
         (b'\n\n{"a": 1}\n', None, "jsonl"),
     ],
 )
-def test_a_format_is_told_or_seen(content: bytes, told: str | None, name: str) -> None:
-    assert name_of(content, told) == name
+def test_a_format_is_stated_or_detected(content: bytes, stated: str | None, name: str) -> None:
+    assert name_of(content, stated) == name
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "says"),
+    ("content", "stated", "message"),
     [
         (b"", None, "the file is empty"),
         (b" \r\n\t ", None, "the file is empty"),
@@ -52,24 +52,30 @@ def test_a_format_is_told_or_seen(content: bytes, told: str | None, name: str) -
         (b"\x1f\x8b\x08...", None, "gzip"),
         (b"\x00\x01\x02\x03" * 20, None, "not text"),
         (b"a,b\n1,2\n" * 100 + b"3,\x00\n", None, "zero bytes"),
-        (b"a,b\n1,2\n", "xml", "metaData.format 'xml' is not known; it can be xlsx, ics, json, jsonl, googlecsv, csv"),
+        (
+            b"a,b\n1,2\n",
+            "xml",
+            "metaData.format 'xml' is not known; it can be xlsx, ics, json, jsonl, googlecsv, csv",
+        ),
         (b"a,b\n1,2\n", 7, "metaData.format 7 is not known"),
         (b"a,b\n1,2\n", "json", "is not a JSON array"),
     ],
 )
-def test_what_cannot_be_a_file_of_records_is_refused_with_a_sentence(content: bytes, told: Any, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
-        name_of(content, told)
+def test_a_file_without_readable_records_is_refused_with_a_sentence(
+    content: bytes, stated: Any, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        name_of(content, stated)
 
 
-def test_a_told_encoding_is_heeded_when_the_format_is_looked_for() -> None:
+def test_a_stated_encoding_is_used_to_detect_the_format() -> None:
     content = "имя;город\nЮля;Москва\n".encode("utf-16-le")
     assert name_of(content, encoding="utf-16") == "csv"
     with pytest.raises(BadInput, match="zero bytes"):
         name_of(content)
 
 
-def test_only_the_beginning_of_a_file_is_looked_at() -> None:
+def test_detection_leaves_the_file_at_its_beginning() -> None:
     file = io.BytesIO(b"a,b\n" + b"1,2\n" * 3_000_000)
     inspect(file, None, {})
     assert file.tell() == 0

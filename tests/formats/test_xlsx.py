@@ -1,4 +1,4 @@
-"""Workbooks, as Excel and its kin save them."""
+"""Workbooks as Excel and other spreadsheets save them."""
 
 import io
 import zipfile
@@ -13,18 +13,24 @@ from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
-from openbulk.formats import FORMATS, inspect
-from openbulk.formats import xlsx as xlsx_module
-from openbulk.formats.xlsx import Xlsx
+from openbulk.formats import FORMATS
+from openbulk.formats.recognition import inspect
+from openbulk.formats.xlsx import Xlsx, reading, writing
 
 
-def workbook(*rows: Sequence[Any], sheets: Mapping[str, Sequence[Sequence[Any]]] | None = None) -> bytes:
+def workbook(
+    *rows: Sequence[Any], sheets: Mapping[str, Sequence[Sequence[Any]]] | None = None
+) -> bytes:
     """A workbook with these rows in its first sheet, and further sheets."""
     content = io.BytesIO()
     with xlsxwriter.Workbook(content) as book:
         formats = {
             kind: book.add_format({"num_format": text})
-            for kind, text in ((datetime, "yyyy-mm-dd hh:mm"), (date, "yyyy-mm-dd"), (time, "hh:mm"))
+            for kind, text in (
+                (datetime, "yyyy-mm-dd hh:mm"),
+                (date, "yyyy-mm-dd"),
+                (time, "hh:mm"),
+            )
         }
         for name, table in {"First": rows, **(sheets or {})}.items():
             sheet = book.add_worksheet(name)
@@ -41,12 +47,20 @@ def read(content: bytes, **options: Any) -> list[Row]:
     return list(Xlsx().read(io.BytesIO(content), options))
 
 
-def test_cells_come_out_as_what_they_are() -> None:
-    """Dates and times in ISO 8601, whole numbers whole; empty cells absent, empty rows skipped; dots nest."""
+def test_cells_keep_their_types() -> None:
+    """Dates and times are ISO 8601, whole numbers are integers. Empty cells and rows are absent."""
     content = workbook(
         [],
         ["summary", "start.dateTime", "end.date", "at", "n", "share", "ok"],
-        ["Maths", datetime.fromisoformat("2026-05-30T10:00"), date(2026, 5, 30), time(10, 30), 7, 1.5, True],
+        [
+            "Maths",
+            datetime.fromisoformat("2026-05-30T10:00"),
+            date(2026, 5, 30),
+            time(10, 30),
+            7,
+            1.5,
+            True,
+        ],
         [None, None],
         ["Art", None, None, None, None, None, False],
     )
@@ -64,11 +78,13 @@ def test_cells_come_out_as_what_they_are() -> None:
     assert (second.number, second.line, second.values) == (2, 5, {"summary": "Art", "ok": False})
 
 
-def test_a_sheet_with_googles_columns_is_googles_csv() -> None:
-    """With its dates as dates or as texts."""
+def test_a_sheet_with_googles_columns_is_read_as_googles_csv() -> None:
+    """Its dates are date cells or texts."""
     header = ["Subject", "Start Date", "Start Time", "End Time", "All Day Event"]
     content = workbook(
-        header, ["Maths", date(2026, 5, 30), time(10, 0), time(11, 0), False], ["Camp", "30.05.2026", None, None, True]
+        header,
+        ["Maths", date(2026, 5, 30), time(10, 0), time(11, 0), False],
+        ["Camp", "30.05.2026", None, None, True],
     )
     timed, all_day = (row.values for row in read(content))
     assert timed == {
@@ -76,11 +92,15 @@ def test_a_sheet_with_googles_columns_is_googles_csv() -> None:
         "start": {"dateTime": "2026-05-30T10:00:00"},
         "end": {"dateTime": "2026-05-30T11:00:00"},
     }
-    assert all_day == {"summary": "Camp", "start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
+    assert all_day == {
+        "summary": "Camp",
+        "start": {"date": "2026-05-30"},
+        "end": {"date": "2026-05-31"},
+    }
 
 
 def test_metadata_names_the_sheet() -> None:
-    """Else it is the first one."""
+    """Without a name it is the first one."""
     content = workbook(["a"], [1], sheets={"Lessons": [["b"], [2]]})
     assert [row.values for row in read(content)] == [{"a": 1}]
     assert [row.values for row in read(content, sheet="Lessons")] == [{"b": 2}]
@@ -89,7 +109,7 @@ def test_metadata_names_the_sheet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (workbook([], []), "is empty; a workbook has field names"),
         (workbook(["a", "a"], [1, 2]), "are both called 'a'"),
@@ -99,15 +119,15 @@ def test_metadata_names_the_sheet() -> None:
     ],
     ids=["empty", "two of a name", "no name", "cut off", "no archive"],
 )
-def test_what_cannot_be_read_is_refused_with_a_sentence(content: bytes, says: str) -> None:
-    """Before a job is made of it."""
-    with pytest.raises(BadInput, match=says):
+def test_an_unreadable_workbook_is_refused_with_a_sentence(content: bytes, message: str) -> None:
+    """Before a job is created for it."""
+    with pytest.raises(BadInput, match=message):
         inspect(io.BytesIO(content), None, {})
 
 
-def test_a_workbook_that_is_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what its directory says."""
-    monkeypatch.setattr(xlsx_module, "MAX_UNPACKED_BYTES", 10_000)
+def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive's directory states its size."""
+    monkeypatch.setattr(reading, "MAX_UNPACKED_BYTES", 10_000)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b" " * 20_000)
@@ -115,27 +135,29 @@ def test_a_workbook_that_is_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPat
         inspect(io.BytesIO(content.getvalue()), None, {})
 
 
-def test_a_table_of_text_is_no_workbook_whatever_it_is_called() -> None:
-    """And a workbook is one, whatever it is called."""
-    with pytest.raises(BadInput, match="the file is no workbook"):
+def test_the_stated_format_does_not_make_a_workbook_of_a_text() -> None:
+    """Nor a text of a workbook."""
+    with pytest.raises(BadInput, match="the file is not a workbook"):
         inspect(io.BytesIO(b"a,b\n1,2\n"), "xlsx", {})
     assert inspect(io.BytesIO(workbook(["a"], [1])), "csv", {}).name == "xlsx"
     assert FORMATS["xlsx"].is_binary
 
 
-# --- written ---
+# --- writing ---
 
 
-def written(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> bytes:
+def write(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> bytes:
     return b"".join(Xlsx().write(records, fields))
 
 
-def read_again(records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()) -> list[Mapping[str, Any] | None]:
-    return [row.values for row in Xlsx().read(io.BytesIO(written(records, fields)), {})]
+def read_again(
+    records: Sequence[Mapping[str, Any]], fields: Sequence[str] = ()
+) -> list[Mapping[str, Any] | None]:
+    return [row.values for row in Xlsx().read(io.BytesIO(write(records, fields)), {})]
 
 
-def test_a_workbook_that_was_written_is_recognized_and_read() -> None:
-    """Texts stay texts, whatever Excel would make of them; numbers and truth are cells of their kind."""
+def test_a_written_workbook_is_recognized_and_read() -> None:
+    """Texts stay texts, whatever they begin with; numbers and booleans have their own cells."""
     event = {
         "id": "0012",
         "summary": "=HYPERLINK(1)",
@@ -145,32 +167,34 @@ def test_a_workbook_that_was_written_is_recognized_and_read() -> None:
         "share": 0.25,
         "vendor": str(10**17),
     }
-    assert inspect(io.BytesIO(written([event])), None, {}).name == "xlsx"
+    assert inspect(io.BytesIO(write([event])), None, {}).name == "xlsx"
     assert read_again([event, {"id": "0013"}]) == [event, {"id": "0013"}]
 
 
 def test_lists_and_large_numbers_are_texts() -> None:
-    """A list is JSON in one cell; a number with more digits than Excel keeps would come back as another."""
+    """A list is JSON in one cell. Excel would round a number with more than 15 digits."""
     assert read_again([{"recurrence": ["RRULE:FREQ=DAILY"], "number": 10**17}]) == [
         {"recurrence": '["RRULE:FREQ=DAILY"]', "number": str(10**17)}
     ]
 
 
-def test_columns_are_those_that_are_asked_for() -> None:
-    """In their order, also where no record has a value."""
+def test_given_fields_are_the_columns() -> None:
+    """In their order, also without a value in any record."""
     assert read_again([{"a": "1", "b": "2", "c": "3"}], ["c", "x", "a"]) == [{"c": "3", "a": "1"}]
 
 
-def test_what_a_sheet_has_no_room_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the format that has: Excel would cut it off."""
-    with pytest.raises(BadInput, match=r"record 2: text has more than the 32767 characters of a cell; ask for csv"):
-        written([{"text": "x"}, {"text": "x" * 32_768}])
+def test_records_beyond_the_limits_of_a_sheet_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Excel would cut them off. The message names a format with room for them."""
+    with pytest.raises(
+        BadInput, match=r"record 2: text has more than the 32767 characters of a cell; choose csv"
+    ):
+        write([{"text": "x"}, {"text": "x" * 32_768}])
     with pytest.raises(BadInput, match=r"16385 fields, and a sheet has 16384 columns"):
-        written([{f"f{n}": "" for n in range(16_385)}])
-    monkeypatch.setattr(xlsx_module, "MAX_ROWS", 3)
+        write([{f"f{n}": "" for n in range(16_385)}])
+    monkeypatch.setattr(writing, "MAX_ROWS", 3)
     assert len(read_again([{"a": "x"}] * 2)) == 2
     with pytest.raises(BadInput, match=r"more records than a sheet has rows"):
-        written([{"a": "x"}] * 3)
+        write([{"a": "x"}] * 3)
 
 
 @settings(deadline=None)
@@ -188,5 +212,5 @@ def test_what_a_sheet_has_no_room_for_is_refused(monkeypatch: pytest.MonkeyPatch
         max_size=6,
     )
 )
-def test_any_values_come_back(records: list[dict[str, Any]]) -> None:
+def test_any_values_are_read_as_they_were(records: list[dict[str, Any]]) -> None:
     assert read_again(records, ["a", "b", "c"]) == records

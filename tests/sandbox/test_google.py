@@ -1,6 +1,6 @@
-"""What the Google sandbox promises: it answers as Google documents, and it goes wrong only as it is told to."""
+"""The Google sandbox answers as Google documents, and fails only by its faults."""
 
-import json  # noqa: I001
+import json
 import re
 import signal
 import subprocess
@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from support.harness import request
 from openbulk.sandbox import google
+from support.harness import request
 
 EVENTS = "/calendar/v3/calendars/primary/events"
 CLIENT = {"client_id": "client", "client_secret": "secret"}
@@ -24,7 +24,7 @@ CLIENT = {"client_id": "client", "client_secret": "secret"}
 
 @dataclass
 class Caller:
-    """Speaks HTTP to a sandbox, signed in as one user."""
+    """Calls a sandbox, signed in as one user."""
 
     http: aiohttp.ClientSession
     url: str
@@ -41,8 +41,8 @@ class Caller:
                 text
             ) if text and answer.content_type == "application/json" else text
 
-    async def signed_in(self, user: str, **more: Any) -> "Caller":
-        """The same sandbox, for another user."""
+    async def sign_in(self, user: str, **more: Any) -> "Caller":
+        """A caller of this sandbox for another user."""
         _, tokens = await self.call("POST", "/sandbox/tokens", json={"user": user, **more})
         return Caller(self.http, self.url, {"Authorization": f"Bearer {tokens['access_token']}"})
 
@@ -52,8 +52,8 @@ class Caller:
     async def stats(self) -> Any:
         return (await self.call("GET", "/sandbox/stats"))[1]
 
-    async def listed(self, **query: str) -> list[Any]:
-        """Every page of a list."""
+    async def list_events(self, **query: str) -> list[Any]:
+        """The items of every page of a list."""
         items, page = [], {"nextPageToken": ""}
         while "nextPageToken" in page:
             token = {"pageToken": page["nextPageToken"]} if page["nextPageToken"] else {}
@@ -82,7 +82,7 @@ async def sandbox(**options: Any) -> AsyncIterator[Caller]:
     try:
         async with aiohttp.ClientSession() as http:
             nobody = Caller(http, f"http://127.0.0.1:{runner.addresses[0][1]}")
-            yield await nobody.signed_in("ann@example.com")
+            yield await nobody.sign_in("ann@example.com")
     finally:
         await runner.cleanup()
 
@@ -131,8 +131,8 @@ async def test_a_deleted_event_is_a_tombstone_that_an_update_brings_back(ann: Ca
     status, body = await ann.call("DELETE", f"{EVENTS}/abc01")
     assert (status, reason(body)) == (410, "deleted")
     assert (await ann.call("GET", f"{EVENTS}/abc01"))[1]["status"] == "cancelled"
-    assert await ann.listed() == []
-    assert [item["id"] for item in await ann.listed(showDeleted="true")] == ["abc01"]
+    assert await ann.list_events() == []
+    assert [item["id"] for item in await ann.list_events(showDeleted="true")] == ["abc01"]
     status, body = await ann.call("PUT", f"{EVENTS}/abc01", json=event(status="confirmed"))
     assert (status, body["status"]) == (200, "confirmed")
 
@@ -160,12 +160,13 @@ async def test_local_times_are_taken_with_a_time_zone(ann: Caller) -> None:
     berlin = {"dateTime": "2026-07-01T09:00:00", "timeZone": "Europe/Berlin"}
     assert (await ann.insert(start=berlin, end=berlin, recurrence=["RRULE:FREQ=DAILY"]))[0] == 200
     assert (
-        len(await ann.listed(timeMin="2026-07-01T06:00:00Z", timeMax="2026-07-01T07:30:00Z")) == 1
+        len(await ann.list_events(timeMin="2026-07-01T06:00:00Z", timeMax="2026-07-01T07:30:00Z"))
+        == 1
     )
-    assert await ann.listed(timeMin="2026-07-01T08:00:00Z") == []
+    assert await ann.list_events(timeMin="2026-07-01T08:00:00Z") == []
 
 
-async def test_patch_keeps_what_it_does_not_name_and_update_does_not(ann: Caller) -> None:
+async def test_patch_keeps_omitted_fields_and_update_does_not(ann: Caller) -> None:
     await ann.insert(id="abc01", location="Room 7")
     _, patched = await ann.call("PATCH", f"{EVENTS}/abc01", json={"summary": "Later"})
     assert (patched["summary"], patched["location"]) == ("Later", "Room 7")
@@ -188,12 +189,12 @@ async def test_a_change_by_an_outdated_etag_is_refused(ann: Caller) -> None:
 async def test_a_list_pages_through_every_event_once(ann: Caller) -> None:
     for n in range(7):
         await ann.insert(id=f"abc0{n}")
-    assert [item["id"] for item in await ann.listed(maxResults="3")] == [
+    assert [item["id"] for item in await ann.list_events(maxResults="3")] == [
         f"abc0{n}" for n in range(7)
     ]
 
 
-async def test_a_sync_token_brings_what_changed_since_and_the_deleted(ann: Caller) -> None:
+async def test_a_sync_token_brings_changes_and_deletions(ann: Caller) -> None:
     for n in range(3):
         await ann.insert(id=f"abc0{n}")
     _, page = await ann.call("GET", EVENTS)
@@ -209,7 +210,7 @@ async def test_a_sync_token_brings_what_changed_since_and_the_deleted(ann: Calle
     assert (status, reason(body)) == (410, "fullSyncRequired")
 
 
-async def test_tokens_of_lists_are_forgotten_when_it_is_told_to(ann: Caller) -> None:
+async def test_tokens_of_lists_can_be_forgotten(ann: Caller) -> None:
     for n in range(3):
         await ann.insert(id=f"abc0{n}")
     _, first = await ann.call("GET", EVENTS, params={"maxResults": "2"})
@@ -229,8 +230,8 @@ async def test_tokens_of_lists_are_forgotten_when_it_is_told_to(ann: Caller) -> 
     assert (status, reason(body)) == (410, "fullSyncRequired")
 
 
-async def test_a_sync_token_is_good_for_what_it_was_made_for_alone(ann: Caller) -> None:
-    """Google promises nothing for other parameters, or another calendar."""
+async def test_a_sync_token_is_good_for_its_own_list_only(ann: Caller) -> None:
+    """Google leaves other parameters, or another calendar, undefined."""
     _, whole = await ann.call("GET", EVENTS, params={"showDeleted": "true"})
     since = {"syncToken": whole["nextSyncToken"]}
     _, other = await ann.call("POST", "/calendar/v3/calendars", json={"summary": "Other"})
@@ -258,7 +259,7 @@ async def test_a_list_can_be_narrowed(ann: Caller) -> None:
         ({"timeMax": "2026-03-01T09:00:00Z"}, []),
         ({"updatedMin": "2100-01-01T00:00:00Z"}, []),
     ):
-        assert [item["id"] for item in await ann.listed(**query)] == expected, query
+        assert [item["id"] for item in await ann.list_events(**query)] == expected, query
 
 
 async def test_a_calendar_can_be_added_and_is_nobody_elses(ann: Caller) -> None:
@@ -270,7 +271,7 @@ async def test_a_calendar_can_be_added_and_is_nobody_elses(ann: Caller) -> None:
     assert (await ann.call("GET", path))[1]["summary"] == "Rooms"
     _, entries = await ann.call("GET", "/calendar/v3/users/me/calendarList")
     assert [item["id"] for item in entries["items"]] == ["ann@example.com", made["id"]]
-    bob = await ann.signed_in("bob@example.com")
+    bob = await ann.sign_in("bob@example.com")
     status, body = await bob.call("GET", path)
     assert (status, reason(body)) == (404, "notFound")
     assert (await bob.call("GET", f"{EVENTS}/abc01"))[0] == 404
@@ -303,7 +304,7 @@ async def test_a_call_needs_a_good_access_token(ann: Caller) -> None:
     ):
         status, body = await ann.call("GET", EVENTS, headers=headers)
         assert (status, reason(body)) == (401, "authError")
-    late = await ann.signed_in("ann@example.com", expires_in=-1)
+    late = await ann.sign_in("ann@example.com", expires_in=-1)
     assert (await late.call("GET", EVENTS))[0] == 401
 
 
@@ -316,7 +317,7 @@ async def test_calls_over_the_quota_are_refused_for_each_user_apart() -> None:
         assert [status for status, _ in answers] == [200, 200, 200, 403, 403]
         assert reason(answers[-1][1]) in {"rateLimitExceeded", "userRateLimitExceeded"}
         assert answers[-1][1]["error"]["errors"][0]["domain"] == "usageLimits"
-        assert (await (await ann.signed_in("bob@example.com")).insert())[0] == 200
+        assert (await (await ann.sign_in("bob@example.com")).insert())[0] == 200
         stats = await ann.stats()
         assert (stats["calls"], stats["refused"], stats["by_status"]) == (
             6,
@@ -328,7 +329,7 @@ async def test_calls_over_the_quota_are_refused_for_each_user_apart() -> None:
 
 async def test_calls_over_the_projects_quota_are_refused_whoever_makes_them() -> None:
     async with sandbox(quota_per_minute=10, project_quota_per_minute=3) as ann:
-        bob = await ann.signed_in("bob@example.com")
+        bob = await ann.sign_in("bob@example.com")
         answers = [(await caller.insert())[0] for caller in (ann, bob, ann, bob, ann)]
         assert answers == [200, 200, 200, 403, 403]
 
@@ -344,7 +345,9 @@ async def test_every_api_answer_takes_the_latency_and_pages_do_not() -> None:
 
 
 @pytest.mark.parametrize(("fault", "kept"), [("drop-after", 1), ("drop-before", 0)])
-async def test_a_dropped_call_was_done_only_where_the_fault_says_so(fault: str, kept: int) -> None:
+async def test_a_dropped_call_was_done_only_with_the_fault_drop_after(
+    fault: str, kept: int
+) -> None:
     async with sandbox(faults=f"{fault}=1") as ann:
         with pytest.raises(aiohttp.ClientError):
             await ann.insert()
@@ -358,7 +361,7 @@ async def test_an_error_fault_answers_as_google_and_does_nothing(ann: Caller, st
     assert (answered, body["error"]["code"]) == (status, status)
     assert reason(body) == ("rateLimitExceeded" if status == 429 else "backendError")
     await ann.call("POST", "/sandbox/faults", json={"spec": ""})
-    assert await ann.listed() == []
+    assert await ann.list_events() == []
 
 
 async def test_an_expired_token_can_be_renewed(ann: Caller) -> None:
@@ -399,10 +402,10 @@ async def test_a_fault_spec_that_makes_no_sense_is_refused(ann: Caller, spec: st
     assert (await ann.call("POST", "/sandbox/faults", json={"spec": spec}))[0] == 400
 
 
-# --- what it holds ---
+# --- the page and the operator endpoints ---
 
 
-async def test_the_page_and_the_json_show_what_it_holds(ann: Caller) -> None:
+async def test_the_page_and_the_json_show_the_events(ann: Caller) -> None:
     await ann.insert(id="abc01", summary="<script>alert(1)</script>")
     await ann.insert(id="abc02")
     await ann.call("DELETE", f"{EVENTS}/abc02")
@@ -418,8 +421,11 @@ async def test_the_page_and_the_json_show_what_it_holds(ann: Caller) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_listens_and_stops_when_told(number: signal.Signals) -> None:
-    code = "from openbulk.sandbox import google, server\nserver.run(google.make_app(google.Options()), '127.0.0.1', 0)"
+def test_it_prints_its_address_and_stops_on_a_signal(number: signal.Signals) -> None:
+    code = (
+        "from openbulk.sandbox import google, server\n"
+        "server.run(google.make_app(google.Options()), '127.0.0.1', 0)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as program:

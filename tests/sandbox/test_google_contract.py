@@ -1,4 +1,4 @@
-"""Calls are checked against Google's own description of its API, and what it does not allow is listed."""
+"""The sandbox checks calls against Google's description of its API, and lists violations."""
 
 from importlib.resources import files
 from typing import Any
@@ -6,26 +6,28 @@ from typing import Any
 import orjson
 import pytest
 
-from openbulk.sandbox.google.contract import slim
+from openbulk.sandbox.google.contract import strip_prose
 from sandbox.test_google import EVENTS, Caller, ann, event
 
 __all__ = ["ann"]
 
 
-async def listed(caller: Caller) -> list[tuple[str, str, int]]:
+async def list_violations(caller: Caller) -> list[tuple[str, str, int]]:
     _, found = await caller.call("GET", "/sandbox/violations")
     return [(one["method"], one["problem"], one["times"]) for one in found]
 
 
 def test_the_description_is_that_of_the_discovery_document() -> None:
-    """Made anew with `python -m openbulk.sandbox.google.contract`."""
-    document = orjson.loads(files("openbulk.connectors.googlecalendar").joinpath("discovery.json").read_bytes())
+    """`python -m openbulk.sandbox.google.contract` makes it."""
+    document = orjson.loads(
+        files("openbulk.connectors.googlecalendar").joinpath("discovery.json").read_bytes()
+    )
     contract = orjson.loads(files("openbulk.sandbox.google").joinpath("contract.json").read_bytes())
-    assert contract == slim(document)
+    assert contract == strip_prose(document)
 
 
-async def test_what_google_describes_is_no_violation(ann: Caller) -> None:
-    """Nested fields, lists, words of a choice, a null that clears a field."""
+async def test_a_call_as_google_describes_it_is_no_violation(ann: Caller) -> None:
+    """Nested fields, lists, enumerations, a null that clears a field."""
     await ann.insert(
         id="maths2026",
         status="tentative",
@@ -34,12 +36,16 @@ async def test_what_google_describes_is_no_violation(ann: Caller) -> None:
         extendedProperties={"private": {"any": "name"}},
         reminders={"useDefault": False, "overrides": [{"method": "popup", "minutes": 5}]},
     )
-    await ann.call("PATCH", f"{EVENTS}/maths2026", params={"sendUpdates": "none"}, json={"location": None})
+    await ann.call(
+        "PATCH", f"{EVENTS}/maths2026", params={"sendUpdates": "none"}, json={"location": None}
+    )
     query = {"maxResults": "2500", "showDeleted": "true", "timeMin": "2026-01-01T00:00:00Z"}
     await ann.call("GET", EVENTS, params=query)
-    await ann.call("POST", f"{EVENTS}/import", json=event(iCalUID="x@y", organizer={"email": "x@y.z"}))
+    await ann.call(
+        "POST", f"{EVENTS}/import", json=event(iCalUID="x@y", organizer={"email": "x@y.z"})
+    )
     await ann.call("DELETE", f"{EVENTS}/maths2026")
-    assert await listed(ann) == []
+    assert await list_violations(ann) == []
 
 
 @pytest.mark.parametrize(
@@ -57,24 +63,33 @@ async def test_what_google_describes_is_no_violation(ann: Caller) -> None:
         ({"visibility": "secret"}, "visibility is none of default, public, private, confidential"),
         ({"start": {"date": "30.05.2026"}}, "start.date is not a date"),
         ({"start": {"dateTime": "2026-05-30 10:00"}}, "start.dateTime is not a time (RFC 3339)"),
-        ({"extendedProperties": {"private": {"n": 7}}}, "extendedProperties.private.n is not a text"),
+        (
+            {"extendedProperties": {"private": {"n": 7}}},
+            "extendedProperties.private.n is not a text",
+        ),
     ],
 )
-async def test_what_is_not_described_is_listed(ann: Caller, fields: dict[str, Any], problem: str) -> None:
-    """By the method, counted."""
+async def test_a_field_that_breaks_the_description_is_listed(
+    ann: Caller, fields: dict[str, Any], problem: str
+) -> None:
+    """By method and problem, counted."""
     for _ in range(2):
         await ann.insert(**fields)
-    assert await listed(ann) == [("calendar.events.insert", problem, 2)]
+    assert await list_violations(ann) == [("calendar.events.insert", problem, 2)]
 
 
 async def test_parameters_and_paths_are_checked_too(ann: Caller) -> None:
-    """And calls with a body that has no place, or is none."""
-    await ann.call("GET", EVENTS, params={"maxResult": "5", "singleEvents": "yes", "maxResults": "x", "timeMin": "now"})
+    """A body is checked too: an unexpected one, and one that is not JSON."""
+    await ann.call(
+        "GET",
+        EVENTS,
+        params={"maxResult": "5", "singleEvents": "yes", "maxResults": "x", "timeMin": "now"},
+    )
     await ann.call("GET", "/calendar/v3/calendars/primary/event")
     await ann.call("DELETE", f"{EVENTS}/maths2026", json={})
     await ann.call("POST", EVENTS, data=b"{")
     await ann.call("POST", "/calendar/v3/calendars", json={})
-    assert sorted(await listed(ann)) == sorted(
+    assert sorted(await list_violations(ann)) == sorted(
         [
             ("calendar.events.list", "it has no parameter 'maxResult'", 1),
             ("calendar.events.list", "parameter singleEvents is neither true nor false", 1),

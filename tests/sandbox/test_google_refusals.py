@@ -1,4 +1,4 @@
-"""What the Google sandbox refuses as Google does, so that nothing passes here that would fail there."""
+"""Calls that Google refuses: the sandbox refuses them too, with the same reason."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,7 +27,9 @@ async def test_a_start_that_is_not_a_time_is_refused(ann: Caller, start: dict[st
     assert (status, reason(body)) == (400, "badRequest")
 
 
-@pytest.mark.parametrize("day", ["20260301", "2026-W09-7", "2026-02-30", "2026-03-01T09:00:00Z", 20260301])
+@pytest.mark.parametrize(
+    "day", ["20260301", "2026-W09-7", "2026-02-30", "2026-03-01T09:00:00Z", 20260301]
+)
 async def test_a_start_that_is_not_a_date_is_refused(ann: Caller, day: object) -> None:
     status, body = await ann.insert(start={"date": day}, end={"date": "2026-03-02"})
     assert (status, reason(body)) == (400, "badRequest")
@@ -52,12 +54,12 @@ async def test_a_time_zone_that_is_none_is_refused(ann: Caller, zone: object) ->
         ({"start": {"date": "2026-03-01", "dateTime": "2026-03-01T09:00:00Z"}}, "invalid"),
     ],
 )
-async def test_a_field_that_is_not_what_it_should_be_is_refused(
+async def test_a_field_with_an_invalid_value_is_refused(
     ann: Caller, fields: dict[str, Any], expected: str
 ) -> None:
     status, body = await ann.insert(**fields)
     assert (status, reason(body)) == (400, expected)
-    assert await ann.listed() == []
+    assert await ann.list_events() == []
 
 
 @pytest.mark.parametrize("line", ["FREQ=DAILY", "RRULE:COUNT=3", 7])
@@ -79,13 +81,19 @@ async def test_an_event_nested_too_deeply_to_be_answered_is_not_kept(ann: Caller
     start = b'{"start":{"date":"2026-03-01"},"end":{"date":"2026-03-02"},"gadget":'
     for depth in (300, 1000):
         data = start + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
-        for method, path in (("POST", EVENTS), ("PATCH", f"{EVENTS}/abc01"), ("PUT", f"{EVENTS}/abc01")):
+        for method, path in (
+            ("POST", EVENTS),
+            ("PATCH", f"{EVENTS}/abc01"),
+            ("PUT", f"{EVENTS}/abc01"),
+        ):
             assert (await ann.call(method, path, data=data))[0] == 400, (method, depth)
-    assert [item["summary"] for item in await ann.listed()] == ["Stand-up"]
+    assert [item["summary"] for item in await ann.list_events()] == ["Stand-up"]
 
 
-async def test_patch_merges_what_is_nested_and_a_null_clears(ann: Caller) -> None:
-    await ann.insert(id="abc01", location="Room 7", extendedProperties={"private": {"a": "1", "b": "2"}})
+async def test_patch_merges_nested_objects_and_a_null_clears(ann: Caller) -> None:
+    await ann.insert(
+        id="abc01", location="Room 7", extendedProperties={"private": {"a": "1", "b": "2"}}
+    )
     change = {"location": None, "extendedProperties": {"private": {"b": None, "c": "3"}}}
     _, patched = await ann.call("PATCH", f"{EVENTS}/abc01", json=change)
     assert patched["extendedProperties"] == {"private": {"a": "1", "c": "3"}}
@@ -94,13 +102,17 @@ async def test_patch_merges_what_is_nested_and_a_null_clears(ann: Caller) -> Non
     status, body = await ann.call("PATCH", f"{EVENTS}/abc01", json=all_day)
     assert (status, reason(body)) == (400, "invalid")
     cleared = {name: {**place, "dateTime": None} for name, place in all_day.items()}
-    assert (await ann.call("PATCH", f"{EVENTS}/abc01", json=cleared))[1]["start"] == {"date": "2026-03-01"}
+    assert (await ann.call("PATCH", f"{EVENTS}/abc01", json=cleared))[1]["start"] == {
+        "date": "2026-03-01"
+    }
 
 
-async def test_the_sequence_counts_what_guests_have_to_know(ann: Caller) -> None:
+async def test_the_sequence_counts_changes_of_the_schedule(ann: Caller) -> None:
     await ann.insert(id="abc01")
     _, renamed = await ann.call("PATCH", f"{EVENTS}/abc01", json={"summary": "Later"})
-    _, moved = await ann.call("PATCH", f"{EVENTS}/abc01", json={"end": {"dateTime": "2026-03-01T11:00:00Z"}})
+    _, moved = await ann.call(
+        "PATCH", f"{EVENTS}/abc01", json={"end": {"dateTime": "2026-03-01T11:00:00Z"}}
+    )
     assert (renamed["sequence"], moved["sequence"]) == (0, 1)
 
 
@@ -123,7 +135,7 @@ async def test_a_list_holds_every_constraint_and_refuses_an_empty_range(ann: Cal
     assert (status, body["error"]["errors"][0]["domain"]) == (400, "calendar")
     await ann.call("DELETE", f"{EVENTS}/abc01")
     week = (datetime.now(UTC) - timedelta(days=7)).isoformat()
-    assert len(await ann.listed(updatedMin=week)) == 1
+    assert len(await ann.list_events(updatedMin=week)) == 1
     status, body = await ann.call("GET", EVENTS, params={"updatedMin": "2020-01-01T00:00:00Z"})
     assert (status, body["error"]["errors"][0]["reason"]) == (410, "updatedMinTooLongAgo")
 
@@ -147,7 +159,7 @@ async def test_hostile_numbers_are_refused(ann: Caller) -> None:
     assert (await ann.call("GET", EVENTS, params={"syncToken": nines}))[0] == 410
 
 
-async def test_a_method_that_is_not_there_is_not_found(ann: Caller) -> None:
+async def test_an_unknown_method_is_not_found(ann: Caller) -> None:
     status, body = await ann.call("DELETE", EVENTS)
     assert (status, reason(body)) == (404, "notFound")
 
@@ -165,9 +177,16 @@ async def test_hostile_sign_ins_are_refused(ann: Caller) -> None:
 
 @pytest.mark.parametrize("address", ["", "javascript:alert(1)", "http://x/\r\nSet-Cookie: a=b"])
 async def test_nobody_is_sent_to_an_address_that_is_none(ann: Caller, address: str) -> None:
-    asked = {"client_id": "client", "scope": "a", "response_type": "code", "redirect_uri": address}
-    assert (await ann.call("GET", "/o/oauth2/v2/auth", params=asked))[0] == 400
-    status, _ = await ann.call("POST", "/o/oauth2/v2/auth", data={**asked, "decision": "allow"})
+    parameters = {
+        "client_id": "client",
+        "scope": "a",
+        "response_type": "code",
+        "redirect_uri": address,
+    }
+    assert (await ann.call("GET", "/o/oauth2/v2/auth", params=parameters))[0] == 400
+    status, _ = await ann.call(
+        "POST", "/o/oauth2/v2/auth", data={**parameters, "decision": "allow"}
+    )
     assert status == 400
 
 

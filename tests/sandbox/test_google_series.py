@@ -1,4 +1,4 @@
-"""Series: their occurrences one by one."""
+"""The occurrences of series."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["ann"]
 BERLIN = {"timeZone": "Europe/Berlin"}
 
 
-async def series(caller: Caller, rule: str = "RRULE:FREQ=WEEKLY;COUNT=4") -> None:
+async def insert_series(caller: Caller, rule: str = "RRULE:FREQ=WEEKLY;COUNT=4") -> None:
     """Mondays at eight, over the end of summer time."""
     status, _ = await caller.insert(
         id="maths2026",
@@ -22,7 +22,10 @@ async def series(caller: Caller, rule: str = "RRULE:FREQ=WEEKLY;COUNT=4") -> Non
 
 
 async def starts(caller: Caller, **query: str) -> list[str]:
-    return [one["start"]["dateTime"][:16] for one in await caller.listed(singleEvents="true", **query)]
+    return [
+        one["start"]["dateTime"][:16]
+        for one in await caller.list_events(singleEvents="true", **query)
+    ]
 
 
 async def instances(caller: Caller, **query: str) -> list[Any]:
@@ -32,8 +35,8 @@ async def instances(caller: Caller, **query: str) -> list[Any]:
 
 
 async def test_occurrences_keep_their_time_of_the_day(ann: Caller) -> None:
-    """And have an id with the moment at which they were to begin."""
-    await series(ann)
+    """Their ids hold the original start."""
+    await insert_series(ann)
     found = await instances(ann)
     assert [one["start"]["dateTime"] for one in found] == [
         "2026-10-19T08:00:00+02:00",
@@ -46,9 +49,11 @@ async def test_occurrences_keep_their_time_of_the_day(ann: Caller) -> None:
     assert await ann.call("GET", f"{EVENTS}/{found[1]['id']}") == (200, found[1])
 
 
-async def test_a_moved_occurrence_is_shown_where_it_went_and_one_that_was_called_off_is_not(ann: Caller) -> None:
-    """Unless deleted ones are asked for."""
-    await series(ann)
+async def test_a_moved_occurrence_is_shown_where_it_went_and_one_that_was_called_off_is_not(
+    ann: Caller,
+) -> None:
+    """With `showDeleted` it is shown, too."""
+    await insert_series(ann)
     ids = [one["id"] for one in await instances(ann)]
     later = {
         "start": {"dateTime": "2026-10-27T10:00:00", **BERLIN},
@@ -63,20 +68,22 @@ async def test_a_moved_occurrence_is_shown_where_it_went_and_one_that_was_called
 
 
 async def test_single_events_are_those_of_a_time(ann: Caller) -> None:
-    """In pages; a series without an end is no endless list."""
-    await series(ann, "RRULE:FREQ=WEEKLY")
+    """They come in pages. A series without an end is no endless list."""
+    await insert_series(ann, "RRULE:FREQ=WEEKLY")
     await ann.insert(summary="Once")
     window = {"timeMin": "2026-10-26T00:00:00Z", "timeMax": "2026-11-03T00:00:00Z"}
     assert await starts(ann, maxResults="1", **window) == ["2026-10-26T08:00", "2026-11-02T08:00"]
-    assert [one["id"] for one in await instances(ann, maxResults="1", **window)] == ["maths2026_20261026T070000Z"]
+    assert [one["id"] for one in await instances(ann, maxResults="1", **window)] == [
+        "maths2026_20261026T070000Z"
+    ]
     assert 500 < len(await starts(ann)) < 2000
 
 
 async def test_an_all_day_series_has_days(ann: Caller) -> None:
-    """And days in the ids of its occurrences."""
+    """The ids of its occurrences hold days, too."""
     day, after = {"date": "2026-05-30"}, {"date": "2026-05-31"}
     await ann.insert(id="camp2026", start=day, end=after, recurrence=["RRULE:FREQ=DAILY;COUNT=2"])
-    found = await ann.listed(singleEvents="true")
+    found = await ann.list_events(singleEvents="true")
     assert [(one["id"], one["end"]["date"]) for one in found] == [
         ("camp2026_20260530", "2026-05-31"),
         ("camp2026_20260531", "2026-06-01"),
@@ -84,10 +91,12 @@ async def test_an_all_day_series_has_days(ann: Caller) -> None:
 
 
 async def test_an_imported_event_keeps_its_organizer(ann: Caller) -> None:
-    """An inserted one has its calendar's."""
+    """The organizer of an inserted event is its calendar."""
     fair = {"summary": "Fair", "start": {"date": "2026-05-30"}, "end": {"date": "2026-05-31"}}
     organizer = {"email": "fair@elsewhere.example", "displayName": "The fair"}
-    _, made = await ann.call("POST", f"{EVENTS}/import", json={**fair, "iCalUID": "fair@x", "organizer": organizer})
+    _, made = await ann.call(
+        "POST", f"{EVENTS}/import", json={**fair, "iCalUID": "fair@x", "organizer": organizer}
+    )
     assert made["organizer"] == organizer
     _, made = await ann.insert(organizer=organizer)
     assert made["organizer"] == {"email": "ann@example.com", "self": True}
@@ -102,10 +111,10 @@ async def test_an_imported_event_keeps_its_organizer(ann: Caller) -> None:
     ],
 )
 async def test_refusals_are_those_of_googles_guide_to_errors(fault: str, expected: str) -> None:
-    """Asked for by their reason; nothing is done."""
+    """Each has a fault of its own. The call is not done."""
     async with sandbox(faults=f"{fault}=1") as ann:
         status, body = await ann.insert()
         assert (status, reason(body)) == (403, expected)
         assert body["error"]["errors"][0]["domain"] == "usageLimits"
         await ann.call("POST", "/sandbox/faults", json={"spec": ""})
-        assert await ann.listed() == []
+        assert await ann.list_events() == []

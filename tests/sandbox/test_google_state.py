@@ -1,6 +1,6 @@
-"""What the Google sandbox promises of its state: what it has answered is there when it is started again."""
+"""The Google sandbox keeps its state: an answered change outlives a kill."""
 
-import subprocess  # noqa: I001
+import subprocess
 import sys
 import threading
 from http.client import HTTPException
@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from openbulk.sandbox.journal import Journal, JournaledDict
 from support.google_sandbox import event
 from support.harness import Process, Processes, request
-from openbulk.sandbox.journal import Journal, Kept
 
 EVENTS = "/calendar/v3/calendars/primary/events"
 CALLERS = 8
 
 
 class Ann:
-    """Calls a sandbox as one person."""
+    """Calls a sandbox, signed in as Ann."""
 
     def __init__(self, sandbox: Process) -> None:
         self.url = sandbox.url
@@ -33,16 +33,14 @@ class Ann:
         return reply.json if reply.body else None
 
 
-def again(processes: Processes, killed: Process, state: Path) -> Process:
+def restart(processes: Processes, killed: Process, state: Path) -> Process:
     killed.kill()
     return processes.sandbox(
         "google", "--state", str(state), port=int(killed.url.rpartition(":")[2])
     )
 
 
-def test_what_was_answered_before_a_kill_is_there_after_it(
-    processes: Processes, tmp_path: Path
-) -> None:
+def test_an_answered_change_outlives_a_kill(processes: Processes, tmp_path: Path) -> None:
     sandbox = processes.sandbox("google", "--state", str(tmp_path / "state"))
     ann, answered = Ann(sandbox), set[str]()
 
@@ -64,14 +62,14 @@ def test_what_was_answered_before_a_kill_is_there_after_it(
     sandbox.kill()
     for caller in callers:
         caller.join()
-    again(processes, sandbox, tmp_path / "state")
+    restart(processes, sandbox, tmp_path / "state")
 
-    there = {one["id"]: one for one in request("GET", f"{ann.url}/sandbox/events").json}
-    assert answered <= there.keys()
-    assert len(there) <= len(answered) + CALLERS
-    assert all(one["start"] == {"date": "2026-03-01"} for one in there.values())
+    stored = {one["id"]: one for one in request("GET", f"{ann.url}/sandbox/events").json}
+    assert answered <= stored.keys()
+    assert len(stored) <= len(answered) + CALLERS
+    assert all(one["start"] == {"date": "2026-03-01"} for one in stored.values())
     assert ann.call("POST", EVENTS, event("one more"))["etag"] > max(
-        one["etag"] for one in there.values()
+        one["etag"] for one in stored.values()
     )
 
 
@@ -98,7 +96,7 @@ def test_changes_of_every_kind_outlive_the_sandbox(processes: Processes, tmp_pat
             EVENTS,
         )
     ]
-    again(processes, sandbox, tmp_path / "state")
+    restart(processes, sandbox, tmp_path / "state")
 
     after = [
         ann.call("GET", path)
@@ -120,15 +118,17 @@ def test_tokens_stay_good_and_revoked_ones_stay_bad(processes: Processes, tmp_pa
     sandbox = processes.sandbox("google", "--state", str(tmp_path / "state"))
     ann, other = Ann(sandbox), Ann(sandbox)
     request("POST", f"{ann.url}/sandbox/tokens", json_body={"user": "bob@example.com"})
-    form = f"client_id=c&client_secret=s&grant_type=refresh_token&refresh_token={other.tokens['refresh_token']}"
+    refresh_token = other.tokens["refresh_token"]
+    client = "client_id=c&client_secret=s"
+    form = f"{client}&grant_type=refresh_token&refresh_token={refresh_token}"
     sent = {"Content-Type": "application/x-www-form-urlencoded"}
-    again(processes, sandbox, tmp_path / "state")
+    restart(processes, sandbox, tmp_path / "state")
     assert ann.call("GET", EVENTS)["items"] == []
     assert request("POST", f"{ann.url}/token", body=form.encode(), headers=sent).status == 200
     body = f"token={ann.tokens['access_token']}".encode()
     assert request("POST", f"{ann.url}/revoke", body=body, headers=sent).status == 200
 
-    again(processes, processes.started[-1], tmp_path / "state")
+    restart(processes, processes.started[-1], tmp_path / "state")
     assert request("GET", f"{ann.url}{EVENTS}", headers=ann.headers).status == 401
     assert request("POST", f"{ann.url}/token", body=form.encode(), headers=sent).status == 400
 
@@ -139,25 +139,25 @@ def test_a_reset_is_remembered(processes: Processes, tmp_path: Path) -> None:
     ann.call("POST", EVENTS, event("before"))
     request("POST", f"{ann.url}/sandbox/reset")
     ann.call("POST", EVENTS, event("after"))
-    again(processes, sandbox, tmp_path / "state")
+    restart(processes, sandbox, tmp_path / "state")
     assert [one["summary"] for one in request("GET", f"{ann.url}/sandbox/events").json] == ["after"]
 
 
 def test_a_line_that_was_cut_off_is_dropped_and_the_next_ones_are_whole(tmp_path: Path) -> None:
     file = tmp_path / "state"
-    kept = Kept(Journal(file), "words", str)
+    kept = JournaledDict(Journal(file), "words", str)
     kept["a"], kept["b"] = "1", "2"
     del kept["a"]
     for cut in range(1, 12):
         whole = file.read_bytes()
-        Kept(Journal(file), "words", str)["c"] = "3"
+        JournaledDict(Journal(file), "words", str)["c"] = "3"
         file.write_bytes(file.read_bytes()[:-cut])
-        assert Kept(Journal(file), "words", str) == {"b": "2"}, cut
+        assert JournaledDict(Journal(file), "words", str) == {"b": "2"}, cut
         assert file.read_bytes() == whole
 
 
 @pytest.mark.parametrize("text", ["Dear Ann,\nhow are you?", "Dear Ann"])
-def test_a_file_that_is_no_state_is_left_alone(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_state_is_not_changed(tmp_path: Path, text: str) -> None:
     file = tmp_path / "letter.txt"
     file.write_text(text)
     command = [

@@ -1,4 +1,4 @@
-"""What tests say to a Google sandbox, and ask of it."""
+"""Helpers for tests against a Google sandbox."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ def event(name: str, **more: object) -> dict[str, object]:
 
 
 async def configuration(
-    http: aiohttp.ClientSession, url: str, *, user: str = "ann@example.com", **more: str
+    http: aiohttp.ClientSession, url: str, *, user: str = ANN, **more: str
 ) -> dict[str, str]:
     async with http.post(f"{url}/sandbox/tokens", json={"user": user}) as answer:
         tokens = await answer.json()
@@ -44,7 +44,7 @@ async def held(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]
 
 
 def events_csv(count: int) -> bytes:
-    """A file of so many all-day events."""
+    """A CSV file of all-day events."""
     rows = [
         f"Lesson {n},2026-09-{n % 28 + 1:02d},2026-09-{n % 28 + 2:02d}" for n in range(1, count + 1)
     ]
@@ -52,14 +52,14 @@ def events_csv(count: int) -> bytes:
 
 
 async def violations(http: aiohttp.ClientSession, url: str) -> list[dict[str, object]]:
-    """What was sent that Google's own description of its API does not allow."""
+    """The calls so far that Google's description of its API does not allow."""
     async with http.get(f"{url}/sandbox/violations") as answer:
-        found: list[dict[str, object]] = await answer.json()
-    return found
+        listed: list[dict[str, object]] = await answer.json()
+    return listed
 
 
 class GoogleTests(ConnectorTests):
-    """Against the sandbox, signed in as Ann."""
+    """The connector's tests against a sandbox, signed in as Ann."""
 
     @pytest.fixture
     async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""`openbulk sandbox`: stand-ins for the services, to try everything without an account."""
+"""`openbulk sandbox`: stand-ins for the services. Try everything without an account."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +9,33 @@ from aiohttp import web
 
 from openbulk.sandbox import eloqua, google, server
 
-sandbox = typer.Typer(help="Run a stand-in for a service, to try everything without an account.", no_args_is_help=True)
+sandbox = typer.Typer(
+    help="Run a stand-in for a service: try everything without an account.", no_args_is_help=True
+)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(help="Port to listen on; 0: any.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free port.")]
 Latency = Annotated[int, typer.Option(help="Milliseconds before each answer.", min=0)]
-Quota = Annotated[int | None, typer.Option(help="Calls a minute and user; more are refused.", min=1)]
+Quota = Annotated[
+    int | None, typer.Option(help="Calls per minute and user; more are refused.", min=1)
+]
 ProjectQuota = Annotated[
-    int | None, typer.Option(help="Calls a minute of all users of one client; more are refused.", min=1)
+    int | None,
+    typer.Option(help="Calls per minute of all users of one client; more are refused.", min=1),
 ]
-Changes = Annotated[float, typer.Option(help="For how many seconds changes are listed by their date.", min=0)]
+Changes = Annotated[
+    float, typer.Option(help="Seconds for which changes can be listed by their date.", min=0)
+]
 State = Annotated[
-    Path | None, typer.Option(help="File that keeps what it holds, for the next start.", show_default="in memory")
+    Path | None,
+    typer.Option(help="File that keeps the data for the next start.", show_default="in memory"),
 ]
-Faults = Annotated[str, typer.Option(help="Faults and their share of calls: drop-after=0.02,error-503=0.01,seed=42")]
+Faults = Annotated[
+    str,
+    typer.Option(
+        help="Faults and their share of the calls: drop-after=0.02,error-503=0.01,seed=42"
+    ),
+]
 
 
 @sandbox.command("google")

@@ -1,7 +1,10 @@
-"""Calls to a cloud service: signed in, timed, and answered with an answer or a ServiceError."""
+"""HTTP calls to a cloud service: signed in, paced and timed.
+
+A call ends with the service's answer, or with the `ServiceError` that says what became of it.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -22,16 +25,18 @@ from openbulk.domain.errors import (
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_RENEWALS = 3
-"""How often a call is sent again with new credentials: new ones may have run out, too, where many calls share them."""
+"""How often one call is sent with new credentials. Once is not enough where many calls share them:
+the new ones may have run out, too, before this call is sent."""
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
+"""Methods that may change something at the service (RFC 9110, section 9.2.1). A call that was sent
+with one of them and has no answer may have taken effect."""
 
 Body = bytes | Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a service, credentials included."""
+    """One request to a service, credentials included."""
 
     method: str
     url: str
@@ -42,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered, read to its end."""
+    """A service's answer, its body read to the end."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,15 +59,18 @@ class Answer:
         return 200 <= self.status < 300
 
     @property
-    def dated(self) -> datetime | None:
-        """When it was given, by the service's own clock, to the second; None where it does not say."""
+    def date(self) -> datetime | None:
+        """The header `Date`: when the service answered, by its own clock, to the second.
+
+        None where the header is missing or is not a date (RFC 9110, section 6.6.1).
+        """
         try:
             return parsedate_to_datetime(self.headers["Date"])
         except (KeyError, ValueError, TypeError, OverflowError):
             return None
 
     def json(self) -> Any:
-        """The body as JSON. Raises RetryLater where it isn't: what answered was not the service."""
+        """The body as JSON. Raises RetryLater for any other body: a proxy may have sent it."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
@@ -79,27 +87,33 @@ class Auth(Protocol):
     """Puts an instance's credentials on its calls."""
 
     async def headers(self) -> Mapping[str, str]:
-        """What to add to a call; renews what has run out. Raises `ServiceError`."""
+        """The headers to add to a call, with valid credentials. Raises ServiceError."""
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Called when the service answered 401 to `refused`: True where the call may be sent once more."""
+        """The service answered 401 to the headers `refused`. True: send the call once more."""
 
 
-class NoAuth:
-    """For calls that need no credentials."""
+class HeaderAuth:
+    """Puts headers that never change on every call: an API key, or a user name and password."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
 
     async def headers(self) -> Mapping[str, str]:
-        """Nothing to add."""
-        return {}
+        """The headers."""
+        return self._headers
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """There is nothing to renew."""
+        """A key or a password that the service refuses is wrong, and stays wrong."""
         return False
 
 
-ThrottleOf = Callable[[Answer, str], Throttle | None]
-"""Reads from an answer of a service (named beside it) that it refused a call for being one too many."""
+NO_AUTH = HeaderAuth({})
+"""For calls that need no credentials."""
 
+ThrottleOf = Callable[[Answer, str], Throttle | None]
+"""Reads an answer of a service, given with the service's name: a Throttle where the answer refuses
+the call because a budget is used up, None for any other answer."""
 
 Send = Callable[[Request], Awaitable[Answer]]
 """Sends a request and returns its answer. Raises ServiceError where there is none."""
@@ -108,9 +122,12 @@ Send = Callable[[Request], Awaitable[Answer]]
 class Client:
     """Speaks HTTP for one instance of a service.
 
-    `call` returns any answer that says something about the request itself, and raises where the service as a
-    whole could not answer: RetryLater (429, 503, not reached), AnswerLost (answer lost, or a 5xx to a call that
-    changes something), SignInAgain (401 that renewing the credentials did not mend).
+    `call` returns every answer that is about the request itself, whatever its status. It raises
+    where the service as a whole cannot answer:
+
+    - RetryLater: 429 or 503, or the service cannot be reached; nothing was done
+    - AnswerLost: the answer was lost, or is another 5xx, and the method is unsafe
+    - SignInAgain: 401, and new credentials did not help
     """
 
     def __init__(
@@ -122,13 +139,18 @@ class Client:
         throttle_of: ThrottleOf | None = None,
         wrap_send: Callable[[Send], Send] | None = None,
     ) -> None:
-        """`wrap_send` makes of the way to send a request alone another one, where a service takes several together."""
+        """`wrap_send` gets the function that sends one request, and returns the one to use instead.
+
+        A connector that sends several requests together, as one batch, passes it.
+        """
         self._http = http
         self._auth = auth
         self._service = service
         self._pace = pace or Unpaced()
-        self._throttle_of = throttle_of or by_status
-        self._send: Send = wrap_send(self._send_alone) if wrap_send else self._send_alone
+        self._throttle_of = throttle_of or throttle_by_status
+        self._send: Send = self._send_alone
+        if wrap_send is not None:
+            self._send = wrap_send(self._send_alone)
 
     async def call(
         self,
@@ -141,37 +163,40 @@ class Client:
         headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
     ) -> Answer:
-        """Make one call, when the budgets allow it, and return its answer; see the class for what is raised instead."""
-        body: Body = data
+        """Make one call as soon as its budgets allow it, and return the answer.
+
+        `json` is sent as JSON, `data` as it is (a mapping as form fields). Raises ServiceError as
+        the class says.
+        """
         extra = dict(headers or {})
         if json is not None:
-            body, extra["Content-Type"] = orjson.dumps(json), "application/json"
+            data, extra["Content-Type"] = orjson.dumps(json), "application/json"
+        request = Request(method, url, params, data, extra)
         credentials = await self._auth.headers()
-        answer = await self._send_paced(
-            budgets, Request(method, url, params, body, {**extra, **credentials})
-        )
+        answer = await self._send_paced(budgets, request, credentials)
         for _ in range(MAX_RENEWALS):
             if answer.status != 401 or not await self._auth.renew(credentials):
                 break
             credentials = await self._auth.headers()
-            answer = await self._send_paced(
-                budgets, Request(method, url, params, body, {**extra, **credentials})
-            )
+            answer = await self._send_paced(budgets, request, credentials)
         self._raise_for_service(method, answer)
         return answer
 
-    async def _send_paced(self, budgets: Sequence[Budget], request: Request) -> Answer:
-        """Send a request with leave for it. Raises RetryLater where the service took it for one too many."""
+    async def _send_paced(
+        self, budgets: Sequence[Budget], request: Request, credentials: Mapping[str, str]
+    ) -> Answer:
+        """Send a request under a permit. Raises RetryLater where the service throttles the call."""
         permit = await self._pace.take(budgets)
+        signed = replace(request, headers={**request.headers, **credentials})
         try:
-            answer = await self._send(request)
+            answer = await self._send(signed)
         except BaseException:
-            self._pace.lost(permit)
+            self._pace.report_loss(permit)
             raise
         throttle = self._throttle_of(answer, self._service)
         if throttle is not None:
-            raise await self._pace.refused(permit, throttle)
-        await self._pace.answered(permit)
+            raise await self._pace.report_refusal(permit, throttle)
+        await self._pace.report_answer(permit)
         return answer
 
     async def _send_alone(self, request: Request) -> Answer:
@@ -183,31 +208,28 @@ class Client:
                 data=request.body,
                 headers=request.headers,
                 timeout=TIMEOUT,
+                # Credentials go to the configured address, and nowhere else.
                 allow_redirects=False,
             ) as response:
-                return Answer(response.status, response.headers, await _bounded_body(response))
+                return Answer(response.status, response.headers, await _read_body(response))
         except (
             aiohttp.InvalidURL,
             aiohttp.ClientConnectorError,
             aiohttp.ConnectionTimeoutError,
         ) as error:
-            raise self._not_reached(request.url, error) from error
+            raise self._connection_failure(request.url, error) from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._answer_lost(request.method, error) from error
+            reason = f"{self._service} did not answer ({type(error).__name__})"
+            raise _no_answer(request.method)(reason) from error
 
-    def _not_reached(self, url: str, error: Exception) -> ServiceError:
-        """The request never left: nothing was done."""
+    def _connection_failure(self, url: str, error: Exception) -> ServiceError:
+        """The error for a request that was never sent, so that nothing was done."""
         if isinstance(error, aiohttp.InvalidURL):
             return Refused(f"{url!r} is not an address that can be called; check base.url")
-        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
-            error.os_error, AddressNotAllowed
-        ):
-            return Refused(str(error.os_error))
+        cause = getattr(error, "os_error", None)
+        if isinstance(cause, AddressNotAllowed):
+            return Refused(str(cause))
         return RetryLater(f"{self._service} cannot be reached", provider_message=str(error) or None)
-
-    def _answer_lost(self, method: str, error: Exception) -> ServiceError:
-        reason = f"{self._service} did not answer ({type(error).__name__})"
-        return AnswerLost(reason) if method in UNSAFE_METHODS else RetryLater(reason)
 
     def _raise_for_service(self, method: str, answer: Answer) -> None:
         if answer.status == 401:
@@ -216,6 +238,7 @@ class Client:
                 provider_message=answer.text(),
             )
         if answer.status == 503:
+            # The service did not handle the request, and takes it later (RFC 9110, section 15.6.4).
             raise RetryLater(
                 f"{self._service} is busy ({answer.status})",
                 after=seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC)),
@@ -223,19 +246,25 @@ class Client:
             )
         if answer.status >= 500:
             reason = f"{self._service} failed with {answer.status}"
-            error = AnswerLost if method in UNSAFE_METHODS else RetryLater
-            raise error(reason, provider_message=answer.text())
+            raise _no_answer(method)(reason, provider_message=answer.text())
 
 
-def by_status(answer: Answer, service: str) -> Throttle | None:
-    """What 429 says (RFC 6585, section 4), for services that say it with nothing else."""
+def _no_answer(method: str) -> type[AnswerLost | RetryLater]:
+    """The kind of error for a request that was sent and not answered."""
+    if method in UNSAFE_METHODS:
+        return AnswerLost
+    return RetryLater
+
+
+def throttle_by_status(answer: Answer, service: str) -> Throttle | None:
+    """Reads status 429 (RFC 6585, section 4): for services that have no rule of their own."""
     if answer.status != 429:
         return None
     after = seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC))
     return Throttle(f"{service} is busy (429)", after=after, provider_message=answer.text())
 
 
-async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(256 * 1024):
@@ -247,9 +276,9 @@ async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """Seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or a date.
+    """The seconds in a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3).
 
-    None where there is no header, or it says neither.
+    None where there is no header, or its value is neither.
     """
     if retry_after is None:
         return None

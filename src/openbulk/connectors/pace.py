@@ -1,7 +1,8 @@
-"""The words for how many calls a service allows: what a connector knows of it, and whom it asks.
+"""Pacing: budgets for the calls that a service allows, and permits for single calls.
 
-A connector names the budgets that each of its calls counts on, and reads from an answer that there were too many.
-How they are shared out, learned and remembered is the engine's (`engine/quota/governor.py`).
+A connector names the budgets that each of its calls counts against, and recognizes the answers that
+refuse a call because a budget is used up. The engine shares the budgets out between jobs, learns
+from refusals and remembers what was spent (`engine/quota/governor.py`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from openbulk.domain.errors import RetryLater
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So many calls within any such time: a sliding window."""
+    """At most `calls` calls within any `seconds` seconds: a sliding window."""
 
     scope: str
     """Whose calls are counted together, across all instances: `googlecalendar/user/3f0a...`."""
@@ -24,24 +25,25 @@ class Budget:
     says: str
     """The limit in a sentence: "Google allows 600 calls a minute for one user"."""
     may_be_more: bool = False
-    """The number is the documented one, and accounts with another are known: at its edge, one call finds out."""
+    """`calls` is the documented limit, and some accounts have a higher one. When the budget is used
+    up, one call beyond it (a probe) finds out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """What an answer says that refused a call for being one too many."""
+    """An answer that refuses a call because a budget is used up."""
 
     message: str
     label: str | None = None
-    """The budget that it is about; None where the service does not say."""
+    """The label of that budget; None where the service does not name a limit."""
     after: float | None = None
-    """Seconds for which nothing more is taken, where the service or its documentation says."""
+    """Seconds until the service takes calls again; None where neither answer nor docs say."""
     provider_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call. How the call ends is told to the pace that gave it."""
+    """Allows one call. Report how the call ended to the pace that gave the permit."""
 
     budgets: Sequence[Budget]
     """From the widest to the narrowest."""
@@ -50,36 +52,40 @@ class Permit:
 
 
 class Pace(Protocol):
-    """Gives leave for calls. Every permit is settled exactly once: answered, refused or lost."""
+    """Gives permits for calls. Report each one exactly once: as an answer, a refusal or a loss."""
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """Leave for a call that counts on these budgets. Raises RetryLater where that takes more than a moment."""
+        """Take a permit for one call that counts against these budgets.
 
-    async def answered(self, permit: Permit) -> None:
-        """The service dealt with the call, whatever it said."""
+        Raises RetryLater where none is available within a moment, and CallWithdrawn where the
+        caller must not make calls any more.
+        """
 
-    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The service took the call for one too many: what to raise."""
+    async def report_answer(self, permit: Permit) -> None:
+        """The service handled the call, whether it did what the call wanted or not."""
 
-    def lost(self, permit: Permit) -> None:
-        """Nobody knows what became of the call."""
+    async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
+        """The service refused the call because a budget is used up. Raise the error returned."""
+
+    def report_loss(self, permit: Permit) -> None:
+        """The call has no answer: it was not sent, or its answer was lost."""
 
 
 class Unpaced:
-    """For services that bound nothing, and for a single call beside the engine."""
+    """For services without limits, and for single calls outside the engine."""
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """At once."""
+        """A permit is always available."""
         return Permit(budgets)
 
-    async def answered(self, permit: Permit) -> None:
-        """Nothing to learn."""
+    async def report_answer(self, permit: Permit) -> None:
+        """An answer teaches nothing."""
 
-    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The service's own words."""
+    async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
+        """The refusal as the service worded it."""
         return RetryLater(
             throttle.message, after=throttle.after, provider_message=throttle.provider_message
         )
 
-    def lost(self, permit: Permit) -> None:
-        """Nothing to give back."""
+    def report_loss(self, permit: Permit) -> None:
+        """No budget has anything to take back."""

@@ -1,47 +1,74 @@
-"""Dates and times as people write them, in the three orders that there are."""
+"""Dates and times as people write them: `05/30/2026`, `30.5.26`, `10:00 AM`."""
 
 import re
+from calendar import month_name, monthrange
 from collections.abc import Mapping
 from datetime import date, time
 
 EXAMPLES: Mapping[str, str] = {"MDY": "05/30/2026", "DMY": "30/05/2026", "YMD": "2026-05-30"}
 """The orders of month, day and year, each with a date in it."""
 _DATE = re.compile(r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})", re.ASCII)
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)", re.ASCII)
-_TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*(?P<half>[AaPp]\.?[Mm]\.?)?", re.ASCII)
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)", re.ASCII)
+_TIME = re.compile(
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::(?P<second>\d{2}))?"
+    r"\s*(?P<half_day>[AaPp]\.?[Mm]\.?)?",
+    re.ASCII,
+)
+_MONTHS = 12
 _HALF_DAY = 12
-_SHORT_YEAR = 2
-_CENTURY_TURNS = 70
-"""Two digits of a year from here on are of the century before (POSIX strptime turns at 69)."""
+_SHORT_YEAR, _LONG_YEAR = 2, 4
+_FIRST_SHORT_YEAR_OF_1900S = 70
 
 
-def looks_written(text: str) -> bool:
-    """Whether a text is three numbers with `/`, `.` or `-` between them, and not ISO 8601, which needs no order."""
-    return _DATE.fullmatch(text) is not None and _ISO.match(text) is None
+def needs_date_order(text: str) -> bool:
+    """Whether a text is three numbers with `/`, `.` or `-` between them, but not ISO 8601."""
+    return _DATE.fullmatch(text) is not None and _ISO_DATE.match(text) is None
 
 
-def written_date(text: str, order: str) -> date:
-    """A date whose numbers are in this order; ISO 8601 is read in any. Raises ValueError."""
-    match = _DATE.fullmatch(text.strip())
+def parse_date(text: str, order: str) -> date:
+    """A date whose numbers are in `order` (a key of EXAMPLES).
+
+    A date in ISO 8601 is read in any order. Raises ValueError with a sentence.
+    """
+    text = text.strip()
+    match = _DATE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a date")
-    named = dict(zip("YMD" if _ISO.match(text.strip()) else order, match.groups(), strict=True))
-    if len(named["Y"]) not in {_SHORT_YEAR, 4}:
-        raise ValueError(f"the year {named['Y']!r} has neither two digits nor four")
-    year = int(named["Y"])
-    if len(named["Y"]) == _SHORT_YEAR:
-        year += 1900 if year >= _CENTURY_TURNS else 2000
-    return date(year, int(named["M"]), int(named["D"]))
+    # A year of four digits in front is ISO 8601 to everybody, whatever the rest of the file is.
+    if _ISO_DATE.match(text):
+        order = "YMD"
+    numbers = dict(zip(order, match.groups(), strict=True))
+    if len(numbers["Y"]) not in {_SHORT_YEAR, _LONG_YEAR}:
+        raise ValueError(f"{text!r} is not a date: the year has neither two digits nor four")
+    year, month, day = _full_year(numbers["Y"]), int(numbers["M"]), int(numbers["D"])
+    if not 1 <= month <= _MONTHS:
+        raise ValueError(f"{text!r} is not a date: there is no month {month}")
+    days = monthrange(year, month)[1]
+    if not 1 <= day <= days:
+        raise ValueError(f"{text!r} is not a date: {month_name[month]} {year} has {days} days")
+    return date(year, month, day)
 
 
-def written_time(text: str) -> time:
-    """A time of the day: `10:00 AM`, `10 am`, `22:00`, `22:00:30`. Raises ValueError."""
+def _full_year(digits: str) -> int:
+    year = int(digits)
+    if len(digits) == _LONG_YEAR:
+        return year
+    # 70 to 99 are 1970 to 1999, 00 to 69 are 2000 to 2069. POSIX strptime draws the line at 69.
+    return year + (1900 if year >= _FIRST_SHORT_YEAR_OF_1900S else 2000)
+
+
+def parse_time(text: str) -> time:
+    """A time of day: `10:00 AM`, `10 am`, `22:00`, `22:00:30`.
+
+    Raises ValueError with a sentence.
+    """
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a time")
-    hour, minute, second = (int(part or 0) for part in match.groups()[:3])
-    if half := match["half"]:
+    hour, minute, second = map(int, match.groups(default="0")[:3])
+    if half_day := match["half_day"]:
         if not 1 <= hour <= _HALF_DAY:
-            raise ValueError(f"{text!r} has no hour of a half day")
-        hour = hour % _HALF_DAY + (_HALF_DAY if half[0] in "pP" else 0)
+            raise ValueError(f"{text!r} is not a time: hours before AM and PM are 1 to 12")
+        # 12 AM is midnight and 12 PM is noon.
+        hour = hour % _HALF_DAY + _HALF_DAY * (half_day[0] in "pP")
     return time(hour, minute, second)

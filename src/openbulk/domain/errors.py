@@ -27,7 +27,8 @@ OpenbulkError
     ├── AnswerLost                 the answer was lost: it may have been done
     ├── Refused                    not done, and never will be as things stand: stop the job
     ├── SignInAgain                not done: the service no longer accepts the instance's credentials
-    └── CursorExpired              a list cannot be continued from there: read it from its beginning
+    ├── CursorExpired              a list cannot be continued from there: read it from its beginning
+    └── CallWithdrawn              not done: the slice that wanted the call is no longer this process's
 """
 
 from collections.abc import Collection
@@ -172,6 +173,16 @@ class SignInAgain(ServiceError):
 
 class CursorExpired(ServiceError):
     """The service does not know a cursor or a bookmark any more: forget both, and read from the beginning."""
+
+
+class CallWithdrawn(ServiceError):
+    """The call was not made: another process may have taken over the slice that wanted it.
+
+    A connector passes it on like any other `ServiceError`. The slice that called the connector stops with `Fenced`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the call was not made: another process may have taken this slice over")
 
 
 class AddressNotAllowed(OpenbulkError, OSError):

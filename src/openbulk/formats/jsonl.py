@@ -1,11 +1,17 @@
-"""JSON objects, one a line (JSON Lines, also known as NDJSON)."""
+"""JSON objects, one in each line (JSON Lines, also known as NDJSON)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Problem, Row
-from openbulk.formats.encoding import CutLine, damage, encoding_of, text_lines
-from openbulk.formats.json import Values, reason, row_of, written_lines
+from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.json_values import (
+    ValueDecoder,
+    describe_syntax_error,
+    encode_records,
+    make_row,
+)
+from openbulk.formats.text import CutLine, describe_damage, text_lines
 
 
 class Jsonl:
@@ -20,36 +26,39 @@ class Jsonl:
         return head.lstrip()[:1] == b"{"
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The objects; a line that is none is a broken row, and a blank one is skipped."""
-        encoding = encoding_of(file, options)
+        """The objects. Another line is a broken row, and a blank one is skipped."""
+        encoding = detect_encoding(file, options)
         return self._rows(text_lines(file, encoding), encoding)
 
-    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+    def write(
+        self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
+    ) -> Iterator[bytes]:
         """An object in each line."""
-        return (lines + b"\n" for lines in written_lines(records, b"\n"))
+        return (lines + b"\n" for lines in encode_records(records, b"\n"))
 
     def _rows(self, lines: Iterator[bytes], encoding: str) -> Iterator[Row]:
+        decoder = ValueDecoder()
         number = 0
-        values = Values()
-        for place, line in enumerate(lines, 1):
+        for line_number, line in enumerate(lines, 1):
             if line.isspace():
                 continue
             number += 1
             try:
-                value, problem = _value(line, values, encoding)
+                value, problem = _decode_line(line, decoder, encoding)
             except ValueError as error:
-                yield Row(number, problem=Problem(str(error)), line=place)
+                yield Row(number, problem=Problem(str(error)), line=line_number)
             else:
-                yield row_of(number, place, value, problem, self.looks_like)
+                yield make_row(number, line_number, value, problem, self.looks_like)
 
 
-def _value(line: bytes, values: Values, encoding: str) -> tuple[Any, str | None]:
-    """The value of a line, and what is wrong in it. Raises ValueError with a sentence."""
+def _decode_line(line: bytes, decoder: ValueDecoder, encoding: str) -> tuple[Any, str | None]:
+    """The value of a line, and the problem of a number in it. Raises ValueError with a sentence."""
     if isinstance(line, CutLine):
-        raise ValueError(f"the line is longer than {len(line)} bytes")
+        raise ValueError(f"the line is longer than {len(line)} bytes; shorten the record")
     try:
-        return values.one(line.decode())
+        return decoder.decode(line.decode())
     except UnicodeDecodeError as error:
-        raise ValueError(damage(line, error, encoding)) from error
+        raise ValueError(describe_damage(line, error, encoding)) from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the line is not JSON ({reason(error)}); {Jsonl.looks_like}") from error
+        reason = describe_syntax_error(error)
+        raise ValueError(f"the line is not JSON ({reason}); {Jsonl.looks_like}") from error

@@ -1,4 +1,5 @@
-"""Stand-ins for the services, each a program of its own: they import nothing of the product.
+"""Stand-ins for the services. Each is a program of its own and imports nothing of the product.
 
-They answer as the real services document, keep what they hold in memory, and show it on a plain web page.
+They answer as the real services document, keep their data in memory, and show it on a plain web
+page.
 """

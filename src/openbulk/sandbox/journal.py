@@ -1,13 +1,13 @@
-"""What a sandbox remembers when it is started again: a file of JSON lines, one for each change.
+"""The state of a sandbox on disk: a file of JSON lines, one for each change.
 
-A change is written before it is answered. `kill -9` loses nothing that the kernel has been handed, so nothing here
-waits for the disk. A last line that was cut off belongs to a call that was never answered: it is dropped.
+A change is written before its call is answered. `kill -9` loses nothing that the kernel already
+has, so nothing here waits for the disk.
 """
 
 from collections import UserDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
@@ -15,59 +15,64 @@ Value = TypeVar("Value")
 
 
 class Journal:
-    """The changes of all that a sandbox holds. Without a file, nothing is remembered."""
+    """The changes of everything that a sandbox holds. Without a file, it keeps none."""
 
     def __init__(self, file: Path | None = None) -> None:
-        """Read what is there. Raises ValueError where the file is not one of ours."""
+        """Read the changes of earlier runs. Raises ValueError if the file is not a journal."""
         self._past: defaultdict[str, list[Any]] = defaultdict(list)
-        self._file = None
-        if file is None:
-            return
-        self._file = file.open("a+b")
-        self._file.seek(0)
-        whole = 0
-        for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n") and line.startswith(b"["):
+        self._file: BinaryIO | None = None
+        if file is not None:
+            self._file = file.open("a+b")
+            self._file.truncate(self._read_past(self._file, file))
+
+    def _read_past(self, lines: BinaryIO, name: Path) -> int:
+        """Read the changes; the length in bytes of the whole lines."""
+        lines.seek(0)
+        length = 0
+        for number, line in enumerate(lines, 1):
+            # A kill cut this line off while it was written: no caller has an answer to it yet.
+            if line.startswith(b"[") and not line.endswith(b"\n"):
                 break
             try:
                 kind, change = orjson.loads(line)
             except ValueError as error:
-                raise ValueError(f"{file} is not a sandbox's state: line {number} cannot be read") from error
+                message = f"{name} is not a sandbox's state: line {number} cannot be read"
+                raise ValueError(message) from error
             self._past[kind].append(change)
-            whole += len(line)
-        self._file.truncate(whole)
+            length += len(line)
+        return length
 
-    def past(self, kind: str) -> list[Any]:
-        """The changes of a kind that were written before this start, in their order; handed out once."""
+    def take_past(self, kind: str) -> list[Any]:
+        """The changes of a kind from earlier runs, oldest first. A second call returns none."""
         return self._past.pop(kind, [])
 
     def write(self, kind: str, change: Any) -> None:
-        """Remember a change: anything that JSON has, and data classes."""
+        """Append a change: any JSON value, or data classes."""
         if self._file is not None:
             self._file.write(orjson.dumps([kind, change], option=orjson.OPT_APPEND_NEWLINE))
             self._file.flush()
 
 
-class Kept(UserDict[str, Value]):
-    """A dictionary whose entries are remembered under the name of a kind."""
+class JournaledDict(UserDict[str, Value]):
+    """A dictionary that writes each change of an entry to a journal."""
 
-    def __init__(self, journal: Journal, kind: str, read: Callable[[Any], Value]) -> None:
-        """`read` makes a value of what JSON has made of it."""
+    def __init__(self, journal: Journal, kind: str, decode: Callable[[Any], Value]) -> None:
+        """Restore the entries of earlier runs. `decode` makes a value of its JSON."""
         super().__init__()
         self._journal = journal
         self._kind = kind
-        for key, value in journal.past(kind):
+        for key, value in journal.take_past(kind):
             if value is None:
                 del self.data[key]
             else:
-                self.data[key] = read(value)
+                self.data[key] = decode(value)
 
     def __setitem__(self, key: str, value: Value) -> None:
-        """Remember an entry."""
+        """Set an entry, in the journal too."""
         super().__setitem__(key, value)
         self._journal.write(self._kind, [key, value])
 
     def __delitem__(self, key: str) -> None:
-        """Remember that an entry is gone."""
+        """Delete an entry, in the journal too."""
         super().__delitem__(key)
         self._journal.write(self._kind, [key, None])

@@ -1,4 +1,4 @@
-"""The plain web page on which a sandbox shows what it holds."""
+"""The plain web page that shows the data of a sandbox."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -6,22 +6,28 @@ from html import escape
 from aiohttp import web
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
+  padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
-th { background: #f5f5f5 } td { overflow-wrap: anywhere } .note { color: #666 }
-button { font: inherit; padding: .4rem 1.2rem; margin-right: .5rem } input { font: inherit; padding: .3rem }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
+  vertical-align: top }
+th { background: #f5f5f5 } td { overflow-wrap: anywhere }
+.note { color: #666 }
+button { font: inherit; padding: .4rem 1.2rem; margin-right: .5rem }
+input { font: inherit; padding: .3rem }
 """
 
 
-def page(title: str, *sections: str) -> web.Response:
+def page(title: str, *sections: str, status: int = 200) -> web.Response:
     """A whole page."""
-    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>{escape(title)}</title>"
-    body = f"<h1>{escape(title)}</h1>{''.join(sections)}"
-    return web.Response(
-        text=f"<!doctype html><html lang=en>{head}<style>{_STYLE}</style>{body}", content_type="text/html"
+    head = (
+        "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>"
     )
+    body = f"<h1>{escape(title)}</h1>{''.join(sections)}"
+    text = f"<!doctype html><html lang=en>{head}{body}"
+    return web.Response(text=text, status=status, content_type="text/html")
 
 
 def paragraph(text: str) -> str:
@@ -30,8 +36,13 @@ def paragraph(text: str) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table under a heading; it says so where it has no rows."""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}' for cell in row)}" for row in rows)
-    head = "".join(f"<th>{escape(column)}" for column in columns)
-    content = f"<table><thead><tr>{head}<tbody>{body}</table>" if body else paragraph("Nothing yet.")
-    return f"<h2>{escape(title)}</h2>{content}"
+    """A table under a heading, or a note if it has no rows."""
+    heading = f"<h2>{escape(title)}</h2>"
+    body = "".join(f"<tr>{_cells('td', row)}" for row in rows)
+    if not body:
+        return heading + paragraph("Nothing yet.")
+    return f"{heading}<table><thead><tr>{_cells('th', columns)}<tbody>{body}</table>"
+
+
+def _cells(tag: str, values: Iterable[object]) -> str:
+    return "".join(f"<{tag}>{escape(str(value))}" for value in values)

@@ -1,7 +1,7 @@
-"""What every sandbox does with its callers' traffic: delay it, count it, bound it, and disturb it when asked."""
+"""The traffic of a sandbox: each call is delayed, counted, limited, and may meet a fault."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import InitVar, dataclass
 from time import monotonic
@@ -13,33 +13,50 @@ from aiohttp.typedefs import Middleware
 
 from openbulk.sandbox.faults import Faults
 
-Body = Callable[[web.Request], Awaitable[dict[str, Any]]]
-"""Reads a request's body as a JSON object."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SLOW_SECONDS = 3.0
 WINDOW_SECONDS = 60.0
 
 
+class _SlidingWindow:
+    """The calls of the last minute."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        self._times.append(now)
+
+    def count(self, now: float) -> int:
+        while self._times and self._times[0] <= now - WINDOW_SECONDS:
+            self._times.popleft()
+        return len(self._times)
+
+
+def _no_project(_request: web.Request) -> str:
+    return ""
+
+
 @dataclass
 class Traffic:
-    """The state of a sandbox's calls. `middleware` applies it to the requests for which `is_call` is true."""
+    """The calls of a sandbox. `middleware` handles the requests for which `is_call` is true."""
 
     is_call: Callable[[web.Request], bool]
     caller_of: Callable[[web.Request], str]
-    """Whose quota a call counts on."""
+    """The caller whose quota a call counts on."""
     over_quota: Callable[[], web.Response]
     refusals: Mapping[str, Callable[[], web.Response]]
-    """The service's own answers that faults ask for: by `error-503`, what it says then."""
+    """The service's own error answers, by the name of the fault: `error-503`."""
     expire_token: Callable[[web.Request], None]
     latency_ms: int = 0
     quota_per_minute: int | None = None
-    project_of: Callable[[web.Request], str] | None = None
-    """The project whose quota a call counts on, too, where the service has such."""
+    project_of: Callable[[web.Request], str] = _no_project
+    """The project whose quota a call counts on as well."""
     project_quota_per_minute: int | None = None
     faults_spec: InitVar[str] = ""
 
     def __post_init__(self, faults_spec: str) -> None:
-        """Begin to count. Raises ValueError where the faults are not understood."""
+        """Start counting. Raises ValueError if the faults cannot be parsed."""
         self.faults = Faults.parse(faults_spec, self.refusals)
         self.reset()
 
@@ -49,8 +66,8 @@ class Traffic:
         self.by_method: Counter[str] = Counter()
         self.refused = 0
         self.max_calls_in_window = 0
-        self._recent: deque[float] = deque()
-        self._recent_of: dict[str, deque[float]] = {}
+        self._all_calls = _SlidingWindow()
+        self._windows: defaultdict[str, _SlidingWindow] = defaultdict(_SlidingWindow)
 
     def stats(self) -> dict[str, Any]:
         """Counts of the calls so far."""
@@ -63,7 +80,7 @@ class Traffic:
         }
 
     def middleware(self) -> Middleware:
-        """What an app puts around its handlers."""
+        """The middleware that an app puts around its handlers."""
 
         @web.middleware
         async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -79,43 +96,44 @@ class Traffic:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.latency_ms:
             await asyncio.sleep(self.latency_ms / 1000)
-        if not self._within_quota(request):
+        if not self._count_on_quotas(request):
             self.refused += 1
             return self.over_quota()
         match fault := self.faults.draw():
             case "drop-before":
-                return _drop(request)
+                return _abort_connection(request)
             case "drop-after":
                 await handler(request)
-                return _drop(request)
+                return _abort_connection(request)
             case "slow":
                 await asyncio.sleep(SLOW_SECONDS)
             case "expire-token":
                 self.expire_token(request)
-            case _ if fault is not None:
+            case str():
                 return self.refusals[fault]()
         return await handler(request)
 
-    def _within_quota(self, request: web.Request) -> bool:
-        """A sliding window for each caller, and for each project: a refused call counts on neither."""
+    def _count_on_quotas(self, request: web.Request) -> bool:
+        """Count a call on the quotas of its caller and its project, unless one is used up."""
         now = monotonic()
-        _slide(self._recent, now)
-        self._recent.append(now)
-        self.max_calls_in_window = max(self.max_calls_in_window, len(self._recent))
-        windows: list[deque[float]] = []
-        for whose, quota in ((self.caller_of, self.quota_per_minute), (self.project_of, self.project_quota_per_minute)):
-            if whose is not None and quota is not None:
-                window = self._recent_of.setdefault(whose(request), deque())
-                _slide(window, now)
-                if len(window) >= quota:
-                    return False
-                windows.append(window)
-        for window in windows:
-            window.append(now)
+        self._all_calls.add(now)
+        self.max_calls_in_window = max(self.max_calls_in_window, self._all_calls.count(now))
+        limits = (
+            (self.caller_of, self.quota_per_minute),
+            (self.project_of, self.project_quota_per_minute),
+        )
+        windows = [
+            (self._windows[whose(request)], quota) for whose, quota in limits if quota is not None
+        ]
+        if any(window.count(now) >= quota for window, quota in windows):
+            return False
+        # Only now: a call that one quota refuses counts on none.
+        for window, _ in windows:
+            window.add(now)
         return True
 
     async def change_faults(self, request: web.Request) -> web.Response:
-        """`POST /sandbox/faults {"spec": "..."}`: other faults from now on."""
+        """`POST /sandbox/faults {"spec": "..."}`: replace the faults from now on."""
         try:
             self.faults = Faults.parse(orjson.loads(await request.read())["spec"], self.refusals)
         except (ValueError, KeyError, TypeError) as error:
@@ -123,20 +141,18 @@ class Traffic:
         return json_response({"shares": self.faults.shares})
 
 
-def _slide(window: deque[float], now: float) -> None:
-    while window and window[0] <= now - WINDOW_SECONDS:
-        window.popleft()
-
-
-def _drop(request: web.Request) -> web.Response:
-    """Close the connection under the caller's feet; what is returned never reaches it."""
+def _abort_connection(request: web.Request) -> web.Response:
+    """Close the connection without an answer. The response is only counted: no caller sees it."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=499)
 
 
-def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """An answer in JSON."""
+def json_response(value: Any, status: int = 200) -> web.Response:
+    """A response in JSON."""
     return web.Response(
-        body=orjson.dumps(value), status=status, headers=headers, content_type="application/json", charset="utf-8"
+        body=orjson.dumps(value),
+        status=status,
+        content_type="application/json",
+        charset="utf-8",
     )

@@ -13,7 +13,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download
 from openbulk.domain.query import Query
 from openbulk.engine.queries import DateFilter, DownloadRequest
-from openbulk.formats import named
+from openbulk.formats.recognition import resolve_format_name
 
 
 def download_of_query(
@@ -31,7 +31,7 @@ def download_of_query(
     download = Download(
         parse(text) if text else Query(object_name),
         file=file,
-        file_format=named(given.get("fileFormat"), "fileFormat") or "csv",
+        file_format=resolve_format_name(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
         text=text,
         options=options,
@@ -56,7 +56,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     download = Download(
         query,
         file=file,
-        file_format=named(body.get("format"), "format") or "csv",
+        file_format=resolve_format_name(body.get("format"), "format") or "csv",
         callback_url=_text(body, "notificationUrl"),
         page_size=_whole_number(body, "pageSize", least=1),
         page_limit=_whole_number(body, "apiLimit", least=1),

@@ -36,8 +36,9 @@ from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.engine.downloaded_records import result_of
 from openbulk.engine.queries import DownloadRequest, job_to_continue, resolve_download
-from openbulk.formats import MEDIA_TYPES, named
+from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
+from openbulk.formats.recognition import resolve_format_name
 from openbulk.notify.egress import check_url
 
 _BODY_EXAMPLE = '{"objectName": "events"}'
@@ -376,7 +377,7 @@ def _accepted(accept: str, default: str) -> str:
         if kind in {"*/*", "text/*", "application/*"}:
             return default
         with suppress(BadInput):
-            return named(kind) or default
+            return resolve_format_name(kind) or default
     if kinds:
         raise BadInput(
             f"Accept {accept[:100]!r} is not known; it can be {', '.join(MEDIA_TYPES.values())}"

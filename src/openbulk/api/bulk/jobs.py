@@ -32,7 +32,7 @@ from openbulk.domain.conditions import fields_of, holds
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Upload
 from openbulk.domain.records import Action, Target
-from openbulk.formats import inspect
+from openbulk.formats.recognition import inspect
 from openbulk.notify.egress import check_url
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))

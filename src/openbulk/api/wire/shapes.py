@@ -12,7 +12,7 @@ from openbulk.domain.instance import Instance
 from openbulk.domain.job import Download, Job, Status
 from openbulk.domain.workflow import Run, Schedule, Transfer
 from openbulk.engine.workflows.cron import next_after
-from openbulk.formats.columns import in_order
+from openbulk.formats.table import order_columns
 from openbulk.storage.accounts import User
 from openbulk.storage.ledger import RecordError
 
@@ -206,7 +206,7 @@ def with_fields(items: Sequence[dict[str, Any]], names: Sequence[str]) -> list[d
 
 def columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: those that were asked for, or all that its records have."""
-    return job.download.query.fields or in_order(job.columns)
+    return job.download.query.fields or order_columns(job.columns)
 
 
 JOB_FIELDS = (

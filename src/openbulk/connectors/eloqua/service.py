@@ -15,9 +15,9 @@ from openbulk.connectors.auth import (
     TokenEndpoint,
     authorize_url,
     endpoint_of,
-    refreshing,
-    to_keep,
+    refresh_token_entry,
     token_for_code,
+    token_refresher,
 )
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.connectors.http import Answer, Auth, Client
@@ -71,7 +71,7 @@ class EloquaOAuth:
         verifier: str | None = None,
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token."""
-        return to_keep(
+        return refresh_token_entry(
             await token_for_code(http, _endpoint(configuration), code, configuration),
             element="eloqua",
         )
@@ -90,7 +90,7 @@ def auth_of(context: ConnectionContext) -> Auth:
         return BasicAuth(user, password)
     if refresh_token := configuration.get(REFRESH_TOKEN):
         return BearerAuth(
-            refreshing(context.http, _endpoint(configuration), refresh_token, context.remember)
+            token_refresher(context.http, _endpoint(configuration), refresh_token, context.remember)
         )
     raise BadInput(
         "the instance has no credentials: give username (Company\\user) and password, or providerData.code with "

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.connectors.http import Answer, by_status
+from openbulk.connectors.http import Answer, throttle_by_status
 from openbulk.connectors.pace import Throttle
 from openbulk.domain.errors import Refused
 
@@ -104,7 +104,7 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
                 f"Google's rate limit is reached ({reason})", label, provider_message=message
             )
         case _:
-            return by_status(answer, service)
+            return throttle_by_status(answer, service)
 
 
 def _said(answer: Answer) -> tuple[str, str]:

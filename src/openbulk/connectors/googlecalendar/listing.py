@@ -102,7 +102,7 @@ def _bookmark(
 
     Google's own clock dates it, since the dates of changes are Google's, and not before the token can have been made.
     """
-    token, dated = body.get("nextSyncToken"), answer.dated
+    token, dated = body.get("nextSyncToken"), answer.date
     if not token or dated is None or _WITHOUT_CHANGES & parameters.keys():
         return None
     return Bookmark(f"{account}:{token}", dated + _DATED_TO)

@@ -20,11 +20,11 @@ from openbulk.connectors.auth import (
     TokenEndpoint,
     authorize_url,
     endpoint_of,
-    refreshing,
+    refresh_token_entry,
     request_token,
     revoke_token,
-    to_keep,
     token_for_code,
+    token_refresher,
 )
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.domain.errors import BadInput, SignInAgain
@@ -102,7 +102,7 @@ class GoogleOAuth:
         """Trade the code for a refresh token. Raises SignInAgain where the person did not allow to see events, too."""
         token = await token_for_code(http, _endpoint(configuration), code, configuration, verifier)
         _check_granted(token)
-        return to_keep(token, element="googlecalendar")
+        return refresh_token_entry(token, element="googlecalendar")
 
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
         """Take openbulk off the applications that the person allows. Google ends all that they allowed this client."""
@@ -133,7 +133,7 @@ def auth_of(context: ConnectionContext) -> BearerAuth:
         return BearerAuth(_as_service_account(key, configuration, context.http))
     if refresh_token := configuration.get(REFRESH_TOKEN):
         return BearerAuth(
-            refreshing(context.http, _endpoint(configuration), refresh_token, context.remember)
+            token_refresher(context.http, _endpoint(configuration), refresh_token, context.remember)
         )
     raise BadInput(
         "the instance has no credentials: give providerData.code with oauth.api.key, oauth.api.secret and "

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.fields import FieldError
-from openbulk.domain.dates import EXAMPLES, looks_written, written_date, written_time
+from openbulk.domain.dates import EXAMPLES, needs_date_order, parse_date, parse_time
 
 PLACES = ("start", "end", "originalStartTime")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
@@ -78,11 +78,11 @@ def with_iso_dates(values: Mapping[str, Any], order: str | None) -> Mapping[str,
 
 def _iso(value: Any, order: str, path: str) -> Any:
     day, _, time = str(value).strip().partition(" ")
-    if not looks_written(day):
+    if not needs_date_order(day):
         return value
     try:
-        date_part = written_date(day, order).isoformat()
-        return f"{date_part}T{written_time(time).isoformat()}" if time else date_part
+        date_part = parse_date(day, order).isoformat()
+        return f"{date_part}T{parse_time(time).isoformat()}" if time else date_part
     except ValueError as error:
         raise FieldError(
             path,

@@ -13,7 +13,7 @@ from dataclasses import replace
 import structlog
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
-from openbulk.domain.errors import DiskFull, RetryLater
+from openbulk.domain.errors import CallWithdrawn, DiskFull, Fenced, RetryLater
 from openbulk.engine import metrics
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.reservations import Reservations
@@ -78,7 +78,7 @@ class Governor:
                 except TimeoutError:
                     self._end_probe(budget.scope)
 
-    async def answered(self, permit: Permit) -> None:
+    async def report_answer(self, permit: Permit) -> None:
         """The call is over; one that went beyond a limit has shown that there is more."""
         self._over(permit)
         for scope in (
@@ -103,7 +103,7 @@ class Governor:
         finally:
             self._end_probes(permit)
 
-    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
+    async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """Slow the budget that is to blame."""
         metrics.REFUSALS.inc()
         log.info(
@@ -114,7 +114,7 @@ class Governor:
         try:
             await self._slow(permit, throttle)
         finally:
-            self.lost(permit)
+            self.report_loss(permit)
         return RetryLater(
             throttle.message, after=throttle.after, provider_message=throttle.provider_message
         )
@@ -139,7 +139,7 @@ class Governor:
         with suppress(DiskFull):
             await self._budgets.change([budget.scope for budget in permit.budgets], change)
 
-    def lost(self, permit: Permit) -> None:
+    def report_loss(self, permit: Permit) -> None:
         """The call is over, and teaches nothing."""
         self._over(permit)
         self._end_probes(permit)
@@ -187,8 +187,11 @@ class InstancePace:
         self._taken.clear()
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """Leave for one call. Raises RetryLater where the turn has had its share, or the budget is used up, and Fenced
-        where the turn is somebody else's now."""
+        """Take a permit for one call.
+
+        Raises RetryLater where the slice has had its share or the budget is used up, and CallWithdrawn where another
+        process has taken the slice over.
+        """
         if self._jobs > 1 and any(self._taken[b.scope] * self._jobs >= b.calls for b in budgets):
             raise RetryLater("another job of this instance takes its turn", after=0.0)
         scopes = [budget.scope for budget in budgets]
@@ -200,19 +203,22 @@ class InstancePace:
             raise
         try:
             await self._governor.lease.hold()
-        except BaseException:
-            self._governor.lost(permit)
+        except BaseException as error:
+            self._governor.report_loss(permit)
+            if isinstance(error, Fenced):
+                # The permit is taken deep inside a connector, and connectors raise ServiceError alone.
+                raise CallWithdrawn from error
             raise
         return permit
 
-    async def answered(self, permit: Permit) -> None:
+    async def report_answer(self, permit: Permit) -> None:
         """The service dealt with the call."""
-        await self._governor.answered(permit)
+        await self._governor.report_answer(permit)
 
-    async def refused(self, permit: Permit, throttle: Throttle) -> RetryLater:
+    async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
         """The service took the call for one too many."""
-        return await self._governor.refused(permit, throttle)
+        return await self._governor.report_refusal(permit, throttle)
 
-    def lost(self, permit: Permit) -> None:
+    def report_loss(self, permit: Permit) -> None:
         """Nobody knows what became of the call."""
-        self._governor.lost(permit)
+        self._governor.report_loss(permit)

@@ -20,7 +20,15 @@ import structlog
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.conditions import holds
-from openbulk.domain.errors import AnswerLost, CursorExpired, NotFound, RetryLater, ServiceError
+from openbulk.domain.errors import (
+    AnswerLost,
+    CallWithdrawn,
+    CursorExpired,
+    Fenced,
+    NotFound,
+    RetryLater,
+    ServiceError,
+)
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import flatten, select_fields
@@ -94,6 +102,8 @@ class DownloadSlice:
                 if not self._may_restart():
                     return Fail(Status.ERROR, f"{error.message}: start a new job")
                 await self._restart()
+            except CallWithdrawn as error:
+                raise Fenced from error
             except ServiceError as error:
                 resends = resends + 1 if self._part.position == begin else 0
                 await self._keep()

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from openbulk.domain.errors import (
+    CallWithdrawn,
     DiskFull,
+    Fenced,
     FileStoreUnavailable,
     Refused,
     RetryLater,
@@ -54,8 +56,13 @@ Ending = Complete | Continue | Snooze | Fail | Crash
 
 
 def ending_of(error: ServiceError | DiskFull | FileStoreUnavailable) -> Ending:
-    """How a turn ends when a call to the service failed, or files could not be read or written."""
+    """How a slice ends when a call to the service failed, or files could not be read or written.
+
+    Raises Fenced where the call was withdrawn: the slice is another process's, and has no ending here.
+    """
     match error:
+        case CallWithdrawn():
+            raise Fenced from error
         case RetryLater(after=after):
             return Snooze(error.message, after)
         case DiskFull(what=what):

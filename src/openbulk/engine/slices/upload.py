@@ -13,7 +13,14 @@ from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.targets import refusal_of
-from openbulk.domain.errors import AnswerLost, DiskFull, Fenced, RetryLater, ServiceError
+from openbulk.domain.errors import (
+    AnswerLost,
+    CallWithdrawn,
+    DiskFull,
+    Fenced,
+    RetryLater,
+    ServiceError,
+)
 from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
@@ -265,6 +272,8 @@ class UploadSlice:
         """
         try:
             found = await self._connector.find(self._target, batch)
+        except CallWithdrawn:
+            raise
         except ServiceError as error:
             raise AnswerLost(error.message, provider_message=error.provider_message) from error
         return [

@@ -1,63 +1,83 @@
-"""Calendar files (iCalendar, RFC 5545), as Google, Outlook, Apple and timetable programs export them.
+"""Calendar files (iCalendar, RFC 5545), as Google, Outlook, Apple and others write them.
 
-Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRULE` and its kin are `recurrence`,
-`RECURRENCE-ID` is `originalStartTime`. The file is read block by block: only its time zones are known beforehand.
+Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRULE` and its kin are
+`recurrence`, `RECURRENCE-ID` is `originalStartTime`. The file is read event by event: only its
+calendar properties are read before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Problem, Row
-from openbulk.formats.columns import check_can_begin_anew
-from openbulk.formats.encoding import encoding_of, text_lines
-from openbulk.formats.ics.lines import folded
-from openbulk.formats.ics.reading import Frame, blocks, event_of, frame_of
-from openbulk.formats.ics.writing import event_lines
-from openbulk.formats.ics.zones import description, known_zones, zones_used
+from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendar_properties
+from openbulk.formats.ics.components import split_events
+from openbulk.formats.ics.content_lines import fold_lines
+from openbulk.formats.ics.events import event_lines, read_event
+from openbulk.formats.ics.iana_zones import known_zones
+from openbulk.formats.ics.vtimezone import vtimezone_lines, zones_in
+from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
+from openbulk.formats.text import text_lines
 
 
 class Ics:
     """Reads and writes calendar files."""
 
     name = "ics"
-    looks_like = "a calendar file begins with BEGIN:VCALENDAR and holds events between BEGIN:VEVENT and END:VEVENT"
+    looks_like = (
+        "a calendar file begins with BEGIN:VCALENDAR "
+        "and holds events between BEGIN:VEVENT and END:VEVENT"
+    )
     is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
-        """Its first line says so."""
+        """It begins with BEGIN:VCALENDAR, in any case."""
         return head.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The events; one that cannot be read is a broken row. To-dos, journals and free-busy times are left out."""
-        encoding = encoding_of(file, options)
-        frame = frame_of(text_lines(file, encoding))
-        file.seek(0)
-        return self._rows(text_lines(file, encoding), frame)
+        """The events. One that cannot be read is a broken row.
 
-    def write(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> Iterator[bytes]:
+        To-dos, journals and free-busy times are left out.
+        """
+        encoding = detect_encoding(file, options)
+        calendar = read_calendar_properties(text_lines(file, encoding))
+        file.seek(0)
+        return self._rows(text_lines(file, encoding), calendar)
+
+    def _rows(self, lines: Iterator[bytes], calendar: CalendarProperties) -> Iterator[Row]:
+        for number, component in enumerate(split_events(lines), 1):
+            try:
+                values = read_event(component, calendar)
+            except OverflowError:
+                problem = Problem("a date is before the year 1 or after 9999; change it")
+                yield Row(number, problem=problem, line=component.line)
+            except ValueError as error:
+                yield Row(number, problem=Problem(str(error)), line=component.line)
+            else:
+                yield Row(number, values, line=component.line)
+
+    def write(
+        self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
+    ) -> Iterator[bytes]:
         """A calendar file of events in the API's fields.
 
-        What iCalendar has no words for (colours, conferences, attachments) is left out. Raises BadInput before the
-        first piece where a record is no event.
+        iCalendar has no properties for colours, conferences and attachments: they are left out.
+        Raises BadInput before the first piece where a record is no event.
         """
-        check_can_begin_anew(records)
         zones: set[str] = set()
-        for number, record in enumerate(records, 1):
-            zones |= zones_used(event_lines(number, record))
-        yield folded("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//openbulk//openbulk//EN", "CALSCALE:GREGORIAN")
-        for zone in sorted(zones & known_zones()):
-            yield folded(*description(zone))
-        for number, record in enumerate(records, 1):
-            yield folded(*event_lines(number, record))
-        yield folded("END:VCALENDAR")
 
-    def _rows(self, lines: Iterator[bytes], frame: Frame) -> Iterator[Row]:
-        for number, block in enumerate(blocks(lines), 1):
-            try:
-                values = event_of(block, frame)
-            except OverflowError:
-                yield Row(number, problem=Problem("a date is before year 1 or beyond 9999"), line=block.line)
-            except ValueError as error:
-                yield Row(number, problem=Problem(str(error)), line=block.line)
-            else:
-                yield Row(number, values, line=block.line)
+        def note_zones(record: Mapping[str, Any]) -> None:
+            zones.update(zones_in(event_lines(record)))
+
+        require_writable(records, note_zones, EVENT_LOOKS_LIKE)
+        yield fold_lines(
+            "BEGIN:VCALENDAR",
+            "VERSION:2.0",
+            "PRODID:-//openbulk//openbulk//EN",
+            "CALSCALE:GREGORIAN",
+        )
+        for zone in sorted(zones & known_zones()):
+            yield fold_lines(*vtimezone_lines(zone))
+        for record in records:
+            yield fold_lines(*event_lines(record))
+        yield fold_lines("END:VCALENDAR")

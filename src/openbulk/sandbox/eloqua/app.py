@@ -1,4 +1,4 @@
-"""The Eloqua sandbox: its paths, and what they do."""
+"""The Eloqua sandbox: its routes and its operator pages."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,22 +18,23 @@ from openbulk.sandbox.traffic import Handler, Traffic, json_response
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the sandbox behaves."""
+    """The behaviour of the sandbox."""
 
     latency_ms: int = 0
     quota_per_minute: int | None = None
     faults: str = ""
     sync_ms: int = 50
-    """How long a sync takes beside its work."""
+    """Duration of a sync beside its work."""
     first_record_index: int = 1
-    """`recordIndex` of the first staged record. Oracle's reference does not say; 1 is what RudderStack's connector
-    counts from (rudderlabs/rudder-server, asyncdestinationmanager/eloqua: the fifth record's reject says 5)."""
+    """`recordIndex` of the first staged record."""
+    # Oracle's reference does not name it. RudderStack's connector counts from 1: the reject of the
+    # fifth record says 5 (rudderlabs/rudder-server, asyncdestinationmanager/eloqua).
     token_seconds: int = 8 * 3600
-    """How long an access token is good for."""
+    """Life of an access token."""
 
 
 def make_app(options: Options) -> web.Application:
-    """The sandbox. Raises ValueError where the faults are not understood."""
+    """The sandbox. Raises ValueError if the faults cannot be parsed."""
     return _Sandbox(options).app
 
 
@@ -42,7 +43,7 @@ def _failure(status: int) -> web.Response:
 
 
 class _Sandbox:
-    """What the handlers share."""
+    """The state that the handlers share."""
 
     def __init__(self, options: Options) -> None:
         self.sign_in = SignIn(options.token_seconds)
@@ -57,9 +58,12 @@ class _Sandbox:
             faults_spec=options.faults,
         )
         self.store = Store()
-        self.bulk = Bulk(self.store, sync_ms=options.sync_ms, first_record_index=options.first_record_index)
+        self.bulk = Bulk(
+            self.store, sync_ms=options.sync_ms, first_record_index=options.first_record_index
+        )
         self.app = web.Application(
-            middlewares=[self.traffic.middleware(), self._guard()], client_max_size=2 * MAX_STAGING_BYTES
+            middlewares=[self.traffic.middleware(), self._guard()],
+            client_max_size=2 * MAX_STAGING_BYTES,
         )
         self.app[NAME] = "Eloqua sandbox"
         self.app.on_cleanup.append(self._stop)
@@ -69,7 +73,7 @@ class _Sandbox:
         self.app.add_routes(
             [
                 web.get("/", self.show),
-                web.get("/id", self.who),
+                web.get("/id", self.identify),
                 *self.sign_in.routes(),
                 *self.bulk.routes("/{api:(?i:api)}/{kind:(?i:bulk)}/2.0"),
                 *Rest(self.store).routes("/{api:(?i:api)}/{kind:(?i:rest)}/{version:1.0|2.0}"),
@@ -84,7 +88,7 @@ class _Sandbox:
     def _guard(self) -> Middleware:
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if _is_call(request) and not self.sign_in.knows(request):
+            if _is_call(request) and not self.sign_in.is_signed_in(request):
                 return json_response("You are not authorized to make this request", 401)
             try:
                 return await handler(request)
@@ -95,34 +99,28 @@ class _Sandbox:
 
         return check
 
-    async def who(self, request: web.Request) -> web.Response:
+    async def identify(self, request: web.Request) -> web.Response:
         """https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/DeterminingBaseURL.html"""
-        if not self.sign_in.knows(request):
+        if not self.sign_in.is_signed_in(request):
+            # Oracle's page shows this text, not an error, for wrong credentials.
             return json_response("Not authenticated.")
         base = f"{request.scheme}://{request.host}"
-        return json_response(
-            {
-                "site": {"id": 1, "name": "Sandbox"},
-                "user": {
-                    "id": 1,
-                    "username": "API.User",
-                    "displayName": "API User",
-                    "firstName": "API",
-                    "lastName": "User",
-                    "emailAddress": "api@example.com",
-                },
-                "urls": {
-                    "base": base,
-                    "apis": {
-                        "rest": {
-                            "standard": f"{base}/API/REST/{{version}}/",
-                            "large": f"{base}/API/REST/{{version}}/",
-                            "bulk": f"{base}/API/Bulk/{{version}}/",
-                        }
-                    },
-                },
-            }
-        )
+        apis = {
+            "standard": f"{base}/API/REST/{{version}}/",
+            "large": f"{base}/API/REST/{{version}}/",
+            "bulk": f"{base}/API/Bulk/{{version}}/",
+        }
+        user = {
+            "id": 1,
+            "username": "API.User",
+            "displayName": "API User",
+            "firstName": "API",
+            "lastName": "User",
+            "emailAddress": "api@example.com",
+        }
+        site = {"id": 1, "name": "Sandbox"}
+        urls = {"base": base, "apis": {"rest": apis}}
+        return json_response({"site": site, "user": user, "urls": urls})
 
     async def show(self, _request: web.Request) -> web.Response:
         """The page for people."""
@@ -138,7 +136,10 @@ class _Sandbox:
 
     async def stats(self, _request: web.Request) -> web.Response:
         """Counts of the calls so far."""
-        staging = {"data_posts": self.bulk.data_posts, "largest_data_post_bytes": self.bulk.largest_data_post}
+        staging = {
+            "data_posts": self.bulk.data_posts,
+            "largest_data_post_bytes": self.bulk.largest_data_post,
+        }
         return json_response({**self.traffic.stats(), **staging})
 
     async def reset(self, _request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The fields of contacts and accounts, as an Eloqua instance has them out of the box.
+"""The fields of contacts and accounts in a new Eloqua instance.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Tutorials/FieldsMetadata.htm
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Tutorials/bulk_data_types.htm
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_MADE = "1900-01-01T05:00:00.0000000Z"
-"""When Eloqua's own fields were made."""
+_CREATED_AT = "1900-01-01T05:00:00.0000000Z"
+"""The time at which Eloqua created its own fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class Field:
     is_unique: bool = False
 
 
-def _texts(names: str) -> list[Field]:
-    """`internal name: name` a line."""
+def _text_fields(names: str) -> list[Field]:
+    """Fields from lines of `internal name: name`."""
     pairs = [line.split(": ") for line in names.strip().splitlines()]
     return [Field(internal.strip(), name) for internal, name in pairs]
 
 
 _CONTACT = [
     Field("C_EmailAddress", "Email Address", "emailAddress", is_unique=True),
-    *_texts("""
+    *_text_fields("""
         C_FirstName: First Name
         C_LastName: Last Name
         C_Company: Company
@@ -59,7 +59,7 @@ _CONTACT = [
 ]
 _ACCOUNT = [
     Field("M_CompanyName", "Company Name", is_unique=True),
-    *_texts("""
+    *_text_fields("""
         M_Address1: Address 1
         M_Address2: Address 2
         M_City: City
@@ -92,7 +92,7 @@ class Entity:
         return f"{{{{{self.markup}.Field({field.internal_name})}}}}"
 
     def by_statement(self) -> Mapping[str, Field]:
-        """Fields by their statements."""
+        """The fields by their statements."""
         return {self.statement(field): field for field in self.fields.values()}
 
     def resource(self, number: int, field: Field) -> dict[str, Any]:
@@ -102,15 +102,20 @@ class Entity:
             "internalName": field.internal_name,
             "dataType": field.data_type,
             "hasReadOnlyConstraint": field.is_read_only,
-            "hasNotNullConstraint": False,  # of the e-mail address, too: Oracle's tutorial shows it so
+            # False for the e-mail address, too: Oracle's tutorial on field metadata shows it so.
+            "hasNotNullConstraint": False,
             "hasUniquenessConstraint": field.is_unique,
             "statement": self.statement(field),
             "uri": f"/{self.plural}/fields/{100000 + number}",
-            "createdAt": _MADE,
-            "updatedAt": _MADE,
+            "createdAt": _CREATED_AT,
+            "updatedAt": _CREATED_AT,
         }
 
 
-CONTACTS = Entity("contacts", "Contact", {f.internal_name: f for f in _CONTACT}, "ELQ-00004", "ELQ-00022")
-ACCOUNTS = Entity("accounts", "Account", {f.internal_name: f for f in _ACCOUNT}, "ELQ-00005", "ELQ-00023")
+CONTACTS = Entity(
+    "contacts", "Contact", {f.internal_name: f for f in _CONTACT}, "ELQ-00004", "ELQ-00022"
+)
+ACCOUNTS = Entity(
+    "accounts", "Account", {f.internal_name: f for f in _ACCOUNT}, "ELQ-00005", "ELQ-00023"
+)
 ENTITIES: Mapping[str, Entity] = {entity.plural: entity for entity in (CONTACTS, ACCOUNTS)}

@@ -1,4 +1,4 @@
-"""The page on which a person sees what the sandbox holds."""
+"""The page that shows a person the data of the sandbox."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -11,28 +11,36 @@ from openbulk.sandbox.eloqua.syncs import Sync
 from openbulk.sandbox.page import page, paragraph, table
 
 NEWEST = 50
-_CONTACT = ("C_EmailAddress", "C_FirstName", "C_LastName", "C_Title", "C_Company", "C_BusPhone")
+_CONTACT = (
+    "C_EmailAddress",
+    "C_FirstName",
+    "C_LastName",
+    "C_Title",
+    "C_Company",
+    "C_BusPhone",
+)
 _ACCOUNT = ("M_CompanyName", "M_City", "M_Country", "M_BusPhone")
 
 
 def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> web.Response:
-    """The newest of everything. `calls` are counted by status."""
+    """The newest of everything. `calls` holds counts by status."""
     contacts, accounts = store.tables["contacts"].records, store.tables["accounts"].records
-    assets = [(kind, asset["id"], asset["name"]) for kind, held in store.assets.items() for asset in held.values()]
-    said = f"{len(contacts)} contacts, {len(accounts)} accounts. In memory: gone when the sandbox stops."
+    assets = [
+        (kind, asset["id"], asset["name"])
+        for kind, by_number in store.assets.items()
+        for asset in by_number.values()
+    ]
+    totals = f"{len(contacts)} contacts, {len(accounts)} accounts."
     return page(
         "Eloqua sandbox",
-        paragraph(said),
+        paragraph(f"{totals} In memory: gone when the sandbox stops."),
         table(f"Newest {NEWEST} contacts", _titles(_CONTACT), _newest(contacts, _CONTACT)),
         table(f"Newest {NEWEST} accounts", _titles(_ACCOUNT), _newest(accounts, _ACCOUNT)),
         table("Campaigns and lists", ["Kind", "Id", "Name"], assets[-NEWEST:]),
         table(
             "Syncs",
             ["Sync", "Definition", "Status", "Records", "Rejected"],
-            [
-                (sync.number, sync.definition.uri, sync.status, sync.counts["ELQ-00001"], len(sync.rejects))
-                for sync in reversed(syncs[-NEWEST:])
-            ],
+            map(_sync_row, reversed(syncs[-NEWEST:])),
         ),
         table("Calls", ["Status", "Calls"], calls.items()),
     )
@@ -43,4 +51,10 @@ def _titles(names: Sequence[str]) -> list[str]:
 
 
 def _newest(records: dict[int, dict[str, Any]], names: Sequence[str]) -> list[list[object]]:
-    return [[record.get(name, "") for name in names] for record in islice(reversed(records.values()), NEWEST)]
+    newest = islice(reversed(records.values()), NEWEST)
+    return [[record.get(name, "") for name in names] for record in newest]
+
+
+def _sync_row(sync: Sync) -> Sequence[object]:
+    total = sync.counts["ELQ-00001"]
+    return sync.number, sync.definition.uri, sync.status, total, len(sync.rejects)

@@ -1,4 +1,4 @@
-"""What a caller asks of a list: numbers, and a criterion that the items meet.
+"""The query parameters of a list: whole numbers, and a criterion that the items meet.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/RESTAPI/Tutorials/search_parameter.htm
 """
@@ -8,25 +8,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NUMBER = "{number:[0-9]{1,12}}"
-"""The number of one thing, in a path."""
+"""The number of a resource, in a path."""
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,11}")
 
 
-def number_in(query: Mapping[str, str], name: str, default: int) -> int:
-    """A whole number from 0 on; what is none counts as not said."""
+def whole_number(query: Mapping[str, str], name: str, default: int) -> int:
+    """A parameter that is a whole number from 0 on; the default if it is anything else."""
     text = query.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else default
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else default
 
 
-def matching(items: Sequence[Mapping[str, Any]], criterion: str) -> Sequence[Mapping[str, Any]]:
-    """The items that meet `term=value`, in any case, with `*` for anything; a value alone is looked for in `name`.
+def search(items: Sequence[Mapping[str, Any]], criterion: str) -> Sequence[Mapping[str, Any]]:
+    """The items that meet `term=value`, in any case, with `*` for anything.
 
-    An empty criterion is met by all.
+    A value without a term is searched in `name`. An empty criterion matches every item.
     """
     if not criterion:
         return items
     term, equals, value = criterion.strip().strip('"').partition("=")
     if not equals:
         term, value = "name", term
-    parts = value.strip().strip("'\"").split("*")
-    pattern = re.compile(".*".join(re.escape(part) for part in parts), re.IGNORECASE | re.DOTALL)
+    text = re.escape(value.strip().strip("'\"")).replace(r"\*", ".*")
+    pattern = re.compile(text, re.IGNORECASE | re.DOTALL)
     return [item for item in items if pattern.fullmatch(str(item.get(term.strip(), "")))]

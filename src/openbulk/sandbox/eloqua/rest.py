@@ -1,4 +1,4 @@
-"""The REST API: campaigns and lists to read and write, contacts, accounts and activities to read.
+"""The REST API: campaigns and lists to read and write; contacts, accounts and activities to read.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/rest-endpoints.html
 """
@@ -10,18 +10,20 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from openbulk.sandbox.eloqua.queries import NUMBER, matching, number_in
+from openbulk.sandbox.eloqua.queries import NUMBER, search, whole_number
 from openbulk.sandbox.eloqua.store import Store, now
 from openbulk.sandbox.traffic import json_response
 
 DEFAULT_COUNT = 1000
 _MINIMAL = ("type", "id", "createdAt", "depth", "name", "updatedAt")
-"""What a list shows of each element unless it is asked for more."""
-_NEW: Mapping[str, Mapping[str, Any]] = {
+"""The properties of an element in a list, unless a caller sets `depth`."""
+_ACTIVITY_TYPE = "emailSend"
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "Campaign": {"currentStatus": "Draft", "isReadOnly": "false"},
     "ContactList": {"scope": "global", "count": "0"},
 }
-"""What a new one has without saying so."""
+"""The properties that Eloqua fills in a new asset, by its type. It writes booleans as texts."""
+_COLLECTIONS: Mapping[str, str] = {"Campaign": "campaigns", "ContactList": "lists"}
 
 
 class Rest:
@@ -31,22 +33,23 @@ class Rest:
         self._store = store
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
-        """The paths below a prefix."""
-        routes = [
+        """The routes below a prefix."""
+        return [
             web.get(f"{prefix}/data/{{entity:contacts|accounts}}", self.list_records),
             web.get(f"{prefix}/data/{{entity:contact|account}}/{NUMBER}", self.get_record),
             web.get(f"{prefix}/data/activities/contact/{NUMBER}", self.list_activities),
+            *self._asset_routes(f"{prefix}/assets/campaign"),
+            *self._asset_routes(f"{prefix}/assets/contact/list"),
         ]
-        for path in ("campaign", "contact/list"):
-            one = f"{prefix}/assets/{path}/{NUMBER}"
-            routes += [
-                web.get(f"{prefix}/assets/{path}s", self.list_assets),
-                web.post(f"{prefix}/assets/{path}", self.create_asset),
-                web.get(one, self.get_asset),
-                web.put(one, self.update_asset),
-                web.delete(one, self.delete_asset),
-            ]
-        return routes
+
+    def _asset_routes(self, path: str) -> list[web.RouteDef]:
+        return [
+            web.get(f"{path}s", self.list_assets),
+            web.post(path, self.create_asset),
+            web.get(f"{path}/{NUMBER}", self.get_asset),
+            web.put(f"{path}/{NUMBER}", self.update_asset),
+            web.delete(f"{path}/{NUMBER}", self.delete_asset),
+        ]
 
     async def list_records(self, request: web.Request) -> web.Response:
         """Contacts or accounts."""
@@ -55,66 +58,78 @@ class Rest:
 
     async def get_record(self, request: web.Request) -> web.Response:
         """One contact or account."""
-        return json_response(_one(self._store.tables[f"{request.match_info['entity']}s"].records, request))
+        table = self._store.tables[f"{request.match_info['entity']}s"]
+        return json_response(_requested_one(table.records, request))
 
     async def list_activities(self, request: web.Request) -> web.Response:
-        """What a contact did: here, each was sent an e-mail when it was created."""
-        contact = _one(self._store.tables["contacts"].records, request)
-        activity = _welcome(contact)
-        wanted = request.query.get("type", activity["activityType"])
-        return json_response([activity] if wanted == activity["activityType"] else [])
+        """The activities of a contact: here, one e-mail when it was created."""
+        contact = _requested_one(self._store.tables["contacts"].records, request)
+        if request.query.get("type", _ACTIVITY_TYPE) != _ACTIVITY_TYPE:
+            return json_response([])
+        return json_response([_welcome_activity(contact)])
 
     async def list_assets(self, request: web.Request) -> web.Response:
         """Campaigns or lists."""
         assets = list(self._assets(request).values())
         if request.query.get("depth") in {"partial", "complete"}:
             return _page(request, assets)
-        return _page(request, [{**_minimal(asset), "depth": "minimal"} for asset in assets])
+        return _page(request, [_minimal_asset(asset) for asset in assets])
 
     async def create_asset(self, request: web.Request) -> web.Response:
         """A new campaign or list."""
-        kind = _kind(request)
-        named = await _named(request, None)
+        kind = _asset_type(request)
+        body = await _read_body(request, "")
         number = next(self._store.asset_numbers)
-        made = {"type": kind, "id": str(number), "createdAt": _unix(now()), "createdBy": "1", "depth": "complete"}
-        asset = {**_NEW[kind], **named, **made, "updatedAt": made["createdAt"], "updatedBy": "1"}
+        created_at = _unix_seconds(now())
+        asset = {
+            **_DEFAULTS[kind],
+            **body,
+            "type": kind,
+            "id": str(number),
+            "createdAt": created_at,
+            "createdBy": "1",
+            "depth": "complete",
+            "updatedAt": created_at,
+            "updatedBy": "1",
+        }
         self._assets(request)[number] = asset
         return json_response(asset, 201)
 
     async def get_asset(self, request: web.Request) -> web.Response:
         """One campaign or list."""
-        return json_response(_one(self._assets(request), request))
+        return json_response(_requested_one(self._assets(request), request))
 
     async def update_asset(self, request: web.Request) -> web.Response:
         """Change a campaign or list."""
-        asset = _one(self._assets(request), request)
-        kept = {name: asset[name] for name in ("type", "id", "createdAt", "createdBy", "depth")}
-        asset |= {**await _named(request, asset["id"]), **kept, "updatedAt": _unix(now())}
+        asset = _requested_one(self._assets(request), request)
+        fixed = {name: asset[name] for name in ("type", "id", "createdAt", "createdBy", "depth")}
+        body = await _read_body(request, asset["id"])
+        asset |= {**body, **fixed, "updatedAt": _unix_seconds(now())}
         return json_response(asset)
 
     async def delete_asset(self, request: web.Request) -> web.Response:
         """Delete a campaign or list."""
-        _one(self._assets(request), request)
-        del self._assets(request)[int(request.match_info["number"])]
+        asset = _requested_one(self._assets(request), request)
+        del self._assets(request)[int(asset["id"])]
         return web.Response(status=200)
 
     def _assets(self, request: web.Request) -> dict[int, dict[str, Any]]:
-        return self._store.assets["campaigns" if _kind(request) == "Campaign" else "lists"]
+        return self._store.assets[_COLLECTIONS[_asset_type(request)]]
 
 
-def _kind(request: web.Request) -> str:
+def _asset_type(request: web.Request) -> str:
     return "Campaign" if "/assets/campaign" in request.path else "ContactList"
 
 
-def _one(records: Mapping[int, dict[str, Any]], request: web.Request) -> dict[str, Any]:
+def _requested_one(records: Mapping[int, dict[str, Any]], request: web.Request) -> dict[str, Any]:
     number = int(request.match_info["number"])
     if number not in records:
         raise web.HTTPNotFound
     return records[number]
 
 
-async def _named(request: web.Request, number: str | None) -> dict[str, Any]:
-    """A body with a name. Answers 400 as Eloqua does where it has none.
+async def _read_body(request: web.Request, asset_id: str) -> dict[str, Any]:
+    """A body with a name. Answers 400 as Eloqua does if it has none.
 
     https://docs.oracle.com/cloud/latest/marketingcs_gs/OMCAC/APIRequests_HTTPValidationErrors.html
     """
@@ -126,43 +141,55 @@ async def _named(request: web.Request, number: str | None) -> dict[str, Any]:
         return body
     failure = {
         "type": "ObjectValidationError",
-        "container": {"type": "ObjectKey", "objectType": _kind(request), "objectId": number or ""},
+        "container": {
+            "type": "ObjectKey",
+            "objectType": _asset_type(request),
+            "objectId": asset_id,
+        },
         "property": "name",
         "requirement": {"type": "NonEmptyTextRequirement"},
         "value": "",
     }
-    raise web.HTTPBadRequest(text=orjson.dumps([failure]).decode(), content_type="application/json")
+    text = orjson.dumps([failure]).decode()
+    raise web.HTTPBadRequest(text=text, content_type="application/json")
 
 
-def _welcome(contact: Mapping[str, Any]) -> dict[str, Any]:
+def _welcome_activity(contact: Mapping[str, Any]) -> dict[str, Any]:
     """https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/RESTAPI/Reference/activity-detail-values.htm"""
     return {
         "type": "Activity",
-        "activityDate": _unix(contact["createdAt"]),
-        "activityType": "emailSend",
+        "activityDate": _unix_seconds(contact["createdAt"]),
+        "activityType": _ACTIVITY_TYPE,
         "asset": "1",
         "assetType": "email",
         "contact": contact["id"],
-        "details": [{"Key": "EmailName", "Value": "Welcome"}, {"Key": "SubjectLine", "Value": "Welcome"}],
+        "details": [
+            {"Key": "EmailName", "Value": "Welcome"},
+            {"Key": "SubjectLine", "Value": "Welcome"},
+        ],
         "id": contact["id"],
     }
 
 
-def _unix(time: str) -> str:
+def _unix_seconds(time: str) -> str:
     """The REST API writes a time in seconds since 1970."""
     return str(int(datetime.fromisoformat(time).timestamp()))
 
 
-def _minimal(asset: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: asset[name] for name in _MINIMAL}
+def _minimal_asset(asset: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: asset[name] for name in _MINIMAL}, "depth": "minimal"}
 
 
 def _page(request: web.Request, elements: Sequence[Mapping[str, Any]]) -> web.Response:
-    """A page by `count` (1 to 1000) and `page` (from 1) of the elements that meet `search`."""
-    elements = matching(elements, request.query.get("search", ""))
-    size = min(DEFAULT_COUNT, max(1, number_in(request.query, "count", DEFAULT_COUNT)))
-    number = max(1, number_in(request.query, "page", 1))
+    """A page of the elements that meet `search`, by `count` (1 to 1000) and `page` (from 1)."""
+    elements = search(elements, request.query.get("search", ""))
+    size = min(DEFAULT_COUNT, max(1, whole_number(request.query, "count", DEFAULT_COUNT)))
+    number = max(1, whole_number(request.query, "page", 1))
     begin = (number - 1) * size
-    return json_response(
-        {"elements": elements[begin : begin + size], "page": number, "pageSize": size, "total": len(elements)}
-    )
+    page = {
+        "elements": elements[begin : begin + size],
+        "page": number,
+        "pageSize": size,
+        "total": len(elements),
+    }
+    return json_response(page)

@@ -1,4 +1,4 @@
-"""Signing in: Basic authentication, and OAuth 2 with refresh tokens that change at each use.
+"""Sign-in: Basic authentication, and OAuth 2 with refresh tokens that change at each use.
 
 https://docs.oracle.com/cloud/latest/marketingcs_gs/OMCAC/Authentication_Auth.html
 """
@@ -6,69 +6,83 @@ https://docs.oracle.com/cloud/latest/marketingcs_gs/OMCAC/Authentication_Auth.ht
 import base64
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
 
+from openbulk.sandbox.forms import hidden_inputs, read_form, redirect
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
 
 WRONG_PASSWORD = "wrong"  # noqa: S105 - the one password that the sandbox refuses
+_REFUSED_PASSWORDS = frozenset({"", WRONG_PASSWORD})
+_TITLE = "Sign in to the Eloqua sandbox"
+_BUTTONS = (
+    "<button name=decision value=allow>Accept</button>"
+    "<button name=decision value=deny>Decline</button>"
+)
 
 
 @dataclass
 class SignIn:
-    """Codes and tokens that were given out."""
+    """The codes and tokens that are good."""
 
     token_seconds: int
     codes: dict[str, str] = field(default_factory=dict)
-    """With the address that each was sent to."""
+    """The redirect address of each code."""
     access: dict[str, float] = field(default_factory=dict)
-    """With the time at which each runs out."""
+    """The time at which each access token expires."""
     refresh: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        """Map each grant type to its check."""
+        self._grants: Mapping[str, Callable[[Mapping[str, str]], bool]] = {
+            "authorization_code": self._redeem_code,
+            "refresh_token": self._redeem_refresh_token,
+            "password": self._accept_password,
+        }
+
     def routes(self) -> list[web.RouteDef]:
-        """The paths."""
+        """The routes of OAuth 2."""
         return [
-            web.get("/auth/oauth2/authorize", self.ask),
-            web.post("/auth/oauth2/authorize", self.decide),
-            web.post("/auth/oauth2/token", self.token),
+            web.get("/auth/oauth2/authorize", self.show_consent),
+            web.post("/auth/oauth2/authorize", self.redirect_back),
+            web.post("/auth/oauth2/token", self.issue_token),
         ]
 
-    def knows(self, request: web.Request) -> bool:
-        """Whether a call is signed in: any `Company\\user` with any password but one, or a token."""
-        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() == "bearer":
+    def is_signed_in(self, request: web.Request) -> bool:
+        """Whether a call has a good token, or any `Company\\user` with any password but one."""
+        kind, secret = _authorization(request)
+        if kind == "bearer":
             return self.access.get(secret, 0) > time.time()
-        user, _, password = _basic(request)
-        return "\\" in user and _is_accepted(password)
+        return _is_accepted(*_basic_credentials(request))
 
     def expire(self, request: web.Request) -> None:
-        """Let the access token of a call run out now."""
-        self.access.pop(request.headers.get("Authorization", "").partition(" ")[2], None)
+        """Expire the access token of a call now."""
+        self.access.pop(_authorization(request)[1], None)
 
-    async def ask(self, request: web.Request) -> web.Response:
-        """The page on which a person accepts or declines; 400 for a request that could not be answered."""
+    async def show_consent(self, request: web.Request) -> web.Response:
+        """The page on which a person accepts or declines; 400 for an invalid request."""
         query = request.query
-        if query.get("response_type") != "code" or not query.get("client_id") or not _is_address(query):
-            refusal = page("Sign in to the Eloqua sandbox", paragraph("The app's request is not valid."))
-            refusal.set_status(400)
-            return refusal
-        hidden = "".join(f"<input type=hidden name='{escape(n)}' value='{escape(v)}'>" for n, v in query.items())
+        is_code = query.get("response_type") == "code"
+        if not is_code or not query.get("client_id") or not _has_redirect_uri(query):
+            return page(_TITLE, paragraph("The app's request is not valid."), status=400)
+        client = escape(query["client_id"])
         return page(
-            "Sign in to the Eloqua sandbox",
-            f"<p><b>{escape(query['client_id'])}</b> wants to act for you.</p><form method=post>{hidden}"
-            "<button name=decision value=allow>Accept</button><button name=decision value=deny>Decline</button></form>",
+            _TITLE,
+            f"<p><b>{client}</b> wants to act for you.</p>"
+            f"<form method=post>{hidden_inputs(query)}{_BUTTONS}</form>",
         )
 
-    async def decide(self, request: web.Request) -> web.Response:
-        """Send the person back to the app, with a code or without."""
-        form = {name: str(value) for name, value in (await request.post()).items()}
-        if not _is_address(form):
+    async def redirect_back(self, request: web.Request) -> web.Response:
+        """Send the person back to the app, with a code or with `access_denied`."""
+        form = await read_form(request)
+        if not _has_redirect_uri(form):
             raise web.HTTPBadRequest
         address = form["redirect_uri"]
         back = {"state": form["state"]} if form.get("state") else {}
@@ -77,33 +91,35 @@ class SignIn:
             self.codes[back["code"]] = address
         else:
             back["error"] = "access_denied"
-        joint = "&" if "?" in address else "?"
-        return web.Response(status=302, headers={"Location": f"{address}{joint}{urlencode(back)}"})
+        return redirect(address, back)
 
-    async def token(self, request: web.Request) -> web.Response:
+    async def issue_token(self, request: web.Request) -> web.Response:
         """An access token for a grant, in JSON or a form; the client in Basic authentication."""
-        client, _, client_secret = _basic(request)
-        if not client or not client_secret:
+        if not all(_basic_credentials(request)):
             return json_response({"error": "invalid_client"}, 401)
-        form = await _form(request)
-        if form.get("grant_type") not in {"authorization_code", "refresh_token", "password"}:
+        form = await _read_token_request(request)
+        redeem = self._grants.get(form.get("grant_type", ""))
+        if redeem is None:
             return json_response({"error": "unsupported_grant_type"}, 400)
-        if not self._grants(form):
+        if not redeem(form):
             return json_response({"error": "invalid_grant"}, 400)
-        return json_response(self._issue())
+        return json_response(self._make_tokens())
 
-    def _grants(self, form: dict[str, str]) -> bool:
-        """Each code and each refresh token is good once."""
-        if form["grant_type"] == "authorization_code":
-            address = self.codes.pop(form.get("code", ""), None)
-            return address is not None and address == form.get("redirect_uri")
-        if form["grant_type"] == "refresh_token":
-            is_known = form.get("refresh_token", "") in self.refresh
-            self.refresh.discard(form.get("refresh_token", ""))
-            return is_known
-        return "\\" in form.get("username", "") and _is_accepted(form.get("password", ""))
+    def _redeem_code(self, form: Mapping[str, str]) -> bool:
+        # A code is good once, even if the address turns out to be wrong.
+        address = self.codes.pop(form.get("code", ""), None)
+        return address is not None and address == form.get("redirect_uri")
 
-    def _issue(self) -> dict[str, Any]:
+    def _redeem_refresh_token(self, form: Mapping[str, str]) -> bool:
+        token = form.get("refresh_token", "")
+        is_known = token in self.refresh
+        self.refresh.discard(token)
+        return is_known
+
+    def _accept_password(self, form: Mapping[str, str]) -> bool:
+        return _is_accepted(form.get("username", ""), form.get("password", ""))
+
+    def _make_tokens(self) -> dict[str, Any]:
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.access[access] = time.time() + self.token_seconds
         self.refresh.add(refresh)
@@ -115,29 +131,41 @@ class SignIn:
         }
 
 
-def _is_accepted(password: str) -> bool:
-    return password not in {"", WRONG_PASSWORD}
+def _is_accepted(user: str, password: str) -> bool:
+    return "\\" in user and password not in _REFUSED_PASSWORDS
 
 
-def _is_address(values: Any) -> bool:
+def _has_redirect_uri(values: Mapping[str, str]) -> bool:
     address = urlsplit(values.get("redirect_uri", ""))
     return address.scheme in {"http", "https"} and bool(address.netloc)
 
 
-def _basic(request: web.Request) -> tuple[str, str, str]:
-    """User, colon and password; empty where the call has none."""
-    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+def _authorization(request: web.Request) -> tuple[str, str]:
+    """The scheme in lower case, and the credentials, of the header `Authorization`."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower(), credentials
+
+
+def _basic_credentials(request: web.Request) -> tuple[str, str]:
+    """User and password; empty if the call has none."""
+    scheme, credentials = _authorization(request)
+    if scheme != "basic":
+        return "", ""
     try:
-        return base64.b64decode(secret).decode().partition(":") if kind.lower() == "basic" else ("", "", "")
+        user, _, password = base64.b64decode(credentials).decode().partition(":")
     except ValueError:
-        return "", "", ""
+        return "", ""
+    return user, password
 
 
-async def _form(request: web.Request) -> dict[str, str]:
+async def _read_token_request(request: web.Request) -> dict[str, str]:
+    """The parameters of a token request; none if the JSON cannot be read."""
     if request.content_type != "application/json":
-        return {name: str(value) for name, value in (await request.post()).items()}
+        return await read_form(request)
     try:
-        said = orjson.loads(await request.read())
+        body = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
         return {}
-    return {name: str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+    if not isinstance(body, dict):
+        return {}
+    return {name: str(value) for name, value in body.items()}

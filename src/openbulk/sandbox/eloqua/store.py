@@ -13,46 +13,48 @@ ASSETS = ("campaigns", "lists")
 
 @dataclass
 class Table:
-    """The records of an entity, by number. They are found by the value of any field in constant time."""
+    """The records of an entity, by number. A record is found by any field in constant time."""
 
     entity: Entity
     records: dict[int, dict[str, Any]] = field(default_factory=dict)
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     _indexes: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    """By field, as far as it was asked for; by value in lower case; the numbers of the records that have it."""
+    """The numbers of records, by field and by value in lower case. `find` adds indexes."""
 
     def find(self, name: str, value: Any) -> int | None:
         """The number of the first record whose field has a value, in any case."""
-        numbers = self._index(name).get(_folded(value))
-        return numbers[0] if numbers else None
+        if name not in self._indexes:
+            self._indexes[name] = self._build_index(name)
+        numbers = self._indexes[name].get(_index_key(value), [])
+        return next(iter(numbers), None)
 
     def put(self, number: int | None, values: Mapping[str, Any]) -> None:
         """Change a record, or add one."""
-        changed = now()
+        changed_at = now()
         if number is None:
             number = next(self.numbers)
-            self.records[number] = {"id": str(number), "createdAt": changed}
+            self.records[number] = {"id": str(number), "createdAt": changed_at}
         record = self.records[number]
-        for name, index in self._indexes.items():
-            if name in values:
-                _move(index, number, _folded(record.get(name)), _folded(values[name]))
+        for name in self._indexes.keys() & values.keys():
+            old, new = _index_key(record.get(name)), _index_key(values[name])
+            _reindex(self._indexes[name], number, old, new)
         record |= values
-        record["updatedAt"] = changed
+        record["updatedAt"] = changed_at
 
-    def _index(self, name: str) -> dict[str, list[int]]:
-        if name not in self._indexes:
-            index: dict[str, list[int]] = {}
-            for number, record in self.records.items():
-                _move(index, number, "", _folded(record.get(name)))
-            self._indexes[name] = index
-        return self._indexes[name]
+    def _build_index(self, name: str) -> dict[str, list[int]]:
+        index: dict[str, list[int]] = {}
+        for number, record in self.records.items():
+            _reindex(index, number, "", _index_key(record.get(name)))
+        return index
 
 
-def _folded(value: Any) -> str:
+def _index_key(value: Any) -> str:
+    """A value in lower case; empty for a value that no index holds."""
     return "" if value is None else str(value).lower()
 
 
-def _move(index: dict[str, list[int]], number: int, old: str, new: str) -> None:
+def _reindex(index: dict[str, list[int]], number: int, old: str, new: str) -> None:
+    # A record whose value stays the same keeps its place among the records with that value.
     if old == new:
         return
     if old:
@@ -70,16 +72,16 @@ class Store:
     asset_numbers: "count[int]" = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything, and number from 1 again."""
         self.tables = {entity.plural: Table(entity) for entity in ENTITIES.values()}
         self.assets = {name: {} for name in ASSETS}
         self.asset_numbers = count(1)
 
 
 def now() -> str:
-    """The time, as the Bulk API writes it: to a tenth of a microsecond."""
+    """The current time as the Bulk API writes it: to a tenth of a microsecond."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "0Z")

@@ -1,4 +1,4 @@
-"""Syncs: they bring what was staged for a definition into the database, a record at a time.
+"""Syncs move staged data into the database, or records out of it.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-syncs-post.html
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/GettingStarted/APIRequests/eloqua-status-codes.htm
@@ -7,36 +7,40 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/Gettin
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from openbulk.sandbox.eloqua.definitions import Definition, Export
+from openbulk.sandbox.eloqua.definitions import Export, Import
 from openbulk.sandbox.eloqua.fields import Field
 from openbulk.sandbox.eloqua.store import Store, Table, now
 
 RECORDS_AT_ONCE = 250
 """Records between two chances for other calls to be answered: some 3 ms of work."""
 _EMAIL = re.compile(r"[^@\s,;()<>]+@[^@\s,;()<>]+\.[^@\s,;()<>.]+")
-_STAMPS = {"DateCreated": "createdAt", "DateModified": "updatedAt"}
+_TIMES = {"DateCreated": "createdAt", "DateModified": "updatedAt"}
 """Fields that Eloqua fills: of contacts `C_DateCreated`, of accounts `M_DateCreated`."""
+_TOTAL = "ELQ-00001"
+_TOTAL_REJECTED = "ELQ-00060"
 _UNREADABLE = "ELQ-00105"
+_ENDED = "ELQ-00101"
 _LOG_MESSAGES = {
-    "ELQ-00001": "Total records processed.",
-    "ELQ-00002": "Invalid email addresses.",
-    "ELQ-00004": "Contacts created.",
-    "ELQ-00005": "Accounts created.",
-    "ELQ-00011": "Duplicate email addresses.",
-    "ELQ-00022": "Contacts updated.",
-    "ELQ-00023": "Accounts updated.",
-    "ELQ-00026": "Duplicate identifier.",
-    "ELQ-00032": "Malformed records.",
-    "ELQ-00059": "Empty records.",
-    "ELQ-00060": "Total rejected records.",
-    "ELQ-00061": "Rejected records (missing fields).",
-    _UNREADABLE: "Error processing import staging file.",
+    _TOTAL: ("information", "Total records processed."),
+    "ELQ-00002": ("warning", "Invalid email addresses."),
+    "ELQ-00004": ("information", "Contacts created."),
+    "ELQ-00005": ("information", "Accounts created."),
+    "ELQ-00011": ("warning", "Duplicate email addresses."),
+    "ELQ-00022": ("information", "Contacts updated."),
+    "ELQ-00023": ("information", "Accounts updated."),
+    "ELQ-00026": ("warning", "Duplicate identifier."),
+    "ELQ-00032": ("warning", "Malformed records."),
+    "ELQ-00059": ("warning", "Empty records."),
+    _TOTAL_REJECTED: ("warning", "Total rejected records."),
+    "ELQ-00061": ("warning", "Rejected records (missing fields)."),
+    _UNREADABLE: ("error", "Error processing import staging file."),
 }
+"""Severity and message of each status code, in the log of a sync."""
 _REJECT_MESSAGES = {
     "ELQ-00002": "Invalid email address.",
     "ELQ-00011": "Duplicate email address.",
@@ -52,11 +56,11 @@ class Sync:
     """A sync of a definition."""
 
     number: int
-    definition: Definition | Export
+    definition: Import | Export
     callback_url: str | None = None
     created_at: str = field(default_factory=now)
     status: str = "pending"
-    """pending, active, and then success, warning or error."""
+    """`pending`, `active`, and then `success`, `warning` or `error`."""
     started_at: str | None = None
     ended_at: str | None = None
     rejects: list[dict[str, Any]] = field(default_factory=list)
@@ -69,8 +73,8 @@ class Sync:
         return self.status in {"pending", "active"}
 
     def resource(self) -> dict[str, Any]:
-        """The sync as the API shows it: without what is not yet known."""
-        shown = {
+        """The sync as the API shows it: it leaves out values that are not known yet."""
+        values = {
             "uri": f"/syncs/{self.number}",
             "syncedInstanceUri": self.definition.uri,
             "callbackUrl": self.callback_url,
@@ -80,151 +84,195 @@ class Sync:
             "syncStartedAt": self.started_at,
             "syncEndedAt": self.ended_at,
         }
-        return {name: value for name, value in shown.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
     def logs(self) -> list[dict[str, Any]]:
-        """What it did, by status code; nothing before it has ended."""
+        """The log entries, by status code; none before the sync has ended."""
         if self.is_running:
             return []
-        result = f"Sync processed for sync {self.number}, resulting in {self.status.capitalize()} status."
-        entries = [(code, count, _LOG_MESSAGES[code]) for code, count in self.counts.items()]
-        return [
-            {
-                "syncUri": f"/syncs/{self.number}",
-                "count": count,
-                "severity": _severity(code),
-                "statusCode": code,
-                "message": message,
-                "createdAt": self.ended_at,
-            }
-            for code, count, message in [*entries, ("ELQ-00101", 0, result)]
+        status = self.status.capitalize()
+        result = f"Sync processed for sync {self.number}, resulting in {status} status."
+        entries = [
+            self._log(code, count, *_LOG_MESSAGES[code]) for code, count in self.counts.items()
         ]
+        return [*entries, self._log(_ENDED, 0, "information", result)]
+
+    def _log(self, code: str, count: int, severity: str, message: str) -> dict[str, Any]:
+        return {
+            "syncUri": f"/syncs/{self.number}",
+            "count": count,
+            "severity": severity,
+            "statusCode": code,
+            "message": message,
+            "createdAt": self.ended_at,
+        }
+
+    def reject(self, index: int, record: Any, code: str, invalid_fields: list[str]) -> None:
+        """Count a record that the import does not take."""
+        self.counts[code] += 1
+        reject = {
+            "statusCode": code,
+            "message": _REJECT_MESSAGES[code],
+            "recordIndex": index,
+            "invalidFields": invalid_fields,
+            "fieldValues": record if isinstance(record, dict) else {},
+        }
+        self.rejects.append(reject)
 
 
-def _severity(code: str) -> str:
-    if code == _UNREADABLE:
-        return "error"
-    return "warning" if code in _REJECT_MESSAGES or code == "ELQ-00060" else "information"
-
-
-async def run(sync: Sync, store: Store, seconds: float, first_record_index: int) -> None:
-    """Bring it to its end, which takes so many seconds beside the work."""
+async def run_sync(sync: Sync, store: Store, seconds: float, first_record_index: int) -> None:
+    """Run a sync to its end, which takes so many seconds beside the work."""
     definition = sync.definition
+    table = store.tables[definition.entity.plural]
     await asyncio.sleep(seconds / 2)
     sync.status, sync.started_at = "active", now()
     await asyncio.sleep(seconds / 2)
     if isinstance(definition, Export):
-        _export(sync, definition, store.tables[definition.entity.plural])
-        return
+        status = _export_records(sync, definition, table)
+    else:
+        status = await _import_staged(sync, definition, table, first_record_index)
+    sync.status, sync.ended_at = status, now()
+
+
+def _export_records(sync: Sync, export: Export, table: Table) -> str:
+    """Copy the records that pass the filter into the export; the status of the sync."""
+    export.records = [
+        {name: _export_value(record, internal) for name, internal in export.fields.items()}
+        for record in table.records.values()
+        if export.predicate(partial(_export_value, record))
+    ]
+    sync.counts[_TOTAL] = len(export.records)
+    return "success"
+
+
+def _export_value(record: Mapping[str, Any], name: str) -> str:
+    """A value as an export shows it; an absent value is an empty text."""
+    time = _TIMES.get(name.partition("_")[2])
+    if time is not None:
+        return str(record[time])[:23].replace("T", " ")
+    return str(record.get(name, ""))
+
+
+async def _import_staged(
+    sync: Sync, definition: Import, table: Table, first_record_index: int
+) -> str:
+    """Import the staged data, which is gone afterwards; the status of the sync."""
+    # Data that a caller stages while this sync runs belongs to the next one.
     staged, definition.staged = definition.staged, []
     is_unreadable, definition.is_unreadable = definition.is_unreadable, False
     if is_unreadable:
         sync.counts[_UNREADABLE] = 1
-    else:
-        sync.counts["ELQ-00001"] = len(staged)
-        await _import_all(sync, definition, staged, store.tables[definition.entity.plural], first_record_index)
-    sync.ended_at = now()
-    sync.status = "error" if is_unreadable else "warning" if sync.rejects else "success"
-
-
-def _export(sync: Sync, export: Export, table: Table) -> None:
-    """What the records hold at this moment; an absent value is an empty text."""
-    export.exported = [
-        {name: _exported(record, of) for name, of in export.fields.items()}
-        for record in table.records.values()
-        if export.holds(partial(_exported, record))
-    ]
-    sync.counts["ELQ-00001"] = len(export.exported)
-    sync.ended_at, sync.status = now(), "success"
-
-
-def _exported(record: Mapping[str, Any], name: str) -> str:
-    if stamp := _STAMPS.get(name.partition("_")[2]):
-        return str(record[stamp])[:23].replace("T", " ")
-    return str(record.get(name, ""))
-
-
-async def _import_all(
-    sync: Sync, definition: Definition, staged: list[Any], table: Table, first_record_index: int
-) -> None:
-    seen: set[str] = set()
+        return "error"
+    sync.counts[_TOTAL] = len(staged)
+    importer = _Importer(sync, definition, table)
     for index, record in enumerate(staged, first_record_index):
-        _import(sync, definition, index, record, table, seen)
+        importer.import_record(index, record)
         if index % RECORDS_AT_ONCE == 0:
             await asyncio.sleep(0)
-    if sync.rejects:
-        sync.counts["ELQ-00060"] = len(sync.rejects)
+    if not sync.rejects:
+        return "success"
+    sync.counts[_TOTAL_REJECTED] = len(sync.rejects)
+    return "warning"
 
 
-def _import(sync: Sync, definition: Definition, index: int, record: Any, table: Table, seen: set[str]) -> None:
-    code, invalid = _fault(definition, record, table, seen)
-    if code is not None:
-        sync.counts[code] += 1
-        sync.rejects.append(
-            {
-                "statusCode": code,
-                "message": _REJECT_MESSAGES[code],
-                "recordIndex": index,
-                "invalidFields": invalid,
-                "fieldValues": record if isinstance(record, dict) else {},
-            }
-        )
-        return
-    number = _match(definition, record, table)
-    _put(table, number, definition, record)
-    sync.counts[definition.entity.created_code if number is None else definition.entity.updated_code] += 1
+Rejection = tuple[str, list[str]]
+"""The status code of a record that the import does not take, and its invalid fields."""
 
 
-def _match(definition: Definition, record: Mapping[str, Any], table: Table) -> int | None:
-    name = definition.identifier
-    return table.find(definition.fields[name].internal_name, record[name])
+class _Importer:
+    """Imports the staged records of a sync, one at a time."""
 
+    def __init__(self, sync: Sync, definition: Import, table: Table) -> None:
+        self._sync = sync
+        self._entity = definition.entity
+        self._fields = definition.fields
+        self._may_write = _UPDATE_RULES.get(definition.body["updateRule"], _always)
+        self._identifier = definition.identifier
+        emails = [name for name, one in self._fields.items() if one.data_type == "emailAddress"]
+        self._other_emails = [name for name in emails if name != self._identifier]
+        self._table = table
+        self._seen: set[str] = set()
+        """Identifiers of this import, in lower case."""
 
-def _put(table: Table, number: int | None, definition: Definition, record: Mapping[str, Any]) -> None:
-    values = {definition.fields[n].internal_name: v for n, v in record.items() if n in definition.fields}
-    old = table.records[number] if number is not None else {}
-    match definition.body["updateRule"]:
-        case "ifNewIsNotNull":
-            values = {name: value for name, value in values.items() if value not in (None, "")}
-        case "ifExistingIsNull":
-            values = {name: value for name, value in values.items() if not old.get(name)}
-    table.put(number, values)
+    def import_record(self, index: int, record: Any) -> None:
+        """Create or update a record, or reject it under its index."""
+        rejection = self._rejection(record)
+        if rejection is not None:
+            self._sync.reject(index, record, *rejection)
+            return
+        number = self._find(self._identifier, record)
+        self._table.put(number, self._values_to_write(number, record))
+        is_new = number is None
+        self._sync.counts[self._entity.created_code if is_new else self._entity.updated_code] += 1
 
+    def _rejection(self, record: Any) -> Rejection | None:
+        if not isinstance(record, dict):
+            return "ELQ-00032", []
+        if all(map(_is_empty, record.values())):
+            return "ELQ-00059", []
+        if _is_empty(record.get(self._identifier)):
+            return "ELQ-00061", [self._identifier]
+        for name, field_ in self._fields.items():
+            code = _value_rejection(field_, record.get(name))
+            if code is not None:
+                return code, [name]
+        return self._duplicate_rejection(record)
 
-def _fault(definition: Definition, record: Any, table: Table, seen: set[str]) -> tuple[str | None, list[str]]:
-    """The status code of a record that is not taken, and its invalid fields.
-
-    Of the records with the same identifier in one import the first is taken: Oracle does not say which.
-    """
-    if not isinstance(record, dict):
-        return "ELQ-00032", []
-    if not any(value not in (None, "") for value in record.values()):
-        return "ELQ-00059", []
-    identifier = definition.identifier
-    if record.get(identifier) in (None, ""):
-        return "ELQ-00061", [identifier]
-    for name, field_ in definition.fields.items():
-        if code := _unfit(field_, record.get(name)):
-            return code, [name]
-    folded = str(record[identifier]).lower()
-    if folded in seen:
-        return "ELQ-00026", [identifier]
-    for name, field_ in definition.fields.items():
-        if field_.data_type == "emailAddress" and name != identifier and _is_taken(definition, name, record, table):
-            return "ELQ-00011", [name]
-    seen.add(folded)
-    return None, []
-
-
-def _unfit(field_: Field, value: Any) -> str | None:
-    """The status code of a value that its field does not take."""
-    if value in (None, ""):
+    def _duplicate_rejection(self, record: Mapping[str, Any]) -> Rejection | None:
+        # Of records with one identifier the first is taken: Oracle does not say which.
+        identifier = str(record[self._identifier]).lower()
+        if identifier in self._seen:
+            return "ELQ-00026", [self._identifier]
+        for name in self._other_emails:
+            # An e-mail address belongs to one contact: the one that this record would change.
+            if self._find(name, record) not in {None, self._find(self._identifier, record)}:
+                return "ELQ-00011", [name]
+        self._seen.add(identifier)
         return None
-    if isinstance(value, dict | list) or (field_.data_type == "number" and not _is_number(value)):
+
+    def _find(self, name: str, record: Mapping[str, Any]) -> int | None:
+        """The number of the record in the table that has the value of a field."""
+        return self._table.find(self._fields[name].internal_name, record.get(name))
+
+    def _values_to_write(self, number: int | None, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The values by internal names, as far as the update rule lets them through."""
+        old = self._table.records[number] if number is not None else {}
+        # Two names may stand for one field: the later one in the record wins.
+        values = {
+            self._fields[name].internal_name: value
+            for name, value in record.items()
+            if name in self._fields
+        }
+        return {name: new for name, new in values.items() if self._may_write(old.get(name), new)}
+
+
+def _is_empty(value: Any) -> bool:
+    return value in (None, "")
+
+
+def _always(_old: Any, _new: Any) -> bool:
+    return True
+
+
+_UPDATE_RULES: Mapping[str, Callable[[Any, Any], bool]] = {
+    "ifNewIsNotNull": lambda _old, new: not _is_empty(new),
+    "ifExistingIsNull": lambda old, _new: not old,
+}
+"""By update rule: whether a new value replaces an old one. The other rules always do."""
+
+
+def _value_rejection(field_: Field, value: Any) -> str | None:
+    """The status code of a value that its field does not take."""
+    if _is_empty(value):
+        return None
+    if isinstance(value, dict | list):
         return "ELQ-00032"
-    if field_.data_type == "emailAddress" and not _EMAIL.fullmatch(str(value)):
-        return "ELQ-00002"
-    return None
+    is_valid, code = _TYPE_CHECKS.get(field_.data_type, (_is_anything, ""))
+    return None if is_valid(value) else code
+
+
+def _is_anything(_value: Any) -> bool:
+    return True
 
 
 def _is_number(value: Any) -> bool:
@@ -235,7 +283,12 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _is_taken(definition: Definition, name: str, record: Mapping[str, Any], table: Table) -> bool:
-    """Whether another record than the one that this one would change has its e-mail address."""
-    owner = table.find(definition.fields[name].internal_name, record.get(name))
-    return owner is not None and owner != _match(definition, record, table)
+def _is_email(value: Any) -> bool:
+    return _EMAIL.fullmatch(str(value)) is not None
+
+
+_TYPE_CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "number": (_is_number, "ELQ-00032"),
+    "emailAddress": (_is_email, "ELQ-00002"),
+}
+"""By data type: whether a value fits it, and the status code of a value that does not."""

@@ -1,10 +1,10 @@
 """A stand-in for Google: OAuth 2 and the Calendar API v3.
 
 GET  /o/oauth2/v2/auth                        the page on which a person allows or denies
-POST /token   POST /revoke                    codes, refresh tokens and service accounts for access tokens
+POST /token   POST /revoke                    access tokens for codes, refresh tokens, assertions
 *    /calendar/v3/...                         calendars and events
-GET  /                                        what it holds, for people
-GET  /sandbox/events  /sandbox/stats          the same, for tests
+GET  /                                        its data, for people
+GET  /sandbox/events  /sandbox/stats          its data, for tests
 POST /sandbox/tokens  /sandbox/faults  /sandbox/forget  /sandbox/reset
 """
 

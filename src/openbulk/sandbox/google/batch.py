@@ -1,7 +1,6 @@
-"""`/batch/calendar/v3`: up to 50 calls in one request, each counted, answered and refused for itself.
+"""`/batch/calendar/v3`: up to 50 calls in one request, each counted, answered and refused alone.
 
-https://developers.google.com/workspace/calendar/api/guides/batch; the page says 1000 today, Google's staff found 50 at
-work (googleapis/google-api-dotnet-client#1621): the smaller bound is kept.
+https://developers.google.com/workspace/calendar/api/guides/batch
 """
 
 import asyncio
@@ -14,9 +13,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from openbulk.sandbox.google.answers import Rejected
+from openbulk.sandbox.google.errors import Rejected
 
 PATH = "/batch/calendar/v3"
+# The guide says 1000. Google's staff found 50 at work (googleapis/google-api-dotnet-client#1621).
 MAX_CALLS = 50
 _BOUNDARY = re.compile(r'multipart/mixed\b.*?;\s*boundary="?(?P<boundary>[^";]+)"?', re.I)
 _CRLF = b"\r\n"
@@ -33,62 +33,82 @@ class _Call:
     body: bytes
 
 
-async def batch(request: web.Request) -> web.Response:
-    """Do the calls, all at once, and answer them in their order."""
+async def handle_batch(request: web.Request) -> web.Response:
+    """Perform the calls at the same time, and answer them in their order."""
     match = _BOUNDARY.match(request.headers.get("Content-Type", ""))
     if match is None:
-        raise Rejected(400, "badRequest", "Failed to parse batch request, error: missing boundary.")
+        raise _unreadable("missing boundary.")
+    # Cloned before its body is read: each call is a clone of this request with its own body.
     unread = request.clone()
-    calls = [_call(part) for part in _parts(await request.read(), match["boundary"].encode())]
+    parts = _split_parts(await request.read(), match["boundary"].encode())
+    calls = [_parse_call(part) for part in parts]
     if len(calls) > MAX_CALLS:
-        raise Rejected(400, "badRequest", f"The batch request has too many calls; the limit is {MAX_CALLS}.")
-    answers = await asyncio.gather(*(_answer(request.app, unread, call) for call in calls))
+        message = f"The batch request has too many calls; the limit is {MAX_CALLS}."
+        raise Rejected(400, "badRequest", message)
+    answers = await asyncio.gather(*(_perform(request.app, unread, call) for call in calls))
     boundary = f"batch_{secrets.token_hex(8)}"
-    body = (
-        b"".join(_part(boundary, call, answer) for call, answer in zip(calls, answers, strict=True))
-        + f"--{boundary}--\r\n".encode()
-    )
-    return web.Response(body=body, headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
+    responses = [
+        _response_part(boundary, call, answer) for call, answer in zip(calls, answers, strict=True)
+    ]
+    body = b"".join([*responses, f"--{boundary}--\r\n".encode()])
+    headers = {"Content-Type": f"multipart/mixed; boundary={boundary}"}
+    return web.Response(body=body, headers=headers)
 
 
-def _parts(body: bytes, boundary: bytes) -> Sequence[bytes]:
-    pieces = (b"\r\n" + body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")).split(b"\r\n--" + boundary)
+def _unreadable(problem: str) -> Rejected:
+    return Rejected(400, "badRequest", f"Failed to parse batch request, error: {problem}")
+
+
+def _split_parts(body: bytes, boundary: bytes) -> Sequence[bytes]:
+    # A client may end its lines with LF alone.
+    with_crlf = body.replace(b"\r\n", b"\n").replace(b"\n", _CRLF)
+    pieces = (_CRLF + with_crlf).split(_CRLF + b"--" + boundary)
     return [piece for piece in pieces[1:] if not piece.startswith(b"--")]
 
 
-def _call(part: bytes) -> _Call:
-    """Raises Rejected for what is no call."""
-    outer, _, inner = part.lstrip(_CRLF).partition(b"\r\n\r\n")
-    head, _, body = inner.partition(b"\r\n\r\n")
-    first, *lines = head.decode(errors="replace").split("\r\n")
-    words = first.split()
+def _parse_call(part: bytes) -> _Call:
+    """The call in a part. Raises Rejected (400)."""
+    outer, _, inner = part.lstrip(_CRLF).partition(2 * _CRLF)
+    head, _, body = inner.partition(2 * _CRLF)
+    request_line, *lines = head.decode(errors="replace").split("\r\n")
+    words = request_line.split()
     if len(words) < 2 or not words[1].startswith("/"):
-        raise Rejected(400, "badRequest", "Failed to parse batch request, error: a part is no request.")
-    content_id = _headers(outer.decode(errors="replace").split("\r\n")).get("Content-ID", "")
-    return _Call(content_id.strip("<>"), words[0].upper(), words[1], _headers(lines), body.rstrip(_CRLF))
+        raise _unreadable("a part is no request.")
+    part_headers = _parse_headers(outer.decode(errors="replace").split("\r\n"))
+    content_id = part_headers.get("Content-ID", "").strip("<>")
+    headers = _parse_headers(lines)
+    return _Call(content_id, words[0].upper(), words[1], headers, body.rstrip(_CRLF))
 
 
-def _headers(lines: Sequence[str]) -> CIMultiDict[str]:
+def _parse_headers(lines: Sequence[str]) -> CIMultiDict[str]:
     pairs = (line.partition(":") for line in lines if ":" in line)
     return CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
 
 
-async def _answer(app: web.Application, batched: web.Request, call: _Call) -> web.StreamResponse:
-    """What the call alone would be answered; headers of the whole batch hold for each of its calls."""
-    outer = {name: value for name, value in batched.headers.items() if not name.lower().startswith("content-")}
-    inner = batched.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers={**outer, **call.headers})
-    # aiohttp has no public way to hand an application a request: this is its own, less the connection.
-    inner._read_bytes = call.body
-    if inner.path == PATH:
+async def _perform(app: web.Application, batch: web.Request, call: _Call) -> web.StreamResponse:
+    """The answer to a call as if it came alone; headers of the batch hold for each of its calls."""
+    outer = {
+        name: value
+        for name, value in batch.headers.items()
+        if not name.lower().startswith("content-")
+    }
+    headers = {**outer, **call.headers}
+    request = batch.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers=headers)
+    # aiohttp has no public way to hand an application a request: this is its own way, without the
+    # connection.
+    request._read_bytes = call.body
+    if request.path == PATH:
         raise Rejected(400, "badRequest", "A batch cannot hold another.")
-    return await app._handle(inner)
+    return await app._handle(request)
 
 
-def _part(boundary: str, call: _Call, answer: web.StreamResponse) -> bytes:
-    body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+def _response_part(boundary: str, call: _Call, answer: web.StreamResponse) -> bytes:
+    content = answer.body if isinstance(answer, web.Response) else None
+    body = content if isinstance(content, bytes) else b""
     head = [
         f"--{boundary}",
         "Content-Type: application/http",
+        # The guide: the response has the id of the request, after "response-".
         f"Content-ID: <response-{call.content_id}>",
         "",
         f"HTTP/1.1 {answer.status} {answer.reason}",

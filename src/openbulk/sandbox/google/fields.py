@@ -1,7 +1,7 @@
-"""Which fields of an event a caller may set, and what Google refuses in them.
+"""The fields of an event that a caller may set, and the values that Google refuses.
 
-Names, types and enumerations are those of the discovery document (calendar v3); unknown and read-only fields are
-ignored, as Google does.
+Names, types and enumerations come from the discovery document (calendar v3). Like Google, the
+sandbox ignores unknown and read-only fields.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.sandbox.google.answers import bad_request, invalid, required
+from openbulk.sandbox.google.errors import bad_request, invalid, required
 
 FIELDS: Mapping[str, type] = {
     "anyoneCanAddSelf": bool,
@@ -56,57 +56,68 @@ _RECURRENCE = re.compile(r"(RRULE:(.*;)?FREQ=|EXRULE:(.*;)?FREQ=|RDATE[;:]|EXDAT
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
-def given(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caller sets, a null where a field is to be cleared. Raises Rejected (400)."""
+def writable_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a caller may set; null clears a field. Raises Rejected (400)."""
     fields = {name: value for name, value in body.items() if name in FIELDS}
-    encoded(fields)  # before anything walks down what may be nested a thousand deep
+    # First refuse a body nested a thousand deep: later steps walk down it.
+    encode_event(fields)
     for name, value in fields.items():
-        # `type` rather than `isinstance`: true is not a number.
-        if value is not None and type(value) is not FIELDS[name]:
-            raise bad_request()
-        if name in CHOICES and value is not None and value not in CHOICES[name]:
-            raise invalid(f"Invalid value for: {name}")
+        if value is not None:
+            _check_field(name, value)
     return fields
 
 
+def _check_field(name: str, value: Any) -> None:
+    # `type` rather than `isinstance`: true is not a number.
+    if type(value) is not FIELDS[name]:
+        raise bad_request()
+    if name in CHOICES and value not in CHOICES[name]:
+        raise invalid(f"Invalid value for: {name}")
+
+
 def check_lists(body: Mapping[str, Any]) -> None:
-    """Refuse attendees, recurrence and properties that are not what they should be. Raises Rejected (400)."""
+    """Check attendees, recurrence and extended properties. Raises Rejected (400)."""
     for attendee in body.get("attendees", ()):
         _check_attendee(attendee)
     for line in body.get("recurrence", ()):
         if not isinstance(line, str) or not _RECURRENCE.match(line):
             raise invalid("Invalid recurrence rule.")
     for properties in body.get("extendedProperties", {}).values():
-        if not isinstance(properties, dict) or not all(isinstance(value, str) for value in properties.values()):
+        if not isinstance(properties, dict):
+            raise bad_request()
+        if not all(isinstance(value, str) for value in properties.values()):
             raise bad_request()
 
 
 def _check_attendee(attendee: Any) -> None:
-    # Both wordings as Google answers them: kewisch/gdata-provider#82, googleapis/google-api-php-client#1605.
+    # Google's own words: kewisch/gdata-provider#82, googleapis/google-api-php-client#1605.
     if not isinstance(attendee, dict) or not attendee.get("email"):
         raise required("Missing attendee email.")
     if not isinstance(attendee["email"], str) or not _EMAIL.fullmatch(attendee["email"]):
         raise invalid("Invalid attendee email.")
 
 
-def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Patch semantics (RFC 7396): objects are merged, a null clears its field, anything else replaces."""
-    result = dict(old)
-    for name, value in new.items():
+def apply_patch(old: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a patch as RFC 7396 does: null clears a field, objects merge, any other value replaces.
+
+    An old value that is no object counts as an empty one.
+    """
+    result = dict(old) if isinstance(old, dict) else {}
+    for name, value in patch.items():
         if value is None:
             result.pop(name, None)
         elif isinstance(value, dict):
-            before = result.get(name)
-            result[name] = merged(before if isinstance(before, dict) else {}, value)
+            result[name] = apply_patch(result.get(name), value)
         else:
             result[name] = value
     return result
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
-    """The JSON of an event. Raises Rejected (400) where it is nested too deeply to be answered."""
+def encode_event(body: Mapping[str, Any]) -> bytes:
+    """The JSON of an event. Raises Rejected (400) if it is nested too deeply to be encoded."""
     try:
-        # A copy, because orjson leaves room behind its result, ten times its size, for as long as it lives.
-        return bytes(memoryview(orjson.dumps(body)))
+        encoded = orjson.dumps(body)
     except orjson.JSONEncodeError as error:
         raise bad_request() from error
+    # A copy: orjson leaves room behind its result, ten times its size, for as long as it lives.
+    return bytes(memoryview(encoded))

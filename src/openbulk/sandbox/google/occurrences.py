@@ -1,4 +1,4 @@
-"""The occurrences of a series: each has an id of its own, and becomes an event of its own when it is changed.
+"""The occurrences of a series. Each has its own id, and a change makes it an event of its own.
 
 https://developers.google.com/workspace/calendar/api/guides/recurringevents
 """
@@ -11,71 +11,84 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rruleset, rrulestr
 
-_ID = re.compile(r"(?P<series>.+)_(?P<day>\d{8})(?:T(?P<time>\d{6})Z)?")
+_ID = re.compile(r"(?P<series>.+)_(?P<start>\d{8}(?:T\d{6}Z)?)")
 MAX_OCCURRENCES = 1000
-_OF_SERIES = ("recurrence", "etag")
+"""Of one series in a list. Google does not document where it ends a series without an end."""
+_SERIES_FIELDS = frozenset({"recurrence", "etag"})
+"""Fields of a series that its occurrences do not have."""
 
 
 def series_id(event_id: str) -> str | None:
-    """The id of the series that an event would be an occurrence of, by its own id."""
+    """The id of the series, if an event's own id is that of an occurrence."""
     match = _ID.fullmatch(event_id)
     return match["series"] if match else None
 
 
-def occurrence(series: Mapping[str, Any], event_id: str) -> dict[str, Any] | None:
-    """The occurrence with this id, as its series has it; None where the series has none then."""
+def find_occurrence(series: Mapping[str, Any], event_id: str) -> dict[str, Any] | None:
+    """The unchanged occurrence with this id; None if the series has none at that time."""
     match = _ID.fullmatch(event_id)
     if match is None or not series.get("recurrence"):
         return None
-    text = f"{match['day']}T{match['time']}" if match["time"] else match["day"]
-    begins = datetime.fromisoformat(text).replace(tzinfo=UTC if match["time"] else None)
-    if bool(match["time"]) != ("dateTime" in series["start"]) or not _occurs(series, begins):
+    start = datetime.fromisoformat(match["start"])
+    is_timed = start.tzinfo is not None
+    if is_timed != ("dateTime" in series["start"]) or not _occurs(series, start):
         return None
-    return _body(series, begins)
+    return _occurrence_body(series, start)
 
 
-def occurrences(series: Mapping[str, Any], time_min: float | None, time_max: float | None) -> Iterator[dict[str, Any]]:
-    """The occurrences that end after `time_min` and begin before `time_max` (Unix time), as the series has them.
+def occurrences(
+    series: Mapping[str, Any], time_min: float, time_max: float
+) -> Iterator[dict[str, Any]]:
+    """The unchanged occurrences that end after `time_min` and start before `time_max` (Unix time).
 
-    At most MAX_OCCURRENCES: where Google ends a series without an end is not documented.
+    At most MAX_OCCURRENCES; none for an event that is no series.
     """
-    length = _length(series)
-    for number, begins in enumerate(_rules(series)):
-        if number >= MAX_OCCURRENCES or (time_max is not None and _seconds(begins) >= time_max):
+    if not series.get("recurrence"):
+        return
+    duration = _duration(series)
+    for number, start in enumerate(_rules(series)):
+        if number >= MAX_OCCURRENCES or _unix_seconds(start) >= time_max:
             return
-        if time_min is None or _seconds(begins + length) > time_min:
-            yield _body(series, begins)
+        if _unix_seconds(start + duration) > time_min:
+            yield _occurrence_body(series, start)
 
 
-def _seconds(moment: datetime) -> float:
+def _unix_seconds(moment: datetime) -> float:
+    """Unix time; a day of an all-day series begins at midnight UTC."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _body(series: Mapping[str, Any], begins: datetime) -> dict[str, Any]:
-    original = _place(series["start"], begins)
-    stamp = begins.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ") if begins.tzinfo else begins.strftime("%Y%m%d")
+def _occurrence_body(series: Mapping[str, Any], start: datetime) -> dict[str, Any]:
+    original = _place(series["start"], start)
     return {
-        **{name: value for name, value in series.items() if name not in _OF_SERIES},
-        "id": f"{series['id']}_{stamp}",
+        **{name: value for name, value in series.items() if name not in _SERIES_FIELDS},
+        "id": f"{series['id']}_{_id_suffix(start)}",
         "recurringEventId": series["id"],
         "originalStartTime": original,
         "start": original,
-        "end": _place(series["end"], begins + _length(series)),
+        "end": _place(series["end"], start + _duration(series)),
     }
 
 
-def _occurs(series: Mapping[str, Any], begins: datetime) -> bool:
+def _id_suffix(start: datetime) -> str:
+    if start.tzinfo is None:
+        return start.strftime("%Y%m%d")
+    return start.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _occurs(series: Mapping[str, Any], start: datetime) -> bool:
     rules: Any = _rules(series)
-    return bool(rules.between(begins, begins, inc=True))
+    return bool(rules.between(start, start, inc=True))
 
 
 def _rules(series: Mapping[str, Any]) -> rruleset:
-    rules: rruleset = rrulestr("\n".join(series["recurrence"]), dtstart=_moment(series["start"]), forceset=True)
+    text, start = "\n".join(series["recurrence"]), _parse_place(series["start"])
+    rules: rruleset = rrulestr(text, dtstart=start, forceset=True)
     return rules
 
 
-def _moment(place: Mapping[str, Any]) -> datetime:
-    """A start or end in its zone, so that occurrences keep their time of the day over clock changes."""
+def _parse_place(place: Mapping[str, Any]) -> datetime:
+    """A start or an end in its zone, so that occurrences keep their time over clock changes."""
     if place.get("date"):
         return datetime.combine(date.fromisoformat(place["date"]), datetime.min.time())
     moment = datetime.fromisoformat(place["dateTime"])
@@ -83,12 +96,16 @@ def _moment(place: Mapping[str, Any]) -> datetime:
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
-def _length(series: Mapping[str, Any]) -> timedelta:
-    begins, ends = _moment(series["start"]), _moment(series["end"])
-    return ends - begins if begins.tzinfo is None else ends.astimezone(UTC) - begins.astimezone(UTC)
+def _duration(series: Mapping[str, Any]) -> timedelta:
+    start, end = _parse_place(series["start"]), _parse_place(series["end"])
+    if start.tzinfo is None:
+        return end - start
+    # In UTC: the difference of two times in one zone ignores a clock change between them.
+    return end.astimezone(UTC) - start.astimezone(UTC)
 
 
 def _place(like: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+    """A moment in the form of a series' start or end."""
     if like.get("date"):
         return {"date": moment.date().isoformat()}
     zone = like["timeZone"]

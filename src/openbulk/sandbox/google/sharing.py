@@ -1,21 +1,21 @@
-"""Calendars themselves, the list of them that each person keeps, and who may see them."""
+"""The handlers of calendars, of each user's list of calendars, and of access rules."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_found, required
-from openbulk.sandbox.google.oauth import SignIn
+from openbulk.sandbox.google.bodies import read_body
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, not_found, required
 from openbulk.sandbox.google.store import Calendar, Store
 from openbulk.sandbox.google.times import is_zone
-from openbulk.sandbox.traffic import Body, json_response
+from openbulk.sandbox.google.tokens import Tokens
+from openbulk.sandbox.traffic import json_response
 
-API = "/calendar/v3"
 ROLES = frozenset({"none", "freeBusyReader", "reader", "writer", "owner"})
 SCOPES = frozenset({"default", "user", "group", "domain"})
-_OF_CALENDARS = ("summary", "description", "location", "timeZone")
-_OF_ENTRIES = (
+_CALENDAR_FIELDS = ("summary", "description", "location", "timeZone")
+_ENTRY_FIELDS = (
     "colorId",
     "backgroundColor",
     "foregroundColor",
@@ -28,50 +28,60 @@ _OF_ENTRIES = (
 
 
 class Sharing:
-    """The handlers of `calendars`, `calendarList` and `acl`."""
+    """Handles `calendars`, `calendarList` and `acl`."""
 
-    def __init__(self, store: Store, sign_in: SignIn, body: Body) -> None:
+    def __init__(self, store: Store, tokens: Tokens) -> None:
         self._store = store
-        self._sign_in = sign_in
-        self._body = body
+        self._tokens = tokens
 
-    def routes(self) -> list[web.RouteDef]:
-        """Below the Calendar API."""
-        calendar, entries = f"{API}/calendars/{{calendar}}", f"{API}/users/me/calendarList"
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        """The routes below a prefix."""
+        calendar = f"{prefix}/calendars/{{calendar}}"
+        entries = f"{prefix}/users/me/calendarList"
+        entry = f"{entries}/{{calendar}}"
         rules = f"{calendar}/acl"
+        rule = f"{rules}/{{rule}}"
         return [
-            web.post(f"{API}/calendars", self.insert_calendar),
+            web.post(f"{prefix}/calendars", self.insert_calendar),
             web.get(calendar, self.get_calendar),
             web.patch(calendar, self.change_calendar),
             web.put(calendar, self.change_calendar),
             web.delete(calendar, self.delete_calendar),
             web.get(entries, self.list_entries),
             web.post(entries, self.insert_entry),
-            web.get(f"{entries}/{{calendar}}", self.get_entry),
-            web.patch(f"{entries}/{{calendar}}", self.change_entry),
-            web.put(f"{entries}/{{calendar}}", self.change_entry),
-            web.delete(f"{entries}/{{calendar}}", self.delete_entry),
+            web.get(entry, self.get_entry),
+            web.patch(entry, self.change_entry),
+            web.put(entry, self.change_entry),
+            web.delete(entry, self.delete_entry),
             web.get(rules, self.list_rules),
             web.post(rules, self.insert_rule),
-            web.get(f"{rules}/{{rule}}", self.get_rule),
-            web.patch(f"{rules}/{{rule}}", self.change_rule),
-            web.put(f"{rules}/{{rule}}", self.change_rule),
-            web.delete(f"{rules}/{{rule}}", self.delete_rule),
+            web.get(rule, self.get_rule),
+            web.patch(rule, self.change_rule),
+            web.put(rule, self.change_rule),
+            web.delete(rule, self.delete_rule),
         ]
 
     def _calendar(self, request: web.Request) -> tuple[str, Calendar]:
-        user = self._sign_in.user_of(request)
+        """The user and the calendar of a call. Raises Rejected (401, 404)."""
+        user = self._tokens.user_of(request)
         return user, self._store.calendar(user, request.match_info["calendar"])
+
+    def _owned_calendar(self, request: web.Request) -> tuple[str, Calendar]:
+        """The user and the calendar of a call. Raises Rejected (401, 403, 404)."""
+        user, calendar = self._calendar(request)
+        if calendar.owner != user and calendar.rules.get(f"user:{user}") != "owner":
+            raise Rejected(403, "forbidden", "Forbidden")
+        return user, calendar
 
     # --- calendars ---
 
     async def insert_calendar(self, request: web.Request) -> web.Response:
         """`calendars.insert`."""
-        user = self._sign_in.user_of(request)
-        body = await self._body(request)
+        user = self._tokens.user_of(request)
+        body = await read_body(request)
         calendar = self._store.add_calendar(user, body)
-        _set(calendar, body)
-        return json_response(self._store.keep(calendar).resource())
+        _set_fields(calendar, body)
+        return json_response(self._store.save_calendar(calendar).resource())
 
     async def get_calendar(self, request: web.Request) -> web.Response:
         """`calendars.get`."""
@@ -79,118 +89,117 @@ class Sharing:
 
     async def change_calendar(self, request: web.Request) -> web.Response:
         """`calendars.patch` and `calendars.update`."""
-        user, calendar = self._calendar(request)
-        _only_owner(user, calendar)
-        _set(calendar, await self._body(request))
-        return json_response(self._store.keep(calendar).resource())
+        _, calendar = self._owned_calendar(request)
+        _set_fields(calendar, await read_body(request))
+        return json_response(self._store.save_calendar(calendar).resource())
 
     async def delete_calendar(self, request: web.Request) -> web.Response:
         """`calendars.delete`: for secondary calendars."""
-        user, calendar = self._calendar(request)
-        _only_owner(user, calendar)
+        user, calendar = self._owned_calendar(request)
+        # The primary calendar has its owner's address for an id. It can only be cleared.
         if calendar.id == user:
             raise Rejected(400, "cannotDeletePrimaryCalendar", "Cannot delete primary calendar.")
         self._store.remove_calendar(calendar)
         return web.Response(status=204)
 
-    # --- the list that a person keeps ---
+    # --- the list of a user ---
 
     async def list_entries(self, request: web.Request) -> web.Response:
         """`calendarList.list`, in pages."""
-        user = self._sign_in.user_of(request)
-        entries = [_entry(user, calendar) for calendar in self._store.calendars_of(user)]
+        user = self._tokens.user_of(request)
+        entries = [_entry_resource(user, calendar) for calendar in self._store.calendars_of(user)]
         return _page("calendar#calendarList", entries, request)
 
     async def insert_entry(self, request: web.Request) -> web.Response:
-        """`calendarList.insert`: an existing calendar that the person may see."""
-        user = self._sign_in.user_of(request)
-        body = await self._body(request)
+        """`calendarList.insert`: an existing calendar that the user may see."""
+        user = self._tokens.user_of(request)
+        body = await read_body(request)
         if not isinstance(body.get("id"), str):
             raise required("Required")
         calendar = self._store.calendar(user, body["id"])
-        calendar.listed.setdefault(user, {}).update(_chosen(body, _OF_ENTRIES))
-        return json_response(_entry(user, self._store.keep(calendar)))
+        calendar.listed.setdefault(user, {}).update(_select(body, _ENTRY_FIELDS))
+        return json_response(_entry_resource(user, self._store.save_calendar(calendar)))
 
     async def get_entry(self, request: web.Request) -> web.Response:
         """`calendarList.get`."""
-        user, calendar = self._listed(request)
-        return json_response(_entry(user, calendar))
+        user, calendar = self._listed_calendar(request)
+        return json_response(_entry_resource(user, calendar))
 
     async def change_entry(self, request: web.Request) -> web.Response:
         """`calendarList.patch` and `calendarList.update`."""
-        user, calendar = self._listed(request)
-        calendar.listed.setdefault(user, {}).update(_chosen(await self._body(request), _OF_ENTRIES))
-        return json_response(_entry(user, self._store.keep(calendar)))
+        user, calendar = self._listed_calendar(request)
+        calendar.listed.setdefault(user, {}).update(
+            _select(await read_body(request), _ENTRY_FIELDS)
+        )
+        return json_response(_entry_resource(user, self._store.save_calendar(calendar)))
 
     async def delete_entry(self, request: web.Request) -> web.Response:
         """`calendarList.delete`."""
-        user, calendar = self._listed(request)
+        user, calendar = self._listed_calendar(request)
         if calendar.owner == user:
             raise invalid("The calendar cannot be removed from its owner's list.")
         del calendar.listed[user]
-        self._store.keep(calendar)
+        self._store.save_calendar(calendar)
         return web.Response(status=204)
 
-    def _listed(self, request: web.Request) -> tuple[str, Calendar]:
+    def _listed_calendar(self, request: web.Request) -> tuple[str, Calendar]:
         user, calendar = self._calendar(request)
-        if calendar.owner != user and user not in calendar.listed:
+        if not calendar.is_listed_by(user):
             raise not_found()
         return user, calendar
 
-    # --- who may see a calendar ---
+    # --- access rules ---
 
     async def list_rules(self, request: web.Request) -> web.Response:
         """`acl.list`, in pages."""
-        user, calendar = self._calendar(request)
-        _only_owner(user, calendar)
-        return _page("calendar#acl", [_rule(name, role) for name, role in calendar.rules.items()], request)
+        _, calendar = self._owned_calendar(request)
+        return _page(
+            "calendar#acl",
+            [_rule_resource(name, role) for name, role in calendar.rules.items()],
+            request,
+        )
 
     async def insert_rule(self, request: web.Request) -> web.Response:
-        """`acl.insert`; one that exists changes its role."""
-        user, calendar = self._calendar(request)
-        _only_owner(user, calendar)
-        body = await self._body(request)
-        name = _rule_name(body.get("scope"))
-        calendar.rules[name] = _role(body)
-        self._store.keep(calendar)
-        return json_response(_rule(name, calendar.rules[name]))
+        """`acl.insert`: a new rule, or a new role of one that exists."""
+        _, calendar = self._owned_calendar(request)
+        body = await read_body(request)
+        name = _parse_scope(body.get("scope"))
+        calendar.rules[name] = _parse_role(body)
+        self._store.save_calendar(calendar)
+        return json_response(_rule_resource(name, calendar.rules[name]))
 
     async def get_rule(self, request: web.Request) -> web.Response:
         """`acl.get`."""
-        calendar, name = self._rule_of(request)
-        return json_response(_rule(name, calendar.rules[name]))
+        calendar, name = self._requested_rule(request)
+        return json_response(_rule_resource(name, calendar.rules[name]))
 
     async def change_rule(self, request: web.Request) -> web.Response:
         """`acl.patch` and `acl.update`."""
-        calendar, name = self._rule_of(request)
-        calendar.rules[name] = _role(await self._body(request))
-        self._store.keep(calendar)
-        return json_response(_rule(name, calendar.rules[name]))
+        calendar, name = self._requested_rule(request)
+        calendar.rules[name] = _parse_role(await read_body(request))
+        self._store.save_calendar(calendar)
+        return json_response(_rule_resource(name, calendar.rules[name]))
 
     async def delete_rule(self, request: web.Request) -> web.Response:
         """`acl.delete`."""
-        calendar, name = self._rule_of(request)
+        calendar, name = self._requested_rule(request)
         if name == f"user:{calendar.owner}":
-            raise Rejected(403, "cannotRemoveLastCalendarOwnerFromAcl", "Cannot remove the last owner.")
+            raise Rejected(
+                403, "cannotRemoveLastCalendarOwnerFromAcl", "Cannot remove the last owner."
+            )
         del calendar.rules[name]
-        self._store.keep(calendar)
+        self._store.save_calendar(calendar)
         return web.Response(status=204)
 
-    def _rule_of(self, request: web.Request) -> tuple[Calendar, str]:
-        user, calendar = self._calendar(request)
-        _only_owner(user, calendar)
+    def _requested_rule(self, request: web.Request) -> tuple[Calendar, str]:
+        _, calendar = self._owned_calendar(request)
         if request.match_info["rule"] not in calendar.rules:
             raise not_found()
         return calendar, request.match_info["rule"]
 
 
-def _only_owner(user: str, calendar: Calendar) -> None:
-    if calendar.owner != user and calendar.rules.get(f"user:{user}") != "owner":
-        raise Rejected(403, "forbidden", "Forbidden")
-
-
-def _set(calendar: Calendar, body: Mapping[str, Any]) -> None:
-    fields = _chosen(body, _OF_CALENDARS)
+def _set_fields(calendar: Calendar, body: Mapping[str, Any]) -> None:
+    fields = _select(body, _CALENDAR_FIELDS)
     if not all(isinstance(value, str) for value in fields.values()):
         raise bad_request()
     if not is_zone(fields.get("timeZone", calendar.time_zone)):
@@ -200,25 +209,22 @@ def _set(calendar: Calendar, body: Mapping[str, Any]) -> None:
     calendar.more.update(fields)
 
 
-def _chosen(body: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _select(body: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: body[name] for name in names if body.get(name) is not None}
 
 
-def _entry(user: str, calendar: Calendar) -> dict[str, Any]:
-    role = "owner" if calendar.owner == user else calendar.rules.get(f"user:{user}", "reader")
-    primary = {"primary": True} if calendar.id == user else {}
-    listed = calendar.listed.get(user, {})
-    return {
-        "kind": "calendar#calendarListEntry",
-        "etag": '"1"',
-        **calendar.entry(),
-        "accessRole": role,
-        **primary,
-        **listed,
-    }
+def _entry_resource(user: str, calendar: Calendar) -> dict[str, Any]:
+    entry = {"kind": "calendar#calendarListEntry", "etag": '"1"', **calendar.entry()}
+    entry["accessRole"] = calendar.rules.get(f"user:{user}", "reader")
+    if calendar.owner == user:
+        entry["accessRole"] = "owner"
+    if calendar.id == user:
+        entry["primary"] = True
+    return {**entry, **calendar.listed.get(user, {})}
 
 
-def _rule_name(scope: Any) -> str:
+def _parse_scope(scope: Any) -> str:
+    """The id of the rule of a scope, such as `user:ann@example.com`. Raises Rejected (400)."""
     if not isinstance(scope, dict) or scope.get("type") not in SCOPES:
         raise invalid("Invalid scope type.")
     if scope["type"] == "default":
@@ -228,7 +234,7 @@ def _rule_name(scope: Any) -> str:
     return f"{scope['type']}:{scope['value'].lower()}"
 
 
-def _role(body: Mapping[str, Any]) -> str:
+def _parse_role(body: Mapping[str, Any]) -> str:
     role = body.get("role")
     if role is None:
         raise required("Required")
@@ -237,17 +243,21 @@ def _role(body: Mapping[str, Any]) -> str:
     return str(role)
 
 
-def _rule(name: str, role: str) -> dict[str, Any]:
+def _rule_resource(name: str, role: str) -> dict[str, Any]:
     kind, _, value = name.partition(":")
-    scope = {"type": kind, "value": value} if value else {"type": kind}
+    scope = {"type": kind}
+    if value:
+        scope["value"] = value
     return {"kind": "calendar#aclRule", "etag": '"1"', "id": name, "scope": scope, "role": role}
 
 
 def _page(kind: str, items: list[dict[str, Any]], request: web.Request) -> web.Response:
-    """So many of the items as asked for; the token counts them."""
+    """A page by `maxResults` (default 100, at most 250). Its token is the position of the next."""
     size, begin = request.query.get("maxResults", "100"), request.query.get("pageToken", "0")
     if not size.isdecimal() or not begin.isdecimal() or not int(size):
         raise invalid("Invalid value.")
     end = int(begin) + min(int(size), 250)
-    page = {"kind": kind, "etag": '"1"', "items": items[int(begin) : end]}
-    return json_response({**page, "nextPageToken": str(end)} if end < len(items) else page)
+    page: dict[str, Any] = {"kind": kind, "etag": '"1"', "items": items[int(begin) : end]}
+    if end < len(items):
+        page["nextPageToken"] = str(end)
+    return json_response(page)

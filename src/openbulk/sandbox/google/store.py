@@ -1,4 +1,4 @@
-"""Calendars and events, in memory; what is changed goes to the journal, too."""
+"""Calendars and events, in memory. The journal keeps each change."""
 
 import base64
 import re
@@ -9,28 +9,46 @@ from typing import Any
 
 import orjson
 
-from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, not_found, required
-from openbulk.sandbox.google.fields import check_lists, encoded, given, merged
-from openbulk.sandbox.google.occurrences import occurrence, occurrences, series_id
-from openbulk.sandbox.google.times import check_times, is_zone, stamp
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, not_found, required
+from openbulk.sandbox.google.fields import apply_patch, check_lists, encode_event, writable_fields
+from openbulk.sandbox.google.occurrences import find_occurrence, occurrences, series_id
+from openbulk.sandbox.google.times import check_times, is_zone, now
 from openbulk.sandbox.journal import Journal
 
+# The reference of `events.insert`: base32hex in lower case (RFC 2938, 3.1.2), 5 to 1024 long.
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
-_DEFAULTS: Mapping[str, Any] = {"status": "confirmed", "reminders": {"useDefault": True}, "eventType": "default"}
+_DEFAULTS: Mapping[str, Any] = {
+    "status": "confirmed",
+    "reminders": {"useDefault": True},
+    "eventType": "default",
+}
 CHANGES_SECONDS = 28 * 24 * 3600.0
-"""For how long changes are listed by their date; how long Google does is not documented."""
+"""Seconds for which `updatedMin` can list changes. Google does not document its own limit."""
 _KIND = "calendars"
-"""Of the journal's changes."""
-_SERVER_FIELDS = ("kind", "id", "htmlLink", "created", "creator", "organizer", "iCalUID", "sequence")
-"""What Google fills when it makes an event, and keeps whatever a caller sends."""
+"""The kind of this module's changes in the journal."""
+_SERVER_FIELDS: tuple[str, ...] = (
+    "kind",
+    "id",
+    "htmlLink",
+    "created",
+    "creator",
+    "organizer",
+    "iCalUID",
+    "sequence",
+)
+"""Fields that Google fills in a new event. No caller can change them."""
+_OCCURRENCE_FIELDS = ("recurringEventId", "originalStartTime")
+"""The server's fields of an occurrence."""
+_SCHEDULE_FIELDS = ("start", "end", "recurrence", "status")
+"""A change of one of these raises `sequence`, which tells guests of it (RFC 5545, 3.8.7.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event, or the tombstone of one. A change makes a new one."""
+    """An event or a tombstone, as one change left it."""
 
     json: bytes
-    """As the API shows it. Kept encoded: a million events as dicts would take five times the memory."""
+    """As the API shows it. Encoded, since a million dicts would take five times the memory."""
     id: str
     etag: str
     is_live: bool
@@ -40,7 +58,7 @@ class Event:
     end: float
     """Unix time."""
     version: int
-    """The number of the change that made it: greater than that of any change before."""
+    """The number of the change: greater than that of any change before."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -48,10 +66,16 @@ class Event:
         body: dict[str, Any] = orjson.loads(self.json)
         return body
 
+    @property
+    def is_series(self) -> bool:
+        """Whether it recurs."""
+        # Most events do not: a search in the bytes saves decoding them.
+        return b'"recurrence"' in self.json and bool(self.body.get("recurrence"))
+
 
 @dataclass
 class Calendar:
-    """A calendar and everything that was ever in it: the id of a deleted event stays taken."""
+    """A calendar with its events and tombstones: the id of a deleted event stays taken."""
 
     id: str
     summary: str
@@ -62,21 +86,28 @@ class Calendar:
     more: dict[str, Any] = field(default_factory=dict)
     """Description and location."""
     rules: dict[str, str] = field(default_factory=dict)
-    """Who may do what with it: `user:ann@example.com` to `reader`."""
+    """The role of each scope: of `user:ann@example.com`, `reader`."""
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By person who has it in their list: what they chose for it there."""
+    """The settings of each user who has added it to their list."""
 
     def __post_init__(self) -> None:
-        """It belongs to somebody."""
+        """Make the owner an owner in the rules."""
         self.rules.setdefault(f"user:{self.owner}", "owner")
 
     def is_open_to(self, user: str) -> bool:
-        """Whether a person may see it."""
-        return any(self.rules.get(name, "none") != "none" for name in (f"user:{user}", "default"))
+        """Whether a user may see it."""
+        roles = {self.rules.get(f"user:{user}"), self.rules.get("default")}
+        return bool(roles - {"none", None})
+
+    def is_listed_by(self, user: str) -> bool:
+        """Whether it is in a user's list of calendars."""
+        return self.owner == user or user in self.listed
 
     def settings(self) -> dict[str, Any]:
-        """All of it but what is in it."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"events", "order"}}
+        """All its values but the events."""
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"events", "order"}
+        }
 
     def resource(self) -> dict[str, Any]:
         """The calendar as the API shows it."""
@@ -92,58 +123,56 @@ class Store:
 
     def __init__(self, journal: Journal, changes_seconds: float = CHANGES_SECONDS) -> None:
         self.changes_seconds = changes_seconds
-        """For how long changes are listed by their date."""
         self._journal = journal
-        past = journal.past(_KIND)
+        past = journal.take_past(_KIND)
         for change in past:
-            self._do_again(change)
+            self._replay(change)
         if not past:
             self.reset()
 
     def reset(self) -> None:
-        """Forget everything. Tokens of before are no longer good."""
-        signs = _new_sign(), _new_sign()
-        self._begin(*signs)
-        self._journal.write(_KIND, {"begin": signs})
+        """Delete everything. Tokens of earlier lists are no longer good."""
+        epochs = _new_epoch(), _new_epoch()
+        self._begin(*epochs)
+        self._journal.write(_KIND, {"begin": epochs})
 
-    def _begin(self, changes_since: str, pages_since: str) -> None:
+    def _begin(self, sync_epoch: str, page_epoch: str) -> None:
         self.calendars: dict[str, Calendar] = {}
         self.version = 0
-        self.changes_since = changes_since
-        """Sync tokens with another sign are forgotten."""
-        self.pages_since = pages_since
-        """The same of page tokens."""
+        self.sync_epoch = sync_epoch
+        """A sync token of another epoch is no longer good."""
+        self.page_epoch = page_epoch
+        """A page token of another epoch is no longer good."""
         self.inserted = 0
 
     def forget_sync_tokens(self) -> None:
-        """Those that were handed out until now are no longer good."""
-        self._sign(_new_sign(), self.pages_since)
+        """Refuse all sync tokens of earlier lists."""
+        self._set_epochs(_new_epoch(), self.page_epoch)
 
     def forget_page_tokens(self) -> None:
-        """Those that were handed out until now are no longer good."""
-        self._sign(self.changes_since, _new_sign())
+        """Refuse all page tokens of earlier lists."""
+        self._set_epochs(self.sync_epoch, _new_epoch())
 
-    def _sign(self, changes_since: str, pages_since: str) -> None:
-        self.changes_since, self.pages_since = changes_since, pages_since
-        self._journal.write(_KIND, {"signs": [changes_since, pages_since]})
+    def _set_epochs(self, sync_epoch: str, page_epoch: str) -> None:
+        self.sync_epoch, self.page_epoch = sync_epoch, page_epoch
+        self._journal.write(_KIND, {"signs": [sync_epoch, page_epoch]})
 
     def calendar(self, user: str, calendar_id: str) -> Calendar:
-        """A calendar that the user may use. Raises Rejected (404)."""
+        """A calendar that the user may see. Raises Rejected (404)."""
         wanted = user if calendar_id == "primary" else calendar_id
+        # Every user has a primary calendar: it is made when it is first used.
         if wanted == user and wanted not in self.calendars:
-            self.keep(Calendar(user, user, user))
-        found = self.calendars.get(wanted)
-        if found is None or not found.is_open_to(user):
+            self.save_calendar(Calendar(user, user, user))
+        calendar = self.calendars.get(wanted)
+        if calendar is None or not calendar.is_open_to(user):
             raise not_found()
-        return found
+        return calendar
 
     def calendars_of(self, user: str) -> list[Calendar]:
-        """The user's calendars, the primary one first."""
+        """The calendars in a user's list, the primary one first."""
         primary = self.calendar(user, "primary")
-        return [
-            primary,
-            *(c for c in self.calendars.values() if c is not primary and (c.owner == user or user in c.listed)),
-        ]
+        listed = [one for one in self.calendars.values() if one.is_listed_by(user)]
+        return sorted(listed, key=lambda calendar: calendar is not primary)
 
     def add_calendar(self, user: str, body: Mapping[str, Any]) -> Calendar:
         """Make a secondary calendar. Raises Rejected (400)."""
@@ -153,121 +182,148 @@ class Store:
         if not is_zone(zone):
             raise invalid("Invalid time zone.")
         name = f"c_{secrets.token_hex(32)}@group.calendar.google.com"
-        return self.keep(Calendar(name, summary, user, zone))
+        return self.save_calendar(Calendar(name, summary, user, zone))
 
-    def keep(self, calendar: Calendar) -> Calendar:
-        """Remember a new calendar, or what was changed of one."""
+    def save_calendar(self, calendar: Calendar) -> Calendar:
+        """Keep a new calendar, or changed settings of one."""
         self.calendars[calendar.id] = calendar
         self._journal.write(_KIND, {"calendar": calendar.settings()})
         return calendar
 
     def remove_calendar(self, calendar: Calendar) -> None:
-        """Delete a calendar and everything in it."""
+        """Delete a calendar and its events."""
         del self.calendars[calendar.id]
         self._journal.write(_KIND, {"removed": calendar.id})
 
     def insert(self, calendar: Calendar, user: str, body: Mapping[str, Any]) -> Event:
         """A new event. Raises Rejected (400, 409)."""
         event_id, uid = body.get("id") or _new_id(), body.get("iCalUID")
-        # Both at once get this answer too (melgarafael/DeskcommCRM#467): "only one of them should be supplied".
-        if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id) or (uid and body.get("id")):
+        is_valid = isinstance(event_id, str) and _EVENT_ID.fullmatch(event_id) is not None
+        # "Only one of them should be supplied": both get the answer of a bad id, too
+        # (melgarafael/DeskcommCRM#467).
+        if not is_valid or (uid and body.get("id")):
             raise invalid("Invalid resource id value.")
         return self._add(calendar, user, body, event_id, uid or f"{event_id}@google.com")
 
     def import_event(self, calendar: Calendar, user: str, body: Mapping[str, Any]) -> Event:
         """A private copy of an event of another calendar. Raises Rejected (400, 409).
 
-        Its id is made of its iCalUID, as Google makes it. A second import of the same iCalUID is answered 409 here
-        (insanum/gcalcli#712); others saw it change the event (insanum/gcalcli#599): it is not documented.
+        Like Google, it makes the id from the iCalUID.
         """
         uid = body.get("iCalUID")
         if not uid or not isinstance(uid, str):
             raise required("Required")
         event_id = "_" + base64.b32hexencode(uid.encode()).decode().rstrip("=").lower()
+        # A second import of one iCalUID is 409 here (insanum/gcalcli#712). Others saw it change
+        # the event (insanum/gcalcli#599): Google does not document it.
         return self._add(calendar, user, body, event_id, uid, organizer=body.get("organizer"))
 
     def _add(
-        self, calendar: Calendar, user: str, body: Mapping[str, Any], event_id: str, uid: Any, organizer: Any = None
+        self,
+        calendar: Calendar,
+        user: str,
+        body: Mapping[str, Any],
+        event_id: str,
+        uid: Any,
+        organizer: Any = None,
     ) -> Event:
         if not isinstance(uid, str):
             raise bad_request()
+        # A tombstone keeps its id: Google refuses it for good.
         if event_id in calendar.events:
             raise Rejected(409, "duplicate", "The requested identifier already exists.")
-        address = base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode()).decode().rstrip("=")
-        made = {
+        address = base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode())
+        server_fields = {
             "kind": "calendar#event",
             "id": event_id,
-            "htmlLink": f"https://www.google.com/calendar/event?eid={address}",
-            "created": stamp(),
+            "htmlLink": f"https://www.google.com/calendar/event?eid={address.decode().rstrip('=')}",
+            "created": now(),
             "creator": {"email": user, "self": True},
             "organizer": _organizer(organizer, calendar),
             "iCalUID": uid,
             "sequence": 0,
         }
-        return self._kept(calendar, {**made, **_fresh(body)}, is_new=True)
+        return self._save_event(calendar, {**server_fields, **_new_fields(body)}, is_new=True)
 
-    def replace(self, calendar: Calendar, event: Event, body: Mapping[str, Any], *, merge: bool) -> Event:
-        """Change an event: `merge` keeps what the body leaves out (PATCH), else it is gone (PUT). Raises Rejected.
+    def replace(
+        self, calendar: Calendar, event: Event, body: Mapping[str, Any], *, merge: bool
+    ) -> Event:
+        """Change an event. Raises Rejected.
 
-        A tombstone comes back to life where the new status is not `cancelled`.
+        `merge` keeps the fields that the body leaves out (PATCH); without it they are gone (PUT).
+        A tombstone comes back to life if the new status is not `cancelled`.
         """
         old = event.body
-        fields = merged(old, given(body)) if merge else _fresh(body)
-        kept = (
-            (*_SERVER_FIELDS, "recurringEventId", "originalStartTime") if "recurringEventId" in old else _SERVER_FIELDS
-        )
+        fields = apply_patch(old, writable_fields(body)) if merge else _new_fields(body)
+        kept = _SERVER_FIELDS
+        if "recurringEventId" in old:
+            kept = (*_SERVER_FIELDS, *_OCCURRENCE_FIELDS)
         changed = {**fields, **{name: old[name] for name in kept}}
-        moved = any(changed.get(name) != old.get(name) for name in ("start", "end", "recurrence", "status"))
-        return self._kept(calendar, {**changed, "sequence": old["sequence"] + moved})
+        is_moved = any(changed.get(name) != old.get(name) for name in _SCHEDULE_FIELDS)
+        return self._save_event(calendar, {**changed, "sequence": old["sequence"] + is_moved})
 
     def remove(self, calendar: Calendar, event: Event) -> None:
         """Delete an event; its tombstone stays. Raises Rejected (410)."""
         if not event.is_live:
             raise Rejected(410, "deleted", "Resource has been deleted")
-        self._kept(calendar, {**event.body, "status": "cancelled"})
+        # Google keeps a deleted event as a cancelled one, so that sync tokens can bring it.
+        self._save_event(calendar, {**event.body, "status": "cancelled"})
 
     def event(self, calendar: Calendar, event_id: str) -> Event:
         """An event, its tombstone, or an occurrence of a series. Raises Rejected (404)."""
-        found = calendar.events.get(event_id) or self._occurrence(calendar, event_id)
-        if found is None:
+        event = calendar.events.get(event_id) or self._find_occurrence(calendar, event_id)
+        if event is None:
             raise not_found()
-        return found
+        return event
 
-    def _occurrence(self, calendar: Calendar, event_id: str) -> Event | None:
-        """An occurrence that is as its series has it: it is kept when it is changed."""
+    def _find_occurrence(self, calendar: Calendar, event_id: str) -> Event | None:
+        """An occurrence that nobody changed: it is not stored, its series makes it."""
         series = calendar.events.get(series_id(event_id) or "")
         if series is None or not series.is_live:
             return None
-        body = occurrence(series.body, event_id)
-        return _occurrence(calendar, series, body) if body else None
+        body = find_occurrence(series.body, event_id)
+        return _occurrence_event(calendar, series, body) if body else None
 
     def occurrences(
-        self, calendar: Calendar, series: Event, time_min: float | None, time_max: float | None
+        self, calendar: Calendar, series: Event, time_min: float, time_max: float
     ) -> Iterator[Event]:
-        """The occurrences of a series in a time that are as the series has them: changed ones are events themselves."""
+        """The unchanged occurrences of a series in a time range (Unix time).
+
+        Changed ones are events of their own.
+        """
         for body in occurrences(series.body, time_min, time_max):
             if body["id"] not in calendar.events:
-                yield _occurrence(calendar, series, body)
+                yield _occurrence_event(calendar, series, body)
 
     def live_events(self) -> Iterator[tuple[Calendar, Event]]:
-        """Every event that was not deleted."""
+        """Every event that is not deleted."""
         return (pair for pair in self.events() if pair[1].is_live)
 
     def events(self) -> Iterator[tuple[Calendar, Event]]:
-        """Every event, and the tombstones of those that were deleted: what was ever made."""
+        """Every event, and the tombstone of every deleted one."""
         for calendar in self.calendars.values():
             for event in calendar.events.values():
                 yield calendar, event
 
-    def _kept(self, calendar: Calendar, body: Mapping[str, Any], *, is_new: bool = False) -> Event:
+    def _save_event(
+        self, calendar: Calendar, body: Mapping[str, Any], *, is_new: bool = False
+    ) -> Event:
         start, end = check_times(body, calendar.time_zone)
         check_lists(body)
+        # One counter for etags and sync tokens: a list of changes compares versions alone.
         version = self.version + 1
         etag = f'"{version:016}"'
-        json = encoded({**body, "etag": etag, "updated": stamp()})
-        event = Event(json, body["id"], etag, body["status"] != "cancelled", start, end, version)
+        json = encode_event({**body, "etag": etag, "updated": now()})
+        is_live = body["status"] != "cancelled"
+        event = Event(json, body["id"], etag, is_live, start, end, version)
         self._put(calendar, event, is_new=is_new)
-        change = {"in": calendar.id, "event": orjson.Fragment(json), "start": start, "end": end, "new": is_new}
+        change = {
+            "in": calendar.id,
+            "event": orjson.Fragment(json),
+            "start": start,
+            "end": end,
+            "new": is_new,
+        }
         self._journal.write(_KIND, change)
         return event
 
@@ -278,42 +334,52 @@ class Store:
             calendar.order.append(event.id)
         calendar.events[event.id] = event
 
-    def _do_again(self, change: Mapping[str, Any]) -> None:
-        """Do what was done before the sandbox was started."""
+    def _replay(self, change: Mapping[str, Any]) -> None:
+        """Apply a change of an earlier run."""
         match change:
-            case {"begin": [changes_since, pages_since]}:
-                self._begin(changes_since, pages_since)
-            case {"signs": [changes_since, pages_since]}:
-                self.changes_since, self.pages_since = changes_since, pages_since
+            case {"begin": [sync_epoch, page_epoch]}:
+                self._begin(sync_epoch, page_epoch)
+            case {"signs": [sync_epoch, page_epoch]}:
+                self.sync_epoch, self.page_epoch = sync_epoch, page_epoch
             case {"calendar": settings}:
-                known = self.calendars.get(settings["id"])
-                inside: dict[str, Any] = {"events": known.events, "order": known.order} if known else {}
-                self.calendars[settings["id"]] = Calendar(**settings, **inside)
+                calendar = Calendar(**settings)
+                known = self.calendars.get(calendar.id, calendar)
+                calendar.events, calendar.order = known.events, known.order
+                self.calendars[calendar.id] = calendar
             case {"removed": calendar_id}:
                 del self.calendars[calendar_id]
             case {"in": calendar_id, "event": body, "start": start, "end": end, "new": is_new}:
-                etag, is_live = body["etag"], body["status"] != "cancelled"
-                event = Event(encoded(body), body["id"], etag, is_live, start, end, int(etag.strip('"')))
+                json, etag, is_live = (
+                    encode_event(body),
+                    body["etag"],
+                    body["status"] != "cancelled",
+                )
+                version = int(etag.strip('"'))
+                event = Event(json, body["id"], etag, is_live, start, end, version)
                 self._put(self.calendars[calendar_id], event, is_new=is_new)
 
 
-def _occurrence(calendar: Calendar, series: Event, body: Mapping[str, Any]) -> Event:
+def _occurrence_event(calendar: Calendar, series: Event, body: Mapping[str, Any]) -> Event:
     start, end = check_times(body, calendar.time_zone)
-    return Event(encoded({**body, "etag": series.etag}), body["id"], series.etag, True, start, end, series.version)
+    json = encode_event({**body, "etag": series.etag})
+    return Event(json, body["id"], series.etag, True, start, end, series.version)
 
 
-def _organizer(told: Any, calendar: Calendar) -> dict[str, Any]:
-    """The calendar, unless an import says who else; "to change the organizer, use the move operation" later on."""
-    if not isinstance(told, dict) or not told.get("email") or told["email"] == calendar.id:
+def _organizer(requested: Any, calendar: Calendar) -> dict[str, Any]:
+    """The calendar, unless an import names another organizer."""
+    organizer = requested if isinstance(requested, dict) else {}
+    email = organizer.get("email")
+    if not email or email == calendar.id:
         return {"email": calendar.id, "self": True}
-    return {name: told[name] for name in ("email", "displayName") if isinstance(told.get(name), str)}
+    names = [name for name in ("email", "displayName") if isinstance(organizer.get(name), str)]
+    return {name: organizer[name] for name in names}
 
 
-def _fresh(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_DEFAULTS, **merged({}, given(body))}
+def _new_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_DEFAULTS, **apply_patch({}, writable_fields(body))}
 
 
-def _new_sign() -> str:
+def _new_epoch() -> str:
     return secrets.token_hex(4)
 
 

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from openbulk.sandbox.google.answers import Rejected, bad_request, invalid, required
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, required
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # RFC 3339: Google refuses a time without seconds or with a blank for the T (Sonarr/Sonarr#8685).
@@ -15,63 +15,62 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d
 
 
 def check_times(body: Mapping[str, Any], calendar_zone: str) -> tuple[float, float]:
-    """The moments (Unix time) at which an event starts and ends. Raises Rejected."""
-    # The end first: an event without both is refused for its end (googleapis/google-api-nodejs-client#565).
+    """The Unix times at which an event starts and ends. Raises Rejected (400)."""
+    # The end first: Google refuses an event without both for its end
+    # (googleapis/google-api-nodejs-client#565).
     for name in ("end", "start"):
-        if not body.get(name, {}).get("date") and not body.get(name, {}).get("dateTime"):
+        if not _forms(body.get(name, {})):
             raise required(f"Missing {name} time.")
-    start, end = body["start"], body["end"]
-    if _kind(start) != _kind(end) or _kind(start) == "both":
+    forms = _forms(body["start"]) | _forms(body["end"])
+    if len(forms) > 1:
         raise invalid("Start and end times must either both be date or both be dateTime.")
-    _check_zones(body)
-    begins, ends = moment(start, calendar_zone), moment(end, calendar_zone)
-    if ends < begins:
-        raise time_range_empty()
-    return begins, ends
-
-
-def _kind(place: Mapping[str, Any]) -> str:
-    if place.get("date") and place.get("dateTime"):
-        return "both"
-    return "date" if place.get("date") else "dateTime"
-
-
-def _check_zones(body: Mapping[str, Any]) -> None:
-    """Time zones exist, and are there where they are needed: for local times and for anything that recurs."""
     for name in ("start", "end"):
-        place = body[name]
-        zone = place.get("timeZone")
-        if zone and not is_zone(zone):
-            raise invalid(f"Invalid time zone definition for {name} time.")
-        local = place.get("dateTime") and _parsed_time(place["dateTime"]).tzinfo is None
-        if not zone and (local or (body.get("recurrence") and place.get("dateTime"))):
-            raise required(f"Missing time zone definition for {name} time.")
+        _check_zone(name, body[name], is_recurring=bool(body.get("recurrence")))
+    start, end = unix_time(body["start"], calendar_zone), unix_time(body["end"], calendar_zone)
+    if end < start:
+        raise time_range_empty()
+    return start, end
 
 
-def moment(place: Mapping[str, Any], calendar_zone: str) -> float:
-    """Unix time of `{"date"}` or `{"dateTime", "timeZone"?}`; a date begins at midnight of the calendar.
+def _forms(place: Mapping[str, Any]) -> set[str]:
+    """The forms in which a start or an end is given."""
+    return {form for form in ("date", "dateTime") if place.get(form)}
 
-    Raises Rejected: 400 `badRequest`, without a word on what is wrong, as Google does where a value is not a date.
+
+def _check_zone(name: str, place: Mapping[str, Any], *, is_recurring: bool) -> None:
+    zone = place.get("timeZone")
+    if zone and not is_zone(zone):
+        raise invalid(f"Invalid time zone definition for {name} time.")
+    if not place.get("dateTime"):
+        return
+    is_local = _parse(_DATE_TIME, place["dateTime"]).tzinfo is None
+    # A local time needs a zone; a series needs one too, since its offset changes over the year.
+    if not zone and (is_local or is_recurring):
+        raise required(f"Missing time zone definition for {name} time.")
+
+
+def unix_time(place: Mapping[str, Any], calendar_zone: str) -> float:
+    """Unix time of `{"date"}` or `{"dateTime", "timeZone"?}`.
+
+    A date begins at midnight of the calendar. Raises Rejected (400 `badRequest`) for a value that
+    is no date or time; like Google, it does not say why.
     """
-    parsed = _parsed_date(place["date"]) if place.get("date") else _parsed_time(place["dateTime"])
+    parsed = _parse_place(place)
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=ZoneInfo(place.get("timeZone") or calendar_zone))
     return parsed.timestamp()
 
 
-def _parsed_date(text: Any) -> datetime:
-    try:
-        if not isinstance(text, str) or not _DATE.fullmatch(text):
-            raise bad_request()
-        return datetime.combine(date.fromisoformat(text), datetime.min.time())
-    except ValueError as error:
-        raise bad_request() from error
+def _parse_place(place: Mapping[str, Any]) -> datetime:
+    if place.get("date"):
+        return _parse(_DATE, place["date"])
+    return _parse(_DATE_TIME, place["dateTime"])
 
 
-def _parsed_time(text: Any) -> datetime:
+def _parse(form: re.Pattern[str], text: Any) -> datetime:
+    if not isinstance(text, str) or not form.fullmatch(text):
+        raise bad_request()
     try:
-        if not isinstance(text, str) or not _DATE_TIME.fullmatch(text):
-            raise bad_request()
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise bad_request() from error
@@ -83,26 +82,27 @@ def _zones() -> frozenset[str]:
 
 
 def is_zone(name: Any) -> bool:
-    """True for the name of an IANA time zone."""
+    """Whether this is the name of an IANA time zone."""
     return isinstance(name, str) and name in _zones()
 
 
 def time_range_empty() -> Rejected:
     """400 `timeRangeEmpty`, as the guide to errors shows it."""
     message = "The specified time range is empty."
-    return Rejected(400, "timeRangeEmpty", message, domain="calendar", location=("parameter", "timeMax"))
+    location = ("parameter", "timeMax")
+    return Rejected(400, "timeRangeEmpty", message, domain="calendar", location=location)
 
 
-def parse_bound(text: str | None) -> float | None:
-    """A list parameter that is an RFC 3339 time with an offset, as Unix time. Raises Rejected."""
+def parse_bound(text: str | None, default: float) -> float:
+    """Unix time of a list parameter, an RFC 3339 time with an offset. Raises Rejected (400)."""
     if not text:
-        return None
-    bound = _parsed_time(text)
+        return default
+    bound = _parse(_DATE_TIME, text)
     if bound.tzinfo is None:
         raise bad_request()
     return bound.timestamp()
 
 
-def stamp() -> str:
-    """The time of a change, as Google writes it: RFC 3339 in milliseconds."""
+def now() -> str:
+    """The current time as Google writes it: RFC 3339 in milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

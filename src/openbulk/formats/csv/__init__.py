@@ -1,0 +1,49 @@
+"""CSV as people have it (RFC 4180, and what spreadsheets make of it).
+
+`metaData.delimiter` and `metaData.encoding` decide what is otherwise detected. The first line names
+the fields; dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an
+absent field, and a line without any value is skipped: spreadsheets write such lines below the last
+one that is filled. Empty cells beyond the header are Excel's, too, and pass; a row with too few
+cells is broken, as it may be cut off or shifted. All values are texts. `write` uses commas, line
+feeds, and JSON for lists.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from openbulk.domain.records import Row
+from openbulk.formats.csv.delimiters import detect_delimiter
+from openbulk.formats.csv.lines import LineReader
+from openbulk.formats.csv.rows import RowReader, read_header
+from openbulk.formats.csv.writing import encode_rows
+from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.header import parse_header
+from openbulk.formats.table import Table
+from openbulk.formats.text import text_lines
+
+
+class Csv:
+    """Reads and writes CSV."""
+
+    name = "csv"
+    looks_like = "a CSV has field names in its first line and a record in each line below"
+    is_binary = False
+
+    def recognizes(self, head: bytes) -> bool:
+        """Any text may be CSV, so recognition tries this format last."""
+        return True
+
+    def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
+        """The rows of a file. Raises BadInput where its header or metaData cannot be used."""
+        encoding = detect_encoding(file, options)
+        lines = LineReader(text_lines(file, encoding), encoding)
+        delimiter = detect_delimiter(lines, options)
+        header = parse_header(read_header(lines, delimiter), self.looks_like)
+        return RowReader(lines, delimiter, header).rows()
+
+    def write(
+        self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
+    ) -> Iterator[bytes]:
+        """A header and a line for each record; a field without a value is an empty cell."""
+        table = Table(records, fields)
+        return encode_rows(table.columns, map(table.cells, records))

@@ -1,0 +1,84 @@
+"""The lines of a CSV, with a way back: a record that breaks gives its later lines back."""
+
+import csv
+from collections.abc import Iterator
+
+from openbulk.formats.text import describe_damage
+
+MAX_RECORD_CHARACTERS = 1024 * 1024
+# The module's own limit on a cell holds for the whole process, and is lower than that of a record.
+csv.field_size_limit(MAX_RECORD_CHARACTERS)
+
+
+class LineReader:
+    """Iterates over text lines, and keeps those of the record that is being read."""
+
+    def __init__(self, lines: Iterator[bytes], encoding: str) -> None:
+        self._lines = lines
+        self._encoding = encoding
+        self._returned: list[str] = []
+        self.record_lines: list[str] = []
+        """The lines that the current record has taken so far."""
+        self._record_characters = 0
+        self.number = 0
+        """The number of the last line taken, from 1."""
+        self._last_damaged = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next line. Raises csv.Error where the record exceeds MAX_RECORD_CHARACTERS."""
+        line = self._returned.pop() if self._returned else self._decode(next(self._lines))
+        self.record_lines.append(line)
+        self.number += 1
+        self._record_characters += len(line)
+        if self._record_characters > MAX_RECORD_CHARACTERS:
+            raise csv.Error("the record is too long")
+        return line
+
+    def _decode(self, line: bytes) -> str:
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            self._last_damaged = self.number + 1
+            return line.decode("utf-8", "surrogateescape")
+
+    @property
+    def damage(self) -> str | None:
+        """A sentence on the first byte of the current record that its encoding lacks."""
+        if self._last_damaged <= self.number - len(self.record_lines):
+            return None
+        return next(filter(None, map(self._damage_of, self.record_lines)), None)
+
+    def _damage_of(self, line: str) -> str | None:
+        original = line.encode(errors="surrogateescape")
+        try:
+            original.decode()
+        except UnicodeDecodeError as error:
+            return describe_damage(original, error, self._encoding)
+        return None
+
+    def begin_record(self) -> None:
+        """The lines taken so far belong to a record that is complete."""
+        self.record_lines = []
+        self._record_characters = 0
+
+    def return_lines(self, keep: int) -> None:
+        """Give back all lines of the current record but the first `keep`; they come again."""
+        returned = self.record_lines[keep:]
+        self._returned.extend(reversed(returned))
+        self.number -= len(returned)
+        del self.record_lines[keep:]
+        self._record_characters = sum(map(len, self.record_lines))
+
+    def peek(self, count: int) -> list[str]:
+        """The first `count` lines of the file, or as many as a record may be long. They stay."""
+        while len(self.record_lines) < count:
+            try:
+                next(self)
+            except (StopIteration, csv.Error):
+                break
+        sample = self.record_lines.copy()
+        self.return_lines(keep=0)
+        return sample

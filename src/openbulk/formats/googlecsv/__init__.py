@@ -1,0 +1,54 @@
+"""The CSV of Google Calendar's own import, and Outlook's export, which begins alike.
+
+The columns are documented at https://support.google.com/calendar/answer/37118; they come in any
+order and case. Rows are read into the fields of the Calendar API. Of other columns, those with an
+event's id, calendar or time zone count (`columns.API_COLUMNS`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from openbulk.domain.records import Row
+from openbulk.formats.csv import Csv
+from openbulk.formats.csv.writing import encode_rows
+from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, names_googles_columns
+from openbulk.formats.googlecsv.date_order import detect_date_order
+from openbulk.formats.googlecsv.reading import read_event
+from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
+from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
+
+
+class GoogleCsv:
+    """Reads and writes Google Calendar's CSV."""
+
+    name = "googlecsv"
+    looks_like = (
+        "Google Calendar's CSV has the columns Subject and Start Date, and dates like 05/30/2026"
+    )
+    is_binary = False
+
+    def recognizes(self, head: bytes) -> bool:
+        """Its first line names an event's subject and start, and one more of Google's columns."""
+        return names_googles_columns(head)
+
+    def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
+        """The events; a row with a wrong date is broken.
+
+        Reads the file twice: its dates show their order. Raises BadInput where its header or
+        metaData cannot be used.
+        """
+        order = detect_date_order(Csv().read(file, options), options)
+        file.seek(0)
+        return (read_event(row, order) for row in Csv().read(file, options))
+
+    def write(
+        self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
+    ) -> Iterator[bytes]:
+        """Google's columns, and `id` and zones beside them, in local time.
+
+        Google's columns have no place for guests and for the rule of a series. Cancelled events are
+        left out. Raises BadInput before the first piece where a record is no event.
+        """
+        events = ShownEvents(records)
+        require_writable(events, event_cells, EVENT_LOOKS_LIKE)
+        return encode_rows([*GOOGLE_COLUMNS, *API_COLUMNS], map(event_cells, events))

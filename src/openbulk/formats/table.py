@@ -1,0 +1,60 @@
+"""Records as a table: which columns it has, and the value of each cell.
+
+Nested fields are columns with dotted names (`start.dateTime`). A list is one cell, as JSON: a table
+does not grow a column for each of an event's two hundred guests.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from openbulk.domain.records import flatten, value_at
+from openbulk.formats.preflight import require_reiterable
+
+Cell = str | int | float | bool | None
+
+
+class Table:
+    """The columns of records: those that are given, or one for each field that a record has."""
+
+    def __init__(self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()) -> None:
+        self.columns = fields or _columns_of(records)
+        parents = {prefix for name in self.columns for prefix in _prefixes(name)[:-1]}
+        self._object_columns = frozenset(self.columns) - parents
+        """Columns with no column below them: one that is an object in a record shows it as JSON."""
+
+    def cells(self, record: Mapping[str, Any]) -> list[Cell]:
+        """A record's cell in each column; None where it has no value."""
+        flat = flatten(record)
+        for name in self._object_columns - flat.keys():
+            flat[name] = value_at(record, name)
+        return [_cell(flat.get(name)) for name in self.columns]
+
+
+def _columns_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The dotted names of all fields of records, in order."""
+    require_reiterable(records)
+    return order_columns(dict.fromkeys(name for record in records for name in flatten(record)))
+
+
+def order_columns(names: Iterable[str]) -> list[str]:
+    """Dotted names in the order in which they appear, with those of one object side by side."""
+    names = list(names)
+    ranks: dict[str, int] = {}
+    for name in names:
+        for prefix in _prefixes(name):
+            ranks.setdefault(prefix, len(ranks))
+    return sorted(names, key=lambda name: [ranks[prefix] for prefix in _prefixes(name)])
+
+
+def _prefixes(name: str) -> list[str]:
+    """`a.b.c` has `a`, `a.b` and itself."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _cell(value: Any) -> Cell:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return orjson.dumps(value, default=str).decode()

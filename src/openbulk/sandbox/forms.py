@@ -1,0 +1,29 @@
+"""The consent pages of the sandboxes: their forms, and the way back to the app."""
+
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """The fields of a form that a browser or an app posts."""
+    return {name: str(value) for name, value in (await request.post()).items()}
+
+
+def hidden_inputs(values: Mapping[str, str]) -> str:
+    """Hidden fields, so that a consent form posts the parameters of its page again."""
+    return "".join(
+        f"<input type=hidden name='{escape(name)}' value='{escape(value)}'>"
+        for name, value in values.items()
+    )
+
+
+def redirect(address: str, parameters: Mapping[str, str]) -> web.Response:
+    """302 to an address, with more parameters in its query."""
+    # The address may have a query of its own: it stays (RFC 6749, section 3.1.2).
+    joint = "&" if "?" in address else "?"
+    return web.Response(
+        status=302, headers={"Location": f"{address}{joint}{urlencode(parameters)}"}
+    )
