@@ -52,7 +52,8 @@ class ValueDecoder:
             if -(2**63) <= number < 2**64:
                 return number
         self._problem = (
-            f"the integer {_shorten(digits)} is beyond 64 bits; write it in quotes, as a text"
+            f"the integer {_shorten(digits)} cannot be sent: it is beyond 64 bits; "
+            "write it in quotes, as a text"
         )
         return 0
 

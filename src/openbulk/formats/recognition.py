@@ -64,9 +64,9 @@ def recognize(
     states, if any.
     """
     stated = resolve_format_name(format_name)
-    for candidate in FORMATS.values():
-        if candidate.is_binary and candidate.recognizes(head):
-            return candidate
+    binary = _find_format(head, is_binary=True)
+    if binary is not None:
+        return binary
     recognized = _recognize_text(head, options or {})
     if stated is None:
         return recognized
@@ -92,8 +92,14 @@ def _recognize_text(head: bytes, options: Mapping[str, Any]) -> Format:
             "the file is not text: it has zero bytes in it; send csv, json or jsonl, best in UTF-8"
         )
     utf8 = text.encode(errors="surrogateescape")
-    text_formats = (candidate for candidate in FORMATS.values() if not candidate.is_binary)
-    return next(candidate for candidate in text_formats if candidate.recognizes(utf8))
+    text_format = _find_format(utf8, is_binary=False)
+    assert text_format is not None, "CSV recognizes any text"
+    return text_format
+
+
+def _find_format(head: bytes, *, is_binary: bool) -> Format | None:
+    candidates = (one for one in FORMATS.values() if one.is_binary == is_binary)
+    return next((one for one in candidates if one.recognizes(head)), None)
 
 
 def resolve_format_name(name: Any, field: str = "metaData.format") -> str | None:

@@ -78,7 +78,7 @@ class RowReader:
             try:
                 values = nest(values)
             except ValueError as error:
-                return self._broken_row(line, Problem(str(error)))
+                return self._broken_row(line, Problem(f"{error}; keep one of the columns"))
         self._rows += 1
         return Row(self._rows, values, line=line)
 

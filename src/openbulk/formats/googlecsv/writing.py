@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openbulk.formats.googlecsv.columns import IDENTITY_COLUMNS
 
@@ -79,10 +79,17 @@ def _local_time(time: Mapping[str, str]) -> tuple[datetime, str]:
     if moment.tzinfo is None:
         return moment, zone
     if zone:
-        local = moment.astimezone(ZoneInfo(zone))
+        local = moment.astimezone(_require_zone(zone))
         if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
             return local, zone
     return moment.astimezone(UTC), "UTC"
+
+
+def _require_zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        raise ValueError(f"the time zone {name!r} is not known") from None
 
 
 def _date_cell(moment: date) -> str:

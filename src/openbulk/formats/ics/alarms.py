@@ -51,15 +51,14 @@ def alarm_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _one_alarm(reminder: Mapping[str, Any], summary: str) -> Iterator[str]:
-    """With what the standard requires of an alarm (RFC 5545, section 3.6.6).
+    """The properties that RFC 5545, section 3.6.6, requires of an alarm.
 
-    Less the ATTENDEE of a mail: it is the person who reads the file.
+    Without the ATTENDEE of a mail: the API sends it to the owner of the calendar.
     """
-    is_mail = reminder.get("method") == "email"
     yield "BEGIN:VALARM"
     yield f"TRIGGER:-PT{int(reminder['minutes'])}M"
     yield content_line("DESCRIPTION", summary)
-    if is_mail:
+    if reminder.get("method") == "email":
         yield "ACTION:EMAIL"
         yield content_line("SUMMARY", summary)
     else:

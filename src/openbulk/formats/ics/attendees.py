@@ -20,7 +20,7 @@ _RESOURCE_TYPES = frozenset({"RESOURCE", "ROOM"})
 
 
 def read_people(event: Any) -> dict[str, Any]:
-    """`organizer` and `attendees`, where the event has them; people without a mail address none."""
+    """`organizer` and `attendees`, as far as they have a mail address."""
     listed = event.get("ATTENDEE", [])
     addresses = listed if isinstance(listed, list) else [listed]
     attendees = list(filter(None, map(_read_attendee, addresses)))
@@ -59,7 +59,7 @@ def _read_attendee(address: Any) -> dict[str, Any]:
 
 
 def people_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """Its lines, without those of people who have no mail address."""
+    """The lines of its people who have a mail address."""
     organizer = record.get("organizer") or {}
     if organizer.get("email"):
         yield _person_line("ORGANIZER", organizer, {})

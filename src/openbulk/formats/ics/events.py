@@ -100,7 +100,7 @@ def _parse(lines: Sequence[str]) -> Any:
     event: Any = Event.from_ical("\r\n".join(lines) + "\r\n")
     if event.errors:
         name, problem = event.errors[0]
-        raise ValueError(f"{name or 'a line'} cannot be read ({problem})")
+        raise ValueError(f"{name or 'a line'} cannot be read ({problem}); correct or remove it")
     for name in _AT_MOST_ONCE:
         if isinstance(event.get(name), list):
             raise ValueError(f"the event has {name} {len(event[name])} times; keep one")

@@ -78,7 +78,7 @@ def _fit_until(match: re.Match[str], start: Mapping[str, str]) -> str:
 
 
 def recurrence_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """Its lines. Raises ValueError for a line that is none of a recurrence."""
+    """The lines of its recurrence. Raises ValueError for another line."""
     for line in record.get("recurrence") or ():
         match = _LINE.fullmatch(line)
         if match is None:

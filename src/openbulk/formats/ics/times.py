@@ -108,7 +108,10 @@ def _add_duration(starts: datetime, duration: timedelta, zone: str | None) -> da
 
 
 def time_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """Its lines. Raises ValueError, KeyError, TypeError or AttributeError where it has no start."""
+    """The lines of its times.
+
+    Raises ValueError, KeyError, TypeError or AttributeError where it has no start.
+    """
     # Google lists a cancelled occurrence with its originalStartTime, and without start and end
     # (https://developers.google.com/calendar/api/v3/reference/events, `status`).
     is_cancelled = record.get("status") == "cancelled"

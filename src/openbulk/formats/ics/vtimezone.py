@@ -1,7 +1,7 @@
 """VTIMEZONE: an IANA time zone described for programs that do not know it (RFC 5545, 3.6.5)."""
 
 import re
-from calendar import monthrange
+from calendar import monthcalendar
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -136,16 +136,16 @@ def _years_in_week(week: int, onsets: Sequence[datetime]) -> int:
 
 
 def _in_week(week: int, year: int, like: datetime) -> datetime | None:
-    """`like` in another year: the weekday in the month's nth week, or in its last one (-1).
+    """`like` in another year: on its weekday's nth occurrence in the month, or the last one (-1).
 
     None where the month has no such day.
     """
-    length = monthrange(year, like.month)[1]
-    first = length - 6 if week < 0 else 7 * week - 6
-    if first > length:
+    weeks = monthcalendar(year, like.month)
+    days = list(filter(None, (days_of_week[like.weekday()] for days_of_week in weeks)))
+    if week > len(days):
         return None
-    day = first + (like.weekday() - like.replace(year=year, day=first).weekday()) % 7
-    return like.replace(year=year, day=day) if day <= length else None
+    # As in BYDAY, the first is 1 and the last is -1.
+    return like.replace(year=year, day=[0, *days][week])
 
 
 def _rdate(onsets: Sequence[datetime]) -> str:
