@@ -1,6 +1,6 @@
 """How two values of records compare: as numbers, as moments in time, or as text.
 
-A CSV has only texts, and JSON has no dates. So a text that looks like a number or a date is taken for one.
+A CSV has only texts, and JSON has no dates, so a text that looks like a number or a date is one.
 """
 
 import operator
@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-# Digits are bounded: a float with more than 308 of them is infinity, and all such texts would be equal.
-_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
+# Digits are bounded: floats end at 309 digits, and all longer ones would be equal.
+_NUMBER_TEXT = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
+_MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
+_NUMBER, _MOMENT, _TEXT, _ABSENT = range(4)
+"""The kinds of values, in the order in which they are sorted."""
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -26,35 +28,27 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 def compare(name: str, left: Any, right: Any) -> bool:
     """Whether a comparison holds between two values; `name` is one of COMPARISONS.
 
-    The two compare as numbers where both are numbers, as moments where both are moments, and otherwise as text.
+    Two numbers compare as numbers and two moments as moments; all other pairs compare as text.
     """
-    comparison = COMPARISONS[name]
-    for read in (_number, _moment):
-        first, second = read(left), read(right)
-        if first is not None and second is not None:
-            return comparison(first, second)
-    return comparison(_text(left), _text(right))
+    (kind, first), (other_kind, second) = _typed(left), _typed(right)
+    if kind != other_kind:
+        first, second = _text(left), _text(right)
+    return COMPARISONS[name](first, second)
 
 
 def rank(value: Any) -> tuple[int, Any]:
-    """A value's place in an order: numbers, then moments, then texts; an absent value comes last."""
-    if value is None:
-        return 3, 0
-    for place, read in enumerate((_number, _moment)):
-        known = read(value)
-        if known is not None:
-            return place, known
-    return 2, _text(value)
+    """A value's place in an order: numbers, moments, texts, and at last the absent values."""
+    return (_ABSENT, 0) if value is None else _typed(value)
 
 
 def is_text(value: str) -> bool:
     """Whether a text compares as text: it looks neither like a number nor like a date."""
-    return _number(value) is None and _moment(value) is None
+    return _typed(value)[0] == _TEXT
 
 
 def is_like(value: Any, pattern: str) -> bool:
-    """Whether a value matches a pattern in which `%` stands for any text, and `_` for one character."""
-    # One regular expression with many `.*` could take minutes; its pieces, one after another, cannot.
+    """Whether a value matches a pattern: `%` stands for any text, and `_` for one character."""
+    # One regular expression with many `.*` can take minutes; its pieces, one by one, cannot.
     text = _text(value)
     first, *others = pattern.split("%")
     if not others:
@@ -74,19 +68,27 @@ def _piece(pattern: str) -> re.Pattern[str]:
     return re.compile(re.escape(pattern).replace("_", "."), re.DOTALL)
 
 
+def _typed(value: Any) -> tuple[int, Any]:
+    """The kind of a value, and the value as one of that kind."""
+    number = _number(value)
+    if number is not None:
+        return _NUMBER, number
+    moment = _moment(value)
+    if moment is not None:
+        return _MOMENT, moment
+    return _TEXT, _text(value)
+
+
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    return None
+    if isinstance(value, str):
+        return float(value) if _NUMBER_TEXT.fullmatch(value) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else None
 
 
 def _moment(value: Any) -> datetime | None:
     """A date, or a date and time; in UTC where it has no offset."""
-    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+    if not isinstance(value, str) or not _MOMENT_TEXT.fullmatch(value):
         return None
     try:
         moment = datetime.fromisoformat(value)

@@ -1,11 +1,12 @@
 """Conditions on records: comparisons, joined by and, or and not.
 
-As in SQL, a condition has three truths: a comparison with an absent value is neither true nor false (None).
+As in SQL, there are three truths: a comparison with an absent value is neither true nor false. Its
+truth is None.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from openbulk.domain.comparison import COMPARISONS, compare, is_like
 from openbulk.domain.records import value_at
@@ -29,23 +30,30 @@ class Comparison:
         return (self.field,)
 
     def truth(self, record: Mapping[str, Any]) -> bool | None:
-        """Whether the comparison holds of a record; None where the record does not have the field."""
+        """Whether the comparison holds of a record; None where the record lacks the field."""
         value = value_at(record, self.field)
         if self.operator == "is null":
             return value is None
         if value is None:
             return None
-        match self.operator:
-            case "in":
-                return any(compare("=", value, one) for one in self.values)
-            case "like":
-                return is_like(value, str(self.values[0]))
-            case name:
-                return compare(name, value, self.values[0])
+        if self.operator == "in":
+            return any(compare("=", value, one) for one in self.values)
+        if self.operator == "like":
+            return is_like(value, str(self.values[0]))
+        return compare(self.operator, value, self.values[0])
+
+    def as_json(self) -> list[Any]:
+        """The comparison in JSON's types."""
+        return [self.operator, self.field, list(self.values)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
+    """Conditions that are joined by one word."""
+
+    word: ClassVar[str]
+    decisive: ClassVar[bool]
+    """One part with this truth decides the truth of the group."""
     parts: tuple["Condition", ...]
 
     @property
@@ -53,33 +61,30 @@ class _Group:
         """The fields that the parts read."""
         return tuple(name for part in self.parts for name in part.fields)
 
-    def truths(self, record: Mapping[str, Any]) -> set[bool | None]:
-        """What the parts say of a record."""
-        return {part.truth(record) for part in self.parts}
+    def truth(self, record: Mapping[str, Any]) -> bool | None:
+        """Whether the group holds of a record; None where the parts do not decide it."""
+        truths = {part.truth(record) for part in self.parts}
+        if self.decisive in truths:
+            return self.decisive
+        return None if None in truths else not self.decisive
+
+    def as_json(self) -> list[Any]:
+        """The group in JSON's types."""
+        return [self.word, *(part.as_json() for part in self.parts)]
 
 
-@dataclass(frozen=True, slots=True)
 class All(_Group):
     """Every part holds."""
 
-    def truth(self, record: Mapping[str, Any]) -> bool | None:
-        """False where one part is false, else None where one part is neither."""
-        truths = self.truths(record)
-        if False in truths:
-            return False
-        return None if None in truths else True
+    __slots__ = ()
+    word, decisive = "and", False
 
 
-@dataclass(frozen=True, slots=True)
 class Either(_Group):
     """At least one part holds."""
 
-    def truth(self, record: Mapping[str, Any]) -> bool | None:
-        """True where one part is true, else None where one part is neither."""
-        truths = self.truths(record)
-        if True in truths:
-            return True
-        return None if None in truths else False
+    __slots__ = ()
+    word, decisive = "or", True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,10 @@ class Not:
         """The opposite of the part; None where that is neither true nor false."""
         truth = self.part.truth(record)
         return None if truth is None else not truth
+
+    def as_json(self) -> list[Any]:
+        """The negation in JSON's types."""
+        return ["not", self.part.as_json()]
 
 
 Condition = Comparison | All | Either | Not
@@ -119,21 +128,8 @@ def fields_of(condition: Condition | None) -> tuple[str, ...]:
     return () if condition is None else condition.fields
 
 
-def as_json(condition: Condition) -> list[Any]:
-    """A condition in JSON's types, as the ledger keeps it; `condition_of` reads it back."""
-    match condition:
-        case Comparison():
-            return [condition.operator, condition.field, list(condition.values)]
-        case Not(part=part):
-            return ["not", as_json(part)]
-        case All(parts=parts):
-            return ["and", *map(as_json, parts)]
-        case Either(parts=parts):
-            return ["or", *map(as_json, parts)]
-
-
 def condition_of(kept: Sequence[Any]) -> Condition:
-    """A condition from the ledger. Raises ValueError for anything else."""
+    """A condition from what its `as_json` returned. Raises ValueError for anything else."""
     match kept:
         case ["not", part]:
             return Not(condition_of(part))

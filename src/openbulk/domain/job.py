@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR})
 SMALL_FILE = 64 * 1024
-"""Bytes. A file of at most this size is read in the first slice that sends its records, not in one of its own."""
+"""Bytes. A larger file is read in a slice of its own, before the first that sends its records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Download:
         return bool(self.query.order) and not self.is_sorted_by_service
 
     def restrict_to(self, changes: ChangedRange | None) -> "Download":
-        """This download for the records that were changed within a range; for all of them where there is none."""
+        """This download, for records changed within a range; for all records where it is None."""
         return replace(self, query=self.query.restrict_to(changes))
 
 
@@ -139,9 +139,9 @@ class Position:
     since: str | None = None
     """The bookmark from which changes are read; None where the records themselves are."""
     continues: bool = False
-    """Whether an earlier job has read what is before it: reading cannot restart from the beginning."""
+    """Whether an earlier job has read up to here: this one cannot restart from the beginning."""
     restarts: int = 0
-    """How often reading restarted from the beginning, because the service had forgotten a cursor or a bookmark."""
+    """How often reading restarted, because the service had forgotten a cursor or a bookmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +180,13 @@ class Job:
 
     @property
     def upload(self) -> Upload:
-        """The work of an upload; an upload's alone."""
+        """The work, where the job is an upload."""
         assert isinstance(self.work, Upload)
         return self.work
 
     @property
     def download(self) -> Download:
-        """The work of a download; a download's alone."""
+        """The work, where the job is a download."""
         assert isinstance(self.work, Download)
         return self.work
 
@@ -197,7 +197,10 @@ class Job:
 
     @property
     def calls_its_service(self) -> bool:
-        """Whether its next slice calls the service, and so needs the lane: not while it reads a large file."""
+        """Whether its next slice calls the service, and so needs the lane.
+
+        A slice that only reads a large file does not.
+        """
         return self.records is not None or self.is_download or self.upload.is_small
 
     @property

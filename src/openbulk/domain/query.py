@@ -1,4 +1,4 @@
-"""A query says which records of an object to read; a page request says where in its answer to begin.
+"""A query says which records to read; a page request says where in the answer to begin.
 
 QUERY     object, fields, condition, order, limit, the service's own parameters, date of change
 PAGE      some records of the answer, and the cursor to the rest
@@ -29,21 +29,24 @@ class Query:
     object: str
     """Its name, or one of its paths; a connector always gets the name."""
     fields: tuple[str, ...] = ()
-    """The wanted fields, dotted; all of them where there are none. A service may leave out the others."""
+    """The wanted fields, dotted; () for all of them. A service may leave out the others."""
     where: Condition | None = None
-    """What has to hold of the records. A service that does not apply it (`Features.applies_where`) may still leave
-    out records that it knows to be unwanted."""
+    """What has to hold of the records. A service that does not apply it (`Features.applies_where`)
+    may still leave out records that it knows to be unwanted."""
     order: tuple[Order, ...] = ()
-    """What to sort by, the first field first. A connector gets it only where its service sorts (`Features.sorts`)."""
+    """What to sort by, the first field first. A connector gets it only where its service sorts
+    (`Features.sorts`)."""
     limit: int | None = None
-    """Most records wanted. Connectors do not apply it: openbulk counts the records for which `where` holds."""
+    """Most records wanted. Connectors do not apply it: openbulk counts the records for which
+    `where` holds."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The service's own query parameters, passed through."""
     changed_since: datetime | None = None
-    """A hint for the service: it may leave out records that were last changed before. `where` says so, too."""
+    """A hint for the service: it may leave out records that were last changed before. `where` says
+    so, too."""
 
     def restrict_to(self, changes: "ChangedRange | None") -> "Query":
-        """This query for the records that were changed within a range; for all of them where there is none."""
+        """This query, for records changed within a range; for all records where it is None."""
         if changes is None:
             return self
         return replace(
@@ -66,7 +69,7 @@ class ChangedRange:
     before: datetime | None = None
     """Changed earlier than this moment."""
     is_known_to_service: bool = True
-    """Whether the service itself dates changes by this field: then it can leave out earlier records."""
+    """Whether the service dates changes by this field, too: then it can leave out older records."""
 
     @property
     def conditions(self) -> list[Comparison]:
@@ -86,19 +89,20 @@ class PageRequest:
     size: int = 200
     """Most records a page may hold; a service may give fewer."""
     after: str | None = None
-    """The cursor of an earlier page: the pages behind it are read. None reads from the first page on."""
+    """The cursor of an earlier page; reading begins behind it. None begins at the first page."""
     since: str | None = None
-    """The text of a bookmark (`Features.has_changes`): only what was changed since it was taken is read."""
+    """The text of a bookmark (`Features.has_changes`), to read only what was changed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """A place in a service's feed of changes, from which a later reading gets what was changed since."""
+    """A place in a service's feed of changes: a later reading gets what was changed since."""
 
     text: str
     """As the service wrote it."""
     taken_at: datetime
-    """By the service's own clock, and not before the bookmark was taken: every later change is behind it."""
+    """By the service's own clock, and not before the bookmark was taken: every later change is
+    behind it."""
 
 
 @dataclass(frozen=True, slots=True)

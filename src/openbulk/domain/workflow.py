@@ -33,8 +33,8 @@ class Plan:
     download: Download
     """Its file gets its name when a run begins."""
     changes: ChangedRange | None = None
-    """When the records to read were changed. Where it has a `since`, each run of a schedule begins where the run before
-    ended."""
+    """When the records to read were changed. Where it has a `since`, each run of a schedule begins
+    where the run before ended."""
     destination: Destination | None = None
     """None where the records are only kept, for the caller to fetch."""
     request: Mapping[str, Any] = field(default_factory=dict)

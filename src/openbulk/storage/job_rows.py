@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from openbulk.domain.conditions import as_json, condition_of
+from openbulk.domain.conditions import condition_of
 from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
 from openbulk.domain.query import Order, Query
 from openbulk.domain.records import Action, Target
@@ -89,7 +89,7 @@ def _download_values(download: Download) -> dict[str, Any]:
         "position": download.begin and asdict(download.begin),
         "query": {
             "fields": list(query.fields),
-            "where": query.where and as_json(query.where),
+            "where": query.where and query.where.as_json(),
             "order": [[one.field, one.descending] for one in query.order],
             "limit": query.limit,
             "parameters": dict(query.parameters),

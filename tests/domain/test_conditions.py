@@ -14,7 +14,6 @@ from openbulk.domain.conditions import (
     Condition,
     Either,
     Not,
-    as_json,
     condition_of,
     fields_of,
     holds,
@@ -93,7 +92,7 @@ def test_a_condition_is_kept_and_read_back() -> None:
             )
         )
     )
-    assert condition_of(as_json(condition)) == condition
+    assert condition_of(condition.as_json()) == condition
     assert list(fields_of(condition)) == ["a", "b.c", "d"]
 
 
