@@ -105,9 +105,9 @@ class Connector(Protocol):
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """A JSON Schema of the object.
 
-        It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields are nested schemas. `readOnly`, `enum`, `format`, `title` and `description`
-        are there where known.
-        Raises NotFound for an object that `objects` does not name.
+        It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields
+        are nested schemas. `readOnly`, `enum`, `format`, `title` and `description` are there where
+        known. Raises NotFound for an object that `objects` does not name.
         """
 
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:

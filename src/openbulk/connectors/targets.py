@@ -43,8 +43,10 @@ def _path_parameters(template: str, path: str) -> dict[str, str] | None:
 
 
 def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of an upload can be sent: its object does not exist, or does not know its action. None where it
-    can be tried."""
+    """Why a service can take no record of an upload; None where it can.
+
+    Its object does not exist there, or cannot do its action.
+    """
     features = objects.get(target.object)
     if features is None:
         return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
@@ -57,7 +59,10 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
 
 
 def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of an object can be read: it does not exist, or can only be written. None where it can be tried."""
+    """Why a service can show no record of an object; None where it can.
+
+    The object does not exist there, or can only be written.
+    """
     if object in objects and objects[object].can_read:
         return None
     readable = ", ".join(name for name, features in objects.items() if features.can_read)

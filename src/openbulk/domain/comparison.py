@@ -32,7 +32,7 @@ def compare(name: str, left: Any, right: Any) -> bool:
     """
     (kind, first), (other_kind, second) = _typed(left), _typed(right)
     if kind != other_kind:
-        first, second = _text(left), _text(right)
+        first, second = as_text(left), as_text(right)
     return COMPARISONS[name](first, second)
 
 
@@ -49,7 +49,7 @@ def is_text(value: str) -> bool:
 def is_like(value: Any, pattern: str) -> bool:
     """Whether a value matches a pattern: `%` stands for any text, and `_` for one character."""
     # One regular expression with many `.*` can take minutes; its pieces, one by one, cannot.
-    text = _text(value)
+    text = as_text(value)
     first, *others = pattern.split("%")
     if not others:
         return _piece(first).fullmatch(text) is not None
@@ -76,7 +76,7 @@ def _typed(value: Any) -> tuple[int, Any]:
     moment = _moment(value)
     if moment is not None:
         return _MOMENT, moment
-    return _TEXT, _text(value)
+    return _TEXT, as_text(value)
 
 
 def _number(value: Any) -> float | None:
@@ -97,6 +97,6 @@ def _moment(value: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as text; true and false as JSON writes them."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -114,3 +114,8 @@ class Page:
     """None on the last page."""
     bookmark: Bookmark | None = None
     """On the last page, where the service keeps a feed of changes for this query."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the service still prepares the records."""
+        return self.next is not None and not self.records

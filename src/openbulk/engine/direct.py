@@ -1,7 +1,7 @@
-"""Reads, creates, changes and deletes records at once, beside the jobs: through the same connectors and budgets.
+"""Reads, creates, changes and deletes single records at once, without a job.
 
-A person waits for the answer. So a service that puts a call off is waited for some seconds only; after that, the
-caller gets the service's error.
+The calls go through the connectors and budgets of the jobs. A person waits for the answer, so a
+service may put a call off for some seconds only; after that, the caller gets its error.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from openbulk.connectors.targets import (
     refusal_to_read,
     resolve_object,
 )
-from openbulk.domain.conditions import holds
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -31,7 +30,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.job import Position
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, select_fields
-from openbulk.engine.queries import query_for_connector
+from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.sorting import sort_key
 
@@ -70,9 +69,11 @@ class Resource:
         """What can be done with it: of read, create, update and delete."""
         if self.id is not None and self.features.id is None:
             return frozenset()
-        reads = {"read"} if self.features.can_read else set()
-        writes = {Action.CREATE} if self.id is None else {Action.UPDATE, Action.DELETE}
-        return frozenset(reads | (writes & self.features.actions))
+        writes = {Action.UPDATE, Action.DELETE}
+        if self.id is None:
+            writes = {Action.CREATE}
+        can: frozenset[str] = self.features.actions & writes
+        return can | {"read"} if self.features.can_read else can
 
 
 class Direct:
@@ -82,9 +83,9 @@ class Direct:
         self.connector = connector
 
     async def resource(self, path: str) -> Resource:
-        """The object or the record that a path names: `events`, `events/abc`, `calendars/primary/events/abc`.
+        """The object or the record that a path names. Raises NotFound where it names neither.
 
-        Raises NotFound where it names neither.
+        Paths look like `events`, `events/abc` or `calendars/primary/events/abc`.
         """
         objects = await _call(self.connector.objects)
         parent, _, last = path.rpartition("/")
@@ -106,9 +107,9 @@ class Direct:
     async def page(
         self, resource: Resource, query: Query, begin: Position, size: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
-        """Some of the records that a query selects, from a position on, and the position behind them.
+        """Records that a query selects, from a position on, and the position behind them.
 
-        There may be fewer than `size` although more are behind: finding them took too long.
+        There are at most `size`, and fewer where finding them takes longer than PAGE_SECONDS.
         """
         _require_readable(resource)
         if query.order and not resource.features.sorts:
@@ -119,18 +120,15 @@ class Direct:
         until = asyncio.get_running_loop().time() + PAGE_SECONDS
         while not position.is_end and len(records) < size:
             page = await self._read(resource, query, position, size)
-            for number, record in enumerate(page.records[position.skip :], position.skip + 1):
-                if holds(condition, record):
-                    records.append(select_fields(record, query.fields))
-                if len(records) == size and number < len(page.records):
-                    return records, Position(position.after, skip=number)
-            # The page that the caller's token is from may have been larger: then the rest of it is on the next.
+            # The caller's token may be from a larger page: then the rest is on the next one.
             rest = max(0, position.skip - len(page.records))
-            position = Position(page.next, skip=rest, is_end=page.next is None)
+            wanted, position = take_wanted(page, position, condition, size - len(records))
+            position = replace(position, skip=position.skip or rest)
+            records += [select_fields(record, query.fields) for record in wanted]
             if asyncio.get_running_loop().time() > until:
                 break
-            if not page.records:
-                await asyncio.sleep(MIN_PAUSE_SECONDS)  # the service still prepares them
+            if page.is_pending:
+                await asyncio.sleep(MIN_PAUSE_SECONDS)
         return records, position
 
     async def _sorted_page(
@@ -140,8 +138,8 @@ class Direct:
         records, position = await self.page(resource, unsorted, Position(), MAX_SORTED)
         if not position.is_end:
             raise BadInput(
-                "there are too many records to sort them at once; narrow them down by where, or have a job sort them: "
-                "POST /bulk/query with an order by"
+                "there are too many records to sort them at once; narrow them down by where, or "
+                "have a job sort them: POST /bulk/query with an order by"
             )
         records.sort(key=lambda record: sort_key(record, query.order))
         end = skip + size
@@ -161,7 +159,10 @@ class Direct:
     async def create(
         self, resource: Resource, values: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Create a record, and return it as the service shows it. Raises BadInput where the service refuses it."""
+        """Create a record, and return it as the service shows it.
+
+        Raises BadInput where the service refuses it.
+        """
         record = Record(1, values, key=uuid.uuid4().hex)
         outcome = await self._write(resource, Action.CREATE, record, options)
         return await self._record_after(outcome, resource, values)
@@ -169,7 +170,10 @@ class Direct:
     async def change(
         self, resource: Resource, values: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Change the given fields of a record, and return it as the service shows it. Raises NotFound, BadInput."""
+        """Change the given fields of a record, and return it as the service shows it.
+
+        Raises NotFound, and BadInput where the service refuses the change.
+        """
         record_id = _id_of(resource)
         await self.get(resource)
         record = Record(1, {**values, str(resource.features.id): record_id}, key=record_id)
@@ -187,7 +191,8 @@ class Direct:
     async def _record_after(
         self, outcome: Outcome, resource: Resource, values: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """A record after it was written, as the service shows it; the values that were sent, where it cannot."""
+        """A record after it was written, as the service shows it; else the values that were
+        sent."""
         features = resource.features
         if outcome.id is None or not features.can_read or features.id is None:
             return values
@@ -235,7 +240,8 @@ async def _import(native: NativeBulk, target: Target, record: Record) -> Sequenc
             return outcomes
         await asyncio.sleep(POLL_SECONDS)
     raise Refused(
-        f"the service did not say within {IMPORT_SECONDS:.0f} s whether it takes the record; look there"
+        f"the service did not say within {IMPORT_SECONDS:.0f} s whether it takes the record; "
+        "look there"
     )
 
 
@@ -261,9 +267,10 @@ async def _first(pages: AsyncIterator[Page]) -> Page:
 
 
 async def _call(call: Callable[[], Awaitable[Result]], *, is_idempotent: bool = True) -> Result:
-    """Make a call, and repeat it while the service puts it off, or lost its answer and may get it twice.
+    """Make a call, and repeat it where the service puts it off, or its answer is lost.
 
-    Raises ServiceError after MAX_RESENDS repetitions, or once it would take longer than PATIENCE_SECONDS.
+    A call whose answer is lost is repeated only if it `is_idempotent`. Raises the ServiceError
+    after MAX_RESENDS repetitions, or where the pause would end after PATIENCE_SECONDS.
     """
     clock = asyncio.get_running_loop().time
     until = clock() + PATIENCE_SECONDS

@@ -16,8 +16,9 @@ from openbulk.storage.ledger import Ledger
 class Result:
     """The records of a download in their order, from the record `begin` (counted from 1) on.
 
-    Each iteration begins at the first of them. It blocks, so iterate in a thread; it holds one part in memory. Raises
-    NotFound where the records are not kept any more, and KeyMissing where the key that seals them is gone.
+    Each iteration begins at the first of them. It blocks, so iterate in a thread; it holds one
+    part in memory. It raises NotFound where the records are not kept any more, and KeyMissing
+    where the key that seals them is gone.
     """
 
     def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:

@@ -1,7 +1,7 @@
-"""Resolves queries: which object a query means at a service, and what of it the service does itself.
+"""Resolves queries: which object and which fields a query means, and what the service itself does.
 
-A service's own parameters may stand in a condition (`where timeMin = '2026-01-01T00:00:00Z'`): they are passed through, and
-openbulk applies the rest.
+A condition may name the service's own parameters (`where timeMin = '2026-01-01T00:00:00Z'`).
+They are passed through; openbulk applies the rest of the condition.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.connectors.targets import ResolvedObject, refusal_to_read, resolve_object
+from openbulk.connectors.targets import refusal_to_read, resolve_object
+from openbulk.domain.comparison import as_text
 from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
 from openbulk.domain.job import Download, Job
@@ -25,11 +26,12 @@ class DateFilter:
 
     since: datetime | None = None
     until: datetime | None = None
-    field: str | None = None
-    """The field with the date; None for the service's own."""
+    field: str = ""
+    """The field with the date; empty for the service's own."""
 
 
 NO_DATES = DateFilter()
+NO_OPTIONS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,11 @@ class DownloadRequest:
 
     download: Download
     """Its query has no object where only `continue_from` says what to read."""
-    continue_from: str | None = None
-    """Id of the earlier job to continue, as the caller wrote it."""
+    continue_from: str = ""
+    """Id of the earlier job to continue, as the caller wrote it; empty for none."""
     dates: DateFilter = NO_DATES
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options that may be the service's own parameters; those that it does not know are ignored."""
+    """Options that may be parameters of the service; those that it does not know are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +66,21 @@ class ResolvedDownload:
     changes: ChangedRange | None
 
 
-async def resolve_download(
-    request: DownloadRequest, connector: Connector, *, earlier: Job | None = None
-) -> ResolvedDownload:
-    """The download that a request means at a service; `earlier` is the job to continue.
+async def resolve_download(request: DownloadRequest, connector: Connector) -> ResolvedDownload:
+    """The download that a request means at a service.
 
-    Raises BadInput for what the service cannot answer, and ServiceError where it does not say which objects it has.
+    Raises BadInput for an object or a field that does not exist, and ServiceError where the
+    service does not say which objects it has.
     """
-    download = request.download if earlier is None else _continue(request.download, earlier)
     resolved = await resolve_query(
-        download.query, connector, dates=request.dates, options=request.options
+        request.download.query, connector, dates=request.dates, options=request.options
     )
-    return ResolvedDownload(
-        replace(
-            download,
-            query=resolved.query,
-            is_sorted_by_service=resolved.is_sorted_by_service,
-        ),
-        resolved.changes,
+    download = replace(
+        request.download,
+        query=resolved.query,
+        is_sorted_by_service=resolved.is_sorted_by_service,
     )
+    return ResolvedDownload(download, resolved.changes)
 
 
 async def resolve_query(
@@ -90,12 +88,12 @@ async def resolve_query(
     connector: Connector,
     *,
     dates: DateFilter = NO_DATES,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] = NO_OPTIONS,
 ) -> ResolvedQuery:
-    """A query in the service's terms. `options` may hold parameters of the service; others in them are ignored.
+    """A query in the service's terms; `options` as in `DownloadRequest`.
 
-    Raises BadInput for an object or a field that does not exist, and ServiceError where the service does not say which
-    objects it has.
+    Raises BadInput for an object or a field that does not exist, and ServiceError where the
+    service does not say which objects it has.
     """
     objects = await connector.objects()
     name = resolve_object(query.object, objects).name
@@ -103,28 +101,18 @@ async def resolve_query(
     if refusal is not None:
         raise BadInput(refusal)
     features = objects[name]
-    query = _pass_parameters(query, features, options or {})
+    query = _pass_parameters(query, features, options)
     changes = _range_of(dates, query.object, features)
     await _require_fields(query.restrict_to(changes), name, connector)
     return ResolvedQuery(query, changes, features.sorts)
 
 
-def query_for_connector(
-    query: Query, resolved: ResolvedObject, *, is_sorted_by_service: bool
-) -> Query:
-    """A query as a connector gets it: the object by its name, and with the fields that `where` reads."""
-    fields = (*query.fields, *fields_of(query.where)) if query.fields else ()
-    return replace(
-        query,
-        object=resolved.name,
-        fields=fields,
-        order=query.order if is_sorted_by_service else (),
-        parameters={**resolved.path_parameters, **query.parameters},
-    )
-
-
 async def job_to_continue(ledger: Ledger, instance_id: int, job_id: int) -> Job:
-    """A finished download of an instance. Raises NotFound, Conflict or BadInput where the job is none."""
+    """A finished download of an instance.
+
+    Raises NotFound where the instance has no such job, BadInput where it is an upload, and
+    Conflict where it is not finished.
+    """
     job = await ledger.job(job_id)
     if job is None or job.instance_id != instance_id:
         raise NotFound(f"this instance has no bulk job {job_id}")
@@ -135,24 +123,30 @@ async def job_to_continue(ledger: Ledger, instance_id: int, job_id: int) -> Job:
     return job
 
 
-def _continue(download: Download, earlier: Job) -> Download:
-    """A download that continues where an earlier one ended: it has that one's query, and a limit of its own."""
-    before, position = earlier.download, earlier.position
+def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
+    """A request that continues behind an earlier job: with its query, but a limit of its own.
+
+    Raises BadInput where the earlier job cannot be continued.
+    """
+    download, before, position = request.download, earlier.download, earlier.position
     if before.is_sorted_here:
         raise BadInput(
             f"job {earlier.id} sorted its records, so it cannot be continued; remove `order by`"
         )
+    query = before.query
+    if download.query.limit is not None:
+        query = replace(query, limit=download.query.limit)
     has_more = position.after is not None or position.skip > 0
-    limit, page_limit = download.query.limit, download.page_limit
-    return replace(
+    continued = replace(
         download,
-        query=replace(before.query, limit=before.query.limit if limit is None else limit),
+        query=query,
         begin=replace(position, is_end=not has_more, pages=0, continues=True),
         page_size=before.page_size,
-        page_limit=before.page_limit if page_limit is None else page_limit,
+        page_limit=download.page_limit or before.page_limit,
         keeps_nulls=before.keeps_nulls,
         text=before.text,
     )
+    return replace(request, download=continued)
 
 
 def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any]) -> Query:
@@ -165,7 +159,7 @@ def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any
     for part in conjuncts(query.where):
         match part:
             case Comparison(name, "=", (value,)) if name in features.parameters:
-                parameters[name] = _parameter_text(value)
+                parameters[name] = as_text(value)
             case _:
                 rest.append(part)
     where = All(tuple(rest)) if rest else None
@@ -175,10 +169,6 @@ def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any
                 f"{name} is a parameter of the service: compare it with =, and join it with and"
             )
     return replace(query, parameters=parameters, where=where)
-
-
-def _parameter_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _range_of(dates: DateFilter, object: str, features: Features) -> ChangedRange | None:
@@ -196,7 +186,10 @@ def _range_of(dates: DateFilter, object: str, features: Features) -> ChangedRang
 
 
 async def _require_fields(query: Query, object: str, connector: Connector) -> None:
-    """Raise BadInput for a field that the object does not have: a misspelt one would find nothing, and not say why."""
+    """Raise BadInput for a field that the object does not have.
+
+    A condition on a misspelt field would select no records, and nothing would say why.
+    """
     order = [one.field for one in query.order]
     for name in order:
         if query.fields and name not in query.fields:
@@ -210,7 +203,9 @@ async def _require_fields(query: Query, object: str, connector: Connector) -> No
         return  # the job will meet the same failure, and wait for the service
     for name in names:
         if not _has_field(schema, name.split(".")):
-            raise BadInput(f"{object!r} has no field {name!r}{_did_you_mean(name, schema)}")
+            near = get_close_matches(name, list(_field_names(schema)), 1)
+            hint = "".join(f"; did you mean {one!r}?" for one in near)
+            raise BadInput(f"{object!r} has no field {name!r}{hint}")
 
 
 def _has_field(schema: Mapping[str, Any], steps: Sequence[str]) -> bool:
@@ -221,11 +216,6 @@ def _has_field(schema: Mapping[str, Any], steps: Sequence[str]) -> bool:
         return False
     nested = schema.get("properties", {}).get(steps[0], schema.get("additionalProperties"))
     return isinstance(nested, Mapping) and _has_field(nested, steps[1:])
-
-
-def _did_you_mean(name: str, schema: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, list(_field_names(schema)), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _field_names(schema: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

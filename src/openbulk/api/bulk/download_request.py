@@ -25,11 +25,12 @@ def download_of_query(
     """
     options = metadata_of(given.get("metaData"))
     continue_from = _text(given, "continueFromJobId")
-    text = str(given.get("q") or given.get("query") or "")
-    if not text and not object_name and continue_from is None:
+    text = _text(given, "q") or _text(given, "query")
+    query = parse(text) if text else Query(object_name)
+    if not query.object and not continue_from:
         raise BadInput(f"q is missing; it looks like: {EXAMPLE}")
     download = Download(
-        parse(text) if text else Query(object_name),
+        query,
         file=file,
         file_format=resolve_format_name(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
@@ -52,12 +53,12 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
             "docsHubDetails is not possible: there is no connector to documents; fetch the file instead"
         )
     continue_from = _text(body, "continueFromJobId")
-    query = _query_of_body(body, needs_object=continue_from is None)
+    query = _query_of_body(body, needs_object=not continue_from)
     download = Download(
         query,
         file=file,
         file_format=resolve_format_name(body.get("format"), "format") or "csv",
-        callback_url=_text(body, "notificationUrl"),
+        callback_url=_text(body, "notificationUrl") or None,
         page_size=_whole_number(body, "pageSize", least=1),
         page_limit=_whole_number(body, "apiLimit", least=1),
         keeps_nulls=body.get("filterNulls") is False,
@@ -76,7 +77,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
 
 def _query_of_body(body: Mapping[str, Any], *, needs_object: bool) -> Query:
     name, where = _text(body, "objectName"), _text(body, "where")
-    if needs_object and name is None:
+    if needs_object and not name:
         raise BadInput(
             'objectName is missing; it looks like {"objectName": "events", "format": "text/csv"}'
         )
@@ -86,15 +87,15 @@ def _query_of_body(body: Mapping[str, Any], *, needs_object: bool) -> Query:
             'query is not an object of parameters; it looks like {"showDeleted": "true"}'
         )
     return Query(
-        name or "",
-        fields=field_list(_text(body, "selectFields") or ""),
-        where=parse_where(where) if where else None,
+        name,
+        fields=field_list(_text(body, "selectFields")),
+        where=parse_where(where),
         limit=_whole_number(body, "limit", least=0),
         parameters={str(key): str(value) for key, value in parameters.items()},
     )
 
 
-def _query_text(query: Query, where: str | None) -> str:
+def _query_text(query: Query, where: str) -> str:
     """A query in the query language, as the status of its job shows it."""
     text = f"select {', '.join(query.fields) or '*'} from {query.object}"  # noqa: S608 - nobody runs it
     return f"{text} where {where}" if where else text
@@ -103,14 +104,15 @@ def _query_text(query: Query, where: str | None) -> str:
 # --- values ---
 
 
-def _text(given: Mapping[str, Any], name: str) -> str | None:
+def _text(given: Mapping[str, Any], name: str) -> str:
+    """A value as text; empty where there is none."""
     value = given.get(name)
-    return None if value in (None, "") else str(value)
+    return "" if value is None else str(value)
 
 
 def _whole_number(given: Mapping[str, Any], name: str, *, least: int) -> int | None:
     text = _text(given, name)
-    if text is None:
+    if not text:
         return None
     is_whole = text.isascii() and text.isdecimal()
     if not is_whole or int(text) < least:
@@ -121,7 +123,7 @@ def _whole_number(given: Mapping[str, Any], name: str, *, least: int) -> int | N
 def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
     """A time in ISO 8601, in UTC where it has no offset."""
     text = _text(given, name)
-    if text is None:
+    if not text:
         return None
     # In a URL, a plus sign that is not escaped arrives as a blank (URL Standard, section 5.1).
     iso = text.strip().replace(" ", "+")

@@ -35,7 +35,7 @@ from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.engine.downloaded_records import result_of
-from openbulk.engine.queries import DownloadRequest, job_to_continue, resolve_download
+from openbulk.engine.queries import DownloadRequest, continue_job, job_to_continue, resolve_download
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import resolve_format_name
@@ -216,11 +216,11 @@ async def _submit(
     ):
         return answer
     connector = (await services.connections.to(instance.id)).connector
-    earlier = None
-    if wanted.continue_from is not None:
+    if wanted.continue_from:
         job_id = number(wanted.continue_from, "continueFromJobId", least=1)
         earlier = await job_to_continue(services.ledger, instance.id, job_id)
-    resolved = await resolve_download(wanted, connector, earlier=earlier)
+        wanted = continue_job(wanted, earlier)
+    resolved = await resolve_download(wanted, connector)
     work = resolved.download.restrict_to(resolved.changes)
     if work.callback_url is not None:
         check_url(work.callback_url, allow_private=services.allow_private_addresses)

@@ -6,6 +6,7 @@ routes: what is none of the platform's own paths is an object's.
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import orjson
@@ -96,7 +97,7 @@ async def read(
     query = Query(
         path,
         fields=field_list(fields),
-        where=parse_where(where) if where.strip() else None,
+        where=parse_where(where.strip()),
         order=order_list(order),
         parameters=_parameters(request, resource),
     )
@@ -203,14 +204,14 @@ def _token(position: Position) -> str:
 
 
 def _position(token: str) -> Position:
+    """The position in a token of `_token`. Raises BadInput for any other text."""
     if not token:
         return Position()
-    try:
-        after, skip = orjson.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError):
-        after, skip = 0, -1
-    if not isinstance(after, str | None) or not isinstance(skip, int) or skip < 0:
-        raise BadInput(
-            "nextPage is no token of this list; it is in the header elements-next-page-token of a page"
-        )
-    return Position(after, skip)
+    with suppress(ValueError):
+        match orjson.loads(base64.urlsafe_b64decode(token)):
+            case [str() | None as after, int() as skip] if skip >= 0:
+                return Position(after, skip)
+    raise BadInput(
+        "nextPage is no token of this list; take it from the header elements-next-page-token of a "
+        "page"
+    )

@@ -236,7 +236,7 @@ async def _reading(
     told: Mapping[str, Any],
     destination: Destination | None = None,
 ) -> Plan:
-    if asked.continue_from is not None:
+    if asked.continue_from:
         raise BadInput(
             "continueFromJobId belongs to a single download; use from, and each run goes on behind the last"
         )

@@ -1,15 +1,18 @@
 """Parses the query language (CEQL, also OCNQL) of the service that openbulk replaces.
 
-`select <* | field, nested.field> from <object> [where <condition>] [order by <field> [desc]] [limit <n>]`, with AND,
-OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and `IS NULL`.
+`select <* | field, nested.field> from <object> [where <condition>] [order by <field> [desc]] [limit
+<n>]`, with AND, OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and
+`IS NULL`.
 
-The language is SQL with four exceptions, which are rewritten before an SQL parser reads the text: dates have no quotes,
-objects may be paths or have a hyphen, a limit may stand before the condition, and `orderby=` is `order by`.
+The language is SQL with four exceptions, which are rewritten before an SQL parser reads the text:
+dates have no quotes, objects may be paths or have a hyphen, a limit may stand before the condition,
+and `orderby=` is `order by`.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import permutations
 from math import isfinite
 from typing import Any
 
@@ -60,7 +63,8 @@ _CLAUSES = {
 }
 _KNOWN_CLAUSES = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
 _KNOWN_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
-"""Of a condition. Any other part that the SQL parser finds, such as `escape`, would change what it means."""
+"""Of a condition. Any other part that the SQL parser finds, such as `escape`, would change what it
+means."""
 
 
 class _NotUnderstood(Exception):
@@ -78,12 +82,12 @@ def parse(text: str) -> Query:
         ) from None
 
 
-def parse_where(text: str) -> Condition:
-    """A condition alone, with or without the word where before it. Raises BadInput."""
+def parse_where(text: str) -> Condition | None:
+    """A condition, with or without the word where before it; None for no text. Raises BadInput."""
+    if not text:
+        return None
     condition = re.sub(r"^\s*where\b", "", text, flags=re.IGNORECASE)
-    where = parse(f"select * from records where {condition}").where  # noqa: S608 - nobody runs it
-    assert where is not None
-    return where
+    return parse(f"select * from records where {condition}").where  # noqa: S608 - nobody runs it
 
 
 def field_list(text: str) -> tuple[str, ...]:
@@ -163,12 +167,12 @@ def _fields(expressions: list[Any]) -> tuple[str, ...]:
         if len(expressions) > 1:
             raise _NotUnderstood("there is a field beside the *")
         return ()
-    names = tuple(_name(one) for one in expressions)
-    for name in names:
-        if any(other.startswith(f"{name}.") for other in names):
+    names = tuple(map(_name, expressions))
+    for name, other in permutations(names, 2):
+        if name == other:
+            raise _NotUnderstood("a field is selected twice")
+        if other.startswith(f"{name}."):
             raise _NotUnderstood(f"{name} is selected as a whole and in parts; keep one of them")
-    if len(set(names)) < len(names):
-        raise _NotUnderstood("a field is selected twice")
     return names
 
 

@@ -1,10 +1,11 @@
-"""One slice of a download: pages come from the service, and their wanted records are kept in parts.
+"""One slice of a download: it reads pages from the service, and keeps the wanted records in parts.
 
-A part and the position behind it are committed together. Whatever dies, the next slice continues behind the last part.
+A part and the position behind it are committed together. Whatever dies, the next slice continues
+behind the last part.
 
-Where a service keeps a feed of changes, a download that reads to the end leaves a bookmark. A later download of what
-was changed since then begins at that bookmark. If the service has forgotten a cursor or a bookmark, the download
-restarts, and reads everything.
+Where a service keeps a feed of changes, a download that reads to the end leaves a bookmark. A later
+download of what was changed since then begins at that bookmark. If the service has forgotten a
+cursor or a bookmark, the download restarts, and reads everything.
 """
 
 import asyncio
@@ -19,7 +20,6 @@ import structlog
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
-from openbulk.domain.conditions import holds
 from openbulk.domain.errors import (
     AnswerLost,
     CallWithdrawn,
@@ -32,7 +32,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import flatten, select_fields
-from openbulk.engine.queries import query_for_connector
+from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
@@ -83,7 +83,10 @@ class DownloadSlice:
         self._part = _Part(turn.job.columns, turn.job.position)
 
     async def run(self) -> Ending:
-        """Read until the slice ends, and say how it ended. Raises Fenced where another process took it over."""
+        """Read until the slice ends, and return how it ended.
+
+        Raises Fenced where another process has taken the slice over.
+        """
         if self._job.records is not None:
             return Complete()
         if self._job.position.is_end and self._download.is_sorted_here:
@@ -112,11 +115,11 @@ class DownloadSlice:
                 await asyncio.sleep(wait_before_resend(resends + 1, random.random()))  # noqa: S311
 
     async def _may_resend(self, error: ServiceError) -> bool:
-        """Whether to read the page again at once. Reading does no harm, so a lost answer is no reason to stop."""
-        is_hiccup = isinstance(error, RetryLater) and error.after is None
-        if not is_hiccup and not isinstance(error, AnswerLost):
-            return False
-        return not await self._deadline.is_over()
+        """Whether to read the page again within this slice. Reading a page twice does no harm."""
+        is_short = isinstance(error, AnswerLost) or (
+            isinstance(error, RetryLater) and error.after is None
+        )
+        return is_short and not await self._deadline.is_over()
 
     async def _read(self) -> Ending:
         objects = await self._connector.objects()
@@ -138,12 +141,12 @@ class DownloadSlice:
         async for page in self._pages(query):
             self._take(page)
             is_end = self._part.position.is_end
-            if self._part.is_full or is_end:
+            if is_end or self._part.is_full:
                 await self._keep()
-            if not page.records and page.next is not None:
-                pause = await self._wait_for_records(pause)
             if is_end:
                 return await self._sort() if self._download.is_sorted_here else Complete()
+            if page.is_pending:
+                pause = await self._wait_for_records(pause)
             if await self._deadline.is_over():
                 await self._keep()
                 return Continue()
@@ -189,10 +192,15 @@ class DownloadSlice:
         return not position.continues and position.restarts < MAX_RESTARTS
 
     async def _restart(self) -> None:
-        """Forget the kept records and the lost bookmark. From now on everything is read, whenever it was changed."""
+        """Forget the kept records and the lost bookmark.
+
+        From now on the job reads all records, whenever they were changed; `where` selects.
+        """
         before, since = self._part.position, self._query.changed_since
         position = Position(restarts=before.restarts + 1)
-        lost = (self._feed, since) if self._feed and before.since and since else None
+        lost = None
+        if self._feed and before.since and since:
+            lost = (self._feed, since)
         await self._ledger.restart_download(self._job.id, self._fence, position, lost=lost)
         log.info(
             "download restarted",
@@ -207,28 +215,29 @@ class DownloadSlice:
     def _take(self, page: Page) -> None:
         """Add the wanted records of a page to the part, and move its position behind them."""
         part = self._part
-        begin = part.position.skip
-        for number, record in enumerate(page.records[begin:], begin):
-            if self._has_enough:
-                part.position = replace(part.position, skip=number, is_end=True)
-                return
-            if holds(self._condition, record):
-                part.add(
-                    select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls)
-                )
-        pages = part.position.pages + 1
-        is_end = page.next is None or self._has_enough or pages >= self._page_limit
-        part.position = replace(part.position, after=page.next, skip=0, is_end=is_end, pages=pages)
-        part.bookmark = page.bookmark
+        begin = part.position
+        records, position = take_wanted(page, begin, self._condition, self._room)
+        for record in records:
+            part.add(
+                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls)
+            )
+        is_end = self._room <= 0 or position.pages >= self._page_limit
+        part.position = replace(position, is_end=is_end or position.is_end)
+        if position.pages > begin.pages:
+            part.bookmark = page.bookmark
 
     @property
-    def _has_enough(self) -> bool:
-        return self._kept + len(self._part.lines) >= self._limit
+    def _room(self) -> float:
+        """How many more records are wanted."""
+        return self._limit - self._kept - len(self._part.lines)
 
     async def _keep(self) -> None:
         """Commit the part, and begin the next one. Raises Fenced."""
         part = self._part
         first_row = self._kept + 1
+        bookmark = None
+        if self._feed and part.bookmark:
+            bookmark = (self._feed, part.bookmark)
         if part.lines:
             await self._deadline.hold()
             path = Part(first_row, self._fence).path(self._download.file)
@@ -241,7 +250,7 @@ class DownloadSlice:
             position=part.position,
             columns=list(part.columns),
             is_last=part.position.is_end and not self._download.is_sorted_here,
-            bookmark=(self._feed, part.bookmark) if self._feed and part.bookmark else None,
+            bookmark=bookmark,
         )
         self._kept += len(part.lines)
         self._part = _Part(tuple(part.columns), part.position)

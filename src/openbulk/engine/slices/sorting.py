@@ -1,4 +1,4 @@
-"""Sorts the records of a download: in runs that fit into memory, which are merged (external merge sort)."""
+"""Sorts a download by external merge sort: in runs that fit into memory, which are then merged."""
 
 import asyncio
 import heapq
@@ -17,7 +17,8 @@ from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
 from openbulk.storage.files import FileStore, Part
 
 RUN_BYTES = 16 * 1024 * 1024
-"""A run holds so many bytes of records, which are sorted in memory. While runs are merged, one part of each is."""
+"""Size of a run, which is sorted in memory. While runs are merged, one part of each is in
+memory."""
 
 ShouldStop = Callable[[], Awaitable[bool]]
 Line = tuple[Any, bytes]
@@ -54,10 +55,10 @@ async def sort(
     limit: int | None,
     should_stop: ShouldStop,
 ) -> Cut | None:
-    """Write the first records of a download in their order, at most `limit`, into parts of `sorted_file`.
+    """Write the first records of a download in their order, at most `limit`, as `sorted_file`.
 
-    Records with equal keys keep the order in which they were read. A second call writes the same parts. Returns None
-    where `should_stop` ends it early.
+    Records with equal keys keep the order in which they were read. A second call writes the same
+    parts. Returns None where `should_stop` ends it early.
     """
     runs: list[Sequence[str]] = []
     lines: list[Line] = []
