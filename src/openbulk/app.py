@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk import security
 from openbulk.api import make_api
 from openbulk.api.services import Services
-from openbulk.api.wire import shapes
+from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers
 from openbulk.domain.errors import (
     CannotStart,
@@ -57,11 +57,10 @@ from openbulk.storage.database import (
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
-from openbulk.storage.outage import patient
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.seal import Seal
-from openbulk.storage.slice_ledger import SliceLedger
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -251,7 +250,6 @@ async def _start_services(
     services = _services(settings, ledger.accounts, ledger.engine, ledger.sealer, files, http)
     parts.push_async_callback(services.connections.close)
     parts.push_async_callback(services.engine.stop)
-    await services.engine.delete_orphans()
     await services.engine.start()
     return services
 
@@ -312,19 +310,19 @@ def _services(
     files: FileStore,
     http: aiohttp.ClientSession,
 ) -> Services:
-    ledger, runs, schedules = SliceLedger(database), Runs(database), Schedules(database)
+    ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     shared = is_for_many(settings)
     lease = Lease(LEASE_SECONDS) if shared else Lease()
-    lanes = _lanes(settings, name)
+    queue = _lane_queue(settings, name)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
     known = providers(resolve, settings.sqlite_folder)
-    governor = Governor(patient(Budgets(database), draining.is_set), clock.time, lease)
-    connections = Connections(accounts, patient(accounts, draining.is_set), known, http, governor)
+    governor = Governor(Budgets(database, draining), clock.time, lease)
+    connections = Connections(accounts, known, http, governor, draining)
 
     def present(job: Job) -> bytes:
-        return shapes.notification(job, settings.completed_status)
+        return notification_body(job, settings.completed_status)
 
     engine = Engine(
         ledger=ledger,
@@ -335,12 +333,12 @@ def _services(
         formats=FORMATS,
         accounts=accounts,
         connections=connections,
-        lanes=lanes,
+        queue=queue,
         http=http,
         present=present,
         keep_files=timedelta(days=settings.keep_files_days),
         draining=draining,
-        heart=Heartbeat(name, Workers(database), lanes, lease, clock) if shared else None,
+        heartbeat=Heartbeat(name, Workers(database), queue, lease, clock) if shared else None,
         lease=lease,
         clock=clock,
         name=name,
@@ -353,6 +351,9 @@ def _services(
         schedules=schedules,
         files=files,
         engine=engine,
+        intake=engine.intake,
+        completion=engine.completion,
+        workflows=engine.workflows,
         connections=connections,
         providers=known,
         formats=FORMATS,
@@ -372,7 +373,7 @@ def _store(settings: Settings) -> ObjectStore:
         raise CannotStart(f"OPENBULK_FILES_URL cannot be used: {error}") from error
 
 
-def _lanes(settings: Settings, name: str) -> LaneQueue:
+def _lane_queue(settings: Settings, name: str) -> LaneQueue:
     if is_for_many(settings):
         return LaneQueue(open_shared_lane_engine(ledger_url(settings)), name)
     return LaneQueue(open_lane_engine(settings.data_dir / "lanes.db"))

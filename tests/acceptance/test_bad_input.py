@@ -92,7 +92,7 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
         ),
         (b"name\nAnn\n", {"format": "xml"}, "metaData.format 'xml' is not known; it can be"),
         (b"name\nAnn\n", {"encoding": "ebcdic"}, "metaData.encoding 'ebcdic' is not known"),
-        (b"name\nAnn\n", {"identifierFieldName": 7}, "metaData.identifierFieldName is not a text"),
+        (b"name\nAnn\n", {"identifierFieldName": 7}, "metaData.identifierFieldName is not a string"),
     ],
 )
 def test_what_cannot_be_a_job_is_400_and_leaves_nothing(

@@ -62,7 +62,7 @@ def test_a_job_outlives_its_database_and_repeats_no_call(
         ).fetchone()
     assert row is not None
     assert row[1] == 2_000
-    assert "turn failed" not in servers[0].process.log() + servers[1].process.log()
+    assert "slice failed" not in servers[0].process.log() + servers[1].process.log()
 
 
 def test_requests_are_told_to_come_again_while_the_database_is_away(

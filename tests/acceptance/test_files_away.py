@@ -31,11 +31,11 @@ def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(
 
     refused = server.upload("events", SMALL)
     assert (refused.status, refused.headers["retry-after"]) == (503, "5"), refused.body
-    assert "the place for openbulk's files cannot be used at the moment" in refused.json["message"]
+    assert "openbulk's file store cannot be used at the moment" in refused.json["message"]
     ready = request("GET", f"{server.process.url}/readyz")
     assert (ready.status, list(ready.json["broken"])) == (503, ["files"])
     deadline = time.monotonic() + 30
-    while "place for openbulk's files" not in server.status(job_id).get("infoMessage", ""):
+    while "the file store cannot be used" not in server.status(job_id).get("infoMessage", ""):
         assert time.monotonic() < deadline, server.status(job_id)
         time.sleep(0.05)
 
@@ -52,7 +52,7 @@ def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(
     }
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
     assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
-    assert "turn failed" not in server.process.log()
+    assert "slice failed" not in server.process.log()
     assert "Traceback" not in server.process.log()
 
 
@@ -74,4 +74,4 @@ def test_a_file_that_cannot_be_read_now_is_read_later(processes: Processes, s3: 
     line.mend()
     status = server.finished(asked.json["id"], within=60)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 3_000)
-    assert "turn failed" not in server.process.log()
+    assert "slice failed" not in server.process.log()

@@ -107,7 +107,7 @@ def test_a_job_that_runs_meanwhile_waits_and_goes_on(processes: Processes, disk:
     )
     events = request("GET", f"{sandbox.url}/sandbox/events").json
     assert Counter(event["summary"] for event in events) == {f"Lesson {n}": 1 for n in range(count)}
-    assert "turn failed" not in server.process.log()
+    assert "slice failed" not in server.process.log()
 
 
 def test_what_cannot_tell_repeated_records_apart_gets_each_once(
@@ -132,7 +132,7 @@ def test_what_cannot_tell_repeated_records_apart_gets_each_once(
         count,
         0,
     )
-    assert "turn failed" not in server.process.log()
+    assert "slice failed" not in server.process.log()
 
 
 def test_where_only_the_files_have_no_room_the_status_says_so(
@@ -158,7 +158,7 @@ def test_where_only_the_files_have_no_room_the_status_says_so(
     filler.unlink()
     status = server.finished(job_id, within=60)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 3_000)
-    assert "turn failed" not in server.process.log()
+    assert "slice failed" not in server.process.log()
 
 
 def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(
@@ -233,4 +233,4 @@ def test_jobs_whose_next_turns_cannot_be_written_down_go_on_with_room(
     filler.unlink()
     for job in (*jobs, small.json["id"]):
         assert server.finished(job, within=60)["status"] == "COMPLETE"
-    assert "turn failed" not in server.process.log()
+    assert "slice failed" not in server.process.log()

@@ -193,7 +193,7 @@ def test_a_job_that_kills_its_workers_is_stopped_and_its_lane_goes_on(
     status = alive.finished(poison, within=20)
     assert (status["status"], status["error"]) == (
         "ABORTED",
-        "failed 5 times in a row without getting anywhere",
+        "failed 5 times in a row without progress",
     )
     assert alive.done("events", events_csv(5), within=40)["recordsCount"] == 5
 
@@ -231,7 +231,7 @@ def test_two_workers_share_one_quota(
 
     def both_wait() -> bool:
         return all(
-            "goes on at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
+            "continues at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
         )
 
     until(both_wait, 60, "the minute is used up")

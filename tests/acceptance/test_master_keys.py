@@ -103,7 +103,7 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(
     serve(NEW, OLD).process.kill()
     sandbox.wake()
     without = serve(NEW)
-    said = "was sealed with a master key that is not configured any more; it goes on when that key stands in"
+    said = "was sealed with a master key that is not configured any more; the job continues when OPENBULK_MASTER_KEY has that key again"
     until(
         lambda: said in without.status(upload).get("infoMessage", ""),
         30,

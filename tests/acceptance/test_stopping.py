@@ -102,7 +102,7 @@ def test_a_server_that_is_told_to_stop_sends_callers_elsewhere_before_it_listens
     tell_to_stop(server.process)
     while (ready := request("GET", f"{server.process.url}/readyz")).status == 200:
         time.sleep(0.01)
-    assert (ready.status, ready.json["broken"]) == (503, {"engine": "looks for no work"})
+    assert (ready.status, ready.json["broken"]) == (503, {"engine": "does not poll for work"})
     taken = server.upload("records", b"name\nAnn\n")
     assert taken.status == 200
     assert stopped(server.process) == 0
@@ -123,7 +123,7 @@ def test_a_request_that_fails_is_logged_once_under_its_id(
     reply = server.call("GET", "/bulk/jobs", headers={"Origin": "https://example.com"})
     assert reply.status == 500
     assert reply.json == {
-        "message": "openbulk failed at this request; its log says more under this request id",
+        "message": "openbulk failed on this request; its log has the details under this request id",
         "requestId": reply.headers["elements-request-id"],
     }
     assert reply.headers["access-control-allow-origin"] == "*", "a page can read it, too"

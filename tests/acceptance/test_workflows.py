@@ -221,7 +221,7 @@ def test_a_callback_tells_of_each_upload(server: Server) -> None:
 
 REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"targetConfiguration": None}, {}, "targetConfiguration is missing"),
-    ({}, {"token": "nobody's"}, "targetConfiguration.token is not that of an instance"),
+    ({}, {"token": "nobody's"}, "targetConfiguration.token is not the token of an instance"),
     ({}, {"objectName": "nothing"}, "there is no object 'nothing'"),
     ({}, {"method": "GET"}, "method 'GET' is not known; it can be POST"),
     ({}, {"addToCampaign": {"id": 1}}, "addToCampaign is not possible"),

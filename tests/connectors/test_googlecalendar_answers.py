@@ -25,7 +25,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
-from openbulk.engine.quota.governor import Governor
+from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import migrate, open_ledger_engine
 from support import Serve, forget
@@ -399,7 +399,7 @@ async def test_a_usage_limit_costs_one_call_and_no_more(
     await migrate(engine)
     google.answers["POST"] = said(403, "quotaExceeded")
     for _ in range(3):
-        pace = Governor(Budgets(engine)).pace()
+        pace = InstancePace(Governor(Budgets(engine)))
         connector = GoogleCalendarProvider().connect(
             ConnectionContext(google.settings, http, forget, pace)
         )

@@ -15,7 +15,7 @@ from openbulk.connectors.googlecalendar.batches import (
     MOST_CALLS,
     READY_TOGETHER_SECONDS,
     Batches,
-    read,
+    read_batch,
 )
 from openbulk.connectors.http import Answer, Request
 from openbulk.domain.errors import AnswerLost, RetryLater, SignInAgain
@@ -223,7 +223,7 @@ ETag: "etag/pony"
 
 def test_answers_are_told_apart_by_their_numbers() -> None:
     """In whatever order they come; one that is missing is missing."""
-    found = read(
+    found = read_batch(
         Answer(200, {"Content-Type": 'multipart/mixed; boundary="batch_foobarbaz"'}, ANSWER)
     )
     assert {number: answer.status for number, answer in found.items()} == {0: 200, 2: 304}
@@ -249,4 +249,4 @@ def test_answers_are_told_apart_by_their_numbers() -> None:
     ids=["no batch", "no boundary", "another boundary", "no number", "no status"],
 )
 def test_what_cannot_be_read_answers_nobody(kind: str, content: bytes) -> None:
-    assert read(Answer(200, {"Content-Type": kind}, content)) == {}
+    assert read_batch(Answer(200, {"Content-Type": kind}, content)) == {}

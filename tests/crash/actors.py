@@ -103,7 +103,7 @@ class Actor:
             for log in sorted(self._folder.glob("*.log"))
             for line in log.read_text().splitlines()
         ]
-        return [f"{self.name}: {line}" for line in lines if "turn failed" in line]
+        return [f"{self.name}: {line}" for line in lines if "slice failed" in line]
 
     def end(self) -> None:
         """End it for good."""

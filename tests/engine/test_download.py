@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,9 +18,8 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Order, Page, PageRequest, Query
-from openbulk.engine.slices.deadline import SliceDeadline
-from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
+from openbulk.storage.slice_ledger import SliceLedger
 from support.downloads import ALL, COUNT, Bench, Numbered
 
 
@@ -76,15 +74,15 @@ async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
 ) -> None:
     """The part is written anew under the same name."""
     job = await bench.job()
-    commit, crashes = bench.ledger.commit_part, [True]
+    commit, crashes = SliceLedger.commit_part, [True]
 
-    async def crashing(*args: Any, **more: Any) -> None:
+    async def crashing(ledger: SliceLedger, **more: Any) -> None:
         if more["first_row"] > 1 and crashes:
             crashes.clear()
             raise ZeroDivisionError
-        await commit(*args, **more)
+        await commit(ledger, **more)
 
-    monkeypatch.setattr(bench.ledger, "commit_part", crashing)
+    monkeypatch.setattr(SliceLedger, "commit_part", crashing)
     with pytest.raises(ZeroDivisionError):
         await bench.turn(job, Numbered())
     assert await bench.numbers(job) == ALL[:8]
@@ -95,12 +93,7 @@ async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
 async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: Bench) -> None:
     """He was frozen before his part reached the file store, and has read other records than those that count."""
     job = await bench.job(where=Comparison("odd", "=", (1,)))
-    turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
-    assert turn is not None
-    deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    frozen = DownloadSlice(
-        turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, deadline=deadline
-    )
+    frozen = bench.slice_of(await bench.begin(job), OtherNumbers())
     assert await bench.turn(job, Numbered()) == Complete()
     with pytest.raises(Fenced):
         await frozen.run()
@@ -117,13 +110,8 @@ class OtherNumbers(Numbered):
 async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
     """Somebody else has begun the same turn."""
     job = await bench.job()
-    turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
-    assert turn is not None
-    assert await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC)) is not None
-    deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    runner = DownloadSlice(
-        turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, deadline=deadline
-    )
+    runner = bench.slice_of(await bench.begin(job), Numbered())
+    await bench.begin(job)
     with pytest.raises(Fenced):
         await runner.run()
     assert await bench.numbers(job) == []
@@ -220,13 +208,13 @@ async def test_a_crash_while_sorting_costs_only_the_sorting(
 ) -> None:
     """What was read is not read again."""
     job = await bench.job(order=(Order("n", descending=True),))
-    replace_parts = bench.ledger.replace_parts
+    replace_parts = SliceLedger.replace_parts
 
     async def crashing(*args: Any) -> None:
-        monkeypatch.setattr(bench.ledger, "replace_parts", replace_parts)
+        monkeypatch.setattr(SliceLedger, "replace_parts", replace_parts)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.ledger, "replace_parts", crashing)
+    monkeypatch.setattr(SliceLedger, "replace_parts", crashing)
     connector = Numbered()
     with pytest.raises(ZeroDivisionError):
         await bench.turn(job, connector)

@@ -15,6 +15,7 @@ from openbulk.domain.job import Job, Position, Status
 from openbulk.domain.query import Bookmark, Order, Page, PageRequest, Query
 from openbulk.engine.slices.download import MAX_RESTARTS
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
+from openbulk.storage.slice_ledger import SliceLedger
 from support.downloads import ALL, Bench, Numbered
 
 NIGHT = datetime(2026, 9, 1, 3, tzinfo=UTC)
@@ -212,7 +213,7 @@ async def test_a_crash_on_the_way_back_to_the_beginning_doubles_nothing(
     connector = Changing(forgotten={NIGHT.isoformat(): 2})
     await whole(bench, connector)
     job = await changes(bench)
-    restart_download, crashes = bench.ledger.restart_download, ["before", "after"]
+    restart_download, crashes = SliceLedger.restart_download, ["before", "after"]
 
     async def crashing(*args: Any, **more: Any) -> None:
         if crashes and crashes.pop(0) == "before":
@@ -220,7 +221,7 @@ async def test_a_crash_on_the_way_back_to_the_beginning_doubles_nothing(
         await restart_download(*args, **more)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.ledger, "restart_download", crashing)
+    monkeypatch.setattr(SliceLedger, "restart_download", crashing)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             await bench.turn(job, connector)

@@ -11,16 +11,16 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.query import ChangedRange, Query
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Destination, Plan, Run, RunStatus, Schedule
+from openbulk.domain.workflow import Destination, Plan, RunStatus, Schedule
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.slice_ledger import SliceLedger
 
 WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -87,16 +87,27 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.database = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
-        self.ledger = SliceLedger(self.database)
+        self.ledger = Ledger(self.database)
         self.runs, self.schedules = Runs(self.database), Schedules(self.database)
         self.workflows = Workflows(self.runs, self.ledger, self.submit, self.clock)
 
     def scheduler(self) -> Scheduler:
         return Scheduler(self.schedules, self.workflows, self.clock)
 
-    async def submit(self, work: Upload | Download, instance_id: int, run: Run) -> Job:
+    async def submit(
+        self,
+        work: Upload | Download,
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
+    ) -> Job:
         return await self.ledger.add_job(
-            work, organization_id=1, instance_id=instance_id, request_id=None, now=self.clock()
+            work,
+            organization_id=organization_id,
+            instance_id=instance_id,
+            request_id=request_id,
+            now=self.clock(),
         )
 
     async def finish_jobs(self, status: Status = Status.COMPLETE) -> list[Job]:
@@ -104,16 +115,16 @@ class Office:
         done = []
         while jobs := await self.ledger.active_jobs():
             for job in jobs:
-                turn = await self.ledger.begin_slice(job.id, job.slice, self.clock())
-                assert turn is not None
-                done.append(await self.ledger.finish(job.id, turn.fence, status, now=self.clock()))
+                ledger = await self.ledger.begin_slice(job.id, job.slice, self.clock())
+                assert ledger is not None
+                done.append(await ledger.finish(status, now=self.clock()))
                 await self.workflows.job_finished(done[-1])
         return done
 
     async def due(self, after: timedelta = timedelta(hours=1)) -> list[Job]:
         """Let time go by, look, and do what there is to do."""
         self.clock.time += after
-        await self.scheduler().look()
+        await self.scheduler().run_due()
         return await self.finish_jobs()
 
 
@@ -190,7 +201,7 @@ async def test_what_is_due_while_the_last_run_is_going_on_is_left_out(office: Of
     await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
     for _ in range(3):
         office.clock.time += timedelta(hours=1)
-        await office.scheduler().look()
+        await office.scheduler().run_due()
     assert len(await office.runs.of_schedule("s", limit=9)) == 1
     await office.finish_jobs()
     assert len(await office.due()) == 2
@@ -206,7 +217,7 @@ async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(
     )
     windows = [window((await office.due())[0])]
     office.clock.time += timedelta(hours=1)
-    await office.scheduler().look()
+    await office.scheduler().run_due()
     await office.finish_jobs(Status.ERROR)
     windows += [window((await office.due())[0]) for _ in range(2)]
     (first, second, third) = windows

@@ -18,6 +18,7 @@ from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.ending import Ending
 from openbulk.engine.slices.sorting import sorted_file
 from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
 COUNT = 25
@@ -78,7 +79,7 @@ class Numbered(Connector):
 class Bench:
     """A ledger and a file store, and the turns of the jobs in them."""
 
-    ledger: SliceLedger
+    ledger: Ledger
     files: FileStore
 
     async def job(self, *, instance: int = 1, **more: Any) -> Job:
@@ -91,17 +92,22 @@ class Bench:
         )
 
     async def turn(self, job: Job, connector: Numbered) -> Ending:
+        begun = await self.begin(job)
+        ending = await self.slice_of(begun, connector).run()
+        await begun.end()
+        return ending
+
+    async def begin(self, job: Job) -> SliceLedger:
         now = await self.ledger.job(job.id)
         assert now is not None
-        turn = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
-        assert turn is not None
+        begun = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
+        assert begun is not None
+        return begun
+
+    def slice_of(self, begun: SliceLedger, connector: Numbered) -> DownloadSlice:
         draining = connector.draining or asyncio.Event()
-        deadline = SliceDeadline(now, self.ledger, draining, lambda: datetime.now(UTC))
-        ending = await DownloadSlice(
-            turn, connector=connector, ledger=self.ledger, files=self.files, deadline=deadline
-        ).run()
-        await self.ledger.end_slice(job.id, turn.fence)
-        return ending
+        deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
+        return DownloadSlice(begun, connector=connector, files=self.files, deadline=deadline)
 
     async def numbers(self, job: Job) -> list[int]:
         parts = await self.ledger.parts_from(job.id, 1)

@@ -1,5 +1,6 @@
 """What was spent of services' budgets: one window for all processes, and one that outlives each of them."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.storage.outage import retry_while_unavailable
 from openbulk.storage.tables import budgets
 
 T = TypeVar("T")
@@ -35,8 +37,9 @@ Change = Callable[[Sequence[Spending]], tuple[Sequence[Spending], T]]
 class Budgets:
     """Remembers spending by scope."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, draining: asyncio.Event | None = None) -> None:
         self._engine = engine
+        self._draining = draining or asyncio.Event()
 
     async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
         """Change what was spent of these scopes, while nobody else does; what `change` returns beside it.
@@ -44,10 +47,16 @@ class Budgets:
         The rows are locked, and new ones written, in the order of their names, so that two callers never wait for each
         other. `change` is called again where somebody else wrote the first line of a scope in the same moment.
         """
+        return await retry_while_unavailable(
+            lambda: self._change_or_retry(scopes, change), self._draining
+        )
+
+    async def _change_or_retry(self, scopes: Sequence[str], change: Change[T]) -> T:
         for _ in scopes:
             try:
                 return await self._change(scopes, change)
-            except IntegrityError:  # of one scope at most: there is one fewer to write now
+            except IntegrityError:
+                # Another process has just added the row of a scope: there is one fewer to add now.
                 continue
         return await self._change(scopes, change)
 

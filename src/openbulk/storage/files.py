@@ -33,7 +33,7 @@ BLOCK_BYTES = 1024 * 1024
 
 
 READ_BYTES = 256 * 1024
-AWAY = "the place for openbulk's files cannot be used at the moment; nothing is lost, try again in a moment"
+AWAY = "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
 _IDENTITY = "mark"
 """No file has this name: it is no folder, and so it is not among `names`."""
 _TRY_AGAIN: "RetryConfig" = {

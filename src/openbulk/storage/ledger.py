@@ -1,19 +1,18 @@
 """The ledger: every job, how far it came, and what became of each of its records."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import (
     Case,
-    ColumnElement,
     and_,
     case,
     func,
     insert,
     literal,
     null,
-    or_,
     select,
     update,
 )
@@ -21,13 +20,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import IdempotencyKeyTaken
-from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Status, Upload
+from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.outcomes import close_intents
-from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes, parts
+from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, parts_from
+from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +133,50 @@ class Ledger:
             )
             return [job_of(row) for row in rows]
 
-    async def unfinished_jobs(self, instance_id: int) -> int:
-        """How many jobs of an instance have records to send, now or when they have waited."""
-        under_way = select(func.count()).where(
-            jobs.c.instance_id == instance_id, jobs.c.status.in_(ACTIVE), _calls_its_service()
-        )
-        async with self._reading.connect() as connection:
-            return int((await connection.scalar(under_way)) or 0)
+    # --- their slices ---
 
-    async def another_job_is_ready(self, job: Job, now: datetime) -> bool:
-        """Whether another job of the same instance could work now, were it its turn."""
-        rival = select(jobs.c.id).where(
-            jobs.c.instance_id == job.instance_id,
-            jobs.c.id != job.id,
-            jobs.c.status.in_(ACTIVE),
-            _calls_its_service(),
-            or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
-        )
-        async with self._reading.connect() as connection:
-            return (await connection.execute(rival.limit(1))).first() is not None
+    async def begin_slice(
+        self,
+        job_id: int,
+        number: int,
+        now: datetime,
+        *,
+        worker: str | None = None,
+        lease: Lease | None = None,
+        draining: asyncio.Event | None = None,
+    ) -> SliceLedger | None:
+        """Begin a slice and raise its job's fence; None where this slice is not due.
 
-    async def is_cancelled(self, job_id: int) -> bool:
-        """Whether somebody asked for the job to be cancelled."""
-        async with self._reading.connect() as connection:
-            status = await connection.scalar(select(jobs.c.status).where(jobs.c.id == job_id))
-        return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
+        A worker that begins a slice which it had begun before spends no attempt: it had lost the
+        database. The slice's own writes wait until `draining` is set, and hold `lease`.
+        """
+        change = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
+            .values(
+                status=_running_unless_cancelled(),
+                slice_running=True,
+                slice_attempts=_attempts_of(worker),
+                fence=jobs.c.fence + 1,
+                worker=worker,
+                started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
+                waiting_until=None,
+            )
+        )
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(change.returning(jobs))).first()
+        if row is None:
+            return None
+        ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
+        return SliceLedger(
+            self._engine,
+            job_of(row),
+            row.fence,
+            waits=row.waits,
+            ticket=ticket,
+            lease=lease,
+            draining=draining,
+        )
 
     # --- from outside of their turns ---
 
@@ -231,19 +250,9 @@ class Ledger:
     # --- their files and records ---
 
     async def parts_from(self, job_id: int, row: int) -> Sequence[Part]:
-        """The part that holds a row, and those behind it."""
-        holder = (
-            select(func.max(parts.c.first_row))
-            .where(parts.c.job_id == job_id, parts.c.first_row <= row)
-            .scalar_subquery()
-        )
+        """The part of a job's file that holds a row, and the parts behind it."""
         async with self._reading.connect() as connection:
-            found = await connection.execute(
-                select(parts)
-                .where(parts.c.job_id == job_id, parts.c.first_row >= holder)
-                .order_by(parts.c.first_row)
-            )
-            return [Part(part.first_row, part.fence) for part in found]
+            return await parts_from(connection, job_id, row)
 
     async def files(self) -> frozenset[str]:
         """The names of the files that belong to a job."""
@@ -292,6 +301,16 @@ class Ledger:
             ]
 
 
+def _running_unless_cancelled() -> Case[str]:
+    pending = Status.CANCELLATION_PENDING.value
+    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+
+
+def _attempts_of(worker: str | None) -> Case[int]:
+    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
+    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
+
+
 def _cancelled_or_pending() -> Case[str]:
     return case(
         (jobs.c.slice_running.is_(True), Status.CANCELLATION_PENDING.value),
@@ -301,9 +320,3 @@ def _cancelled_or_pending() -> Case[str]:
 
 def _finished_unless_running(now: datetime) -> Case[datetime | None]:
     return case((jobs.c.slice_running.is_(True), null()), else_=literal(now, Timestamp))
-
-
-def _calls_its_service() -> ColumnElement[bool]:
-    """The same as `Job.calls_its_service`."""
-    is_small = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
-    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), is_small)

@@ -34,7 +34,7 @@ def outcome_values(
     }
 
 
-async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
+async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[int]:
     """The records of a job that were about to be sent, and have no outcome."""
     with_outcome = select(outcomes.c.row).where(
         outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
@@ -47,7 +47,7 @@ async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
 
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
     """A job that has just ended: what may have been sent and will not be looked up any more is unknown."""
-    rows = await intended(connection, job.id)
+    rows = await open_intents(connection, job.id)
     await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     if not rows:
         return job

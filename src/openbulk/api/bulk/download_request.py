@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from openbulk.api.bulk.job_requests import metadata_of
+from openbulk.api.bulk.metadata import parse_metadata
 from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download
@@ -23,7 +23,7 @@ def download_of_query(
 
     Raises BadInput.
     """
-    options = metadata_of(given.get("metaData"))
+    options = parse_metadata(given.get("metaData"))
     continue_from = _text(given, "continueFromJobId")
     text = _text(given, "q") or _text(given, "query")
     query = parse(text) if text else Query(object_name)

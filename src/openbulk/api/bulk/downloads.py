@@ -12,25 +12,24 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk.download_request import download_of_body, download_of_query
-from openbulk.api.bulk.job_requests import (
-    MAX_PAGE,
-    DownloadId,
-    NextPage,
-    PageSize,
-    job_of,
-    number,
-    submit,
-    tell_of_page,
-)
-from openbulk.api.bulk.jobs import CALLBACK_URL
+from openbulk.api.bulk.job_requests import DownloadId, find_job, submit
 from openbulk.api.http import idempotency
+from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
-from openbulk.api.http.multipart import body_of, fields_of, object_in
+from openbulk.api.http.multipart import read_form_fields
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
-from openbulk.api.records.objects import ObjectInPath
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
+from openbulk.api.http.parameters import (
+    CALLBACK_URL,
+    ObjectInPath,
+    callback_url_of,
+    check_callback_url,
+    parse_whole_number,
+)
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire import shapes
-from openbulk.api.wire.answers import JobCreated, Record
+from openbulk.api.wire.jobs import JobCreated
+from openbulk.api.wire.result_files import file_name, result_columns
+from openbulk.api.wire.schema import Record
 from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
@@ -39,7 +38,6 @@ from openbulk.engine.queries import DownloadRequest, continue_job, job_to_contin
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import resolve_format_name
-from openbulk.notify.egress import check_url
 
 _BODY_EXAMPLE = '{"objectName": "events"}'
 asking = APIRouter(tags=["Bulk"], responses=may_answer(400, 404, 405, 409, 413, *OF_THE_SERVICE))
@@ -170,7 +168,7 @@ async def query(
         **await _given(request),
         **{name: text for name, text in request.query_params.items() if text},
     }
-    callback_url = request.headers.get("elements-async-callback-url") or None
+    callback_url = callback_url_of(request)
     idempotency_key = idempotency.idempotency_key_of(request, "query", given, callback_url)
     asked = download_of_query(given, _new_file(), callback_url)
     return await _submit(request, response, services, instance, asked, idempotency_key)
@@ -217,13 +215,12 @@ async def _submit(
         return answer
     connector = (await services.connections.to(instance.id)).connector
     if wanted.continue_from:
-        job_id = number(wanted.continue_from, "continueFromJobId", least=1)
+        job_id = parse_whole_number(wanted.continue_from, "continueFromJobId", least=1)
         earlier = await job_to_continue(services.ledger, instance.id, job_id)
         wanted = continue_job(wanted, earlier)
     resolved = await resolve_download(wanted, connector)
     work = resolved.download.restrict_to(resolved.changes)
-    if work.callback_url is not None:
-        check_url(work.callback_url, allow_private=services.allow_private_addresses)
+    check_callback_url(work.callback_url, services)
     return await submit(request, response, services, instance, work, idempotency_key)
 
 
@@ -231,17 +228,17 @@ async def _given(request: Request) -> dict[str, Any]:
     """What a body says, in whichever of the ways that clients send one."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return dict(await fields_of(request))
-    body = await body_of(request)
+        return dict(await read_form_fields(request))
+    body = await read_body(request)
     if not body.strip() or body.strip() == b"null":
         return {}
     if kind == "application/json" or body.lstrip()[:1] == b"{":
-        return object_in(body, _BODY_EXAMPLE)
+        return parse_json_object(body, _BODY_EXAMPLE)
     return {"q": body.decode(errors="replace").strip()}
 
 
 async def _json(request: Request) -> dict[str, Any]:
-    return object_in(await body_of(request), _BODY_EXAMPLE)
+    return parse_json_object(await read_body(request), _BODY_EXAMPLE)
 
 
 # --- what was read ---
@@ -262,14 +259,14 @@ async def page(
     next_page: NextPage = "",
 ) -> list[Any]:
     """Some of the records that a download has read, and a token for the rest."""
-    job = _finished(await job_of(services, user, job_id))
-    size = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
-    begin = number(next_page or "1", "nextPage", least=1)
+    job = _finished(await find_job(services, user, job_id))
+    size = parse_page_size(page_size)
+    begin = parse_whole_number(next_page or "1", "nextPage", least=1)
     result = await result_of(services.ledger, services.files, job, begin)
     with _opened(job):
         records = await asyncio.to_thread(lambda: list(islice(result, size)))
     behind = begin + len(records)
-    tell_of_page(response, len(records), behind if behind <= job.cursor else None)
+    set_page_headers(response, len(records), behind if behind <= job.cursor else None)
     return records
 
 
@@ -305,16 +302,16 @@ async def file(
     user: SignedInUser,
 ) -> StreamingResponse:
     """The records that a download has read, in the format that `Accept` asks for."""
-    job = _finished(await job_of(services, user, job_id))
+    job = _finished(await find_job(services, user, job_id))
     wanted = await _format(services, job, request.headers.get("accept", ""))
     result = await result_of(services.ledger, services.files, job)
-    pieces = wanted.write(result, shapes.columns(job))
+    pieces = wanted.write(result, result_columns(job))
     # The first piece finds out whether the file can be written, while that can still be said.
     with _opened(job):
         first = await asyncio.to_thread(next, pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[wanted.name],
-        "content-disposition": _disposition(shapes.file_name(job, wanted.name)),
+        "content-disposition": _disposition(file_name(job, wanted.name)),
     }
     return StreamingResponse(_rest(first, pieces), headers=headers)
 

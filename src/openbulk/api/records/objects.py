@@ -2,19 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Header
 
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import ServicesOfApp
-from openbulk.api.wire import shapes
-from openbulk.api.wire.answers import ObjectFields, ObjectName, VendorObject
+from openbulk.api.wire.objects import (
+    ObjectFields,
+    ObjectName,
+    VendorObject,
+    present_fields,
+    present_object,
+)
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
-ObjectInPath = Annotated[
-    str,
-    Path(description="an object, as /objects names it, or one of its paths", examples=["events"]),
-]
 
 
 @router.get(
@@ -38,7 +40,7 @@ async def objects(
     connector = (await services.connections.to(instance.id)).connector
     names = list(await connector.objects())
     if version.lower() == "helium":
-        return [{"name": name, "vendorName": name, "type": "vendor"} for name in names]
+        return [present_object(name) for name in names]
     return names
 
 
@@ -52,4 +54,4 @@ async def metadata(
 ) -> dict[str, Any]:
     """The fields of an object: path, type, whether required, whether read-only."""
     connector = (await services.connections.to(instance.id)).connector
-    return shapes.fields(await connector.metadata(object))
+    return present_fields(await connector.metadata(object))

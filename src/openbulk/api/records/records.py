@@ -14,20 +14,14 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as QueryParameter
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from openbulk.api.bulk.job_requests import (
-    MAX_PAGE,
-    Fields,
-    NextPage,
-    PageSize,
-    number,
-    tell_of_page,
-)
+from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance
-from openbulk.api.http.multipart import body_of, object_in
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
+from openbulk.api.http.parameters import Fields
 from openbulk.api.services import ServicesOfApp
-from openbulk.api.wire.answers import Nothing, Record
 from openbulk.api.wire.query_language import field_list, order_list, parse_where
+from openbulk.api.wire.schema import Nothing, Record
 from openbulk.domain.errors import BadInput, NotPossible
 from openbulk.domain.job import Position
 from openbulk.domain.query import Query
@@ -93,7 +87,7 @@ async def read(
     resource = await records.resource(path)
     if resource.id is not None:
         return await records.get(resource)
-    size = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
+    size = parse_page_size(page_size)
     query = Query(
         path,
         fields=field_list(fields),
@@ -103,7 +97,7 @@ async def read(
     )
     resolved = await resolve_query(query, records.connector)
     found, behind = await records.page(resource, resolved.query, _position(next_page), size)
-    tell_of_page(response, len(found), None if behind.is_end else _token(behind))
+    set_page_headers(response, len(found), None if behind.is_end else _token(behind))
     return found
 
 
@@ -196,7 +190,7 @@ async def _record(records: Direct, path: str) -> Resource:
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    return object_in(await body_of(request), '{"summary": "Choir practice"}')
+    return parse_json_object(await read_body(request), '{"summary": "Choir practice"}')
 
 
 def _token(position: Position) -> str:

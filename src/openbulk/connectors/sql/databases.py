@@ -1,4 +1,4 @@
-"""Opening a database, as an instance's configuration names it."""
+"""Opens the database that an instance's configuration names."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +17,8 @@ RECONNECT_SECONDS = 600
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+"""No path: libpq would take one for the folder of a Unix socket, which is no address to check."""
+_PORT = re.compile(r"\d+", re.ASCII)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
 
@@ -25,14 +27,17 @@ Resolve = Callable[[str, int], Awaitable[str]]
 
 
 def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> AsyncEngine:
-    """An engine that connects when it is needed, to an address that was found to be allowed. Raises BadInput."""
+    """An engine that connects when it is used, to an address that `resolve` allows.
+
+    Raises BadInput for a configuration that names no server.
+    """
     missing = [name for name in ("db.host", "db.name", "username") if not configuration.get(name)]
     if missing:
         raise BadInput(f"the configuration lacks {', '.join(missing)}")
     host, port = configuration["db.host"], configuration.get("db.port") or "5432"
     if not _HOST.fullmatch(host):
         raise BadInput(f"db.host {host[:60]!r} is not the name of a host; one is db.example.com")
-    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not _PORT.fullmatch(port) or int(port) not in range(1, 65536):
         raise BadInput(f"db.port {port[:20]!r} is not a port; PostgreSQL's own is 5432")
     ssl_mode = configuration.get("db.ssl.mode") or "prefer"
     if ssl_mode not in _SSL_MODES:
@@ -49,6 +54,7 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             user=configuration["username"],
             password=configuration.get("password") or None,
             sslmode=ssl_mode,
+            # The password is the instance's alone, never one of the server's own user (~/.pgpass).
             passfile="/dev/null",
             connect_timeout=CONNECT_SECONDS,
             options=_SESSION,
@@ -66,14 +72,15 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
 
 
 def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncEngine:
-    """An engine for a file that exists, in the folder that is meant for that. Raises BadInput."""
+    """An engine for an existing file in the folder for SQLite files. Raises BadInput."""
     if folder is None:
         raise BadInput(
-            "SQLite files can be used where OPENBULK_SQLITE_FOLDER names the folder that they are in"
+            "SQLite files cannot be opened: set OPENBULK_SQLITE_FOLDER to the folder of these files"
         )
-    name = configuration.get("db.file") or ""
+    name = configuration.get("db.file", "")
+    # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
     file = (folder / name).resolve()
-    if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise BadInput(f"db.file {name[:60]!r} is not a file in the folder for SQLite files")
     url = f"sqlite+aiosqlite:///file:{quote(str(file))}?mode=rw&uri=true"
     engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
@@ -82,12 +89,14 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys=ON")
+        # As PostgreSQL's LIKE, and openbulk's own.
         cursor.execute("PRAGMA case_sensitive_like=ON")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # One that reads first and writes later could be refused half-way (https://sqlite.org/lang_transaction.html).
+        # A transaction that reads first and writes later can be refused half-way; IMMEDIATE waits
+        # at its beginning instead (https://sqlite.org/lang_transaction.html).
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 

@@ -46,10 +46,6 @@ class Governor:
         self._refused_in_a_row: Counter[str] = Counter()
         self._probing: dict[str, asyncio.Event] = {}
 
-    def pace(self) -> "InstancePace":
-        """The pace of one instance."""
-        return InstancePace(self)
-
     async def take(self, budgets: Sequence[Budget]) -> Permit:
         """Leave for one call. Raises RetryLater where that takes more than a moment."""
         patience = PATIENCE_SECONDS

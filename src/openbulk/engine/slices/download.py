@@ -40,7 +40,7 @@ from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.engine.slices.sorting import forget_unsorted, sort
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import SliceLedger, Turn
+from openbulk.storage.slice_ledger import SliceLedger
 
 log = structlog.get_logger()
 
@@ -58,29 +58,27 @@ class DownloadSlice:
 
     def __init__(
         self,
-        turn: Turn,
+        ledger: SliceLedger,
         *,
         connector: Connector,
-        ledger: SliceLedger,
         files: FileStore,
         deadline: SliceDeadline,
     ) -> None:
-        self._job = turn.job
-        self._fence = turn.fence
+        self._job = ledger.job
         self._connector = connector
         self._ledger = ledger
         self._files = files
         self._deadline = deadline
-        self._download = turn.job.download
-        self._query = turn.job.download.query
+        self._download = ledger.job.download
+        self._query = self._download.query
         self._condition = self._query.where
         self._page_size = min(self._download.page_size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         self._page_limit = _or_infinity(self._download.page_limit)
         # What openbulk sorts, it reads to the end: which records are the first is not known before.
         self._limit = inf if self._download.is_sorted_here else _or_infinity(self._query.limit)
-        self._kept = turn.job.cursor
+        self._kept = ledger.job.cursor
         self._feed: Feed | None = None
-        self._part = _Part(turn.job.columns, turn.job.position)
+        self._part = _Part(ledger.job.columns, ledger.job.position)
 
     async def run(self) -> Ending:
         """Read until the slice ends, and return how it ended.
@@ -201,7 +199,7 @@ class DownloadSlice:
         lost = None
         if self._feed and before.since and since:
             lost = (self._feed, since)
-        await self._ledger.restart_download(self._job.id, self._fence, position, lost=lost)
+        await self._ledger.restart_download(position, lost=lost)
         log.info(
             "download restarted",
             job=self._job.id,
@@ -239,12 +237,10 @@ class DownloadSlice:
         if self._feed and part.bookmark:
             bookmark = (self._feed, part.bookmark)
         if part.lines:
-            await self._deadline.hold()
-            path = Part(first_row, self._fence).path(self._download.file)
+            await self._ledger.hold()
+            path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
         await self._ledger.commit_part(
-            self._job.id,
-            self._fence,
             first_row=first_row,
             records=len(part.lines),
             position=part.position,
@@ -258,7 +254,7 @@ class DownloadSlice:
     async def _sort(self) -> Ending:
         """Sort all records, in one go: sorting leaves nothing that a later slice could continue."""
         file = self._download.file
-        parts = await self._ledger.parts_from(self._job.id, 1)
+        parts = await self._ledger.parts_from(1)
         cut = await sort(
             self._files,
             file,
@@ -269,7 +265,7 @@ class DownloadSlice:
         )
         if cut is None:
             return Continue()
-        await self._ledger.replace_parts(self._job.id, self._fence, cut.records, cut.first_rows)
+        await self._ledger.replace_parts(cut.records, cut.first_rows)
         await forget_unsorted(self._files, file)
         return Complete()
 

@@ -45,13 +45,13 @@ def ordering_key(target: Target, features: Features, record: Record) -> str:
     return record.key
 
 
-FATE = {
+KIND_BY_ACTION = {
     Action.CREATE: OutcomeKind.CREATED,
     Action.UPDATE: OutcomeKind.UPDATED,
     Action.UPSERT: OutcomeKind.UPSERTED,
     Action.DELETE: OutcomeKind.DELETED,
 }
-"""What became of a record that is found at the service after its answer was lost."""
+"""The outcome of a record that the service has, after the answer to the call was lost."""
 
 
 def unknown(reason: str) -> str:

@@ -5,9 +5,10 @@ the next step, and however often, there is one job of each.
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 
@@ -18,8 +19,19 @@ from openbulk.storage.runs import Runs
 
 log = structlog.get_logger()
 
-Submit = Callable[[Upload | Download, int, Run], Awaitable[Job]]
-"""Has a job done in an instance, for a run."""
+
+class Submit(Protocol):
+    """Takes a job in."""
+
+    async def __call__(
+        self,
+        work: Upload | Download,
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
+    ) -> Job:
+        """Return the job of the work's file. Work with the same file is taken in once."""
 
 
 class Workflows:
@@ -89,7 +101,7 @@ class Workflows:
     async def _read(self, transfer: Transfer) -> Job:
         plan = transfer.plan
         download = replace(plan.download.restrict_to(plan.changes), file=transfer.read_file)
-        return await self._submit(download, transfer.run.instance_id, transfer.run)
+        return await self._submit_for(transfer.run, download, transfer.run.instance_id)
 
     async def _send(self, transfer: Transfer, reading: Job) -> Job:
         destination = transfer.plan.destination
@@ -102,7 +114,15 @@ class Workflows:
             callback_url=destination.callback_url,
             records_of=reading.id,
         )
-        return await self._submit(upload, destination.instance_id, transfer.run)
+        return await self._submit_for(transfer.run, upload, destination.instance_id)
+
+    async def _submit_for(self, run: Run, work: Upload | Download, instance_id: int) -> Job:
+        return await self._submit(
+            work,
+            organization_id=run.organization_id,
+            instance_id=instance_id,
+            request_id=run.request_id,
+        )
 
     async def _end(self, transfer: Transfer, last: Job) -> RunStatus:
         """A transfer ends as its last job did."""

@@ -14,7 +14,7 @@ from openbulk.storage.schedules import Schedules
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 1.0
+SCHEDULE_POLL_SECONDS = 1.0
 SETTLING = timedelta(minutes=1)
 """A scheduled run carries over what was changed until so long ago, and the next one goes on from there: the service's
 clock may be a little behind ours, and a change may take a moment to be seen in its lists."""
@@ -33,7 +33,7 @@ class Scheduler:
         self._workflows = workflows
         self._now = now
 
-    async def look(self) -> None:
+    async def run_due(self) -> None:
         """Have carried out what is due."""
         for schedule in await self._schedules.due(self._now()):
             now = self._now()

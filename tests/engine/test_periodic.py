@@ -13,7 +13,11 @@ from openbulk.engine.queue.periodic import run_forever
 
 @pytest.mark.parametrize(
     ("error", "logged"),
-    [(Unavailable("away"), []), (DiskFull("files"), []), (ValueError("a flaw"), ["look failed"])],
+    [
+        (Unavailable("away"), []),
+        (DiskFull("files"), []),
+        (ValueError("a flaw"), ["periodic work failed"]),
+    ],
 )
 async def test_a_look_that_fails_is_not_the_last(error: Exception, logged: list[str]) -> None:
     """It is logged, unless the database is away or the disk is full."""

@@ -1,11 +1,13 @@
 """Work that waits for a database which is away."""
 
+import asyncio
+
 import pytest
 from structlog.testing import capture_logs
 
 from openbulk.domain.errors import Unavailable
-from openbulk.storage import outage as patience
-from openbulk.storage.outage import Outage, patient
+from openbulk.storage import outage as outage_module
+from openbulk.storage.outage import Outage, retry_while_unavailable
 
 
 class Store:
@@ -26,13 +28,13 @@ class Store:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that this process's outage goes by."""
     clock = [100.0]
-    monkeypatch.setattr(patience, "outage", Outage(lambda: clock[0]))
+    monkeypatch.setattr(outage_module, "outage", Outage(lambda: clock[0]))
     return clock
 
 
 async def test_who_waits_is_answered_and_the_log_has_two_lines_of_it(now: list[float]) -> None:
     with capture_logs() as logs:
-        assert await patient(Store(away=3), lambda: False).ask() == "answer"
+        assert await retry_while_unavailable(Store(away=3).ask, asyncio.Event()) == "answer"
     assert [(line["event"], line.get("reason")) for line in logs] == [
         ("database is away", "connection failed: Is the server running?"),
         ("database is back", None),
@@ -40,15 +42,17 @@ async def test_who_waits_is_answered_and_the_log_has_two_lines_of_it(now: list[f
 
 
 async def test_who_does_not_wait_is_told_and_nothing_is_logged(now: list[float]) -> None:
+    draining = asyncio.Event()
+    draining.set()
     with capture_logs() as logs, pytest.raises(Unavailable):
-        await patient(Store(away=1), lambda: True).ask()
+        await retry_while_unavailable(Store(away=1).ask, draining)
     assert logs == []
 
 
 def test_a_database_that_stays_away_is_said_every_half_minute_however_many_wait(
     now: list[float],
 ) -> None:
-    outage = patience.outage
+    outage = outage_module.outage
     with capture_logs() as logs:
         for _ in range(100):
             outage.away(OSError("refused"))
