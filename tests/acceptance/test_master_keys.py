@@ -1,4 +1,4 @@
-"""A master key takes the place of another while openbulk works, as how-to/rotate-the-master-key.md says."""
+"""The master key is replaced while openbulk works, as how-to/rotate-the-master-key.md says."""
 
 from pathlib import Path
 from typing import Any

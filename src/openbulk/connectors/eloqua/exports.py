@@ -15,16 +15,10 @@ from typing import Any
 from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, Entity, errors_in, is_running
 from openbulk.connectors.eloqua.fields import Fields
 from openbulk.connectors.eloqua.service import Service
+from openbulk.domain.comparison import is_text
+from openbulk.domain.conditions import Comparison, Condition, conjuncts
 from openbulk.domain.errors import Refused
-from openbulk.domain.query import (
-    Comparison,
-    Condition,
-    Page,
-    PageRequest,
-    Query,
-    conjuncts,
-    is_text,
-)
+from openbulk.domain.query import Page, PageRequest, Query
 
 MAX_EXPORT_FIELDS = 250
 MAX_PAGE = 50_000
