@@ -50,7 +50,8 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     """What `POST /bulk/download` asks for. Raises BadInput."""
     if body.get("docsHubDetails"):
         raise BadInput(
-            "docsHubDetails is not possible: there is no connector to documents; fetch the file instead"
+            "docsHubDetails is not possible: there is no connector to documents; fetch the file "
+            "instead"
         )
     continue_from = _text(body, "continueFromJobId")
     query = _query_of_body(body, needs_object=not continue_from)
