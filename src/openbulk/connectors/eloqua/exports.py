@@ -23,7 +23,7 @@ from openbulk.domain.query import Page, PageRequest, Query
 MAX_EXPORT_FIELDS = 250
 MAX_PAGE = 50_000
 MAX_FILTER = 1000
-"""Characters."""
+"""Most characters in the filter of an export."""
 ID = "id"
 CHANGED = {"contact": "C_DateModified", "account": "M_DateModified"}
 """The field with the date of a record's last change."""
@@ -55,6 +55,7 @@ async def _read_data(service: Service, sync: str, begin: int, size: int) -> Asyn
     """The exported records of a sync that has ended, from the one at `begin` on."""
     while True:
         parameters = {"limit": str(size), "offset": str(begin)}
+        # The data of the sync. That of the definition changes with its next sync.
         page = await service.bulk("GET", f"{sync}/data", params=parameters)
         items = page.get("items", [])
         begin += len(items)
@@ -77,6 +78,7 @@ async def _begin(service: Service, entity: Entity, fields: Fields, query: Query)
     }
     if filter_text := _filter(entity, {ID: _id_statement(entity), **statements}, query):
         definition["filter"] = filter_text
+    # A definition of its own for each export: one with an active sync must not be synced again.
     export = await service.bulk("POST", f"/{entity.plural}/exports", json=definition)
     sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": export["uri"]})
     return str(sync["uri"])
