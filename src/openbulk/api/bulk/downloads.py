@@ -44,9 +44,8 @@ def _parameter(name: str, description: str, example: str) -> dict[str, Any]:
     }
 
 
-def _property(type: str, description: str, *examples: Any) -> dict[str, Any]:
-    schema = {"type": type, "description": description}
-    return {**schema, "examples": list(examples)} if examples else schema
+def _property(type: str, description: str, example: Any) -> dict[str, Any]:
+    return {"type": type, "description": description, "examples": [example]}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -100,17 +99,25 @@ _DOWNLOAD = {
                         ),
                         "where": _property("string", "A condition.", "status = 'confirmed'"),
                         "limit": _property("integer", "Most records to keep.", 100),
-                        "pageSize": _property("integer", "Most records in a call of the service."),
-                        "apiLimit": _property("integer", "Most pages to read from the service."),
-                        "from": _property("string", _CHANGED_FROM),
-                        "to": _property("string", _CHANGED_TO),
-                        "filterDateField": _property(
-                            "string", "The field with the date for `from` and `to`."
+                        "pageSize": _property(
+                            "integer", "Most records in a call of the service.", 200
                         ),
-                        "filterNulls": _property("boolean", "`false` keeps fields that are null."),
-                        "continueFromJobId": _property("integer", _CONTINUE),
+                        "apiLimit": _property(
+                            "integer", "Most pages to read from the service.", 10
+                        ),
+                        "from": _property("string", _CHANGED_FROM, "2026-05-30T10:00:00+02:00"),
+                        "to": _property("string", _CHANGED_TO, "2026-06-30T10:00:00+02:00"),
+                        "filterDateField": _property(
+                            "string", "The field with the date for `from` and `to`.", "updated"
+                        ),
+                        "filterNulls": _property(
+                            "boolean", "`false` keeps fields that are null.", False
+                        ),
+                        "continueFromJobId": _property("integer", _CONTINUE, 2),
                         "notificationUrl": _property(
-                            "string", "URL that openbulk calls when the job finishes."
+                            "string",
+                            "URL that openbulk calls when the job finishes.",
+                            "https://example.com/hooks/openbulk",
                         ),
                         "query": _property(
                             "object", "Parameters of the service.", {"showDeleted": "true"}
