@@ -33,7 +33,7 @@ from openbulk.api.wire.schema import Record
 from openbulk.domain.errors import BadInput, Conflict, KeyMissing, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
-from openbulk.engine.downloaded_records import result_of
+from openbulk.engine.slices.downloaded_records import result_of
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import resolve_format_name

@@ -14,13 +14,13 @@ from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.engine import metrics
 from openbulk.engine.connections import Connections
-from openbulk.engine.downloaded_records import as_rows, result_of
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import NextSlice
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.downloaded_records import as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.parts import cut
 from openbulk.engine.slices.upload import UploadSlice
