@@ -71,7 +71,7 @@ class Housekeeping:
         under_way = self._jobs_under_way
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in under_way]
         slices = {job.id: NextSlice.of(job, self._now()) for job in jobs}
-        is_unfinished = await self._queue.unfinished_by_id([one.id for one in slices.values()])
+        is_unfinished = await self._queue.is_unfinished_by_id([one.id for one in slices.values()])
         for job in jobs:
             due = slices[job.id]
             if due.id not in is_unfinished:
@@ -94,7 +94,7 @@ class Housekeeping:
     async def delete_orphans(self, *, is_shared: bool) -> int:
         """Delete the files that no job owns; return how many. For the start of a process.
 
-        Where other processes share the file store, a file that one of them may be receiving is kept.
+        Where other processes share the file store, files that they may be receiving are kept.
         """
         orphans = await self._files.names() - await self._ledger.files()
         if is_shared:

@@ -9,8 +9,8 @@ from openbulk.connectors.base import Features
 class ConcurrencyLimiter:
     """Places for calls under way, up to as many as the service takes.
 
-    Of calls with a common ordering key, one is under way at a time, in the order in which they asked
-    for a place. A slice that is refused something ends, and the next one begins with few places again.
+    Of calls with a common ordering key, one is under way at a time. A slice that the service
+    refuses a call ends, and the next one begins with few places again.
     """
 
     def __init__(self, features: Features) -> None:

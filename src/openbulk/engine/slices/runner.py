@@ -135,8 +135,8 @@ class SliceRunner:
             return Continue()
         if not job.is_download and job.records is None:
             is_cut = await self._cut_file(ledger)
-            # A large file is cut outside the lane, so that no other job waits for it. Its records are
-            # sent by the next slice, which is in the lane.
+            # A large file is cut outside the lane, so that no other job waits for it. The next
+            # slice, in the lane, sends its records.
             if not is_cut or not job.upload.is_small:
                 return Continue()
         connector = await self._connector(ledger)
@@ -158,7 +158,7 @@ class SliceRunner:
         return True
 
     async def _reader_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
-        """A function that reads an upload's rows: from its file, or from what another job has read."""
+        """A function that reads an upload's rows: from its file, or from a download's records."""
         if upload.records_of is None:
             file = self._files.open(upload.file, upload.file_size)
             return partial(self._formats[upload.file_format].read, file, upload.target.options)

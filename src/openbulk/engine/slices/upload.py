@@ -1,13 +1,13 @@
 """One slice of an upload: records are sent, and outcomes and cursor are recorded together.
 
-A slice ends early where the service has to be waited for, the job is cancelled, or the process drains.
+A slice ends early where the service puts a call off, the job is cancelled, or the process drains.
 However it ends, calls under way are finished and their outcomes are recorded.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
@@ -20,7 +20,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Row
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
@@ -34,7 +34,7 @@ from openbulk.engine.slices.progress import (
     one_each,
     ordering_key,
     target_of,
-    unknown,
+    unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.outage import happens_within
@@ -44,7 +44,7 @@ RECORD_SECONDS = 0.25
 RECORD_OUTCOMES = 1_000
 """Outcomes are recorded after so long, or when there are so many."""
 UNRECORDED_MOST = 4 * RECORD_OUTCOMES
-"""With so many outcomes that are not recorded, the slice waits for the ledger before it reads on."""
+"""With so many outcomes unrecorded, the slice waits for the ledger before it reads on."""
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
 FIRST_NATIVE_POLL_SECONDS = 0.05
@@ -84,11 +84,12 @@ class UploadSlice:
         except ServiceError as error:
             return ending_of(error)
         self._target = target_of(self._job, objects)
+        work = self._work_for(objects)
         self._parts = await self._ledger.parts_from(self._job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
         watching = asyncio.create_task(self._watch_deadline())
         try:
-            await self._process_records(objects)
+            await work()
             await self._record()
             if self._read_failure is not None:
                 raise self._read_failure
@@ -100,17 +101,15 @@ class UploadSlice:
             return Complete()
         return self._ending or Continue()
 
-    async def _process_records(self, objects: Mapping[str, Features]) -> None:
+    def _work_for(self, objects: Mapping[str, Features]) -> Callable[[], Awaitable[None]]:
         refusal = refusal_of(self._target, objects)
         if refusal is not None:
-            await self._refuse_all(refusal)
-            return
+            return partial(self._refuse_all, refusal)
         features = objects[self._target.object]
         if features.native:
             assert self._connector.native is not None
-            await self._import_natively(self._connector.native, features)
-        else:
-            await self._send_all(features)
+            return partial(self._import_natively, self._connector.native, features)
+        return partial(self._send_all, features)
 
     async def _refuse_all(self, reason: str) -> None:
         async for row in self._pending_rows():
@@ -199,8 +198,8 @@ class UploadSlice:
     async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
         """Ask the service what became of records whose answer was lost.
 
-        Raises AnswerLost where it cannot answer now: the intents stay open, and the next slice looks
-        them up.
+        Raises AnswerLost where it cannot answer now: the intents stay open, and the next slice
+        looks them up.
         """
         try:
             ids = await self._connector.find(self._target, batch)
@@ -209,7 +208,7 @@ class UploadSlice:
         except ServiceError as error:
             raise AnswerLost(error.message, provider_message=error.provider_message) from error
         found = KIND_BY_ACTION[self._target.action]
-        problem = Problem(unknown(reason))
+        problem = unknown_problem(reason)
         return [
             Outcome(record.row, found, ids[record.key])
             if record.key in ids

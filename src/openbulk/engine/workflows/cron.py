@@ -14,23 +14,27 @@ EXAMPLE = "0 0 12 ? * MON-FRI"
 _FIELDS = (6, 7)
 _LONGEST = 120
 _YEARS = 100
-"""Quartz knows years up to 2099; a schedule that is not due for so long is due no more."""
+"""Quartz knows years up to 2099: a schedule that is not due for so long is never due again."""
 _NUMBERED_DAY = re.compile(r"(?<![\d#/])\d(?!\d)")
-"""A day of the week by its number; what stands behind `#` and `/` is a count."""
+"""The number of a day of the week. A number behind `#` or `/` is a count."""
 _LAST_OF_ITS_KIND = re.compile(r"(\w+)L", re.IGNORECASE)
 _SATURDAY = "6"
 
 
 def next_after(expression: str, moment: datetime) -> datetime | None:
-    """When a schedule is due next after a moment; None where it never is again. Raises BadInput."""
+    """The first moment after another at which a schedule is due; None where there is none.
+
+    Raises BadInput.
+    """
     if len(expression) > _LONGEST or len(expression.split()) not in _FIELDS:
         raise BadInput(
-            f"the schedule {expression[:_LONGEST]!r} is not one of six or seven fields "
+            f"the schedule {expression[:_LONGEST]!r} does not have six or seven fields "
             f"(second, minute, hour, day, month, weekday, year); it looks like {EXAMPLE!r}"
         )
     if all(field not in ("*", "?") for field in (expression.split()[3], expression.split()[5])):
         raise BadInput(
-            f"the schedule {expression!r} names a day of the month and one of the week; put ? in place of one of them"
+            f"the schedule {expression!r} names a day of the month and a day of the week; "
+            "put ? in place of one of them"
         )
     try:
         found = croniter(
@@ -51,7 +55,10 @@ def next_after(expression: str, moment: datetime) -> datetime | None:
 
 
 def _as_croniter(expression: str) -> str:
-    """The same as croniter writes it: no `?`, days of the week from 0, and `L5` for the last Friday, Quartz's `6L`."""
+    """Translate to croniter: no `?`, days of the week from 0.
+
+    The last Friday is `L5`, where Quartz has `6L`.
+    """
     fields = ["*" if field == "?" else field for field in expression.split()]
     fields[5] = ",".join(map(_weekday, fields[5].split(",")))
     return " ".join(fields)
