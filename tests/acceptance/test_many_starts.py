@@ -153,7 +153,7 @@ def test_a_place_for_files_that_does_not_answer_is_waited_for_and_then_said_in_a
     assert done.returncode == 1
     # Its client tries again with pauses of chance: the reason may come in time, or not.
     assert re.search(
-        "cannot start: the place for files (cannot be used|does not answer): s3://bucket/open",
+        "cannot start: the file store (cannot be used|does not answer): s3://bucket/open",
         done.stderr,
     )
     assert "Traceback" not in done.stderr

@@ -24,9 +24,9 @@ def wait_before_retry(
     """Seconds until a job continues that has waited `waits` times in a row without progress.
 
     That is the time that the service asked for; without one it is 1 s, doubled with each wait up to
-    `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it adds
-    up to a tenth, and at most a quarter of a second, to a time that the service asked for, and takes
-    up to half from any other.
+    `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it
+    adds up to a tenth, and at most a quarter of a second, to a time that the service asked for, and
+    takes up to half from any other.
     """
     if asked is not None:
         return max(asked, 0.05) + min(0.1 * asked, SPREAD_MOST) * chance

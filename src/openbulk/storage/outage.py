@@ -1,4 +1,4 @@
-"""Waits for a database that is away, or a disk that is full, where failing would cost a job its work."""
+"""Waiting for a database that is away, or a disk that is full, instead of failing."""
 
 import asyncio
 import threading

@@ -110,7 +110,7 @@ class Schedules:
     async def take(
         self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]
     ) -> bool:
-        """A schedule is due: have it due again later, and write down what it has to do now, if anything.
+        """Take a schedule that is due: set when it is due next, and add its run, if it has one.
 
         False, and nothing is written, where somebody else has taken it.
         """

@@ -29,7 +29,7 @@ class Lease:
 
     @contextmanager
     def slice(self) -> Iterator[None]:
-        """A slice begins now: what happens inside belongs to it, also in tasks that begin inside."""
+        """A slice begins now: what happens inside belongs to it, also in tasks begun inside."""
         token = _life_of_slice.set(self._life)
         try:
             yield
