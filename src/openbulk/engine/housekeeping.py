@@ -68,6 +68,7 @@ class Housekeeping:
         await self._queue.forget(finished_before=finished_before.isoformat())
 
     async def _enqueue_dropped_slices(self) -> None:
+        # A job whose slice runs here was not dropped, whatever the queue says of that slice.
         under_way = self._jobs_under_way
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in under_way]
         slices = {job.id: NextSlice.of(job, self._now()) for job in jobs}
@@ -88,6 +89,7 @@ class Housekeeping:
     async def _forget_files(self) -> None:
         finished_before = self._now() - self._keep_files
         for name in await self._ledger.files_of_jobs_finished_before(finished_before):
+            # In this order: a process that dies in between deletes once more, and leaves no file.
             await self._files.delete(name)
             await self._ledger.forget_file(name)
 

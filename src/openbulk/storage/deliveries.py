@@ -44,7 +44,8 @@ class Deliveries:
         try:
             async with self._engine.begin() as connection:
                 return _delivery((await connection.execute(added.returning(deliveries))).one())
-        except IntegrityError:  # the job has its notification already
+        except IntegrityError:
+            # The job has its notification: another process was faster, or an answer was lost.
             async with self._reading.connect() as connection:
                 written = await connection.execute(
                     select(deliveries).where(deliveries.c.job_id == job.id)

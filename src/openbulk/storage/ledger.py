@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Case,
+    Row,
     and_,
     case,
     func,
@@ -112,7 +114,7 @@ class Ledger:
         """A job by its id."""
         async with self._reading.connect() as connection:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def jobs_of(self, instance_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
         """The jobs of an instance, newest first; only those older than the job `before`."""
@@ -159,7 +161,7 @@ class Ledger:
                 status=_running_unless_cancelled(),
                 slice_running=True,
                 slice_attempts=_attempts_of(worker),
-                fence=jobs.c.fence + 1,
+                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
                 worker=worker,
                 started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
                 waiting_until=None,
@@ -217,7 +219,7 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def wake(self, job_id: int) -> Job | None:
         """End a job's wait: its next slice is due now. None where it does not wait."""
@@ -234,7 +236,7 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def skip_slice(self, job_id: int, number: int) -> Job | None:
         """Replace a slice that the queue has lost by the next one. None where it is not due."""
@@ -247,7 +249,7 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     # --- their files and records ---
 
@@ -304,6 +306,10 @@ class Ledger:
                 )
                 for row in rows
             ]
+
+
+def _job_or_none(row: Row[Any] | None) -> Job | None:
+    return None if row is None else job_of(row)
 
 
 def _running_unless_cancelled() -> Case[str]:

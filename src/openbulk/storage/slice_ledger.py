@@ -248,10 +248,10 @@ class SliceLedger:
         }
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
-        rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
 
         async def write(connection: AsyncConnection) -> None:
             await self._change_job(connection, **changes)
+            rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
             if rows:
                 await connection.execute(insert(outcomes), rows)
 
@@ -361,6 +361,7 @@ class SliceLedger:
         async def write(connection: AsyncConnection) -> None:
             await self._change_job(connection, **changes)
             if records:
+                # A slice that was overtaken may have left a part here: this one counts.
                 await connection.execute(delete(parts).filter_by(**part))
                 await connection.execute(insert(parts).values(**part, fence=self.fence))
             if bookmark is not None:
@@ -425,6 +426,7 @@ class SliceLedger:
 
     async def _hold_fence(self, connection: AsyncConnection) -> None:
         """Keep every other runner from beginning the slice until the transaction ends."""
+        # A shared lock: writes of one slice do not wait for each other, and `begin_slice` does.
         held = select(jobs.c.id).where(self._behind_fence()).with_for_update(read=True)
         if (await connection.execute(held)).first() is None:
             raise Fenced

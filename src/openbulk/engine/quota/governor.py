@@ -50,6 +50,7 @@ class Governor:
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
         """Take a permit for one call. Raises RetryLater where that takes more than a moment."""
+        # A short wait costs less than a slice that ends and begins again, with few calls at a time.
         patience = PATIENCE_SECONDS
         while True:
             await self._wait_for_probes(budgets)
@@ -73,6 +74,7 @@ class Governor:
             probe = self._probes.get(budget.scope)
             if probe is None:
                 continue
+            # A probe that was lost with its caller must not stop the others for ever.
             try:
                 await asyncio.wait_for(probe.wait(), PROBE_SECONDS)
             except TimeoutError:

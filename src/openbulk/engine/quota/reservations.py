@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from openbulk.connectors.pace import Budget
@@ -108,6 +109,7 @@ class Reservations:
         A probe is granted to one caller. The others get no call, and no time to wait.
         """
         reservation = self._reservations.setdefault(_scopes_of(budgets), _Reservation())
+        # After each wait the state is new: others may have used up what has arrived.
         while not reservation.is_good(self._now()):
             if reservation.coming is None:
                 return await self._fetch_and_take(budgets, reservation)
@@ -158,13 +160,14 @@ class Reservations:
         reservation.resize(now)
         if may_probe:
             reservation.drop_rest()
-        unused = reservation.take_unused()
-
-        def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], Grant]:
-            return reserve(
-                budgets, spent, reservation.size, now, unused=unused, may_probe=may_probe
-            )
-
+        change = partial(
+            reserve,
+            budgets,
+            wanted=reservation.size,
+            now=now,
+            unused=reservation.take_unused(),
+            may_probe=may_probe,
+        )
         granted = await self._budgets.change(_scopes_of(budgets), change)
         if granted.calls:
             reservation.replace_by(granted, now, self._now())

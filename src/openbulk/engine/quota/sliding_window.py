@@ -71,9 +71,9 @@ def calls_in_window(budget: Budget, spending: Spending, now: float) -> int:
 def reserve(
     budgets: Sequence[Budget],
     spent: Sequence[Spending],
+    *,
     wanted: int,
     now: float,
-    *,
     unused: Iterable[Unused],
     may_probe: bool,
 ) -> tuple[Sequence[Spending], Grant]:

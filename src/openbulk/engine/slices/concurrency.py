@@ -28,8 +28,11 @@ class ConcurrencyLimiter:
             await self._one_is_over.wait()
         self._keys_under_way |= ordering_keys
 
-    def release(self, ordering_keys: AbstractSet[str]) -> None:
-        """A call is over: free its place, and open another one while there may be more."""
+    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
+        """When the call is over, free its place, and open another one while there may be more."""
+        call.add_done_callback(lambda _: self._release(ordering_keys))
+
+    def _release(self, ordering_keys: AbstractSet[str]) -> None:
         self._keys_under_way -= ordering_keys
         self._one_is_over.set()
         self._free.release()

@@ -80,6 +80,7 @@ class SliceRunner:
                 try:
                     return await self._run(job_id, number)
                 except Fenced:
+                    # The runner that has taken the slice over enqueues the next one.
                     return None
                 except Unavailable:
                     # No call is under way any more: begin again from what the ledger says.
@@ -132,6 +133,7 @@ class SliceRunner:
             reason = f"failed {MAX_SLICE_ATTEMPTS} times in a row without progress"
             return Fail(Status.ABORTED, reason)
         if job.status is Status.CANCELLATION_PENDING:
+            # The runner that was to end the job has died: `_end` does.
             return Continue()
         if not job.is_download and job.records is None:
             is_cut = await self._cut_file(ledger)

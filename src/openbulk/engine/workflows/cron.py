@@ -31,13 +31,15 @@ def next_after(expression: str, moment: datetime) -> datetime | None:
             f"the schedule {expression[:_LONGEST]!r} does not have six or seven fields "
             f"(second, minute, hour, day, month, weekday, year); it looks like {EXAMPLE!r}"
         )
-    if all(field not in ("*", "?") for field in (expression.split()[3], expression.split()[5])):
+    # Quartz, too, refuses both a day of the month and a day of the week.
+    fields = expression.split()
+    if fields[3] not in ("*", "?") and fields[5] not in ("*", "?"):
         raise BadInput(
             f"the schedule {expression!r} names a day of the month and a day of the week; "
             "put ? in place of one of them"
         )
     try:
-        found = croniter(
+        times = croniter(
             _as_croniter(expression),
             moment,
             second_at_beginning=True,
@@ -48,7 +50,7 @@ def next_after(expression: str, moment: datetime) -> datetime | None:
             f"the schedule {expression!r} is not understood ({error}); it looks like {EXAMPLE!r}"
         ) from error
     try:
-        due: datetime = found.get_next(datetime)  # type: ignore[no-untyped-call]
+        due: datetime = times.get_next(datetime)  # type: ignore[no-untyped-call]
     except ValueError:
         return None
     return due
@@ -69,7 +71,7 @@ def _weekday(field: str) -> str:
         return _SATURDAY
     field = _NUMBERED_DAY.sub(_from_sunday, field)
     last = _LAST_OF_ITS_KIND.fullmatch(field)
-    return f"L{last[1]}" if last else field
+    return field if last is None else f"L{last[1]}"
 
 
 def _from_sunday(day: re.Match[str]) -> str:

@@ -96,7 +96,9 @@ class Workflows:
         if reading.status is not Status.COMPLETE or plan.destination is None:
             return await self._end(transfer, reading)
         sending = jobs.get(transfer.sent_file) or await self._send(transfer, reading)
-        return await self._end(transfer, sending) if sending.is_finished else RunStatus.RUNNING
+        if not sending.is_finished:
+            return RunStatus.RUNNING
+        return await self._end(transfer, sending)
 
     async def _read(self, transfer: Transfer) -> Job:
         plan = transfer.plan
@@ -126,9 +128,10 @@ class Workflows:
 
     async def _end(self, transfer: Transfer, last: Job) -> RunStatus:
         """A transfer ends as its last job did."""
-        error = None
-        if last.status is not Status.COMPLETE:
-            what = "reading" if last.is_download else "sending"
-            error = f"{what} ended as {last.status.value}: {last.error or 'it was cancelled'}"
+        if last.status is Status.COMPLETE:
+            await self._runs.end_transfer(transfer.id, None, self._now())
+            return RunStatus.COMPLETED
+        step = "reading" if last.is_download else "sending"
+        error = f"{step} ended as {last.status.value}: {last.error or 'it was cancelled'}"
         await self._runs.end_transfer(transfer.id, error, self._now())
-        return RunStatus.ERROR if error else RunStatus.COMPLETED
+        return RunStatus.ERROR
