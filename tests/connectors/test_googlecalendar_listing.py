@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.domain.conditions import Comparison, holds
 from openbulk.domain.errors import CursorExpired
-from openbulk.domain.query import Bookmark, Comparison, PageRequest, Query, holds
+from openbulk.domain.query import Bookmark, PageRequest, Query
 from openbulk.notify.egress import guarded_connector
 from openbulk.sandbox import google
 from support import Serve, forget

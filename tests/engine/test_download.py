@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import (
     AnswerLost,
     CallWithdrawn,
@@ -16,7 +17,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Position, Status
-from openbulk.domain.query import Comparison, Order, Page, PageRequest, Query
+from openbulk.domain.query import Order, Page, PageRequest, Query
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
 from openbulk.storage.slice_ledger import SliceLedger
 from support.downloads import ALL, COUNT, Bench, Numbered

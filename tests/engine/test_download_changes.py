@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from openbulk.connectors.base import Features
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import CursorExpired, RetryLater
 from openbulk.domain.job import Job, Position, Status
-from openbulk.domain.query import Bookmark, Comparison, Order, Page, PageRequest, Query
+from openbulk.domain.query import Bookmark, Order, Page, PageRequest, Query
 from openbulk.engine.slices.download import MAX_RESTARTS
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
 from openbulk.storage.slice_ledger import SliceLedger
@@ -242,9 +243,7 @@ async def test_reading_anew_ends_when_it_does_not_help(bench: Bench) -> None:
     """The job says so."""
     connector = Changing(forgotten={None: 3})
     job = await bench.job()
-    assert await bench.turn(job, connector) == Fail(
-        Status.ERROR, "forgotten: ask for it as a new job"
-    )
+    assert await bench.turn(job, connector) == Fail(Status.ERROR, "forgotten: start a new job")
     assert len(connector.asked) == 1 + MAX_RESTARTS
 
 
@@ -252,6 +251,4 @@ async def test_what_another_job_began_cannot_be_read_anew(bench: Bench) -> None:
     """The records of that one would be there twice."""
     connector = Changing(failures={3: CursorExpired("forgotten")})
     job = await bench.job(begin=Position("8", continues=True))
-    assert await bench.turn(job, connector) == Fail(
-        Status.ERROR, "forgotten: ask for it as a new job"
-    )
+    assert await bench.turn(job, connector) == Fail(Status.ERROR, "forgotten: start a new job")

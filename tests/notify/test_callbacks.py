@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from notify.receiver import Receiver
 from openbulk.domain.errors import BadInput
 from openbulk.notify.callbacks import (
     Attempt,
@@ -25,6 +24,7 @@ from openbulk.notify.callbacks import (
     extra_headers,
     wait_before_next,
 )
+from support.receiver import Receiver
 
 KEY = "a key of the caller's own, ümlaut and all"
 BODY = '{"id":7,"status":"COMPLETE","recordsCount":3,"note":"zażółć"}'.encode()
@@ -235,7 +235,7 @@ async def test_an_answer_that_never_ends_does_not_hold_a_delivery_up(
 async def test_a_redirect_is_a_failure_and_its_target_gets_nothing(
     http: aiohttp.ClientSession, receiver: Receiver, status: int
 ) -> None:
-    async with Receiver() as target:
+    with Receiver() as target:
         receiver.status = status
         receiver.answer_headers = {"Location": target.url}
         attempt = await deliver(http, _to(receiver), SIGNED, datetime.now(UTC))

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from openbulk.storage.slice_ledger import SliceLedger
 
 COUNT = 25
 ALL = list(range(1, COUNT + 1))
+QUERY_FIELDS = {one.name for one in fields(Query)}
 
 
 @dataclass
@@ -83,9 +84,11 @@ class Bench:
 
     async def job(self, *, instance: int = 1, **more: Any) -> Job:
         file = os.urandom(4).hex()
-        asked = Download(file=file, **{"object": "things", "page_size": 4, **more})
+        of_query = {name: more.pop(name) for name in QUERY_FIELDS & more.keys()}
+        query = Query(**{"object": "things", **of_query})
+        download = Download(query, file, **{"page_size": 4, **more})
         return await self.ledger.add_job(
-            asked, organization_id=1, instance_id=instance, request_id="r", now=datetime.now(UTC)
+            download, organization_id=1, instance_id=instance, request_id="r", now=datetime.now(UTC)
         )
 
     async def turn(self, job: Job, connector: Numbered) -> Ending:
@@ -108,6 +111,6 @@ class Bench:
 
     async def numbers(self, job: Job) -> list[int]:
         parts = await self.ledger.parts_from(job.id, 1)
-        file = sorted_file(job.download.file) if job.download.order else job.download.file
+        file = sorted_file(job.download.file) if job.download.query.order else job.download.file
         result = Result(self.files, file, parts)
         return [record["n"] for record in await asyncio.to_thread(list, result)]

@@ -1,4 +1,4 @@
-"""Plans of workflows, as they are kept and back."""
+"""Turns plans of workflows into JSON's types, and back."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from openbulk.domain.job import Download
+from openbulk.domain.query import ChangedRange
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Changes, Destination, Plan
+from openbulk.domain.workflow import Destination, Plan
 from openbulk.storage.job_rows import work_of, work_values
 
 
@@ -27,27 +28,38 @@ def plan_of(kept: Mapping[str, Any]) -> Plan:
     assert isinstance(download, Download)
     return Plan(
         download,
-        kept["changes"] and _changes_of(kept["changes"]),
-        kept["destination"] and _destination_of(kept["destination"]),
-        kept["request"],
+        changes=kept["changes"] and _changes_of(kept["changes"]),
+        destination=kept["destination"] and _destination_of(kept["destination"]),
+        request=kept["request"],
     )
 
 
-def _changes_values(changes: Changes) -> dict[str, Any]:
-    moments = {name: getattr(changes, name) for name in ("since", "until", "before")}
+def _changes_values(changes: ChangedRange) -> dict[str, Any]:
     return {
         "field": changes.field,
         "is_known_to_service": changes.is_known_to_service,
-        **{name: moment and moment.isoformat() for name, moment in moments.items()},
+        "since": _moment_text(changes.since),
+        "until": _moment_text(changes.until),
+        "before": _moment_text(changes.before),
     }
 
 
-def _changes_of(kept: Mapping[str, Any]) -> Changes:
-    moments = {
-        name: kept[name] and datetime.fromisoformat(kept[name])
-        for name in ("since", "until", "before")
-    }
-    return Changes(kept["field"], is_known_to_service=kept["is_known_to_service"], **moments)
+def _changes_of(kept: Mapping[str, Any]) -> ChangedRange:
+    return ChangedRange(
+        kept["field"],
+        since=_moment_of(kept["since"]),
+        until=_moment_of(kept["until"]),
+        before=_moment_of(kept["before"]),
+        is_known_to_service=kept["is_known_to_service"],
+    )
+
+
+def _moment_text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _moment_of(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _destination_values(destination: Destination) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from openbulk.api.bulk.download_request import DownloadRequest, download_of_body, download_of_query
+from openbulk.api.bulk.download_request import download_of_body, download_of_query
 from openbulk.api.bulk.job_requests import DownloadId, find_job, submit
 from openbulk.api.http import idempotency
 from openbulk.api.http.bodies import parse_json_object, read_body
@@ -30,9 +30,10 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.result_files import file_name, result_columns
 from openbulk.api.wire.schema import Record
-from openbulk.domain.errors import BadInput, Conflict, KeyMissing, NotFound
+from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey, Job, Status
+from openbulk.engine.queries import DownloadRequest, continue_job, job_to_continue, resolve_download
 from openbulk.engine.slices.downloaded_records import result_of
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
@@ -199,7 +200,7 @@ async def _submit(
     response: Response,
     services: Services,
     instance: Instance,
-    asked: DownloadRequest,
+    wanted: DownloadRequest,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
     if (
@@ -212,32 +213,15 @@ async def _submit(
         is not None
     ):
         return answer
-    made = await asked.completed(
-        _EarlierDownloads(services, instance),
-        (await services.connections.to(instance.id)).connector,
-    )
-    check_callback_url(made.callback_url, services)
-    return await submit(request, response, services, instance, made, idempotency_key)
-
-
-class _EarlierDownloads:
-    """The downloads of an instance that others can go on with."""
-
-    def __init__(self, services: Services, instance: Instance) -> None:
-        self._services = services
-        self._instance = instance
-
-    async def job(self, text: str) -> Job:
-        """A finished download. Raises NotFound, Conflict, BadInput."""
-        job_id = parse_whole_number(text, "continueFromJobId", least=1)
-        job = await self._services.ledger.job(job_id)
-        if job is None or job.instance_id != self._instance.id:
-            raise NotFound(f"this instance has no bulk job {job_id}")
-        if not job.is_download:
-            raise BadInput(f"job {job_id} is an upload: there is nothing to go on reading")
-        if not job.is_finished:
-            raise Conflict(f"job {job_id} is {job.status.value}; go on with it once it is finished")
-        return job
+    connector = (await services.connections.to(instance.id)).connector
+    if wanted.continue_from:
+        job_id = parse_whole_number(wanted.continue_from, "continueFromJobId", least=1)
+        earlier = await job_to_continue(services.ledger, instance.id, job_id)
+        wanted = continue_job(wanted, earlier)
+    resolved = await resolve_download(wanted, connector)
+    work = resolved.download.restrict_to(resolved.changes)
+    check_callback_url(work.callback_url, services)
+    return await submit(request, response, services, instance, work, idempotency_key)
 
 
 async def _given(request: Request) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
-        "defaultSelectFields": ",".join(job.download.fields),
+        "defaultSelectFields": ",".join(job.download.query.fields),
         "native": False,
     }
 

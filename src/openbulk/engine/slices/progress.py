@@ -21,8 +21,9 @@ from openbulk.domain.records import (
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
     """Where a job's records go: the object by the name that the service knows, also for a path."""
     target = replace(job.upload.target, run=job.upload.file, records=job.records)
-    name, found = resolve_object(target.object, objects)
-    return replace(target, object=name, options={**target.options, **found})
+    resolved = resolve_object(target.object, objects)
+    options = {**target.options, **resolved.path_parameters}
+    return replace(target, object=resolved.name, options=options)
 
 
 def key_of(job: Job, row: Row) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from openbulk.domain.job import Download, Job, Status, Upload
-from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer, bounded
+from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 
@@ -102,7 +102,7 @@ class Workflows:
 
     async def _read(self, transfer: Transfer) -> Job:
         plan = transfer.plan
-        download = replace(bounded(plan.download, plan.changes), file=transfer.read_file)
+        download = replace(plan.download.restrict_to(plan.changes), file=transfer.read_file)
         return await self._submit_for(transfer.run, download, transfer.run.instance_id)
 
     async def _send(self, transfer: Transfer, reading: Job) -> Job:

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.domain.query import (
+from openbulk.domain.comparison import rank
+from openbulk.domain.conditions import (
     All,
     Comparison,
     Condition,
     Either,
     Not,
-    as_json,
     condition_of,
     fields_of,
     holds,
-    rank,
 )
 
 RECORD: dict[str, Any] = {
@@ -93,7 +92,7 @@ def test_a_condition_is_kept_and_read_back() -> None:
             )
         )
     )
-    assert condition_of(as_json(condition)) == condition
+    assert condition_of(condition.as_json()) == condition
     assert list(fields_of(condition)) == ["a", "b.c", "d"]
 
 
