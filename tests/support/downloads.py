@@ -12,9 +12,9 @@ from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
-from openbulk.engine.downloaded_records import Result
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.downloaded_records import Result
 from openbulk.engine.slices.ending import Ending
 from openbulk.engine.slices.sorting import sorted_file
 from openbulk.storage.files import FileStore

@@ -20,7 +20,7 @@ from openbulk.api.wire.result_files import file_name, result_columns
 from openbulk.api.wire.schema import Record
 from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.job import Job, Status
-from openbulk.engine.downloaded_records import result_of
+from openbulk.engine.slices.downloaded_records import result_of
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import resolve_format_name
