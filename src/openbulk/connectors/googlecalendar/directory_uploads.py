@@ -91,7 +91,7 @@ class DirectoryUploads:
                 case _:
                     return await self._change(row)
         except FieldError as error:
-            return Outcome.failed(record.row, error.message, field=error.field)
+            return error.outcome(record.row)
         except RecordRefused as error:
             return Outcome.failed(
                 record.row, error.message, provider_message=error.provider_message

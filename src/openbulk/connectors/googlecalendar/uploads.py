@@ -52,7 +52,7 @@ class EventUploads:
             row = await self._prepare(record, target)
             return await self._actions[target.action](row)
         except FieldError as error:
-            return Outcome.failed(record.row, error.message, field=error.field)
+            return error.outcome(record.row)
         except OverflowError:
             return Outcome.failed(
                 record.row, "a date is too early or too late; calendars go from year 1 to 9999"
