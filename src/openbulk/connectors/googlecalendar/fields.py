@@ -37,6 +37,7 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
         field = fields.get(name, schema.get("additionalProperties"))
         if field is None:
             raise _unknown_field(path, name, fields)
+        # A record that was read comes back with the fields that Google fills.
         if value is None or field.get("readOnly") or full in _GOOGLE_FIELDS:
             continue
         result[name] = _convert_value(value, field, full)
@@ -57,8 +58,8 @@ def require_fields(body: Mapping[str, Any], schema: Schema, path: str = "") -> N
 
 def _unknown_field(path: str, name: str, fields: Collection[str]) -> FieldError:
     full, known = f"{path}{name}", [f"{path}{field}" for field in fields]
-    hint = did_you_mean(name, known, f"its fields are: {', '.join(known)}")
-    hint = did_you_mean(full, known, hint)
+    all_fields = f"its fields are: {', '.join(known)}"
+    hint = did_you_mean(full, known, otherwise=did_you_mean(name, known, all_fields))
     return FieldError(full, f"an event has no field {full!r}; {hint}")
 
 
@@ -85,9 +86,10 @@ def _object(value: Any, schema: Schema, path: str) -> dict[str, Any]:
 def _list(value: Any, schema: Schema, path: str) -> list[Any]:
     example = '[{"email": "ann@example.com"}]'
     items = _parse_json(value, path, "a list", example)
+    # A cell of a CSV may hold one text a line: the lines of a recurrence.
     if isinstance(items, str) and schema["items"]["type"] == "string":
         items = items.splitlines()
-    if isinstance(items, str) or not isinstance(items, Sequence):
+    if not isinstance(items, list | tuple):
         raise FieldError(
             path,
             f"{path} is {value!r}; a list is written as JSON, {example}, or as {path}[0].email",
