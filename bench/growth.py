@@ -1,4 +1,6 @@
-"""What does a record, a job and an idle process cost PostgreSQL? docs/growing.md has the figures.
+"""What does a record, a job and an idle process cost PostgreSQL?
+
+docs/explanation/growing.md computes with these figures.
 
 Rows go into `memory`, which costs next to nothing. So the figures are those of openbulk: its
 transactions, WAL and bytes in tables, and the records that one process records in a second.

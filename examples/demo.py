@@ -168,8 +168,10 @@ class Caller:
     def sign_in(self, body: Mapping[str, Any]) -> None:
         """Make an instance; later calls send its token."""
         self._token = ""
-        show_command("curl $API/instances", f"-d '{as_json(body)}'")
-        sent, kind = json.dumps(body).encode(), "application/json"
+        kind = "application/json"
+        command = "curl $API/instances"
+        show_command(command, f'-H "Content-Type: {kind}"', f"-d '{as_json(body)}'")
+        sent = json.dumps(body).encode()
         answer = self._call("POST", "/instances", sent, {"Content-Type": kind})
         self._token = f", Element {show_json(answer)['token']}"
 

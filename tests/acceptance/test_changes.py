@@ -194,5 +194,7 @@ def test_kills_during_a_download_of_changes_lose_and_double_nothing(
             f"Lesson {n}" for n in range(1, 1_001)
         )
         assert found == night.plainly(**{"from": last})
-        assert ("reading anew" in "".join(one.log() for one in processes.started)) is forgotten
+        assert (
+            "download restarted" in "".join(one.log() for one in processes.started)
+        ) is forgotten
     assert request("GET", f"{night.sandbox.url}/sandbox/violations").json == []

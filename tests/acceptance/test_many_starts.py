@@ -153,7 +153,7 @@ def test_a_start_waits_for_its_file_store_and_then_ends_with_one_sentence(
     assert done.returncode == 1
     # The client retries after random pauses: the reason comes in time, or it does not.
     assert re.search(
-        "cannot start: the place for files (cannot be used|does not answer): s3://bucket/open",
+        "cannot start: the file store (cannot be used|does not answer): s3://bucket/open",
         done.stderr,
     )
     assert "Traceback" not in done.stderr

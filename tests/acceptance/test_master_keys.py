@@ -1,4 +1,4 @@
-"""The master key is replaced while openbulk works, as docs/many-machines.md describes."""
+"""The master key is replaced while openbulk works, as how-to/rotate-the-master-key.md says."""
 
 from pathlib import Path
 from typing import Any

@@ -110,7 +110,7 @@ def cases_of_jobs() -> Iterator[Case]:
         yield Case(
             operation,
             409,
-            "go on with it once it is finished",
+            "continue it once it is finished",
             who="busy",
             body={"continueFromJobId": 3},
         )

@@ -10,8 +10,9 @@ import pytest
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, RetryLater
-from openbulk.domain.query import Comparison, PageRequest, Query
+from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send

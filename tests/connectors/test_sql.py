@@ -13,8 +13,9 @@ import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
-from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, PageRequest, Query
+from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.testing.connectors import Connect, ConnectorTests, record

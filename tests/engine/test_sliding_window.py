@@ -11,14 +11,14 @@ from openbulk.engine.quota.sliding_window import (
     NEARLY_FULL_IN_A_ROW,
     PROBE_AGAIN_SECONDS,
     PROBES_IN_A_ROW,
-    blamed,
+    budget_at_fault,
+    calls_in_window,
     give_back,
     grant,
     learn_less,
     learn_more,
     limit_of,
     spend,
-    used,
 )
 from openbulk.storage.budgets import Spending
 
@@ -44,7 +44,7 @@ def test_no_window_holds_more_calls_than_its_budget(asks: list[tuple[float, int]
 def test_a_window_gives_all_of_its_budget_at_once_and_again_a_minute_later() -> None:
     """A job of 500 does not wait; what was spent is free again after a little more than a minute."""
     spending = spend(USER, Spending(), grant([USER], [Spending()], 1_000, NOW).calls, NOW)
-    assert used(USER, spending, NOW) == 600
+    assert calls_in_window(USER, spending, NOW) == 600
     nothing = grant([USER], [spending], 1, NOW)
     assert nothing.calls == 0
     assert 60 < nothing.after < 61.5
@@ -61,7 +61,7 @@ def test_the_narrowest_budget_bounds_the_others() -> None:
 def test_calls_that_were_not_made_are_given_back() -> None:
     """To the bucket that they were taken from."""
     spending = spend(USER, Spending(), 100, NOW)
-    assert used(USER, give_back(USER, spending, 40, NOW), NOW + 1) == 60
+    assert calls_in_window(USER, give_back(USER, spending, 40, NOW), NOW + 1) == 60
 
 
 def test_a_refusal_teaches_how_many_calls_there_are() -> None:
@@ -91,16 +91,17 @@ def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
     budgets = [PROJECT, USER, calendar]
     throttle = Throttle("too fast")
     few = [Spending()] * 3
-    assert blamed(Permit(budgets), throttle, few, 1, NOW) is None
-    assert blamed(Permit(budgets), throttle, few, IN_A_ROW, NOW) == calendar
+    assert budget_at_fault(Permit(budgets), throttle, few, 1, NOW) is None
+    assert budget_at_fault(Permit(budgets), throttle, few, IN_A_ROW, NOW) == calendar
     many = [Spending(), spend(USER, Spending(), 580, NOW), Spending()]
-    assert blamed(Permit(budgets), throttle, many, NEARLY_FULL_IN_A_ROW, NOW) == USER
+    assert budget_at_fault(Permit(budgets), throttle, many, NEARLY_FULL_IN_A_ROW, NOW) == USER
     assert (
-        blamed(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW) == USER
+        budget_at_fault(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW)
+        == USER
     )
-    assert blamed(Permit(budgets, probes=("project",)), throttle, many, 1, NOW) is None
+    assert budget_at_fault(Permit(budgets, probes=("project",)), throttle, many, 1, NOW) is None
     assert (
-        blamed(Permit(budgets, probes=("project",)), throttle, many, PROBES_IN_A_ROW, NOW)
+        budget_at_fault(Permit(budgets, probes=("project",)), throttle, many, PROBES_IN_A_ROW, NOW)
         == PROJECT
     )
 

@@ -19,7 +19,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.notify.callbacks import (
     Attempt,
     Notification,
-    answered,
+    attempt_of_answer,
     deliver,
     extra_headers,
     wait_before_next,
@@ -294,7 +294,7 @@ async def test_an_address_that_cannot_be_called_is_given_up_at_once(
 ) -> None:
     attempt = await deliver(http, Notification(42, url, BODY), {}, datetime.now(UTC))
     assert attempt == Attempt(
-        "the callback's address is not one that can be called", is_hopeless=True
+        "the callback URL cannot be called", is_hopeless=True
     )
     assert wait_before_next(attempt, 1, chance=0) is None
 
@@ -368,7 +368,7 @@ NOW = datetime(2026, 8, 24, 12, 0, 0, tzinfo=UTC)
 def test_a_busy_receiver_gets_the_time_that_it_asks_for_up_to_a_day(
     status: int, retry_after: str | None, wait: float
 ) -> None:
-    assert wait_before_next(answered(status, retry_after, NOW), 1, chance=0) == wait
+    assert wait_before_next(attempt_of_answer(status, retry_after, NOW), 1, chance=0) == wait
 
 
 async def test_the_time_that_a_receiver_asks_for_is_read_from_its_answer(
@@ -380,4 +380,4 @@ async def test_the_time_that_a_receiver_asks_for_is_read_from_its_answer(
 
 
 def test_a_receiver_that_is_not_busy_does_not_slow_its_notifications_down() -> None:
-    assert wait_before_next(answered(500, "3600", NOW), 1, chance=0) == 5
+    assert wait_before_next(attempt_of_answer(500, "3600", NOW), 1, chance=0) == 5

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from openbulk.domain.conditions import All, Comparison, Not
 from openbulk.domain.errors import Fenced, IdempotencyKeyTaken
 from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Position, Status, Upload
-from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
+from openbulk.domain.query import Bookmark, Order, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
@@ -238,15 +239,17 @@ class LedgerTests:
     async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
         """To the last option; it needs the service from its first turn on."""
         asked = Download(
-            object="things",
+            Query(
+                "things",
+                fields=("id", "start.date"),
+                where=All((Comparison("a", "=", (1,)), Not(Comparison("b", "is null")))),
+                order=(Order("id"), Order("start.date", descending=True)),
+                limit=5,
+                parameters={"q": "x"},
+                changed_since=NOW,
+            ),
             file="d0d0",
-            fields=("id", "start.date"),
-            where=All((Comparison("a", "=", (1,)), Not(Comparison("b", "is null")))),
-            order=(Order("id"), Order("start.date", descending=True)),
-            limit=5,
             page_size=7,
-            parameters={"q": "x"},
-            changed_since=NOW,
             keeps_nulls=True,
             begin=Position("p2", 3),
             text="select id from things",
@@ -268,7 +271,11 @@ class LedgerTests:
     ) -> None:
         """Or not at all, where somebody else has taken over."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
@@ -293,7 +300,11 @@ class LedgerTests:
     ) -> None:
         """Or not at all, where somebody else has taken over; that of another feed is none."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
@@ -319,7 +330,11 @@ class LedgerTests:
     async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: Ledger) -> None:
         """And its bookmark is forgotten with those before it: all of it, or nothing where somebody has taken over."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
@@ -353,7 +368,11 @@ class LedgerTests:
     async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
         """As a whole, and only by whoever works on the job."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)

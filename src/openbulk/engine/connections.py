@@ -1,4 +1,4 @@
-"""The connectors of the instances in use: each is made once, and kept until its instance changes."""
+"""The connectors of the instances in use: made once, and kept until the instance changes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Connections:
     def _connect(self, instance: Instance) -> Connection:
 
         async def remember(changes: Mapping[str, str]) -> None:
-            # A service shows a renewed refresh token once: it must not be lost with the database away.
+            # A service shows a renewed refresh token once: wait rather than lose it.
             change = partial(self._accounts.update_configuration, instance.id, changes)
             version = await retry_while_unavailable(change, self._draining)
             if version == connection.version + 1:

@@ -30,7 +30,7 @@ from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 
 DRAIN_SECONDS = 4.5
-"""Slices under way get so long to end. Docker kills a process 10 s after it was told to stop."""
+"""Slices under way have so long to end, so that a process stops within 5 s."""
 
 
 class Engine:
@@ -98,6 +98,7 @@ class Engine:
         """Begin to work, also on what was under way when the last process ended."""
         is_shared = self._heartbeat is not None
         await self._housekeeping.delete_orphans(is_shared=is_shared)
+        # Before the queue: others would take over the slices of a worker that is not registered.
         if self._heartbeat is not None:
             await self._heartbeat.start()
         await self._queue.start(run_slice=self._runner.run, deliver=self._notifications.deliver)
@@ -127,6 +128,7 @@ class Engine:
         if self._heartbeat is not None:
             await self._heartbeat.stop_watching()
         await asyncio.to_thread(self._queue.stop)
+        # After the queue: others take over the slices of a worker that is deregistered.
         if self._heartbeat is not None:
             await self._heartbeat.stop()
 

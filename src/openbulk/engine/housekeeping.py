@@ -68,10 +68,11 @@ class Housekeeping:
         await self._queue.forget(finished_before=finished_before.isoformat())
 
     async def _enqueue_dropped_slices(self) -> None:
+        # A job whose slice runs here was not dropped, whatever the queue says of that slice.
         under_way = self._jobs_under_way
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in under_way]
         slices = {job.id: NextSlice.of(job, self._now()) for job in jobs}
-        is_unfinished = await self._queue.unfinished_by_id([one.id for one in slices.values()])
+        is_unfinished = await self._queue.is_unfinished_by_id([one.id for one in slices.values()])
         for job in jobs:
             due = slices[job.id]
             if due.id not in is_unfinished:
@@ -88,13 +89,14 @@ class Housekeeping:
     async def _forget_files(self) -> None:
         finished_before = self._now() - self._keep_files
         for name in await self._ledger.files_of_jobs_finished_before(finished_before):
+            # In this order: a process that dies in between deletes once more, and leaves no file.
             await self._files.delete(name)
             await self._ledger.forget_file(name)
 
     async def delete_orphans(self, *, is_shared: bool) -> int:
         """Delete the files that no job owns; return how many. For the start of a process.
 
-        Where other processes share the file store, a file that one of them may be receiving is kept.
+        Where other processes share the file store, files that they may be receiving are kept.
         """
         orphans = await self._files.names() - await self._ledger.files()
         if is_shared:

@@ -48,10 +48,11 @@ class Intake:
             now=self._now(),
             idempotency_key=idempotency_key,
         )
+        first_slice = NextSlice.of(job, self._now())
         log.info("job created", job=job.id, instance=instance_id, object=job.object)
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                await self._queue.enqueue_slice(NextSlice.of(job, self._now()))
+                await self._queue.enqueue_slice(first_slice)
         except Exception:
             # The ledger has the job, so it is taken: the sweep enqueues its first slice.
             log.exception("job is taken, but has to wait for the sweep", job=job.id)

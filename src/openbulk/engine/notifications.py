@@ -76,21 +76,21 @@ class Notifications:
             next_in=wait,
         )
         now = self._now()
-        end = partial(
-            self._deliveries.end_attempt,
-            delivery.id,
-            number,
-            attempt.result,
-            due_at=now + timedelta(seconds=wait or 0.0),
-            finished_at=now if wait is None else None,
-        )
+        end = partial(self._deliveries.end_attempt, delivery.id, number, attempt.result)
+        if wait is None:
+            end = partial(end, due_at=now, finished_at=now)
+            await retry_until_written(end, self._draining)
+            return None
+        end = partial(end, due_at=now + timedelta(seconds=wait), finished_at=None)
         await retry_until_written(end, self._draining)
-        return None if wait is None else NextAttempt(delivery.id, number + 1, wait)
+        return NextAttempt(delivery.id, number + 1, wait)
 
     async def _attempt(self, delivery: Delivery) -> Attempt:
         find = partial(self._accounts.instance, delivery.instance_id)
         instance = await retry_while_unavailable(find, self._draining)
         notification = Notification(delivery.id, delivery.url, delivery.body)
+        # An instance may be deleted while its notifications are repeated: they are sent without
+        # the headers and signatures that it had configured.
         configuration = instance.configuration if instance else {}
         return await deliver(self._http, notification, configuration, self._now())
 
@@ -98,4 +98,6 @@ class Notifications:
 def _result_for_metrics(attempt: Attempt, wait: float | None) -> str:
     if attempt.is_delivered:
         return "delivered"
-    return "given up" if wait is None else "to repeat"
+    if wait is None:
+        return "given up"
+    return "to repeat"

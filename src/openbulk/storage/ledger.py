@@ -1,12 +1,14 @@
-"""The ledger: every job, how far it came, and what became of each of its records."""
+"""The ledger: every job, how far it is, and the outcome of each of its records."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Case,
+    Row,
     and_,
     case,
     func,
@@ -32,7 +34,7 @@ from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """A record that was not taken, or of which nobody knows."""
+    """A record that failed, or whose outcome is unknown."""
 
     row: int
     line: int | None
@@ -43,7 +45,7 @@ class RecordError:
 
 
 class Ledger:
-    """Remembers jobs. One function a statement, named for what its caller wants. What turns write is in turns.py."""
+    """Remembers jobs. What a slice writes of its job is in `slice_ledger.py`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -61,8 +63,10 @@ class Ledger:
         now: datetime,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Write a new job down; from here on it will be done. A file has one job: added again, it is the one that is
-        there. Raises IdempotencyKeyTaken."""
+        """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
+
+        A file has one job. Where it has one already, return that one.
+        """
         new = insert(jobs).values(
             organization_id=organization_id,
             instance_id=instance_id,
@@ -78,18 +82,18 @@ class Ledger:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
         except IntegrityError as error:
-            if (made := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
-                return made
-            if (
-                idempotency_key is not None
-                and await self.job_with_key(instance_id, idempotency_key.key) is not None
-            ):
-                raise IdempotencyKeyTaken from error
-            raise
+            known = await self.jobs_with_files([work.file])
+            if work.file in known:
+                return known[work.file]
+            if idempotency_key is None:
+                raise
+            if await self.job_with_key(instance_id, idempotency_key.key) is None:
+                raise
+            raise IdempotencyKeyTaken from error
         return job
 
     async def job_with_key(self, instance_id: int, key: str) -> tuple[Job, IdempotencyKey] | None:
-        """The job of an instance that was asked for with a key, and what was asked."""
+        """The job of an instance with an idempotency key, and the key with its digest."""
         keys = idempotency_keys
         wanted = (
             select(jobs, keys.c.digest)
@@ -101,7 +105,7 @@ class Ledger:
         return None if row is None else (job_of(row), IdempotencyKey(key, row.digest))
 
     async def jobs_with_files(self, names: Sequence[str]) -> Mapping[str, Job]:
-        """The jobs that these files have, as far as they have one."""
+        """The jobs of these files, by file."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(select(jobs).where(jobs.c.file.in_(names)))
             return {row.file: job_of(row) for row in rows}
@@ -110,10 +114,10 @@ class Ledger:
         """A job by its id."""
         async with self._reading.connect() as connection:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def jobs_of(self, instance_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
-        """The jobs of an instance, newest first, from before a job on."""
+        """The jobs of an instance, newest first; only those older than the job `before`."""
         chosen = (
             select(jobs)
             .where(jobs.c.instance_id == instance_id)
@@ -157,7 +161,7 @@ class Ledger:
                 status=_running_unless_cancelled(),
                 slice_running=True,
                 slice_attempts=_attempts_of(worker),
-                fence=jobs.c.fence + 1,
+                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
                 worker=worker,
                 started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
                 waiting_until=None,
@@ -178,12 +182,12 @@ class Ledger:
             draining=draining,
         )
 
-    # --- from outside of their turns ---
+    # --- changes from outside their slices ---
 
     async def cancel(self, job_id: int, now: datetime) -> Job | None:
-        """Cancel a job: at once where no slice of it runs, else by asking the slice.
+        """Cancel a job: at once where no slice of it runs, else by telling the slice.
 
-        None where it had finished before.
+        None where the job had finished before.
         """
         async with self._engine.begin() as connection:
             row = (
@@ -191,8 +195,8 @@ class Ledger:
                     update(jobs)
                     .where(jobs.c.id == job_id, jobs.c.status.in_(ACTIVE))
                     .values(
-                        status=_cancelled_or_pending(),
-                        finished_at=_finished_unless_running(now),
+                        status=_cancel_status(),
+                        finished_at=_end_unless_running(now),
                         waiting_until=None,
                         waiting_for=None,
                     )
@@ -205,7 +209,7 @@ class Ledger:
             return await close_intents(connection, job) if job.is_finished else job
 
     async def cancel_complete(self, job_id: int) -> Job | None:
-        """Call a job cancelled that was complete before anybody could cancel it; None where it is not complete."""
+        """Change a complete job to cancelled; None where it is not complete."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -215,10 +219,10 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def wake(self, job_id: int) -> Job | None:
-        """End a job's waiting: another slice is due now. None where it doesn't wait."""
+        """End a job's wait: its next slice is due now. None where it does not wait."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -232,10 +236,10 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def skip_slice(self, job_id: int, number: int) -> Job | None:
-        """The lanes have lost a slice: another one is due in its place. None where it was found meanwhile."""
+        """Replace a slice that the queue has lost by the next one. None where it is not due."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -245,7 +249,7 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     # --- their files and records ---
 
@@ -262,20 +266,23 @@ class Ledger:
             )
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
-        """The names of files that have served their time."""
+        """The files of jobs that were finished before a moment."""
         old = select(jobs.c.file).where(jobs.c.has_file, jobs.c.finished_at < moment)
         async with self._reading.connect() as connection:
             return (await connection.scalars(old)).all()
 
     async def forget_file(self, name: str) -> None:
-        """A job's file has been deleted."""
+        """Note that a job's file is deleted."""
         async with self._engine.begin() as connection:
             await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
     async def errors(
         self, job_id: int, *, after: int, limit: int, skip: int = 0
     ) -> Sequence[RecordError]:
-        """The records of a job with a problem, in the order of the file, from behind a row on, less the first few."""
+        """The records of a job with a problem behind the row `after`, in the order of the file.
+
+        `skip` leaves out the first ones.
+        """
         async with self._reading.connect() as connection:
             rows = await connection.execute(
                 select(outcomes)
@@ -301,6 +308,10 @@ class Ledger:
             ]
 
 
+def _job_or_none(row: Row[Any] | None) -> Job | None:
+    return None if row is None else job_of(row)
+
+
 def _running_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
     return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
@@ -311,12 +322,12 @@ def _attempts_of(worker: str | None) -> Case[int]:
     return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
-def _cancelled_or_pending() -> Case[str]:
+def _cancel_status() -> Case[str]:
     return case(
         (jobs.c.slice_running.is_(True), Status.CANCELLATION_PENDING.value),
         else_=Status.CANCELLED.value,
     )
 
 
-def _finished_unless_running(now: datetime) -> Case[datetime | None]:
+def _end_unless_running(now: datetime) -> Case[datetime | None]:
     return case((jobs.c.slice_running.is_(True), null()), else_=literal(now, Timestamp))

@@ -1,4 +1,4 @@
-"""Waits for a database that is away, or a disk that is full, where failing would cost a job its work."""
+"""Waiting for a database that is away, or a disk that is full, instead of failing."""
 
 import asyncio
 import threading
@@ -60,14 +60,6 @@ outage = Outage()
 """The outage of this process's database, which the ledger and the lanes share."""
 
 
-async def happens_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for at most so many seconds; return whether it has happened."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()
-
-
 async def retry_while_unavailable(call: Call[T], draining: asyncio.Event) -> T:
     """Make a call to the database, again and again while it is away.
 
@@ -102,7 +94,10 @@ async def retry_while_disk_full(call: Call[T], draining: asyncio.Event) -> T:
             return await call()
         except DiskFull as error:
             log.warning("disk is full", needed_for=error.what)
-            if await happens_within(draining, DISK_FULL_PAUSE_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISK_FULL_PAUSE_SECONDS):
+                    await draining.wait()
+            if draining.is_set():
                 raise
 
 

@@ -1,6 +1,7 @@
 """The ledger in the hands of one slice: what the slice asks of it, and what it writes.
 
-Every write is behind the slice's fence: once another runner has begun the slice, nothing of this one is written.
+Every write is behind the slice's fence: once another runner has begun the slice, this one writes
+nothing.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class Lease(Protocol):
     """The right of a process to go on with the slices that it has begun."""
 
     async def hold(self) -> None:
-        """Return once nobody else can have taken the slice over. Raises Fenced where somebody has."""
+        """Return once nobody else can have taken the slice over. Raises Fenced where one has."""
 
 
 class PermanentLease:
@@ -68,9 +69,9 @@ class Ticket:
 class SliceLedger:
     """A slice that was begun, and all that it reads and writes in the ledger.
 
-    It waits where the database is away or the disk is full, until the process drains: then it raises
-    Unavailable or DiskFull. Every write raises Fenced, and writes nothing, where another runner has
-    begun the slice since. Every write may be made twice: the second time changes nothing.
+    It waits where the database is away or the disk is full. Once the process drains it raises
+    Unavailable or DiskFull instead. Every write raises Fenced, and writes nothing, where another
+    runner has begun the slice since. Every write may be made twice: the second changes nothing.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class SliceLedger:
     # --- an upload ---
 
     async def set_parts(self, records: int, first_rows: Sequence[int]) -> None:
-        """Note that the file is cut to its end: so many records, in parts that begin at these rows."""
+        """Note that the file is cut: it has so many records, in parts that begin at these rows."""
 
         async def write(connection: AsyncConnection) -> None:
             await self._change_job(connection, records=records)
@@ -247,10 +248,10 @@ class SliceLedger:
         }
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
-        rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
 
         async def write(connection: AsyncConnection) -> None:
             await self._change_job(connection, **changes)
+            rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
             if rows:
                 await connection.execute(insert(outcomes), rows)
 
@@ -314,7 +315,7 @@ class SliceLedger:
         await self._write(write)
 
     async def open_intents(self) -> frozenset[int]:
-        """The rows that were about to be sent when a runner of the job died, and have no outcome."""
+        """The rows that were about to be sent when a runner died, and have no outcome."""
         return await self._read(partial(open_intents, job_id=self.job.id))
 
     async def set_ticket(self, ticket: Ticket) -> None:
@@ -360,6 +361,7 @@ class SliceLedger:
         async def write(connection: AsyncConnection) -> None:
             await self._change_job(connection, **changes)
             if records:
+                # A slice that was overtaken may have left a part here: this one counts.
                 await connection.execute(delete(parts).filter_by(**part))
                 await connection.execute(insert(parts).values(**part, fence=self.fence))
             if bookmark is not None:
@@ -424,6 +426,7 @@ class SliceLedger:
 
     async def _hold_fence(self, connection: AsyncConnection) -> None:
         """Keep every other runner from beginning the slice until the transaction ends."""
+        # A shared lock: writes of one slice do not wait for each other, and `begin_slice` does.
         held = select(jobs.c.id).where(self._behind_fence()).with_for_update(read=True)
         if (await connection.execute(held)).first() is None:
             raise Fenced

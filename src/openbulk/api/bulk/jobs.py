@@ -29,8 +29,8 @@ from openbulk.api.wire.jobs import (
 )
 from openbulk.api.wire.query_language import field_list, parse_where
 from openbulk.api.wire.schema import select_fields
+from openbulk.domain.conditions import Condition, fields_of, holds
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import Condition, fields_of, holds
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 

@@ -1,11 +1,10 @@
 """Plans: what a workflow or a schedule reads, and where the records go."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from openbulk.api.bulk.download_request import DownloadRequest, download_of_body, download_of_query
+from openbulk.api.bulk.download_request import download_of_body, download_of_query
 from openbulk.api.bulk.metadata import parse_metadata, parse_target
 from openbulk.api.http.parameters import check_callback_url
 from openbulk.api.services import Services
@@ -15,6 +14,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import Instance
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, Plan
+from openbulk.engine.queries import DownloadRequest, resolve_download
 
 WORKFLOWS, QUERY, DOWNLOAD = "/bulk/workflows", "/bulk/query", "/bulk/download"
 """The requests that can be scheduled."""
@@ -69,16 +69,16 @@ async def _plan_download(
     shown_request: Mapping[str, Any],
     destination: Destination | None = None,
 ) -> Plan:
-    if request.continued:
+    if request.continue_from:
         # A single job ends at one position; a schedule would read from that position every time.
         raise BadInput(
             "continueFromJobId belongs to a single download; use from, and each run continues "
             "where the last one ended"
         )
     connector = (await services.connections.to(instance.id)).connector
-    download, changes = await request.settled(None, connector)
-    check_callback_url(download.callback_url, services)
-    return Plan(download, changes, destination, dict(shown_request))
+    resolved = await resolve_download(request, connector)
+    check_callback_url(resolved.download.callback_url, services)
+    return Plan(resolved.download, resolved.changes, destination, dict(shown_request))
 
 
 async def _plan_transfer(
@@ -93,10 +93,8 @@ async def _plan_transfer(
             raise BadInput(f"{name} is not possible: {instead}")
     destination = await _find_destination(services, instance, target, callback_url)
     query = {name: transfer[name] for name in _QUERY_KEYS if name in transfer}
-    request = download_of_query(query, "", None)
-    if not request.download.object:
-        object_name = str(transfer.get("objectName") or "")
-        request = replace(request, download=replace(request.download, object=object_name))
+    object_name = str(transfer.get("objectName") or "")
+    request = download_of_query(query, "", None, object_name=object_name)
     # The ledger keeps the request to show it: never with the token of the target.
     shown_request = {**transfer, "targetConfiguration": {**target, "token": MASK}}
     return await _plan_download(services, instance, request, shown_request, destination)
@@ -119,7 +117,7 @@ async def _find_destination(
     options = parse_metadata(configuration.get("metaData"))
     target = parse_target(_object_name(configuration), options, {}, _default_action(configuration))
     objects = await (await services.connections.to(destination.id)).connector.objects()
-    name, _ = resolve_object(target.object, objects)
+    name = resolve_object(target.object, objects).name
     refusal = refusal_of(Target(name, target.action), objects)
     if refusal is not None:
         raise BadInput(f"targetConfiguration: {refusal}")

@@ -234,7 +234,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
-        "defaultSelectFields": ",".join(job.download.fields),
+        "defaultSelectFields": ",".join(job.download.query.fields),
         "native": False,
     }
 
@@ -318,7 +318,7 @@ def failed_count(job: Job) -> int:
 
 
 def _record_count(job: Job) -> int:
-    return job.cursor if job.is_download else job.counts.reached
+    return job.cursor if job.is_download else job.counts.total
 
 
 def _direction(job: Job) -> str:

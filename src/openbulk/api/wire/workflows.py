@@ -123,7 +123,7 @@ def present_transfer(
         "statusMessage": transfer.error,
         "payload": dict(transfer.plan.request),
         "sourceElementKey": elements.get(transfer.run.instance_id),
-        "sourceObjectName": transfer.plan.download.object,
+        "sourceObjectName": transfer.plan.download.query.object,
     }
     if read_job is not None:
         shape |= _job_keys("source", read_job, completed_status)

@@ -26,8 +26,9 @@ from openbulk.connectors.eloqua.rest import (
 )
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.http import Client
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import NotFound
-from openbulk.domain.query import Comparison, Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 ACTIVITIES = "activities"

@@ -18,10 +18,12 @@ from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 
 MAX_IMPORT_FIELDS = 100
+"""The limit of one definition (Reference/import-characteristics.htm)."""
 MAX_STAGING_BYTES = 32 * 1000 * 1000
 """The limit of one staging call. The documentation says 32 MB; this is the smaller kind of MB."""
 DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
+# Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
 _HINTS = {
@@ -123,6 +125,7 @@ class EloquaBulk:
         sync = await self._service.bulk("GET", uri)
         if is_running(sync):
             return None
+        # `warning` is an end, too: some records were rejected, and the others imported.
         rejects = await self._service.items(f"{uri}/rejects")
         logs = await self._service.items(f"{uri}/logs")
         if sync["status"] == "error" and not rejects:
@@ -198,12 +201,14 @@ def _require_writable(column: str, field: Field | None, fields: Fields) -> Field
 
 
 def _definition(target: Target, staged: Staged) -> dict[str, Any]:
+    # https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Reference/import-characteristics.htm
     return {
         "name": f"openbulk {target.action} {target.object}"[:100],
         "fields": {name: field.statement for name, field in staged.fields.items()},
         "identifierFieldName": staged.identifier,
         # A missing value leaves the one that Eloqua has: rows need not fill every column.
         "updateRule": str(target.options.get("updateRule") or "ifNewIsNotNull"),
+        # True, which is the default, would import what a submit staged before it was cut off.
         "isSyncTriggeredOnImport": False,
         "autoDeleteDuration": DEFINITION_LIFE,
     }

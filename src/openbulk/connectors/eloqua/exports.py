@@ -15,21 +15,15 @@ from typing import Any
 from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, Entity, errors_in, is_running
 from openbulk.connectors.eloqua.fields import Fields
 from openbulk.connectors.eloqua.service import Service
+from openbulk.domain.comparison import is_text
+from openbulk.domain.conditions import Comparison, Condition, conjuncts
 from openbulk.domain.errors import Refused
-from openbulk.domain.query import (
-    Comparison,
-    Condition,
-    Page,
-    PageRequest,
-    Query,
-    conjuncts,
-    is_text,
-)
+from openbulk.domain.query import Page, PageRequest, Query
 
 MAX_EXPORT_FIELDS = 250
 MAX_PAGE = 50_000
 MAX_FILTER = 1000
-"""Characters."""
+"""Most characters in the filter of an export."""
 ID = "id"
 CHANGED = {"contact": "C_DateModified", "account": "M_DateModified"}
 """The field with the date of a record's last change."""
@@ -61,6 +55,7 @@ async def _read_data(service: Service, sync: str, begin: int, size: int) -> Asyn
     """The exported records of a sync that has ended, from the one at `begin` on."""
     while True:
         parameters = {"limit": str(size), "offset": str(begin)}
+        # The data of the sync. That of the definition changes with its next sync.
         page = await service.bulk("GET", f"{sync}/data", params=parameters)
         items = page.get("items", [])
         begin += len(items)
@@ -83,6 +78,7 @@ async def _begin(service: Service, entity: Entity, fields: Fields, query: Query)
     }
     if filter_text := _filter(entity, {ID: _id_statement(entity), **statements}, query):
         definition["filter"] = filter_text
+    # A definition of its own for each export: one with an active sync must not be synced again.
     export = await service.bulk("POST", f"/{entity.plural}/exports", json=definition)
     sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": export["uri"]})
     return str(sync["uri"])

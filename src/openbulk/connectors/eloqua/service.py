@@ -25,6 +25,7 @@ from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, 
 
 LOGIN_URL = "https://login.eloqua.com"
 PAGE = 1000
+"""Most items in a page of rejects, logs or fields."""
 
 
 class EloquaOAuth:
@@ -126,6 +127,7 @@ class Service:
         try:
             return await self._client.call(method, await self.locate() + path, **more)
         except ServiceError:
+            # The account may have moved to another pod.
             self._base = None
             raise
 
@@ -151,6 +153,7 @@ def failure(answer: Answer) -> ServiceError:
     """The error for an answer of the Bulk API that is no success."""
     text = answer.text()
     if answer.status in {409, 413}:
+        # Other imports of the account empty the staging area as they end.
         return RetryLater(
             f"Eloqua's staging area is busy or full ({answer.status})",
             after=60,

@@ -18,8 +18,9 @@ from openbulk.connectors.sql.notes import Notes, delete_old_notes, notes_table
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.writing import write_batch
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
-from openbulk.domain.query import Comparison, Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 REFLECT_SECONDS = 30.0

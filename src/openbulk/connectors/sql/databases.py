@@ -13,13 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from openbulk.domain.errors import BadInput
 
 CONNECTIONS = 5
+"""For each instance: its concurrent writes, and one for reading."""
 RECONNECT_SECONDS = 600
+"""A connection older than this is replaced: the host may have another address by now."""
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
+"""SQLite has one writer at a time. A write waits this long for its turn."""
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 """No path: libpq would take one for the folder of a Unix socket, which is no address to check."""
 _PORT = re.compile(r"\d+", re.ASCII)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# A lock of another session, or a trigger that hangs, must not hold a lane for ever.
 _SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
 
 Resolve = Callable[[str, int], Awaitable[str]]
@@ -45,6 +49,8 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}"
         )
 
+    # `hostaddr` connects to the address that was checked, whatever DNS answers a moment later;
+    # `host` is still the name that the server's certificate is for (libpq, section 34.1.2).
     async def connect(*_args: Any, **_more: Any) -> Any:
         return await psycopg.AsyncConnection.connect(
             host=host,
@@ -67,6 +73,7 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_recycle=RECONNECT_SECONDS,
+        # An idle connection may have been cut: find out before a batch is sent on it.
         pool_pre_ping=True,
     )
 
@@ -88,6 +95,7 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
+        # Off by default (https://sqlite.org/foreignkeys.html#fk_enable).
         cursor.execute("PRAGMA foreign_keys=ON")
         # As PostgreSQL's LIKE, and openbulk's own.
         cursor.execute("PRAGMA case_sensitive_like=ON")

@@ -17,8 +17,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.values import Column, Kind, as_it_is, to_database, to_json
+from openbulk.domain.comparison import COMPARISONS
+from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import COMPARISONS, All, Comparison, Condition, Either, Not, Query
+from openbulk.domain.query import Query
 
 _NO_ESCAPE = "\x1f"
 """For `like`: no character makes `%` and `_` ordinary ones, as backslash would by default."""

@@ -3,8 +3,8 @@
 DBOS decides which work runs when, and finds work again that was under way when a process died. The
 ledger knows how far a job is: a slice that runs twice finds there that nothing is left to do.
 
-    slice     a slice of a job: in its instance's lane, one at a time in a lane, lanes side by side; or
-              outside the lanes, where it only cuts the job's file into parts
+    slice     a slice of a job: in its instance's lane, one at a time in a lane, lanes side by side;
+              outside the lanes where it only cuts the job's file into parts
     callback  an attempt to deliver a notification, outside the lanes
 """
 
@@ -27,7 +27,7 @@ from openbulk.domain.job import Job
 from openbulk.storage.database import AWAY, wait_while_away
 
 APPLICATION_VERSION = "1"
-"""Raise it by hand when a workflow's own steps change: work of another version is left to that version."""
+"""Raise it by hand when a workflow's own steps change: each version runs its own work only."""
 
 # Names that databases keep: they stay as they are.
 _NAME = "openbulk"
@@ -92,7 +92,7 @@ Workflow = Callable[[int, int], Coroutine[Any, Any, None]]
 
 
 class LaneQueue:
-    """Runs the engine's work so that it survives the process. DBOS allows one of these in a process."""
+    """Runs the engine's work so that it survives the process. A process has one of these."""
 
     def __init__(self, database: Engine, executor_id: str = "embedded") -> None:
         config: DBOSConfig = {
@@ -110,7 +110,7 @@ class LaneQueue:
         self._dbos = DBOS(config=config)
         self._under_way: Counter[str] = Counter()
         self.has_lost_work = False
-        """Whether DBOS could not record something because the disk was full: `requeue_lost` is due."""
+        """Whether DBOS failed to record something on a full disk: `requeue_lost` is due."""
         self._is_open = False
         self._polled_at = time.monotonic()
         event.listen(database, "commit", self._note_poll)
@@ -196,7 +196,7 @@ class LaneQueue:
             self.has_lost_work = True
 
     def drain(self) -> None:
-        """Begin no more slices. Those under way continue, and what follows them is left to others."""
+        """Begin no more slices. Those under way continue; what follows them is left to others."""
         self._is_open = False
         for stop in self._dbos.background_thread_stop_events:
             stop.set()
@@ -224,7 +224,7 @@ class LaneQueue:
                 )
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
-        """Have a notification delivered. Nothing happens where this attempt is under way, or was made."""
+        """Have an attempt made. Nothing happens where it is under way, or was made."""
         with SetWorkflowID(due.id):
             await self._run_outside_lanes(
                 due.delay, self._callback_workflow, due.delivery_id, due.number
@@ -233,7 +233,7 @@ class LaneQueue:
     async def _run_outside_lanes(
         self, delay: float, workflow: Workflow, subject_id: int, number: int
     ) -> None:
-        """Run a workflow here and at once; where it is due later or this process drains, enqueue it."""
+        """Run a workflow here and now; enqueue it where it is due later, or this process drains."""
         if self._is_open and not delay:
             await DBOS.start_workflow_async(workflow, subject_id, number)
             return
@@ -245,7 +245,7 @@ class LaneQueue:
     async def take_over(self, living: frozenset[str]) -> int:
         """Requeue what was under way in processes that no longer live; return how much.
 
-        That includes what was left by a process that nobody remembers: each call looks at everything.
+        That includes the work of a process that nobody remembers: each call looks at all work.
         Does nothing while this queue is closed.
         """
         if not self._is_open:
@@ -289,8 +289,8 @@ class LaneQueue:
             await DBOS.resume_workflows_async(ids, queue_name=queue_name)
         return sum(len(ids) for ids in ids_by_queue.values())
 
-    async def unfinished_by_id(self, ids: Sequence[str]) -> Mapping[str, bool]:
-        """Of slices and attempts by their ids: whether they are unfinished. One never begun is absent."""
+    async def is_unfinished_by_id(self, ids: Sequence[str]) -> Mapping[str, bool]:
+        """Whether slices and attempts are unfinished, by id. One that was never begun is absent."""
         if not ids:
             return {}
         known = await DBOS.list_workflows_async(
@@ -304,14 +304,14 @@ class LaneQueue:
         DBOS itself keeps it for ever.
         """
         forgotten = 0
-        while ids := await self._finished_ids(finished_before):
+        while ids := await self._ids_finished_before(finished_before):
             await DBOS.delete_workflows_async(ids)
             forgotten += len(ids)
             if len(ids) < _FORGET_AT_ONCE:
                 break
         return forgotten
 
-    async def _finished_ids(self, before: str) -> list[str]:
+    async def _ids_finished_before(self, before: str) -> list[str]:
         completed = await DBOS.list_workflows_async(
             completed_before=before, limit=_FORGET_AT_ONCE, load_input=False, load_output=False
         )
@@ -319,8 +319,7 @@ class LaneQueue:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether to log a record of DBOS. It logs a database that is away with tracebacks: `Outage` logs that
-    in a sentence."""
+    """Whether to log what DBOS logs. `Outage` logs a database that is away, without tracebacks."""
     if record.exc_info is not None and isinstance(record.exc_info[1], Unavailable):
         return False
     return not any(known in record.getMessage() for known in _LOGGED_BY_US)

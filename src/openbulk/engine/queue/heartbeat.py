@@ -1,4 +1,4 @@
-"""Heartbeats: each process shows that it lives, and takes over the slices of those that have died."""
+"""Heartbeats: a process shows that it lives, and takes over the slices of those that have died."""
 
 import asyncio
 import os
@@ -104,8 +104,8 @@ class Heartbeat:
     def _note_beat(self, sent_at: float, now: float) -> None:
         received_at = elapsed()
         if received_at - self._beat_at > DEAD_AFTER_SECONDS:
-            # The database was away, or this process was frozen: the others may not have been able to
-            # write a heartbeat either, and get time to.
+            # The database was away, or this process was frozen: give the others time to write a
+            # heartbeat, too.
             self._trusts_others_from = received_at + DEAD_AFTER_SECONDS
         self._beat_at = received_at
         self._clock.set(now, sent_at, received_at)

@@ -1,4 +1,4 @@
-"""A process's right to work: while its heartbeat is fresh, no other process takes its slices over."""
+"""A process's right to work: with a fresh heartbeat, no other process takes its slices over."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ _life_of_slice: ContextVar[int | None] = ContextVar("openbulk_life_of_slice", de
 
 
 class Lease:
-    """Says whether a slice may go on. Without `seconds` it is held for ever: there is no other process.
+    """Says whether a slice may go on. Without `seconds` it is held for ever, for a single process.
 
     A process that was frozen finds out here when it wakes, before it sends anything: its clock has
     run on.
@@ -29,7 +29,7 @@ class Lease:
 
     @contextmanager
     def slice(self) -> Iterator[None]:
-        """Everything inside, also in tasks that begin inside, belongs to a slice that begins now."""
+        """A slice begins now: what happens inside belongs to it, also in tasks begun inside."""
         token = _life_of_slice.set(self._life)
         try:
             yield
@@ -37,7 +37,7 @@ class Lease:
             _life_of_slice.reset(token)
 
     async def hold(self) -> None:
-        """Return once nobody else can have taken the slice over. Raises Fenced where somebody has."""
+        """Return once nobody else can have taken the slice over. Raises Fenced where one has."""
         life = _life_of_slice.get()
         if life is None:
             return

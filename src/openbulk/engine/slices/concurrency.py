@@ -9,8 +9,8 @@ from openbulk.connectors.base import Features
 class ConcurrencyLimiter:
     """Places for calls under way, up to as many as the service takes.
 
-    Of calls with a common ordering key, one is under way at a time, in the order in which they asked
-    for a place. A slice that is refused something ends, and the next one begins with few places again.
+    Of calls with a common ordering key, one is under way at a time. A slice that the service
+    refuses a call ends, and the next one begins with few places again.
     """
 
     def __init__(self, features: Features) -> None:
@@ -28,8 +28,11 @@ class ConcurrencyLimiter:
             await self._one_is_over.wait()
         self._keys_under_way |= ordering_keys
 
-    def release(self, ordering_keys: AbstractSet[str]) -> None:
-        """A call is over: free its place, and open another one while there may be more."""
+    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
+        """When the call is over, free its place, and open another one while there may be more."""
+        call.add_done_callback(lambda _: self._release(ordering_keys))
+
+    def _release(self, ordering_keys: AbstractSet[str]) -> None:
         self._keys_under_way -= ordering_keys
         self._one_is_over.set()
         self._free.release()

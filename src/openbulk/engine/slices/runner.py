@@ -14,13 +14,13 @@ from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.engine import metrics
 from openbulk.engine.connections import Connections
-from openbulk.engine.downloaded_records import as_rows, result_of
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import NextSlice
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.downloaded_records import as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.parts import cut
 from openbulk.engine.slices.upload import UploadSlice
@@ -80,6 +80,7 @@ class SliceRunner:
                 try:
                     return await self._run(job_id, number)
                 except Fenced:
+                    # The runner that has taken the slice over enqueues the next one.
                     return None
                 except Unavailable:
                     # No call is under way any more: begin again from what the ledger says.
@@ -132,11 +133,12 @@ class SliceRunner:
             reason = f"failed {MAX_SLICE_ATTEMPTS} times in a row without progress"
             return Fail(Status.ABORTED, reason)
         if job.status is Status.CANCELLATION_PENDING:
+            # The runner that was to end the job has died: `_end` does.
             return Continue()
         if not job.is_download and job.records is None:
             is_cut = await self._cut_file(ledger)
-            # A large file is cut outside the lane, so that no other job waits for it. Its records are
-            # sent by the next slice, which is in the lane.
+            # A large file is cut outside the lane, so that no other job waits for it. The next
+            # slice, in the lane, sends its records.
             if not is_cut or not job.upload.is_small:
                 return Continue()
         connector = await self._connector(ledger)
@@ -158,7 +160,7 @@ class SliceRunner:
         return True
 
     async def _reader_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
-        """A function that reads an upload's rows: from its file, or from what another job has read."""
+        """A function that reads an upload's rows: from its file, or from a download's records."""
         if upload.records_of is None:
             file = self._files.open(upload.file, upload.file_size)
             return partial(self._formats[upload.file_format].read, file, upload.target.options)

@@ -1,14 +1,14 @@
 """One slice of an upload: records are sent, and outcomes and cursor are recorded together.
 
-A slice ends early where the service has to be waited for, the job is cancelled, or the process drains.
+A slice ends early where the service puts a call off, the job is cancelled, or the process drains.
 However it ends, calls under way are finished and their outcomes are recorded.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.targets import refusal_of
@@ -20,7 +20,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Row
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
@@ -34,17 +34,16 @@ from openbulk.engine.slices.progress import (
     one_each,
     ordering_key,
     target_of,
-    unknown,
+    unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.outage import happens_within
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 RECORD_SECONDS = 0.25
 RECORD_OUTCOMES = 1_000
 """Outcomes are recorded after so long, or when there are so many."""
 UNRECORDED_MOST = 4 * RECORD_OUTCOMES
-"""With so many outcomes that are not recorded, the slice waits for the ledger before it reads on."""
+"""With so many outcomes unrecorded, the slice waits for the ledger before it reads on."""
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
 FIRST_NATIVE_POLL_SECONDS = 0.05
@@ -84,11 +83,17 @@ class UploadSlice:
         except ServiceError as error:
             return ending_of(error)
         self._target = target_of(self._job, objects)
+        refusal = refusal_of(self._target, objects)
         self._parts = await self._ledger.parts_from(self._job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
         watching = asyncio.create_task(self._watch_deadline())
         try:
-            await self._process_records(objects)
+            if refusal is not None:
+                await self._refuse_all(refusal)
+            elif objects[self._target.object].native:
+                await self._import_natively(objects[self._target.object])
+            else:
+                await self._send_all(objects[self._target.object])
             await self._record()
             if self._read_failure is not None:
                 raise self._read_failure
@@ -99,18 +104,6 @@ class UploadSlice:
         if self._progress.cursor == self._job.records:
             return Complete()
         return self._ending or Continue()
-
-    async def _process_records(self, objects: Mapping[str, Features]) -> None:
-        refusal = refusal_of(self._target, objects)
-        if refusal is not None:
-            await self._refuse_all(refusal)
-            return
-        features = objects[self._target.object]
-        if features.native:
-            assert self._connector.native is not None
-            await self._import_natively(self._connector.native, features)
-        else:
-            await self._send_all(features)
 
     async def _refuse_all(self, reason: str) -> None:
         async for row in self._pending_rows():
@@ -129,6 +122,7 @@ class UploadSlice:
             async with asyncio.TaskGroup() as calls:
                 await self._start_calls(calls, features)
         except BaseExceptionGroup as group:
+            # The first failure cancelled the other calls: it alone says what happened.
             raise group.exceptions[0] from None
         finally:
             self._is_sent.set()
@@ -143,7 +137,7 @@ class UploadSlice:
                 if self._ending:
                     return
                 call = calls.create_task(self._send(batch, features))
-                call.add_done_callback(partial(_release, limiter, keys))
+                limiter.release_after(call, keys)
         except Fenced:
             raise
         except Exception as error:
@@ -162,6 +156,7 @@ class UploadSlice:
                 await self._ledger.record_intents(rows)
             self._progress.add(one_each(batch, await self._write(batch, features)))
         except (RetryLater, DiskFull) as error:
+            # The records were not sent: an intent left open would have them looked up, and unknown.
             if not features.idempotent_writes:
                 await self._ledger.drop_intents(rows)
             self._end(ending_of(error))
@@ -199,8 +194,8 @@ class UploadSlice:
     async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
         """Ask the service what became of records whose answer was lost.
 
-        Raises AnswerLost where it cannot answer now: the intents stay open, and the next slice looks
-        them up.
+        Raises AnswerLost where it cannot answer now: the intents stay open, and the next slice
+        looks them up.
         """
         try:
             ids = await self._connector.find(self._target, batch)
@@ -209,7 +204,7 @@ class UploadSlice:
         except ServiceError as error:
             raise AnswerLost(error.message, provider_message=error.provider_message) from error
         found = KIND_BY_ACTION[self._target.action]
-        problem = Problem(unknown(reason))
+        problem = unknown_problem(reason)
         return [
             Outcome(record.row, found, ids[record.key])
             if record.key in ids
@@ -221,9 +216,10 @@ class UploadSlice:
         """Look up what was being sent when an earlier runner of this job died."""
         if features.idempotent_writes:
             return
-        batch = await self._records_at(await self._ledger.open_intents())
-        if not batch:
+        rows = await self._ledger.open_intents()
+        if not rows:
             return
+        batch = await self._records_at(rows)
         try:
             reason = "openbulk was stopped in the middle of the call"
             self._progress.add(await self._look_up(batch, reason))
@@ -233,7 +229,9 @@ class UploadSlice:
 
     # --- a native bulk import, one batch at a time ---
 
-    async def _import_natively(self, native: NativeBulk, features: Features) -> None:
+    async def _import_natively(self, features: Features) -> None:
+        native = self._connector.native
+        assert native is not None
         while not self._ending and self._progress.cursor != self._job.records:
             batch, until = await self._native_batch(features.max_batch)
             try:
@@ -306,8 +304,6 @@ class UploadSlice:
     async def _records_at(self, numbers: frozenset[int]) -> list[Record]:
         """The records in these rows, as far as they have no outcome."""
         records: list[Record] = []
-        if not numbers:
-            return records
         last = max(numbers)
         async for row in self._pending_rows():
             if row.number in numbers:
@@ -336,7 +332,7 @@ class UploadSlice:
         """End the slice when it is over, or when the ledger cannot say whether it is."""
         try:
             while self._ending is None:
-                if await happens_within(self._is_over, DEADLINE_POLL_SECONDS):
+                if await _happens_within(self._is_over, DEADLINE_POLL_SECONDS):
                     return
                 if await self._deadline.is_over():
                     self._end(Continue())
@@ -349,7 +345,7 @@ class UploadSlice:
         try:
             while not self._is_sent.is_set():
                 await self._record_if_due()
-                await happens_within(self._is_sent, RECORD_POLL_SECONDS)
+                await _happens_within(self._is_sent, RECORD_POLL_SECONDS)
         except BaseException:
             self._end(Continue())
             raise
@@ -371,7 +367,9 @@ class UploadSlice:
         self._recorded_at = asyncio.get_running_loop().time()
 
 
-def _release(
-    limiter: ConcurrencyLimiter, ordering_keys: set[str], _call: asyncio.Task[None]
-) -> None:
-    limiter.release(ordering_keys)
+async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event for at most so many seconds; return whether it has happened."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
