@@ -1,4 +1,4 @@
-"""The query language: what is asked for is understood as it is meant, or refused with the part that is not."""
+"""The query language: every text means what it says, or is refused with the part that fails."""
 
 import pytest
 from hypothesis import given

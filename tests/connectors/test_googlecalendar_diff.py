@@ -64,31 +64,31 @@ OTHER: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("given", SAME)
-def test_what_the_event_says_already_is_not_written(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("wanted", SAME)
+def test_what_the_event_has_already_is_not_written(wanted: dict[str, Any]) -> None:
     """However the row spells it."""
-    assert not changes(given, EVENT)
+    assert not changes(wanted, EVENT)
 
 
-@pytest.mark.parametrize("given", OTHER)
-def test_any_difference_is_written_and_nothing_else(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("wanted", OTHER)
+def test_any_difference_is_written_and_nothing_else(wanted: dict[str, Any]) -> None:
     """A patch has the field that differs."""
-    assert changes({**given, "summary": given.get("summary", "Maths")}, EVENT) == given
+    assert changes({**wanted, "summary": wanted.get("summary", "Maths")}, EVENT) == wanted
 
 
 def test_who_is_added_costs_the_others_nothing() -> None:
-    """A list of attendees is written as a whole: what is known of those who were there is written with it."""
-    given = {
+    """A list of attendees is written as a whole, with what the event knows of each."""
+    wanted = {
         "attendees": [{"email": "ann@example.com"}, {"email": "eve@example.com", "optional": True}]
     }
-    assert changes(given, EVENT)["attendees"] == [
+    assert changes(wanted, EVENT)["attendees"] == [
         {"email": "ann@example.com", "responseStatus": "accepted"},
         {"email": "eve@example.com", "optional": True},
     ]
-    given = {
+    wanted = {
         "attendees": [{"email": "bob@example.com", "optional": False}, {"email": "ann@example.com"}]
     }
-    assert changes(given, EVENT)["attendees"][0] == {
+    assert changes(wanted, EVENT)["attendees"][0] == {
         "email": "bob@example.com",
         "responseStatus": "needsAction",
         "optional": False,

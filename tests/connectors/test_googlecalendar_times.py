@@ -57,12 +57,12 @@ def local_times() -> st.SearchStrategy[datetime]:
 def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(
     local: datetime, zone: str
 ) -> None:
-    """In every zone: what comes back has the same time on the clock; what a clock change makes doubtful is refused."""
+    """In every zone: the moment has that time on the clock, or a clock change makes it doubtful."""
     try:
         moment = localize(local, zone, "error", "start.dateTime")
     except FieldError as error:
         assert "metaData.daylightSaving" in error.message
-        # Two times of one zone are compared by their clocks: as moments, they are told apart in UTC.
+        # Python compares two times of one zone by their clocks; in UTC it compares the moments.
         earlier, later, compatible = (
             localize(local, zone, choice, "start").astimezone(UTC)
             for choice in ("earlier", "later", "compatible")
@@ -89,7 +89,7 @@ def test_a_time_that_clocks_skip_is_refused_with_both_readings() -> None:
     assert "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00" in error.value.message
 
 
-def test_a_time_that_is_there_twice_is_what_the_caller_says() -> None:
+def test_a_time_that_exists_twice_is_the_one_that_the_caller_wants() -> None:
     """02:30 on the last Sunday in October, the first or the second time."""
     body = timed("2026-10-25T02:30:00", "2026-10-25T04:00:00")
     for choice, offset in (("earlier", "+02:00"), ("later", "+01:00"), ("compatible", "+02:00")):
@@ -101,8 +101,8 @@ def test_a_time_that_is_there_twice_is_what_the_caller_says() -> None:
         resolve_times(body, zone="Europe/Berlin", options=TimeOptions())
 
 
-def test_a_row_has_the_first_word_on_its_zone() -> None:
-    """Its own, the one of its start for its end, else what it is given."""
+def test_the_zone_of_a_row_comes_first() -> None:
+    """Its own, the one of its start for its end, else the default."""
     body = timed("2026-05-30T10:00:00", "2026-05-30T11:00:00")
     assert resolve_times(body, zone="Asia/Tokyo", options=TimeOptions())["start"] == {
         "dateTime": "2026-05-30T10:00:00+09:00",
@@ -160,8 +160,8 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
         ),
     ],
 )
-def test_what_google_would_refuse_is_said_before(body: dict[str, Any], says: str) -> None:
-    """With what would be right."""
+def test_what_google_would_refuse_costs_no_call(body: dict[str, Any], says: str) -> None:
+    """The message says what would be right."""
     with pytest.raises(FieldError) as error:
         resolve_times(body, zone="UTC", options=TimeOptions())
     assert says in error.value.message
@@ -188,7 +188,7 @@ def test_dates_are_read_in_the_order_that_metadata_says(order: str, text: str, i
     assert with_iso_dates({"start": {"dateTime": text}}, order)["start"]["dateTime"] == iso
 
 
-def test_a_date_that_is_none_in_that_order_is_said_to_be_none() -> None:
+def test_a_date_that_is_none_in_that_order_is_refused() -> None:
     """Never read in another order."""
     with pytest.raises(FieldError, match="they look like 05/30/2026"):
         with_iso_dates({"start": {"date": "30/05/2026"}}, "MDY")

@@ -97,7 +97,7 @@ def test_a_condition_is_kept_and_read_back() -> None:
 
 
 def test_values_of_all_kinds_have_a_place_in_an_order() -> None:
-    """Numbers, moments, texts, and what is absent at the end; a file's texts are what they look like."""
+    """Numbers, moments, texts, absent values last; a text that looks like a number is one."""
     values = ["b", None, "2026-05-30T10:00:00+02:00", 10, "9", "2026-05-30T09:00:00Z", "a", True]
     assert sorted(values, key=rank) == [
         "9",

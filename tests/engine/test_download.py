@@ -1,4 +1,4 @@
-"""Turns of a download: what was read is kept once, wherever the turn ends."""
+"""Slices of a download: every record is kept once, wherever a slice ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ from support.downloads import ALL, COUNT, Bench, Numbered
 async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:
     """And the job knows how many, and which fields they have."""
     job = await bench.job()
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ALL
     now = await bench.ledger.job(job.id)
     assert now is not None
@@ -39,7 +39,7 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
     draining = asyncio.Event()
     draining.set()
     connector = Numbered(draining=draining)
-    while (ending := await bench.turn(job, connector)) != Complete():
+    while (ending := await bench.run_slice(job, connector)) != Complete():
         assert ending == Continue()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL
@@ -52,7 +52,7 @@ async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     """A hiccup is none of the job's business."""
     job = await bench.job()
     connector = Numbered(failures={3: error, 5: error})
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL
 
@@ -61,10 +61,10 @@ async def test_what_was_read_before_a_failure_is_kept(bench: Bench) -> None:
     """The job waits as long as it was asked to, and goes on behind it."""
     job = await bench.job()
     connector = Numbered(failures={4: RetryLater("quota", after=60), 6: SignInAgain("expired")})
-    assert await bench.turn(job, connector) == Snooze("quota", 60)
+    assert await bench.run_slice(job, connector) == Snooze("quota", 60)
     assert await bench.numbers(job) == ALL[:12]
-    assert isinstance(await bench.turn(job, connector), Snooze)
-    assert await bench.turn(job, connector) == Complete()
+    assert isinstance(await bench.run_slice(job, connector), Snooze)
+    assert await bench.run_slice(job, connector) == Complete()
     assert await bench.numbers(job) == ALL
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
 
@@ -84,17 +84,17 @@ async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
 
     monkeypatch.setattr(SliceLedger, "commit_part", crashing)
     with pytest.raises(ZeroDivisionError):
-        await bench.turn(job, Numbered())
+        await bench.run_slice(job, Numbered())
     assert await bench.numbers(job) == ALL[:8]
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ALL
 
 
 async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: Bench) -> None:
-    """He was frozen before his part reached the file store, and has read other records than those that count."""
+    """A process that froze before it stored its part has read other records than its successor."""
     job = await bench.job(where=Comparison("odd", "=", (1,)))
     frozen = bench.slice_of(await bench.begin(job), OtherNumbers())
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     with pytest.raises(Fenced):
         await frozen.run()
     assert await bench.numbers(job) == ALL[::2]
@@ -108,7 +108,7 @@ class OtherNumbers(Numbered):
 
 
 async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
-    """Somebody else has begun the same turn."""
+    """Another process has begun the same slice."""
     job = await bench.job()
     runner = bench.slice_of(await bench.begin(job), Numbered())
     await bench.begin(job)
@@ -121,7 +121,7 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
     """What it had read is not kept: another process may be reading it."""
     job = await bench.job()
     with pytest.raises(Fenced):
-        await bench.turn(job, Numbered(failures={2: CallWithdrawn()}))
+        await bench.run_slice(job, Numbered(failures={2: CallWithdrawn()}))
     assert await bench.numbers(job) == []
 
 
@@ -131,7 +131,7 @@ async def test_jobs_that_go_on_with_each_other_read_everything_once(
 ) -> None:
     """Wherever in a page the limit is reached."""
     job = await bench.job(limit=limit)
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     seen = await bench.numbers(job)
     assert seen == ALL[:limit]
     for _ in range(2):
@@ -141,7 +141,7 @@ async def test_jobs_that_go_on_with_each_other_read_everything_once(
         has_more = position.after is not None or position.skip > 0
         begin = Position(position.after, position.skip, is_end=not has_more)
         job = await bench.job(limit=limit, begin=begin)
-        assert await bench.turn(job, Numbered()) == Complete()
+        assert await bench.run_slice(job, Numbered()) == Complete()
         seen += await bench.numbers(job)
     assert seen == ALL[: 3 * limit]
 
@@ -149,7 +149,7 @@ async def test_jobs_that_go_on_with_each_other_read_everything_once(
 async def test_a_condition_and_fields_choose(bench: Bench) -> None:
     """A limit counts what is wanted."""
     job = await bench.job(where=Comparison("odd", "=", (1,)), fields=("n",), limit=6)
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == [1, 3, 5, 7, 9, 11]
     now = await bench.ledger.job(job.id)
     assert now is not None
@@ -159,7 +159,7 @@ async def test_a_condition_and_fields_choose(bench: Bench) -> None:
 @pytest.mark.parametrize("object", ["nothing", "boxes/7/others"])
 async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: str) -> None:
     """With the objects that are."""
-    ending = await bench.turn(await bench.job(object=object), Numbered())
+    ending = await bench.run_slice(await bench.job(object=object), Numbered())
     assert isinstance(ending, Fail)
     assert (ending.status, "the objects are: things" in ending.reason) == (Status.ERROR, True)
 
@@ -167,14 +167,14 @@ async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: st
 async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None:
     """It will not be there later."""
     failures: dict[int, Any] = {1: NotFound("no such calendar")}
-    ending = await bench.turn(await bench.job(), Numbered(failures=failures))
+    ending = await bench.run_slice(await bench.job(), Numbered(failures=failures))
     assert ending == Fail(Status.ERROR, "no such calendar")
 
 
 async def test_records_that_are_not_kept_any_more_are_said_to_be_gone(bench: Bench) -> None:
     """A file is deleted after its days."""
     job = await bench.job()
-    await bench.turn(job, Numbered())
+    await bench.run_slice(job, Numbered())
     await bench.files.delete(job.download.file)
     with pytest.raises(NotFound, match="not kept any more"):
         await bench.numbers(job)
@@ -188,18 +188,18 @@ async def test_records_are_sorted_over_many_runs(bench: Bench, limit: int | None
     """By several fields, each up or down; a limit counts the first of them."""
     order = (Order("odd", descending=True), Order("n", descending=True))
     job = await bench.job(order=order, limit=limit)
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ODD_FIRST[:limit]
     now = await bench.ledger.job(job.id)
     assert now is not None
     assert now.records == now.cursor == len(ODD_FIRST[:limit])
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
 
 
 async def test_records_that_are_alike_keep_the_order_in_which_they_were_read(bench: Bench) -> None:
     """Also those of other runs; what has no value comes last."""
     job = await bench.job(order=(Order("odd"), Order("nothing")))
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == [*range(2, 26, 2), *range(1, 26, 2)]
 
 
@@ -217,8 +217,8 @@ async def test_a_crash_while_sorting_costs_only_the_sorting(
     monkeypatch.setattr(SliceLedger, "replace_parts", crashing)
     connector = Numbered()
     with pytest.raises(ZeroDivisionError):
-        await bench.turn(job, connector)
-    assert await bench.turn(job, connector) == Complete()
+        await bench.run_slice(job, connector)
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL[::-1]
 
@@ -226,5 +226,5 @@ async def test_a_crash_while_sorting_costs_only_the_sorting(
 async def test_nothing_is_sorted_too(bench: Bench) -> None:
     """No record is wanted."""
     job = await bench.job(order=(Order("n"),), where=Comparison("n", "<", (0,)))
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == []

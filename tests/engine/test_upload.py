@@ -158,7 +158,7 @@ async def test_every_record_gets_its_outcome(bench: Bench) -> None:
     connector = Scripted(KEYED)
     assert await bench.run_slice(connector) == Complete()
     job = await bench.now()
-    assert (job.cursor, job.counts.created, job.counts.reached) == (10, 10, 10)
+    assert (job.cursor, job.counts.created, job.counts.total) == (10, 10, 10)
     assert connector.sent == list(range(1, 11))
 
 
@@ -258,7 +258,7 @@ async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
     connector.write = overtaken_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Fenced):
         await bench.run_slice(connector)
-    assert (await bench.now()).counts.reached == 0
+    assert (await bench.now()).counts.total == 0
 
 
 async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
@@ -273,7 +273,7 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
     unanswered.find = withdrawn  # type: ignore[method-assign]
     with pytest.raises(Fenced):
         await bench.run_slice(unanswered)
-    assert (await bench.now()).counts.reached == 0
+    assert (await bench.now()).counts.total == 0
 
 
 @pytest.mark.parametrize(

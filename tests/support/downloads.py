@@ -1,4 +1,4 @@
-"""What turns of a download are tried with: a service that reads out numbers, a ledger and a file store."""
+"""For slices of a download: a service that has numbers, a ledger and a file store."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ QUERY_FIELDS = {one.name for one in fields(Query)}
 
 @dataclass
 class Numbered(Connector):
-    """Reads records with the numbers 1 to COUNT, and fails where it is told to: before the page with that number."""
+    """A service with records numbered 1 to COUNT; each of `failures` is raised before its page."""
 
     failures: dict[int, ServiceError] = field(default_factory=dict)
     draining: asyncio.Event | None = None
@@ -77,7 +77,7 @@ class Numbered(Connector):
 
 @dataclass
 class Bench:
-    """A ledger and a file store, and the turns of the jobs in them."""
+    """A ledger and a file store, and the slices of their jobs."""
 
     ledger: Ledger
     files: FileStore
@@ -91,7 +91,7 @@ class Bench:
             download, organization_id=1, instance_id=instance, request_id="r", now=datetime.now(UTC)
         )
 
-    async def turn(self, job: Job, connector: Numbered) -> Ending:
+    async def run_slice(self, job: Job, connector: Numbered) -> Ending:
         begun = await self.begin(job)
         ending = await self.slice_of(begun, connector).run()
         await begun.end()

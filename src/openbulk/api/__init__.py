@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api.bulk import downloads, jobs, uploads
+from openbulk.api.bulk import downloads, jobs, results, uploads
 from openbulk.api.http import health, viewer
 from openbulk.api.http.idempotency import REPLAYED
 from openbulk.api.http.openapi import describe
@@ -62,11 +62,11 @@ def make_api(services: Services) -> FastAPI:
     api.state.services = services
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
-    of_instance.include_router(downloads.asking)
+    of_instance.include_router(downloads.router)
     of_instance.include_router(workflows.router)
     of_instance.include_router(uploads.router)
     of_instance.include_router(jobs.router)
-    of_instance.include_router(downloads.fetching)
+    of_instance.include_router(results.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_require_hub)])

@@ -63,7 +63,7 @@ def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
 
     The object does not exist there, or can only be written.
     """
-    if object in objects and objects[object].can_read:
+    readable = [name for name, features in objects.items() if features.can_read]
+    if object in readable:
         return None
-    readable = ", ".join(name for name, features in objects.items() if features.can_read)
-    return f"there is no object {object!r} to read; the objects are: {readable}"
+    return f"there is no object {object!r} to read; the objects are: {', '.join(readable)}"

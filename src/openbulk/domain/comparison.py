@@ -30,7 +30,7 @@ def compare(name: str, left: Any, right: Any) -> bool:
 
     Two numbers compare as numbers and two moments as moments; all other pairs compare as text.
     """
-    (kind, first), (other_kind, second) = _typed(left), _typed(right)
+    (kind, first), (other_kind, second) = _kind_and_value(left), _kind_and_value(right)
     if kind != other_kind:
         first, second = as_text(left), as_text(right)
     return COMPARISONS[name](first, second)
@@ -38,12 +38,12 @@ def compare(name: str, left: Any, right: Any) -> bool:
 
 def rank(value: Any) -> tuple[int, Any]:
     """A value's place in an order: numbers, moments, texts, and at last the absent values."""
-    return (_ABSENT, 0) if value is None else _typed(value)
+    return (_ABSENT, 0) if value is None else _kind_and_value(value)
 
 
 def is_text(value: str) -> bool:
     """Whether a text compares as text: it looks neither like a number nor like a date."""
-    return _typed(value)[0] == _TEXT
+    return _kind_and_value(value)[0] == _TEXT
 
 
 def is_like(value: Any, pattern: str) -> bool:
@@ -68,7 +68,7 @@ def _piece(pattern: str) -> re.Pattern[str]:
     return re.compile(re.escape(pattern).replace("_", "."), re.DOTALL)
 
 
-def _typed(value: Any) -> tuple[int, Any]:
+def _kind_and_value(value: Any) -> tuple[int, Any]:
     """The kind of a value, and the value as one of that kind."""
     number = _number(value)
     if number is not None:
@@ -80,20 +80,27 @@ def _typed(value: Any) -> tuple[int, Any]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, str):
-        return float(value) if _NUMBER_TEXT.fullmatch(value) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number else None
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str) and _NUMBER_TEXT.fullmatch(value):
+        return float(value)
+    return None
 
 
 def _moment(value: Any) -> datetime | None:
-    """A date, or a date and time; in UTC where it has no offset."""
+    """A date, or a date and time."""
     if not isinstance(value, str) or not _MOMENT_TEXT.fullmatch(value):
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        return in_utc(datetime.fromisoformat(value))
     except ValueError:
         return None
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment as it is where it has an offset; in UTC where it has none."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -52,7 +52,7 @@ class Counts:
         return cls(**{kind.value: kinds.get(kind, 0) for kind in OutcomeKind})
 
     @property
-    def reached(self) -> int:
+    def total(self) -> int:
         """Records that have an outcome."""
         return sum(getattr(self, kind.value) for kind in OutcomeKind)
 
@@ -225,4 +225,4 @@ class Job:
     @property
     def not_reached(self) -> int | None:
         """Records without an outcome; None until the file has been read to its end."""
-        return None if self.records is None else self.records - self.counts.reached
+        return None if self.records is None else self.records - self.counts.total

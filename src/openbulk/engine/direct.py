@@ -175,6 +175,7 @@ class Direct:
         Raises NotFound, and BadInput where the service refuses the change.
         """
         record_id = _id_of(resource)
+        # NotFound comes first: nothing is sent about a record that does not exist.
         await self.get(resource)
         record = Record(1, {**values, str(resource.features.id): record_id}, key=record_id)
         outcome = await self._write(resource, Action.UPDATE, record, options)
@@ -199,6 +200,7 @@ class Direct:
         try:
             return await self.get(replace(resource, id=outcome.id))
         except (NotFound, ServiceError):
+            # The write has succeeded; that it cannot be shown is no reason to report a failure.
             return {**values, features.id: outcome.id}
 
     async def _write(

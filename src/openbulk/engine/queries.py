@@ -129,6 +129,7 @@ def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
     Raises BadInput where the earlier job cannot be continued.
     """
     download, before, position = request.download, earlier.download, earlier.position
+    # It has read everything, and kept the first records: no position says which are left.
     if before.is_sorted_here:
         raise BadInput(
             f"job {earlier.id} sorted its records, so it cannot be continued; remove `order by`"
@@ -140,6 +141,7 @@ def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
     continued = replace(
         download,
         query=query,
+        # Page limits count the pages of one job.
         begin=replace(position, is_end=not has_more, pages=0, continues=True),
         page_size=before.page_size,
         page_limit=download.page_limit or before.page_limit,

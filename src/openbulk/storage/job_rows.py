@@ -51,7 +51,7 @@ def work_of(row: Any) -> Upload | Download:
 
     `Download.begin` is not read back: the row's `position` has moved on since.
     """
-    if row.query is not None:
+    if row.query is not None:  # uploads have none
         return _download_of(row)
     return Upload(
         target=Target(row.object, Action(row.action), row.identifier_field, row.options),
@@ -93,7 +93,7 @@ def _download_values(download: Download) -> dict[str, Any]:
             "order": [[one.field, one.descending] for one in query.order],
             "limit": query.limit,
             "parameters": dict(query.parameters),
-            "changed_since": query.changed_since and query.changed_since.isoformat(),
+            "changed_since": moment_text(query.changed_since),
             "is_sorted_by_service": download.is_sorted_by_service,
             "page_size": download.page_size,
             "page_limit": download.page_limit,
@@ -129,5 +129,15 @@ def _query_of(object: str, kept: Mapping[str, Any]) -> Query:
         order=tuple(Order(*one) for one in kept["order"]),
         limit=kept["limit"],
         parameters=kept["parameters"],
-        changed_since=kept["changed_since"] and datetime.fromisoformat(kept["changed_since"]),
+        changed_since=moment_of(kept["changed_since"]),
     )
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """A moment in JSON's types; `moment_of` reads it back."""
+    return moment.isoformat() if moment else None
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A moment from what `moment_text` returned."""
+    return datetime.fromisoformat(text) if text else None

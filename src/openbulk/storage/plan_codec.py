@@ -1,7 +1,6 @@
 """Turns plans of workflows into JSON's types, and back."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +8,7 @@ from openbulk.domain.job import Download
 from openbulk.domain.query import ChangedRange
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, Plan
-from openbulk.storage.job_rows import work_of, work_values
+from openbulk.storage.job_rows import moment_of, moment_text, work_of, work_values
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:
@@ -38,28 +37,20 @@ def _changes_values(changes: ChangedRange) -> dict[str, Any]:
     return {
         "field": changes.field,
         "is_known_to_service": changes.is_known_to_service,
-        "since": _moment_text(changes.since),
-        "until": _moment_text(changes.until),
-        "before": _moment_text(changes.before),
+        "since": moment_text(changes.since),
+        "until": moment_text(changes.until),
+        "before": moment_text(changes.before),
     }
 
 
 def _changes_of(kept: Mapping[str, Any]) -> ChangedRange:
     return ChangedRange(
         kept["field"],
-        since=_moment_of(kept["since"]),
-        until=_moment_of(kept["until"]),
-        before=_moment_of(kept["before"]),
+        since=moment_of(kept["since"]),
+        until=moment_of(kept["until"]),
+        before=moment_of(kept["before"]),
         is_known_to_service=kept["is_known_to_service"],
     )
-
-
-def _moment_text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _moment_of(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _destination_values(destination: Destination) -> dict[str, Any]:

@@ -4,11 +4,12 @@ Whether the service can answer them is the engine's to find out: `engine/queries
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from openbulk.api.bulk.metadata import parse_metadata
 from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
+from openbulk.domain.comparison import in_utc
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download
 from openbulk.domain.query import Query
@@ -50,7 +51,8 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     """What `POST /bulk/download` asks for. Raises BadInput."""
     if body.get("docsHubDetails"):
         raise BadInput(
-            "docsHubDetails is not possible: there is no connector to documents; fetch the file instead"
+            "docsHubDetails is not possible: there is no connector to documents; fetch the file "
+            "instead"
         )
     continue_from = _text(body, "continueFromJobId")
     query = _query_of_body(body, needs_object=not continue_from)
@@ -61,6 +63,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
         callback_url=_text(body, "notificationUrl") or None,
         page_size=_whole_number(body, "pageSize", least=1),
         page_limit=_whole_number(body, "apiLimit", least=1),
+        # In the contract, nulls are left out by default.
         keeps_nulls=body.get("filterNulls") is False,
         text=_query_text(query, _text(body, "where")),
         options=dict(body),
@@ -128,9 +131,8 @@ def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
     # In a URL, a plus sign that is not escaped arrives as a blank (URL Standard, section 5.1).
     iso = text.strip().replace(" ", "+")
     try:
-        moment = datetime.fromisoformat(iso)
+        return in_utc(datetime.fromisoformat(iso))
     except ValueError as error:
         raise BadInput(
             f"{name} is {text[:40]!r}; it looks like 2026-05-30T10:00:00+02:00"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

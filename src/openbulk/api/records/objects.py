@@ -1,4 +1,4 @@
-"""What an instance holds: its objects, and their fields."""
+"""The objects of an instance, and their fields."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
 
 @router.get(
     "/objects",
-    summary="The objects of an instance",
+    summary="List objects",
     responses=answers(list[ObjectName] | list[VendorObject]),
 )
 async def objects(
@@ -31,12 +31,13 @@ async def objects(
         str,
         Header(
             alias="Elements-Version",
-            description="Hydrogen for names, Helium for objects",
+            description="`Hydrogen` lists names, `Helium` lists objects with a name and a type.",
             examples=["Hydrogen"],
         ),
     ] = "Hydrogen",
 ) -> list[Any]:
-    """The names of the objects that can be read or written; with `Elements-Version: Helium`, what each of them is."""
+    """The objects that can be read or written: their names, or more with the header
+    `Elements-Version: Helium`."""
     connector = (await services.connections.to(instance.id)).connector
     names = list(await connector.objects())
     if version.lower() == "helium":
@@ -46,12 +47,13 @@ async def objects(
 
 @router.get(
     "/objects/{object:path}/metadata",
-    summary="The fields of an object",
+    summary="List the fields of an object",
     responses=answers(ObjectFields, 404),
 )
 async def metadata(
     object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
-    """The fields of an object: path, type, whether required, whether read-only."""
+    """The fields of an object, each with its path and type, and whether it is required or
+    read-only."""
     connector = (await services.connections.to(instance.id)).connector
     return present_fields(await connector.metadata(object))

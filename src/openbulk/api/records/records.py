@@ -1,7 +1,7 @@
-"""The records of an instance as plain REST: to look at, mend or delete what a job has written.
+"""The records of an instance as plain REST: to look at, correct or delete what a job has written.
 
-`events`, `events/{id}`, `calendars/{calendarId}/events/{id}`: whatever path an object has. They come after all other
-routes: what is none of the platform's own paths is an object's.
+Their paths are those of the objects: `events`, `events/{id}`, `calendars/{calendarId}/events/{id}`.
+Their routes come after all others: a path that no other route has belongs to an object.
 """
 
 import base64
@@ -38,8 +38,9 @@ OF_THE_PLATFORM = (
     "metrics",
     "objects",
 )
-"""First words of paths that are never an object's. Behind a hub, only those that exist there are taken."""
+"""First words of paths that no object has."""
 _OF_AN_INSTANCE = ("bulk", "objects")
+"""Those of them that exist behind a hub, too; there, objects may have the others."""
 
 
 class _AtTheTop(PathConvertor):
@@ -60,11 +61,9 @@ async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direc
 
 Records = Annotated[Direct, Depends(_records)]
 ObjectPath = Annotated[
-    str, Path(description="an object, or one of its records", examples=["events"])
+    str, Path(description="Path of an object, or of one of its records.", examples=["events"])
 ]
-RecordPath = Annotated[
-    str, Path(description="one record of an object", examples=["events/choir2026"])
-]
+RecordPath = Annotated[str, Path(description="Path of a record.", examples=["events/choir2026"])]
 
 
 async def read(
@@ -73,17 +72,21 @@ async def read(
     path: ObjectPath,
     records: Records,
     where: Annotated[
-        str, QueryParameter(description="a condition", examples=["summary like 'Choir%'"])
+        str, QueryParameter(description="A condition.", examples=["summary like 'Choir%'"])
     ] = "",
     fields: Fields = "",
     order: Annotated[
         str,
-        QueryParameter(alias="orderBy", description="a field, and desc", examples=["summary desc"]),
+        QueryParameter(
+            alias="orderBy",
+            description="Fields to sort by, comma-separated; `desc` behind one reverses its order.",
+            examples=["summary desc"],
+        ),
     ] = "",
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> Any:
-    """The records of an object, page by page, or the one with an id."""
+    """A page of the records of an object; or one record, if the path ends in its id."""
     resource = await records.resource(path)
     if resource.id is not None:
         return await records.get(resource)
@@ -102,16 +105,16 @@ async def read(
 
 
 async def create(request: Request, path: ObjectPath, records: Records) -> Any:
-    """Make a record of an object."""
+    """Create a record of an object."""
     resource = await records.resource(path)
     if resource.id is not None:
-        why = f"{path!r} is one record; new ones are made by POST to {path.rpartition('/')[0]!r}"
+        why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
         raise NotPossible(why, can=resource.can)
     return await records.create(resource, await _values(request), _options(request))
 
 
 async def change(request: Request, path: RecordPath, records: Records) -> Any:
-    """Change the fields of a record that are given; PUT and PATCH are one."""
+    """Change the fields of a record that are in the body. PUT and PATCH do the same."""
     resource = await _record(records, path)
     return await records.change(resource, await _values(request), _options(request))
 
@@ -123,18 +126,22 @@ async def delete(request: Request, path: RecordPath, records: Records) -> dict[s
 
 
 def make_router(convertor: str) -> APIRouter:
-    """The routes; `convertor` says which paths they leave to others."""
+    """The routes; `convertor` is the name of one that matches the paths of objects."""
     router = APIRouter(tags=["Resources"], responses=may_answer(400, 404, 405, *OF_THE_SERVICE))
     path = f"/{{path:{convertor}}}"
-    found, written, gone = answers(list[Record] | Record), answers(Record, 413), answers(Nothing)
+    written = answers(Record, 413)
     router.add_api_route(
-        path, read, methods=["GET"], summary="Records of an object, or one of them", responses=found
+        path,
+        read,
+        methods=["GET"],
+        summary="List or get records",
+        responses=answers(list[Record] | Record),
     )
     router.add_api_route(
         path,
         create,
         methods=["POST"],
-        summary="Make a record",
+        summary="Create a record",
         openapi_extra=_body(_NEW),
         responses=written,
     )
@@ -148,7 +155,7 @@ def make_router(convertor: str) -> APIRouter:
             responses=written,
         )
     router.add_api_route(
-        path, delete, methods=["DELETE"], summary="Delete a record", responses=gone
+        path, delete, methods=["DELETE"], summary="Delete a record", responses=answers(Nothing)
     )
     return router
 
@@ -167,6 +174,7 @@ def _body(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"})
+"""Parameters of openbulk; a parameter of the service with such a name is not passed through."""
 
 
 def _parameters(request: Request, resource: Resource) -> dict[str, str]:
@@ -176,7 +184,7 @@ def _parameters(request: Request, resource: Resource) -> dict[str, str]:
 
 
 def _options(request: Request) -> Mapping[str, str]:
-    """The options that an upload has in its metaData; here they are in the URL."""
+    """The parameters of the URL: here they are the options that an upload has in its metaData."""
     return {name: value for name, value in request.query_params.items() if value}
 
 
@@ -184,7 +192,7 @@ async def _record(records: Direct, path: str) -> Resource:
     resource = await records.resource(path)
     if resource.id is None:
         name = resource.name
-        why = f"{name!r} is a whole object; name one record of it: {name}/{{id}}"
+        why = f"{name!r} is an object; name a record of it: {name}/{{id}}"
         raise NotPossible(why, can=resource.can)
     return resource
 
@@ -194,6 +202,7 @@ async def _values(request: Request) -> dict[str, Any]:
 
 
 def _token(position: Position) -> str:
+    """The token of the page that begins at a position."""
     return base64.urlsafe_b64encode(orjson.dumps([position.after, position.skip])).decode()
 
 

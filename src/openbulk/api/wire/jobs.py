@@ -318,7 +318,7 @@ def failed_count(job: Job) -> int:
 
 
 def _record_count(job: Job) -> int:
-    return job.cursor if job.is_download else job.counts.reached
+    return job.cursor if job.is_download else job.counts.total
 
 
 def _direction(job: Job) -> str:

@@ -111,6 +111,7 @@ def _parse_sql(text: str) -> exp.Select:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
     try:
+        # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
         statements: list[Any] = sqlglot.parse(_as_sql(text), dialect="mysql")
     except (SqlglotError, RecursionError) as error:
         raise _NotUnderstood(
@@ -124,6 +125,7 @@ def _parse_sql(text: str) -> exp.Select:
 
 
 def _as_sql(text: str) -> str:
+    # In SQL, a limit stands behind the condition.
     limits = [piece["limit"] for piece in _PIECE.finditer(text) if piece["limit"]]
     return " ".join([_PIECE.sub(_rewrite, text), *limits])
 

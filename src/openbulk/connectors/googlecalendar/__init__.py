@@ -52,7 +52,7 @@ class GoogleCalendar:
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
         parameters = {"maxResults": "1", "fields": "kind"}
-        answer = await self._api.call("GET", events_path(PRIMARY), PRIMARY, params=parameters)
+        answer = await self._api.read(events_path(PRIMARY), parameters)
         if not answer.is_success:
             refusal = read_refusal(answer)
             raise Refused(str(refusal), provider_message=refusal.message)
@@ -91,7 +91,7 @@ class GoogleCalendar:
         return await self._directory.find(batch) if target.object == CALENDARS else {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the target's action with each record, by one call where nothing has to be looked up."""
+        """Do the target's action with each record; one call each, but for what is looked up."""
         is_directory = target.object in COLLECTIONS
         write = self._directory_uploads.write if is_directory else self._events.write
         return [await write(record, target) for record in batch]

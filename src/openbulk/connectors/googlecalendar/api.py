@@ -26,7 +26,12 @@ class CalendarApi:
         self.account = limits.account
         """A name for the account that does not reveal it."""
 
-    async def call(
+    async def read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        """`GET` a path below `/calendar/v3`. Raises ServiceError."""
+        budgets = self._limits.shared
+        return await self._client.call("GET", self._url + path, params=params, budgets=budgets)
+
+    async def write(
         self,
         method: str,
         path: str,
@@ -35,25 +40,20 @@ class CalendarApi:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Call a path below `/calendar/v3`; `calendar` is the one that the call writes to.
+        """Call a path below `/calendar/v3`; `calendar` is the one whose content it changes.
 
         Raises ServiceError; and FieldError where JSON cannot hold the body.
         """
-        # The limit of one calendar is about what is written to it (limits.py).
-        limited_calendar = None if method == "GET" else calendar
-        data, headers = (None, None) if body is None else (_encode_json(body), _JSON)
-        return await self._client.call(
-            method,
-            self._url + path,
-            params=params,
-            data=data,
-            headers=headers,
-            budgets=self._limits.budgets(limited_calendar),
-        )
+        content: dict[str, Any] = {}
+        if body is not None:
+            content = {"data": _encode_json(body), "headers": _JSON}
+        budgets = self._limits.budgets(calendar)
+        url = self._url + path
+        return await self._client.call(method, url, params=params, budgets=budgets, **content)
 
     async def get(self, path: str) -> dict[str, Any]:
         """The resource at a path. Raises NotFound, or Refused where Google refuses to show it."""
-        answer = await self.call("GET", path)
+        answer = await self.read(path)
         require_success(answer)
         return dict(answer.json())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import singledispatch
 from typing import Any
 
 from openbulk.connectors.googlecalendar.recurrence import normalize_recurrence
@@ -44,6 +45,8 @@ def changes(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, An
     `wanted` has Google's types and resolved times; `event` is as `events.list` shows it.
     """
     different = {name: value for name, value in wanted.items() if _differs(name, value, event)}
+    # A patch replaces a whole list (https://developers.google.com/workspace/calendar/api/guides/
+    # performance#patch): adding one person must not erase the answers of the others.
     if different.get("attendees"):
         known = event.get("attendees", ())
         different["attendees"] = _with_known_answers(different["attendees"], known)
@@ -57,33 +60,38 @@ def _differs(name: str, wanted: Any, event: Mapping[str, Any]) -> bool:
     return not is_same(wanted, event.get(name, DEFAULTS.get(name)))
 
 
+@singledispatch
 def _same_value(wanted: Any, current: Any) -> bool:
-    """Compares objects by the fields that are wanted, and texts without blanks at line ends."""
-    if isinstance(wanted, Mapping):
-        return _same_object(wanted, _mapping(current))
-    if isinstance(wanted, str):
-        return isinstance(current, str | None) and _plain(wanted) == _plain(current or "")
-    if isinstance(wanted, Sequence):
-        return _same_list(wanted, current or [])
-    if wanted is False:
-        return current in (False, None)
     return bool(wanted == current)
 
 
-def _same_object(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
-    return all(_same_value(value, current.get(name)) for name, value in wanted.items())
+@_same_value.register
+def _same_flag(wanted: bool, current: Any) -> bool:
+    """An absent flag is false."""
+    return bool(wanted == (False if current is None else current))
 
 
-def _same_list(wanted: Sequence[Any], current: Sequence[Any]) -> bool:
-    return len(wanted) == len(current) and all(map(_same_value, wanted, current))
+@_same_value.register
+def _same_text(wanted: str, current: Any) -> bool:
+    """Blanks at the ends of lines make no difference."""
+    return isinstance(current, str | None) and _plain(wanted) == _plain(current or "")
+
+
+@_same_value.register(Mapping)
+def _same_object(wanted: Mapping[str, Any], current: Any) -> bool:
+    """Compares the fields that are wanted."""
+    fields = current if isinstance(current, Mapping) else {}
+    return all(_same_value(value, fields.get(name)) for name, value in wanted.items())
+
+
+@_same_value.register(Sequence)
+def _same_list(wanted: Sequence[Any], current: Any) -> bool:
+    items = current or []
+    return len(wanted) == len(items) and all(map(_same_value, wanted, items))
 
 
 def _plain(text: str) -> str:
     return "\n".join(map(str.rstrip, text.splitlines())).strip()
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 # --- times ---
@@ -133,11 +141,7 @@ def _same_attendee(wanted: Attendee, current: Attendee) -> bool:
 def _with_known_answers(
     wanted: Sequence[Attendee], current: Sequence[Attendee]
 ) -> list[dict[str, Any]]:
-    """The attendees of a row, with what the event knows of them.
-
-    A patch replaces the whole list (https://developers.google.com/workspace/calendar/api/guides/
-    performance#patch): without that, adding one person would erase the answers of the others.
-    """
+    """The attendees of a row, with what the event knows of them and the row does not say."""
     people = _by_email(current)
     attendees = []
     for attendee in wanted:

@@ -78,6 +78,7 @@ class Calendars(Collection):
 
     def records(self, entries: Sequence[Fields]) -> Sequence[Fields]:
         """The entries of own calendars, with the fields of a calendar."""
+        # The list has the calendars of others, too, which only their owners may change.
         own = [entry for entry in entries if entry.get("accessRole") == "owner"]
         return [{name: entry[name] for name in self._fields if name in entry} for entry in own]
 
@@ -162,7 +163,7 @@ class Directory:
         while True:
             if token:
                 parameters["pageToken"] = token
-            page = read_page(await self._api.call("GET", path, params=parameters), parameters)
+            page = read_page(await self._api.read(path, parameters), parameters)
             token = page.get("nextPageToken")
             yield Page(collection.records(page.get("items", [])), token)
             if token is None:
@@ -176,6 +177,7 @@ class Directory:
 
     async def find(self, batch: Sequence[Record]) -> Mapping[str, str]:
         """The ids of the calendars that these records have created, by the records' keys."""
+        # Google cannot search descriptions: all of the person's calendars are read.
         keys = {mark_of(record): record.key for record in batch}
         ids: dict[str, str] = {}
         async for page in self.read(Query(CALENDARS), PageRequest()):

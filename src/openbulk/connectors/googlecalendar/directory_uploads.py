@@ -4,7 +4,7 @@ A service account owns the calendars that it creates for good
 (https://developers.google.com/workspace/calendar/api/v3/reference/calendars/insert).
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,29 +78,26 @@ class DirectoryUploads:
     def __init__(self, api: CalendarApi, directory: Directory) -> None:
         self._api = api
         self._directory = directory
+        self._actions: Mapping[Action, Callable[[DirectoryRow], Awaitable[Outcome]]] = {
+            Action.CREATE: self._create,
+            Action.UPDATE: self._change,
+            Action.UPSERT: self._change,
+            Action.DELETE: self._delete,
+        }
 
     async def write(self, record: Record, target: Target) -> Outcome:
         """Do the target's action with one record. Raises ServiceError."""
         try:
             row = directory_row(record, target)
-            match target.action:
-                case Action.CREATE:
-                    return await self._create(row)
-                case Action.DELETE:
-                    return await self._delete(row)
-                case _:
-                    return await self._change(row)
-        except FieldError as error:
-            return Outcome.failed(record.row, error.message, field=error.field)
-        except RecordRefused as error:
-            return Outcome.failed(
-                record.row, error.message, provider_message=error.provider_message
-            )
+            return await self._actions[target.action](row)
+        except (FieldError, RecordRefused) as error:
+            return error.outcome(record.row)
 
     async def _create(self, row: DirectoryRow) -> Outcome:
         body = {**row.body, **row.identity}
         require_fields(body, row.collection.schema())
         if row.collection.has_given_ids:
+            # The mark finds the calendar again when the answer is lost (directory.py).
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{mark_of(row.record)}".lstrip()
         answer = await self._write("POST", row.path(), row, body)
@@ -110,7 +107,7 @@ class DirectoryUploads:
         known_id = await self._find_id(row)
         if known_id is None:
             return await self._create_missing(row, None)
-        answer = await self._api.call("GET", row.path(known_id))
+        answer = await self._api.read(row.path(known_id))
         current = read_existing(answer)
         if current is None:
             return await self._create_missing(row, known_id)
@@ -151,7 +148,7 @@ class DirectoryUploads:
 
     async def _call(self, method: str, path: str, row: DirectoryRow, **content: Any) -> Answer:
         calendar = row.calendar if row.collection.is_of_calendar else None
-        return await self._api.call(method, path, calendar, **content)
+        return await self._api.write(method, path, calendar, **content)
 
     async def _find_id(self, row: DirectoryRow) -> str | None:
         """The id that a row means; None where it can only mean a new calendar. Raises FieldError.

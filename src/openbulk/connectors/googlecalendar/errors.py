@@ -12,6 +12,7 @@ import orjson
 from openbulk.connectors.http import Answer, throttle_by_status
 from openbulk.connectors.pace import Throttle
 from openbulk.domain.errors import OpenbulkError, Refused
+from openbulk.domain.records import Outcome
 
 GONE = frozenset({404, 410})
 """The statuses of an event, calendar or rule that does not exist, or does not exist any more."""
@@ -25,6 +26,8 @@ TOO_LONG_AGO = "updatedMinTooLongAgo"
 FULL_SYNC = "fullSyncRequired"
 """Google has forgotten the sync token."""
 _USER = "user"
+_RATE_LIMITS = {"userRateLimitExceeded": _USER, "rateLimitExceeded": None}
+"""The limit that a reason is about; None where it may be any."""
 _USAGE_LIMITS = (
     "Google's limits on calendar use are reached (events created, invitations sent or calendars "
     "made in a short time); they are lifted after hours"
@@ -92,6 +95,10 @@ class RecordRefused(OpenbulkError):
             hint = f"calendar {calendar!r}: "
         super().__init__(f"{hint}{refusal}", provider_message=refusal.message)
 
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row."""
+        return Outcome.failed(row, self.message, provider_message=self.provider_message)
+
 
 def read_refusal(answer: Answer) -> Refusal:
     """Why Google refused one record. Raises Refused where it would refuse every other, too."""
@@ -124,6 +131,7 @@ def is_expired_token(answer: Answer) -> bool:
     documented.
     """
     refusal = _parse_refusal(answer)
+    # 410 has another meaning, too: `updatedMinTooLongAgo`.
     if refusal.status == 410:
         return refusal.reason == FULL_SYNC
     return refusal.status == 400 and refusal.parameter in {"pageToken", "syncToken"}
@@ -139,20 +147,15 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
     if answer.status not in {403, 429}:
         return None
     refusal = _parse_refusal(answer)
-    match refusal.reason:
-        case "quotaExceeded":
-            return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
-        case "userRateLimitExceeded":
-            return _rate_limit(refusal, _USER)
-        case "rateLimitExceeded":
-            return _rate_limit(refusal, None)
-        case _:
-            return throttle_by_status(answer, service)
-
-
-def _rate_limit(refusal: Refusal, label: str | None) -> Throttle:
-    message = f"Google's rate limit is reached ({refusal.reason})"
-    return Throttle(message, label, provider_message=refusal.message)
+    # Google says `quotaExceeded` of the limits on the use of a calendar, not of calls: another call
+    # a minute later is refused, too.
+    if refusal.reason == "quotaExceeded":
+        return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
+    if refusal.reason in _RATE_LIMITS:
+        message = f"Google's rate limit is reached ({refusal.reason})"
+        label = _RATE_LIMITS[refusal.reason]
+        return Throttle(message, label, provider_message=refusal.message)
+    return throttle_by_status(answer, service)
 
 
 def _parse_refusal(answer: Answer) -> Refusal:

@@ -18,12 +18,19 @@ from openbulk.connectors.googlecalendar.errors import (
 )
 from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
 from openbulk.connectors.googlecalendar.events import Event
+from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.connectors.http import Answer
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
 """An id that a new event may have. Google itself makes others, too: those of imported events and of
 occurrences."""
 _MAIL = "sendUpdates"
+_CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
+    "date": {"dateTime": None, "timeZone": None},
+    "dateTime": {"date": None},
+    None: {},
+}
+"""What a new start or end clears, by the field that has its value; a zone alone clears nothing."""
 
 Properties = Mapping[str, str]
 """Private properties to add to those of the row."""
@@ -49,7 +56,7 @@ class EventCalls:
         _require_times(row)
         body = with_private_properties({**row.fields, "id": event_id}, properties)
         path = events_path(row.calendar)
-        answer = await self._api.call("POST", path, row.calendar, params=row.parameters, body=body)
+        answer = await self._api.write("POST", path, row.calendar, params=row.parameters, body=body)
         if not answer.is_success:
             _require_duplicate(answer, row)
             return None
@@ -66,7 +73,7 @@ class EventCalls:
         parameters = dict(row.parameters)
         del parameters[_MAIL]  # this method sends no mail, and does not know the parameter
         path = f"{events_path(row.calendar)}/import"
-        answer = await self._api.call("POST", path, row.calendar, params=parameters, body=body)
+        answer = await self._api.write("POST", path, row.calendar, params=parameters, body=body)
         if not answer.is_success:
             _require_duplicate(answer, row)
             return None
@@ -76,14 +83,17 @@ class EventCalls:
         """Change fields of an event; None where it does not exist any more."""
         path = event_path(row.calendar, event_id)
         body = patch_body(fields)
-        answer = await self._api.call("PATCH", path, row.calendar, params=row.parameters, body=body)
+        answer = await self._api.write(
+            "PATCH", path, row.calendar, params=row.parameters, body=body
+        )
         return read_existing(answer, calendar=row.calendar)
 
     async def revive(self, row: EventRow, event_id: str) -> Event:
         """Bring a deleted event back, as the row has it. Google does not allow it to everybody."""
         path = event_path(row.calendar, event_id)
+        # `events.update` replaces the whole event: nothing is left of the one that was deleted.
         body = {"status": "confirmed", **row.fields}
-        answer = await self._api.call("PUT", path, row.calendar, params=row.parameters, body=body)
+        answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
         hint = (
             f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "
         )
@@ -94,7 +104,8 @@ class EventCalls:
         """Delete an event; False where the calendar has never had it, or is missing itself."""
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
-        answer = await self._api.call("DELETE", path, row.calendar, params=parameters)
+        answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
+        # 404 may be about the event or about its calendar.
         if answer.status == 404:
             return False
         # Google answers 410 where the event was deleted before: our retry, or a person.
@@ -112,26 +123,16 @@ def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     body = dict(fields)
     for name in body.keys() & {"start", "end"}:
-        body[name] = {**_cleared_fields(body[name]), **body[name]}
+        body[name] = {**_CLEARED_FIELDS[time_field(body[name])], **body[name]}
     if body.get("reminders", {}).get("useDefault"):
         body["reminders"] = {"overrides": [], **body["reminders"]}
     return body
 
 
-def _cleared_fields(time: Mapping[str, Any]) -> Mapping[str, None]:
-    """The fields that a new start or end clears; a zone alone clears none."""
-    if time.get("date"):
-        return {"dateTime": None, "timeZone": None}
-    if time.get("dateTime"):
-        return {"date": None}
-    return {}
-
-
 def _require_times(row: EventRow) -> None:
     """A new event needs start and end. Raises FieldError."""
     for name in ("start", "end"):
-        time = row.fields.get(name, {})
-        if not time.get("date") and not time.get("dateTime"):
+        if time_field(row.fields.get(name, {})) is None:
             raise FieldError(
                 name,
                 f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) "

@@ -18,6 +18,8 @@ PRIMARY = "primary"
 """Google's name for the main calendar of the signed-in account."""
 _CALENDAR_PATH = re.compile(r"/?calendars/(?P<calendar>[^/]+)(?:/events)?/?")
 _SEND_UPDATES = ("none", "all", "externalOnly")
+KEY_PROPERTY = "openbulkKey"
+RUN_PROPERTY = "openbulkRun"
 _IDENTITY_FIELDS = frozenset({"id", "iCalUID", "recurringEventId", "originalStartTime"})
 
 
@@ -31,9 +33,8 @@ class EventRow:
     fields: Mapping[str, Any]
     """The fields to write, in Google's types, without those that identify the event."""
     identity: Identity
-    is_new: bool
-    """The row identifies no event: its id is made of the record's key, the same for every sending
-    of the record."""
+    """Where the row has none, an id that is made of the record's key: the same for every sending of
+    the record."""
     is_cancelled: bool
     """The row wants the event deleted, or the occurrence called off."""
     series_id: str | None
@@ -44,10 +45,11 @@ class EventRow:
     """The query parameters of a call that writes."""
     sends_mail: bool
     """Google mails the attendees."""
-    key_mark: str
-    """Marks an event as made by this record, and not by another one with the same id."""
-    run_mark: str
-    """Marks an event as made by this job; empty where the job has no name."""
+    record_mark: Mapping[str, str]
+    """The private property of an event that this record created, and not another one with the same
+    id; empty where the id is made of the record's key."""
+    job_mark: Mapping[str, str]
+    """The private property of an event that this job created; empty where the job has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,11 @@ def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
     """
     record, target = draft.record, draft.target
     parameters = _parameters(body, target.options)
-    key_mark = _mark(record.key)
-    run_mark = _mark(target.run) if target.run else ""
+    record_mark = {KEY_PROPERTY: _digest(record.key)}
+    job_mark = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
     identity = identity_of({**record.values, **body}, body, target)
-    is_new = identity is None
     if identity is None:
-        identity = Identity(ID, event_id(record.key))
+        identity, record_mark = Identity(ID, event_id(record.key)), {}
     fields = {name: value for name, value in body.items() if name not in _IDENTITY_FIELDS}
     if identity.is_property and not identity.occurrence:
         fields = with_private_properties(fields, {identity.field: identity.value})
@@ -95,14 +96,13 @@ def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
         calendar=draft.calendar,
         fields=fields,
         identity=identity,
-        is_new=is_new,
         is_cancelled=fields.get("status") == CANCELLED,
         series_id=body.get("recurringEventId"),
         organizer=draft.organizer,
         parameters=parameters,
         sends_mail=parameters["sendUpdates"] != "none",
-        key_mark=key_mark,
-        run_mark=run_mark,
+        record_mark=record_mark,
+        job_mark=job_mark,
     )
 
 
@@ -152,6 +152,6 @@ def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     return parameters
 
 
-def _mark(text: str) -> str:
+def _digest(text: str) -> str:
     """A text as 32 characters that do not reveal it."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -18,6 +18,12 @@ def is_deleted(event: Event) -> bool:
     return is_cancelled(event) and not event.get("recurringEventId")
 
 
+def is_marked(event: Event, mark: Mapping[str, str]) -> bool:
+    """Whether an event has this private property; it never has an empty one."""
+    private = event.get("extendedProperties", {}).get("private", {})
+    return bool(mark) and mark.items() <= private.items()
+
+
 def private_property(event: Event, name: str | None) -> str | None:
     """A value in `extendedProperties.private`, which only this application sees."""
     value = event.get("extendedProperties", {}).get("private", {}).get(name)

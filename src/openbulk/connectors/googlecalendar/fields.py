@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, datetime
-from difflib import get_close_matches
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from openbulk.connectors.fields import FieldError
+from openbulk.connectors.fields import (
+    FieldError,
+    did_you_mean,
+    not_a_choice,
+    parse_boolean,
+    parse_date,
+)
 
-_BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "1"), True),
-    **dict.fromkeys(("false", "no", "0"), False),
-}
 _DAY_AND_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[Tt ]", re.ASCII)
 _GOOGLE_FIELDS = frozenset({"kind", "etag", "sequence"})
 """Fields that Google fills without marking them "Read-only": a record that was read has them."""
@@ -36,6 +37,7 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
         field = fields.get(name, schema.get("additionalProperties"))
         if field is None:
             raise _unknown_field(path, name, fields)
+        # A record that was read comes back with the fields that Google fills.
         if value is None or field.get("readOnly") or full in _GOOGLE_FIELDS:
             continue
         result[name] = _convert_value(value, field, full)
@@ -56,8 +58,8 @@ def require_fields(body: Mapping[str, Any], schema: Schema, path: str = "") -> N
 
 def _unknown_field(path: str, name: str, fields: Collection[str]) -> FieldError:
     full, known = f"{path}{name}", [f"{path}{field}" for field in fields]
-    near = get_close_matches(full, known, 1) or get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"its fields are: {', '.join(known)}"
+    all_fields = f"its fields are: {', '.join(known)}"
+    hint = did_you_mean(full, known, otherwise=did_you_mean(name, known, all_fields))
     return FieldError(full, f"an event has no field {full!r}; {hint}")
 
 
@@ -84,9 +86,10 @@ def _object(value: Any, schema: Schema, path: str) -> dict[str, Any]:
 def _list(value: Any, schema: Schema, path: str) -> list[Any]:
     example = '[{"email": "ann@example.com"}]'
     items = _parse_json(value, path, "a list", example)
+    # A cell of a CSV may hold one text a line: the lines of a recurrence.
     if isinstance(items, str) and schema["items"]["type"] == "string":
         items = items.splitlines()
-    if isinstance(items, str) or not isinstance(items, Sequence):
+    if not isinstance(items, list | tuple):
         raise FieldError(
             path,
             f"{path} is {value!r}; a list is written as JSON, {example}, or as {path}[0].email",
@@ -111,10 +114,7 @@ def _parse_json(value: Any, path: str, kind: str, example: str) -> Any:
 
 
 def _boolean(value: Any, schema: Schema, path: str) -> bool:
-    boolean = _BOOLEANS.get(str(value).strip().lower())
-    if boolean is None:
-        raise FieldError(path, f"{path} is {value!r}; it can be true or false")
-    return boolean
+    return parse_boolean(path, value)
 
 
 def _integer(value: Any, schema: Schema, path: str) -> int:
@@ -142,7 +142,7 @@ def _enum(text: str, known: Sequence[str], path: str) -> str:
     by_lower_case = {value.lower(): value for value in reversed(known)}
     value = by_lower_case.get(text.strip().lower())
     if value is None:
-        raise FieldError(path, f"{path} is {text!r}; it can be {', '.join(known)}")
+        raise not_a_choice(path, text, known)
     return value
 
 
@@ -151,12 +151,7 @@ def _free_text(text: str, path: str) -> str:
 
 
 def _date(text: str, path: str) -> str:
-    try:
-        return date.fromisoformat(text.strip()).isoformat()
-    except ValueError as error:
-        raise FieldError(
-            path, f"{path} {text!r} is not a date; dates look like 2026-02-28"
-        ) from error
+    return parse_date(path, text).isoformat()
 
 
 def _date_time(text: str, path: str) -> str:

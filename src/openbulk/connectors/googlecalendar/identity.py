@@ -153,6 +153,7 @@ def event_id(key: str, generation: int = 0) -> str:
     record must not be under way at the same time
     (https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`).
     """
+    # base32hex in lower case has the alphabet that Google takes for ids: a to v and 0 to 9.
     digest = hashlib.sha256(b"openbulk:" + key.encode()).digest()
     name = base64.b32hexencode(digest).decode().lower().rstrip("=")
     return f"{name}g{generation}" if generation else name

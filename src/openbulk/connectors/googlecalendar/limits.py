@@ -94,21 +94,22 @@ class Limits:
         project = project_of(configuration)
         self.account = _account_name(configuration)
         """A name for the signed-in account; another sign-in has another name."""
-        self._shared = tuple(
+        self.shared: Sequence[Budget] = tuple(
             quota.budget(configuration, project, self.account) for quota in _QUOTAS
         )
+        """The budgets of a call that reads, the widest first."""
 
     def budgets(self, calendar: str | None) -> Sequence[Budget]:
-        """The budgets of a call that writes to this calendar, or to none, the widest first."""
+        """The budgets of a call that changes this calendar, or none, the widest first."""
         if calendar is None:
-            return self._shared
+            return self.shared
         # Google answers `rateLimitExceeded` to many writes to one calendar, by a limit that it does
         # not document: openbulk begins with the limit of a user, and learns from the refusals.
-        minute = self._shared[-1].calls
+        minute = self.shared[-1].calls
         scope = f"googlecalendar/calendar/{self.account}/{calendar}"
         sentence = f"Google takes {minute:,} calls a minute for one calendar"
         return (
-            *self._shared,
+            *self.shared,
             Budget(scope, "calendar", minute, _MINUTE, sentence, may_be_more=True),
         )
 

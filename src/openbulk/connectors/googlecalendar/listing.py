@@ -41,28 +41,33 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
     date openbulk lists the whole calendar, and `Query.where` leaves out what is older. The changes
     since a bookmark are listed by Google's sync token, however old it is, until Google forgets it.
     """
-    calendar = query.parameters.get("calendarId") or PRIMARY
+    path = events_path(query.parameters.get("calendarId") or PRIMARY)
     parameters = _list_parameters(query, request, api.account)
-    token = request.after or ""
-    is_whole = token.startswith(_WHOLE)
-    token = token.removeprefix(_WHOLE)
+    prefix, token = _split_cursor(request.after or "")
+    if token:
+        parameters["pageToken"] = token
     while True:
-        if is_whole:
+        if prefix:
             parameters.pop(_SINCE, None)
-        page_parameters = dict(parameters)
-        if token:
-            page_parameters["pageToken"] = token
-        answer = await api.call("GET", events_path(calendar), params=page_parameters)
-        if not token and _SINCE in parameters and _is_too_long_ago(answer):
-            is_whole = True
+        answer = await api.read(path, parameters)
+        # The cursors of the whole calendar have a prefix: a later page must not have the date again.
+        if _is_too_long_ago(answer, parameters):
+            prefix = _WHOLE
             continue
-        body = read_page(answer, page_parameters)
-        token = body.get("nextPageToken") or ""
+        body = read_page(answer, parameters)
         events = [event for event in body.get("items", []) if _is_wanted(event, parameters)]
-        cursor = _cursor(token, is_whole=is_whole)
+        token = body.get("nextPageToken", "")
+        cursor = prefix + token if token else None
         yield Page(events, cursor, _bookmark(answer, body, parameters, api.account))
         if not token:
             return
+        parameters["pageToken"] = token
+
+
+def _split_cursor(cursor: str) -> tuple[str, str]:
+    """The prefix of a cursor, and Google's page token."""
+    token = cursor.removeprefix(_WHOLE)
+    return cursor.removesuffix(token), token
 
 
 def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[str, str]:
@@ -80,14 +85,11 @@ def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[s
     return parameters
 
 
-def _is_too_long_ago(answer: Answer) -> bool:
-    return answer.status == 410 and read_refusal(answer).reason == TOO_LONG_AGO
-
-
-def _cursor(token: str, *, is_whole: bool) -> str | None:
-    if token and is_whole:
-        return _WHOLE + token
-    return token or None
+def _is_too_long_ago(answer: Answer, parameters: Mapping[str, str]) -> bool:
+    """Whether Google refuses a first page, because it does not list changes since that date."""
+    if answer.status != 410 or _SINCE not in parameters or "pageToken" in parameters:
+        return False
+    return read_refusal(answer).reason == TOO_LONG_AGO
 
 
 def _is_wanted(event: Event, parameters: Mapping[str, str]) -> bool:

@@ -44,23 +44,22 @@ class Lookup:
         cache.put(event)
         return event
 
-    async def fetch(self, row: EventRow, *, deleted: bool = False) -> Event | None:
-        """Ask Google for the event that a row means; with `deleted`, also for one without an id
-        that was deleted."""
+    async def fetch(
+        self, row: EventRow, parameters: Mapping[str, str] | None = None
+    ) -> Event | None:
+        """Fetch the event that a row means. The parameters go to `events.list`, if that is used."""
         identity = row.identity
         if identity.field == ID:
-            answer = await self._api.call("GET", event_path(row.calendar, identity.event_id))
+            answer = await self._api.read(event_path(row.calendar, identity.event_id))
             return read_existing(answer, calendar=row.calendar)
-        parameters = _search_parameters(identity)
-        if deleted:
-            parameters["showDeleted"] = "true"
-        events = (await self._page(row, parameters)).get("items", [])
+        search = {**_search_parameters(identity), **(parameters or {})}
+        events = (await self._page(row, search)).get("items", [])
         same = (event for event in events if occurrence_of(event) == identity.occurrence)
         return next(same, None)
 
     async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
         """The event that has an id, or had it before it was deleted. Raises RecordRefused."""
-        answer = await self._api.call("GET", event_path(row.calendar, event_id))
+        answer = await self._api.read(event_path(row.calendar, event_id))
         require_accepted(answer)
         return dict(answer.json())
 
@@ -68,7 +67,7 @@ class Lookup:
         """The time zone of a calendar, fetched once. Raises RecordRefused."""
         if calendar not in self._zones:
             parameters = {"maxResults": "1", "fields": "timeZone"}
-            answer = await self._api.call("GET", events_path(calendar), params=parameters)
+            answer = await self._api.read(events_path(calendar), parameters)
             require_accepted(answer, calendar=calendar)
             self._zones[calendar] = str(answer.json().get("timeZone") or "UTC")
         return self._zones[calendar]
@@ -86,6 +85,7 @@ class Lookup:
         property_name = row.identity.field if row.identity.is_property else None
         key = (row.target.run, row.calendar, property_name)
         if key not in self._caches:
+            # A cache belongs to one job: the oldest one's job has most likely ended.
             if len(self._caches) == MAX_CACHES:
                 self._caches.pop(next(iter(self._caches))).close()
             self._caches[key] = CalendarCache(property_name)
@@ -105,7 +105,7 @@ class Lookup:
                 cache.is_complete = cache.page_token is None
 
     async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
-        answer = await self._api.call("GET", events_path(row.calendar), params=parameters)
+        answer = await self._api.read(events_path(row.calendar), parameters)
         require_accepted(answer, calendar=row.calendar)
         return dict(answer.json())
 

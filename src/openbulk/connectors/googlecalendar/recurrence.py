@@ -1,7 +1,7 @@
 """The lines of a recurrence: `RRULE`, `EXRULE`, `RDATE` and `EXDATE` (RFC 5545, section 3.8.5)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from openbulk.connectors.fields import FieldError
 
@@ -9,6 +9,19 @@ _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "S
 _LINE = re.compile(
     r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>;[^:]*)?:(?P<value>.+)", re.IGNORECASE
 )
+_UNTIL: Mapping[str | None, tuple[re.Pattern[str], str]] = {
+    "dateTime": (
+        re.compile(r".*Z", re.DOTALL),
+        ": UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z",
+    ),
+    "date": (
+        re.compile(r"[^T]*"),
+        ": UNTIL of an all-day event is a date, like UNTIL=20261218",
+    ),
+    None: (re.compile(r".*", re.DOTALL), ""),
+}
+"""UNTIL has the type of the start. By the field of the start: its legal values, and the fault of
+any other."""
 _VALUE_TYPE = re.compile(r";VALUE=DATE(-TIME)?")
 _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})
 """Parts of a rule that change nothing (RFC 5545, section 3.3.10)."""
@@ -38,17 +51,13 @@ def _rule_fault(rule: str, start_field: str | None) -> str | None:
     parts = dict(part.split("=", 1) for part in rule.split(";") if "=" in part)
     if parts.get("FREQ") not in _FREQUENCIES:
         return f" has no FREQ; it can be {', '.join(_FREQUENCIES)}"
-    until = parts.get("UNTIL")
-    if until is None:
-        return None
-    if "COUNT" in parts:
+    if parts.keys() >= {"UNTIL", "COUNT"}:
         return " has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)"
-    # UNTIL has the type of the start: a date, or a moment in UTC.
-    if start_field == "dateTime" and not until.endswith("Z"):
-        return ": UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z"
-    if start_field == "date" and "T" in until:
-        return ": UNTIL of an all-day event is a date, like UNTIL=20261218"
-    return None
+    until = parts.get("UNTIL")
+    legal_until, fault = _UNTIL[start_field]
+    if until is None or legal_until.fullmatch(until):
+        return None
+    return fault
 
 
 def normalize_recurrence(lines: Iterable[str]) -> set[str]:
@@ -58,6 +67,7 @@ def normalize_recurrence(lines: Iterable[str]) -> set[str]:
     """
     normal: set[str] = set()
     for line in lines:
+        # Names and values are case-insensitive (RFC 5545, section 2).
         name, _, value = "".join(line.upper().split()).partition(":")
         if name.endswith("RULE"):
             normal.add(f"{name}:{_normalize_rule(value)}")

@@ -5,6 +5,7 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -51,6 +52,8 @@ SERVICE_ACCOUNT = "google.service_account"
 SUBJECT = "google.subject"
 ACCOUNT_SCOPE = "google.scope"
 _ASSERTION_SECONDS = 3600
+"""Google takes no assertion that is valid for longer than an hour."""
+_PERSON = re.compile(r"[^@ ]+@[^ ]*\.[^ ]*")
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -172,6 +175,7 @@ def _service_account_tokens(
     }
 
     async def fetch() -> Token:
+        # There is no refresh token: a new assertion fetches each access token.
         now = int(time.time())
         dated_claims = {**claims, "iat": now, "exp": now + _ASSERTION_SECONDS}
         assertion = jwt.encode(signer, dated_claims).decode()  # type: ignore[no-untyped-call]
@@ -232,8 +236,7 @@ def _subject_claim(configuration: Mapping[str, str]) -> dict[str, str]:
     subject = configuration.get(SUBJECT, "").strip()
     if not subject:
         return {}
-    name, at, domain = subject.partition("@")
-    if not (name and at and "." in domain) or " " in subject:
+    if not _PERSON.fullmatch(subject):
         raise BadInput(
             f"{SUBJECT} {subject!r} is not the address of a person; it looks like ann@example.com"
         )
@@ -254,8 +257,8 @@ _REFUSALS = {
 """Parts of Google's refusals of an assertion, and what to do about each."""
 _ANY_REFUSAL = (
     "Google does not accept the service account: check that its key was not deleted, that "
-    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows the client id "
-    "{client} the scope {scope}"
+    f"{SUBJECT} is an address of the domain, and that domain-wide delegation allows "
+    "the client id {client} the scope {scope}"
 )
 
 

@@ -103,13 +103,14 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     """
     if body.get("start", {}).get("timeZone"):
         return False
-    times = [body.get(name, {}) for name in TIME_FIELDS]
-    without_zone = [
-        time["dateTime"] for time in times if time.get("dateTime") and not time.get("timeZone")
-    ]
-    if body.get("recurrence"):
-        return bool(without_zone)
-    return any(datetime.fromisoformat(text).tzinfo is None for text in without_zone)
+    recurs = bool(body.get("recurrence"))
+    return any(_lacks_zone(body.get(name, {}), recurs) for name in TIME_FIELDS)
+
+
+def _lacks_zone(time: EventTime, recurs: bool) -> bool:
+    if not time.get("dateTime") or time.get("timeZone"):
+        return False
+    return recurs or datetime.fromisoformat(time["dateTime"]).tzinfo is None
 
 
 def resolve_times(
@@ -132,7 +133,7 @@ def resolve_times(
     if event.get("end") or not is_update:
         _resolve_end(event)
     for line in event.get("recurrence", ()):
-        check_recurrence(line, start_field=_kind(event.get("start", {})))
+        check_recurrence(line, start_field=time_field(event.get("start", {})))
     return event
 
 
@@ -156,6 +157,7 @@ def _resolve_time(
     if is_local:
         moment = localize(moment, zone, daylight_saving, path)
     resolved = {**time, "dateTime": _rfc3339(moment)}
+    # Google repeats a series by the clock of its zone; a single time with an offset needs none.
     if is_local or recurs:
         resolved["timeZone"] = zone
     return resolved
@@ -180,6 +182,7 @@ def localize(local: datetime, zone: str, daylight_saving: str, path: str) -> dat
     `error`.
     """
     info = ZoneInfo(zone)
+    # The same local time before and after a clock change (PEP 495).
     first, second = local.replace(tzinfo=info, fold=0), local.replace(tzinfo=info, fold=1)
     if first.utcoffset() == second.utcoffset():
         return first
@@ -222,23 +225,23 @@ def _require_zone(zone: str, path: str) -> None:
 # --- start and end ---
 
 
-def _kind(time: EventTime) -> str | None:
-    """Whether a start or an end is a `date` or a `dateTime`; None where it has neither."""
-    if time.get("date"):
-        return "date"
-    return "dateTime" if time.get("dateTime") else None
+def time_field(time: EventTime) -> str | None:
+    """The field of a start or an end that has its value; None where there is none."""
+    return next((field for field in ("date", "dateTime") if time.get(field)), None)
 
 
 def _resolve_end(event: dict[str, Any]) -> None:
     """Give an all-day event its end, and check that the end fits the start. Raises FieldError."""
     start, end = event.get("start", {}), event.get("end", {})
-    resolve = _ENDS.get((_kind(start), _kind(end)))
+    resolve = _ENDS.get((time_field(start), time_field(end)))
     if resolve is not None:
         event["end"] = resolve(start, end)
 
 
 def _day_after(start: EventTime, end: EventTime) -> EventTime:
-    """Google's end of an all-day event is exclusive: the day after its last."""
+    """The end of an all-day event of one day."""
+    # Google's end is exclusive: the day after the last
+    # (https://developers.google.com/workspace/calendar/api/v3/reference/events, field `end`).
     return {"date": (date.fromisoformat(start["date"]) + timedelta(days=1)).isoformat()}
 
 
@@ -247,7 +250,8 @@ def _require_later_day(start: EventTime, end: EventTime) -> EventTime:
         raise FieldError(
             "end.date",
             f"end.date {end['date']} is not after start.date {start['date']}; the end of an "
-            f"all-day event is the day after its last: {_day_after(start, end)['date']} for one day",
+            "all-day event is the day after its last: "
+            f"{_day_after(start, end)['date']} for one day",
         )
     return end
 
@@ -272,4 +276,4 @@ _ENDS: Mapping[tuple[str | None, str | None], Callable[[EventTime, EventTime], E
     ("date", "dateTime"): _refuse_mixture,
     ("dateTime", "date"): _refuse_mixture,
 }
-"""By the kinds of start and end; a start without its end, or an end without its start, may stay."""
+"""By the fields of start and end; a start or an end alone may stay as it is."""

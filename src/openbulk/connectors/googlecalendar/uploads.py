@@ -12,7 +12,7 @@ from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
-from openbulk.connectors.googlecalendar.events import Event, is_cancelled, private_property
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_marked
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.lookup import Lookup
 from openbulk.connectors.googlecalendar.times import (
@@ -23,10 +23,6 @@ from openbulk.connectors.googlecalendar.times import (
 )
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
-KEY_PROPERTY = "openbulkKey"
-"""The private property with the mark of the record that made an event."""
-RUN_PROPERTY = "openbulkRun"
-"""The private property with the mark of the job that made an event."""
 MAX_GENERATIONS = 20
 MAX_MISSING_CALENDARS = 8
 
@@ -52,16 +48,14 @@ class EventUploads:
             row = await self._prepare(record, target)
             return await self._actions[target.action](row)
         except FieldError as error:
-            return Outcome.failed(record.row, error.message, field=error.field)
+            return error.outcome(record.row)
         except OverflowError:
             return Outcome.failed(
                 record.row, "a date is too early or too late; calendars go from year 1 to 9999"
             )
         except RecordRefused as error:
             self._remember_missing(error, target)
-            return Outcome.failed(
-                record.row, error.message, provider_message=error.provider_message
-            )
+            return error.outcome(record.row)
 
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         options = time_options(target.options)
@@ -70,7 +64,7 @@ class EventUploads:
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
-        if target.action is Action.DELETE:
+        if target.action is Action.DELETE:  # the times of its row do not matter
             return event_row(draft, draft.body)
         zone = options.zone
         if zone is None and needs_zone(draft.body):
@@ -136,15 +130,14 @@ class EventUploads:
     async def _insert_once(self, row: EventRow) -> Outcome:
         """Create an event that an earlier sending of this record may have created already."""
         new_id = row.identity.value
-        properties = {} if row.is_new else {KEY_PROPERTY: row.key_mark}
-        event = await self._calls.insert(row, new_id, properties)
+        event = await self._calls.insert(row, new_id, row.record_mark)
         if event is not None:
             return _outcome(row, OutcomeKind.CREATED, new_id, event)
         # An id that is made of the record's key is taken by the record itself. An id of the
         # caller's may be another event's: then that one lacks the mark of this record.
-        if not row.is_new:
+        if row.record_mark:
             event = await self._lookup.fetch_taken(row, new_id)
-            if private_property(event, KEY_PROPERTY) != row.key_mark:
+            if not is_marked(event, row.record_mark):
                 raise _id_conflict(row)
         return Outcome(row.number, OutcomeKind.CREATED, new_id)
 
@@ -160,6 +153,7 @@ class EventUploads:
         if identity.field == ID:
             outcome = await self._insert_or_change(row, identity.value)
             return outcome or await self._revive(row, identity.value)
+        # Google never frees the id of a deleted event (events.insert, field `id`).
         for generation in range(MAX_GENERATIONS):
             new_id = event_id(f"{identity.field}={identity.value}", generation)
             outcome = await self._insert_or_change(row, new_id)
@@ -173,8 +167,7 @@ class EventUploads:
 
     async def _insert_or_change(self, row: EventRow, new_id: str) -> Outcome | None:
         """Create an event, or change the one that has the id; None where that one was deleted."""
-        properties = {RUN_PROPERTY: row.run_mark} if row.run_mark else {}
-        event = await self._calls.insert(row, new_id, properties)
+        event = await self._calls.insert(row, new_id, row.job_mark)
         if event is not None:
             self._lookup.remember(row, event)
             return _outcome(row, OutcomeKind.CREATED, new_id, event)
@@ -191,7 +184,7 @@ class EventUploads:
         do different things: a row that is upserted is only imported where the calendar shows no
         event with it, and where Google calls it a duplicate, the event is fetched.
         """
-        event = await self._calls.import_event(row, {KEY_PROPERTY: row.key_mark})
+        event = await self._calls.import_event(row, row.record_mark)
         if event is None:
             return await self._resolve_duplicate(row)
         self._lookup.remember(row, event)
@@ -199,12 +192,12 @@ class EventUploads:
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import whose iCalUID is taken."""
-        event = await self._lookup.fetch(row, deleted=True)
+        event = await self._lookup.fetch(row, {"showDeleted": "true"})
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
             return await self._revive(row, str(event["id"]))
-        if private_property(event, KEY_PROPERTY) == row.key_mark:  # an earlier sending made it
+        if is_marked(event, row.record_mark):  # an earlier sending made it
             return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
         if row.target.action is not Action.CREATE:
             outcome = await self._change(row, event)
@@ -271,15 +264,16 @@ class EventUploads:
         self._lookup.forget(row, old_id)
         if has_existed:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
-        # Where the calendar is missing, too, its zone is, and the row fails.
+        # The call for the zone fails where the calendar is missing, and then the row does.
         await self._lookup.zone_of(row.calendar)
         return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
 
 
 def _kind_of_unchanged(row: EventRow, event: Event) -> OutcomeKind:
     """Created where this job made the event, and the answer to that was lost."""
-    is_ours = row.run_mark and private_property(event, RUN_PROPERTY) == row.run_mark
-    return OutcomeKind.CREATED if is_ours else OutcomeKind.UNCHANGED
+    if is_marked(event, row.job_mark):
+        return OutcomeKind.CREATED
+    return OutcomeKind.UNCHANGED
 
 
 def _outcome(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:

@@ -106,6 +106,7 @@ class DownloadSlice:
             except CallWithdrawn as error:
                 raise Fenced from error
             except ServiceError as error:
+                # What was read before the failure counts: only failures in a row end the slice.
                 resends = resends + 1 if self._part.position == begin else 0
                 await self._keep()
                 if resends > MAX_RESENDS or not await self._may_resend(error):
@@ -221,6 +222,7 @@ class DownloadSlice:
             )
         is_end = self._room <= 0 or position.pages >= self._page_limit
         part.position = replace(position, is_end=is_end or position.is_end)
+        # A bookmark stands for the whole list, so a page that was not read to its end leaves none.
         if position.pages > begin.pages:
             part.bookmark = page.bookmark
 
@@ -238,6 +240,7 @@ class DownloadSlice:
             bookmark = (self._feed, part.bookmark)
         if part.lines:
             await self._ledger.hold()
+            # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
         await self._ledger.commit_part(
@@ -265,6 +268,7 @@ class DownloadSlice:
         )
         if cut is None:
             return Continue()
+        # The ledger first: until it names the sorted parts, a restart needs the unsorted ones.
         await self._ledger.replace_parts(cut.records, cut.first_rows)
         await forget_unsorted(self._files, file)
         return Complete()

@@ -72,6 +72,7 @@ async def sort(
             lines, size = [], 0
         if await should_stop():
             return None
+    # heapq.merge takes equal keys from the earlier run first, so the whole sort is stable.
     merged = heapq.merge(*(_read_run(files, run, order) for run in runs), key=_key)
     wanted = merged if limit is None else islice(merged, limit)
     return await _write_sorted(files, sorted_file(file), wanted, should_stop)
