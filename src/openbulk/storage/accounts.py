@@ -136,6 +136,7 @@ class Accounts:
             "created_at": now,
         }
         async with self._engine.begin() as connection:
+            # A configuration is sealed for its instance, whose id is not known before the insert.
             made = await connection.execute(
                 insert(instances).values(
                     **values, token_fingerprint=fingerprint(token), sealed_configuration=b""
@@ -228,6 +229,7 @@ class Accounts:
             ).first()
             if row is None:
                 return None
+            # Only these entries: a person may have changed others meanwhile.
             configuration = {**self._instance(row).configuration, **changes}
             version: int | None = await connection.scalar(
                 update(instances)

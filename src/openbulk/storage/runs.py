@@ -122,6 +122,7 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
             "place": place,
             "plan": plan_values(plan),
             "changed_before": plan.changes and plan.changes.before,
+            # The names of files whose jobs do not exist yet: each file gets one job.
             "read_file": uuid.uuid4().hex,
             "sent_file": uuid.uuid4().hex,
             "status": RunStatus.RUNNING.value,

@@ -114,6 +114,8 @@ class Heartbeat:
     async def _reap_dead(self) -> None:
         if not self._lease.is_fresh() or elapsed() <= self._trusts_others_from:
             return
+        # Inside the block: a worker that wakes now learns of its death after its slices are taken
+        # over, and begins none of them again.
         async with self._workers.reap_dead(DEAD_AFTER_SECONDS) as living:
             if living is not None and (count := await self._queue.take_over(living)):
                 log.warning("took over the slices of dead workers", slices=count)
