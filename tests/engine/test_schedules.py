@@ -244,7 +244,7 @@ async def test_a_run_continues_after_a_crash_and_makes_each_job_once(
     for _ in range(3):
         await office.workflows.sweep()
     assert len(await office.finish_jobs()) == 4
-    assert await office.runs.unfinished() == []
+    assert await office.runs.unfinished_runs() == []
     assert [one.status for one in await office.runs.transfers(run)] == [RunStatus.COMPLETED] * 2
 
 

@@ -125,7 +125,7 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     assert await ledger.job_with_key(7, "k") == (job, IdempotencyKey("k", "abc"))
     spending = await Budgets(engine).change(["s"], lambda spent: (spent, spent[0]))
     assert spending == Spending(buckets=((3, 4),))
-    (run,) = await runs.unfinished()
+    (run,) = await runs.unfinished_runs()
     assert run.status is RunStatus.RUNNING
     (transfer,) = await runs.transfers(run)
     assert transfer.status is RunStatus.COMPLETED

@@ -69,7 +69,7 @@ class Workflows:
 
     async def sweep(self) -> None:
         """Continue the runs that a process which died has dropped."""
-        for run in await self._runs.unfinished():
+        for run in await self._runs.unfinished_runs():
             await self.advance(run)
 
     async def advance(self, run: Run) -> None:
