@@ -23,8 +23,8 @@ def wait_before_retry(
 ) -> float:
     """Seconds until a job continues that has waited `waits` times in a row without progress.
 
-    That is `after`, where the service asked for a time; else it is 1 s, doubled with each wait up to
-    `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it
+    That is `after`, where the service asked for a time; else it is 1 s, doubled with each wait up
+    to `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it
     adds up to a tenth, and at most a quarter of a second, to a time that the service asked for, and
     takes up to half from any other.
     """
