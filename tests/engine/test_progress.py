@@ -34,7 +34,7 @@ def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(
 
 def test_only_rows_with_a_problem_keep_their_line() -> None:
     progress = Progress(0, lines={1: 2, 2: 3})
-    progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failed(2, "no")])
+    progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failure(2, "no")])
     results, lines = progress.take()
     assert [outcome.row for outcome in results] == [1, 2]
     assert lines == {2: 3}

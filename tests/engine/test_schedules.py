@@ -11,7 +11,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.query import ChangedRange, Query
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Destination, Plan, RunStatus, Schedule
+from openbulk.domain.workflow import Destination, RunStatus, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
@@ -140,7 +140,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 DESTINATION = Destination(2, Target("things", Action.UPSERT, "ref"))
 
 
-async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
+async def add(office: Office, spec: TransferSpec, name: str = "s") -> Schedule:
     made = Schedule(
         name,
         1,
@@ -149,7 +149,7 @@ async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
         "",
         EVERY_HOUR,
         {},
-        [plan],
+        [spec],
         office.clock(),
         next_after(EVERY_HOUR, office.clock()),
     )
@@ -165,7 +165,7 @@ def window(job: Job) -> tuple[str, str]:
 
 
 async def test_a_plan_comes_back_as_it_was_stored(office: Office) -> None:
-    plan = Plan(
+    spec = TransferSpec(
         Download(
             Query("events", fields=("id",), limit=3, parameters={"a": "b"}),
             "",
@@ -175,14 +175,14 @@ async def test_a_plan_comes_back_as_it_was_stored(office: Office) -> None:
         replace(DESTINATION, callback_url="https://example.com/"),
         {"query": "select id from events"},
     )
-    await add(office, plan)
+    await add(office, spec)
     found = await office.schedules.get("s")
     assert found is not None
-    assert found.plans == [plan]
+    assert found.specs == [spec]
 
 
 async def test_one_of_two_processes_takes_a_schedule_that_is_due(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     office.clock.time += timedelta(hours=1)
     (schedule,) = await office.schedules.due(office.clock())
     assert await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
@@ -191,14 +191,14 @@ async def test_one_of_two_processes_takes_a_schedule_that_is_due(office: Office)
 
 
 async def test_a_schedule_that_was_due_many_times_runs_once(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     assert len(await office.due(timedelta(days=2))) == 2
     assert len(await office.due(timedelta(minutes=5))) == 0
     assert len(await office.due()) == 2
 
 
 async def test_a_schedule_that_is_due_during_its_last_run_is_skipped(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     for _ in range(3):
         office.clock.time += timedelta(hours=1)
         await office.scheduler().run_due()
@@ -213,7 +213,9 @@ async def test_each_run_begins_where_the_last_completed_one_has_ended(
     """The windows lie side by side: every change is in exactly one of them."""
     await add(
         office,
-        Plan(Download(Query("events"), ""), ChangedRange("updated", since=BEGIN), DESTINATION),
+        TransferSpec(
+            Download(Query("events"), ""), ChangedRange("updated", since=BEGIN), DESTINATION
+        ),
     )
     windows = [window((await office.due())[0])]
     office.clock.time += timedelta(hours=1)
@@ -228,7 +230,7 @@ async def test_each_run_begins_where_the_last_completed_one_has_ended(
 
 
 async def test_without_a_date_each_run_transfers_everything(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     assert [(await office.due())[0].download.query.where for _ in range(2)] == [None, None]
 
 
@@ -236,7 +238,7 @@ async def test_a_run_continues_after_a_crash_and_makes_each_job_once(
     office: Office,
 ) -> None:
     run = await office.workflows.begin(
-        [Plan(Download(Query("events"), ""), destination=DESTINATION)] * 2,
+        [TransferSpec(Download(Query("events"), ""), destination=DESTINATION)] * 2,
         organization_id=1,
         instance_id=1,
         request_id=None,
@@ -250,7 +252,7 @@ async def test_a_run_continues_after_a_crash_and_makes_each_job_once(
 
 async def test_a_failed_download_is_not_sent_and_the_run_says_so(office: Office) -> None:
     run = await office.workflows.begin(
-        [Plan(Download(Query("events"), ""), destination=DESTINATION)],
+        [TransferSpec(Download(Query("events"), ""), destination=DESTINATION)],
         organization_id=1,
         instance_id=1,
         request_id=None,

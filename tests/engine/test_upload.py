@@ -385,7 +385,7 @@ class Ticketed:
             return None
         assert [record.row for record in batch] == self.submitted[int(ticket.split()[1]) - 1]
         return [
-            Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED)
+            Outcome.failure(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED)
             for r in batch
         ]
 

@@ -145,7 +145,7 @@ class LedgerTests:
         begun = await self.begin(ledger, job)
         results = [
             Outcome(1, OutcomeKind.CREATED, "a"),
-            Outcome.failed(2, "no", field="f", provider_message="p"),
+            Outcome.failure(2, "no", field="f", provider_message="p"),
         ]
         await begun.record_outcomes(results, cursor=2, lines={2: 3})
         job = await self.now(ledger, job.id)
@@ -328,7 +328,7 @@ class LedgerTests:
             assert await begun.bookmark(other, NOW + day) is None
 
     async def test_a_download_that_restarts_has_kept_nothing(self, ledger: Ledger) -> None:
-        """Its bookmark is forgotten, with older ones. A runner that was overtaken changes nothing."""
+        """Its bookmark and older ones are forgotten. An overtaken runner changes nothing."""
         job = await ledger.add_job(
             Download(Query("things"), "d0d0"),
             organization_id=1,
@@ -585,7 +585,7 @@ class LedgerTests:
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         results = [
-            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED)
+            Outcome.failure(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED)
             for row in (9, 1, 4, 3, 7)
         ]
         await begun.record_outcomes(results, cursor=0, lines={})

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Row, Select, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer
+from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.storage.database import for_reading
-from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.tables import runs, transfers
+from openbulk.storage.transfer_codec import spec_of, spec_values
 
 
 class Runs:
@@ -21,10 +21,10 @@ class Runs:
         self._engine = engine
         self._reading = for_reading(engine)
 
-    async def add(self, run: Run, plans: Sequence[Plan]) -> None:
+    async def add(self, run: Run, specs: Sequence[TransferSpec]) -> None:
         """Add a run: from now on its transfers will be carried out."""
         async with self._engine.begin() as connection:
-            await insert_run(connection, run, plans)
+            await insert_run(connection, run, specs)
 
     async def unfinished_runs(self) -> Sequence[Run]:
         """The runs whose transfers are not all finished, oldest first."""
@@ -103,7 +103,7 @@ class Runs:
             return [_transfer(row) for row in await connection.execute(chosen)]
 
 
-async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan]) -> None:
+async def insert_run(connection: AsyncConnection, run: Run, specs: Sequence[TransferSpec]) -> None:
     """Add a run and its transfers, in the caller's transaction."""
     await connection.execute(
         insert(runs).values(
@@ -120,14 +120,14 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
         {
             "run_id": run.id,
             "place": place,
-            "plan": plan_values(plan),
-            "changed_before": plan.changes and plan.changes.before,
+            "spec": spec_values(spec),
+            "changed_before": spec.changes and spec.changes.before,
             # The names of files whose jobs do not exist yet: each file gets one job.
             "read_file": uuid.uuid4().hex,
             "sent_file": uuid.uuid4().hex,
             "status": RunStatus.RUNNING.value,
         }
-        for place, plan in enumerate(plans)
+        for place, spec in enumerate(specs)
     ]
     await connection.execute(insert(transfers), rows)
 
@@ -156,7 +156,7 @@ def _transfer(row: Row[Any]) -> Transfer:
     return Transfer(
         id=of[transfers.c.id],
         run=_run(row),
-        plan=plan_of(of[transfers.c.plan]),
+        spec=spec_of(of[transfers.c.spec]),
         read_file=of[transfers.c.read_file],
         sent_file=of[transfers.c.sent_file],
         status=RunStatus(of[transfers.c.status]),

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.workflow import Plan, Run, RunStatus, Schedule
+from openbulk.domain.workflow import Run, RunStatus, Schedule, TransferSpec
 from openbulk.storage.database import for_reading
-from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.runs import insert_run
 from openbulk.storage.tables import runs, schedules, transfers
+from openbulk.storage.transfer_codec import spec_of, spec_values
 
 
 class Schedules:
@@ -33,7 +33,7 @@ class Schedules:
                     description=schedule.description,
                     cron=schedule.cron,
                     request=dict(schedule.request),
-                    plans=[plan_values(plan) for plan in schedule.plans],
+                    specs=[spec_values(spec) for spec in schedule.specs],
                     created_at=schedule.created_at,
                     due_at=schedule.due_at,
                 )
@@ -111,7 +111,11 @@ class Schedules:
         return moment
 
     async def take(
-        self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]
+        self,
+        schedule: Schedule,
+        due_at: datetime | None,
+        run: Run | None,
+        specs: Sequence[TransferSpec],
     ) -> bool:
         """Take a schedule that is due: set when it is due next, and add its run, if it has one.
 
@@ -126,7 +130,7 @@ class Schedules:
             if not taken.rowcount:
                 return False
             if run is not None:
-                await insert_run(connection, run, plans)
+                await insert_run(connection, run, specs)
         return True
 
 
@@ -139,7 +143,7 @@ def _schedule(row: Row[Any]) -> Schedule:
         description=row.description,
         cron=row.cron,
         request=row.request,
-        plans=[plan_of(plan) for plan in row.plans],
+        specs=[spec_of(spec) for spec in row.specs],
         created_at=row.created_at,
         due_at=row.due_at,
     )

@@ -243,7 +243,7 @@ schedules = Table(
     Column("description", SafeText, nullable=False),
     Column("cron", SafeText, nullable=False),
     Column("request", JSON, nullable=False),
-    Column("plans", JSON, nullable=False),
+    Column("specs", JSON, nullable=False),
     Column("created_at", Timestamp, nullable=False),
     Column("due_at", Timestamp),
     Index("schedules_due", "due_at"),
@@ -271,7 +271,7 @@ transfers = Table(
     Column("id", Id, primary_key=True),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("place", Integer, nullable=False),
-    Column("plan", JSON, nullable=False),
+    Column("spec", JSON, nullable=False),
     # What was changed before this moment is in it: where the next run of a schedule begins.
     Column("changed_before", Timestamp),
     # The names under which its two jobs are found, and made once.

@@ -107,7 +107,7 @@ class UploadSlice:
 
     async def _refuse_all(self, reason: str) -> None:
         async for record in self._pending_records():
-            self._progress.add([Outcome.failed(record.row, reason)])
+            self._progress.add([Outcome.failure(record.row, reason)])
             await self._record_if_due()
             if self._ending:
                 return
