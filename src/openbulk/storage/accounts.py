@@ -284,14 +284,14 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
     change = (
         update(instances)
         .where(instances.c.id == bindparam("of"))
-        .values(sealed_configuration=bindparam("anew"))
+        .values(sealed_configuration=bindparam("sealed"))
     )
     changed = 0
     while rows := (await connection.execute(others)).all():
         opened = [(row.id, sealer.open(row.sealed_configuration, _context(row.id))) for row in rows]
         await connection.execute(
             change,
-            [{"of": id_, "anew": sealer.seal(plain, _context(id_))} for id_, plain in opened],
+            [{"of": id_, "sealed": sealer.seal(plain, _context(id_))} for id_, plain in opened],
         )
         changed += len(rows)
     return changed

@@ -56,7 +56,9 @@ _AWAY = frozenset(
 )
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """The second is for a file beside the database (https://sqlite.org/rescode.html#ioerr_shmsize)."""
-AWAY = "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
+DATABASE_AWAY = (
+    "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
+)
 
 
 def is_shared(url: str) -> bool:
@@ -136,7 +138,7 @@ def _translate_away(context: ExceptionContext) -> Exception | None:
         return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
     if context.is_disconnect or cannot_connect or error.sqlstate in _AWAY:
-        return Unavailable(AWAY)
+        return Unavailable(DATABASE_AWAY)
     return None
 
 
@@ -152,7 +154,7 @@ def _translate_full(context: ExceptionContext) -> Exception | None:
 def _translate_busy(context: ExceptionContext) -> Exception | None:
     """Translate the error of a SQLite file that another program has held for too long."""
     if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return Unavailable(AWAY)
+        return Unavailable(DATABASE_AWAY)
     return None
 
 

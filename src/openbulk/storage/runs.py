@@ -15,14 +15,14 @@ from openbulk.storage.transfer_codec import spec_of, spec_values
 
 
 class Runs:
-    """Remembers what was asked for together, and how far it came."""
+    """Remembers runs, and the transfers in them."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = for_reading(engine)
 
     async def add(self, run: Run, specs: Sequence[TransferSpec]) -> None:
-        """Write a run down; from here on its transfers will be carried out."""
+        """Add a run: from now on its transfers will be carried out."""
         async with self._engine.begin() as connection:
             await insert_run(connection, run, specs)
 
@@ -76,7 +76,7 @@ class Runs:
         )
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
-        """A transfer is finished, well or not; the first who says so is right."""
+        """End a transfer. Only the first call has an effect."""
         status = RunStatus.COMPLETED if error is None else RunStatus.ERROR
         async with self._engine.begin() as connection:
             await connection.execute(
@@ -86,7 +86,7 @@ class Runs:
             )
 
     async def end(self, run_id: str, status: RunStatus, now: datetime) -> None:
-        """All transfers of a run are finished."""
+        """End a run whose transfers are finished."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(runs)
@@ -104,7 +104,7 @@ class Runs:
 
 
 async def insert_run(connection: AsyncConnection, run: Run, specs: Sequence[TransferSpec]) -> None:
-    """Write a run and its transfers down, in a transaction of the caller's."""
+    """Add a run and its transfers, in the caller's transaction."""
     await connection.execute(
         insert(runs).values(
             id=run.id,

@@ -15,14 +15,14 @@ from openbulk.storage.transfer_codec import spec_of, spec_values
 
 
 class Schedules:
-    """Remembers what is carried out again and again."""
+    """Remembers the schedules of workflows."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = for_reading(engine)
 
     async def add(self, schedule: Schedule) -> None:
-        """Write a schedule down; from here on it will be carried out whenever it is due."""
+        """Add a schedule: from now on it runs whenever it is due."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(schedules).values(
@@ -61,7 +61,7 @@ class Schedules:
             return [_schedule(row) for row in rows]
 
     async def set_time(self, schedule_id: str, cron: str, due_at: datetime | None) -> None:
-        """When a schedule is due from now on; None: not until it is told again."""
+        """Set when a schedule is due; with None it is never due until it is set again."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(schedules)
@@ -70,7 +70,7 @@ class Schedules:
             )
 
     async def delete(self, schedule_id: str) -> None:
-        """Forget a schedule; what it has had carried out stays."""
+        """Forget a schedule. Its runs stay."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
 
@@ -82,7 +82,7 @@ class Schedules:
             )
 
     async def is_running(self, schedule_id: str) -> bool:
-        """Whether a run of it is not finished."""
+        """Whether a run of a schedule is unfinished."""
         chosen = select(runs.c.id).where(
             runs.c.schedule_id == schedule_id, runs.c.status == RunStatus.RUNNING.value
         )
@@ -90,7 +90,10 @@ class Schedules:
             return (await connection.execute(chosen.limit(1))).first() is not None
 
     async def end_of_changes(self, schedule_id: str, place: int) -> datetime | None:
-        """Up to when its transfer at a place has carried changes over; None where it never did."""
+        """The moment up to which a schedule has transferred changes; None where it never did.
+
+        `place` is that of the transfer in the schedule.
+        """
         chosen = (
             select(transfers.c.changed_before)
             .join(runs, runs.c.id == transfers.c.run_id)

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import Job
-from openbulk.storage.database import AWAY, wait_while_away
+from openbulk.storage.database import DATABASE_AWAY, wait_while_away
 
 APPLICATION_VERSION = "1"
 """Raise it by hand when a workflow's own steps change: each version runs its own work only."""
@@ -45,7 +45,7 @@ _STALLED_AFTER_SECONDS = 5.0
 _LOST_AFTER_SECONDS = 1.0
 _FORGET_AT_ONCE = 1_000
 _UNFINISHED = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
-_LOGGED_BY_US = (AWAY, "(psycopg.OperationalError)", "(psycopg.errors.AdminShutdown)")
+_LOGGED_BY_US = (DATABASE_AWAY, "(psycopg.OperationalError)", "(psycopg.errors.AdminShutdown)")
 
 
 @dataclass(frozen=True, slots=True)
