@@ -177,11 +177,14 @@ class Caller:
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Make a GET request. Returns the answer's JSON."""
-        return self._call_with("GET", path, parameters or {})
+        if parameters:
+            return self._call_with("GET", "curl -G", path, parameters)
+        show_command(f"curl $API{path}")
+        return show_json(self._call("GET", path))
 
     def post(self, path: str, parameters: Mapping[str, str]) -> Any:
         """Make a POST request, with parameters in the address. Returns the answer's JSON."""
-        return self._call_with("POST", path, parameters)
+        return self._call_with("POST", "curl -X POST -G", path, parameters)
 
     def upload(self, path: str, name: str) -> str:
         """Upload a file from beside this program. Returns the id of the job."""
@@ -207,13 +210,11 @@ class Caller:
         show(text)
         return text
 
-    def _call_with(self, method: str, path: str, parameters: Mapping[str, str]) -> Any:
-        # -G puts the parameters into the address.
-        curl = ["curl", *(["-X POST"] if method == "POST" else []), *(["-G"] if parameters else [])]
+    def _call_with(self, method: str, curl: str, path: str, parameters: Mapping[str, str]) -> Any:
+        # curl's -G puts the parameters into the address.
         options = (f'--data-urlencode "{name}={value}"' for name, value in parameters.items())
-        show_command(f"{' '.join(curl)} $API{path}", *options)
-        query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
-        return show_json(self._call(method, path + query))
+        show_command(f"{curl} $API{path}", *options)
+        return show_json(self._call(method, f"{path}?{urllib.parse.urlencode(parameters)}"))
 
     def _call(
         self,
