@@ -76,7 +76,7 @@ def test_a_single_server_takes_a_new_key_in_one_step(processes: Processes, tmp_p
         assert instances(server) == [1]
     server.process.stop()
     done = processes.command(
-        "serve", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD}
+        "serve", "--port", "0", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD}
     )
     assert done.returncode == 1
     assert "sealed with another master key than this machine's" in done.stderr

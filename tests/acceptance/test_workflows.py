@@ -341,7 +341,7 @@ def test_schedules_are_made_shown_changed_and_deleted(server: Server) -> None:
 
 
 REFUSED_SCHEDULES: list[tuple[dict[str, Any], str]] = [
-    ({"trigger": {"cron": "every day"}}, "is not one of six or seven fields"),
+    ({"trigger": {"cron": "every day"}}, "does not have six or seven fields"),
     ({"trigger": {"cron": "0 0 0 30 2 ?"}}, "is never due"),
     ({"trigger": {"cron": "0 0 0 1 * MON"}}, "put ? in place of one of them"),
     ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is no day of the week"),
