@@ -1,7 +1,7 @@
 """Records, and what became of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -83,6 +83,8 @@ class Row:
     problem: Problem | None = None
     line: int | None = None
     """The physical line of the file on which it starts, from 1, header counted; None where a format has no lines."""
+    remarks: Sequence[str] = ()
+    """What the file has for this record and no service can take, in sentences: it was left out of the values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,261 @@
+"""What a calendar file says elsewhere about an event: in its VCALENDAR, and in events of its UID.
+
+The file is read for it before its first event is. It is kept in a temporary SQLite database, which
+goes to disk where it grows (https://sqlite.org/inmemorydb.html).
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from hashlib import blake2b
+from itertools import groupby
+
+import orjson
+
+from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendars
+from openbulk.formats.ics.components import Component, split_events
+from openbulk.formats.ics.content_lines import unescape_text
+from openbulk.formats.ics.events import ParsedEvent, parse_event
+from openbulk.formats.ics.iana_zones import VTimezone
+from openbulk.formats.ics.properties import parse_property
+from openbulk.formats.ics.series_splits import Segment, split_series
+from openbulk.formats.ics.time_values import TimeValue
+from openbulk.formats.ics.versions import Standing, Version, judge
+
+_SCHEMA = """
+CREATE TABLE calendars (number INTEGER PRIMARY KEY, properties BLOB);
+CREATE TABLE uids (uid BLOB PRIMARY KEY, events INTEGER) WITHOUT ROWID;
+CREATE TABLE events (
+    line INTEGER PRIMARY KEY, uid BLOB, occurrence TEXT, version BLOB, start BLOB,
+    is_change INTEGER, component BLOB, calendar INTEGER
+);
+CREATE INDEX by_uid ON events (uid, occurrence, line);
+CREATE TABLE verdicts (line INTEGER PRIMARY KEY, standing TEXT, problem TEXT);
+CREATE VIEW current_events AS
+    SELECT events.* FROM events JOIN verdicts USING (line) WHERE standing = 'current';
+"""
+_PLACE = """
+SELECT uid, occurrence, standing, problem FROM events JOIN verdicts USING (line) WHERE line = ?
+"""
+_SERIES = "SELECT line, start FROM current_events WHERE uid = ? AND occurrence = ''"
+_PARTS_OF_CHANGING_SERIES = """
+SELECT component, line, calendar FROM current_events
+WHERE uid = ? AND component IS NOT NULL AND (occurrence = '' OR is_change)
+ORDER BY occurrence <> ''
+"""
+_ROWS_AT_ONCE = 1_000
+_UID_BYTES = 16
+
+Lines = Callable[[], Iterator[bytes]]
+"""Reads the lines of the file from its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the other events of its UID make of an event."""
+
+    standing: Standing = Standing.CURRENT
+    problem: str = ""
+    series_line: int | None = None
+    """Where its series begins; None for what is no occurrence of a series in this file."""
+    series_start: TimeValue | None = None
+
+    def is_early(self, line: int) -> bool:
+        """Whether an event on that line is an occurrence that stands before its series."""
+        is_current = self.standing is Standing.CURRENT
+        return is_current and self.series_line is not None and line < self.series_line
+
+
+class FileIndex:
+    """The VCALENDARs of a file, and the events that share a UID."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.executescript(_SCHEMA)
+        self._database.execute("BEGIN")
+        self._calendars: tuple[int, CalendarProperties] = (0, CalendarProperties())
+        self._segments: tuple[bytes, Sequence[Segment]] = (b"", ())
+        self._add_calendars_and_uids(lines())
+        self._has_shared_uids = self._is_any("SELECT 1 FROM uids WHERE events > 1")
+        if self._has_shared_uids:
+            self._add_events(lines())
+            self._add_verdicts()
+
+    def close(self) -> None:
+        """Delete it."""
+        self._database.close()
+
+    # --- what it knows ---
+
+    def calendar(self, number: int) -> CalendarProperties:
+        """The properties of a VCALENDAR, by its place in the file; 0 for events outside of them."""
+        if self._calendars[0] != number:
+            query = "SELECT properties FROM calendars WHERE number = ?"
+            (packed,) = self._database.execute(query, (number,)).fetchone()
+            self._calendars = (number, _unpack_calendar(packed))
+        return self._calendars[1]
+
+    def place(self, line: int) -> Place:
+        """What other events make of the one that begins on that line."""
+        row = self._database.execute(_PLACE, (line,)).fetchone() if self._has_shared_uids else None
+        if row is None:
+            return Place()
+        uid, occurrence, standing, problem = row
+        series = self._database.execute(_SERIES, (uid,)).fetchone() if occurrence else None
+        if series is None:
+            return Place(Standing(standing), problem)
+        return Place(Standing(standing), problem, series[0], _unpack_time(series[1]))
+
+    def segments(self, uid: str) -> Sequence[Segment]:
+        """The segments of a series that changes from one occurrence on; empty for other series.
+
+        Raises ValueError with half a sentence where it cannot be split.
+        """
+        key = _digest(uid)
+        if self._has_shared_uids and self._segments[0] != key:
+            rows = self._database.execute(_PARTS_OF_CHANGING_SERIES, (key,)).fetchall()
+            self._segments = (key, _split(self._parse(*row) for row in rows))
+        return self._segments[1] if self._segments[0] == key else ()
+
+    @property
+    def has_early_occurrences(self) -> bool:
+        """Whether an occurrence stands before its series."""
+        query = """
+            SELECT 1 FROM current_events AS one JOIN current_events AS series USING (uid)
+            WHERE one.occurrence <> '' AND series.occurrence = '' AND one.line < series.line
+        """
+        return self._has_shared_uids and self._is_any(query)
+
+    def _is_any(self, query: str) -> bool:
+        return bool(self._database.execute(f"SELECT EXISTS ({query})").fetchone()[0])
+
+    def _parse(self, packed: bytes, line: int, calendar: int) -> ParsedEvent:
+        component = Component.unpack(packed, line, calendar)
+        return parse_event(component, self.calendar(calendar), self.place(line).series_start)
+
+    # --- how it is made ---
+
+    def _add_calendars_and_uids(self, lines: Iterator[bytes]) -> None:
+        uids: list[tuple[bytes]] = []
+        insert = "INSERT INTO uids VALUES (?, 1) ON CONFLICT DO UPDATE SET events = events + 1"
+
+        def note(uid: str) -> None:
+            uids.append((_digest(uid),))
+            if len(uids) == _ROWS_AT_ONCE:
+                self._database.executemany(insert, uids)
+                uids.clear()
+
+        for number, calendar in enumerate(read_calendars(_watch_uids(lines, note))):
+            packed = orjson.dumps(calendar)
+            self._database.execute("INSERT INTO calendars VALUES (?, ?)", (number, packed))
+        self._database.executemany(insert, uids)
+
+    def _add_events(self, lines: Iterator[bytes]) -> None:
+        """The events whose UID others have, too, as far as they can be read."""
+        query = "SELECT events FROM uids WHERE uid = ?"
+        for component in split_events(lines):
+            try:
+                event = parse_event(component, self.calendar(component.calendar))
+            except (ValueError, OverflowError):
+                continue
+            count = self._database.execute(query, (_digest(event.uid),)).fetchone()
+            if event.uid and count is not None and count[0] > 1:
+                self._add_event(component, event)
+
+    def _add_event(self, component: Component, event: ParsedEvent) -> None:
+        original_start, is_change = event.times.original_start, event.times.is_this_and_future
+        is_kept = is_change or bool(event.recurrence.lines())
+        row = (
+            component.line,
+            _digest(event.uid),
+            _name_occurrence(original_start, is_change=is_change),
+            orjson.dumps(_pack_version(Version.of(event, component.line))),
+            _pack_time(event.times.start),
+            is_change,
+            component.pack() if is_kept else None,
+            component.calendar,
+        )
+        self._database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _add_verdicts(self) -> None:
+        query = "SELECT uid, occurrence, version FROM events ORDER BY uid, occurrence, line"
+        rows = self._database.execute(query)
+        for _, alike in groupby(rows, key=lambda row: row[:2]):
+            for verdict in judge(_unpack_version(packed) for _, _, packed in alike):
+                self._database.execute(
+                    "INSERT INTO verdicts VALUES (?, ?, ?)",
+                    (verdict.line, verdict.standing, verdict.problem),
+                )
+
+
+def _split(events: Iterator[ParsedEvent]) -> Sequence[Segment]:
+    parts = list(events)
+    if len(parts) < 2 or parts[0].times.original_start is not None or parts[0].is_cancelled:
+        return ()
+    return split_series(parts[0], parts[1:])
+
+
+def _watch_uids(lines: Iterator[bytes], note: Callable[[str], None]) -> Iterator[bytes]:
+    """The lines as they are; `note` gets the UIDs in them."""
+    held: bytearray | None = None
+    for raw in lines:
+        if held is not None and raw.startswith((b" ", b"\t")):
+            held += raw.rstrip(b"\r\n")[1:]
+        elif held is not None and raw.strip():
+            _note(held, note)
+            held = None
+        if raw[:3].upper() == b"UID":
+            held = bytearray(raw.rstrip(b"\r\n"))
+        yield raw
+    if held is not None:
+        _note(held, note)
+
+
+def _note(line: bytearray, note: Callable[[str], None]) -> None:
+    found = parse_property(line.decode(errors="replace"))
+    if found is not None and found.name == "UID":
+        note(unescape_text(found.value))
+
+
+def _digest(uid: str) -> bytes:
+    return blake2b(uid.strip().encode(errors="replace"), digest_size=_UID_BYTES).digest()
+
+
+def _name_occurrence(original_start: TimeValue | None, *, is_change: bool) -> str:
+    """A name for each occurrence of a series; "" for the series."""
+    if original_start is None:
+        return ""
+    moment = original_start.instant or original_start.moment
+    return f"{moment.isoformat()}{' and later' if is_change else ''}"
+
+
+# --- values as they are kept ---
+
+
+def _pack_time(value: TimeValue | None) -> bytes | None:
+    return None if value is None else orjson.dumps((value.moment.isoformat(), value.zone))
+
+
+def _unpack_time(packed: bytes | None) -> TimeValue | None:
+    if packed is None:
+        return None
+    text, zone = orjson.loads(packed)
+    kind = datetime if "T" in text else date
+    return TimeValue(kind.fromisoformat(text), zone)
+
+
+def _pack_version(version: Version) -> Sequence[object]:
+    return version.line, *version.rank, version.appearance.hex(), version.content.hex()
+
+
+def _unpack_version(packed: bytes) -> Version:
+    line, sequence, stamp, is_cancelled, appearance, content = orjson.loads(packed)
+    digests = bytes.fromhex(appearance), bytes.fromhex(content)
+    return Version(line, sequence, stamp, is_cancelled, *digests)
+
+
+def _unpack_calendar(packed: bytes) -> CalendarProperties:
+    values = orjson.loads(packed)
+    described = {name: VTimezone(**one) for name, one in values.pop("described_zones").items()}
+    return CalendarProperties(**values, described_zones=described)
