@@ -1,4 +1,4 @@
-"""What does a record, a job and an idle process cost PostgreSQL? The figures that docs/growing.md computes with.
+"""What does a record, a job and an idle process cost PostgreSQL? The figures that docs/explanation/growing.md computes with.
 
 Rows go into `memory`, which costs next to nothing, so that what is measured is openbulk: what it writes down
 (transactions, WAL, bytes in tables), and how many records one process writes down in a second.

@@ -1,4 +1,4 @@
-"""Rows a second into a table of PostgreSQL: batches that isolate bad rows, against one row at a time.
+"""Rows a second into a PostgreSQL table: batches that isolate bad rows, and one row at a time.
 
 .venv/bin/python bench/tables.py
 """
@@ -16,10 +16,7 @@ import aiohttp
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from openbulk.connectors.base import (  # noqa: E402
-    ConnectionContext,
-    Connector,
-)
+from openbulk.connectors.base import ConnectionContext, Connector  # noqa: E402
 from openbulk.connectors.sql import PostgresqlProvider  # noqa: E402
 from openbulk.domain.records import Action, OutcomeKind, Record, Target  # noqa: E402
 from openbulk.notify.egress import allowed_address  # noqa: E402
@@ -34,7 +31,7 @@ AT_ONCE = 4
 
 
 def rows(count: int, bad_every: int | None) -> Iterator[Record]:
-    """Seven columns as a CSV has them; some with an age that the table refuses."""
+    """Rows of a CSV file. The table refuses the age of every `bad_every`th one."""
     for number in range(1, count + 1):
         yield Record(
             number,
@@ -50,14 +47,14 @@ def rows(count: int, bad_every: int | None) -> Iterator[Record]:
 
 
 async def resolve(host: str, port: int) -> str:
-    """Loopback is allowed here."""
+    """Allow loopback, where the measured database is."""
     return await allowed_address(host, port, allow_private=True)
 
 
 async def seconds(
     connector: Connector, target: Target, count: int, size: int, bad_every: int | None
 ) -> float:
-    """How long it takes to write so many rows."""
+    """The seconds that it takes to write `count` rows in batches of `size`."""
     records = list(rows(count, bad_every))
     batches = iter([records[begin : begin + size] for begin in range(0, count, size)])
     failed = 0
@@ -75,7 +72,7 @@ async def seconds(
 
 
 async def measure(postgres: Postgres, what: str, count: int, size: int, **more: Any) -> None:
-    """Print a figure."""
+    """Write rows into a new table, and print how many a second."""
     async with aiohttp.ClientSession() as http:
         database = postgres.new_database(TABLE)
         connector = PostgresqlProvider(resolve).connect(
@@ -95,7 +92,7 @@ async def measure(postgres: Postgres, what: str, count: int, size: int, **more: 
 
 
 def main() -> None:
-    """Measure all of it, in one run."""
+    """Measure everything against one server."""
     folder = binaries()
     assert folder is not None, "PostgreSQL is not installed"
     with running_postgres(folder) as postgres:

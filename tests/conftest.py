@@ -1,4 +1,4 @@
-"""What every test may ask for: real servers and sandboxes, each a process of its own on loopback."""
+"""Fixtures for every test: real servers and sandboxes on loopback, each a process of its own."""
 
 import os
 from collections.abc import Iterator
@@ -20,21 +20,21 @@ from support.postgres import (
 from support.receiver import Receiver
 from support.s3 import S3, running_s3
 
-# A shared machine is slow at times, and that breaks no promise.
+# A shared machine may be slow; that breaks no promise.
 settings.register_profile("openbulk", deadline=None)
 settings.load_profile("openbulk")
 
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Starts processes and ends those that are left when the test is over."""
+    """Starts processes, and ends those that still run when the test is over."""
     with Processes(tmp_path) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server for all tests; each has a database of its own."""
+    """A PostgreSQL server for all tests; each test has its own database."""
     if (named := named_postgres()) is not None:
         yield named
         return
@@ -44,13 +44,13 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server that this test may kill and start again."""
+    """A PostgreSQL server that the test may kill and start again."""
     with running_cluster(_binaries()) as started:
         yield started
 
 
 def _binaries() -> Path:
-    """Where PostgreSQL is; a test that needs it is skipped without it, but never in continuous integration."""
+    """The folder of PostgreSQL's programs. Without it the test is skipped; in CI it fails."""
     folder = binaries()
     if folder is None:
         why = f"PostgreSQL is not installed, and {NAMED} names none"
@@ -62,7 +62,7 @@ def _binaries() -> Path:
 
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[str]:
-    """The address of a PostgreSQL database of the test's own."""
+    """The URL of an empty PostgreSQL database, for this test alone."""
     name = postgres.new_database()
     yield postgres.url(name)
     postgres.drop_database(name)
@@ -70,14 +70,13 @@ def database(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
-    """An S3 server for all tests; each has a bucket of its own."""
+    """An S3 server for all tests; each test has its own bucket."""
     with running_s3() as server:
         yield server
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Where callers are told of their jobs."""
-    started = Receiver()
-    yield started
-    started.stop()
+    """A caller's server, which receives callbacks."""
+    with Receiver() as started:
+        yield started

@@ -18,9 +18,7 @@ KEYS = st.binary(min_size=32, max_size=32)
 
 
 @given(KEYS, st.binary(max_size=200), st.text(max_size=20))
-def test_what_was_sealed_is_opened_in_its_own_place_only(
-    key: bytes, plain: bytes, context: str
-) -> None:
+def test_a_seal_opens_in_its_own_context_only(key: bytes, plain: bytes, context: str) -> None:
     sealed = Sealer([key]).seal(plain, context)
     assert Sealer([key]).open(sealed, context) == plain
     with pytest.raises(SealBroken):
@@ -28,7 +26,7 @@ def test_what_was_sealed_is_opened_in_its_own_place_only(
 
 
 @given(KEYS, st.binary(max_size=50), st.data())
-def test_a_change_of_any_byte_is_noticed(key: bytes, plain: bytes, data: st.DataObject) -> None:
+def test_a_change_of_any_byte_breaks_a_seal(key: bytes, plain: bytes, data: st.DataObject) -> None:
     sealed = bytearray(Sealer([key]).seal(plain, "place"))
     place = data.draw(st.integers(0, len(sealed) - 1))
     sealed[place] ^= data.draw(st.integers(1, 255))
@@ -37,7 +35,7 @@ def test_a_change_of_any_byte_is_noticed(key: bytes, plain: bytes, data: st.Data
 
 
 @given(st.binary(max_size=60))
-def test_what_was_never_sealed_is_not_opened(garbage: bytes) -> None:
+def test_bytes_that_were_never_sealed_do_not_open(garbage: bytes) -> None:
     with pytest.raises(SealBroken):
         Sealer([bytes(32)]).open(garbage, "place")
 
@@ -51,12 +49,14 @@ def test_the_first_key_seals_and_all_of_them_open() -> None:
     assert ring.is_current(ring.seal(b"plain", "place"))
 
 
-def test_sealing_twice_never_gives_the_same() -> None:
+def test_sealing_the_same_bytes_twice_gives_different_seals() -> None:
     sealer = Sealer([bytes(32)])
     assert len({sealer.seal(b"plain", "place") for _ in range(100)}) == 100
 
 
-def test_a_key_file_is_made_once_for_its_owner_alone_and_rotated_in_front(tmp_path: Path) -> None:
+def test_a_key_file_is_made_once_for_its_owner_alone_and_a_rotation_prepends(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "made" / "master.key"
     (first,) = security.load_or_make_master_keys(path)
     assert security.load_or_make_master_keys(path) == [first]
@@ -68,19 +68,19 @@ def test_a_key_file_is_made_once_for_its_owner_alone_and_rotated_in_front(tmp_pa
 
 
 @pytest.mark.parametrize("text", ["not base64!", base64.b64encode(b"short").decode(), ""])
-def test_what_is_no_key_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="master key"):
         Sealer(security.parse_master_keys(text))
 
 
-def test_secrets_are_recognized() -> None:
+def test_a_secret_matches_its_own_fingerprint_only() -> None:
     secret = security.new_secret()
     assert security.same_secret(secret, security.fingerprint(secret))
     assert not security.same_secret(secret + "=", security.fingerprint(secret))
     assert len(base64.b64decode(secret)) == 32
 
 
-def test_processes_that_start_at_once_on_one_folder_have_one_key(tmp_path: Path) -> None:
+def test_processes_that_start_at_once_in_one_folder_share_one_key(tmp_path: Path) -> None:
     for attempt in range(20):
         path = tmp_path / str(attempt) / "master.key"
         at_once = threading.Barrier(8)

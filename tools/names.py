@@ -95,7 +95,7 @@ def is_participle(word: str) -> bool:
 
 
 PARTICLES = """
-    anew at back before behind by down for from here in into of off on once out over there to up
+    anew back before behind by down for from here in into of off on once out over there to up
     with
 """
 """A participle that one of these follows is no less bare: `given_back`, `asked_for`."""

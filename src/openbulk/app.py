@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk import security
 from openbulk.api import make_api
 from openbulk.api.services import Services
-from openbulk.api.wire import shapes
+from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers
 from openbulk.domain.errors import (
     CannotStart,
@@ -57,19 +57,18 @@ from openbulk.storage.database import (
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
-from openbulk.storage.outage import patient
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.seal import Seal
-from openbulk.storage.slice_ledger import SliceLedger
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
-"""Most connections to services and callback addresses that are open at one time."""
+"""The most connections to services and callback URLs that are open at one time."""
 START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
-"""Seconds. After each of them, a start that found the database or the place for files away is attempted again."""
+"""Seconds between the attempts of a start that finds the database or the file store away."""
 FIRST_USER = "admin@localhost"
 
 T = TypeVar("T")
@@ -77,7 +76,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FirstSecrets:
-    """Secrets that were made at the first start, to be shown to its person once; None where they were set."""
+    """The secrets that a first start makes and shows once; None where they were set."""
 
     user: str | None
     organization: str | None
@@ -85,26 +84,26 @@ class FirstSecrets:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, less the listening."""
+    """A server that runs, and does not listen yet."""
 
     api: FastAPI
     name: str
-    """That of this process among those that share its ledger."""
+    """The name of this process among those that share its ledger."""
     first_secrets: FirstSecrets | None
     drain: Callable[[], None]
-    """Begins to stop working, while what is under way is finished."""
+    """Begins no more work, and finishes what is under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A running worker."""
+    """A worker that runs."""
 
     name: str
-    """That of this process among those that share its ledger."""
+    """The name of this process among those that share its ledger."""
 
 
 def sealer_of(settings: Settings) -> security.Sealer:
-    """The sealer under the master keys that are set, else under those in the data directory."""
+    """The sealer with the master keys that are set, else with those in the data directory."""
     try:
         if settings.master_key is not None:
             return security.Sealer(
@@ -116,17 +115,17 @@ def sealer_of(settings: Settings) -> security.Sealer:
 
 
 def master_key_file(settings: Settings) -> Path:
-    """Where the master keys are kept that are not set from outside."""
+    """The file of the master keys, where none are set."""
     return settings.data_dir / "master.key"
 
 
 def ledger_url(settings: Settings) -> str:
-    """The address of the ledger's database."""
+    """The URL of the ledger's database."""
     return settings.database_url or f"sqlite:///{settings.data_dir / 'ledger.db'}"
 
 
-def is_for_many(settings: Settings) -> bool:
-    """Whether processes on several machines may share the ledger. Raises CannotStart where its address is none."""
+def is_shared_ledger(settings: Settings) -> bool:
+    """Whether several processes may share the ledger. Raises CannotStart for a malformed URL."""
     try:
         return is_shared(ledger_url(settings))
     except ArgumentError as error:
@@ -142,12 +141,12 @@ def _ledger_engine(settings: Settings) -> AsyncEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Ledger:
-    """An opened ledger, and what opens what is sealed in it."""
+    """A ledger that is open, with the sealer of its credentials."""
 
     engine: AsyncEngine
     sealer: security.Sealer
     resealed: int
-    """So many instances had their credentials sealed anew with the first master key."""
+    """The instances whose credentials were sealed again, with the first master key."""
 
     @property
     def accounts(self) -> Accounts:
@@ -156,46 +155,51 @@ class _Ledger:
 
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[Server]:
-    """Start every part, in order; drain and stop them in the other."""
-    secrets = _first_secrets(settings)
-    with _owned(settings):
-        async with _patiently(lambda parts: _start_server(settings, secrets, parts)) as server:
+    """Start every part of a server; in the end, drain and stop them in the other order."""
+    secrets = _make_first_secrets(settings)
+    with _lock_data_dir(settings):
+        async with _retry_start(lambda parts: _start_server(settings, secrets, parts)) as server:
             yield server
 
 
 @asynccontextmanager
 async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The same for a process that nobody calls: it makes no secrets for callers, and changes none."""
-    with _owned(settings):
-        async with _patiently(lambda parts: _start_worker(settings, parts)) as worker:
+    """Start every part of a worker, which has no API: it neither makes nor changes secrets."""
+    with _lock_data_dir(settings):
+        async with _retry_start(lambda parts: _start_worker(settings, parts)) as worker:
             yield worker
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal all credentials with the first master key, for a server that is not running; of how many instances."""
-    with _owned(settings):
-        async with _patiently(lambda parts: _open_ledger(settings, parts)) as ledger:
+    """Seal all credentials with the first master key; return of how many instances.
+
+    The server must be stopped.
+    """
+    with _lock_data_dir(settings):
+        async with _retry_start(lambda parts: _open_ledger(settings, parts)) as ledger:
             return ledger.resealed
 
 
 @asynccontextmanager
-async def _patiently(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIterator[T]:
-    """What is started, and stopped in the end. Where the database or the files do not answer, at whatever step of the
-    start, what was started is stopped, and after a moment everything begins again."""
+async def _retry_start(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIterator[T]:
+    """Start parts, and stop them in the end.
+
+    Where the database or the file store is away, at whatever step, stop the parts that have
+    started, and start again after a pause. Raises CannotStart when the pauses are used up.
+    """
     pauses = iter(START_PAUSES)
     while True:
         async with AsyncExitStack() as parts:
             try:
                 started = await start(parts)
             except Unavailable as error:
-                said = (
-                    error
-                    if isinstance(error, FileStoreUnavailable)
-                    else f"the database cannot be reached: {error.__cause__}"
-                )
-                if (pause := next(pauses, None)) is None:
-                    raise CannotStart(str(said)) from error
-                log.warning("the start waits", reason=str(said), seconds=pause)
+                reason = f"the database cannot be reached: {error.__cause__}"
+                if isinstance(error, FileStoreUnavailable):
+                    reason = str(error)
+                pause = next(pauses, None)
+                if pause is None:
+                    raise CannotStart(reason) from error
+                log.warning("start waits", reason=reason, seconds=pause)
             else:
                 yield started
                 return
@@ -206,11 +210,11 @@ async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
     engine = _ledger_engine(settings)
     parts.push_async_callback(engine.dispose)
     await migrate(engine)
-    return _Ledger(engine, *await _right_sealer(settings, Seal(engine)))
+    return _Ledger(engine, *await _open_seal(settings, Seal(engine)))
 
 
 async def _start_server(settings: Settings, secrets: FirstSecrets, parts: AsyncExitStack) -> Server:
-    """Every step may have been taken before, by an attempt that was broken off."""
+    """Start a server. An earlier attempt may have taken any of these steps before it failed."""
     ledger, files = await _open(settings, parts)
     is_first = await _first_start(ledger.accounts, settings, secrets)
     services = await _start_services(settings, ledger, files, parts)
@@ -231,11 +235,9 @@ async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
 async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, FileStore]:
     ledger = await _open_ledger(settings, parts)
     if ledger.resealed:
-        log.info(
-            "credentials were sealed anew with the first master key", instances=ledger.resealed
-        )
+        log.info("credentials sealed with the first master key", instances=ledger.resealed)
     files = FileStore(_store(settings), ledger.sealer)
-    await _compare(settings, FileStoreIdentity(ledger.engine, files))
+    await _require_right_files(settings, FileStoreIdentity(ledger.engine, files))
     return ledger, files
 
 
@@ -251,53 +253,54 @@ async def _start_services(
     services = _services(settings, ledger.accounts, ledger.engine, ledger.sealer, files, http)
     parts.push_async_callback(services.connections.close)
     parts.push_async_callback(services.engine.stop)
-    await services.engine.delete_orphans()
     await services.engine.start()
     return services
 
 
-async def _right_sealer(settings: Settings, seal: Seal) -> tuple[security.Sealer, int]:
-    """The sealer under the keys that the ledger is sealed with, on whatever machine they were made; of how many
-    instances it has sealed the credentials anew."""
-    # Asked in this order: another process that starts on the same folder writes its key before it seals.
+async def _open_seal(settings: Settings, seal: Seal) -> tuple[security.Sealer, int]:
+    """The sealer with the ledger's keys, and how many instances it has sealed again."""
+    # In this order: another process that starts in the same folder writes its key before it seals.
     is_sealed = await seal.is_set()
-    is_here = settings.master_key is not None or master_key_file(settings).exists()
-    if is_sealed and not is_here:
+    has_key = settings.master_key is not None or master_key_file(settings).exists()
+    if is_sealed and not has_key:
         raise CannotStart(
-            "the ledger is sealed with a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other "
-            f"machines, or copy the file master.key of the first to {master_key_file(settings)}"
+            "the ledger is sealed with a master key, and none is set here; "
+            "set OPENBULK_MASTER_KEY as on the other machines, "
+            f"or copy the file master.key of the first to {master_key_file(settings)}"
         )
     sealer = sealer_of(settings)
     try:
         return sealer, await seal.renew(sealer)
     except WrongKey as error:
         raise CannotStart(
-            "the ledger is sealed with another master key than this machine's; set OPENBULK_MASTER_KEY on all machines "
-            f"to the one in the file master.key of the first, or copy that file to {master_key_file(settings)}. "
-            "A new key takes the place of an old one in steps: old,new in all processes, then new,old, then new"
+            "the ledger is sealed with another master key than this machine's; "
+            "set OPENBULK_MASTER_KEY on all machines to the key in the first one's master.key, "
+            f"or copy that file to {master_key_file(settings)}. Change a key in three steps: "
+            "old,new in all processes, then new,old, then new"
         ) from error
     except KeyMissing as error:
         raise CannotStart(
-            f"the {error}; put that key back behind the first (OPENBULK_MASTER_KEY=new,old, or a line of "
-            f"{master_key_file(settings)}): all credentials are then sealed anew with the first"
+            f"the {error}; put that key back behind the first "
+            f"(OPENBULK_MASTER_KEY=new,old, or a line of {master_key_file(settings)}): "
+            "then openbulk seals all credentials with the first"
         ) from error
     except SealBroken as error:
         raise CannotStart(
-            f"the {error}, and cannot be sealed anew; restore its row in the table 'instances' from a backup, or "
-            "delete that row"
+            f"the {error}, and cannot be sealed with the first master key; "
+            "restore its row in the table 'instances' from a backup, or delete that row"
         ) from error
 
 
-async def _compare(settings: Settings, mark: FileStoreIdentity) -> None:
-    """Whether the files are where this process is told to look for them."""
+async def _require_right_files(settings: Settings, identity: FileStoreIdentity) -> None:
+    """Raise CannotStart where the file store that is set belongs to another ledger."""
     try:
-        await mark.compare(_place_of_files(settings))
+        await identity.compare(_location_of_files(settings))
     except WrongFiles as error:
         raise CannotStart(str(error)) from error
 
 
-def _place_of_files(settings: Settings) -> str:
-    """Where the files are, as a person is told: a folder belongs to a machine, and what may be secret is left out."""
+def _location_of_files(settings: Settings) -> str:
+    """The location of the files, for a person: folder and machine, or a URL without secrets."""
     url = urlsplit(settings.files_url or f"file://{(settings.data_dir / 'files').absolute()}")
     if url.scheme == "file":
         return f"{url.path} on {socket.gethostname()}"
@@ -312,19 +315,23 @@ def _services(
     files: FileStore,
     http: aiohttp.ClientSession,
 ) -> Services:
-    ledger, runs, schedules = SliceLedger(database), Runs(database), Schedules(database)
+    ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
-    shared = is_for_many(settings)
-    lease = Lease(LEASE_SECONDS) if shared else Lease()
-    lanes = _lanes(settings, name)
+    is_shared = is_shared_ledger(settings)
+    lease = Lease(LEASE_SECONDS) if is_shared else Lease()
+    queue = _lane_queue(settings, name)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
-    known = providers(resolve, settings.sqlite_folder)
-    governor = Governor(patient(Budgets(database), draining.is_set), clock.time, lease)
-    connections = Connections(accounts, patient(accounts, draining.is_set), known, http, governor)
+    known_providers = providers(resolve, settings.sqlite_folder)
+    governor = Governor(Budgets(database, draining), clock.time, lease)
+    connections = Connections(accounts, known_providers, http, governor, draining)
+
+    heartbeat = None
+    if is_shared:
+        heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
 
     def present(job: Job) -> bytes:
-        return shapes.notification(job, settings.completed_status)
+        return notification_body(job, settings.completed_status)
 
     engine = Engine(
         ledger=ledger,
@@ -335,12 +342,12 @@ def _services(
         formats=FORMATS,
         accounts=accounts,
         connections=connections,
-        lanes=lanes,
+        queue=queue,
         http=http,
         present=present,
         keep_files=timedelta(days=settings.keep_files_days),
         draining=draining,
-        heart=Heartbeat(name, Workers(database), lanes, lease, clock) if shared else None,
+        heartbeat=heartbeat,
         lease=lease,
         clock=clock,
         name=name,
@@ -353,8 +360,11 @@ def _services(
         schedules=schedules,
         files=files,
         engine=engine,
+        intake=engine.intake,
+        completion=engine.completion,
+        workflows=engine.workflows,
         connections=connections,
-        providers=known,
+        providers=known_providers,
         formats=FORMATS,
         http=http,
         allow_private_addresses=settings.allow_private_addresses,
@@ -372,14 +382,14 @@ def _store(settings: Settings) -> ObjectStore:
         raise CannotStart(f"OPENBULK_FILES_URL cannot be used: {error}") from error
 
 
-def _lanes(settings: Settings, name: str) -> LaneQueue:
-    if is_for_many(settings):
+def _lane_queue(settings: Settings, name: str) -> LaneQueue:
+    if is_shared_ledger(settings):
         return LaneQueue(open_shared_lane_engine(ledger_url(settings)), name)
     return LaneQueue(open_lane_engine(settings.data_dir / "lanes.db"))
 
 
-def _first_secrets(settings: Settings) -> FirstSecrets:
-    """What the first start makes, if this is the first: secrets that are not set from outside."""
+def _make_first_secrets(settings: Settings) -> FirstSecrets:
+    """The secrets that are not set, for the case that this is the first start."""
     return FirstSecrets(
         user=None if _text(settings.user_secret) else security.new_secret(),
         organization=None if _text(settings.organization_secret) else security.new_secret(),
@@ -387,15 +397,19 @@ def _first_secrets(settings: Settings) -> FirstSecrets:
 
 
 async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecrets) -> bool:
-    """Make the first user and organization; at later starts, take over secrets that are set from outside."""
+    """Add the first user and organization; at a later start, replace their secrets by those set.
+
+    Returns whether this is the first start.
+    """
     user, organization = _text(settings.user_secret), _text(settings.organization_secret)
-    if await accounts.add_first_organization(
-        str(organization or made.organization), FIRST_USER, str(user or made.user)
-    ):
+    organization_secret = str(organization or made.organization)
+    user_secret = str(user or made.user)
+    if await accounts.add_first_organization(organization_secret, FIRST_USER, user_secret):
         return True
     for whose in await accounts.replace_secrets(organization, user):
         log.warning(
-            f"the {whose} secret was replaced by the one that is set; callers need that one from now on"
+            f"the {whose} secret was replaced by the one that is set; "
+            "callers need that one from now on"
         )
     return False
 
@@ -405,12 +419,14 @@ def _text(secret: SecretStr | None) -> str | None:
 
 
 @contextmanager
-def _owned(settings: Settings) -> Iterator[None]:
-    """Keep a second process out of a data directory, where its database is for one process; the lock ends with the
-    process, however it ends."""
+def _lock_data_dir(settings: Settings) -> Iterator[None]:
+    """Keep other processes out of the data directory of a SQLite ledger.
+
+    The lock ends with the process, however that ends.
+    """
     data_dir = settings.data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if is_for_many(settings):
+    if is_shared_ledger(settings):
         yield
         return
     with (data_dir / "lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""Secrets: hashed where they only need to be recognized, sealed where they are needed again, and signatures."""
+"""Secrets, sealed or as fingerprints, the master keys that seal them, and signatures."""
 
 import base64
 import contextlib
@@ -25,25 +25,23 @@ def new_secret() -> str:
 
 
 def fingerprint(secret: str) -> str:
-    """What is stored of a caller's secret: enough to recognize it, useless to sign in with.
-
-    Plain SHA-256 is right for secrets of 256 random bits, which nobody can guess their way to; a slow hash
-    would only slow down every request.
-    """
+    """The digest of a caller's secret: it recognizes the secret, and nobody can sign in with it."""
+    # A slow hash protects passwords that can be guessed. These secrets have 256 random bits: it
+    # would only slow down every request.
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def same_secret(secret: str, stored_fingerprint: str) -> bool:
-    """Whether this is the secret that was stored, in the same time whatever the answer."""
+    """Whether a secret has this fingerprint. Takes the same time whatever the answer."""
     return hmac.compare_digest(fingerprint(secret), stored_fingerprint)
 
 
 class Sealer:
-    """Seals bytes with AES-256-GCM (NIST SP 800-38D) under a ring of keys: the first seals, all of them open.
+    """Seals bytes with AES-256-GCM (NIST SP 800-38D). The first key seals, each of them opens.
 
-    A sealed value is key id (4 bytes), nonce (12 random bytes), ciphertext and tag. `context` says what the
-    value is and where it belongs; it is not stored, and opening with another context fails, so that a sealed
-    value cannot be moved to where it does not belong.
+    A sealed value is key id (4 bytes), nonce (12 random bytes), ciphertext and tag. `context` names
+    the value and its place. It is not stored: opening with another context fails, so that a sealed
+    value cannot be moved to another place.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -51,14 +49,13 @@ class Sealer:
             raise ValueError(f"a master key is {KEY_BYTES} bytes, in base64: 44 characters")
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self.key_id = _key_id(keys[0])
-        """Of the key that seals: whatever it seals begins with it."""
+        """The id of the key that seals. What it seals begins with its id."""
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Seal bytes for one place."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return (
-            self.key_id + nonce + self._ciphers[self.key_id].encrypt(nonce, plain, context.encode())
-        )
+        ciphertext = self._ciphers[self.key_id].encrypt(nonce, plain, context.encode())
+        return self.key_id + nonce + ciphertext
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """The bytes that were sealed for this place. Raises SealBroken, KeyMissing."""
@@ -74,7 +71,7 @@ class Sealer:
             raise SealBroken(f"{context} was changed after it was sealed") from error
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether it was sealed with the key that seals today."""
+        """Whether a value was sealed with the first key."""
         return sealed[:_KEY_ID_BYTES] == self.key_id
 
 
@@ -88,7 +85,10 @@ def new_master_key() -> str:
 
 
 def parse_master_keys(text: str) -> list[bytes]:
-    """The keys of a ring, newest first, written in base64 and set apart by commas or line ends."""
+    """Parse master keys, newest first: base64, with commas or line ends between them.
+
+    Raises ValueError.
+    """
     try:
         return [base64.b64decode(word, validate=True) for word in text.replace(",", " ").split()]
     except ValueError as error:
@@ -98,12 +98,14 @@ def parse_master_keys(text: str) -> list[bytes]:
 
 
 def load_or_make_master_keys(path: Path) -> list[bytes]:
-    """The key ring kept in a file that only its owner may read; made at the first start.
+    """The master keys in a file that only its owner may read. The first start makes the file.
 
-    Of several processes that start at once on one folder, one makes it, and the others read that one's.
+    Raises ValueError where the file does not hold keys.
     """
     if not path.exists():
-        draft = _draft(path, new_master_key() + "\n")
+        draft = _write_draft(path, new_master_key() + "\n")
+        # Of several processes that start at once in one folder, one links its file: a rename would
+        # replace a key that another process has used already.
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)
         draft.unlink()
@@ -112,24 +114,24 @@ def load_or_make_master_keys(path: Path) -> list[bytes]:
 
 
 def rotate_master_key(path: Path) -> None:
-    """Put a new key in front of the ring: it seals from now on, the older ones still open."""
+    """Put a new key first: from now on it seals, and the older keys still open."""
     rest = path.read_text() if path.exists() else ""
     _write_private(path, f"{new_master_key()}\n{rest}")
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600, whole or not at all; on return it has reached the disk."""
-    _draft(path, text).replace(path)
+    """Write a file with mode 0600, whole or not at all. On return it has reached the disk."""
+    _write_draft(path, text).replace(path)
     _sync(path.parent)
 
 
-def _draft(path: Path, text: str) -> Path:
-    """A file beside another that may become it; it has reached the disk."""
+def _write_draft(path: Path, text: str) -> Path:
+    """Write a file that may take the place of another, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600, exist_ok=False)
     draft.write_text(text)
-    # Without its key nothing that was sealed can be opened again: a power cut must not take it.
+    # Without its key nothing that was sealed opens again: the key must survive a power cut.
     _sync(draft)
     return draft
 
@@ -143,6 +145,6 @@ def _sync(path: Path) -> None:
 
 
 def webhook_signature(key: str, body: bytes) -> str:
-    """The value of `Elements-Webhook-Signature`: `sha256=` and the base64 HMAC-SHA256 of the raw body."""
+    """The value of `Elements-Webhook-Signature`: `sha256=` and the body's HMAC-SHA256 in base64."""
     digest = hmac.new(key.encode(), body, hashlib.sha256).digest()
     return "sha256=" + base64.b64encode(digest).decode()

@@ -1,4 +1,4 @@
-"""What the person who runs openbulk can set. Every setting is an environment variable `OPENBULK_...`."""
+"""The settings. Each is an environment variable `OPENBULK_...`."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,48 +13,48 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="OPENBULK_", extra="ignore")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(
-        8080, ge=0, le=65535, description="Port to listen on; 0 takes any that is free."
-    )
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free port.")
     data_dir: Path = Field(
         Path("openbulk-data"), description="Where files and the embedded database are kept."
     )
     database_url: str | None = Field(
         None,
-        description="Database of the ledger: sqlite:///..., or postgresql://... for several machines; default: a "
-        "SQLite file in the data directory.",
+        description="Database of the ledger: sqlite:///..., or postgresql://... for several "
+        "machines. Default: a SQLite file in the data directory.",
     )
     files_url: str | None = Field(
         None,
-        description="Where files are kept: s3://bucket/prefix, gs://..., az://..., or file:///a/folder that all "
-        "machines share; default: a folder in the data directory.",
+        description="File store: s3://bucket/prefix, gs://..., az://..., or file:///a/folder that "
+        "all machines share. Default: a folder in the data directory.",
     )
     master_key: SecretStr | None = Field(
         None,
-        description="Key that seals credentials and files: 32 bytes in base64. Several, set apart by commas: the "
-        "first seals, all of them open. Default: the file master.key in the data directory.",
+        description="Master key that seals credentials and files: 32 bytes in base64. Separate "
+        "several with commas: the first seals, each of them opens. Default: the file master.key in "
+        "the data directory.",
     )
     user_secret: SecretStr | None = Field(
-        None, description="Secret of the first user; default: made at first start."
+        None, description="Secret of the first user. Default: made at the first start."
     )
     organization_secret: SecretStr | None = Field(
-        None, description="Secret of the first organization; default: made at first start."
+        None, description="Secret of the first organization. Default: made at the first start."
     )
     allow_private_addresses: bool = Field(
         False, description="Let instances and callbacks call private and loopback addresses."
     )
     completed_status: Literal["COMPLETE", "COMPLETED"] = Field(
         "COMPLETE",
-        description="How a finished job is spelled; COMPLETED for clients of the live service.",
+        description="Status word of a finished job: COMPLETED for clients of the live service.",
     )
     sqlite_folder: Path | None = Field(
         None,
-        description="Folder whose SQLite files instances of the element sqlite may use; default: none may.",
+        description="Folder with the SQLite files that instances of the element sqlite may use. "
+        "Default: none.",
     )
     max_upload_bytes: int = Field(
-        6 * 1024**3, gt=0, description="Largest file that an upload may bring, in bytes."
+        6 * 1024**3, gt=0, description="Largest file that an upload may have, in bytes."
     )
     keep_files_days: float = Field(
-        7, gt=0, description="Days for which the file of a finished job is kept."
+        7, gt=0, description="Days for which the files of a finished job are kept."
     )
-    log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log.")

@@ -1,4 +1,4 @@
-"""Bad input: a clear error, and nothing lost."""
+"""Bad input gets a clear error, and loses nothing."""
 
 import asyncio
 import http.client
@@ -92,10 +92,14 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
         ),
         (b"name\nAnn\n", {"format": "xml"}, "metaData.format 'xml' is not known; it can be"),
         (b"name\nAnn\n", {"encoding": "ebcdic"}, "metaData.encoding 'ebcdic' is not known"),
-        (b"name\nAnn\n", {"identifierFieldName": 7}, "metaData.identifierFieldName is not a text"),
+        (
+            b"name\nAnn\n",
+            {"identifierFieldName": 7},
+            "metaData.identifierFieldName is not a string",
+        ),
     ],
 )
-def test_what_cannot_be_a_job_is_400_and_leaves_nothing(
+def test_a_bad_upload_is_400_and_leaves_nothing(
     server: Server, file: bytes | None, metadata: dict[str, str] | str | None, says: str
 ) -> None:
     before = files_of(server)
@@ -105,7 +109,7 @@ def test_what_cannot_be_a_job_is_400_and_leaves_nothing(
     assert files_of(server) == before
 
 
-def test_a_request_that_is_no_form_is_400(server: Server) -> None:
+def test_a_request_that_is_not_a_form_is_400(server: Server) -> None:
     reply = server.call(
         "POST", "/bulk/records", body=b"name\nAnn\n", headers={"Content-Type": "text/csv"}
     )
@@ -141,14 +145,14 @@ HUGE = "9" * 5_000
         f"/elements/{HUGE}/oauth/url",
     ],
 )
-def test_what_does_not_exist_is_404(server: Server, path: str) -> None:
+def test_a_job_or_instance_that_does_not_exist_is_404(server: Server, path: str) -> None:
     assert server.call("GET", path).status == 404
 
 
 @pytest.mark.parametrize(
     "query", [f"pageSize={HUGE}", "pageSize=0", "pageSize=x", "nextPage=-1", f"nextPage={HUGE}"]
 )
-def test_pages_that_make_no_sense_are_400(server: Server, query: str) -> None:
+def test_a_page_size_or_token_that_is_not_a_number_is_400(server: Server, query: str) -> None:
     job_id = server.upload("records", b"name\nAnn\n").json["id"]
     reply = server.call("GET", f"/bulk/{job_id}/errors?{query}")
     assert (reply.status, "it has to be a whole number" in reply.json["message"]) == (400, True)
@@ -165,7 +169,7 @@ def test_unknown_paths_hubs_and_methods_answer_in_the_contracts_shape(server: Se
         assert (reply.status, set(reply.json)) == (status, {"message", "requestId"}), path
 
 
-def test_a_file_that_breaks_in_the_middle_loses_only_the_rows_that_broke(server: Server) -> None:
+def test_a_broken_file_loses_only_its_broken_rows(server: Server) -> None:
     lines = [f"Name {n},{n}" for n in range(1, 10_001)]
     lines[7_311] = '"Name 7312,7312'
     lines[7_999] = "Name 8000,8000,more"
@@ -217,7 +221,7 @@ def test_one_bad_record_does_not_sink_its_neighbours(server: Server) -> None:
     assert [error["error"] for error in server.errors(status["id"])] == ["no Bobs here"]
 
 
-def test_a_connection_cut_in_mid_upload_leaves_no_job_and_no_file(server: Server) -> None:
+def test_an_upload_whose_connection_is_cut_leaves_no_job_and_no_file(server: Server) -> None:
     before = files_of(server)
     last = int(server.upload("records", b"name\nAnn\n").json["id"])
     url = urllib.parse.urlsplit(server.process.url)
@@ -237,11 +241,13 @@ def test_a_connection_cut_in_mid_upload_leaves_no_job_and_no_file(server: Server
     connection.close()
     while len(files_of(server)) != len(before) + 1 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(files_of(server)) == len(before) + 1, "only the file of the whole upload is there"
+    assert len(files_of(server)) == len(before) + 1, "only the file of the complete upload is there"
     assert server.call("GET", f"/bulk/{last + 1}/status").status == 404
 
 
-def test_an_upload_cut_off_by_a_crash_leaves_no_file(processes: Processes, tmp_path: Path) -> None:
+def test_an_upload_that_a_crash_cuts_off_leaves_no_file(
+    processes: Processes, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     server = processes.server(data_dir=data).instance("memory")
     orphan = data / "files" / "0123456789abcdef" / "blocks"
@@ -275,7 +281,7 @@ def test_jobs_and_instances_of_another_organization_are_404(
 
 
 def add_organization(database: Path, organization_secret: str, user_secret: str) -> None:
-    """A second organization, as a platform team would add one."""
+    """Add a second organization to the ledger."""
 
     async def add() -> None:
         engine = open_ledger_engine(f"sqlite:///{database}")

@@ -1,4 +1,4 @@
-"""Files that people have, on their way into a calendar: once, and again next week."""
+"""Calendar files that people have: uploaded once, and again a week later."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,8 @@ import pytest
 
 from support.harness import Process, Processes, request
 
-GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,All Day Event,Description,Location,Private
+GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,\
+All Day Event,Description,Location,Private
 Maths,09/07/2026,8:00 AM,09/07/2026,8:45 AM,False,Room changes,Room 4,False
 Camp,09/14/2026,,09/18/2026,,True,,Lake,True
 """
@@ -52,7 +53,7 @@ END:VCALENDAR
 
 
 def writes(sandbox: Process) -> int:
-    """Calls so far that change something."""
+    """The number of calls so far that change something."""
     counted: Mapping[str, int] = request("GET", f"{sandbox.url}/sandbox/stats").json["by_method"]
     return sum(number for method, number in counted.items() if method != "GET")
 
@@ -60,10 +61,10 @@ def writes(sandbox: Process) -> int:
 @pytest.mark.parametrize(
     ("file", "kind", "events"), [(GOOGLE_CSV, "googlecsv", 2), (ICS, "ics", 3)]
 )
-def test_a_file_is_recognized_and_sent_again_it_makes_no_write(
+def test_a_file_is_recognized_and_the_same_file_again_writes_nothing(
     processes: Processes, file: bytes, kind: str, events: int
 ) -> None:
-    """Nobody has to say what it is; the second time, everything is as it should be."""
+    """Its metadata names no format. The second upload finds every event as it should be."""
     sandbox = processes.sandbox("google")
     server = processes.server().google(sandbox)
     metadata = {"action": "upsert", "timeZone": "Europe/Berlin"}
@@ -78,7 +79,7 @@ def test_a_file_is_recognized_and_sent_again_it_makes_no_write(
 
 
 def test_a_file_goes_into_the_calendar_that_its_path_names(processes: Processes) -> None:
-    """The resource's path, as the object's name."""
+    """The object's name is the path of the resource."""
     sandbox = processes.sandbox("google")
     server = processes.server().google(sandbox)
     status = server.done("calendars/ann%40example.com/events", GOOGLE_CSV, {"timeZone": "UTC"})

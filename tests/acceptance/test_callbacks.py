@@ -1,4 +1,4 @@
-"""Callers are told when their jobs are finished, signed, at least once, and only where they may be called."""
+"""A finished job sends a signed callback, at least once, to an address that may be called."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from support.receiver import Receiver
 KEY = "a key of the caller's own choice"
 
 
-def test_the_caller_is_told_with_both_signatures_and_its_own_payload(
+def test_a_callback_has_both_signatures_and_the_callers_payload(
     processes: Processes, receiver: Receiver
 ) -> None:
     server = processes.server().instance("memory", {"event.notification.signature.key": KEY})
@@ -26,21 +26,17 @@ def test_the_caller_is_told_with_both_signatures_and_its_own_payload(
     ).json["id"]
     receiver.wait_for(1)
 
-    got, body = receiver.received[0]
-    told = json.loads(body)
-    assert (told["id"], told["status"], told["recordsCount"], told["recordsFailedCount"]) == (
-        job_id,
-        "COMPLETE",
-        2,
-        1,
-    )
-    assert told["callback-payload"] == {"ref": 7}
-    digest = base64.b64encode(hmac.new(KEY.encode(), body, hashlib.sha256).digest()).decode()
-    assert got["elements-webhook-signature"] == f"sha256={digest}"
-    Webhook(KEY.encode()).verify(body, got)
+    received = receiver.received[0]
+    job = json.loads(received.body)
+    assert (job["id"], job["status"]) == (job_id, "COMPLETE")
+    assert (job["recordsCount"], job["recordsFailedCount"]) == (2, 1)
+    assert job["callback-payload"] == {"ref": 7}
+    digest = base64.b64encode(hmac.digest(KEY.encode(), received.body, hashlib.sha256)).decode()
+    assert received.headers["elements-webhook-signature"] == f"sha256={digest}"
+    Webhook(KEY.encode()).verify(received.body, dict(received.headers))
 
 
-def test_a_callback_that_fails_is_repeated_also_after_a_crash(
+def test_a_callback_that_fails_is_sent_again_after_a_crash(
     processes: Processes, receiver: Receiver, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -54,8 +50,8 @@ def test_a_callback_that_fails_is_repeated_also_after_a_crash(
     processes.server(data_dir=data)
     receiver.wait_for(2)
     first, second = receiver.received
-    assert first[0]["webhook-id"] == second[0]["webhook-id"]
-    assert first[1] == second[1]
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What instances can be made of is listed, as clients ask for it before they sign in anywhere."""
+"""The catalogue of hubs and elements, which clients read before they sign in anywhere."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_hubs_and_elements_are_listed(server: Server) -> None:
 def test_an_element_says_what_can_be_done_with_each_object_of_the_instance_that_asks(
     server: Server, processes: Processes
 ) -> None:
-    """An instance of another element, or a service that is away, leaves the objects out and no more."""
+    """For an instance of another element, or a service that is away, the objects are absent."""
     sandbox = processes.sandbox("eloqua")
     instance = server.eloqua(sandbox)
     metadata = instance.call("GET", "/elements/eloqua/metadata").json
@@ -61,7 +61,7 @@ def test_an_element_says_what_can_be_done_with_each_object_of_the_instance_that_
 
 
 def test_an_element_says_what_its_instances_are_configured_with(server: Server) -> None:
-    """And which of it is secret."""
+    """The type of a secret entry is PASSWORD."""
     configuration = {
         one["key"]: one
         for one in server.call("GET", "/elements/googlecalendar").json["configuration"]

@@ -1,4 +1,4 @@
-"""Nightly downloads of what was changed: few calls, and exactly what reading everything would give."""
+"""Nightly downloads of changes: few calls, and exactly the records of a full read."""
 
 import json
 import time
@@ -15,12 +15,12 @@ from support.harness import Process, Processes, Server, request
 
 MANY = 4_990
 PLAIN_CALLS = 3
-"""Of a whole calendar of so many: one that Google refuses, because the date is too long ago, and two pages."""
+"""Calls for the whole calendar: Google refuses one, for its date is too long ago; two get pages."""
 
 
 @dataclass
 class Night:
-    """A sandbox that lists no changes by their dates, as Google after some weeks; and an instance of it."""
+    """An instance of a sandbox that lists no changes by date, as Google after some weeks."""
 
     sandbox: Process
     server: Server
@@ -29,7 +29,7 @@ class Night:
     def change(
         self, method: str, event_id: str, body: Any = None, calendar: str = "primary"
     ) -> Any:
-        """As a person does, in the calendar itself."""
+        """Change the calendar itself, as a person does."""
         path = f"/calendar/v3/calendars/{calendar}/events{f'/{event_id}' if event_id else ''}"
         reply = request(method, f"{self.sandbox.url}{path}", json_body=body, headers=self.headers)
         assert reply.status in {200, 204}, reply.body
@@ -48,7 +48,7 @@ class Night:
     def run(
         self, server: Server | None = None, query: str = "select * from events", **more: str
     ) -> tuple[Any, int]:
-        """The records of a download, by id, and the calls that it took."""
+        """Download. Returns the records by id, and the number of calls to the service."""
         server, before = server or self.server, self.calls()
         job_id = self.ask(server, query, **more)
         status = server.finished(job_id, within=120)
@@ -61,16 +61,16 @@ class Night:
         assert reply.status == 200, reply.body
         found = json.loads(reply.body)
         by_id = {one["id"]: one for one in found}
-        assert len(by_id) == len(found), "nothing is there twice"
+        assert len(by_id) == len(found), "no record is there twice"
         return by_id
 
     def plainly(self, **more: str) -> Any:
-        """What the same question gives an instance that never asked before."""
+        """The records that an instance without a bookmark downloads."""
         return self.run(self.server.google(self.sandbox), **more)[0]
 
 
 def now() -> str:
-    """A date for `lastRunDate`, once every bookmark that was taken until now is of before it."""
+    """A value of `lastRunDate` that is later than every bookmark so far."""
     time.sleep(1.1)
     moment = time.time()
     time.sleep(0.01)
@@ -90,7 +90,7 @@ def night_of(processes: Processes, *options: str, data_dir: Path | None = None) 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """One for all tests here, with two pages of events."""
+    """A night for all tests here, with two pages of events."""
     with Processes(tmp_path_factory.mktemp("changes")) as started:
         night = night_of(started)
         night.server.done("events", events_csv(MANY), within=300)
@@ -100,23 +100,23 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 @pytest.fixture
 def night(running: Night) -> Night:
-    """With an instance that has downloaded everything."""
+    """A night with an instance of its own, which has downloaded everything."""
     night = Night(running.sandbox, running.server.google(running.sandbox), running.headers)
     night.run()
     return night
 
 
 def test_a_night_without_changes_costs_one_call(night: Night) -> None:
-    """Reading the calendar costs two pages, and one call to be told that the date is too long ago."""
+    """A full read costs two pages, and the call that Google refuses as too long ago."""
     last = now()
     assert night.run(lastRunDate=last) == ({}, 1)
     assert night.run(night.server.google(night.sandbox), lastRunDate=last) == ({}, PLAIN_CALLS)
 
 
-def test_what_was_made_changed_and_deleted_comes_as_reading_everything_gives_it(
+def test_changes_come_exactly_as_in_a_full_read(
     night: Night,
 ) -> None:
-    """Night after night; the deleted only where they are asked for."""
+    """New, changed and deleted events, night after night; deleted ones with showDeleted only."""
     deleted = "select * from events where showDeleted = true"
     night.run(query=deleted)
     for number in range(2):
@@ -137,8 +137,8 @@ def test_what_was_made_changed_and_deleted_comes_as_reading_everything_gives_it(
     assert found == night.plainly(lastRunDate=last, to=last) == {}
 
 
-def test_a_token_that_google_has_forgotten_means_reading_everything(night: Night) -> None:
-    """In the same job; its end leaves a new one."""
+def test_a_sync_token_that_google_has_forgotten_leads_to_a_full_read(night: Night) -> None:
+    """In the same job, which leaves a new bookmark."""
     last = now()
     made = night.change("POST", "", event("New"))
     night.say("forget", {"tokens": "sync"})
@@ -148,8 +148,8 @@ def test_a_token_that_google_has_forgotten_means_reading_everything(night: Night
     assert night.run(lastRunDate=now()) == ({}, 1)
 
 
-def test_instances_and_parameters_have_bookmarks_of_their_own(night: Night) -> None:
-    """Another calendar, another instance, occurrences in place of series."""
+def test_each_instance_and_set_of_parameters_has_its_own_bookmark(night: Night) -> None:
+    """Another calendar, another instance, occurrences instead of series."""
     last = now()
     assert (
         night.run(query="select * from events where singleEvents = true", lastRunDate=last)[1]
@@ -162,10 +162,10 @@ def test_instances_and_parameters_have_bookmarks_of_their_own(night: Night) -> N
     assert night.run(query="select id from events where summary = 'x'", lastRunDate=last)[1] == 1
 
 
-def test_kills_in_the_middle_of_changes_lose_and_double_nothing(
+def test_kills_during_a_download_of_changes_lose_and_double_nothing(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """Nor when Google forgets its tokens meanwhile: everything is read then."""
+    """Also when Google forgets its tokens meanwhile, which leads to a full read."""
     data = tmp_path / "data"
     night = night_of(processes, "--latency-ms", "30", data_dir=data)
     paged = {"objectName": "events", "format": "application/json", "pageSize": 10}
@@ -194,5 +194,7 @@ def test_kills_in_the_middle_of_changes_lose_and_double_nothing(
             f"Lesson {n}" for n in range(1, 1_001)
         )
         assert found == night.plainly(**{"from": last})
-        assert ("reading anew" in "".join(one.log() for one in processes.started)) is forgotten
+        assert (
+            "download restarted" in "".join(one.log() for one in processes.started)
+        ) is forgotten
     assert request("GET", f"{night.sandbox.url}/sandbox/violations").json == []

@@ -1,4 +1,4 @@
-"""Programs that were written against the service that we replace send what they always sent, and get what they expect.
+"""Programs that were written for the service that we replace work with openbulk, unchanged.
 
 Each test replays the requests of one published client, in its order and with its headers.
 """
@@ -52,7 +52,7 @@ def polled(server: Server, path: str, every: float) -> dict[str, object]:
 
 
 def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
-    """A hub before the path, metaData before or after the file, a stray `where` beside the query."""
+    """They send a hub prefix, metaData before or after the file, and a stray `where`."""
     for first in (True, False):
         body, kind = multipart(
             b"name\nAnn\nBob\n", {"metaData": json.dumps({"format": "csv"})}, metadata_first=first
@@ -93,7 +93,7 @@ def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> 
 
 
 def test_the_vendors_own_test_of_a_cancelled_job(server: Server) -> None:
-    """A tiny job had finished in between; it is called cancelled all the same, within three seconds."""
+    """Within three seconds the job is CANCELLED, even if it had finished before."""
     body, kind = multipart(b"name\nAnn\n", {})
     job_id = server.call("POST", "/bulk/records", body=body, headers={"Content-Type": kind}).json[
         "id"
@@ -108,7 +108,7 @@ def test_the_vendors_own_test_of_a_cancelled_job(server: Server) -> None:
 
 
 def test_the_python_client(server: Server) -> None:
-    """No body, a content type all the same; what it calls an upload is a query that is not understood."""
+    """It sends a content type without a body, and its upload is in truth a query with a fault."""
     server.done("records", b"name\nAnn\nBob\nCara\n")
     plain = {"Content-Type": "text/plain;charset=UTF-8"}
     query = quote("select * from records limit 2")
@@ -133,7 +133,7 @@ def test_the_python_client(server: Server) -> None:
 
 
 def test_the_java_client(server: Server) -> None:
-    """No hub, no body; it knows so many keys and no other, asks every 50 ms, and reads the records in pages."""
+    """It breaks on unknown keys, polls every 50 ms, and reads records in pages."""
     server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(450)))
     made = server.call("POST", f"/bulk/query?q={quote('select * from records LIMIT 1000')}")
     status = polled(server, f"/bulk/{made.json['id']}/status", 0.05)
@@ -152,7 +152,7 @@ def test_the_java_client(server: Server) -> None:
 
 
 def test_the_formulas(server: Server) -> None:
-    """The query in a JSON body; what comes out as JSON is streamed into an upload that says nothing of its format."""
+    """They query in a JSON body, and stream the JSON into an upload without a format."""
     server.done("records", b"name\nAnn\nBob\n")
     body = {"query": "select * from records", "headerData": {}}
     job_id = server.call("POST", "/bulk/query", json_body=body).json["id"]
@@ -161,15 +161,18 @@ def test_the_formulas(server: Server) -> None:
         "GET", f"/bulk/{job_id}/records", headers={"Accept": "application/json"}
     ).body
     body_of_upload, kind = multipart(records, {})
-    told = quote(json.dumps({"callback-payload": {"run": 1}}))
+    metadata = quote(json.dumps({"callback-payload": {"run": 1}}))
     made = server.call(
-        "POST", f"/bulk/log?metaData={told}", body=body_of_upload, headers={"Content-Type": kind}
+        "POST",
+        f"/bulk/log?metaData={metadata}",
+        body=body_of_upload,
+        headers={"Content-Type": kind},
     )
     assert polled(server, f"/bulk/{made.json['id']}/status", 0.5)["recordsCount"] == 2
 
 
 def test_the_generated_clients(server: Server) -> None:
-    """Version 3 with the fields of its body, as the vendor's document spells them; and the list of jobs."""
+    """They use version 3 with the fields of the vendor's document, and the list of jobs."""
     server.done("records", b"name,age\nAnn,7\nBob,8\n")
     body = {
         "objectName": "records",
@@ -199,7 +202,7 @@ def test_the_generated_clients(server: Server) -> None:
 
 
 def test_a_page_in_a_browser(server: Server) -> None:
-    """Another origin asks first whether it may, and may read the headers that it needs."""
+    """A page of another origin sends a preflight, and can read the headers that it needs."""
     url = f"{server.process.url}/elements/api-v2/hubs/crm/bulk/1/errors"
     origin = {"Origin": "https://loader.example.com"}
     asked = {
@@ -215,7 +218,7 @@ def test_a_page_in_a_browser(server: Server) -> None:
 
 
 def test_the_vendors_own_test_of_workflows(server: Server) -> None:
-    """At once, then by a schedule; the newest transfer is asked for alone, until it is done."""
+    """A workflow runs at once, then on a schedule; the client polls the newest transfer alone."""
     target = {
         "token": server.element_token,
         "elementKey": "memory",
@@ -255,7 +258,7 @@ def loaded(server: Server, query: str, group: str | None = None) -> dict[str, ob
 
 
 def test_the_bulk_loader(server: Server) -> None:
-    """The vendor's page: it sends an instance's token only where records are read, and makes schedules."""
+    """The vendor's page sends an instance's token only to read records, and creates schedules."""
     platform = Server(server.process)
     target = {
         "token": server.element_token,

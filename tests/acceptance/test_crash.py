@@ -8,17 +8,18 @@ from pathlib import Path
 
 from support.google_sandbox import events_csv
 from support.harness import Processes, Server, request
+from support.log_events import FILE_CUT
 
 EVENTS = 4_000
 KILLS = 5
 
 
-def test_an_upload_that_is_killed_five_times_creates_every_event_exactly_once(
+def test_an_upload_creates_every_event_exactly_once_over_five_kills(
     processes: Processes, tmp_path: Path
 ) -> None:
     seed = random.randrange(10**6)
     chance = random.Random(seed)
-    # 64 calls at first and twice as many half a second later: in 1.2 s no life of it gets far.
+    # A server makes 64 calls at first, and twice as many half a second later: 1.2 s do not suffice.
     sandbox = processes.sandbox("google", "--latency-ms", "500")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
@@ -43,7 +44,7 @@ def test_an_upload_that_is_killed_five_times_creates_every_event_exactly_once(
     assert copies == {f"Lesson {n}": 1 for n in range(1, EVENTS + 1)}, f"seed {seed}"
 
 
-def test_a_server_killed_while_it_reads_the_file_reads_it_again(
+def test_a_server_that_is_killed_while_it_cuts_a_file_cuts_it_again(
     processes: Processes, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -56,10 +57,10 @@ def test_a_server_killed_while_it_reads_the_file_reads_it_again(
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 300_000)
 
 
-def test_a_file_whose_reading_was_broken_off_keeps_no_other_job_from_its_turn(
+def test_a_large_file_that_is_cut_again_after_a_restart_holds_up_no_other_job(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """It is read beside the lane at the next start, too; and a server that is to stop does not read it to its end."""
+    """A stop breaks the cutting off. The next server cuts the file outside the lane."""
     data = tmp_path / "data"
     server = processes.server(data_dir=data).instance("memory", {"keep": "false"})
     large = server.upload("records", b"name,age\n" + b"Ann,7\n" * 1_000_000).json["id"]
@@ -71,13 +72,11 @@ def test_a_file_whose_reading_was_broken_off_keeps_no_other_job_from_its_turn(
     small = server.done("records", b"name\nBob\n", within=10)["id"]
     log = server.process.log()
     assert re.search(rf"job finished +job={small} ", log)
-    assert not re.search(rf"file read +job={large} ", log), "the small one did not have to wait"
+    assert not re.search(rf"{FILE_CUT} +job={large} ", log), "the small job does not wait"
     assert server.finished(large, within=240)["recordsCount"] == 1_000_000
 
 
-def test_a_server_that_is_told_to_stop_goes_on_where_it_was(
-    processes: Processes, tmp_path: Path
-) -> None:
+def test_a_job_continues_after_its_server_was_stopped(processes: Processes, tmp_path: Path) -> None:
     sandbox = processes.sandbox("google", "--latency-ms", "200")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
@@ -97,14 +96,17 @@ def test_a_server_that_is_told_to_stop_goes_on_where_it_was(
     assert stats["by_status"] == {"200": stats["calls"]}, "a drained server repeats no call"
 
 
-FAULTS = "drop-before=0.02,drop-after=0.02,error-429=0.02,error-500=0.02,error-503=0.02,slow=0.02,expire-token=0.02"
+FAULTS = (
+    "drop-before=0.02,drop-after=0.02,error-429=0.02,error-500=0.02,error-503=0.02,slow=0.02,"
+    "expire-token=0.02"
+)
 MANY = 20_000
 BROKEN = {777: "2026-03-29T02:30:00", 12_345: "2026-02-30T09:00:00"}
-"""Rows whose time does not exist: in Berlin, and anywhere."""
+"""Rows whose time does not exist: one in Berlin, one anywhere."""
 
 
 def timetable_csv(count: int) -> bytes:
-    """Lessons in Berlin's time, each with a number of its own."""
+    """Lessons in Berlin's time, each with a reference."""
     rows = [
         f"{n},Lesson {n},{BROKEN.get(n, f'2026-09-{n % 28 + 1:02d}T09:00:00')},2026-10-24T10:00:00"
         for n in range(1, count + 1)
@@ -112,16 +114,16 @@ def timetable_csv(count: int) -> bytes:
     return ("ref,summary,start.dateTime,end.dateTime\n" + "\n".join(rows) + "\n").encode()
 
 
-def test_twenty_thousand_events_over_a_bad_line_with_two_kills_are_all_there_once(
+def test_twenty_thousand_events_are_there_once_after_faults_and_two_kills(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """Every fault hits one call in fifty; what failed is explained, row by row."""
+    """Each fault hits one call in fifty. Each row that failed has its reason."""
     seed = random.randrange(10**6)
     chance = random.Random(seed)
     sandbox = processes.sandbox("google")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
-    # Signing in is tried once, and tells its caller of a fault: those are for the job.
+    # The faults begin after the sign-in, which is not tried again.
     request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": f"{FAULTS},seed={seed}"})
     metadata = {"action": "upsert", "identifierFieldName": "ref", "timeZone": "Europe/Berlin"}
     job_id = server.upload("events", timetable_csv(MANY), metadata).json["id"]

@@ -18,7 +18,7 @@ from support.postgres import binaries
 
 ONE_PROCESS = (304, 170)
 SHARED = (249, 369)
-"""With server and workers."""
+"""Seeds with a server and workers."""
 STRUCK = {
     "kill server",
     "kill worker",
@@ -30,11 +30,11 @@ STRUCK = {
 }
 
 
-def test_the_seeds_that_are_played_here_have_everything_in_them() -> None:
-    """They follow from how scenarios are drawn: where that changes, others are to be chosen."""
+def test_the_seeds_below_have_every_kind_of_blow() -> None:
+    """If scenarios are drawn in another way, choose other seeds."""
     one_process, shared = ([scenario_of(seed) for seed in seeds] for seeds in (ONE_PROCESS, SHARED))
     struck = {
-        f"{blow.kind} {blow.who.partition(' ')[0]}"
+        f"{blow.kind} {blow.target.partition(' ')[0]}"
         for one in one_process + shared
         for blow in one.blows
     }
@@ -46,7 +46,7 @@ def test_the_seeds_that_are_played_here_have_everything_in_them() -> None:
 
 @pytest.fixture
 def clusters() -> Iterator[list[Cluster]]:
-    """A PostgreSQL server for each that shares one: it may be killed."""
+    """A PostgreSQL server for each shared seed, for it may be killed."""
     if binaries() is None and os.environ.get("CI") != "true":
         pytest.skip("PostgreSQL is not installed")
     with ExitStack() as ended, ThreadPoolExecutor() as threads:
@@ -54,19 +54,21 @@ def clusters() -> Iterator[list[Cluster]]:
         yield [ended.enter_context(closing(cluster.result())) for cluster in starting]
 
 
-async def test_one_process_keeps_its_promises_whatever_is_killed(tmp_path: Path) -> None:
-    await all_is_well(*(play(scenario_of(seed), tmp_path / str(seed)) for seed in ONE_PROCESS))
+async def test_one_process_keeps_its_promises_over_kills(tmp_path: Path) -> None:
+    await assert_no_promise_is_broken(
+        *(play(scenario_of(seed), tmp_path / str(seed)) for seed in ONE_PROCESS)
+    )
 
 
-async def test_a_server_and_its_workers_keep_their_promises_whatever_is_killed(
+async def test_a_server_and_its_workers_keep_their_promises_over_kills(
     tmp_path: Path, clusters: list[Cluster]
 ) -> None:
     played = zip(SHARED, clusters, strict=True)
-    await all_is_well(
+    await assert_no_promise_is_broken(
         *(play(scenario_of(seed), tmp_path / str(seed), cluster) for seed, cluster in played)
     )
 
 
-async def all_is_well(*runs: Awaitable[Seen]) -> None:
+async def assert_no_promise_is_broken(*runs: Awaitable[Seen]) -> None:
     for seen in await asyncio.gather(*runs):
         assert broken_promises(seen) == [], f"play it again: make crash SEED={seen.scenario.seed}"

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed and comes back, under jobs and under requests: both wait, nothing is lost or doubled."""
+"""PostgreSQL is killed and comes back: jobs wait, requests get 503, nothing is lost or doubled."""
 
 import time
 from collections import Counter
@@ -10,6 +10,7 @@ import pytest
 
 from support.google_sandbox import events_csv
 from support.harness import Process, Processes, Server, request
+from support.log_events import SLICE_FAILED
 from support.postgres import Cluster
 
 AWAY_SECONDS = 3.0
@@ -26,7 +27,7 @@ def servers(processes: Processes, database: str) -> list[Server]:
     return [processes.server(OPENBULK_DATABASE_URL=database) for _ in range(2)]
 
 
-def get_somewhere(server: Server, job_id: str) -> None:
+def wait_for_progress(server: Server, job_id: str) -> None:
     deadline = time.monotonic() + 30
     while not server.status(job_id)["recordsCount"]:
         assert time.monotonic() < deadline
@@ -39,14 +40,14 @@ def events(sandbox: Process) -> Counter[str]:
     )
 
 
-def test_a_job_outlives_its_database_and_repeats_no_call(
+def test_a_job_outlives_an_outage_of_its_database_and_repeats_no_call(
     processes: Processes, cluster: Cluster, database: str, servers: list[Server]
 ) -> None:
-    """Twice; no attempt is spent on it."""
+    """Two outages; it spends no attempt."""
     sandbox = processes.sandbox("google", "--latency-ms", "600")
     google = servers[0].google(sandbox)
     job_id = google.upload("events", events_csv(2_000)).json["id"]
-    get_somewhere(google, job_id)
+    wait_for_progress(google, job_id)
     for _ in range(2):
         cluster.crash()
         time.sleep(AWAY_SECONDS)
@@ -54,7 +55,7 @@ def test_a_job_outlives_its_database_and_repeats_no_call(
         time.sleep(1)
     assert google.finished(job_id, within=120)["recordsCount"] == 2_000
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
-    assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
+    assert stats["by_status"] == {"200": stats["calls"]}, "no call is repeated"
     assert events(sandbox) == {f"Lesson {n}": 1 for n in range(1, 2_001)}
     with psycopg.connect(database) as ledger:
         row = ledger.execute(
@@ -62,13 +63,13 @@ def test_a_job_outlives_its_database_and_repeats_no_call(
         ).fetchone()
     assert row is not None
     assert row[1] == 2_000
-    assert "turn failed" not in servers[0].process.log() + servers[1].process.log()
+    assert SLICE_FAILED not in servers[0].process.log() + servers[1].process.log()
 
 
-def test_requests_are_told_to_come_again_while_the_database_is_away(
+def test_requests_get_503_while_the_database_is_away(
     cluster: Cluster, servers: list[Server]
 ) -> None:
-    """The process lives, and is not ready; it is again when the database is back."""
+    """The server is alive and not ready; it is ready again when the database is back."""
     memory = servers[0].instance("memory")
     address = servers[0].process.url
     assert request("GET", f"{address}/readyz").status == 200
@@ -91,51 +92,51 @@ def test_requests_are_told_to_come_again_while_the_database_is_away(
     assert request("GET", f"{address}/readyz").status == 200
 
 
-ON_ITS_WAY = (
+STAGES = (
     "SELECT 1 FROM information_schema.tables WHERE table_name = 'alembic_version'",
     "SELECT 1 FROM users",
     "SELECT 1 FROM workers",
     "SELECT 1 FROM information_schema.tables WHERE table_schema = 'openbulk_lanes'",
 )
-"""What shows one after another that a first start has come so far."""
+"""Queries that find something when a first start has come so far, in this order."""
 
 
-def come_so_far(database: str, sign: str) -> None:
+def wait_for_stage(database: str, stage: str) -> None:
     deadline = time.monotonic() + 60
     while True:
         with suppress(psycopg.Error), psycopg.connect(database) as connection:
-            if connection.execute(sign.encode()).fetchone():
+            if connection.execute(stage.encode()).fetchone():
                 return
-        assert time.monotonic() < deadline, sign
+        assert time.monotonic() < deadline, stage
         time.sleep(0.01)
 
 
-def test_a_server_whose_database_is_killed_again_and_again_while_it_starts_comes_up(
+def test_a_server_starts_over_repeated_kills_of_its_database(
     processes: Processes, cluster: Cluster, database: str
 ) -> None:
-    """At the migrations, the first user, the arrival among the workers, the tables of the lanes."""
+    """At the migrations, the first user, the registration as a worker, the tables of the lanes."""
     with ThreadPoolExecutor() as pool:
         starting = pool.submit(processes.server, OPENBULK_DATABASE_URL=database)
-        for sign in ON_ITS_WAY:
-            come_so_far(database, sign)
+        for stage in STAGES:
+            wait_for_stage(database, stage)
             cluster.crash()
             time.sleep(0.5)
             cluster.start()
         server = starting.result()
     assert server.instance("memory").done("records", b"name\nAnn\n", within=60)["recordsCount"] == 1
-    said = server.process.log()
-    assert "the start waits" in said
-    assert "Traceback" not in said
+    log = server.process.log()
+    assert "start waits" in log
+    assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("sign", ON_ITS_WAY)
-def test_a_database_that_is_lost_while_a_server_starts_and_stays_away_is_said_in_a_sentence(
-    processes: Processes, cluster: Cluster, database: str, sign: str
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_start_whose_database_stays_away_ends_with_one_sentence(
+    processes: Processes, cluster: Cluster, database: str, stage: str
 ) -> None:
     env = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(processes.folder / "data")}
     with ThreadPoolExecutor() as pool:
         starting = pool.submit(processes.command, "serve", "--port", "0", env=env)
-        come_so_far(database, sign)
+        wait_for_stage(database, stage)
         cluster.crash()
         done = starting.result()
     assert done.returncode == 1
@@ -143,13 +144,13 @@ def test_a_database_that_is_lost_while_a_server_starts_and_stays_away_is_said_in
     assert "Traceback" not in done.stderr
 
 
-def test_a_server_that_is_told_to_stop_while_its_database_is_away_stops_without_alarm(
+def test_a_server_stops_without_an_error_while_its_database_is_away(
     processes: Processes, cluster: Cluster, servers: list[Server]
 ) -> None:
-    """It waits no longer than it says, with a job under way or without; others take up what it leaves."""
+    """In time, with a running job or without. Other workers take the job over."""
     sandbox = processes.sandbox("google", "--latency-ms", "600")
     google = servers[0].google(sandbox)
-    get_somewhere(google, google.upload("events", events_csv(2_000)).json["id"])
+    wait_for_progress(google, google.upload("events", events_csv(2_000)).json["id"])
     cluster.crash()
     time.sleep(AWAY_SECONDS)
     with ThreadPoolExecutor() as pool:

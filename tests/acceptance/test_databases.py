@@ -1,8 +1,9 @@
-"""A table is loaded, asked and mended like any other service; whatever is killed, each row is there once."""
+"""Tables are uploaded to, queried and changed like any service; a kill doubles no row."""
 
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from support.harness import Processes, Server
 from support.postgres import Postgres
@@ -11,7 +12,7 @@ from support.postgres import Postgres
 def test_a_killed_server_leaves_each_row_once(
     processes: Processes, postgres: Postgres, tmp_path: Path
 ) -> None:
-    """In a table without any key, where nothing but openbulk's own notes can tell what was written."""
+    """In a table without a key, where only openbulk's own notes say what was written."""
     database = postgres.new_database(
         "CREATE TABLE log (line text NOT NULL CHECK (line <> 'bad'), at timestamptz)"
     )
@@ -40,8 +41,8 @@ def _count(postgres: Postgres, database: str) -> int:
         return int((connection.execute("SELECT count(*) FROM log").fetchone() or [0])[0])
 
 
-def test_a_table_is_asked_like_any_service(processes: Processes, postgres: Postgres) -> None:
-    """The database filters and sorts; nothing else is read."""
+def test_a_table_is_queried_like_any_service(processes: Processes, postgres: Postgres) -> None:
+    """The database filters and sorts, so that openbulk reads nothing else."""
     database = postgres.new_database(
         "CREATE TABLE people (id serial PRIMARY KEY, name text, age int, paid numeric)"
     )
@@ -51,8 +52,8 @@ def test_a_table_is_asked_like_any_service(processes: Processes, postgres: Postg
         "people",
         b"name,age,paid\n" + b"".join(b"N%d,%d,%d.5\n" % (n, n % 10, n) for n in range(3_000)),
     )
-    query = "select%20name,age%20from%20people%20where%20age%20>=%208%20order%20by%20age%20desc,%20name%20limit%203"
-    job_id = server.call("POST", f"/bulk/query?q={query}").json["id"]
+    query = "select name,age from people where age >= 8 order by age desc, name limit 3"
+    job_id = server.call("POST", f"/bulk/query?q={quote(query)}").json["id"]
     assert server.finished(job_id)["recordsCount"] == 3
     csv = server.call("GET", f"/bulk/{job_id}/people", headers={"Accept": "text/csv"})
     assert csv.body == b"name,age\nN1009,9\nN1019,9\nN1029,9\n"
@@ -73,10 +74,10 @@ def test_a_table_is_asked_like_any_service(processes: Processes, postgres: Postg
     assert (wrong.status, "did you mean 'age'" in wrong.json["message"]) == (400, True)
 
 
-def test_a_sqlite_file_is_used_where_its_folder_was_named(
+def test_a_sqlite_file_is_used_in_the_folder_that_the_server_names(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """And nowhere else: its callers are not the people of the machine."""
+    """And nowhere else: callers may not read other files of the machine."""
     folder = tmp_path / "files"
     folder.mkdir()
     with sqlite3.connect(folder / "club.db") as connection:
@@ -94,7 +95,7 @@ def test_a_sqlite_file_is_used_where_its_folder_was_named(
 def test_a_database_may_not_be_at_a_private_address(
     processes: Processes, postgres: Postgres
 ) -> None:
-    """Unless the server was told so."""
+    """Unless the server allows private addresses."""
     server = processes.server(OPENBULK_ALLOW_PRIVATE_ADDRESSES="false")
     body = {"element": {"key": "postgresql"}, "configuration": postgres.configuration("postgres")}
     reply = server.call("POST", "/instances", json_body=body)

@@ -1,4 +1,4 @@
-"""Downloads: what is asked for comes back as a file, whatever happens on the way."""
+"""Downloads: the records of a query come as a file, whatever happens on the way."""
 
 import csv
 import io
@@ -14,40 +14,42 @@ from support.google_sandbox import events_csv
 from support.harness import Process, Processes, Reply, Server, request
 from support.receiver import Receiver
 
-CALENDAR = b"""summary,start.dateTime,start.timeZone,end.dateTime,end.timeZone,recurrence,attendees[0].email
-Maths,2026-09-07T08:00:00,Europe/Berlin,2026-09-07T08:45:00,Europe/Berlin,RRULE:FREQ=WEEKLY;COUNT=10,bob@example.com
+CALENDAR = b"""summary,start.dateTime,start.timeZone,end.dateTime,end.timeZone,\
+recurrence,attendees[0].email
+Maths,2026-09-07T08:00:00,Europe/Berlin,2026-09-07T08:45:00,Europe/Berlin,\
+RRULE:FREQ=WEEKLY;COUNT=10,bob@example.com
 Flight,2026-09-20T10:00:00,Europe/Berlin,2026-09-20T13:00:00,America/New_York,,
 """
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Server]]:
-    """A sandbox and a server for all tests here: they share nothing but these."""
+    """A sandbox and a server for all tests here."""
     with Processes(tmp_path_factory.mktemp("downloads")) as started:
         yield started.sandbox("google"), started.server()
 
 
 @pytest.fixture
 def sandbox(running: tuple[Process, Server]) -> Process:
-    """An empty one."""
+    """The sandbox, emptied."""
     request("POST", f"{running[0].url}/sandbox/reset")
     return running[0]
 
 
 @pytest.fixture
 def server(running: tuple[Process, Server], sandbox: Process) -> Server:
-    """With an instance of its own."""
+    """The server, with an instance for this test alone."""
     return running[1].google(sandbox)
 
 
-def ask(server: Server, query: str, **parameters: str) -> Reply:
-    """As most clients do: the query in the address, and no body."""
+def post_query(server: Server, query: str, **parameters: str) -> Reply:
+    """Post a query as most clients do: in the address, without a body."""
     more = "".join(f"&{name}={quote(value)}" for name, value in parameters.items())
     return server.call("POST", f"/bulk/query?q={quote(query)}{more}")
 
 
-def asked(server: Server, query: str, **parameters: str) -> Any:
-    reply = ask(server, query, **parameters)
+def run_query(server: Server, query: str, **parameters: str) -> Any:
+    reply = post_query(server, query, **parameters)
     assert reply.status == 200, reply.body
     return server.finished(reply.json["id"])
 
@@ -59,17 +61,17 @@ def fetched(server: Server, job_id: str, accept: str = "", object: str = "events
 
 
 def rows(server: Server, query: str, **parameters: str) -> list[dict[str, str]]:
-    status = asked(server, query, **parameters)
+    status = run_query(server, query, **parameters)
     assert status["status"] == "COMPLETE", status
     reply = fetched(server, status["id"])
     assert reply.status == 200, reply.body
     return list(csv.DictReader(io.StringIO(reply.body.decode())))
 
 
-def test_events_are_asked_for_and_fetched(server: Server) -> None:
-    """The creation reply, the status and the file are as the contract has them."""
+def test_a_query_is_posted_and_its_file_fetched(server: Server) -> None:
+    """The answer, the status and the file are as the contract has them."""
     server.done("events", events_csv(3))
-    reply = ask(server, "select id, summary, start.date from events")
+    reply = post_query(server, "select id, summary, start.date from events")
     assert reply.json.keys() == {"id", "status", "instanceId"}
     status = server.finished(reply.json["id"])
     assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
@@ -90,8 +92,8 @@ def test_events_are_asked_for_and_fetched(server: Server) -> None:
     assert [line.split(",")[1] for line in lines] == ["Lesson 1", "Lesson 2", "Lesson 3"]
 
 
-def test_a_condition_chooses_and_a_limit_bounds(server: Server) -> None:
-    """Here, or at the service where it is the service's own parameter."""
+def test_a_condition_selects_records_and_a_limit_bounds_them(server: Server) -> None:
+    """openbulk checks conditions; the service checks its own parameters."""
     server.done("events", events_csv(30))
     assert len(rows(server, "select * from events where summary like 'Lesson 1%'")) == 11
     assert (
@@ -102,8 +104,8 @@ def test_a_condition_chooses_and_a_limit_bounds(server: Server) -> None:
     ] == ["Lesson 17"]
 
 
-def test_records_come_in_the_order_that_is_asked_for(server: Server) -> None:
-    """By several fields, down or up; the limit counts the first of them."""
+def test_records_come_in_the_order_of_the_query(server: Server) -> None:
+    """By several fields, descending or ascending; the limit takes the first of them."""
     server.done("events", events_csv(60))
     found = rows(
         server, "select summary, start.date from events order by start.date desc, summary limit 4"
@@ -114,14 +116,14 @@ def test_records_come_in_the_order_that_is_asked_for(server: Server) -> None:
         ("2026-09-27", "Lesson 26"),
         ("2026-09-27", "Lesson 54"),
     ]
-    job_id = asked(server, "select summary from events order by summary limit 2")["id"]
+    job_id = run_query(server, "select summary from events order by summary limit 2")["id"]
     assert server.status(job_id)["recordsCount"] == 2
     reply = server.call("POST", f"/bulk/query?continueFromJobId={job_id}")
-    assert (reply.status, "ask without order by" in reply.json["message"]) == (400, True)
+    assert (reply.status, "remove `order by`" in reply.json["message"]) == (400, True)
 
 
-def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server) -> None:
-    """And makes no job."""
+def test_a_query_that_is_wrong_is_refused_with_the_part_that_is_wrong(server: Server) -> None:
+    """It makes no job."""
     for query, part in (
         (
             "select * from evnts",
@@ -130,12 +132,12 @@ def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server)
         ("select sumary from events", "has no field 'sumary'; did you mean 'summary'?"),
         (
             "select id from events order by summary",
-            "order by summary is possible only where summary is among",
+            "order by summary needs summary among the selected fields",
         ),
         ("select * from events order by sumary", "has no field 'sumary'; did you mean 'summary'?"),
         ("", "q is missing"),
     ):
-        reply = ask(server, query)
+        reply = post_query(server, query)
         assert reply.status == 400
         assert part in reply.json["message"]
 
@@ -185,16 +187,16 @@ def test_a_query_that_is_not_understood_is_refused_with_the_part(server: Server)
         ),
     ],
 )
-def test_bodies_that_make_no_sense_are_refused_with_the_part(
+def test_a_body_that_is_wrong_is_refused_with_the_part_that_is_wrong(
     server: Server, path: str, body: Any, part: str
 ) -> None:
-    """Never with a failure of ours."""
+    """Never with a 500."""
     reply = server.call("POST", f"/bulk/{path}", json_body=body)
     assert reply.status in {400, 404}, reply.body
     assert part in reply.json["message"]
 
 
-def test_every_way_of_asking_is_the_same(server: Server) -> None:
+def test_a_query_may_come_in_any_way_that_clients_use(server: Server) -> None:
     """In the address, as JSON, as plain text, in a form, and as version 3."""
     server.done("events", events_csv(2))
     query = "select id from events"
@@ -225,8 +227,8 @@ def test_every_way_of_asking_is_the_same(server: Server) -> None:
         assert len(fetched(server, reply.json["id"], "text/csv").body.splitlines()) == 3
 
 
-def test_version_3_has_keys_of_its_own_and_keeps_to_its_format(server: Server) -> None:
-    """As its documentation shows them."""
+def test_version_3_has_its_own_keys_and_one_format(server: Server) -> None:
+    """As the documentation of the contract shows them."""
     server.done("events", events_csv(3))
     body = {
         "objectName": "events",
@@ -257,13 +259,13 @@ def test_version_3_has_keys_of_its_own_and_keeps_to_its_format(server: Server) -
 
 
 @pytest.mark.parametrize("name", ["csv", "json", "jsonl", "xlsx", "ics", "googlecsv"])
-def test_a_download_that_is_uploaded_again_makes_no_write(
+def test_a_download_that_is_uploaded_again_writes_nothing(
     server: Server, sandbox: Process, name: str
 ) -> None:
-    """In any format: all-day, recurring, with guests, over zones."""
+    """In every format: all-day and recurring events, with guests, across time zones."""
     assert server.done("events", CALENDAR)["recordsFailedCount"] == 0
     server.done("events", b"summary,start.date,end.date\nCamp,2026-09-14,2026-09-19\n")
-    status = asked(server, "select * from events", fileFormat=name)
+    status = run_query(server, "select * from events", fileFormat=name)
     assert status["fileFormat"] == name
     file = fetched(server, status["id"])
     assert file.status == 200
@@ -278,9 +280,9 @@ def test_a_download_that_is_uploaded_again_makes_no_write(
 
 
 def test_the_accept_header_chooses_the_format(server: Server) -> None:
-    """Csv where it says nothing; what is not known is refused."""
+    """CSV without the header; an unknown format is refused."""
     server.done("events", events_csv(2))
-    job_id = asked(server, "select summary from events")["id"]
+    job_id = run_query(server, "select summary from events")["id"]
     expected = [{"summary": "Lesson 1"}, {"summary": "Lesson 2"}]
     assert fetched(server, job_id, "application/json").json == expected
     lines = fetched(server, job_id, "application/jsonl").body.splitlines()
@@ -289,21 +291,21 @@ def test_the_accept_header_chooses_the_format(server: Server) -> None:
     assert fetched(server, job_id, "image/png").status == 400
 
 
-def test_clients_that_want_lines_for_json_get_them(server: Server, sandbox: Process) -> None:
-    """By the instance's configuration."""
+def test_an_instance_may_have_json_as_lines(server: Server, sandbox: Process) -> None:
+    """Its configuration says so."""
     server = server.google(sandbox, **{"bulk.json.lines": "true"})
     server.done("events", events_csv(2))
-    job_id = asked(server, "select summary from events")["id"]
+    job_id = run_query(server, "select summary from events")["id"]
     assert (
         fetched(server, job_id, "application/json").body
         == b'{"summary":"Lesson 1"}\n{"summary":"Lesson 2"}\n'
     )
 
 
-def test_records_are_paged_too(server: Server) -> None:
-    """With a token while there are more."""
+def test_records_also_come_in_pages(server: Server) -> None:
+    """With a token as long as there are more."""
     server.done("events", events_csv(5))
-    job_id = asked(server, "select summary from events")["id"]
+    job_id = run_query(server, "select summary from events")["id"]
     first = server.call("GET", f"/bulk/{job_id}/events/data?pageSize=3&nextPage=")
     rest = server.call(
         "GET", f"/bulk/{job_id}/events/data?nextPage={first.headers['elements-next-page-token']}"
@@ -312,11 +314,11 @@ def test_records_are_paged_too(server: Server) -> None:
     assert "elements-next-page-token" not in rest.headers
 
 
-def test_a_job_goes_on_where_another_ended(server: Server) -> None:
-    """A limit for each; behind the last record there is nothing."""
+def test_a_job_continues_where_another_ended(server: Server) -> None:
+    """Each has its limit. After the last record comes an empty file."""
     server.done("events", events_csv(5))
     seen: list[str] = []
-    job_id = asked(server, "select summary from events limit 2")["id"]
+    job_id = run_query(server, "select summary from events limit 2")["id"]
     for _ in range(4):
         file = fetched(server, job_id, "application/json").json
         seen += [one["summary"][-1] for one in file]
@@ -327,8 +329,8 @@ def test_a_job_goes_on_where_another_ended(server: Server) -> None:
     assert seen == list("12345")
 
 
-def test_a_job_asks_for_no_more_pages_than_it_may(server: Server) -> None:
-    """And another goes on behind them."""
+def test_a_job_reads_no_more_pages_than_its_limit(server: Server) -> None:
+    """Another job continues after them."""
     server.done("events", events_csv(10))
     body = {"objectName": "events", "format": "txt/csv", "pageSize": 2, "apiLimit": 3}
     first = server.call("POST", "/bulk/download", json_body=body).json["id"]
@@ -337,41 +339,43 @@ def test_a_job_asks_for_no_more_pages_than_it_may(server: Server) -> None:
     assert server.finished(rest)["recordCount"] == 4
 
 
-def test_a_file_has_the_name_that_was_asked_for(server: Server) -> None:
-    """With the date in it; whatever could lead out of a folder is gone."""
+def test_a_file_has_the_name_that_its_query_gives_it(server: Server) -> None:
+    """The name may hold the date. Characters that could lead out of a folder are replaced."""
     for name, expected in (
         ("{yyyy}_events", 'attachment; filename="20'),
         ("{ä}../../x", "attachment; filename=\"_.._.._x.csv\"; filename*=UTF-8''%C3%A4.._.._x.csv"),
         ("events.csv", 'attachment; filename="events.csv"'),
     ):
-        told = quote(json.dumps({"fileName": name}))
+        metadata = quote(json.dumps({"fileName": name}))
         job_id = server.call(
-            "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}"
+            "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={metadata}"
         ).json["id"]
         server.finished(job_id)
         reply = server.call("GET", f"/bulk/{job_id}/events", headers={"Accept": "text/csv"})
         assert reply.headers["content-disposition"].startswith(expected)
 
 
-def test_what_a_caller_wants_back_is_in_the_notification(
+def test_the_callback_of_a_download_brings_the_payload_back(
     server: Server, receiver: Receiver
 ) -> None:
-    """Of a download as of an upload: the payload is in its metaData."""
-    told = quote(json.dumps({"callback-payload": {"run": 7}}))
+    """As that of an upload; the payload comes in metaData."""
+    metadata = quote(json.dumps({"callback-payload": {"run": 7}}))
     headers = {"Elements-Async-Callback-URL": receiver.url}
     made = server.call(
-        "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={told}", headers=headers
+        "POST", f"/bulk/query?q=select%20*%20from%20events&metaData={metadata}", headers=headers
     ).json
     receiver.wait_for(1)
-    notification = json.loads(receiver.received[0][1])
+    notification = json.loads(receiver.received[0].body)
     assert (notification["id"], notification["callback-payload"]) == (made["id"], {"run": 7})
 
 
-def test_only_what_was_changed_since_is_read(server: Server) -> None:
-    """By the date that the service itself keeps."""
+def test_only_records_changed_since_a_date_are_read(server: Server) -> None:
+    """By the date of change that the service keeps."""
     server.done("events", events_csv(3))
     time.sleep(0.05)
-    moment = server.status(asked(server, "select id from events")["id"])["bulk_finish_time"] / 1000
+    moment = (
+        server.status(run_query(server, "select id from events")["id"])["bulk_finish_time"] / 1000
+    )
     since = (
         time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{round(moment % 1 * 1000):03}Z"
     )
@@ -385,26 +389,26 @@ def test_only_what_was_changed_since_is_read(server: Server) -> None:
     assert len(rows(server, "select * from events", **before)) == 4, (
         "Google lists changes for some weeks only"
     )
-    reply = ask(server, "select * from calendars", **{"from": since})
+    reply = post_query(server, "select * from calendars", **{"from": since})
     assert (reply.status, "does not say when a record was changed" in reply.json["message"]) == (
         400,
         True,
     )
 
 
-def test_what_cannot_be_fetched_says_why(server: Server) -> None:
-    """An upload, a job that is not there, one that failed."""
+def test_a_file_that_cannot_be_fetched_says_why(server: Server) -> None:
+    """That of an upload, of a job that does not exist, of one that failed."""
     upload = server.done("events", events_csv(1))
     assert fetched(server, upload["id"]).status == 400
     assert fetched(server, "999").status == 404
-    status = asked(server, "select * from calendars/nobody@x.y/events")
+    status = run_query(server, "select * from calendars/nobody@x.y/events")
     assert status["status"] == "ERROR"
     reply = fetched(server, status["id"])
     assert (reply.status, "ended as ERROR" in reply.json["message"]) == (409, True)
 
 
 def test_other_objects_and_paths_are_read(server: Server) -> None:
-    """By their names, and by a calendar's path."""
+    """By their names, and by the path of a calendar."""
     server.done("calendars", b"summary\nClass 7a\n")
     found = rows(server, "select * from calendars")
     assert [one["summary"] for one in found] == ["ann@example.com", "Class 7a"]
@@ -414,8 +418,8 @@ def test_other_objects_and_paths_are_read(server: Server) -> None:
     assert rows(server, "select * from events") == []
 
 
-def test_an_address_that_cannot_be_called_is_refused(server: Server) -> None:
-    """Before there is a job."""
+def test_a_callback_url_that_cannot_be_called_is_refused(server: Server) -> None:
+    """Before the query makes a job."""
     reply = server.call(
         "POST",
         "/bulk/query?q=select+id+from+events",
@@ -424,8 +428,10 @@ def test_an_address_that_cannot_be_called_is_refused(server: Server) -> None:
     assert reply.status == 400
 
 
-def test_nothing_is_lost_or_doubled_when_the_server_is_killed(processes: Processes) -> None:
-    """In the middle of the pages, which are tried again while the service fails, too."""
+def test_a_download_loses_and_doubles_nothing_when_the_server_is_killed(
+    processes: Processes,
+) -> None:
+    """Between its pages, and while the service fails."""
     sandbox = processes.sandbox("google", "--latency-ms", "30")
     server = processes.server().google(sandbox)
     server.done("events", events_csv(3000), within=120)
@@ -452,11 +458,11 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed(processes: Process
 
 
 def test_the_jobs_of_an_instance_are_listed(server: Server, sandbox: Process) -> None:
-    """Newest first, by a condition, in pages; those of another instance are not among them."""
+    """Newest first, by a condition, in pages, without those of other instances."""
     upload = server.done("events", events_csv(3))
-    download = asked(server, "select id from events limit 2")
+    download = run_query(server, "select id from events limit 2")
     other = server.google(sandbox)
-    asked(other, "select id from calendars")
+    run_query(other, "select id from calendars")
     listed = server.call("GET", "/bulk/jobs").json
     assert [(job["id"], job["job_direction"], job["record_count"]) for job in listed] == [
         (int(download["id"]), "DOWNLOAD", 2),
@@ -478,7 +484,7 @@ def test_the_jobs_of_an_instance_are_listed(server: Server, sandbox: Process) ->
 
 
 def test_contacts_come_from_eloqua_in_bulk(processes: Processes, server: Server) -> None:
-    """Under the names with which they were sent; only the fields that are asked for are exported."""
+    """Under their field names. Only the fields of the query are exported."""
     sandbox = processes.sandbox("eloqua")
     contacts = server.eloqua(sandbox)
     people = [
@@ -499,5 +505,5 @@ def test_contacts_come_from_eloqua_in_bulk(processes: Processes, server: Server)
     )[0].keys()
     assert len(rows(contacts, "select id from contact", **{"from": "2020-01-01T00:00:00Z"})) == 3
     assert rows(contacts, "select id from contact", **{"from": "2090-01-01T00:00:00Z"}) == []
-    reply = ask(contacts, "select C_EmailAdress from contact")
+    reply = post_query(contacts, "select C_EmailAdress from contact")
     assert (reply.status, "did you mean 'C_EmailAddress'?" in reply.json["message"]) == (400, True)

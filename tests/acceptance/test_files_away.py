@@ -1,4 +1,4 @@
-"""A bucket that is away is waited for, as a database is: no job ends for it, and callers are told to come again."""
+"""Jobs wait for a bucket that is away, and callers get 503."""
 
 import time
 from collections import Counter
@@ -6,16 +6,17 @@ from typing import Any
 
 from support.google_sandbox import events_csv
 from support.harness import Processes, request
+from support.log_events import SLICE_FAILED
 from support.s3 import S3, Line
 
 EVENTS = 20_000
 SMALL = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
 
 
-def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(
+def test_a_job_outlives_an_outage_of_its_bucket_and_repeats_no_call(
     processes: Processes, s3: S3
 ) -> None:
-    """No attempt is spent on it, and the status says what is waited for."""
+    """It spends no attempt, and its status names the reason."""
     line = Line(s3.endpoint)
     settings: dict[str, Any] = {
         **s3.environment,
@@ -31,11 +32,11 @@ def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(
 
     refused = server.upload("events", SMALL)
     assert (refused.status, refused.headers["retry-after"]) == (503, "5"), refused.body
-    assert "the place for openbulk's files cannot be used at the moment" in refused.json["message"]
+    assert "openbulk's file store cannot be used at the moment" in refused.json["message"]
     ready = request("GET", f"{server.process.url}/readyz")
     assert (ready.status, list(ready.json["broken"])) == (503, ["files"])
     deadline = time.monotonic() + 30
-    while "place for openbulk's files" not in server.status(job_id).get("infoMessage", ""):
+    while "the file store cannot be used" not in server.status(job_id).get("infoMessage", ""):
         assert time.monotonic() < deadline, server.status(job_id)
         time.sleep(0.05)
 
@@ -51,13 +52,13 @@ def test_a_job_outlives_the_place_for_its_files_and_repeats_no_call(
         f"Lesson {n}": 1 for n in range(1, EVENTS + 1)
     }
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
-    assert stats["by_status"] == {"200": stats["calls"]}, "no call was made twice"
-    assert "turn failed" not in server.process.log()
+    assert stats["by_status"] == {"200": stats["calls"]}, "no call is repeated"
+    assert SLICE_FAILED not in server.process.log()
     assert "Traceback" not in server.process.log()
 
 
-def test_a_file_that_cannot_be_read_now_is_read_later(processes: Processes, s3: S3) -> None:
-    """A download's records are kept when they can be; what was asked for meanwhile is done."""
+def test_a_download_waits_until_it_can_keep_its_records(processes: Processes, s3: S3) -> None:
+    """It is accepted while the bucket is away, and done when the bucket is back."""
     line = Line(s3.endpoint)
     settings: dict[str, Any] = {
         **s3.environment,
@@ -67,11 +68,11 @@ def test_a_file_that_cannot_be_read_now_is_read_later(processes: Processes, s3: 
     server = processes.server(**settings).instance("memory")
     server.done("records", b"name\n" + b"".join(b"N%d\n" % n for n in range(3_000)))
     line.cut()
-    asked = server.call("POST", "/bulk/query", json_body={"query": "select * from records"})
-    assert asked.status == 200, asked.body
+    created = server.call("POST", "/bulk/query", json_body={"query": "select * from records"})
+    assert created.status == 200, created.body
     time.sleep(12)
-    assert server.status(asked.json["id"])["status"] in {"CREATED", "RUNNING"}
+    assert server.status(created.json["id"])["status"] in {"CREATED", "RUNNING"}
     line.mend()
-    status = server.finished(asked.json["id"], within=60)
+    status = server.finished(created.json["id"], within=60)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 3_000)
-    assert "turn failed" not in server.process.log()
+    assert SLICE_FAILED not in server.process.log()

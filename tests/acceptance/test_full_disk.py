@@ -1,4 +1,4 @@
-"""A full disk is an answer to the upload and a wait for the jobs, and never a broken job."""
+"""On a full disk an upload is refused, and jobs wait until there is room."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.harness import Processes, Server, request
+from support.log_events import SLICE_FAILED
 
 MIB = 1024 * 1024
 SMALL = b"name\nAnn\n"
@@ -32,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take all the room that is left."""
+    """Take all the room that is left. Returns the file that takes it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (MIB, 4096):
@@ -53,7 +54,7 @@ def files_in(data: Path) -> list[Path]:
 def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     processes: Processes, disk: Path
 ) -> None:
-    """Whether its file has no room or its job; what fits is taken as before, and other calls are answered."""
+    """Whether its file or its job has no room. Other calls are answered."""
     data = disk / "data"
     server = processes.server(data_dir=data).instance("memory")
     done = server.done("records", SMALL)
@@ -67,8 +68,8 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     for _ in range(3):
         reply = server.upload("records", SMALL)
         assert (reply.status, "its disk is full" in reply.json["message"]) == (507, True)
-    # What does not fit any more is said wherever something is to be remembered, for which more room is needed than
-    # there is by chance.
+    # Every request that is to be remembered gets 507. These are larger than the room that pages of
+    # the database may still have.
     large = {"element": {"key": "memory"}, "name": "x", "configuration": {"note": "x" * 500_000}}
     asked = {"objectName": "records", "note": "x" * 500_000}
     for path, body in (("/instances", large), ("/bulk/download", asked)):
@@ -78,14 +79,16 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
             "no room left for what it has to remember" in reply.json["message"],
         ) == (507, True), path
     assert files_in(data) == before
-    assert server.status(done["id"])["status"] == "COMPLETE", "what is only read is answered"
+    assert server.status(done["id"])["status"] == "COMPLETE", (
+        "a request that only reads is answered"
+    )
     filler.unlink()
     assert server.done("records", SMALL)["recordsCount"] == 1
     assert len(server.call("GET", "/bulk/jobs").json) == 2
 
 
-def test_a_job_that_runs_meanwhile_waits_and_goes_on(processes: Processes, disk: Path) -> None:
-    """Nothing is lost and nothing doubled, and no attempt is spent."""
+def test_a_job_waits_while_the_disk_is_full_and_continues(processes: Processes, disk: Path) -> None:
+    """It loses and doubles nothing, and spends no attempt."""
     sandbox = processes.sandbox("google", "--latency-ms", "400")
     data = disk / "data"
     server = processes.server(data_dir=data).google(sandbox)
@@ -107,13 +110,13 @@ def test_a_job_that_runs_meanwhile_waits_and_goes_on(processes: Processes, disk:
     )
     events = request("GET", f"{sandbox.url}/sandbox/events").json
     assert Counter(event["summary"] for event in events) == {f"Lesson {n}": 1 for n in range(count)}
-    assert "turn failed" not in server.process.log()
+    assert SLICE_FAILED not in server.process.log()
 
 
-def test_what_cannot_tell_repeated_records_apart_gets_each_once(
+def test_an_object_without_identities_gets_each_record_once_over_a_full_disk(
     processes: Processes, disk: Path
 ) -> None:
-    """What was sent while there was no room to write down that it was."""
+    """Also those that were sent while their outcomes had no room."""
     data = disk / "data"
     server = processes.server(data_dir=data).instance("memory", {"keep": "true"})
     count = 60_000
@@ -132,13 +135,13 @@ def test_what_cannot_tell_repeated_records_apart_gets_each_once(
         count,
         0,
     )
-    assert "turn failed" not in server.process.log()
+    assert SLICE_FAILED not in server.process.log()
 
 
-def test_where_only_the_files_have_no_room_the_status_says_so(
+def test_the_status_of_a_job_says_that_its_files_have_no_room(
     processes: Processes, disk: Path, tmp_path: Path
 ) -> None:
-    """The job waits with the reason, for a file that is to be cut and for records that come back."""
+    """The job waits, and continues when there is room."""
     data = tmp_path / "data"
     data.mkdir()
     (disk / "files").mkdir()
@@ -158,13 +161,11 @@ def test_where_only_the_files_have_no_room_the_status_says_so(
     filler.unlink()
     status = server.finished(job_id, within=60)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 3_000)
-    assert "turn failed" not in server.process.log()
+    assert SLICE_FAILED not in server.process.log()
 
 
-def test_a_server_that_is_killed_on_a_full_disk_goes_on_with_room(
-    processes: Processes, disk: Path
-) -> None:
-    """And one that is told to stop stops."""
+def test_a_job_continues_after_a_kill_on_a_full_disk(processes: Processes, disk: Path) -> None:
+    """And a server on a full disk can be stopped."""
     sandbox = processes.sandbox("google", "--latency-ms", "400")
     data = disk / "data"
     server = processes.server(data_dir=data).google(sandbox)
@@ -197,32 +198,31 @@ def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(
     data = disk / "data"
     server = processes.server(data_dir=data).instance("memory")
     done = server.done("records", SMALL)
-    assert (
-        server.process.stop() == 0
-    )  # one that was killed leaves journals, which make room once they are read
+    # After a kill there would be journals: reading them makes room.
+    assert server.process.stop() == 0
     filler = fill(disk)
     refused = processes.command("serve", "--port", "0", "--data-dir", str(data))
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
-        "openbulk cannot start: there is no room left for what it has to remember: its disk is full; make room and "
-        "start it again, nothing is lost\n"
+        "openbulk cannot start: there is no room left for what it has to remember: its disk is "
+        "full; make room and start it again, nothing is lost\n"
     )
     filler.unlink()
     server = Server(processes.server(data_dir=data).process, server.element_token)
     assert server.status(done["id"])["status"] == "COMPLETE"
 
 
-def test_jobs_whose_next_turns_cannot_be_written_down_go_on_with_room(
+def test_jobs_whose_next_slices_cannot_be_queued_continue_with_room(
     processes: Processes, disk: Path, tmp_path: Path
 ) -> None:
-    """Whether the turn that was over, the one that follows it, or that of a job which was taken meanwhile."""
+    """Whether the end of a slice has no room, its next slice, or the first slice of a new job."""
     sandbox = processes.sandbox("google", "--latency-ms", "600")
     data = tmp_path / "data"
     data.mkdir()
     (data / "lanes.db").symlink_to(disk / "lanes.db")
     server = processes.server(data_dir=data).google(sandbox)
     rows = b"summary,start.date\n" + b"".join(b"Lesson %d,2026-09-01\n" % n for n in range(2_500))
-    # Jobs that share a lane take turns of two seconds.
+    # Jobs that share a lane have slices of two seconds.
     jobs = [server.upload("events", rows).json["id"] for _ in range(2)]
     while not all(server.status(job)["recordsCount"] for job in jobs):
         time.sleep(0.02)
@@ -233,4 +233,4 @@ def test_jobs_whose_next_turns_cannot_be_written_down_go_on_with_room(
     filler.unlink()
     for job in (*jobs, small.json["id"]):
         assert server.finished(job, within=60)["status"] == "COMPLETE"
-    assert "turn failed" not in server.process.log()
+    assert SLICE_FAILED not in server.process.log()

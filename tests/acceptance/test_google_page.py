@@ -1,13 +1,12 @@
-"""The commands of docs/google-calendar.md, run as they stand, against the stand-in for Google."""
+"""The commands of docs/how-to/google-calendar.md against the stand-in for Google."""
 
 import json
 import os
-import re
 import subprocess
-import textwrap
 from pathlib import Path
 from typing import Any
 
+from acceptance.pages import ROOT, blocks_of
 from acceptance.test_instances import consent
 from connectors.test_google_sign_in import key_file
 from support.harness import (
@@ -20,23 +19,23 @@ from support.harness import (
     request,
 )
 
-PAGE = (Path(__file__).parents[2] / "docs" / "google-calendar.md").read_text()
-ADDRESS, SIGN_IN, FILE, UPLOAD, FOLLOW, ACCOUNT = (
-    textwrap.dedent(block).strip() for block in re.findall(r" *```\n(.*?)```", PAGE, re.DOTALL)
-)
+BLOCKS = {
+    block.kind: block.text.strip()
+    for block in blocks_of(ROOT / "docs" / "how-to" / "google-calendar.md")
+}
 
 
 def run(command: str, server: Server, folder: Path, **more: str) -> Any:
     """Run a command of the page in a shell; the JSON that it prints."""
-    secrets = {
-        "AUTH": f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}",
+    variables = {
+        "AUTH": f"Authorization: User {USER_SECRET}, Organization {ORGANIZATION_SECRET}",
         "API": server.process.url + BASE_PATH,
         "CLIENT_ID": "client",
         "CLIENT_SECRET": "secret",
     }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
-        env={**os.environ, **secrets, **more},
+        env={**os.environ, **variables, **more},
         capture_output=True,
         text=True,
         cwd=folder,
@@ -47,9 +46,20 @@ def run(command: str, server: Server, folder: Path, **more: str) -> Any:
     return json.loads(done.stdout)
 
 
-def at(sandbox: Process, command: str, configuration: str) -> str:
-    """The same command, with the base.url that the page tells to give for the stand-in."""
-    return command.replace(configuration, f'{configuration}"base.url": "{sandbox.url}", ')
+def at(sandbox: Process, command: str) -> str:
+    """A command with the base.url that the page names for the stand-in."""
+    return command.replace(
+        '"configuration": {', f'"configuration": {{"base.url": "{sandbox.url}", '
+    )
+
+
+def test_the_page_sets_the_variables_that_its_commands_use() -> None:
+    """The tests below replace their values: the server has another port, and other secrets."""
+    assert [line.split("=")[0] for line in BLOCKS["setup"].splitlines()] == [
+        "export API",
+        "export AUTH",
+    ]
+    assert BLOCKS["setup"].splitlines()[1].startswith("export AUTH='Authorization: User ")
 
 
 def test_a_newcomer_gets_from_the_console_to_the_first_upload(
@@ -57,15 +67,16 @@ def test_a_newcomer_gets_from_the_console_to_the_first_upload(
 ) -> None:
     """From step 6 on; the steps before it are at Google."""
     sandbox, server = processes.sandbox("google"), processes.server()
-    said = run(f"{ADDRESS} -d base.url={sandbox.url}", server, tmp_path)
+    said = run(f"{BLOCKS['address']} -d base.url={sandbox.url}", server, tmp_path)
     back = consent(said["oauthUrl"])
-    sign_in = at(sandbox, SIGN_IN, '"configuration": {')
-    made = run(sign_in, server, tmp_path, CODE=back["code"], STATE=back["state"])
-    (tmp_path / "lessons.csv").write_text(FILE + "\n")
-    signed_in = {"ELEMENT": made["token"]}
-    assert run(UPLOAD, server, tmp_path, **signed_in)["status"] == "CREATED"
+    made = run(
+        at(sandbox, BLOCKS["sign-in"]), server, tmp_path, CODE=back["code"], STATE=back["state"]
+    )
+    (tmp_path / "lessons.csv").write_text(BLOCKS["lessons"] + "\n")
+    signed_in = {"TOKEN": made["token"]}
+    assert run(BLOCKS["upload"], server, tmp_path, **signed_in)["status"] == "CREATED"
     Server(server.process, made["token"]).finished("1")
-    status, errors = FOLLOW.splitlines()
+    status, errors = BLOCKS["follow"].splitlines()
     assert run(status, server, tmp_path, **signed_in)["recordsCount"] == 1
     assert run(errors, server, tmp_path, **signed_in) == []
     (event,) = request("GET", f"{sandbox.url}/sandbox/events").json
@@ -78,6 +89,6 @@ def test_an_administrator_signs_in_a_service_account_for_a_person(
     """Step 6 of the second way; the steps before it are at Google."""
     sandbox, server = processes.sandbox("google"), processes.server()
     (tmp_path / "key.json").write_text(key_file())
-    made = run(at(sandbox, ACCOUNT, '"configuration": {'), server, tmp_path)
+    made = run(at(sandbox, BLOCKS["account"]), server, tmp_path)
     assert made["configuration"]["google.service_account"] == "********"
     assert made["configuration"]["google.subject"] == "ann@example.com"

@@ -133,7 +133,7 @@ LESSON = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
 
 
 def address(server: Server, sandbox: Process, **more: str) -> Any:
-    """What the server says of where to sign in."""
+    """The sign-in URL that the server answers."""
     asked = {
         "apiKey": "client",
         "apiSecret": "secret",
@@ -203,10 +203,10 @@ def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(
     """The server remembers nothing: all that it needs is sealed in the state."""
     sandbox = processes.sandbox("google")
     server = processes.server()
-    said = address(server, sandbox, pkce="true", state="tab.7")
-    assert "code_challenge_method=S256" in said["oauthUrl"]
-    back = consent(said["oauthUrl"])
-    assert back["state"] == said["state"]
+    answer = address(server, sandbox, pkce="true", state="tab.7")
+    assert "code_challenge_method=S256" in answer["oauthUrl"]
+    back = consent(answer["oauthUrl"])
+    assert back["state"] == answer["state"]
     assert back["state"].startswith("tab.7.")
     server.process.kill()
     server = processes.server()
@@ -224,13 +224,13 @@ def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(processes: P
     sandbox = processes.sandbox("google")
     server = processes.server()
     for own in ("", "s1", "a.b"):
-        said = address(server, sandbox, **({"state": own} if own else {}))
-        assert said.keys() == {"element", "oauthUrl"}
-        assert "code_challenge" not in said["oauthUrl"]
-        back = consent(said["oauthUrl"])
+        answer = address(server, sandbox, **({"state": own} if own else {}))
+        assert answer.keys() == {"element", "oauthUrl"}
+        assert "code_challenge" not in answer["oauthUrl"]
+        back = consent(answer["oauthUrl"])
         assert back.get("state", "") == own
         for sent in ({}, {"state": own}):
-            code = consent(said["oauthUrl"])["code"]
+            code = consent(answer["oauthUrl"])["code"]
             made = server.call(
                 "POST", "/instances", json_body=with_code(sandbox, code=code, **sent)
             )
@@ -243,14 +243,14 @@ def test_a_code_without_its_state_or_with_another_one_is_refused_with_what_would
     """The code is lost in the first case: the service takes it once."""
     sandbox = processes.sandbox("google")
     server = processes.server()
-    said = address(server, sandbox, pkce="true")
-    back = consent(said["oauthUrl"])
+    answer = address(server, sandbox, pkce="true")
+    back = consent(answer["oauthUrl"])
     missing = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"]))
     assert (missing.status, "give the state that came back with it" in missing.json["message"]) == (
         401,
         True,
     )
-    body = with_code(sandbox, code=consent(said["oauthUrl"])["code"], state=said["state"])
+    body = with_code(sandbox, code=consent(answer["oauthUrl"])["code"], state=answer["state"])
     body["configuration"]["oauth.callback.url"] = "https://elsewhere.example.com/"
     other = server.call("POST", "/instances", json_body=body)
     assert (other.status, "does not belong to this sign-in" in other.json["message"]) == (400, True)
@@ -262,12 +262,12 @@ def test_a_service_that_knows_no_challenge_says_so(processes: Processes) -> None
     reply = processes.server().call("GET", f"/elements/eloqua/oauth/url?{query}")
     assert (reply.status, reply.json["message"]) == (
         400,
-        "Oracle Eloqua does not know PKCE; leave pkce out",
+        "Oracle Eloqua does not support PKCE; leave pkce out",
     )
 
 
-def test_a_person_who_left_events_unticked_is_told_at_once(processes: Processes) -> None:
-    """Not by the first upload."""
+def test_a_person_who_left_events_unticked_learns_it_at_once(processes: Processes) -> None:
+    """The sign-in fails, and not the first upload."""
     sandbox = processes.sandbox("google")
     server = processes.server()
     scope = "https://www.googleapis.com/auth/calendar.calendars"
@@ -302,7 +302,7 @@ def test_a_job_whose_access_is_revoked_waits_and_goes_on_when_the_person_signs_i
 def test_an_instance_that_is_deleted_gives_its_access_back_when_no_other_may_share_it(
     processes: Processes,
 ) -> None:
-    """Google ends all access of a person and an application together: the last one turns off the light."""
+    """Google ends all access of a person and an application together, so the last instance does."""
     sandbox = processes.sandbox("google")
     server = processes.server()
     tokens = request(
@@ -352,7 +352,8 @@ def test_a_first_start_prints_its_secrets_once(processes: Processes, tmp_path: P
     settings = {"OPENBULK_DATA_DIR": str(tmp_path / "data")}
     first = processes.run("serve", "--port", "0", env=settings)
     words = first.log().split()
-    secrets = f"User {words[words.index('User') + 2]}, Organization {words[words.index('Organization') + 2]}"
+    user, organization = (words[words.index(kind) + 2] for kind in ("User", "Organization"))
+    secrets = f"User {user}, Organization {organization}"
     reply = request(
         "GET", f"{first.url}/elements/api-v2/instances", headers={"Authorization": secrets}
     )
@@ -411,7 +412,7 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(
         (("sandbox", "google", "--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1"),
     ],
 )
-def test_what_cannot_start_says_why_in_a_sentence(
+def test_a_server_that_cannot_start_says_why(
     processes: Processes, arguments: tuple[str, ...], env: dict[str, str], says: str
 ) -> None:
     settings = {"OPENBULK_DATA_DIR": str(processes.folder / "data"), "COLUMNS": "500", **env}
@@ -484,7 +485,7 @@ def test_an_instance_is_disabled_and_enabled(processes: Processes) -> None:
 def test_a_configuration_is_looked_at_and_changed_entry_by_entry(
     processes: Processes, receiver: Receiver
 ) -> None:
-    """By key or number; what is masked when it is shown stays as it is when it is sent back."""
+    """Entries have a key and a number. A masked value sent back leaves the secret unchanged."""
     server = processes.server().instance(
         "memory", {"space": "one", "event.notification.signature.key": "hush"}
     )
@@ -524,8 +525,8 @@ def test_an_instance_is_changed_and_deleted_by_its_own_token(processes: Processe
     assert server.call("GET", "/objects").status == 401, "the token is worth nothing any more"
 
 
-def test_a_sign_in_is_asked_for_by_a_body_too(processes: Processes) -> None:
-    """The same answer, and no secret in the address."""
+def test_a_sign_in_url_can_be_requested_with_a_body(processes: Processes) -> None:
+    """The answer is that of GET, and the address has no secret."""
     server = processes.server()
     body = {
         "apiKey": "key",

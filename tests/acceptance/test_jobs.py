@@ -28,7 +28,7 @@ def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -
 def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(
     processes: Processes,
 ) -> None:
-    """As clients expect that cancel what they have just begun; and it says that nothing was kept from being sent."""
+    """Clients that cancel a job at once expect it; a remark says that every record was sent."""
     server = processes.server().instance("memory")
     job_id = server.done("records", b"name\nAnn\nBob\n")["id"]
     for _ in range(2):
@@ -38,7 +38,7 @@ def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(
             "CANCELLED",
             2,
         )
-    assert server.status(job_id)["infoMessage"] == "it was cancelled after its last record"
+    assert server.status(job_id)["infoMessage"] == "the job was cancelled after its last record"
 
 
 def test_a_waiting_job_is_cancelled_at_once(processes: Processes) -> None:
@@ -80,7 +80,7 @@ def test_jobs_of_two_instances_run_side_by_side(processes: Processes) -> None:
 def test_a_record_whose_answer_is_lost_for_good_is_unknown_and_never_sent_twice(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """Eloqua's campaigns have no key: what was under way when the server died may have been made, or not."""
+    """Eloqua's campaigns have no key: a call that the crash cut off may have created one."""
     sandbox = processes.sandbox("eloqua", "--latency-ms", "300")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).eloqua(sandbox)
@@ -104,7 +104,7 @@ def test_a_record_whose_answer_is_lost_for_good_is_unknown_and_never_sent_twice(
 
 
 def wait_until_a_call_has_just_begun(sandbox: str) -> None:
-    """Some records are there, and since the last look the sandbox was called again: the answer is still under way."""
+    """Wait for a call after the first records were written: its answer is still under way."""
 
     def posted() -> int:
         return int(request("GET", f"{sandbox}/sandbox/stats").json["by_method"].get("POST", 0))

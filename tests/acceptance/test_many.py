@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL database, as on several machines: one dies, freezes, is restarted."""
+"""Several processes on one PostgreSQL database, as on several machines: one dies or freezes."""
 
 import json
 import time
@@ -20,18 +20,18 @@ TAKEN_OVER_WITHIN = 10.0
 
 @pytest.fixture
 def ledger(postgres: Postgres, database: str) -> psycopg.Connection:
-    """The ledger that the processes share, to look at."""
+    """A connection to the ledger that the processes share."""
     return psycopg.connect(database, autocommit=True)
 
 
 @pytest.fixture
 def servers(processes: Processes, database: str) -> list[Server]:
-    """Two servers; either shows what the other does."""
+    """Two servers; either shows the jobs of both."""
     return [processes.server(OPENBULK_DATABASE_URL=database) for _ in range(2)]
 
 
 def job_in(ledger: psycopg.Connection, job_id: str) -> dict[str, Any]:
-    """A job's row."""
+    """The row of a job."""
     with ledger.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute("SELECT * FROM jobs WHERE id = %s", [job_id]).fetchone()
     assert row is not None
@@ -41,11 +41,11 @@ def job_in(ledger: psycopg.Connection, job_id: str) -> dict[str, Any]:
 def worker_of(
     ledger: psycopg.Connection, job_id: str, servers: list[Server], reached: int = 1
 ) -> tuple[Server, Server]:
-    """The server that works on a job which has got somewhere, and the other one."""
+    """Wait until a job has progressed. Returns the server that works on it, and the other one."""
     job = until(
         lambda: (row := job_in(ledger, job_id))["cursor"] >= reached and row,
         30,
-        "the job gets somewhere",
+        "the job progresses",
     )
     pid = int(job["worker"].split(":")[1])
     mine = next(server for server in servers if server.process.popen.pid == pid)
@@ -53,7 +53,7 @@ def worker_of(
 
 
 def copies(sandbox: Process) -> Counter[str]:
-    """How often each event is there."""
+    """How many copies of each event are there."""
     return Counter(
         event["summary"] for event in request("GET", f"{sandbox.url}/sandbox/events").json
     )
@@ -71,32 +71,32 @@ def calls(sandbox: Process) -> int:
 def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection, receiver: Receiver
 ) -> None:
-    """And its caller is told, by whoever has finished it."""
+    """And its caller gets a callback, from the worker that has finished it."""
     sandbox = processes.sandbox("google", "--latency-ms", "300")
     google = servers[0].google(sandbox)
-    told = {"Elements-Async-Callback-Url": receiver.url}
-    job_id = google.upload("events", events_csv(5_000), headers=told).json["id"]
+    callback = {"Elements-Async-Callback-Url": receiver.url}
+    job_id = google.upload("events", events_csv(5_000), headers=callback).json["id"]
     dead, other = worker_of(ledger, job_id, servers)
     dead.process.kill()
     before, died = job_in(ledger, job_id)["cursor"], time.monotonic()
     until(
         lambda: job_in(ledger, job_id)["cursor"] > before,
         TAKEN_OVER_WITHIN,
-        "the other one goes on",
+        "the other one continues",
     )
     print(f"taken over after {time.monotonic() - died:.1f} s")
     alive = Server(other.process, google.element_token)
     assert alive.finished(job_id, within=120)["recordsCount"] == 5_000
     assert copies(sandbox) == once_each(5_000)
     receiver.wait_for(1)
-    assert json.loads(receiver.received[0][1])["status"] == "COMPLETE"
+    assert json.loads(receiver.received[0].body)["status"] == "COMPLETE"
 
 
 LEAVING = 1_024
-"""Calls that a turn has under way at most."""
+"""The most calls that a slice makes at the same time."""
 
 
-def test_a_worker_that_was_frozen_sends_and_writes_nothing_more_when_it_wakes(
+def test_a_worker_that_wakes_after_a_freeze_sends_and_writes_nothing_more(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
     sandbox = processes.sandbox("google", "--latency-ms", "300")
@@ -108,13 +108,18 @@ def test_a_worker_that_was_frozen_sends_and_writes_nothing_more_when_it_wakes(
     assert alive.finished(job_id, within=60)["recordsCount"] == 5_000
     called, before = calls(sandbox), job_in(ledger, job_id)
     frozen.process.wake()
-    until(lambda: "taken for dead" in frozen.process.log(), 10, "it finds out")
+    until(
+        lambda: "taken for dead" in frozen.process.log(),
+        10,
+        "it notices that it was taken for dead",
+    )
     time.sleep(1)
     assert job_in(ledger, job_id) == before
-    # Calls that were leaving in the moment of the freeze arrive late (decision 20); nothing is there twice for it.
+    # Calls that were leaving at the moment of the freeze arrive late (decision 20). They double
+    # nothing.
     assert calls(sandbox) - called < LEAVING
     assert copies(sandbox) == once_each(5_000)
-    # It is a worker like any other again.
+    # It works again like any other.
     assert frozen.call("GET", "/instances").status == 200
     assert request("GET", f"{frozen.process.url}/readyz").status == 200
     other.process.kill()
@@ -122,15 +127,15 @@ def test_a_worker_that_was_frozen_sends_and_writes_nothing_more_when_it_wakes(
     assert awake.done("events", events_csv(10), within=30)["recordsCount"] == 10
 
 
-def test_one_slice_runs_in_a_lane_at_a_time_jobs_take_turns_and_instances_run_side_by_side(
+def test_a_lane_runs_one_slice_at_a_time_and_alternates_jobs_while_instances_run_side_by_side(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
-    """On whatever machine."""
+    """On whatever machine each slice runs."""
     sandbox = processes.sandbox("google", "--latency-ms", "600")
     mine, other = servers[0].google(sandbox), servers[1].google(sandbox)
     jobs = [mine.upload("events", events_csv(2_500)).json["id"] for _ in range(2)]
     beside = other.upload("events", events_csv(2_500)).json["id"]
-    # A slice that reads a large file is beside the lanes.
+    # A slice that cuts a large file runs outside the lanes.
     running = "SELECT id, worker, slice FROM jobs WHERE slice_running AND records IS NOT NULL"
     seen: dict[tuple[str, int], str] = {}
     together = False
@@ -146,13 +151,13 @@ def test_one_slice_runs_in_a_lane_at_a_time_jobs_take_turns_and_instances_run_si
     order = [job_id for job_id, _ in seen]
     assert together, "instances side by side"
     assert len(order) > 4
-    assert all(a != b for a, b in pairwise(order[1:5])), f"in turns: {order}"
+    assert all(a != b for a, b in pairwise(order[1:5])), f"the jobs alternate: {order}"
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once(
+def test_a_worker_that_is_stopped_hands_its_job_over_at_once(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
-    """Within five seconds, without a call made twice, and before anybody could take it for dead."""
+    """Within five seconds, without repeating a call, and before it could be taken for dead."""
     sandbox = processes.sandbox("google", "--latency-ms", "300")
     google = servers[0].google(sandbox)
     job_id = google.upload("events", events_csv(5_000)).json["id"]
@@ -160,7 +165,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once(
     began = time.monotonic()
     assert leaving.process.stop() == 0
     stopped, before = time.monotonic(), job_in(ledger, job_id)["cursor"]
-    until(lambda: job_in(ledger, job_id)["cursor"] > before, 4, "the other one goes on")
+    until(lambda: job_in(ledger, job_id)["cursor"] > before, 4, "the other one continues")
     print(
         f"stopped after {stopped - began:.1f} s, taken up {time.monotonic() - stopped:.1f} s later"
     )
@@ -172,17 +177,17 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once(
     assert copies(sandbox) == once_each(5_000)
 
 
-def test_a_job_that_kills_its_workers_is_stopped_and_its_lane_goes_on(
+def test_a_job_that_kills_its_workers_is_aborted_and_its_lane_continues(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
-    """The fifth death without a record written is the last."""
+    """After the fifth death without a record written."""
     sandbox = processes.sandbox("google", "--latency-ms", "3000")
     google = servers[0].google(sandbox)
     poison = google.upload("events", events_csv(100)).json["id"]
     until(
         lambda: job_in(ledger, poison)["slice_running"] and job_in(ledger, poison)["records"],
         20,
-        "it is begun",
+        "its slice runs",
     )
     pid = int(job_in(ledger, poison)["worker"].split(":")[1])
     killed = next(server for server in servers if server.process.popen.pid == pid)
@@ -193,15 +198,15 @@ def test_a_job_that_kills_its_workers_is_stopped_and_its_lane_goes_on(
     status = alive.finished(poison, within=20)
     assert (status["status"], status["error"]) == (
         "ABORTED",
-        "failed 5 times in a row without getting anywhere",
+        "failed 5 times in a row without progress",
     )
     assert alive.done("events", events_csv(5), within=40)["recordsCount"] == 5
 
 
-def test_an_instance_that_is_changed_on_one_server_is_changed_on_the_other(
+def test_a_change_of_an_instance_on_one_server_holds_on_the_other(
     servers: list[Server],
 ) -> None:
-    """Also one that is in use there, one that is disabled, and one that is deleted."""
+    """Also of an instance in use there; also when it is disabled or deleted."""
     one = servers[0].instance("memory", {"space": "a"})
     other = Server(servers[1].process, one.element_token)
     assert other.call("POST", "/records", json_body={"name": "Ann"}).status == 200
@@ -220,7 +225,7 @@ def test_an_instance_that_is_changed_on_one_server_is_changed_on_the_other(
 def test_two_workers_share_one_quota(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
-    """Two instances of one person: together they use 95 % of it, with at most 1 % refused."""
+    """Two instances of one person together use 95 % of it, and at most 1 % is refused."""
     sandbox = processes.sandbox("google", "--quota-per-minute", "600", "--latency-ms", "100")
     ann = request(
         "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
@@ -231,7 +236,7 @@ def test_two_workers_share_one_quota(
 
     def both_wait() -> bool:
         return all(
-            "goes on at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
+            "continues at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
         )
 
     until(both_wait, 60, "the minute is used up")

@@ -1,4 +1,4 @@
-"""The commands of docs/many-machines.md, run as they stand, but for the addresses."""
+"""The commands of how-to/many-machines.md and back-up-and-restore.md, but for the addresses."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.pages import ROOT, blocks_of
 from support.harness import ORGANIZATION_SECRET, USER_SECRET, Processes, Server
 from support.postgres import Postgres, binaries
 from support.s3 import S3
 
-PAGE = (Path(__file__).parents[2] / "docs" / "many-machines.md").read_text()
-
-
-def block(kind: str) -> str:
-    (found,) = re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
-    return str(found).strip()
+BLOCKS = {
+    f"{block.language} {block.kind}".strip(): block.text.strip()
+    for name in ("many-machines", "back-up-and-restore")
+    for block in blocks_of(ROOT / "docs" / "how-to" / f"{name}.md")
+}
 
 
 def shell(command: str, folder: Path, env: dict[str, str]) -> str:
@@ -38,9 +38,9 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
 ) -> None:
     name = f"page_{os.urandom(6).hex()}"  # instead of the page's own names: those may be taken
     with postgres.connect() as administrator:
-        for statement in block("sql").split("\n"):
+        for statement in BLOCKS["sql"].split("\n"):
             administrator.execute(re.sub(r"\bopenbulk\b", name, statement).encode())
-    key = shell(block("bash key"), tmp_path, dict(os.environ))
+    key = shell(BLOCKS["bash key"], tmp_path, dict(os.environ))
     owner = replace(postgres, user=name, password="choose-one")
     told = {
         "postgresql://openbulk:choose-one@db.example.com:5432/openbulk": owner.url(name),
@@ -49,12 +49,12 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
         "my-user-secret": USER_SECRET,
         "my-organization-secret": ORGANIZATION_SECRET,
     }
-    settings: dict[str, str] = dict(re.findall(r"(\w+)=(\S+)", block("bash settings")))
+    settings: dict[str, str] = dict(re.findall(r"(\w+)=(\S+)", BLOCKS["bash settings"]))
     assert all(value in settings.values() for value in told)
     env = {
         variable: told.get(value, value) for variable, value in settings.items()
     } | s3.environment
-    first, second = block("bash first").split(), block("bash second").split()
+    first, second = BLOCKS["bash first"].split(), BLOCKS["bash second"].split()
     assert (first[:2], second) == (["openbulk", "serve"], ["openbulk", "worker"])
     data = {"OPENBULK_DATA_DIR": str(tmp_path / "first")}
     start = [*first[1:-4], "--host", "127.0.0.1", "--port", "0"]
@@ -64,7 +64,7 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     with owner.connect(name) as connection:
         living, jobs = (
             connection.execute(query.encode()).fetchall()
-            for query in block("sql watch").split("\n")
+            for query in BLOCKS["sql watch"].split("\n")
         )
     assert [seconds_ago < 5 for _, seconds_ago in living] == [True, True]
     assert jobs == [("COMPLETE", 1)]
@@ -73,12 +73,12 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     if path is None:
         return
     shell(
-        block("bash backup"),
+        BLOCKS["bash backup"],
         tmp_path,
         {**path, "OPENBULK_DATABASE_URL": env["OPENBULK_DATABASE_URL"]},
     )
     assert server.done("records", b"name\nBob\n")["id"] == "2", "what the backup does not know"
-    restore = block("bash restore").replace(
+    restore = BLOCKS["bash restore"].replace(
         "postgresql://ADMIN@HOST/postgres", postgres.url(postgres.maintenance)
     )
     with pytest.raises(AssertionError, match="is being accessed by other users"):

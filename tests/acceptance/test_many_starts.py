@@ -1,4 +1,4 @@
-"""Processes that start on one database: at once, with the wrong key, beside others that are at work."""
+"""Processes start on one database: at once, with a wrong key, beside others that work."""
 
 import os
 import re
@@ -18,10 +18,10 @@ KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 OTHER_KEY = "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
 
 
-def test_servers_that_start_at_once_on_an_empty_database_all_come_up(
+def test_servers_that_start_at_once_on_an_empty_database_all_start(
     tmp_path: Path, database: str
 ) -> None:
-    """And work."""
+    """And all of them work."""
     settings: dict[str, Any] = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MASTER_KEY": KEY}
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
@@ -38,18 +38,14 @@ def test_servers_that_start_at_once_on_an_empty_database_all_come_up(
         servers = [one.result() for one in starting]
         memory = servers[0].instance("memory")
         for server in servers:
-            assert (
-                Server(server.process, memory.element_token).done("records", b"name\nAnn\n")[
-                    "recordsCount"
-                ]
-                == 1
-            )
+            status = Server(server.process, memory.element_token).done("records", b"name\nAnn\n")
+            assert status["recordsCount"] == 1
 
 
 def test_a_process_with_another_master_key_does_not_start(
     processes: Processes, tmp_path: Path, database: str
 ) -> None:
-    """Whether it was told another one, or none and would make one of its own; it says what to do, and shows no key."""
+    """Whether it has another key or none. It says what to do, and shows no key."""
     processes.server(OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=KEY)
     shared = {"OPENBULK_DATABASE_URL": database, "OPENBULK_DATA_DIR": str(tmp_path / "elsewhere")}
     for wrong, says in (
@@ -59,7 +55,8 @@ def test_a_process_with_another_master_key_does_not_start(
         ),
         (
             {},
-            "a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other machines, or copy the file",
+            "a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other "
+            "machines, or copy the file",
         ),
     ):
         done = processes.command("worker", env=shared | wrong)
@@ -67,7 +64,7 @@ def test_a_process_with_another_master_key_does_not_start(
         assert f"the ledger is sealed with {says}" in done.stderr
         assert KEY not in done.stderr
         assert OTHER_KEY not in done.stderr
-    assert not (tmp_path / "elsewhere" / "master.key").exists(), "no key that nobody needs is made"
+    assert not (tmp_path / "elsewhere" / "master.key").exists(), "it makes no key"
     processes.worker(OPENBULK_DATABASE_URL=database, OPENBULK_MASTER_KEY=f"{OTHER_KEY},{KEY}")
 
 
@@ -75,8 +72,10 @@ def test_a_process_with_another_master_key_does_not_start(
 def test_a_process_whose_files_are_elsewhere_does_not_start(
     processes: Processes, tmp_path: Path, database: str, s3: S3, kind: str
 ) -> None:
-    """It would end the others' jobs because their files are missing. It says first what to set, and where they are;
-    also where the bucket that it was told of is not there."""
+    """It would end the others' jobs, for it does not find their files.
+
+    It says first what to set, and then where the files are; also if its bucket does not exist.
+    """
     settings: dict[str, Any] = {
         "OPENBULK_DATABASE_URL": database,
         "OPENBULK_MASTER_KEY": KEY,
@@ -94,19 +93,20 @@ def test_a_process_whose_files_are_elsewhere_does_not_start(
         done = processes.command("worker", env=elsewhere | wrong)
         assert done.returncode == 1
         here = wrong.get("OPENBULK_FILES_URL", str(tmp_path / "elsewhere" / "files"))
-        said = rf"the ledger's files are not in {here}( on \S+)?, they were in {there}( on \S+)? at the last start. "
-        assert re.search(
-            f"start: set OPENBULK_FILES_URL as on the other machines: {said}Only", done.stderr
-        ), done.stderr
+        message = (
+            "start: set OPENBULK_FILES_URL as on the other machines: the ledger's files are not in "
+            rf"{here}( on \S+)?, they were in {there}( on \S+)? at the last start. Only"
+        )
+        assert re.search(message, done.stderr), done.stderr
     shared = right or {"OPENBULK_FILES_URL": f"file://{there}"}
     processes.worker(data_dir=tmp_path / "elsewhere", **settings, **shared)
     assert server.done("records", b"name\nAnn\n" * 2)["status"] == "COMPLETE"
 
 
-def test_of_two_that_start_at_once_with_their_files_in_different_places_one_comes_up(
+def test_of_two_processes_that_start_at_once_with_different_files_urls_one_starts(
     tmp_path: Path, database: str
 ) -> None:
-    """On an empty database, where neither is right or wrong yet."""
+    """On an empty database, where neither is wrong yet."""
     folders = [tmp_path / name for name in ("a", "b")]
     for folder in folders:
         folder.mkdir()
@@ -119,10 +119,10 @@ def test_of_two_that_start_at_once_with_their_files_in_different_places_one_come
     assert "openbulk cannot start: set OPENBULK_FILES_URL as on the other machines" in str(error)
 
 
-def test_a_data_directory_whose_files_are_gone_is_said_and_gone_on_with_where_a_person_says_so(
+def test_a_server_whose_files_are_gone_starts_only_when_a_person_allows_it(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """On one machine, too: restored without its files, or cleared on purpose."""
+    """Its data directory was restored without its files, or cleared on purpose."""
     data = tmp_path / "data"
     server = processes.server(data_dir=data).instance("memory")
     server.process.stop()
@@ -137,7 +137,7 @@ def test_a_data_directory_whose_files_are_gone_is_said_and_gone_on_with_where_a_
     assert again.done("records", b"name\nAnn\n")["recordsCount"] == 1
 
 
-def test_a_place_for_files_that_does_not_answer_is_waited_for_and_then_said_in_a_sentence(
+def test_a_start_waits_for_its_file_store_and_then_ends_with_one_sentence(
     processes: Processes, tmp_path: Path, s3: S3
 ) -> None:
     with socket.socket() as free:
@@ -151,22 +151,22 @@ def test_a_place_for_files_that_does_not_answer_is_waited_for_and_then_said_in_a
     }
     done = processes.command("serve", "--port", "0", env=env)
     assert done.returncode == 1
-    # Its client tries again with pauses of chance: the reason may come in time, or not.
+    # The client retries after random pauses: the reason comes in time, or it does not.
     assert re.search(
-        "cannot start: the place for files (cannot be used|does not answer): s3://bucket/open",
+        "cannot start: the file store (cannot be used|does not answer): s3://bucket/open",
         done.stderr,
     )
     assert "Traceback" not in done.stderr
     assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in done.stderr
 
 
-def test_a_worker_says_what_it_shares_with_a_server(processes: Processes) -> None:
+def test_a_worker_without_a_database_url_says_what_to_set(processes: Processes) -> None:
     done = processes.command("worker")
     assert done.returncode == 1
     assert "set OPENBULK_DATABASE_URL to postgresql://" in done.stderr
 
 
-def test_a_database_that_cannot_be_reached_is_said_in_a_sentence(
+def test_a_start_without_its_database_ends_with_one_sentence(
     processes: Processes, database: str
 ) -> None:
     wrong = database.replace("secret", "wrong")
@@ -177,7 +177,7 @@ def test_a_database_that_cannot_be_reached_is_said_in_a_sentence(
     assert "wrong" not in done.stderr
 
 
-def test_a_file_that_another_server_is_receiving_is_not_taken_for_an_orphan(
+def test_a_file_that_another_server_receives_is_not_taken_for_an_orphan(
     processes: Processes, tmp_path: Path, database: str
 ) -> None:
     files = tmp_path / "data" / "files"
@@ -190,10 +190,10 @@ def test_a_file_that_another_server_is_receiving_is_not_taken_for_an_orphan(
     assert [(files / name).exists() for name in ("young", "old")] == [True, False]
 
 
-def test_machines_that_share_nothing_but_database_and_object_store_work_on_one_anothers_files(
+def test_machines_that_share_only_database_and_bucket_work_on_each_others_files(
     processes: Processes, tmp_path: Path, database: str, s3: S3
 ) -> None:
-    """The server is killed when it has taken the file in; a worker brings it to its end."""
+    """The server is killed after it has received the file; a worker finishes the job."""
     shared: dict[str, Any] = {
         "OPENBULK_DATABASE_URL": database,
         "OPENBULK_FILES_URL": s3.new_bucket(),
@@ -209,7 +209,7 @@ def test_machines_that_share_nothing_but_database_and_object_store_work_on_one_a
     )
     assert again.finished(job_id, within=60)["recordsCount"] == 20_000
     assert not [path for path in tmp_path.rglob("files") if path.is_dir()], (
-        "no file is kept on a machine"
+        "no machine keeps a file"
     )
 
 
@@ -221,16 +221,17 @@ def test_a_worker_with_another_user_secret_changes_nothing_for_callers(
     assert server.call("GET", "/instances").status == 200
 
 
-def test_a_worker_that_comes_first_leaves_the_secrets_to_the_first_server(
+def test_a_worker_that_starts_first_leaves_the_secrets_to_the_first_server(
     processes: Processes, database: str
 ) -> None:
-    """Which makes them and shows them."""
+    """The server makes them, and prints them."""
     settings = {
         "OPENBULK_DATABASE_URL": database,
         "OPENBULK_DATA_DIR": str(processes.folder / "data"),
     }
     processes.run("worker", env=settings)
     words = processes.run("serve", "--port", "0", env=settings).log().split()
-    secrets = f"User {words[words.index('User') + 2]}, Organization {words[words.index('Organization') + 2]}"
+    user, organization = (words[words.index(who) + 2] for who in ("User", "Organization"))
+    secrets = f"User {user}, Organization {organization}"
     server = Server(processes.started[-1])
     assert server.call("GET", "/instances", headers={"Authorization": secrets}).status == 200

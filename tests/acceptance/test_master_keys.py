@@ -1,4 +1,4 @@
-"""A master key takes the place of another while openbulk works, as docs/many-machines.md describes."""
+"""The master key is replaced while openbulk works, as how-to/rotate-the-master-key.md says."""
 
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ def instances(server: Server) -> list[int]:
     return sorted(instance["id"] for instance in reply.json)
 
 
-def test_a_new_master_key_takes_the_place_of_the_old_one_while_others_work(
+def test_a_new_master_key_replaces_the_old_one_while_servers_work(
     processes: Processes, database: str
 ) -> None:
-    """Two servers, one after the other; at every step both open what the other has sealed."""
+    """On two servers, one after the other. At every step each opens what the other has sealed."""
     token = processes.server(**env(database, OLD)).instance("memory").element_token
     running = [processes.started[0], processes.server(**env(database, OLD)).process]
     made = 1
@@ -40,10 +40,10 @@ def test_a_new_master_key_takes_the_place_of_the_old_one_while_others_work(
                 )
 
 
-def test_a_start_without_a_key_that_credentials_need_is_refused_with_a_sentence(
+def test_a_start_without_a_key_that_credentials_need_ends_with_one_sentence(
     processes: Processes, database: str
 ) -> None:
-    """A process that had the old key first has sealed an instance since the others were sealed anew."""
+    """A process with the old key first has sealed an instance after the others were resealed."""
     late = processes.server(**env(database, OLD, NEW)).instance("memory")
     new = processes.server(**env(database, NEW, OLD))
     late.instance("memory")
@@ -51,8 +51,11 @@ def test_a_start_without_a_key_that_credentials_need_is_refused_with_a_sentence(
         "worker", env=env(database, NEW) | {"OPENBULK_DATA_DIR": str(processes.folder / "data")}
     )
     assert done.returncode == 1
-    said = "configuration of instance 2 was sealed with a master key that is not configured any more; put that key back"
-    assert said in done.stderr
+    message = (
+        "configuration of instance 2 was sealed with a master key that is not configured any more; "
+        "put that key back"
+    )
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert OLD not in done.stderr
     assert NEW not in done.stderr
@@ -61,8 +64,8 @@ def test_a_start_without_a_key_that_credentials_need_is_refused_with_a_sentence(
     assert instances(processes.server(**env(database, NEW))) == [1, 2] == instances(new)
 
 
-def test_one_server_takes_a_new_key_in_one_step(processes: Processes, tmp_path: Path) -> None:
-    """On SQLite, with the key set from outside."""
+def test_a_single_server_takes_a_new_key_in_one_step(processes: Processes, tmp_path: Path) -> None:
+    """On SQLite, with the key in OPENBULK_MASTER_KEY."""
     data = tmp_path / "data"
     server = processes.server(data_dir=data, OPENBULK_MASTER_KEY=OLD).instance("memory")
     for keys in (f"{NEW},{OLD}", NEW):
@@ -79,10 +82,10 @@ def test_one_server_takes_a_new_key_in_one_step(processes: Processes, tmp_path: 
     assert "sealed with another master key than this machine's" in done.stderr
 
 
-def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(
+def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """And says so; what a download has read is refused with a sentence meanwhile."""
+    """Its status says so. The file of a download is refused meanwhile, with one sentence."""
     data = tmp_path / "data"
 
     def serve(*keys: str) -> Server:
@@ -103,9 +106,12 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(
     serve(NEW, OLD).process.kill()
     sandbox.wake()
     without = serve(NEW)
-    said = "was sealed with a master key that is not configured any more; it goes on when that key stands in"
+    message = (
+        "was sealed with a master key that is not configured any more; the job continues when "
+        "OPENBULK_MASTER_KEY has that key again"
+    )
     until(
-        lambda: said in without.status(upload).get("infoMessage", ""),
+        lambda: message in without.status(upload).get("infoMessage", ""),
         30,
         "the job waits for its key",
     )
@@ -122,7 +128,7 @@ def test_a_job_whose_file_a_missing_key_has_sealed_waits_for_that_key(
     assert again.call("GET", f"/bulk/{query}/contact").status == 200
 
 
-def test_rotate_key_says_how_a_key_is_changed_that_is_set_from_outside(
+def test_rotate_key_says_how_to_change_a_key_that_a_setting_holds(
     processes: Processes,
 ) -> None:
     done = processes.command("rotate-key", env={"OPENBULK_MASTER_KEY": OLD})

@@ -1,4 +1,4 @@
-"""The OpenAPI document is true and whole: whatever is sent, what comes back is documented, and never a 500."""
+"""The OpenAPI document is true and complete: it has every answer, and no request gives a 500."""
 
 import json
 import re
@@ -22,7 +22,7 @@ HUB = r"/hubs/\{hub\}/(?!elements)"
 
 
 def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_path: Path) -> None:
-    """Some thousand requests that Schemathesis makes up from the document, good ones and bad ones."""
+    """Schemathesis generates some thousand requests from the document, valid and invalid ones."""
     server = processes.server().instance("memory")
     server.done("records", b"name\nAnn\nBob\n")
     job_id = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
@@ -60,7 +60,7 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
 
 
 def calendar(processes: Processes) -> Server:
-    """A calendar as the examples speak of it: job 1 is an upload, jobs 2 and 3 are downloads of the two kinds."""
+    """The examples' calendar: job 1 is an upload, jobs 2 and 3 are downloads of both kinds."""
     server = processes.server().google(processes.sandbox("google"))
     server.done(
         "events", b"summary,start.date\nChoir,2026-06-04\nLate,2026-02-30\n", {"action": "create"}
@@ -92,8 +92,8 @@ def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
 
 def contents(operation: Any) -> Iterator[tuple[str, Any]]:
     """The media types of its request and of its answer."""
-    for told in (operation.get("requestBody", {}), operation["responses"]["200"]):
-        yield from told.get("content", {}).items()
+    for body in (operation.get("requestBody", {}), operation["responses"]["200"]):
+        yield from body.get("content", {}).items()
 
 
 def examples_of(content: Any) -> list[Any]:
@@ -138,7 +138,7 @@ def test_every_operation_says_what_it_does_and_shows_an_example_of_all_that_it_t
                 missing.append(f"{where}: an example of {kind}")
             elif content["schema"] in VAGUE:
                 missing.append(f"{where}: a schema of {kind}")
-    assert missing == [], "see api/wire/answers.py and api/http/openapi.py"
+    assert missing == [], "see api/wire/schema.py and api/http/openapi.py"
 
 
 def test_every_key_of_an_answer_says_what_it_means(document: Any) -> None:
@@ -165,12 +165,12 @@ def test_every_example_is_what_its_schema_says(document: Any) -> None:
 # --- the examples, sent to a server ---
 
 SENT = ("q", "apiKey", "callbackUrl")
-"""Of the parameters that may be left out, those without which there is no answer. The others choose or leave out."""
+"""Optional parameters that an operation needs all the same; the others only narrow the answer."""
 ORDER = ("POST", "PATCH", "PUT", "GET", "DELETE")
 
 
 def in_order(document: Any) -> list[tuple[str, str, Any]]:
-    """First what makes things, last what deletes them; the instance in the very end."""
+    """Operations that create first, those that delete last, and the instance at the very end."""
 
     def place(one: tuple[str, str, Any]) -> tuple[bool, int]:
         method, path, _ = one
@@ -207,7 +207,7 @@ def send_example(
 
 
 def keys_of(value: Any) -> Any:
-    """The keys of an object, or of the objects of a list; nothing of what is neither."""
+    """The keys of an object, or of the objects in a list; no keys for other values."""
     if isinstance(value, list):
         return set().union(*(keys_of(one) for one in value))
     return set(value) if isinstance(value, dict) else set()
@@ -220,11 +220,11 @@ LATER = {
     "statusMessage",
     "completion_time",
 }
-"""Keys that a job has as soon as it has begun, or is finished."""
+"""Keys that a job has once it has begun, or once it is finished."""
 
 
 def test_every_example_does_what_it_shows(processes: Processes, document: Any) -> None:
-    """Each request of the document is answered as the document says, with the keys that it shows."""
+    """Each example request is answered as the document says, with the keys of the example."""
     server = calendar(processes)
     known = {"token": str(server.instance("memory").element_token)}
     for method, path, operation in in_order(document):
@@ -264,13 +264,13 @@ def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> 
 
 
 def is_free(schema: Any) -> bool:
-    """Whether an answer has whatever keys the service's records have."""
+    """Whether the keys of an answer are those of the service's records."""
     text = json.dumps(schema)
     return "additionalProperties" in text and not re.search(r"\$ref", text)
 
 
 def test_the_page_that_shows_the_document_needs_nothing_but_this_server(server: Server) -> None:
-    """And runs nothing that did not come from it."""
+    """Its policy runs no script that did not come from this server."""
     url = server.process.url
     page = request("GET", f"{url}/docs")
     assert page.status == 200

@@ -1,4 +1,4 @@
-"""A service's quota is used and kept to, and a job that has to wait says so."""
+"""Jobs use a service's quota and keep to it. A job that waits for it says so."""
 
 import time
 from typing import Any
@@ -14,10 +14,10 @@ def reached(status: dict[str, Any]) -> int:
     return count
 
 
-def test_a_job_that_fits_into_the_minute_does_not_wait_and_the_next_one_says_until_when(
+def test_a_job_within_the_quota_does_not_wait_and_the_next_one_says_until_when(
     processes: Processes,
 ) -> None:
-    """No call beyond the quota is made: the sandbox refuses the few that try whether there is more."""
+    """Only the few calls that probe for a larger quota go beyond it."""
     sandbox = processes.sandbox("google", "--quota-per-minute", str(QUOTA))
     server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})
     began = time.monotonic()
@@ -26,17 +26,17 @@ def test_a_job_that_fits_into_the_minute_does_not_wait_and_the_next_one_says_unt
 
     job_id = server.upload("events", events_csv(100)).json["id"]
     deadline = time.monotonic() + 20
-    while "goes on at" not in (status := server.status(job_id)).get("infoMessage", ""):
+    while "continues at" not in (status := server.status(job_id)).get("infoMessage", ""):
         assert time.monotonic() < deadline, status
         time.sleep(0.1)
     assert "Google takes 120 calls a minute for one user, and all are used" in status["infoMessage"]
     assert 0 < reached(status) < 100
-    # The sign-in's first look is a call that nobody counted.
+    # The sign-in makes one call before the quota is known.
     assert request("GET", f"{sandbox.url}/sandbox/stats").json["refused"] <= 4
 
 
 def test_two_jobs_of_one_instance_share_a_minute(processes: Processes) -> None:
-    """Neither takes it all, whichever came first."""
+    """Neither job takes all of it, whichever came first."""
     sandbox = processes.sandbox("google", "--quota-per-minute", str(QUOTA), "--latency-ms", "200")
     server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})
     jobs = [server.upload("events", events_csv(300)).json["id"] for _ in range(2)]

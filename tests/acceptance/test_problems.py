@@ -1,6 +1,6 @@
-"""Every error that the OpenAPI document says an operation may have: each is met, and says what would be right.
+"""Each error in the OpenAPI document happens here, and its message says what would be right.
 
-The table is checked against the document: an operation or an error that is added there has to be added here.
+The table below has to be as complete as the document: a new operation or error needs a new line.
 """
 
 import json
@@ -55,27 +55,38 @@ class Case:
         return f"{self.operation.replace(' ', '')}-{self.status}"
 
 
+NUMBER = "it has to be a whole number from"
+OBJECTS = "the objects are: records, log"
+ELEMENT = "there is no element 'circus'; the elements are: "
+
+
 def cases() -> Iterator[Case]:
-    number, job = "it has to be a whole number from", "there is no bulk job '99'"
-    instance, element = (
-        "there is no instance '99'",
-        "there is no element 'circus'; the elements are: ",
-    )
-    # objects
+    """At least one request for each error of each operation."""
+    yield from cases_of_objects()
+    yield from cases_of_jobs()
+    yield from cases_of_instances()
+    yield from cases_of_schedules()
+    yield from cases_of_elements()
+    yield from cases_of_records()
+
+
+def cases_of_objects() -> Iterator[Case]:
     yield Case("GET /objects", 403, DROPPED, who="dropped")
     yield Case("GET /objects", 502, DOWN, who="down")
-    gone = "the objects are: records, log"
-    yield Case("GET /objects/{object}/metadata", 404, gone, "/objects/circus/metadata")
+    yield Case("GET /objects/{object}/metadata", 404, OBJECTS, "/objects/circus/metadata")
     yield Case(
         "GET /objects/{object}/metadata", 403, DROPPED, "/objects/things/metadata", "dropped"
     )
     yield Case("GET /objects/{object}/metadata", 502, DOWN, "/objects/things/metadata", "down")
-    # jobs
+
+
+def cases_of_jobs() -> Iterator[Case]:
+    job = "there is no bulk job '99'"
     yield Case("POST /bulk/{object}", 400, "curl -F file=@sample.csv", "/bulk/records", body={})
     yield Case(
         "POST /bulk/{object}",
         409,
-        "take a new key",
+        "use a new key",
         "/bulk/records",
         body=multipart(b"name\nBob\n", {}),
         headers=KEY,
@@ -99,15 +110,15 @@ def cases() -> Iterator[Case]:
         yield Case(
             operation,
             409,
-            "go on with it once it is finished",
+            "continue it once it is finished",
             who="busy",
             body={"continueFromJobId": 3},
         )
         yield Case(operation, 502, DOWN, who="down", body=allowed)
-    yield Case("GET /bulk/jobs", 400, number, "/bulk/jobs?pageSize=x")
+    yield Case("GET /bulk/jobs", 400, NUMBER, "/bulk/jobs?pageSize=x")
     for what in ("", "/status", "/errors"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
-    yield Case("GET /bulk/{job_id}/errors", 400, number, "/bulk/1/errors?nextPage=x")
+    yield Case("GET /bulk/{job_id}/errors", 400, NUMBER, "/bulk/1/errors?nextPage=x")
     yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
     for what in ("", "/data"):
         operation = f"GET /bulk/{{job_id}}/{{object}}{what}"
@@ -119,9 +130,12 @@ def cases() -> Iterator[Case]:
         )
         yield Case(operation, 404, job, f"/bulk/99/records{what}")
         yield Case(operation, 409, "ended as CANCELLED", f"/bulk/2/records{what}")
-    # instances
+
+
+def cases_of_instances() -> Iterator[Case]:
+    instance = "there is no instance '99'"
     yield Case("POST /instances", 400, 'add "element": {"key": "googlecalendar"}', body={})
-    yield Case("POST /instances", 404, element, body={"element": {"key": "circus"}})
+    yield Case("POST /instances", 404, ELEMENT, body={"element": {"key": "circus"}})
     for operation, path in (
         ("POST /instances", ""),
         ("POST /elements/{key}/instances", "/elements/{}/instances"),
@@ -130,9 +144,9 @@ def cases() -> Iterator[Case]:
         yield Case(operation, 502, "cannot be reached", path.format("eloqua"), body=NOBODY)
     yield Case("POST /elements/{key}/instances", 400, "body", "/elements/memory/instances", body=[])
     yield Case(
-        "POST /elements/{key}/instances", 404, element, "/elements/circus/instances", body={}
+        "POST /elements/{key}/instances", 404, ELEMENT, "/elements/circus/instances", body={}
     )
-    yield Case("GET /instances", 400, number, "/instances?pageSize=0")
+    yield Case("GET /instances", 400, NUMBER, "/instances?pageSize=0")
     yield Case("GET /instances", 404, "no instance with these tags", "/instances?searchText=circus")
     for method in ("PUT", "DELETE"):
         yield Case(
@@ -167,10 +181,12 @@ def cases() -> Iterator[Case]:
     for method in ("GET", "POST"):
         operation = f"{method} /elements/{{key}}/oauth/url"
         body: Any = {} if method == "POST" else None
-        missing = "apiKey and callbackUrl is missing"
+        missing = "apiKey and callbackUrl missing; a sign-in URL needs both"
         yield Case(operation, 400, missing, "/elements/googlecalendar/oauth/url", body=body)
-        yield Case(operation, 404, element, "/elements/circus/oauth/url", body=body)
-    # workflows and schedules
+        yield Case(operation, 404, ELEMENT, "/elements/circus/oauth/url", body=body)
+
+
+def cases_of_schedules() -> Iterator[Case]:
     yield Case(
         "POST /bulk/workflows",
         400,
@@ -185,7 +201,7 @@ def cases() -> Iterator[Case]:
     ]
     yield Case("POST /bulk/workflows", 403, DROPPED, who="dropped", body=carried)
     yield Case("POST /bulk/workflows", 502, DOWN, who="down", body=carried)
-    yield Case("GET /bulkloader", 400, number, "/bulkloader?page=0")
+    yield Case("GET /bulkloader", 400, NUMBER, "/bulkloader?page=0")
     noon = {
         "uri": "/bulk/query",
         "query": {"q": "select * from things"},
@@ -200,7 +216,7 @@ def cases() -> Iterator[Case]:
     yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)
     yield Case("POST /jobs", 404, "there is no instance 99", body={**noon, "instanceId": 99})
     yield Case("POST /jobs", 502, DOWN, who="down", body=noon)
-    yield Case("GET /jobs/executions", 400, number, "/jobs/executions?pageSize=x")
+    yield Case("GET /jobs/executions", 400, NUMBER, "/jobs/executions?pageSize=x")
     schedule, one = "/bulk/99/status", "/jobs/{schedule_id}"
     for method, what in (
         *(
@@ -217,9 +233,11 @@ def cases() -> Iterator[Case]:
     yield Case(
         f"PATCH {one}/reschedule", 400, "it looks like", "/jobs/{schedule}/reschedule", body={}
     )
-    yield Case(f"GET {one}/history", 400, number, "/jobs/{schedule}/history?pageSize=x")
+    yield Case(f"GET {one}/history", 400, NUMBER, "/jobs/{schedule}/history?pageSize=x")
     yield Case(f"PUT {one}/enable", 400, "is never due", "/jobs/{over}/enable")
-    # elements
+
+
+def cases_of_elements() -> Iterator[Case]:
     yield Case("GET /hubs/{hub}", 404, "there is no hub 'circus'; the hubs are: ", "/hubs/circus")
     yield Case(
         "GET /hubs/{hub}/elements",
@@ -228,9 +246,11 @@ def cases() -> Iterator[Case]:
         "/hubs/circus/elements",
     )
     for what in ("", "/metadata"):
-        yield Case(f"GET /elements/{{key}}{what}", 404, element, f"/elements/circus{what}")
-    # records
-    yield Case("GET /{path}", 400, number, "/records?pageSize=x")
+        yield Case(f"GET /elements/{{key}}{what}", 404, ELEMENT, f"/elements/circus{what}")
+
+
+def cases_of_records() -> Iterator[Case]:
+    yield Case("GET /{path}", 400, NUMBER, "/records?pageSize=x")
     yield Case("POST /{path}", 400, "no Bobs here", "/records", body={"fail": "no Bobs here"})
     for method in ("PATCH", "PUT", "DELETE"):
         body = None if method == "DELETE" else {"fail": "no Bobs here"}
@@ -246,7 +266,7 @@ def cases() -> Iterator[Case]:
     ):
         body = None if method in ("GET", "DELETE") else {"name": "x"}
         yield Case(f"{method} /{{path}}", 403, DROPPED, f"/things{path}", "dropped", body)
-        yield Case(f"{method} /{{path}}", 404, gone, f"/circus{path}", body=body)
+        yield Case(f"{method} /{{path}}", 404, OBJECTS, f"/circus{path}", body=body)
         yield Case(f"{method} /{{path}}", 502, "Eloqua is busy", f"/campaign{path}", "busy", body)
 
 
@@ -306,7 +326,7 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
 
 @dataclass
 class Callers:
-    """Instances by what is wrong with them."""
+    """Instances, named for what is wrong with them."""
 
     servers: dict[str, Server]
     places: dict[str, str]
@@ -341,7 +361,7 @@ class Callers:
 
 @pytest.fixture(scope="module")
 def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Callers]:
-    """Job 1 is an upload, job 2 a download that was cancelled, job 3 one that waits for its service."""
+    """Job 1 is an upload, job 2 a cancelled download, and job 3 waits for its service."""
     folder = tmp_path_factory.mktemp("problems")
     service, way = Service(), Way(postgres.port)
     with closing(sqlite3.connect(folder / "things.db")) as database:
@@ -451,8 +471,8 @@ def test_every_documented_problem_has_its_line_and_every_line_is_documented(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_what_cannot_be_done_is_said(callers: Callers, case: Case) -> None:
-    """With the status of the document and a sentence that says what would be right; behind a hub as well."""
+def test_a_refusal_says_what_would_be_right(callers: Callers, case: Case) -> None:
+    """The status is the documented one and the message says what would be right, also in a hub."""
     path = case.operation.partition(" ")[2]
     for prefix in (
         ("", "/hubs/general") if path.startswith(("/objects", "/bulk/", "/{path}")) else ("",)
@@ -465,7 +485,7 @@ def test_what_cannot_be_done_is_said(callers: Callers, case: Case) -> None:
 
 
 def concrete(path: str) -> str:
-    """A path without blanks to fill in."""
+    """A path with values for its parameters."""
     return re.sub(
         r"\{\w+\}",
         "1",
@@ -490,7 +510,7 @@ def test_without_secrets_nothing_is_done(callers: Callers) -> None:
 
 
 def test_what_an_address_cannot_do_it_refuses(callers: Callers) -> None:
-    """405 for every path, whatever a client takes it for; `Allow` has the methods that it takes, and no other."""
+    """Every path answers 405 to other methods, and `Allow` lists exactly those that it takes."""
     url, secrets = callers.url, callers.secrets
     takes: dict[str, set[str]] = {}
     for method, path in documented(callers):
@@ -521,7 +541,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers)
 
 
 def test_a_hub_that_is_not_there_is_404_for_everything_in_it(callers: Callers) -> None:
-    """Whatever would be in it."""
+    """No path in it is an exception."""
     url, secrets = callers.url, callers.secrets
     paths = [(method, path) for method, path in documented(callers) if in_hub(path)]
     for method, path in paths:

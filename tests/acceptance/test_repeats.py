@@ -1,4 +1,4 @@
-"""A request that is sent again with the same Idempotency-Key is not done twice, whatever happened to its answer."""
+"""A retry with its Idempotency-Key creates no second job, even if the first answer was lost."""
 
 import sqlite3
 import time
@@ -38,7 +38,7 @@ def files_of(server: Server) -> set[str]:
 
 
 def test_the_same_key_and_content_are_the_same_job(memory: Server) -> None:
-    """And the same answer; the file that came once more is not kept. metaData may be written in another order."""
+    """The answer is equal, the second file is deleted, and the order in metaData is ignored."""
     first = memory.upload("records", b"name\nAnn\n", {"action": "create", "note": "x"}, headers=KEY)
     kept = files_of(memory)
     again = memory.upload(
@@ -58,7 +58,7 @@ def test_the_same_key_and_content_are_the_same_job(memory: Server) -> None:
 
 
 def test_the_same_key_with_another_content_is_409(memory: Server) -> None:
-    """Whatever of it differs; nothing of it is kept, and the first job stands."""
+    """Any difference counts. Nothing of the request is kept, and the first job stays."""
     callback = {"Elements-Async-Callback-Url": "http://127.0.0.1:9/"}
     first = memory.upload("records", b"name\nAnn\n", {"action": "create"}, headers=KEY)
     kept = files_of(memory)
@@ -80,16 +80,15 @@ def test_the_same_key_with_another_content_is_409(memory: Server) -> None:
     ):
         assert other.status == 409, other.body
         assert (
-            f"job {first.json['id']} was asked for with this Idempotency-Key"
-            in other.json["message"]
+            f"job {first.json['id']} was created with this Idempotency-Key" in other.json["message"]
         )
-        assert "take a new key" in other.json["message"]
+        assert "use a new key" in other.json["message"]
     assert files_of(memory) == kept
     assert len(memory.call("GET", "/bulk/jobs").json) == 1
 
 
-def test_a_download_is_asked_for_once_as_well(memory: Server) -> None:
-    """Of both kinds."""
+def test_a_retried_download_is_one_job_as_well(memory: Server) -> None:
+    """Both kinds of downloads take a key."""
     for number, (path, body, other) in enumerate(
         (
             ("/bulk/query", {"query": "select * from records"}, {"query": "select * from log"}),
@@ -107,7 +106,7 @@ def test_a_download_is_asked_for_once_as_well(memory: Server) -> None:
 def test_a_key_is_an_instances_own_and_a_refused_request_leaves_it_free(
     memory: Server, server: Server
 ) -> None:
-    """What was refused may be mended and sent with the same key; a key that is too long is refused."""
+    """A corrected request can have the key of the refused one. A key can be too long."""
     assert memory.upload("records", b"", headers=KEY).status == 400
     mine, other = (one.upload("records", b"name\nAnn\n", headers=KEY) for one in (memory, server))
     assert (is_replayed(mine), is_replayed(other)) == (False, False)
@@ -117,7 +116,7 @@ def test_a_key_is_an_instances_own_and_a_refused_request_leaves_it_free(
 
 
 def test_an_empty_key_is_refused(processes: Processes) -> None:
-    """Whoever sends one believes that the request may be repeated. Nothing of it is kept."""
+    """A caller with an empty key would rely on it in vain. Nothing of the request is kept."""
     memory = processes.server().instance("memory")
     kept = files_of(memory)
     for key in ("", "  "):
@@ -140,7 +139,7 @@ def test_an_empty_key_is_refused(processes: Processes) -> None:
 
 
 def test_of_many_at_the_same_time_one_makes_the_job(processes: Processes) -> None:
-    """The others get it; where their contents differ, they are refused. The files of all the others are gone."""
+    """The others get that job, or 409 if their content differs. Their files are gone."""
     memory = processes.server().instance("memory")
     file = b"name\n" + b"Ann\n" * 300_000
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -165,12 +164,12 @@ def test_of_many_at_the_same_time_one_makes_the_job(processes: Processes) -> Non
 def test_a_server_killed_before_it_answers_gives_the_repeat_its_job(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """The job was written down: it is done, once, and the caller who asks again is told its id."""
+    """The ledger has the job: it is done once, and the retry gets its id."""
     sandbox = processes.sandbox("google")
     data = tmp_path / "data"
     server = processes.server(data_dir=data).google(sandbox)
     file = b"summary,start.date\n" + b"".join(b"Lesson %d,2026-09-01\n" % n for n in range(50))
-    # Where the lanes cannot be written, the server stands between writing the job down and answering.
+    # The server blocks on the lanes: the job is in the ledger, and the answer is not yet sent.
     with closing(sqlite3.connect(data / "lanes.db", isolation_level=None)) as lanes:
         lanes.execute("begin immediate")
         with ThreadPoolExecutor(1) as threads:

@@ -1,4 +1,4 @@
-"""The records of an instance as plain REST: looked at, made, mended and deleted, one at a time."""
+"""The records of an instance as plain REST: read, made, changed and deleted, one at a time."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def google(processes: Processes) -> Server:
     return processes.server().google(processes.sandbox("google"))
 
 
-def test_what_a_job_wrote_is_looked_at_mended_and_deleted(google: Server) -> None:
+def test_a_record_that_a_job_wrote_is_read_changed_and_deleted(google: Server) -> None:
     """In the calendar that the path names, with or without a hub before it."""
     google.done(
         "events",
@@ -39,15 +39,13 @@ def test_what_a_job_wrote_is_looked_at_mended_and_deleted(google: Server) -> Non
     )
     assert (deleted.status, deleted.json) == (200, {})
     assert google.call("GET", path).status == 404
-    assert google.call("DELETE", path).status == 200, (
-        "Google says of a deleted event that it is deleted"
-    )
+    assert google.call("DELETE", path).status == 200, "Google confirms it for a deleted event, too"
     assert google.call("DELETE", "/events/neverwasthere").status == 404
     assert google.call("PATCH", "/events/neverwasthere", json_body={"summary": "x"}).status == 404
 
 
 def test_a_record_is_made_and_shown_as_the_service_has_it(google: Server) -> None:
-    """With its id; in a calendar that was made the same way."""
+    """With its id; also in a calendar that was made by REST."""
     calendar = google.call("POST", "/calendars", json_body={"summary": "Choir"}).json
     assert calendar["id"] and calendar["summary"] == "Choir"
     made = google.call(
@@ -72,7 +70,7 @@ def test_a_record_is_made_and_shown_as_the_service_has_it(google: Server) -> Non
 
 
 def test_a_record_that_the_service_refuses_is_400_and_says_why(google: Server) -> None:
-    """In the words of the errors of a job."""
+    """In the words of a job's error record."""
     reply = google.call(
         "POST", "/events", json_body={"summary": "Choir", "start": {"date": "2026-02-30"}}
     )
@@ -81,7 +79,7 @@ def test_a_record_that_the_service_refuses_is_400_and_says_why(google: Server) -
 
 
 def test_lists_come_in_pages_sorted_and_filtered(processes: Processes) -> None:
-    """A page goes on behind the last one, whatever was left out in between."""
+    """Each page begins after the last one, whatever the filter left out in between."""
     memory = processes.server().instance("memory")
     memory.done("records", b"name,age\n" + b"".join(b"N%d,%d\n" % (n, n % 10) for n in range(500)))
     names: list[str] = []
@@ -104,7 +102,7 @@ def test_lists_come_in_pages_sorted_and_filtered(processes: Processes) -> None:
         rest += [one["name"] for one in page.json]
         token = page.headers.get("elements-next-page-token", "")
     assert rest == [f"N{n}" for n in range(500) if n % 10 < 9][150:], (
-        "whatever the size of the pages"
+        "the size of the pages does not matter"
     )
     ordered = memory.call("GET", "/records?orderBy=age%20desc,name&pageSize=3&fields=name,age")
     assert [one["name"] for one in ordered.json] == ["N109", "N119", "N129"]
@@ -135,8 +133,10 @@ def test_the_services_own_parameters_pass_through(google: Server) -> None:
     assert len(google.call("GET", "/calendar-list?where=minAccessRole='owner'").json) == 1
 
 
-def test_what_is_not_there_or_cannot_be_done_says_so(processes: Processes) -> None:
-    """404 for what is not there, 405 for what it cannot do, with what it can in `Allow`, 401 without secrets."""
+def test_a_path_that_does_not_exist_is_404_and_a_method_that_it_lacks_405(
+    processes: Processes,
+) -> None:
+    """The methods that it has are in `Allow`. Without secrets the answer is 401."""
     server = processes.server()
     memory = server.instance("memory")
     made = memory.call("POST", "/records", json_body={"name": "Ann"}).json
@@ -181,8 +181,8 @@ def test_eloquas_contacts_go_through_its_import_and_export(processes: Processes)
     assert eloqua.call("GET", f"/campaign/{campaign['id']}").status == 404
 
 
-def test_a_call_that_the_service_puts_off_for_a_moment_is_made_again(processes: Processes) -> None:
-    """And one whose answer was lost: what was made is there once."""
+def test_a_call_that_the_service_could_not_take_is_made_again(processes: Processes) -> None:
+    """And a call whose answer was lost: it makes one record."""
     sandbox = processes.sandbox("google")
     google = processes.server().google(sandbox)
     request(

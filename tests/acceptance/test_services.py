@@ -112,7 +112,10 @@ def test_rejected_contacts_come_back_with_their_rows_and_what_would_be_right(
 ) -> None:
     sandbox = processes.sandbox("eloqua")
     server = processes.server().eloqua(sandbox)
-    rows = b"C_EmailAddress,C_FirstName\nann@example.com,Ann\nnot an address,Bob\ncara@example.com,Cara\n,Dan\n"
+    rows = (
+        b"C_EmailAddress,C_FirstName\n"
+        b"ann@example.com,Ann\nnot an address,Bob\ncara@example.com,Cara\n,Dan\n"
+    )
     status = server.done("contact", rows)
     assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
         "COMPLETE",

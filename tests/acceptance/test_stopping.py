@@ -1,4 +1,4 @@
-"""A server that is told to stop: who is answered and how, what is left of what was under way, and what the log says."""
+"""A server stops: its last answers, the end of running work, and its log."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ STOPPED_WITHIN = 5.0
 def under_way(
     server: Server, method: str, path: str, body: bytes, headers: dict[str, str]
 ) -> Iterator[HTTPConnection]:
-    """A request whose body does not come to its end."""
+    """A request that is not read or written to its end."""
     connection = HTTPConnection(server.process.url.removeprefix("http://"), timeout=20)
     connection.putrequest(method, BASE_PATH + path)
     for name, value in {"Authorization": server.authorization, **headers}.items():
@@ -33,25 +33,25 @@ def under_way(
         yield connection
 
 
-def tell_to_stop(process: Process) -> None:
+def send_sigterm(process: Process) -> None:
     process.popen.send_signal(signal.SIGTERM)
 
 
-def stopped(process: Process) -> int:
-    """Its exit code; it may take no longer than is promised."""
+def exit_code_of(process: Process) -> int:
+    """Its exit code, which comes within the promised time."""
     return process.popen.wait(STOPPED_WITHIN)
 
 
 def lines(process: Process, event: str) -> list[dict[str, Any]]:
-    """What a log in JSON says of an event."""
+    """The lines about an event in a log of JSON."""
     logged = [json.loads(line) for line in process.log().splitlines() if line.startswith("{")]
     return [line for line in logged if line["event"] == event]
 
 
-def test_an_upload_that_the_end_of_the_server_breaks_off_is_told_to_come_again(
+def test_an_upload_that_a_stop_breaks_off_gets_503_and_leaves_nothing(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """With 503, within the time that stopping may take; nothing of it is kept, and no alarm is raised."""
+    """Within the time of a stop, and without an error in the log."""
     server = processes.server(data_dir=tmp_path / "data").instance("memory")
     begun, content_type = multipart(b"name\n" + b"Ann\n" * 600_000, {})
     headers = {"Content-Type": content_type, "Content-Length": str(len(begun) + 1)}
@@ -59,13 +59,15 @@ def test_an_upload_that_the_end_of_the_server_breaks_off_is_told_to_come_again(
         files = tmp_path / "data" / "files"
         while not list(files.glob("*/blocks/*")):
             time.sleep(0.02)
-        tell_to_stop(server.process)
+        send_sigterm(server.process)
         reply: HTTPResponse = upload.getresponse()
-        said = json.loads(reply.read())
-    assert stopped(server.process) == 0
+        body = json.loads(reply.read())
+    assert exit_code_of(server.process) == 0
     assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
-    assert said == {
-        "message": "openbulk is being stopped; send this again in a moment, to this server or another",
+    assert body == {
+        "message": (
+            "openbulk is being stopped; send this again in a moment, to this server or another"
+        ),
         "requestId": reply.headers["Elements-Request-Id"],
     }
     assert not list(files.glob("*/blocks/*"))
@@ -75,10 +77,10 @@ def test_an_upload_that_the_end_of_the_server_breaks_off_is_told_to_come_again(
     assert "[error" not in log
 
 
-def test_an_answer_that_the_end_of_the_server_breaks_off_ends_with_its_connection(
+def test_an_answer_that_a_stop_breaks_off_ends_with_its_connection(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """And with no alarm: here a caller reads so slowly that no end is in sight."""
+    """Without an error in the log. Here the caller does not read at all."""
     server = processes.server(data_dir=tmp_path / "data").instance("memory")
     server.done("records", b"name\n" + (b"x" * 50_000 + b"\n") * 600)
     job_id = server.call("POST", "/bulk/query?q=select+*+from+records").json["id"]
@@ -88,24 +90,24 @@ def test_an_answer_that_the_end_of_the_server_breaks_off_ends_with_its_connectio
     ) as download:
         reply = download.getresponse()
         assert reply.status == 200
-        tell_to_stop(server.process)
-        assert stopped(server.process) == 0
+        send_sigterm(server.process)
+        assert exit_code_of(server.process) == 0
     assert "Traceback" not in server.process.log()
 
 
-def test_a_server_that_is_told_to_stop_sends_callers_elsewhere_before_it_listens_no_more(
+def test_a_stopping_server_is_not_ready_before_it_closes_its_port(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """Who comes all the same is answered, and a job that is taken then is done after the next start."""
+    """It still answers until then. A job that it takes is done after the next start."""
     data = tmp_path / "data"
     server = processes.server(data_dir=data).instance("memory")
-    tell_to_stop(server.process)
+    send_sigterm(server.process)
     while (ready := request("GET", f"{server.process.url}/readyz")).status == 200:
         time.sleep(0.01)
-    assert (ready.status, ready.json["broken"]) == (503, {"engine": "looks for no work"})
+    assert (ready.status, ready.json["broken"]) == (503, {"engine": "does not poll for work"})
     taken = server.upload("records", b"name\nAnn\n")
     assert taken.status == 200
-    assert stopped(server.process) == 0
+    assert exit_code_of(server.process) == 0
     server = Server(processes.server(data_dir=data).process, server.element_token)
     assert server.finished(taken.json["id"])["recordsCount"] == 1
 
@@ -113,7 +115,7 @@ def test_a_server_that_is_told_to_stop_sends_callers_elsewhere_before_it_listens
 def test_a_request_that_fails_is_logged_once_under_its_id(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """A table is missing, say: the answer has no more than the id."""
+    """Here a table is missing. The answer holds no more than the id."""
     server = processes.server(data_dir=tmp_path / "data", OPENBULK_LOG_FORMAT="json").instance(
         "memory"
     )
@@ -123,7 +125,7 @@ def test_a_request_that_fails_is_logged_once_under_its_id(
     reply = server.call("GET", "/bulk/jobs", headers={"Origin": "https://example.com"})
     assert reply.status == 500
     assert reply.json == {
-        "message": "openbulk failed at this request; its log says more under this request id",
+        "message": "openbulk failed on this request; its log has the details under this request id",
         "requestId": reply.headers["elements-request-id"],
     }
     assert reply.headers["access-control-allow-origin"] == "*", "a page can read it, too"
@@ -135,7 +137,7 @@ def test_a_request_that_fails_is_logged_once_under_its_id(
 
 
 @pytest.mark.parametrize("who", ["serve", "worker"])
-def test_the_log_says_when_a_process_has_started_was_told_to_stop_and_has(
+def test_the_log_has_the_start_the_signal_and_the_end_of_a_process(
     processes: Processes, database: str, who: str
 ) -> None:
     process = (
@@ -143,13 +145,12 @@ def test_the_log_says_when_a_process_has_started_was_told_to_stop_and_has(
         if who == "serve"
         else processes.worker(OPENBULK_DATABASE_URL=database, OPENBULK_LOG_FORMAT="json")
     )
-    tell_to_stop(process)
-    assert stopped(process) == 0
+    send_sigterm(process)
+    assert exit_code_of(process) == 0
     (started,), (stopping,), (ended,) = (
         lines(process, event) for event in ("started", "stopping", "stopped")
     )
-    told = {name: started[name] for name in ("level", "version", "who", "database")}
-    assert told == {
+    assert {name: started[name] for name in ("level", "version", "who", "database")} == {
         "level": "info",
         "version": version("openbulk"),
         "who": who,
@@ -160,10 +161,10 @@ def test_the_log_says_when_a_process_has_started_was_told_to_stop_and_has(
     assert 0 <= ended["seconds"] < STOPPED_WITHIN
 
 
-def test_a_database_that_is_away_is_said_once_and_once_that_it_is_back(
+def test_an_outage_of_the_database_is_logged_once_and_its_end_once(
     processes: Processes, cluster: Cluster
 ) -> None:
-    """By a process that has much to write, with what PostgreSQL said."""
+    """With the words of PostgreSQL, by a process that writes much."""
     database = cluster.postgres.url(cluster.postgres.new_database())
     sandbox = processes.sandbox("google", "--latency-ms", "600")
     server = processes.server(OPENBULK_DATABASE_URL=database, OPENBULK_LOG_FORMAT="json").google(
@@ -181,5 +182,5 @@ def test_a_database_that_is_away_is_said_once_and_once_that_it_is_back(
     (back,) = lines(server.process, "database is back")
     assert away.keys() == {"event", "level", "timestamp", "reason", "seconds"}
     assert "\n" not in away["reason"]
-    assert any(said in away["reason"] for said in ("connection", "database system"))
+    assert any(words in away["reason"] for words in ("connection", "database system"))
     assert back["seconds"] > 2

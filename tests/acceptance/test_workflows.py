@@ -1,4 +1,4 @@
-"""Records are carried over from one instance's object into another's, at once and by a schedule."""
+"""Workflows transfer records from one instance into another, at once and by a schedule."""
 
 import json
 import time
@@ -19,7 +19,7 @@ def server(processes: Processes) -> Server:
 
 
 def wait_for(look: Callable[[], Any], *, within: float = 30.0) -> Any:
-    """What is seen once it is there."""
+    """Call `look` until it returns something true, and return that."""
     deadline = time.monotonic() + within
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not come"
@@ -32,16 +32,13 @@ def transfers(server: Server, **filters: str) -> Any:
     return server.call("GET", f"/bulkloader?{query}").json
 
 
-def ended(server: Server, run_id: str, count: int = 1) -> list[Any]:
-    """The transfers of a run once all are finished, in the order in which they were carried out."""
+def finished_transfers(server: Server, run_id: str, count: int = 1) -> list[Any]:
+    """The transfers of a run in their order, once all are finished."""
 
     def look() -> list[Any]:
         found = [one for one in transfers(server) if one["groupName"] == run_id]
-        return (
-            found
-            if len(found) == count and all(one["status"] != "RUNNING" for one in found)
-            else []
-        )
+        finished = [one for one in found if one["status"] != "RUNNING"]
+        return finished if len(finished) == len(found) == count else []
 
     return list(reversed(wait_for(look)))
 
@@ -50,7 +47,7 @@ def has_job(server: Server, key: str) -> bool:
     return any(key in one for one in transfers(server))
 
 
-def carry(
+def transfer_of(
     source: Server, target: Server, query: str, object: str = "records", **more: Any
 ) -> dict[str, Any]:
     to = {
@@ -73,16 +70,18 @@ def held(instance: Server, object: str = "records") -> list[Any]:
     return found
 
 
-def test_records_are_read_from_one_instance_and_written_into_another(server: Server) -> None:
+def test_a_workflow_reads_records_from_one_instance_and_writes_them_into_another(
+    server: Server,
+) -> None:
     source, target = (server.instance("memory", {"space": name}) for name in ("a", "b"))
     source.done("records", b"name,city\nAnn,Bern\nBob,Basel\nCid,Bern\n")
     reply = source.call(
         "POST",
         "/hubs/crm/bulk/workflows",
-        json_body=[carry(source, target, "select name from records where city = 'Bern'")],
+        json_body=[transfer_of(source, target, "select name from records where city = 'Bern'")],
     )
     assert (reply.status, reply.json["status"]) == (200, "CREATED")
-    (transfer,) = ended(server, reply.json["id"])
+    (transfer,) = finished_transfers(server, reply.json["id"])
     assert transfer["status"] == "COMPLETED"
     assert (
         transfer["sourceElementKey"],
@@ -104,38 +103,41 @@ def test_records_are_read_from_one_instance_and_written_into_another(server: Ser
     )
 
 
-def test_transfers_are_carried_out_one_after_another(server: Server) -> None:
-    """Parents come before their children: the first ends before the second begins."""
+def test_the_transfers_of_a_workflow_run_one_after_another(server: Server) -> None:
+    """So that parents come before their children: each ends before the next begins."""
     source, target = (server.instance("memory", {"space": name}) for name in ("a", "b"))
     source.done("records", b"name\n" + b"Ann\n" * 2_000)
     plans = [
-        carry(source, target, f"select * from records limit {count}") for count in (2_000, 1, 1_500)
+        transfer_of(source, target, f"select * from records limit {count}")
+        for count in (2_000, 1, 1_500)
     ]
-    found = ended(server, source.call("POST", "/bulk/workflows", json_body=plans).json["id"], 3)
+    found = finished_transfers(
+        server, source.call("POST", "/bulk/workflows", json_body=plans).json["id"], 3
+    )
     assert [one["sourceRecordCount"] for one in found] == [2_000, 1, 1_500]
     jobs = [server.status(one[side]) for one in found for side in ("sourceJobId", "targetJobId")]
     for before, after in pairwise(jobs):
         assert before["bulk_finish_time"] <= after["bulk_start_time"]
 
 
-def test_a_transfer_that_fails_says_why_and_the_next_is_carried_out(
+def test_a_transfer_that_fails_says_why_and_the_next_one_runs(
     server: Server, processes: Processes
 ) -> None:
     sandbox = processes.sandbox("google")
     source, target = server.instance("memory", {"space": "a"}), server.google(sandbox)
     source.done("records", b"summary\nLesson\n")
     plans = [
-        carry(
+        transfer_of(
             source,
             target,
             "select summary from records",
             "events",
             to={"metaData": {"action": "create"}},
         ),
-        carry(source, source, "select summary from records", "log"),
+        transfer_of(source, source, "select summary from records", "log"),
     ]
     run_id = source.call("POST", "/bulk/workflows", json_body=plans).json["id"]
-    first, second = ended(server, run_id, 2)
+    first, second = finished_transfers(server, run_id, 2)
     assert (first["status"], first["targetErrorCount"]) == ("COMPLETED", 1), (
         "an event without times is an error record"
     )
@@ -156,7 +158,7 @@ def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(
     run_id = source.call(
         "POST",
         "/bulk/workflows",
-        json_body=carry(source, target, "select * from records", "events"),
+        json_body=transfer_of(source, target, "select * from records", "events"),
     ).json["id"]
     wait_for(partial(has_job, server, "targetJobId"))
     google = next(
@@ -165,12 +167,12 @@ def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(
         if one["element"]["key"] == "googlecalendar"
     )
     assert server.call("DELETE", f"/instances/{google['id']}").status == 200
-    (transfer,) = ended(server, run_id)
+    (transfer,) = finished_transfers(server, run_id)
     assert transfer["status"] == "ERROR"
     assert "sending ended as ABORTED: instance" in transfer["statusMessage"]
 
 
-def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
+def test_a_workflow_loses_and_doubles_nothing_when_the_server_is_killed_between_its_steps(
     processes: Processes,
 ) -> None:
     sandbox = processes.sandbox("google")
@@ -184,7 +186,7 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
         "id"
     ]
     to["objectName"] = f"calendars/{second}/events"
-    plan = carry(source, target, "select summary, start, end from events", to=to)
+    plan = transfer_of(source, target, "select summary, start, end from events", to=to)
     run_id = source.call("POST", "/bulk/workflows", json_body=[plan]).json["id"]
     for key in ("sourceJobId", "targetJobId"):
         wait_for(partial(has_job, server, key))
@@ -194,7 +196,7 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
             Server(server.process, source.element_token),
             Server(server.process, target.element_token),
         )
-    (transfer,) = ended(server, run_id)
+    (transfer,) = finished_transfers(server, run_id)
     assert (transfer["status"], transfer["sourceRecordCount"], transfer["targetErrorCount"]) == (
         "COMPLETED",
         600,
@@ -206,22 +208,22 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_between_the_steps(
     )
 
 
-def test_a_callback_tells_of_each_upload(server: Server) -> None:
-    receiver = Receiver()
+def test_each_upload_of_a_workflow_sends_a_callback(server: Server, receiver: Receiver) -> None:
     source, target = (server.instance("memory", {"space": name}) for name in ("a", "b"))
     source.done("records", b"name\nAnn\n")
-    plans = [carry(source, target, "select name from records", name) for name in ("records", "log")]
+    plans = [
+        transfer_of(source, target, "select name from records", name) for name in ("records", "log")
+    ]
     headers = {"Elements-Async-Callback-Url": receiver.url}
     run_id = source.call("POST", "/bulk/workflows", headers=headers, json_body=plans).json["id"]
-    jobs = [one["targetJobId"] for one in ended(server, run_id, 2)]
+    jobs = [one["targetJobId"] for one in finished_transfers(server, run_id, 2)]
     receiver.wait_for(2)
-    receiver.stop()
-    assert sorted(json.loads(body)["id"] for _, body in receiver.received) == sorted(jobs)
+    assert sorted(json.loads(one.body)["id"] for one in receiver.received) == sorted(jobs)
 
 
 REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"targetConfiguration": None}, {}, "targetConfiguration is missing"),
-    ({}, {"token": "nobody's"}, "targetConfiguration.token is not that of an instance"),
+    ({}, {"token": "nobody's"}, "targetConfiguration.token is not the token of an instance"),
     ({}, {"objectName": "nothing"}, "there is no object 'nothing'"),
     ({}, {"method": "GET"}, "method 'GET' is not known; it can be POST"),
     ({}, {"addToCampaign": {"id": 1}}, "addToCampaign is not possible"),
@@ -233,10 +235,10 @@ REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-def test_what_cannot_be_carried_over_is_refused_before_anything_is_done(server: Server) -> None:
+def test_a_wrong_workflow_is_refused_before_it_reads_or_writes(server: Server) -> None:
     instance = server.instance("memory")
     for change, to, message in REFUSED_WORKFLOWS:
-        plan = carry(instance, instance, "select * from records", to=to)
+        plan = transfer_of(instance, instance, "select * from records", to=to)
         reply = instance.call("POST", "/bulk/workflows", json_body=[{**plan, **change}])
         assert (reply.status, message in reply.json["message"]) == (400, True), reply.json
     for body in (b"[", b"[]", b"[1]"):
@@ -248,10 +250,10 @@ def test_what_cannot_be_carried_over_is_refused_before_anything_is_done(server: 
 # --- schedules ---
 
 
-def test_a_schedule_carries_records_over_whenever_it_is_due(server: Server) -> None:
+def test_a_schedule_transfers_records_whenever_it_is_due(server: Server) -> None:
     source, target = (server.instance("memory", {"space": name}) for name in ("a", "b"))
     source.done("records", b"name\nAnn\n")
-    plan = carry(source, target, "select name from records", to={"objectName": "log"})
+    plan = transfer_of(source, target, "select name from records", to={"objectName": "log"})
     reply = source.call(
         "POST",
         "/bulk/workflows",
@@ -264,28 +266,17 @@ def test_a_schedule_carries_records_over_whenever_it_is_due(server: Server) -> N
         "CREATED",
         "NORMAL",
     )
-    wait_for(
-        lambda: (
-            len(
-                [
-                    one
-                    for one in transfers(server, jobId=schedule_id)
-                    if one["status"] == "COMPLETED"
-                ]
-            )
-            >= 2
-        )
-    )
+
+    def statuses() -> list[str]:
+        return [one["status"] for one in transfers(server, jobId=schedule_id)]
+
+    wait_for(lambda: statuses().count("COMPLETED") >= 2)
     assert server.call("PUT", f"/jobs/{schedule_id}/disable").json["trigger"]["state"] == "PAUSED"
-    wait_for(
-        lambda: all(one["status"] == "COMPLETED" for one in transfers(server, jobId=schedule_id))
-    )
+    wait_for(lambda: set(statuses()) == {"COMPLETED"})
     done = transfers(server, jobId=schedule_id)
     assert len(held(target, "log")) == len(done)
     time.sleep(2.5)
-    assert len(transfers(server, jobId=schedule_id)) == len(done), (
-        "a schedule that pauses is not due"
-    )
+    assert len(transfers(server, jobId=schedule_id)) == len(done), "a paused schedule is not due"
     runs = server.call("GET", f"/jobs/{schedule_id}/history").json
     assert [one["status"] for one in runs] == ["COMPLETED"] * len(done)
     assert runs == server.call("GET", "/jobs/executions").json
@@ -295,7 +286,7 @@ def test_a_schedule_carries_records_over_whenever_it_is_due(server: Server) -> N
     assert str(target.element_token) not in str(shown) + str(done)
 
 
-def test_what_was_due_while_nothing_ran_is_made_up_for_once(processes: Processes) -> None:
+def test_a_schedule_makes_up_once_for_runs_while_no_server_ran(processes: Processes) -> None:
     server = processes.server()
     source = server.instance("memory", {"space": "a"})
     body = {
@@ -316,7 +307,7 @@ def test_what_was_due_while_nothing_ran_is_made_up_for_once(processes: Processes
     assert len(server.call("GET", f"/jobs/{schedule_id}/history").json) <= 3
 
 
-def test_schedules_are_made_shown_changed_and_ended(server: Server) -> None:
+def test_schedules_are_made_shown_changed_and_deleted(server: Server) -> None:
     instance = server.instance("memory")
     number = server.call("GET", "/instances").json[0]["id"]
     body = {
@@ -364,7 +355,7 @@ REFUSED_SCHEDULES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_what_cannot_be_scheduled_is_refused(server: Server) -> None:
+def test_a_wrong_schedule_is_refused(server: Server) -> None:
     instance = server.instance("memory")
     body = {
         "uri": "/bulk/query",

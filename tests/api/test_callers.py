@@ -1,4 +1,4 @@
-"""Secrets are found in the Authorization header in any order, and nothing that it may hold breaks it."""
+"""Secrets stand in the Authorization header in any order, and no header breaks the parser."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""A form is taken apart the same however its bytes are cut into chunks."""
+"""A form gives the same parts, however its bytes are cut into chunks."""
 
 import os
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore
 from starlette.requests import Request
 
-from openbulk.api.http.multipart import receive
+from openbulk.api.http.multipart import receive_upload
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore
@@ -53,7 +53,7 @@ async def test_chunks_do_not_matter(
     files: FileStore, content: bytes, fields: dict[str, str], sizes: list[int], first: bool
 ) -> None:
     body, content_type = multipart(content, fields, metadata_first=first)
-    received = await receive(request(body, content_type, sizes), files, "upload", LIMIT)
+    received = await receive_upload(request(body, content_type, sizes), files, "upload", LIMIT)
     assert (received.size, dict(received.fields)) == (len(content), fields)
     assert files.open("upload", received.size).read() == content
     await files.delete("upload")
@@ -70,7 +70,7 @@ async def test_chunks_do_not_matter(
         (b"x", {str(n): "" for n in range(51)}, None, TooLarge),
     ],
 )
-async def test_what_is_malformed_too_large_or_cut_off_leaves_nothing(
+async def test_a_malformed_too_large_or_incomplete_upload_leaves_nothing(
     files: FileStore,
     content: bytes | None,
     fields: dict[str, str],
@@ -79,11 +79,11 @@ async def test_what_is_malformed_too_large_or_cut_off_leaves_nothing(
 ) -> None:
     body, content_type = multipart(content, fields)
     with pytest.raises(error):
-        await receive(request(body[:cut], content_type, [65_536]), files, "upload", LIMIT)
+        await receive_upload(request(body[:cut], content_type, [65_536]), files, "upload", LIMIT)
     assert await files.names() == frozenset()
 
 
 async def test_two_files_are_refused(files: FileStore) -> None:
     body, content_type = multipart(b"one", {"file": "two"})
     with pytest.raises(BadInput, match="two files"):
-        await receive(request(body, content_type, [1000]), files, "upload", LIMIT)
+        await receive_upload(request(body, content_type, [1000]), files, "upload", LIMIT)

@@ -1,10 +1,10 @@
-"""The state that brings a verifier back."""
+"""The state of a sign-in carries its verifier."""
 
 from dataclasses import replace
 
 import pytest
 
-from openbulk.api.platform.sign_in_state import LIFE_SECONDS, SignIn, state_with, verifier_in
+from openbulk.api.platform.sign_in_state import LIFE_SECONDS, SignIn, make_state, read_verifier
 from openbulk.domain.errors import BadInput
 from openbulk.security import Sealer
 
@@ -15,11 +15,11 @@ VERIFIER = "v" * 43
 
 @pytest.mark.parametrize("own", ["", "s1", "a.b", ".", "pkce-x", "a.pkce-x", "ü & x\n"])
 def test_a_verifier_comes_back_with_the_state_and_can_not_be_read_in_it(own: str) -> None:
-    """The caller's own state stands before it, whatever it is."""
-    state = state_with(VERIFIER, SIGN_IN, own, SEALER, 1000.0)
+    """The caller's own state stands before it, and can be any text."""
+    state = make_state(VERIFIER, SIGN_IN, own, SEALER, 1000.0)
     assert (own == "" or state.startswith(f"{own}.")) and VERIFIER not in state
-    assert verifier_in(state, SIGN_IN, SEALER, 1000.0 + LIFE_SECONDS) == VERIFIER
-    assert verifier_in(state, SIGN_IN, Sealer([b"n" * 32, b"k" * 32]), 1000.0) == VERIFIER, (
+    assert read_verifier(state, SIGN_IN, SEALER, 1000.0 + LIFE_SECONDS) == VERIFIER
+    assert read_verifier(state, SIGN_IN, Sealer([b"n" * 32, b"k" * 32]), 1000.0) == VERIFIER, (
         "after a rotation"
     )
 
@@ -27,12 +27,12 @@ def test_a_verifier_comes_back_with_the_state_and_can_not_be_read_in_it(own: str
 @pytest.mark.parametrize("state", ["", "s1", "a.b", "xpkce-abc", "pkce-", "pkce-abc def"])
 def test_a_state_of_the_callers_own_brings_none(state: str) -> None:
     """Clients that know nothing of PKCE may send theirs along."""
-    assert verifier_in(state, SIGN_IN, SEALER, 1000.0) is None
+    assert read_verifier(state, SIGN_IN, SEALER, 1000.0) is None
 
 
 def test_a_state_is_good_for_its_own_sign_in_only() -> None:
-    """Not for another organization, element, application or address, nor with another state of the caller's."""
-    state = state_with(VERIFIER, SIGN_IN, "s1", SEALER, 1000.0)
+    """Another organization, element, application, address or caller's state does not open it."""
+    state = make_state(VERIFIER, SIGN_IN, "s1", SEALER, 1000.0)
     others = (
         replace(SIGN_IN, organization_id=2),
         replace(SIGN_IN, element="eloqua"),
@@ -48,13 +48,13 @@ def test_a_state_is_good_for_its_own_sign_in_only() -> None:
     wrong += [(state, SIGN_IN, Sealer([b"n" * 32]))]
     for changed, sign_in, sealer in wrong:
         with pytest.raises(BadInput, match="does not belong to this sign-in"):
-            verifier_in(changed, sign_in, sealer, 1000.0)
+            read_verifier(changed, sign_in, sealer, 1000.0)
 
 
 def test_a_sign_in_that_took_too_long_begins_again() -> None:
-    """The sentence says where."""
-    state = state_with(VERIFIER, SIGN_IN, "", SEALER, 1000.0)
+    """The message has the address of a new one."""
+    state = make_state(VERIFIER, SIGN_IN, "", SEALER, 1000.0)
     with pytest.raises(
         BadInput, match=r"more than 60 minutes ago.*/elements/googlecalendar/oauth/url"
     ):
-        verifier_in(state, SIGN_IN, SEALER, 1001.0 + LIFE_SECONDS)
+        read_verifier(state, SIGN_IN, SEALER, 1001.0 + LIFE_SECONDS)

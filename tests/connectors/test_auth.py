@@ -1,4 +1,4 @@
-"""Signing in by OAuth 2, against a token endpoint that answers as it is told to."""
+"""Sign-in by OAuth 2, against a token endpoint with scripted answers."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,19 +31,19 @@ SECRETS = ("refresh-secret", "client-secret", "access-secret")
 
 
 class TokenService:
-    """Gives out tokens in the order of its script; the last answer is repeated."""
+    """Answers in the order of its script, and repeats the last answer."""
 
     def __init__(self, *script: tuple[int, Any], seconds: float = 0.0) -> None:
         self.script = list(script)
         self.seconds = seconds
-        self.asked: list[dict[str, str]] = []
+        self.requests: list[dict[str, str]] = []
         self.app = web.Application()
         self.app.router.add_post("/token", self.token)
         self.app.router.add_post("/revoke", self.token)
 
     async def token(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
-        self.asked.append({**form, "Authorization": request.headers.get("Authorization", "")})
+        self.requests.append({**form, "Authorization": request.headers.get("Authorization", "")})
         await asyncio.sleep(self.seconds)
         status, body = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return (
@@ -67,14 +67,14 @@ def granted(access: str = "access-secret", **more: Any) -> tuple[int, dict[str, 
     return 200, {"access_token": access, "expires_in": 3600, "token_type": "Bearer", **more}
 
 
-def test_an_authorize_address_leaves_out_what_has_no_value() -> None:
+def test_an_authorize_address_leaves_out_parameters_without_a_value() -> None:
     url = authorize_url(
         "https://example.com/auth", {"client_id": "a b", "state": None, "scope": "x/y"}
     )
     assert parse_qs(urlsplit(url).query) == {"client_id": ["a b"], "scope": ["x/y"]}
 
 
-def test_a_challenge_is_the_one_of_the_rfc() -> None:
+def test_a_challenge_is_that_of_the_rfc() -> None:
     """The example of RFC 7636, appendix B."""
     assert (
         challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
@@ -82,11 +82,11 @@ def test_a_challenge_is_the_one_of_the_rfc() -> None:
     )
 
 
-# --- what the service says ---
+# --- tokens and refusals ---
 
 
 @pytest.mark.parametrize("secret_in_header", [False, True])
-async def test_the_secret_travels_as_the_service_wants_it(
+async def test_the_secret_is_in_the_form_or_in_the_header(
     http: aiohttp.ClientSession, serve: Serve, secret_in_header: bool
 ) -> None:
     service = TokenService(granted(refresh_token="next"))
@@ -94,7 +94,7 @@ async def test_the_secret_travels_as_the_service_wants_it(
     assert await request_token(http, endpoint, REFRESH) == Token("access-secret", 3600.0, "next")
     in_form = {"client_id": "client", "client_secret": "client-secret", "Authorization": ""}
     in_header = {"Authorization": "Basic Y2xpZW50OmNsaWVudC1zZWNyZXQ="}
-    assert service.asked == [REFRESH | (in_header if secret_in_header else in_form)]
+    assert service.requests == [REFRESH | (in_header if secret_in_header else in_form)]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def test_a_refusal_says_what_to_do_and_never_a_secret(
     assert not [secret for secret in SECRETS if secret in shown]
 
 
-async def test_a_token_service_that_does_not_answer_is_asked_later(
+async def test_a_token_service_that_does_not_answer_is_tried_later(
     http: aiohttp.ClientSession,
 ) -> None:
     with pytest.raises(RetryLater, match="cannot be reached"):
@@ -188,8 +188,8 @@ def test_a_token_that_is_printed_shows_nothing() -> None:
     assert "secret" not in repr(Token("access-secret", 1.0, "refresh-secret"))
 
 
-async def test_what_a_token_allows_is_read(http: aiohttp.ClientSession, serve: Serve) -> None:
-    """Google says so where a person left a box unticked."""
+async def test_the_scope_of_a_token_is_read(http: aiohttp.ClientSession, serve: Serve) -> None:
+    """A person may have left a box unticked: the scope is narrower than the requested one."""
     endpoint = await TokenService(granted(scope="a b")).endpoint(serve)
     assert (await request_token(http, endpoint, REFRESH)).scope == "a b"
 
@@ -201,31 +201,31 @@ async def test_what_a_token_allows_is_read(http: aiohttp.ClientSession, serve: S
 async def test_a_code_is_traded_with_its_verifier_where_it_has_one(
     http: aiohttp.ClientSession, serve: Serve, verifier: str | None
 ) -> None:
-    """A service refuses a verifier that it did not ask for, as well as one that is missing."""
+    """A service refuses a verifier without a challenge, and a challenge without a verifier."""
     service = TokenService(granted(refresh_token="next"))
     settings = {"oauth.callback.url": "http://localhost/back"}
     token = await token_for_code(http, await service.endpoint(serve), "4/code", settings, verifier)
     assert refresh_token_entry(token, element="x") == {REFRESH_TOKEN: "next"}
-    assert service.asked[0].get("code_verifier") == verifier
-    assert (service.asked[0]["code"], service.asked[0]["redirect_uri"]) == (
+    assert service.requests[0].get("code_verifier") == verifier
+    assert (service.requests[0]["code"], service.requests[0]["redirect_uri"]) == (
         "4/code",
         "http://localhost/back",
     )
 
 
-# --- access that is given back ---
+# --- revoking ---
 
 
 @pytest.mark.parametrize("answer", [(200, {}), (400, {"error": "invalid_token"})])
-async def test_a_token_that_is_not_known_any_more_is_revoked(
+async def test_a_token_that_the_service_does_not_know_counts_as_revoked(
     http: aiohttp.ClientSession, serve: Serve, answer: tuple[int, Any]
 ) -> None:
-    """What is wanted is that it is worth nothing."""
+    """It is worth nothing, as it should be."""
     service = TokenService(answer)
     await revoke_token(
         http, (await service.endpoint(serve)).url.replace("/token", "/revoke"), "refresh-secret"
     )
-    assert service.asked == [{"token": "refresh-secret", "Authorization": ""}]
+    assert service.requests == [{"token": "refresh-secret", "Authorization": ""}]
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,10 @@ async def test_a_token_that_is_not_known_any_more_is_revoked(
         ((500, ""), ServiceError),
     ],
 )
-async def test_a_token_that_could_not_be_revoked_is_an_error_without_it(
+async def test_a_failure_to_revoke_is_an_error_without_the_token(
     http: aiohttp.ClientSession, serve: Serve, answer: tuple[int, Any], error: type[ServiceError]
 ) -> None:
-    """The caller decides what that means; the token is in no message."""
+    """The token is in no message."""
     endpoint = await TokenService(answer).endpoint(serve)
     with pytest.raises(error) as raised:
         await revoke_token(http, endpoint.url.replace("/token", "/revoke"), "refresh-secret")
@@ -262,7 +262,7 @@ async def test_a_rotated_refresh_token_is_remembered_and_used(
     fetch = token_refresher(http, await service.endpoint(serve), "first", remember)
     for _ in range(3):
         await fetch()
-    assert [form["refresh_token"] for form in service.asked] == ["first", "second", "second"]
+    assert [form["refresh_token"] for form in service.requests] == ["first", "second", "second"]
     assert remembered == [{REFRESH_TOKEN: "second"}]
 
 
@@ -280,7 +280,7 @@ async def test_a_rotated_refresh_token_survives_a_caller_who_gives_up(
         await asyncio.wait_for(auth.headers(), 0.1)
     await asyncio.wait_for(remembered.wait(), 5)
     assert await auth.headers() == {"Authorization": "Bearer access-secret"}
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
 # --- access tokens ---
@@ -295,14 +295,12 @@ async def signed_in(
     ), clock
 
 
-async def test_however_many_calls_wait_one_token_is_fetched(
-    http: aiohttp.ClientSession, serve: Serve
-) -> None:
+async def test_calls_that_wait_share_one_token(http: aiohttp.ClientSession, serve: Serve) -> None:
     service = TokenService(granted(), seconds=0.05)
     auth, _ = await signed_in(http, serve, service)
     headers = await asyncio.gather(*(auth.headers() for _ in range(50)))
     assert headers == [{"Authorization": "Bearer access-secret"}] * 50
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
 async def test_a_token_is_renewed_a_minute_before_it_runs_out(
@@ -325,15 +323,15 @@ async def test_a_token_that_many_calls_see_refused_is_renewed_once(
     assert await asyncio.gather(*(auth.renew(refused) for _ in range(50))) == [True] * 50
     assert await auth.renew(refused), "a call that comes late with the old token"
     assert await auth.headers() == {"Authorization": "Bearer two"}
-    assert len(service.asked) == 2
+    assert len(service.requests) == 2
 
 
-async def test_calls_that_wait_share_a_failure_and_the_next_one_tries_anew(
+async def test_calls_that_wait_share_a_failure_and_the_next_call_tries_again(
     http: aiohttp.ClientSession, serve: Serve
 ) -> None:
     service = TokenService((503, ""), granted(), seconds=0.05)
     auth, _ = await signed_in(http, serve, service)
     ends = await asyncio.gather(*(auth.headers() for _ in range(50)), return_exceptions=True)
     assert {type(end) for end in ends} == {RetryLater}
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
     assert await auth.headers() == {"Authorization": "Bearer access-secret"}

@@ -10,8 +10,9 @@ import pytest
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, RetryLater
-from openbulk.domain.query import Comparison, PageRequest, Query
+from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
@@ -73,9 +74,9 @@ class TestContacts(EloquaTests):
     object_name = "contact"
     good = (contact("Ann"), contact("Bob"), contact("Cara"))
     bad = {"C_EmailAddress": "not an address"}  # noqa: RUF012
-    shows = "C_FirstName"
+    distinct_field = "C_FirstName"
 
-    async def test_rejects_are_told_of_the_right_rows_whatever_their_reason(
+    async def test_rejects_fail_the_right_rows_whatever_their_reason(
         self, connect: Connect
     ) -> None:
         values: list[Mapping[str, str]] = [
@@ -101,7 +102,7 @@ class TestContacts(EloquaTests):
             "'C_DateCreated' is filled by Eloqua; leave the column out",
         ]
 
-    async def test_what_a_row_leaves_out_stays_as_eloqua_has_it(
+    async def test_a_missing_value_leaves_the_one_that_eloqua_has(
         self, http: aiohttp.ClientSession, url: str, connect: Connect
     ) -> None:
         await send(
@@ -113,7 +114,7 @@ class TestContacts(EloquaTests):
         ann, bob = await held(http, url)
         assert (ann["C_City"], ann["C_Title"], bob["C_City"]) == ("Bonn", "Dr", "Ulm")
 
-    async def test_created_and_updated_in_one_import_are_told_as_one_of_the_two(
+    async def test_an_import_that_creates_and_updates_counts_its_records_as_upserted(
         self, connect: Connect
     ) -> None:
         (first,) = await send(connect, CONTACT, [record(1, contact("Ann"))])
@@ -146,7 +147,7 @@ class TestContacts(EloquaTests):
         )
         assert "'Shoe size' is not a field of contact" in problem(outcome)
 
-    async def test_more_columns_than_eloqua_imports_are_said_to_be_too_many(
+    async def test_more_columns_than_eloqua_imports_fail_with_the_limit(
         self, connect: Connect
     ) -> None:
         (outcome,) = await send(connect, CONTACT, [record(1, {str(n): "x" for n in range(101)})])
@@ -155,8 +156,10 @@ class TestContacts(EloquaTests):
             == "the file has 101 columns; Eloqua imports at most 100: leave some out"
         )
 
-    async def test_what_eloqua_can_tell_is_left_to_its_export(self, connect: Connect) -> None:
-        """Equal texts and dates of change; whatever it might understand more narrowly is not."""
+    async def test_an_export_applies_the_conditions_that_eloqua_understands_alike(
+        self, connect: Connect
+    ) -> None:
+        """Equal texts and dates of change. The engine applies every other condition."""
         values = [
             contact("Ann", C_City="Bonn"),
             contact("Bob", C_City="bonn"),
@@ -201,14 +204,14 @@ class TestAccounts(EloquaTests):
     object_name = "account"
     good = ({"M_CompanyName": "Acme"}, {"M_CompanyName": "Bolt"}, {"M_CompanyName": "Cord"})
     bad = {"M_City": "Bonn"}  # noqa: RUF012
-    shows = "M_CompanyName"
+    distinct_field = "M_CompanyName"
 
 
 class TestCampaigns(EloquaTests):
     object_name = "campaign"
     good = ({"name": "Spring"}, {"name": "Summer"}, {"name": "Autumn"})
     bad = {"description": "nameless"}  # noqa: RUF012
-    shows = "name"
+    distinct_field = "name"
 
     async def test_campaigns_are_changed_and_deleted_by_id(
         self, http: aiohttp.ClientSession, url: str, connect: Connect
@@ -240,7 +243,7 @@ class TestLists(TestCampaigns):
     object_name = "list"
 
 
-async def test_objects_are_listed_in_the_order_of_the_service_that_we_replace(
+async def test_objects_are_listed_in_the_order_of_the_open_connectors_service(
     http: aiohttp.ClientSession, serve: Serve
 ) -> None:
     url = await serve(eloqua.make_app(eloqua.Options()))
@@ -305,7 +308,7 @@ def test_staged_data_is_split_by_bytes_and_nothing_is_left_out() -> None:
     assert [row for body in bodies for row in orjson.loads(body)] == rows
 
 
-async def test_what_contacts_did_can_be_read_each_activity_once(
+async def test_each_activity_of_a_contact_is_read_once(
     http: aiohttp.ClientSession, serve: Serve
 ) -> None:
     url = await serve(eloqua.make_app(eloqua.Options()))

@@ -1,4 +1,4 @@
-"""Signing in at Google, where Google says no in its many ways: against a service that answers as it is told to."""
+"""Google's sign-in and its many refusals, against a service that answers as each test wants."""
 
 import base64
 import json
@@ -27,11 +27,11 @@ ACCOUNT = "google.service_account"
 
 @dataclass
 class Google:
-    """Answers sign-ins as it was told; keeps what it was asked."""
+    """Answers sign-ins as each test wants, and keeps the calls."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
 
     def app(self) -> web.Application:
@@ -42,7 +42,7 @@ class Google:
 
     async def answer(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
-        self.asked.append((request.path, form))
+        self.calls.append((request.path, form))
         return web.json_response(self.body, status=self.status)
 
     async def events(self, request: web.Request) -> web.Response:
@@ -89,25 +89,28 @@ def key_file(**changes: Any) -> str:
 # --- the address ---
 
 
-def asked_for(**more: Any) -> dict[str, str]:
+def query_of_sign_in(**more: Any) -> dict[str, str]:
     request = AuthorizeRequest("client", "secret", "https://example.com/back", **more)
     query = parse_qs(urlsplit(GoogleOAuth().authorize_url(request)).query)
     return {name: values[0] for name, values in query.items()}
 
 
-def test_a_challenge_is_asked_for_by_its_method() -> None:
-    """Without the method Google would take the challenge for the verifier itself (RFC 7636, section 4.3)."""
-    assert {"code_challenge": "abc", "code_challenge_method": "S256"}.items() <= asked_for(
+def test_a_challenge_goes_with_its_method() -> None:
+    """Without the method Google would take the challenge for the verifier itself.
+
+    RFC 7636, section 4.3."""
+    assert {"code_challenge": "abc", "code_challenge_method": "S256"}.items() <= query_of_sign_in(
         challenge="abc"
     ).items()
-    assert not {"code_challenge", "code_challenge_method"} & asked_for().keys()
+    assert not {"code_challenge", "code_challenge_method"} & query_of_sign_in().keys()
 
 
-def test_the_scope_is_the_narrow_one_unless_another_is_asked_for() -> None:
+def test_the_scope_is_the_narrow_one_unless_another_is_set() -> None:
     """Calendars and their sharing need scopes of their own."""
-    assert asked_for()["scope"] == EVENTS
+    assert query_of_sign_in()["scope"] == EVENTS
     assert (
-        asked_for(scope=f"{EVENTS} {AUTH}calendar.acls")["scope"] == f"{EVENTS} {AUTH}calendar.acls"
+        query_of_sign_in(scope=f"{EVENTS} {AUTH}calendar.acls")["scope"]
+        == f"{EVENTS} {AUTH}calendar.acls"
     )
 
 
@@ -117,7 +120,7 @@ def test_the_scope_is_the_narrow_one_unless_another_is_asked_for() -> None:
 @pytest.mark.parametrize(
     "scope", ["", f"{AUTH}calendar.acls", "openid https://www.googleapis.com/auth/calendar.eventsx"]
 )
-async def test_a_person_who_left_the_box_of_events_unticked_is_told(
+async def test_a_person_who_left_the_box_of_events_unticked_learns_it(
     google: Google, http: aiohttp.ClientSession, scope: str
 ) -> None:
     """Google gives a token all the same, and every upload would fail."""
@@ -133,35 +136,37 @@ async def test_a_person_who_left_the_box_of_events_unticked_is_told(
 async def test_a_person_who_allowed_events_in_any_way_is_signed_in(
     google: Google, http: aiohttp.ClientSession, scope: str | None
 ) -> None:
-    """Wider scopes do as well, narrower ones for reading, and an answer that says nothing allows what was asked for."""
+    """Wider scopes do, too, and narrower ones for reading.
+
+    An answer without a scope allows what was requested."""
     google.body["scope"] = scope
     assert await GoogleOAuth().exchange("4/code", google.settings, http, verifier="v" * 43) == {
         "oauth.user.refresh_token": "refresh"
     }
-    ((path, form),) = google.asked
+    ((path, form),) = google.calls
     assert (path, form["code_verifier"]) == ("/token", "v" * 43)
 
 
 # --- giving access back ---
 
 
-async def test_access_is_given_back_where_it_was_got(
+async def test_access_is_revoked_where_it_was_granted(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
     """Below base.url, where there is one."""
     await GoogleOAuth().revoke({**google.settings, "oauth.user.refresh_token": "refresh"}, http)
-    assert google.asked == [("/revoke", {"token": "refresh"})]
+    assert google.calls == [("/revoke", {"token": "refresh"})]
 
 
-async def test_a_service_account_has_nothing_to_give_back(
+async def test_a_service_account_has_nothing_to_revoke(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
     """Its key is deleted in the Google Cloud console."""
     await GoogleOAuth().revoke({**google.settings, ACCOUNT: key_file()}, http)
-    assert google.asked == []
+    assert google.calls == []
 
 
-async def test_access_that_google_does_not_take_back_is_an_error(
+async def test_access_that_google_does_not_revoke_is_an_error(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
     """Whoever deletes the instance logs it."""
@@ -174,9 +179,9 @@ async def test_access_that_google_does_not_take_back_is_an_error(
 
 
 def claims_of(google: Google) -> dict[str, Any]:
-    claims = google.asked[0][1]["assertion"].split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(claims + "=="))
-    return said
+    claims = google.calls[0][1]["assertion"].split(".")[1]
+    claims_set: dict[str, Any] = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    return claims_set
 
 
 async def check(google: Google, http: aiohttp.ClientSession, **settings: str) -> None:
@@ -198,7 +203,9 @@ async def test_a_service_account_acts_for_its_subject_or_for_itself(
 async def test_a_service_account_asks_for_the_scopes_that_are_set(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
-    """Google refuses an assertion with one scope more than the administrator allowed: they have to be the same."""
+    """They have to be the administrator's.
+
+    Google refuses an assertion with one scope more than that."""
     await check(google, http, **{"google.scope": f"{EVENTS} {AUTH}calendar.calendars"})
     assert claims_of(google)["scope"] == f"{EVENTS} {AUTH}calendar.calendars"
 
@@ -212,7 +219,7 @@ async def test_a_subject_that_is_no_address_costs_no_call(
     """Google would say no more than `invalid_grant`."""
     with pytest.raises(BadInput, match=r"google\.subject .* looks like ann@example\.com"):
         await check(google, http, **{"google.subject": subject})
-    assert google.asked == []
+    assert google.calls == []
 
 
 @pytest.mark.parametrize(
@@ -235,7 +242,7 @@ async def test_a_subject_that_is_no_address_costs_no_call(
         ({"private_key": "nonsense"}, "cannot be read"),
     ],
 )
-async def test_a_key_that_is_none_is_told_from_one(
+async def test_a_text_that_is_no_key_is_refused(
     google: Google, http: aiohttp.ClientSession, key: str | Mapping[str, Any], says: str
 ) -> None:
     """People paste the path, the wrong file, or half of it; what they pasted is in no message."""
@@ -243,12 +250,12 @@ async def test_a_key_that_is_none_is_told_from_one(
         await check(google, http, **{ACCOUNT: key if isinstance(key, str) else key_file(**key)})
     assert says in raised.value.message
     assert "nonsense" not in raised.value.message
-    assert google.asked == []
+    assert google.calls == []
 
 
 UNAUTHORIZED = (
-    "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the "
-    "scopes requested."
+    "Client is unauthorized to retrieve access tokens using this method, "
+    "or client not authorized for any of the scopes requested."
 )
 
 
@@ -284,7 +291,7 @@ UNAUTHORIZED = (
         (400, "access_denied", "", "check that its key was not deleted"),
     ],
 )
-async def test_a_service_account_that_is_refused_is_told_what_to_mend(
+async def test_a_service_account_that_is_refused_says_what_to_mend(
     google: Google,
     http: aiohttp.ClientSession,
     status: int,

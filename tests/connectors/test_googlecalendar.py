@@ -22,7 +22,7 @@ class TestGoogleCalendar(GoogleTests):
     object_name = "events"
     good = (event("Maths"), event("Art"), event("Music"))
     bad = {"summary": "Never", "start": {"date": "2026-02-30"}, "end": {"date": "2026-03-02"}}  # noqa: RUF012
-    shows = "summary"
+    distinct_field = "summary"
 
     @pytest.fixture
     async def connect_with_wrong_credentials(

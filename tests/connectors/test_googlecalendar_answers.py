@@ -1,4 +1,4 @@
-"""Google Calendar where Google says what its sandbox does not: against a service that answers as it is told to."""
+"""Answers that Google's sandbox does not give, from a service that answers as each test wants."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
-from openbulk.engine.quota.governor import Governor
+from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import migrate, open_ledger_engine
 from support import Serve, forget
@@ -39,7 +39,7 @@ EVENT: Mapping[str, Any] = {
 TOKEN: Answer = (200, {"access_token": "token", "expires_in": 3600, "refresh_token": "refresh"})
 
 
-def said(status: int, reason: str, message: str = "In Google's words.") -> Answer:
+def refusal(status: int, reason: str, message: str = "In Google's words.") -> Answer:
     return status, {
         "error": {
             "errors": [{"domain": "global", "reason": reason, "message": message}],
@@ -51,11 +51,11 @@ def said(status: int, reason: str, message: str = "In Google's words.") -> Answe
 
 @dataclass
 class Google:
-    """Answers each method with what it was told; keeps what it was asked."""
+    """Gives each method the answer that the test set, and keeps the calls."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     token: Answer = TOKEN
-    asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    calls: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -71,7 +71,7 @@ class Google:
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
-        self.asked.append(
+        self.calls.append(
             (request.method, request.raw_path.partition("?")[0], dict(request.query), body)
         )
         status, answer = self.answers.get(request.method, (200, {}))
@@ -131,20 +131,20 @@ def service_account() -> str:
 @pytest.mark.parametrize(
     ("answer", "error", "says", "after"),
     [
-        (said(403, "rateLimitExceeded"), RetryLater, "rate limit", None),
-        (said(403, "userRateLimitExceeded"), RetryLater, "rate limit", None),
+        (refusal(403, "rateLimitExceeded"), RetryLater, "rate limit", None),
+        (refusal(403, "userRateLimitExceeded"), RetryLater, "rate limit", None),
         (
-            said(403, "quotaExceeded", "Calendar usage limits exceeded."),
+            refusal(403, "quotaExceeded", "Calendar usage limits exceeded."),
             RetryLater,
             "limits on calendar use",
             3600.0,
         ),
-        (said(403, "accessNotConfigured"), Refused, "enable it there", None),
-        (said(403, "insufficientPermissions"), Refused, "auth/calendar.events", None),
-        (said(403, "domainPolicy"), Refused, "administrator", None),
+        (refusal(403, "accessNotConfigured"), Refused, "enable it there", None),
+        (refusal(403, "insufficientPermissions"), Refused, "auth/calendar.events", None),
+        (refusal(403, "domainPolicy"), Refused, "administrator", None),
     ],
 )
-async def test_what_concerns_the_whole_account_is_told_by_the_reason(
+async def test_what_concerns_the_whole_account_is_known_by_the_reason(
     google: Google,
     connector: Connector,
     answer: Answer,
@@ -162,14 +162,14 @@ async def test_what_concerns_the_whole_account_is_told_by_the_reason(
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (said(400, "timeRangeEmpty"), "ends before it starts"),
-        (said(400, "invalid"), "a value is not valid: In Google's words."),
-        (said(403, "forbidden"), "may not write to that calendar"),
-        (said(403, "requiredAccessLevel"), "may not write to that calendar"),
-        (said(403, "forbiddenForServiceAccounts"), "domain-wide delegation"),
-        (said(404, "notFound"), "calendar 'primary': there is no such calendar"),
-        (said(409, "conflict"), "Google refused it (conflict)"),
-        (said(418, "teapot"), "Google refused it (teapot): In Google's words."),
+        (refusal(400, "timeRangeEmpty"), "ends before it starts"),
+        (refusal(400, "invalid"), "a value is not valid: In Google's words."),
+        (refusal(403, "forbidden"), "may not write to that calendar"),
+        (refusal(403, "requiredAccessLevel"), "may not write to that calendar"),
+        (refusal(403, "forbiddenForServiceAccounts"), "domain-wide delegation"),
+        (refusal(404, "notFound"), "calendar 'primary': there is no such calendar"),
+        (refusal(409, "conflict"), "Google refused it (conflict)"),
+        (refusal(418, "teapot"), "Google refused it (teapot): In Google's words."),
         ((400, "<html>not Google</html>"), "Google refused it (400): <html>not Google</html>"),
         ((400, {"error": "text"}), "Google refused it (400)"),
     ],
@@ -186,7 +186,7 @@ async def test_what_concerns_one_record_is_its_outcome(
 
 
 @pytest.mark.parametrize(
-    "answer", [said(404, "notFound"), said(403, "forbidden"), (404, "<html>"), (302, "")]
+    "answer", [refusal(404, "notFound"), refusal(403, "forbidden"), (404, "<html>"), (302, "")]
 )
 async def test_an_account_whose_calendar_cannot_be_seen_does_not_pass_the_check(
     google: Google, connector: Connector, answer: Answer
@@ -199,10 +199,10 @@ async def test_an_account_whose_calendar_cannot_be_seen_does_not_pass_the_check(
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (said(404, "notFound"), NotFound),
-        (said(400, "invalid"), Refused),
-        (said(410, "fullSyncRequired"), Refused),
-        (said(403, "rateLimitExceeded"), RetryLater),
+        (refusal(404, "notFound"), NotFound),
+        (refusal(400, "invalid"), Refused),
+        (refusal(410, "fullSyncRequired"), Refused),
+        (refusal(403, "rateLimitExceeded"), RetryLater),
     ],
 )
 async def test_a_page_that_is_refused_says_why(
@@ -219,11 +219,11 @@ async def test_a_page_that_is_refused_says_why(
 async def test_an_id_made_from_the_key_that_is_taken_was_taken_by_us(
     google: Google, connector: Connector
 ) -> None:
-    google.answers["POST"] = said(409, "duplicate")
+    google.answers["POST"] = refusal(409, "duplicate")
     outcome = await create(connector, EVENT)
     assert outcome.kind is OutcomeKind.CREATED
-    assert [method for method, *_ in google.asked] == ["POST"], "no call is spent to look"
-    assert outcome.id == google.asked[0][3]["id"]
+    assert [method for method, *_ in google.calls] == ["POST"], "no call is spent to look"
+    assert outcome.id == google.calls[0][3]["id"]
     assert len(str(outcome.id)) == 52
     assert set(str(outcome.id)) <= set("0123456789abcdefghijklmnopqrstuv")
 
@@ -231,7 +231,7 @@ async def test_an_id_made_from_the_key_that_is_taken_was_taken_by_us(
 async def test_a_look_at_a_taken_id_that_is_throttled_decides_nothing(
     google: Google, connector: Connector
 ) -> None:
-    google.answers = {"POST": said(409, "duplicate"), "GET": said(403, "rateLimitExceeded")}
+    google.answers = {"POST": refusal(409, "duplicate"), "GET": refusal(403, "rateLimitExceeded")}
     with pytest.raises(RetryLater):
         await create(connector, {**EVENT, "id": "maths2026"})
 
@@ -242,9 +242,22 @@ async def test_the_mark_on_an_event_with_a_callers_id_keeps_other_properties(
     await create(
         connector, {**EVENT, "id": "maths2026", "extendedProperties": {"private": {"class": "3b"}}}
     )
-    properties = google.asked[0][3]["extendedProperties"]["private"]
+    properties = google.calls[0][3]["extendedProperties"]["private"]
     assert properties["class"] == "3b"
     assert "file:7" not in str(properties), "the key stays with us"
+
+
+async def test_a_deletion_that_google_refuses_is_refused_for_each_row(
+    google: Google, connector: Connector
+) -> None:
+    """The event is still there for the next row that means it."""
+    event = {"id": "maths2026", "iCalUID": "17@school.example", "status": "confirmed"}
+    google.answers = {"GET": (200, {"items": [event]}), "DELETE": refusal(403, "forbidden")}
+    target = Target("events", Action.DELETE, run="1")
+    for number in (1, 2):
+        row = Record(number, {"iCalUID": "17@school.example"}, key=f"file:{number}")
+        (outcome,) = await connector.write(target, [row])
+        assert outcome.kind is OutcomeKind.FAILED
 
 
 # --- the call ---
@@ -286,7 +299,7 @@ async def test_the_call_is_the_one_that_google_documents(
     parameters: Mapping[str, str],
 ) -> None:
     assert (await create(connector, {**EVENT, **values}, **options)).kind is OutcomeKind.CREATED
-    ((method, seen, query, body),) = google.asked
+    ((method, seen, query, body),) = google.calls
     assert (method, seen) == ("POST", f"/calendar/v3/calendars/{path}/events")
     assert query == {"sendUpdates": "none", **parameters}
     assert "calendarId" not in body
@@ -298,7 +311,7 @@ async def test_a_send_updates_that_is_not_known_costs_no_call(
     outcome = await create(connector, EVENT, sendUpdates="everybody")
     assert outcome.problem is not None
     assert "it can be none, all, externalOnly" in outcome.problem.message
-    assert google.asked == []
+    assert google.calls == []
 
 
 @pytest.mark.parametrize(
@@ -315,14 +328,14 @@ async def test_a_value_that_json_cannot_hold_fails_its_record_only(
 ) -> None:
     outcome = await create(connector, {**EVENT, **values})
     assert outcome.kind is OutcomeKind.FAILED
-    assert google.asked == []
+    assert google.calls == []
 
 
 async def test_places_of_a_list_without_a_value_are_left_out(
     google: Google, connector: Connector
 ) -> None:
     await create(connector, {**EVENT, "recurrence": ["RRULE:FREQ=DAILY", None]})
-    assert google.asked[0][3]["recurrence"] == ["RRULE:FREQ=DAILY"]
+    assert google.calls[0][3]["recurrence"] == ["RRULE:FREQ=DAILY"]
 
 
 # --- sign-in ---
@@ -371,7 +384,7 @@ async def test_a_code_that_gives_no_refresh_token_says_how_to_get_one(
 
 
 @pytest.mark.parametrize("error", ["invalid_grant", "unauthorized_client"])
-async def test_a_service_account_that_is_refused_is_told_what_to_mend(
+async def test_a_service_account_that_is_refused_says_what_to_mend(
     google: Google, http: aiohttp.ClientSession, error: str
 ) -> None:
     google.token = (
@@ -394,12 +407,12 @@ async def test_a_service_account_that_is_refused_is_told_what_to_mend(
 async def test_a_usage_limit_costs_one_call_and_no_more(
     google: Google, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    """Whoever asks next is told why and for how long, without a call."""
+    """The next call fails without being sent, with the reason and the time to wait."""
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     await migrate(engine)
-    google.answers["POST"] = said(403, "quotaExceeded")
+    google.answers["POST"] = refusal(403, "quotaExceeded")
     for _ in range(3):
-        pace = Governor(Budgets(engine)).pace()
+        pace = InstancePace(Governor(Budgets(engine)))
         connector = GoogleCalendarProvider().connect(
             ConnectionContext(google.settings, http, forget, pace)
         )
@@ -407,14 +420,14 @@ async def test_a_usage_limit_costs_one_call_and_no_more(
             await create(connector, EVENT)
         assert busy.value.after is not None
         assert busy.value.after > 3_500
-    assert len(google.asked) == 1
+    assert len(google.calls) == 1
     await engine.dispose()
 
 
 async def test_a_limit_of_the_configuration_has_to_be_a_number(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
-    """It is said when the instance is made."""
+    """Making the instance fails."""
     with pytest.raises(BadInput, match="has to be a whole number of calls"):
         GoogleCalendarProvider().connect(
             ConnectionContext({**google.settings, "quota.user.minute": "many"}, http, forget)

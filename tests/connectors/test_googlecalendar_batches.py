@@ -1,4 +1,4 @@
-"""Calls that are ready at the same moment travel together, and nothing else about them changes."""
+"""Calls that are ready at the same moment go in one request; nothing else about them changes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from openbulk.connectors.googlecalendar.batches import (
     MOST_CALLS,
     READY_TOGETHER_SECONDS,
     Batches,
-    read,
+    read_batch,
 )
 from openbulk.connectors.http import Answer, Request
 from openbulk.domain.errors import AnswerLost, RetryLater, SignInAgain
@@ -40,8 +40,10 @@ async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
     )
 
 
-async def written(connector: Connector, records: Sequence[Record]) -> list[Outcome | BaseException]:
-    """What became of records that were sent at the same moment."""
+async def write_together(
+    connector: Connector, records: Sequence[Record]
+) -> list[Outcome | BaseException]:
+    """The outcomes of records that are sent at the same moment."""
     calls = await asyncio.gather(
         *(connector.write(EVENTS, [one]) for one in records), return_exceptions=True
     )
@@ -59,11 +61,11 @@ def lessons(count: int) -> list[Record]:
     return [record(number, event(f"Lesson {number}")) for number in range(1, count + 1)]
 
 
-async def test_what_is_ready_at_the_same_moment_travels_together(
+async def test_calls_that_are_ready_together_go_in_one_request(
     http: aiohttp.ClientSession, url: str, connector: Connector
 ) -> None:
     await connector.check()
-    outcomes = await written(connector, lessons(2 * MOST_CALLS))
+    outcomes = await write_together(connector, lessons(2 * MOST_CALLS))
     assert all(
         isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes
     )
@@ -72,7 +74,7 @@ async def test_what_is_ready_at_the_same_moment_travels_together(
 
 
 async def test_a_call_whose_caller_has_gone_does_not_leave_any_more() -> None:
-    """A turn that was overtaken sends nothing that it had not sent before."""
+    """A slice that another process has taken over sends nothing more."""
     sent: list[Request] = []
 
     async def alone(request: Request) -> Answer:
@@ -96,7 +98,7 @@ async def test_few_have_a_connection_each(
     http: aiohttp.ClientSession, url: str, connector: Connector
 ) -> None:
     await connector.check()
-    await written(connector, lessons(FEWEST_CALLS - 1))
+    await write_together(connector, lessons(FEWEST_CALLS - 1))
     assert await batches(http, url) == 0
 
 
@@ -105,7 +107,9 @@ async def test_each_has_its_own_outcome(connector: Connector) -> None:
     records = lessons(10)
     records[7] = record(8, event("Elsewhere", calendarId="nobody@example.com"))
     outcomes = [
-        outcome for outcome in await written(connector, records) if isinstance(outcome, Outcome)
+        outcome
+        for outcome in await write_together(connector, records)
+        if isinstance(outcome, Outcome)
     ]
     kinds = {outcome.row: outcome.kind for outcome in outcomes}
     assert kinds == {n: OutcomeKind.FAILED if n == 8 else OutcomeKind.CREATED for n in range(1, 11)}
@@ -116,9 +120,11 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_without_doubling(
 ) -> None:
     await connector.check()
     await set_faults(http, url, "drop-after=1")
-    assert all(isinstance(outcome, AnswerLost) for outcome in await written(connector, lessons(20)))
+    assert all(
+        isinstance(outcome, AnswerLost) for outcome in await write_together(connector, lessons(20))
+    )
     await set_faults(http, url, "")
-    outcomes = await written(connector, lessons(20))
+    outcomes = await write_together(connector, lessons(20))
     assert all(
         isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes
     )
@@ -132,7 +138,7 @@ async def test_calls_that_are_refused_for_a_quota_are_refused_each_for_itself(
     connector = GoogleCalendarProvider().connect(
         ConnectionContext(await configuration(http, url), http, forget)
     )
-    outcomes = await written(connector, lessons(20))
+    outcomes = await write_together(connector, lessons(20))
     assert sum(isinstance(outcome, RetryLater) for outcome in outcomes) == 5
     assert len(await held(http, url)) == 15
 
@@ -142,7 +148,7 @@ async def test_a_token_that_runs_out_on_the_way_is_renewed(
 ) -> None:
     await connector.check()
     await set_faults(http, url, "expire-token=0.2")
-    outcomes = await written(connector, lessons(50))
+    outcomes = await write_together(connector, lessons(50))
     await set_faults(http, url, "")
     ended = [outcome for outcome in outcomes if not isinstance(outcome, SignInAgain)]
     assert all(
@@ -156,10 +162,10 @@ async def test_where_no_batches_are_known_calls_go_alone(
     serve: Serve, http: aiohttp.ClientSession, url: str, status: int
 ) -> None:
     """A proxy at `base.url` may pass the Calendar API on, and nothing else."""
-    asked: list[str] = []
+    paths: list[str] = []
 
-    async def passed_on(request: web.Request) -> web.Response:
-        asked.append(request.path)
+    async def pass_on(request: web.Request) -> web.Response:
+        paths.append(request.path)
         if request.path.startswith("/batch"):
             return web.Response(status=status)
         headers = {
@@ -173,17 +179,17 @@ async def test_where_no_batches_are_known_calls_go_alone(
             return web.Response(status=answer.status, body=await answer.read())
 
     proxy = web.Application()
-    proxy.router.add_route("*", "/{path:.*}", passed_on)
+    proxy.router.add_route("*", "/{path:.*}", pass_on)
     settings = {**await configuration(http, url), "base.url": await serve(proxy)}
     connector = GoogleCalendarProvider().connect(ConnectionContext(settings, http, forget))
     for first in (1, 31):
-        outcomes = await written(connector, lessons(60)[first - 1 : first + 29])
+        outcomes = await write_together(connector, lessons(60)[first - 1 : first + 29])
         assert all(
             isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED
             for outcome in outcomes
         )
     assert len(await held(http, url)) == 60
-    assert sum(path.startswith("/batch") for path in asked) == 1
+    assert sum(path.startswith("/batch") for path in paths) == 1
 
 
 async def test_whoever_stops_waiting_takes_nobody_along(
@@ -197,7 +203,7 @@ async def test_whoever_stops_waiting_takes_nobody_along(
     assert all(outcome.kind is OutcomeKind.CREATED for (outcome,) in outcomes)
 
 
-# As https://developers.google.com/workspace/calendar/api/guides/batch shows an answer, less the bodies.
+# The answer at https://developers.google.com/workspace/calendar/api/guides/batch, less the bodies.
 ANSWER = b"""\
 --batch_foobarbaz
 Content-Type: application/http
@@ -221,9 +227,9 @@ ETag: "etag/pony"
 """.replace(b"\n", b"\r\n")
 
 
-def test_answers_are_told_apart_by_their_numbers() -> None:
+def test_answers_are_matched_by_their_numbers() -> None:
     """In whatever order they come; one that is missing is missing."""
-    found = read(
+    found = read_batch(
         Answer(200, {"Content-Type": 'multipart/mixed; boundary="batch_foobarbaz"'}, ANSWER)
     )
     assert {number: answer.status for number, answer in found.items()} == {0: 200, 2: 304}
@@ -249,4 +255,4 @@ def test_answers_are_told_apart_by_their_numbers() -> None:
     ids=["no batch", "no boundary", "another boundary", "no number", "no status"],
 )
 def test_what_cannot_be_read_answers_nobody(kind: str, content: bytes) -> None:
-    assert read(Answer(200, {"Content-Type": kind}, content)) == {}
+    assert read_batch(Answer(200, {"Content-Type": kind}, content)) == {}

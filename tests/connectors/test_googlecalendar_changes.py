@@ -1,4 +1,4 @@
-"""Events that are there already: changed, left alone, deleted and made again, against the sandbox."""
+"""Events that exist are changed, left alone, deleted and made again, against the sandbox."""
 
 import io
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,7 +23,9 @@ UID = "timetable-17@school.example"
 
 @pytest.fixture
 async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
+    """A sandbox.
+
+    In the end, every call has to be one that Google's own description of its API allows."""
     address = await serve(google.make_app(google.Options()))
     yield address
     assert await violations(http, address) == []
@@ -42,7 +44,9 @@ def target(
     return Target("events", action, identifier, run=run, options=more.pop("options", {}), **more)
 
 
-async def sent(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> Sequence[Outcome]:
+async def write_rows(
+    connector: Connector, to: Target, *rows: Mapping[str, Any]
+) -> Sequence[Outcome]:
     """The outcomes of rows, sent one after another as the rows of one job."""
     return [
         (await connector.write(to, [Record(number, values, key=f"run{to.run}:{number}")]))[0]
@@ -52,7 +56,7 @@ async def sent(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> Se
 
 async def kinds(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> list[OutcomeKind]:
     """How rows ended."""
-    return [outcome.kind for outcome in await sent(connector, to, *rows)]
+    return [outcome.kind for outcome in await write_rows(connector, to, *rows)]
 
 
 async def calls(http: aiohttp.ClientSession, url: str) -> dict[str, int]:
@@ -74,7 +78,7 @@ async def test_the_same_rows_sent_again_change_nothing(
     identifier: str | None,
     more: dict[str, str],
 ) -> None:
-    """However events are told apart: the second job finds them as they should be, with one listing and no write."""
+    """By whatever identifies the events: the second job lists them once, and writes nothing."""
     row = event("Maths", location="Room 4", **more)
     assert await kinds(connector, target(identifier=identifier), row) == [OutcomeKind.CREATED]
     before = await calls(http, url)
@@ -113,7 +117,7 @@ async def test_a_date_becomes_a_time(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
     """Google merges what a patch has: the date has to be cleared."""
-    await sent(connector, target(identifier="ref"), event("Maths", ref="1"))
+    await write_rows(connector, target(identifier="ref"), event("Maths", ref="1"))
     timed = {
         "summary": "Maths",
         "ref": "1",
@@ -127,14 +131,14 @@ async def test_a_date_becomes_a_time(
 
 async def test_an_update_of_what_is_not_there_says_so(connector: Connector) -> None:
     """And what would make it."""
-    (outcome,) = await sent(connector, target(Action.UPDATE, "ref"), event("Maths", ref="1"))
+    (outcome,) = await write_rows(connector, target(Action.UPDATE, "ref"), event("Maths", ref="1"))
     assert outcome.problem is not None
     assert "has no event with ref '1'; the action upsert would make it" in outcome.problem.message
 
 
 async def test_an_update_needs_to_know_which_event_is_meant(connector: Connector) -> None:
-    """A row without anything that tells events apart fails before a call is spent."""
-    (outcome,) = await sent(connector, target(Action.UPDATE), event("Maths"))
+    """A row without anything that identifies its event fails before a call is spent."""
+    (outcome,) = await write_rows(connector, target(Action.UPDATE), event("Maths"))
     assert outcome.problem is not None
     assert "give a column id or iCalUID, or name the column" in outcome.problem.message
 
@@ -152,7 +156,7 @@ async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
     more: dict[str, str],
 ) -> None:
     """Whoever deleted them."""
-    await sent(connector, target(identifier=identifier), event("Maths", **more))
+    await write_rows(connector, target(identifier=identifier), event("Maths", **more))
     assert await kinds(connector, target(Action.DELETE, identifier, run="2"), more) == [
         OutcomeKind.DELETED
     ]
@@ -162,11 +166,11 @@ async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
 
 
 async def test_deleting_what_never_was_changes_nothing(connector: Connector) -> None:
-    """It is as it should be; a calendar that never was is a mistake."""
+    """The event is as it should be; a missing calendar is an error."""
     assert await kinds(connector, target(Action.DELETE), {"id": "neverthere"}) == [
         OutcomeKind.UNCHANGED
     ]
-    (outcome,) = await sent(
+    (outcome,) = await write_rows(
         connector, target(Action.DELETE, options={"calendarId": "no@x"}), {"id": "neverthere"}
     )
     assert outcome.kind is OutcomeKind.FAILED
@@ -181,18 +185,18 @@ async def test_an_event_that_somebody_deleted_can_be_made_again(
     row = event("Maths", ref="17")
     ids = []
     for run in range(1, 4):
-        (made,) = await sent(connector, target(identifier="ref", run=f"{run}a"), row)
+        (made,) = await write_rows(connector, target(identifier="ref", run=f"{run}a"), row)
         assert made.kind is OutcomeKind.CREATED
         ids.append(made.id)
-        await sent(connector, target(Action.DELETE, "ref", run=f"{run}b"), {"ref": "17"})
+        await write_rows(connector, target(Action.DELETE, "ref", run=f"{run}b"), {"ref": "17"})
     assert len(set(ids)) == 3
 
 
 async def test_an_event_with_the_callers_own_id_is_brought_back(connector: Connector) -> None:
     """The id is wanted: the event of that id lives again."""
     row = event("Maths", id="maths2026")
-    await sent(connector, target(), row)
-    await sent(connector, target(Action.DELETE, run="2"), row)
+    await write_rows(connector, target(), row)
+    await write_rows(connector, target(Action.DELETE, run="2"), row)
     assert await kinds(connector, target(run="3"), row) == [OutcomeKind.CREATED]
     assert await kinds(connector, target(run="4"), row) == [OutcomeKind.UNCHANGED]
 
@@ -201,10 +205,10 @@ async def test_an_upsert_whose_answer_was_lost_makes_one_event(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
     """And counts it as created."""
-    await sent(connector, target(identifier="ref"), event("Other", ref="0"))
+    await write_rows(connector, target(identifier="ref"), event("Other", ref="0"))
     await set_faults(http, url, "drop-after=1")
     with pytest.raises(AnswerLost):
-        await sent(connector, target(identifier="ref"), event("Maths", ref="17"))
+        await write_rows(connector, target(identifier="ref"), event("Maths", ref="17"))
     await set_faults(http, url, "")
     assert await kinds(connector, target(identifier="ref"), event("Maths", ref="17")) == [
         OutcomeKind.CREATED
@@ -220,7 +224,7 @@ async def test_a_foreign_event_is_imported_without_mail(
     assert await kinds(connector, target(Action.CREATE), row) == [OutcomeKind.CREATED]
     (only,) = await held(http, url)
     assert only["iCalUID"] == UID
-    (_, again) = await sent(connector, target(Action.CREATE, run="2"), event("Other"), row)
+    (_, again) = await write_rows(connector, target(Action.CREATE, run="2"), event("Other"), row)
     assert again.kind is OutcomeKind.FAILED
     assert await kinds(connector, target(Action.CREATE), row) == [OutcomeKind.CREATED], (
         "the first one, sent once more"
@@ -231,7 +235,7 @@ async def test_a_cancelled_row_deletes_its_event(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
     """As calendar files say it; one that is not there stays away."""
-    await sent(connector, target(), event("Fair", iCalUID=UID))
+    await write_rows(connector, target(), event("Fair", iCalUID=UID))
     cancelled = event("Fair", iCalUID=UID, status="cancelled")
     assert await kinds(connector, target(run="2"), cancelled) == [OutcomeKind.DELETED]
     assert await kinds(
@@ -244,7 +248,7 @@ async def test_rows_name_their_own_calendars(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
     """A column `calendarId` goes before what metaData says."""
-    (outcome,) = await sent(
+    (outcome,) = await write_rows(
         connector,
         target(Action.CREATE, options={"calendarId": "primary"}),
         event("Maths", calendarId="no@x"),
@@ -254,7 +258,7 @@ async def test_rows_name_their_own_calendars(
 
 
 async def test_rows_that_mailed_people_outside_are_counted(connector: Connector) -> None:
-    """Only where mail was asked for, and somebody of another domain than the account's was invited."""
+    """Only where the caller wants mail, and a guest is of another domain than the account."""
     guests = {"inside": "bob@example.com", "outside": "eve@elsewhere.example"}
     for send, counted in (
         ("all", {"inside": False, "outside": True}),
@@ -262,7 +266,7 @@ async def test_rows_that_mailed_people_outside_are_counted(connector: Connector)
     ):
         to = target(Action.CREATE, run=send, options={"sendUpdates": send})
         rows = [event("Fair", attendees=[{"email": email}]) for email in guests.values()]
-        outcomes = await sent(connector, to, *rows)
+        outcomes = await write_rows(connector, to, *rows)
         assert (
             dict(zip(guests, [outcome.mails_outside for outcome in outcomes], strict=True))
             == counted
@@ -279,7 +283,7 @@ async def test_an_update_of_the_start_leaves_the_end_alone(
         "start": {"date": "2026-09-14"},
         "end": {"date": "2026-09-19"},
     }
-    await sent(connector, target(), camp)
+    await write_rows(connector, target(), camp)
     earlier = {"id": "camp2026", "start": {"date": "2026-09-13"}}
     assert await kinds(connector, target(Action.UPDATE, run="2"), earlier) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
@@ -291,7 +295,7 @@ async def test_the_calendars_reminders_replace_an_events_own(
 ) -> None:
     """Google refuses to have both."""
     own = {"useDefault": False, "overrides": [{"method": "popup", "minutes": 5}]}
-    await sent(connector, target(), event("Maths", id="maths2026", reminders=own))
+    await write_rows(connector, target(), event("Maths", id="maths2026", reminders=own))
     default = event("Maths", id="maths2026", reminders={"useDefault": True})
     assert await kinds(connector, target(run="2"), default) == [OutcomeKind.UPDATED]
     (only,) = await held(http, url)
@@ -304,12 +308,12 @@ async def test_a_calendar_that_is_not_there_costs_one_call(
 ) -> None:
     """However many rows are meant for it; another job asks again."""
     rows = [event(f"Lesson {number}", calendarId="no@x") for number in range(5)]
-    outcomes = await sent(connector, target(action), *rows)
+    outcomes = await write_rows(connector, target(action), *rows)
     assert {
         outcome.problem and outcome.problem.message.partition(":")[0] for outcome in outcomes
     } == {"calendar 'no@x'"}
     assert sum((await calls(http, url)).values()) == 1
-    await sent(connector, target(action, run="2"), *rows)
+    await write_rows(connector, target(action, run="2"), *rows)
     assert sum((await calls(http, url)).values()) == 2
 
 
@@ -372,7 +376,7 @@ CALLED_OFF: dict[str, Any] = {
 async def test_what_was_read_and_is_sent_again_makes_no_write(
     connector: Connector, http: aiohttp.ClientSession, url: str, name: str
 ) -> None:
-    """All-day, recurring, exceptional, with guests, over zones, imported; in a file of any format."""
+    """All-day, recurring, moved, with guests, over zones, imported; in a file of any format."""
     await kinds(connector, target(Action.CREATE), *WEEK)
     await kinds(connector, target(run="2"), SERIES, MOVED, CALLED_OFF)
     read = [
@@ -426,15 +430,15 @@ async def test_occurrences_of_a_series_are_moved_and_called_off(
 
 
 async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connector) -> None:
-    """Each is said."""
-    (alone,) = await sent(connector, target(), MOVED)
+    """The message says which is missing."""
+    (alone,) = await write_rows(connector, target(), MOVED)
     assert alone.problem is not None
     assert "its row has to come first" in alone.problem.message
     never = {
         **MOVED,
         "originalStartTime": {"dateTime": "2026-10-27T08:00:00", "timeZone": "Europe/Berlin"},
     }
-    (_, wrong) = await sent(connector, target(run="2"), SERIES, never)
+    (_, wrong) = await write_rows(connector, target(run="2"), SERIES, never)
     assert wrong.problem is not None
     assert "has no occurrence at that time" in wrong.problem.message
 
@@ -457,7 +461,7 @@ async def test_a_date_at_the_end_of_the_calendar_fails_its_row_only(
     connector: Connector, row: dict[str, Any]
 ) -> None:
     """It is no failure of openbulk."""
-    (outcome,) = await sent(connector, target(Action.CREATE), row)
+    (outcome,) = await write_rows(connector, target(Action.CREATE), row)
     assert outcome.problem is not None
     assert "calendars go from year 1 to 9999" in outcome.problem.message
 
@@ -465,8 +469,8 @@ async def test_a_date_at_the_end_of_the_calendar_fails_its_row_only(
 async def test_one_half_of_a_time_can_be_changed_without_the_other(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:
-    """The moment of a series, which keeps its zone; its zone, which keeps the moment; or when it ends."""
-    await sent(connector, target(), {**SERIES, "iCalUID": None, "id": "maths2026"})
+    """The moment of a series that keeps its zone; its zone with the same moment; or its end."""
+    await write_rows(connector, target(), {**SERIES, "iCalUID": None, "id": "maths2026"})
     update = target(Action.UPDATE, run="2")
     moved = {
         "id": "maths2026",

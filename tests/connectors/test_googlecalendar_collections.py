@@ -21,8 +21,8 @@ class TestCalendars(GoogleTests):
         {"summary": "Class 7c"},
     )
     bad: ClassVar = {"description": "without a name"}
-    shows = "summary"
-    there_before = frozenset({ANN})
+    distinct_field = "summary"
+    preexisting = frozenset({ANN})
 
 
 class TestAccessControlList(GoogleTests):
@@ -36,16 +36,16 @@ class TestAccessControlList(GoogleTests):
         )
     )
     bad: ClassVar = {"scope": {"type": "user", "value": "eve@example.com"}, "role": "spy"}
-    shows = "id"
-    there_before = frozenset({f"user:{ANN}"})
+    distinct_field = "id"
+    preexisting = frozenset({f"user:{ANN}"})
 
 
 class TestCalendarList(GoogleTests):
     object_name = "calendar-list"
     good = tuple({"id": f"{name}@example.com"} for name in ("bob", "cara", "dan"))
     bad: ClassVar = {"id": "nobody@example.com"}
-    shows = "id"
-    there_before = frozenset({ANN})
+    distinct_field = "id"
+    preexisting = frozenset({ANN})
 
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession, url: str) -> Connect:

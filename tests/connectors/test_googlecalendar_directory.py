@@ -22,7 +22,9 @@ RULE: Mapping[str, Any] = {"scope": {"type": "user", "value": "bob@example.com"}
 
 @pytest.fixture
 async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox; and in the end, whether what was sent is as Google's own description of its API has it."""
+    """A sandbox.
+
+    In the end, every call has to be one that Google's own description of its API allows."""
     address = await serve(google.make_app(google.Options()))
     yield address
     assert await violations(http, address) == []
@@ -35,7 +37,7 @@ async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
     )
 
 
-async def sent(
+async def write_rows(
     connector: Connector,
     object: str,
     action: Action,
@@ -53,7 +55,7 @@ async def sent(
 async def kinds(
     connector: Connector, object: str, action: Action, *rows: Mapping[str, Any], **more: Any
 ) -> list[OutcomeKind]:
-    return [outcome.kind for outcome in await sent(connector, object, action, *rows, **more)]
+    return [outcome.kind for outcome in await write_rows(connector, object, action, *rows, **more)]
 
 
 async def read(connector: Connector, object: str, **parameters: str) -> list[Mapping[str, Any]]:
@@ -76,7 +78,7 @@ async def test_each_object_says_what_it_can_do_and_what_it_looks_like(connector:
 
 async def test_a_calendar_is_made_changed_left_alone_and_deleted(connector: Connector) -> None:
     """By its id; the same again costs no write."""
-    (made,) = await sent(
+    (made,) = await write_rows(
         connector, "calendars", Action.CREATE, {"summary": "Class 7a", "description": "Lessons"}
     )
     assert made.kind is OutcomeKind.CREATED
@@ -92,7 +94,7 @@ async def test_a_calendar_is_made_changed_left_alone_and_deleted(connector: Conn
     ]
 
 
-async def test_a_calendar_is_told_by_its_summary_where_the_caller_says_so(
+async def test_a_calendar_is_found_by_its_summary_where_the_caller_wants_it(
     connector: Connector,
 ) -> None:
     """Two of one name are one too many."""
@@ -102,8 +104,8 @@ async def test_a_calendar_is_told_by_its_summary_where_the_caller_says_so(
         for _ in range(2)
     ]
     assert upsert == [[OutcomeKind.CREATED], [OutcomeKind.UNCHANGED]]
-    await sent(connector, "calendars", Action.CREATE, {}, row)
-    (outcome,) = await sent(connector, "calendars", Action.UPDATE, row, identifier="summary")
+    await write_rows(connector, "calendars", Action.CREATE, {}, row)
+    (outcome,) = await write_rows(connector, "calendars", Action.UPDATE, row, identifier="summary")
     assert outcome.problem is not None
     assert "2 calendars are called 'Class 7a'" in outcome.problem.message
 
@@ -125,15 +127,17 @@ async def test_a_calendar_whose_making_was_not_answered_is_found(
 
 
 async def test_the_main_calendar_stays(connector: Connector) -> None:
-    """And the person is told what can be done instead."""
-    (outcome,) = await sent(connector, "calendars", Action.DELETE, {"id": ANN})
+    """And the message says what can be done instead."""
+    (outcome,) = await write_rows(connector, "calendars", Action.DELETE, {"id": ANN})
     assert outcome.problem is not None
     assert "the action delete with the object events empties it" in outcome.problem.message
 
 
 async def test_a_calendar_that_is_not_there_is_not_made_by_its_id(connector: Connector) -> None:
     """Google numbers calendars itself."""
-    (outcome,) = await sent(connector, "calendars", Action.UPSERT, {"id": "no@x", "summary": "x"})
+    (outcome,) = await write_rows(
+        connector, "calendars", Action.UPSERT, {"id": "no@x", "summary": "x"}
+    )
     assert outcome.problem is not None
     assert "the action create makes new ones" in outcome.problem.message
 
@@ -163,7 +167,9 @@ async def test_a_rule_is_made_once_changed_left_alone_and_taken_back(connector: 
 
 async def test_rules_belong_to_the_calendar_that_the_row_names(connector: Connector) -> None:
     """Else to that of metaData."""
-    made = await sent(connector, "calendars", Action.CREATE, {"summary": "A"}, {"summary": "B"})
+    made = await write_rows(
+        connector, "calendars", Action.CREATE, {"summary": "A"}, {"summary": "B"}
+    )
     (first, second) = [str(outcome.id) for outcome in made]
     rules = "access-control-list"
     rows = [{**RULE, "calendarId": first}, RULE]
@@ -178,7 +184,7 @@ async def test_rules_belong_to_the_calendar_that_the_row_names(connector: Connec
 
 async def test_a_role_that_is_none_is_refused_before_a_call(connector: Connector) -> None:
     """With what is wrong with it."""
-    (outcome,) = await sent(
+    (outcome,) = await write_rows(
         connector, "access-control-list", Action.CREATE, {**RULE, "role": "boss"}
     )
     assert outcome.problem is not None
@@ -194,8 +200,10 @@ async def test_a_shared_calendar_is_put_on_the_list_and_taken_off(
     """IdempotencyKey, however often it is sent."""
     bob = await configuration(http, url, user="bob@example.com")
     bobs: Connector = GoogleCalendarProvider().connect(ConnectionContext(bob, http, forget))
-    (made,) = await sent(connector, "calendars", Action.CREATE, {"summary": "Class 7a"})
-    await sent(connector, "access-control-list", Action.CREATE, {**RULE, "calendarId": made.id})
+    (made,) = await write_rows(connector, "calendars", Action.CREATE, {"summary": "Class 7a"})
+    await write_rows(
+        connector, "access-control-list", Action.CREATE, {**RULE, "calendarId": made.id}
+    )
     row = {"id": made.id, "selected": True}
     assert await kinds(bobs, "calendar-list", Action.CREATE, row, row) == [
         OutcomeKind.CREATED,

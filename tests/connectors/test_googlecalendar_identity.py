@@ -32,7 +32,7 @@ def test_other_keys_and_other_lives_have_other_ids(pairs: list[tuple[str, int]])
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=40),
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=200),
 )
-def test_an_event_is_told_by_the_column_that_the_caller_names(field: str, value: str) -> None:
+def test_an_event_is_identified_by_the_column_that_the_caller_names(field: str, value: str) -> None:
     """Whatever it is called, but for Google's own two."""
     target = Target("events", Action.UPSERT, field)
     identity = identity_of({field: value}, {}, target)

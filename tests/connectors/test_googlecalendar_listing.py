@@ -1,4 +1,4 @@
-"""Events that were changed are the same by Google's dates, by its sync tokens, or chosen from the whole calendar."""
+"""Google's dates, its sync tokens and a reading of the whole calendar give the same changes."""
 
 import asyncio
 import time
@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.domain.conditions import Comparison, holds
 from openbulk.domain.errors import CursorExpired
-from openbulk.domain.query import Bookmark, Comparison, PageRequest, Query, holds
+from openbulk.domain.query import Bookmark, PageRequest, Query
 from openbulk.notify.egress import guarded_connector
 from openbulk.sandbox import google
 from support import Serve, forget
@@ -135,8 +136,9 @@ async def test_changes_are_the_same_by_whichever_means(
     shown: Mapping[str, str],
     page_size: int,
 ) -> None:
-    """Whatever was made, changed, cancelled, deleted and brought back: before the bookmark, between it and the date
-    that is asked from, and after."""
+    """Whatever was made, changed, cancelled, deleted and brought back.
+
+    Before the bookmark, between it and the date of the query, and after that date."""
     runner = web.AppRunner(google.make_app(google.Options()), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -226,7 +228,7 @@ async def test_the_bookmark_of_another_sign_in_is_not_used(calendar: Calendar) -
 
 
 @pytest.mark.parametrize("tokens", ["page", "sync"])
-async def test_a_place_among_changes_that_google_has_forgotten_asks_to_read_anew(
+async def test_a_place_among_changes_that_google_has_forgotten_asks_to_read_again(
     calendar: Calendar, tokens: str
 ) -> None:
     """Also on a later page."""
@@ -241,7 +243,7 @@ async def test_a_place_among_changes_that_google_has_forgotten_asks_to_read_anew
         await anext(calendar.connector().read(Query("events"), replace(request, after=page.next)))
 
 
-async def test_a_page_that_google_has_forgotten_asks_to_read_anew(calendar: Calendar) -> None:
+async def test_a_page_that_google_has_forgotten_asks_to_read_again(calendar: Calendar) -> None:
     for name in ("maths", "arts0"):
         await calendar.do(("create", name))
     page = await anext(calendar.connector().read(Query("events"), PageRequest(1)))

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.fields import converted
+from openbulk.connectors.googlecalendar.fields import convert
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.times import (
-    Choices,
-    choices_of,
-    localized,
+    TimeOptions,
+    localize,
     needs_zone,
-    settled,
+    resolve_times,
+    time_options,
     with_iso_dates,
 )
 
@@ -57,14 +57,14 @@ def local_times() -> st.SearchStrategy[datetime]:
 def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(
     local: datetime, zone: str
 ) -> None:
-    """In every zone: what comes back has the same time on the clock; what a clock change makes doubtful is refused."""
+    """In every zone: the moment has that time on the clock, or a clock change makes it doubtful."""
     try:
-        moment = localized(local, zone, "error", "start.dateTime")
+        moment = localize(local, zone, "error", "start.dateTime")
     except FieldError as error:
         assert "metaData.daylightSaving" in error.message
-        # Two times of one zone are compared by their clocks: as moments, they are told apart in UTC.
+        # Python compares two times of one zone by their clocks; in UTC it compares the moments.
         earlier, later, compatible = (
-            localized(local, zone, choice, "start").astimezone(UTC)
+            localize(local, zone, choice, "start").astimezone(UTC)
             for choice in ("earlier", "later", "compatible")
         )
         assert earlier < later
@@ -73,41 +73,43 @@ def test_a_local_time_is_the_moment_that_its_clock_shows_or_an_error(
     shown = moment.astimezone(UTC).astimezone(ZoneInfo(zone))
     assert shown.replace(tzinfo=None, fold=0) == local
     assert {
-        localized(local, zone, choice, "start") for choice in ("earlier", "later", "compatible")
+        localize(local, zone, choice, "start") for choice in ("earlier", "later", "compatible")
     } == {moment}
 
 
 def test_a_time_that_clocks_skip_is_refused_with_both_readings() -> None:
     """02:30 on the last Sunday in March is not in Berlin."""
     with pytest.raises(FieldError) as error:
-        settled(
+        resolve_times(
             timed("2026-03-29T02:30:00", "2026-03-29T04:00:00"),
             zone="Europe/Berlin",
-            choices=Choices(),
+            options=TimeOptions(),
         )
     assert "does not exist in Europe/Berlin" in error.value.message
     assert "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00" in error.value.message
 
 
-def test_a_time_that_is_there_twice_is_what_the_caller_says() -> None:
+def test_a_time_that_exists_twice_is_the_one_that_the_caller_wants() -> None:
     """02:30 on the last Sunday in October, the first or the second time."""
     body = timed("2026-10-25T02:30:00", "2026-10-25T04:00:00")
     for choice, offset in (("earlier", "+02:00"), ("later", "+01:00"), ("compatible", "+02:00")):
-        event = settled(body, zone="Europe/Berlin", choices=Choices(daylight_saving=choice))
+        event = resolve_times(
+            body, zone="Europe/Berlin", options=TimeOptions(daylight_saving=choice)
+        )
         assert event["start"]["dateTime"] == f"2026-10-25T02:30:00{offset}"
     with pytest.raises(FieldError, match="exists twice"):
-        settled(body, zone="Europe/Berlin", choices=Choices())
+        resolve_times(body, zone="Europe/Berlin", options=TimeOptions())
 
 
-def test_a_row_has_the_first_word_on_its_zone() -> None:
-    """Its own, the one of its start for its end, else what it is given."""
+def test_the_zone_of_a_row_comes_first() -> None:
+    """Its own, the one of its start for its end, else the default."""
     body = timed("2026-05-30T10:00:00", "2026-05-30T11:00:00")
-    assert settled(body, zone="Asia/Tokyo", choices=Choices())["start"] == {
+    assert resolve_times(body, zone="Asia/Tokyo", options=TimeOptions())["start"] == {
         "dateTime": "2026-05-30T10:00:00+09:00",
         "timeZone": "Asia/Tokyo",
     }
     body["start"]["timeZone"] = "America/New_York"
-    event = settled(body, zone="Asia/Tokyo", choices=Choices())
+    event = resolve_times(body, zone="Asia/Tokyo", options=TimeOptions())
     assert event["end"] == {"dateTime": "2026-05-30T11:00:00-04:00", "timeZone": "America/New_York"}
     assert not needs_zone(body)
 
@@ -116,11 +118,11 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
     """Google wants to know in which zone a series recurs."""
     body = timed("2026-05-30T10:00:00+02:00", "2026-05-30T11:00:00+02:00")
     assert not needs_zone(body)
-    assert settled(body, zone="UTC", choices=Choices()) == body
+    assert resolve_times(body, zone="UTC", options=TimeOptions()) == body
     weekly = {**body, "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=3"]}
     assert needs_zone(weekly)
     assert (
-        settled(weekly, zone="Europe/Berlin", choices=Choices())["start"]["timeZone"]
+        resolve_times(weekly, zone="Europe/Berlin", options=TimeOptions())["start"]["timeZone"]
         == "Europe/Berlin"
     )
 
@@ -158,16 +160,16 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
         ),
     ],
 )
-def test_what_google_would_refuse_is_said_before(body: dict[str, Any], says: str) -> None:
-    """With what would be right."""
+def test_what_google_would_refuse_costs_no_call(body: dict[str, Any], says: str) -> None:
+    """The message says what would be right."""
     with pytest.raises(FieldError) as error:
-        settled(body, zone="UTC", choices=Choices())
+        resolve_times(body, zone="UTC", options=TimeOptions())
     assert says in error.value.message
 
 
 def test_an_all_day_event_without_an_end_is_one_day() -> None:
     """Its end is exclusive."""
-    event = settled({"start": {"date": "2026-12-31"}}, zone="UTC", choices=Choices())
+    event = resolve_times({"start": {"date": "2026-12-31"}}, zone="UTC", options=TimeOptions())
     assert event["end"] == {"date": "2027-01-01"}
 
 
@@ -186,7 +188,7 @@ def test_dates_are_read_in_the_order_that_metadata_says(order: str, text: str, i
     assert with_iso_dates({"start": {"dateTime": text}}, order)["start"]["dateTime"] == iso
 
 
-def test_a_date_that_is_none_in_that_order_is_said_to_be_none() -> None:
+def test_a_date_that_is_none_in_that_order_is_refused() -> None:
     """Never read in another order."""
     with pytest.raises(FieldError, match="they look like 05/30/2026"):
         with_iso_dates({"start": {"date": "30/05/2026"}}, "MDY")
@@ -194,17 +196,19 @@ def test_a_date_that_is_none_in_that_order_is_said_to_be_none() -> None:
 
 def test_choices_that_are_not_known_are_refused() -> None:
     """With those that are."""
-    assert choices_of(
+    assert time_options(
         {"daylightSaving": "Later", "timeZone": "UTC", "dateOrder": "dmy"}
-    ) == Choices("UTC", "later", "DMY")
+    ) == TimeOptions("UTC", "later", "DMY")
     with pytest.raises(FieldError, match="it can be error, earlier, later, compatible"):
-        choices_of({"daylightSaving": "never"})
+        time_options({"daylightSaving": "never"})
 
 
 def test_a_time_before_there_were_zones_goes_out_in_utc() -> None:
     """Its offset had seconds, which RFC 3339 cannot write."""
-    event = settled(
-        timed("1890-01-01T12:00:00", "1890-01-01T13:00:00"), zone="Europe/Berlin", choices=Choices()
+    event = resolve_times(
+        timed("1890-01-01T12:00:00", "1890-01-01T13:00:00"),
+        zone="Europe/Berlin",
+        options=TimeOptions(),
     )
     assert event["start"] == {"dateTime": "1890-01-01T11:06:32+00:00", "timeZone": "Europe/Berlin"}
 
@@ -213,4 +217,4 @@ def test_a_time_before_there_were_zones_goes_out_in_utc() -> None:
 def test_what_is_no_time_is_not_read_as_one(text: str) -> None:
     """A date with an offset, a slip of the finger, a date."""
     with pytest.raises(FieldError, match="is not a date with a time"):
-        converted({"start": {"dateTime": text}}, event_schema())
+        convert({"start": {"dateTime": text}}, event_schema())

@@ -1,4 +1,4 @@
-"""The reference connector keeps the promises of every connector."""
+"""Memory keeps the promises of every connector."""
 
 import aiohttp
 import pytest
@@ -14,7 +14,7 @@ class TestMemory(ConnectorTests):
     object_name = "records"
     good = ({"name": "Ann"}, {"name": "Bob"}, {"name": "Cara"})
     bad = {"fail": "not this one"}  # noqa: RUF012
-    shows = "name"
+    distinct_field = "name"
 
     @pytest.fixture
     async def connect(self, http: aiohttp.ClientSession) -> Connect:
@@ -43,7 +43,9 @@ class TestMemory(ConnectorTests):
             OutcomeKind.FAILED,
         ]
 
-    async def test_a_space_of_its_own_is_apart(self, http: aiohttp.ClientSession) -> None:
+    async def test_an_instance_with_another_space_has_other_records(
+        self, http: aiohttp.ClientSession
+    ) -> None:
         provider = MemoryProvider()
         await send(
             lambda: provider.connect(ConnectionContext({}, http, forget)),
@@ -51,18 +53,22 @@ class TestMemory(ConnectorTests):
             self.records(),
         )
         assert (
-            await self.shown(provider.connect(ConnectionContext({"space": "other"}, http, forget)))
+            await self.distinct_values(
+                provider.connect(ConnectionContext({"space": "other"}, http, forget))
+            )
             == []
         )
 
-    async def test_what_is_not_kept_is_not_there(self, http: aiohttp.ClientSession) -> None:
+    async def test_without_keep_no_record_is_there(self, http: aiohttp.ClientSession) -> None:
         provider = MemoryProvider()
         await send(
             lambda: provider.connect(ConnectionContext({"keep": "false"}, http, forget)),
             self.target(),
             self.records(),
         )
-        assert await self.shown(provider.connect(ConnectionContext({}, http, forget))) == []
+        assert (
+            await self.distinct_values(provider.connect(ConnectionContext({}, http, forget))) == []
+        )
 
 
 class TestMemoryLog(TestMemory):

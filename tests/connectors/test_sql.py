@@ -1,4 +1,4 @@
-"""Databases: PostgreSQL and SQLite files, each as it is."""
+"""Databases, for real: PostgreSQL and SQLite files."""
 
 import asyncio
 import sqlite3
@@ -13,8 +13,9 @@ import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
-from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order, PageRequest, Query
+from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.testing.connectors import Connect, ConnectorTests, record
@@ -37,11 +38,14 @@ TEAMS = """CREATE TABLE teams (
     land text, city text, points integer DEFAULT 0, PRIMARY KEY (land, city)
 )"""
 LOG = "CREATE TABLE log (line text)"
-BOSSES = "CREATE TABLE bosses (id integer PRIMARY KEY, boss integer REFERENCES bosses (id) {deferred}, note text)"
+BOSSES = (
+    "CREATE TABLE bosses (id integer PRIMARY KEY, "
+    "boss integer REFERENCES bosses (id) {deferred}, note text)"
+)
 
 
-def unconnected(configuration: Mapping[str, str]) -> ConnectionContext:
-    """What is refused before anything is connected to."""
+def context_without_http(configuration: Mapping[str, str]) -> ConnectionContext:
+    """For configurations that are refused before a connection is made."""
     return ConnectionContext(configuration, None, forget)  # type: ignore[arg-type]
 
 
@@ -54,7 +58,7 @@ def statements(serial: str, deferred: str = "") -> list[str]:
 
 
 class SqlTests(ConnectorTests):
-    """What both databases promise."""
+    """The promises of both databases."""
 
     object_name = "people"
     good = (
@@ -63,20 +67,20 @@ class SqlTests(ConnectorTests):
         {"name": "Cara", "active": "yes"},
     )
     bad = {"name": "Dan", "age": "-1"}  # noqa: RUF012
-    shows = "name"
+    distinct_field = "name"
 
     def target(self) -> Target:
-        """Each sending is a job of its own, but where a test says otherwise."""
+        """Every call of `send` is a job of its own, unless a test names a run."""
         return replace(super().target(), run="")
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_keys_are_honoured(
+    async def test_a_batch_that_is_sent_twice_creates_once_where_writes_are_idempotent(
         self, connect: Connect
     ) -> None:
-        """As one job."""
+        """Within one job."""
         target = super().target()
         for _ in range(2):
             assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
-        assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
+        assert await self.distinct_values(connect()) == ["Ann", "Bob", "Cara"]
 
     async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(
         self, connect: Connect
@@ -104,10 +108,10 @@ class SqlTests(ConnectorTests):
         )
         assert all(one.id for one in outcomes if one.kind is OutcomeKind.CREATED)
 
-    async def test_rows_are_changed_made_and_deleted_by_what_tells_them_apart(
+    async def test_rows_are_created_updated_and_deleted_by_their_identity(
         self, connect: Connect
     ) -> None:
-        """The primary key, or the column that the caller names; what is right already is left alone."""
+        """The primary key, or the column that the caller names. Equal rows are unchanged."""
         await send(connect, self.target(), self.records())
         by_key = replace(self.target(), action=Action.UPDATE)
         assert kinds(await send(connect, by_key, [record(1, {"id": "1", "age": "42"})])) == [
@@ -147,17 +151,17 @@ class SqlTests(ConnectorTests):
         assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
             OutcomeKind.UNCHANGED
         ]
-        assert await self.shown(connect()) == ["Ann", "Bob", "Cara"]
+        assert await self.distinct_values(connect()) == ["Ann", "Bob", "Cara"]
 
     async def test_an_upsert_without_the_key_that_the_database_makes_is_a_new_row(
         self, connect: Connect
     ) -> None:
-        """As for events without an id."""
+        """Each record creates a row."""
         target = replace(self.target(), action=Action.UPSERT)
         assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
 
     async def test_keys_of_several_columns_tell_rows_apart(self, connect: Connect) -> None:
-        """All of them together; such rows have no id of one word."""
+        """All of them together. `get` needs a key of one column."""
         target = Target("teams", Action.UPSERT)
         rows: list[dict[str, Any]] = [
             {"land": "DE", "city": "Bonn", "points": 1},
@@ -177,7 +181,7 @@ class SqlTests(ConnectorTests):
         with pytest.raises(NotFound):
             await connect().get("teams", "DE,Bonn", {})
 
-    async def test_a_name_that_several_rows_have_changes_none_of_them(
+    async def test_a_record_that_fits_several_rows_changes_none_of_them(
         self, connect: Connect
     ) -> None:
         """A guess would be wrong half of the time."""
@@ -195,7 +199,7 @@ class SqlTests(ConnectorTests):
         )
         assert "no primary key" in problem(outcome)
 
-    async def test_many_batches_begin_at_once(self, connect: Connect) -> None:
+    async def test_many_batches_begin_at_the_same_time(self, connect: Connect) -> None:
         """In a database that has no table for notes yet, from several connectors."""
         connectors = [connect() for _ in range(3)]
         batches = [[record(n, {"line": f"{n}"})] for n in range(1, 13)]
@@ -205,8 +209,8 @@ class SqlTests(ConnectorTests):
         )
         assert [one.kind for outcomes in done for one in outcomes] == [OutcomeKind.CREATED] * 12
 
-    async def test_what_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
-        """Also where the table has no key, the batches are cut otherwise, and the second is another process."""
+    async def test_a_batch_that_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
+        """By another process, too, with batches cut otherwise, and in a table without a key."""
         target = Target("log", Action.CREATE, run="job 1")
         lines = [record(row, {"line": f"line {row}"}) for row in range(1, 11)]
         await send(connect, target, lines[:4])
@@ -220,7 +224,7 @@ class SqlTests(ConnectorTests):
         assert "openbulk_writes" not in await connect().objects()
 
     async def test_every_kind_of_value_comes_back_as_it_was(self, connect: Connect) -> None:
-        """Under every column, in its own spelling; what is absent is null."""
+        """In the spelling of its column. A missing value is null."""
         values = {
             "name": "Ann",
             "age": 41,
@@ -262,10 +266,10 @@ class SqlTests(ConnectorTests):
             (Comparison("email", "=", ("x" * 60,)), []),
         ],
     )
-    async def test_conditions_are_the_databases(
+    async def test_the_database_applies_conditions(
         self, connect: Connect, where: Condition, names: list[str]
     ) -> None:
-        """Whatever a query can say."""
+        """All that a query can have."""
         rows: list[dict[str, Any]] = [
             {"name": "Ann", "age": 7, "active": True, "born": "1985-02-28"},
             {"name": "Bob", "age": 8, "active": False, "born": "2004-02-29"},
@@ -278,10 +282,10 @@ class SqlTests(ConnectorTests):
         assert [one["name"] for one in found] == names
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
-    async def test_pages_keep_the_order_whatever_is_absent_or_the_same(
+    async def test_pages_keep_the_order_of_equal_and_missing_values(
         self, connect: Connect, size: int
     ) -> None:
-        """What is absent comes last, and first in a descending order; as where openbulk does the sorting."""
+        """Missing values come last, or first in a descending order, as where openbulk sorts."""
         ages = [3, None, 1, 3, None, 2, 3]
         rows: list[dict[str, Any]] = [
             {"name": f"N{n}", **({"age": age} if age is not None else {})}
@@ -304,8 +308,8 @@ class SqlTests(ConnectorTests):
             "a table without a key"
         )
 
-    async def test_only_the_columns_that_are_wanted_are_read(self, connect: Connect) -> None:
-        """With more for the order and the cursor, which are not shown."""
+    async def test_only_the_wanted_columns_are_read(self, connect: Connect) -> None:
+        """The order and the cursor may need other columns, which are not in the records."""
         await send(connect, self.target(), self.records())
         found = await rows_of(
             connect(), Query("people", fields=("name",), order=(Order("age"),)), PageRequest(1)
@@ -323,10 +327,10 @@ class SqlTests(ConnectorTests):
             (Query("people"), "[]"),
         ],
     )
-    async def test_a_question_that_makes_no_sense_is_refused_in_words(
+    async def test_a_query_that_makes_no_sense_is_refused_in_words(
         self, connect: Connect, query: Query, after: str | None
     ) -> None:
-        """Not by the database."""
+        """By openbulk, not by the database."""
         with pytest.raises(BadInput) as refused:
             await rows_of(connect(), query, PageRequest(after=after))
         assert len(refused.value.message) > 20
@@ -334,7 +338,7 @@ class SqlTests(ConnectorTests):
     async def test_rows_that_refer_to_rows_of_the_same_file_are_taken(
         self, connect: Connect
     ) -> None:
-        """Whichever columns they have: those that had to wait for others are tried again."""
+        """Whichever columns they have. A row whose reference came later is tried again."""
         rows: list[dict[str, Any]] = [
             {"id": 1, "boss": 2, "note": "x"},
             {"id": 2},
@@ -348,7 +352,7 @@ class SqlTests(ConnectorTests):
         assert kinds(outcomes) == [OutcomeKind.CREATED, OutcomeKind.CREATED, OutcomeKind.FAILED]
 
     async def test_texts_are_texts_whatever_is_in_them(self, connect: Connect) -> None:
-        """No value is ever a part of a statement."""
+        """No value is a part of a statement."""
         names = ["'; DROP TABLE people; --", '"', "%(x)s :x ?", "\\", "ä 漢字 🎉", "a\nb"]
         await send(
             connect, self.target(), [record(n, {"name": one}) for n, one in enumerate(names, 1)]
@@ -404,12 +408,12 @@ class TestPostgresql(SqlTests):
     async def test_every_type_comes_back(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
-        """And what does not fit is refused with what would."""
+        """A value that does not fit is refused with one that would."""
         database = postgres.new_database(
             "CREATE TYPE mood AS ENUM ('good', 'bad')",
             "CREATE DOMAIN zip AS text CHECK (VALUE ~ '^[0-9]{5}$')",
-            "CREATE TABLE things (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamptz, data jsonb, "
-            "tags text[], raw bytea, mood mood, zip zip, host inet, big numeric, t time, "
+            "CREATE TABLE things (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamptz, "
+            "data jsonb, tags text[], raw bytea, mood mood, zip zip, host inet, big numeric, t time, "
             "double_ int GENERATED ALWAYS AS (1 + 1) STORED)",
         )
         connector = PostgresqlProvider(resolve).connect(
@@ -462,7 +466,7 @@ class TestPostgresql(SqlTests):
         assert schema["properties"]["double_"]["readOnly"]
         await connector.close()
 
-    async def test_a_refusal_of_a_trigger_is_the_rows(
+    async def test_an_error_of_a_trigger_fails_its_row(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
         """In the trigger's own words."""
@@ -482,10 +486,10 @@ class TestPostgresql(SqlTests):
         ]
         await connector.close()
 
-    async def test_a_user_who_may_not_make_the_table_for_notes_is_told_how_it_is_made(
+    async def test_a_user_without_rights_to_create_the_notes_gets_the_statement(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
-        """With the statement for whoever may; a table that the user may not write stops the job, too."""
+        """Somebody else can execute it. A table that the user may not write stops the job, too."""
         database = postgres.new_database(
             "CREATE TABLE things (id int PRIMARY KEY)",
             f"CREATE USER {(user := 'u' + postgres.new_database()[5:])} PASSWORD 'p'",
@@ -511,7 +515,7 @@ class TestPostgresql(SqlTests):
     async def test_a_connection_that_was_cut_is_made_again(
         self, postgres: Postgres, database: str, connect: Connect
     ) -> None:
-        """Nothing was done by the call that it was cut under."""
+        """The call that was under way has done nothing."""
         connector = connect()
         await connector.write(self.target(), self.records())
         with postgres.connect() as owner:
@@ -520,7 +524,7 @@ class TestPostgresql(SqlTests):
                 [database],
             )
         assert len(await rows_of(connector, Query("people"))) == 3
-        blocked = asyncio.create_task(_locked(postgres, database))
+        blocked = asyncio.create_task(_hold_lock(postgres, database))
         await asyncio.sleep(0.5)
         with pytest.raises(RetryLater):
             writing = asyncio.create_task(
@@ -542,7 +546,7 @@ class TestPostgresql(SqlTests):
     async def test_a_database_that_is_not_there_stops_the_job(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
-        """It is a matter of the configuration."""
+        """The configuration has to be changed."""
         connector = PostgresqlProvider(resolve).connect(
             ConnectionContext(postgres.configuration("circus"), http, forget)
         )
@@ -552,7 +556,7 @@ class TestPostgresql(SqlTests):
     async def test_private_addresses_are_refused(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
-        """Unless they are allowed, as everywhere."""
+        """The setting that allows them is the one for all services."""
 
         async def public_only(host: str, port: int) -> str:
             return await allowed_address(host, port, allow_private=False)
@@ -576,10 +580,10 @@ class TestPostgresql(SqlTests):
     def test_a_configuration_that_makes_no_sense_is_refused(
         self, change: Mapping[str, str]
     ) -> None:
-        """Before anything is connected to."""
+        """Before a connection is made."""
         with pytest.raises(BadInput):
             PostgresqlProvider(resolve).connect(
-                unconnected({**Postgres(1).configuration("x"), **change})
+                context_without_http({**Postgres(1).configuration("x"), **change})
             )
 
 
@@ -611,20 +615,20 @@ class TestSqlite(SqlTests):
         "name", ["", "circus.db", "../people.db", "/etc/passwd", "link.db", "."]
     )
     def test_only_files_of_the_folder_are_opened(self, tmp_path: Path, name: str) -> None:
-        """Whatever way out of it a name tries."""
+        """No name leads out of it."""
         folder = tmp_path / "folder"
         folder.mkdir()
         (tmp_path / "people.db").touch()
         (folder / "link.db").symlink_to(tmp_path / "people.db")
         with pytest.raises(BadInput):
-            SqliteProvider(folder).connect(unconnected({"db.file": name}))
+            SqliteProvider(folder).connect(context_without_http({"db.file": name}))
         with pytest.raises(BadInput, match="OPENBULK_SQLITE_FOLDER"):
-            SqliteProvider(None).connect(unconnected({"db.file": "people.db"}))
+            SqliteProvider(None).connect(context_without_http({"db.file": "people.db"}))
 
     async def test_a_file_that_is_no_database_stops_the_job(
         self, tmp_path: Path, http: aiohttp.ClientSession
     ) -> None:
-        """It is not waited for."""
+        """Waiting does not help."""
         (tmp_path / "text.db").write_text("This is a text, and not a database. " * 100)
         connector = SqliteProvider(tmp_path).connect(
             ConnectionContext({"db.file": "text.db"}, http, forget)
@@ -633,20 +637,21 @@ class TestSqlite(SqlTests):
             await connector.objects()
         await connector.close()
 
-    async def test_what_others_have_put_in_comes_out_as_it_is(
+    async def test_values_of_another_type_than_their_columns_are_read_as_they_are(
         self, file: Path, connect: Connect
     ) -> None:
-        """SQLite keeps whatever it is given, in whatever column."""
+        """SQLite keeps a value of any type in any column."""
         with sqlite3.connect(file) as connection:
             connection.execute(
-                "INSERT INTO people (name, born, age, active) VALUES ('Ann', '30/05/85', 'old', 'maybe')"
+                "INSERT INTO people (name, born, age, active) "
+                "VALUES ('Ann', '30/05/85', 'old', 'maybe')"
             )
         (row,) = await rows_of(connect(), Query("people"))
         assert (row["born"], row["age"], row["active"]) == ("30/05/85", "old", "maybe")
 
 
 async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> list[Outcome]:
-    """As a job of its own, unless the target is one's."""
+    """Write a batch as a job of its own, unless the target names a run."""
     return await send_as_one_run(connect, replace(target, run=target.run or uuid4().hex), batch)
 
 
@@ -665,8 +670,8 @@ async def rows_of(
     return [row async for page in connector.read(query, request) for row in page.records]
 
 
-async def _locked(postgres: Postgres, database: str) -> None:
-    """Hold a lock for some seconds."""
+async def _hold_lock(postgres: Postgres, database: str) -> None:
+    """Lock the table `people` for two seconds."""
 
     def hold() -> None:
         with postgres.connect(database) as owner, owner.transaction():

@@ -1,4 +1,4 @@
-"""Runs seeds, prints a line for each and a table at the end; ends with 1 where a promise was broken."""
+"""Plays seeds; prints a line for each, and a table. Exits with 1 if a promise was broken."""
 
 import argparse
 import asyncio
@@ -23,45 +23,38 @@ from crash.seen import Seen
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m crash", description=__doc__)
-    parser.add_argument("--seed", type=int, help="play this one, and say what happens in it")
+    parser.add_argument("--seed", type=int, help="play this one, and print its scenario")
     parser.add_argument("--seeds", type=int, default=300, help="how many to play (300)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (1)")
-    parser.add_argument("--step", type=int, default=1, help="2: only even or odd ones (1)")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at one time (2)")
+    parser.add_argument("--step", type=int, default=1, help="2: only even or only odd ones (1)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many to play at the same time (2)")
     parser.add_argument(
-        "--keep", type=Path, help="folder for the logs of runs that failed (a temporary one)"
+        "--keep", type=Path, help="folder for the logs of broken runs (a temporary one)"
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     if not Disk.is_possible():
-        print(
-            "no file system can be mounted here that could be filled (root can): the disk always has room"
-        )
-    seeds = (
-        [asked.seed]
-        if asked.seed is not None
-        else range(asked.first, asked.first + asked.seeds * asked.step, asked.step)
-    )
-    if asked.seed is not None:
-        _tell(scenario_of(asked.seed))
+        print("the disk is never full: only root can mount a small file system to fill")
+    seeds = range(options.first, options.first + options.seeds * options.step, options.step)
+    if options.seed is not None:
+        seeds = range(options.seed, options.seed + 1)
+        _print_scenario(scenario_of(options.seed))
     table = Table()
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # ends as Ctrl-C does: leaving nothing behind
-    with suppress(KeyboardInterrupt):  # what was run until then is told, too
-        asyncio.run(_Runs(iter(seeds), table, asked.keep).all(asked.jobs))
+    # SIGTERM, as Ctrl-C: every run ends its processes, and the table shows what was played.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_Runs(iter(seeds), table, options.keep).play_all(options.jobs))
     print(f"\n{table}")
     for seed in table.failed:
         print(f"play it again: make crash SEED={seed}")
-    return 1 if table.failed else 0
+    return int(bool(table.failed))
 
 
-def _tell(scenario: Scenario) -> None:
+def _print_scenario(scenario: Scenario) -> None:
     for part in (*scenario.works, *scenario.blows):
         print(f"  {part}")
-    print(
-        f"  faults {scenario.faults or 'none'}, latency {scenario.latency_ms} ms, hangs up {scenario.hangs_up}"
-    )
-    print(f"  requests for jobs {'with' if scenario.with_keys else 'without'} an Idempotency-Key")
+    print(f"  faults: {scenario.faults or 'none'}; latency: {scenario.latency_ms} ms")
+    print(f"  callers that hang up, by work: {scenario.hangs_up}")
+    print(f"  Idempotency-Key: {'yes' if scenario.with_keys else 'no'}")
 
 
 class _Runs:
@@ -72,25 +65,25 @@ class _Runs:
         self._keep = keep or Path(tempfile.gettempdir(), "openbulk-crash")
         self._table = table
 
-    async def all(self, jobs: int) -> None:
-        """Play them all."""
+    async def play_all(self, at_once: int) -> None:
+        """Play them all, so many at the same time."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(jobs):
-                group.create_task(self._some())
+            for _ in range(at_once):
+                group.create_task(self._play_some())
 
-    async def _some(self) -> None:
-        """Play one after another, with a PostgreSQL server of their own where they need it."""
+    async def _play_some(self) -> None:
+        """Play one after another, on one PostgreSQL server where seeds need one."""
         cluster: Cluster | None = None
         try:
             for seed in self._seeds:
                 if cluster is None and scenario_of(seed).is_shared:
                     cluster = await asyncio.to_thread(Cluster)
-                await self._one(seed, cluster)
+                await self._play(seed, cluster)
         finally:
             if cluster is not None:
                 await asyncio.to_thread(cluster.close)
 
-    async def _one(self, seed: int, cluster: Cluster | None) -> None:
+    async def _play(self, seed: int, cluster: Cluster | None) -> None:
         scenario = scenario_of(seed)
         folder = Path(tempfile.mkdtemp(prefix=f"openbulk-crash-{seed}-"))
         try:
@@ -104,11 +97,8 @@ class _Runs:
             kept = self._keep / f"seed-{seed}"
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(folder, kept)
-            print(
-                "\n".join(f"    {story}" for story in broken[:20]),
-                f"\n    logs in {kept}",
-                flush=True,
-            )
+            stories = "\n".join(f"    {story}" for story in broken[:20])
+            print(f"{stories}\n    logs in {kept}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

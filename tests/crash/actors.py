@@ -1,4 +1,4 @@
-"""The processes of a run: each can be killed, frozen, woken and started again at the same address."""
+"""The processes of a run: each can be killed, frozen, and started again at its address."""
 
 import asyncio
 import random
@@ -13,17 +13,20 @@ from tempfile import TemporaryDirectory
 
 from crash.programs import EndedAtStart, Program
 from crash.scenario import Blow
+from support.log_events import SLICE_FAILED
 
 STOP_SECONDS = 20.0
 START_SECONDS = 20.0
 AGAIN_SECONDS = 0.5
 _MOUNT = ("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs")
-_given: set[int] = set()
+_taken: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody else is given, outside the range from which the kernel takes those of outgoing connections: it
-    stays free while its program is down."""
+    """A port for one program alone, which stays free while the program is down.
+
+    It is below the range from which Linux takes the ports of outgoing connections (32768 to 60999).
+    """
     while True:
         port = random.randint(15_000, 32_000)
         with socket.socket() as trial:
@@ -31,13 +34,13 @@ def free_port() -> int:
                 trial.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in _given:
-            _given.add(port)
+        if port not in _taken:
+            _taken.add(port)
             return port
 
 
 class Actor:
-    """A program that comes back."""
+    """A program that is started again."""
 
     def __init__(
         self, name: str, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]
@@ -51,11 +54,13 @@ class Actor:
         self._program: Program | None = None
         self._one_at_a_time = asyncio.Lock()
         self.wrong: list[str] = []
-        """What it did that nobody made it do."""
+        """What went wrong without a blow."""
 
     async def start(self) -> None:
-        """Start it, and wait until it says that it is ready. Where that fails, what it needs may be down: it is started
-        again, as the supervisor of a machine does."""
+        """Start it, and wait until it is ready.
+
+        Its database may be down: then it ends, and is started again, as by a machine's supervisor.
+        """
         until = time.monotonic() + START_SECONDS
         while True:
             self._starts += 1
@@ -72,9 +77,9 @@ class Actor:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def take(self, blow: Blow) -> None:
-        """Suffer a blow, and recover from it; nothing happens where it is gone."""
+        """Take a blow, and recover. A program that has ended for good takes none."""
         async with self._one_at_a_time:
-            self.look()
+            self.note_end()
             if self._program is None:
                 return
             if blow.kind == "freeze":
@@ -88,22 +93,19 @@ class Actor:
                 await asyncio.sleep(blow.seconds)
                 await self.start()
 
-    def look(self) -> None:
-        """Notice where it has ended by itself."""
+    def note_end(self) -> None:
+        """Note it as wrong if the program has ended by itself."""
         if self._program is not None and self._program.exit_code is not None:
-            self.wrong.append(
-                f"{self.name} ended with {self._program.exit_code}:\n{self._program.log()[-2000:]}"
-            )
+            self._note_exit("ended")
             self._program = None
 
-    def failed_turns(self) -> list[str]:
-        """What its logs say of turns that failed: whatever is down is waited for, and costs no attempt."""
-        lines = [
-            line
-            for log in sorted(self._folder.glob("*.log"))
-            for line in log.read_text().splitlines()
-        ]
-        return [f"{self.name}: {line}" for line in lines if "turn failed" in line]
+    def failed_slices(self) -> list[str]:
+        """The lines of its logs about failed slices.
+
+        There are none: a slice waits for whatever is down, and spends no attempt on it.
+        """
+        logs = "".join(log.read_text() for log in sorted(self._folder.glob("*.log")))
+        return [f"{self.name}: {line}" for line in logs.splitlines() if SLICE_FAILED in line]
 
     def end(self) -> None:
         """End it for good."""
@@ -120,18 +122,21 @@ class Actor:
         assert self._program is not None
         self._program.send(signal.SIGTERM)
         if not self._program.wait(STOP_SECONDS):
-            self._program.send(signal.SIGUSR1)  # its log says what it is at
+            self._program.send(signal.SIGUSR1)  # writes the stacks of all threads to the log
             self._program.wait(1.0)
             self.wrong.append(f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM")
             self._kill()
         elif self._program.exit_code != 0:
-            self.wrong.append(
-                f"{self.name} stopped with {self._program.exit_code}:\n{self._program.log()[-2000:]}"
-            )
+            self._note_exit("stopped")
+
+    def _note_exit(self, how: str) -> None:
+        assert self._program is not None
+        code, log = self._program.exit_code, self._program.log()
+        self.wrong.append(f"{self.name} {how} with {code}:\n{log[-2000:]}")
 
 
 class Disk:
-    """A small file system of its own for openbulk's files."""
+    """A small file system for openbulk's files."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -139,20 +144,20 @@ class Disk:
         subprocess.run([*_MOUNT, folder], check=True, capture_output=True)
 
     async def take(self, blow: Blow) -> None:
-        """Have no space left for a time."""
+        """Be full for a time."""
         ballast = self.folder / "ballast"
         await asyncio.to_thread(_fill, ballast)
         await asyncio.sleep(blow.seconds)
         ballast.unlink()
 
     def end(self) -> None:
-        """Give it back."""
+        """Unmount it."""
         subprocess.run(["umount", "-l", self.folder], check=True)
 
     @staticmethod
     @cache
     def is_possible() -> bool:
-        """Whether it can be mounted: by root, and not in every container."""
+        """Whether it can be mounted. Only root can, and not in every container."""
         with TemporaryDirectory() as folder:
             try:
                 Disk(Path(folder, "disk")).end()

@@ -1,4 +1,4 @@
-"""Somebody who asks for jobs and follows them. A server that is down is waited for, and nothing is given up."""
+"""A caller: it requests jobs and follows them. It waits for a server that is down."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from crash.files import file_of, metadata_of
-from crash.receiver import KEY, Receiver
+from crash.receiver import KEY, CallbackReceiver
 from crash.scenario import Account, Download, Upload, Work
 from crash.seen import Attempt, Seen
 from crash.signs import Signs
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.1
 ANSWER = aiohttp.ClientTimeout(total=30)
 FINAL = {"COMPLETE", "CANCELLED", "ABORTED", "ERROR"}
 UNABLE = {503, 507}
-"""What a server answers that cannot now: its database is away, or its disk is full."""
+"""Answers of a server whose database is away, or whose disk is full."""
 LOST = (aiohttp.ClientError, TimeoutError)
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -30,7 +30,12 @@ class Caller:
     """Speaks to one server."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, signs: Signs, receiver: Receiver, seen: Seen
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        signs: Signs,
+        receiver: CallbackReceiver,
+        seen: Seen,
     ) -> None:
         self._http = http
         self._url = url + BASE_PATH
@@ -41,7 +46,7 @@ class Caller:
         self._hangs_up = dict(seen.scenario.hangs_up)
         self._tokens: dict[Account, str] = {}
         self.is_quiet = False
-        """Whether nothing is down any more: every request that is made from then on has to be answered."""
+        """Whether nothing is down any more. From then on, every request has to be answered."""
 
     # --- its instances ---
 
@@ -57,10 +62,10 @@ class Caller:
     # --- a work, from its request to its end ---
 
     async def live(self, work: Work) -> None:
-        """Ask for a job, and follow it to its end."""
+        """Request a job, and follow it to its end."""
         await asyncio.sleep(work.begins)
-        if isinstance(work, Upload) and work.behind:
-            await self._signs.wait(f"finished {work.behind}")
+        if isinstance(work, Upload) and work.after:
+            await self._signs.wait(f"finished {work.after}")
         attempt = await self._submit(work)
         async with asyncio.TaskGroup() as following:
             following.create_task(self._follow(attempt))
@@ -68,86 +73,79 @@ class Caller:
                 following.create_task(self._cancel(attempt))
         if isinstance(work, Download):
             await self._fetch(attempt)
-        # Those whose answer was lost, too: what comes behind them is in nobody's way.
+        # Also those whose answer was lost: the next work would meet them in the lane.
         await self._all_are_finished(work.account)
         self._signs.give(f"finished {work.name}")
 
     async def _submit(self, work: Work) -> Attempt:
-        """Ask until there is an answer. One that was lost may have been taken or not: with an Idempotency-Key the same
-        is asked again, and without one, something else is."""
-        attempt = self._attempt(work)
-        while (job_id := await self._ask_once(attempt)) is None:
+        """Make the request until it is answered.
+
+        A request whose answer is lost may have made a job. With an Idempotency-Key the caller
+        repeats the request; without one, it makes another attempt, which may make a second job.
+        """
+        attempt = self._new_attempt(work)
+        while (job_id := await self._request_job(attempt)) is None:
             await asyncio.sleep(AGAIN_SECONDS)
-            attempt = attempt if self._with_keys else self._attempt(work)
+            if not self._with_keys:
+                attempt = self._new_attempt(work)
         attempt.job_id = job_id
         self._signs.give(f"answered {work.name}")
-        await self._ask_again(attempt)
+        await self._repeat(attempt)
         return attempt
 
-    async def _ask_again(self, attempt: Attempt) -> None:
-        """The same request with its key, where it has one, has the same answer: now, and after everything."""
-        if self._with_keys and await self._ask_once(attempt) not in {attempt.job_id, None}:
-            self._seen.wrong.append(
-                f"{attempt.tag}: asked again with its key, and answered with another job"
-            )
+    async def _repeat(self, attempt: Attempt) -> None:
+        """Repeat a request with its key, if it has one: the answer is the job that it has made."""
+        if self._with_keys and await self._request_job(attempt) not in {attempt.job_id, None}:
+            self._seen.wrong.append(f"{attempt.tag}: repeated with its key, and got another job")
 
-    def _attempt(self, work: Work) -> Attempt:
+    def _new_attempt(self, work: Work) -> Attempt:
         number = sum(attempt.work is work for attempt in self._seen.attempts) + 1
         self._seen.attempts.append(Attempt(work, f"{work.name}.{number}"))
         return self._seen.attempts[-1]
 
-    async def _ask_once(self, attempt: Attempt) -> int | None:
-        """The job's id; None where the answer was lost, or was not waited for."""
+    async def _request_job(self, attempt: Attempt) -> int | None:
+        """The id of the job; None where the answer is lost, or the caller hangs up before it."""
         name = attempt.work.name
         self._signs.give(f"posting {name}")
         patience = self._hangs_up.pop(name, None)
+        headers = {"Idempotency-Key": attempt.tag} if self._with_keys else {}
         try:
             async with asyncio.timeout(patience):
-                answer = await self._post(
-                    attempt, {"Idempotency-Key": attempt.tag} if self._with_keys else {}
-                )
+                answer = await self._post(attempt, headers)
         except TimeoutError:
             return None
         return None if answer is None else int(json.loads(answer[2])["id"])
 
     async def _post(self, attempt: Attempt, headers: dict[str, str]) -> Answer | None:
-        work, callback = attempt.work, None
+        work, by_header, by_body = attempt.work, {}, {}
         if work.refusals is not None:
             callback = self._receiver.address(attempt.tag, work.refusals)
-        if callback is not None and not (isinstance(work, Download) and not work.query):
-            headers["Elements-Async-Callback-Url"] = callback
+            by_header["Elements-Async-Callback-Url"] = callback
+            by_body["notificationUrl"] = callback
+        payload = {"callback-payload": {"tag": attempt.tag}}
         match work:
-            case Upload(object=object):
+            case Upload():
+                path = f"/bulk/{work.object}"
                 fields = {"metaData": json.dumps(metadata_of(work, attempt.tag))}
-                body, headers["Content-Type"] = multipart(file_of(work, attempt.tag), fields)
-                return await self._once(
-                    "POST", f"/bulk/{object}", work.account, data=body, headers=headers
-                )
+                form, headers["Content-Type"] = multipart(file_of(work, attempt.tag), fields)
+                body: dict[str, Any] = {"data": form, "headers": headers | by_header}
             case Download(query=""):
-                asked = {
-                    "objectName": "events",
-                    "format": work.format,
-                    "pageSize": 37,
-                    **_payload(attempt),
-                }
-                asked |= {"notificationUrl": callback} if callback else {}
-                return await self._once(
-                    "POST", "/bulk/download", work.account, json=asked, headers=headers
-                )
-            case Download(query=query):
-                asked = {"q": query, "fileFormat": work.format, "metaData": _payload(attempt)}
-                return await self._once(
-                    "POST", "/bulk/query", work.account, json=asked, headers=headers
-                )
+                path = "/bulk/download"
+                request = {"objectName": "events", "format": work.format, "pageSize": 37}
+                body = {"json": request | payload | by_body, "headers": headers}
+            case Download():
+                path = "/bulk/query"
+                query = {"q": work.query, "fileFormat": work.format, "metaData": payload}
+                body = {"json": query, "headers": headers | by_header}
+        return await self._once("POST", path, work.account, **body)
 
     async def _follow(self, attempt: Attempt) -> None:
         while (status := await self._status(attempt))["status"] not in FINAL:
             if status["status"] == "RUNNING":
                 self._signs.give(f"running {attempt.work.name}")
             await asyncio.sleep(POLL_SECONDS)
-        self._signs.give(
-            f"running {attempt.work.name}"
-        )  # it has been, whether anybody saw it or not
+        # A fast job may have run between two looks.
+        self._signs.give(f"running {attempt.work.name}")
 
     async def _status(self, attempt: Attempt) -> Mapping[str, Any]:
         answer = await self._surely("GET", f"/bulk/{attempt.job_id}/status", attempt.work.account)
@@ -176,11 +174,11 @@ class Caller:
     # --- in the end ---
 
     async def look(self) -> None:
-        """See what the API says of everything, now that nothing moves any more."""
+        """Note what the API says of every job, now that all are over."""
         for attempt in self._seen.attempts:
             if attempt.job_id is None:
                 continue
-            await self._ask_again(attempt)
+            await self._repeat(attempt)
             self._seen.statuses[attempt.job_id] = status = await self._status(attempt)
             if isinstance(attempt.work, Upload):
                 self._seen.errors[attempt.job_id] = await self._errors(attempt)
@@ -201,7 +199,7 @@ class Caller:
     # --- requests ---
 
     async def _surely(self, method: str, path: str, account: Account) -> Answer:
-        """A request that may be repeated, until it is answered."""
+        """Repeat a request until it is answered."""
         while True:
             answer = await self._once(method, path, account)
             if answer is not None:
@@ -209,35 +207,24 @@ class Caller:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _once(self, method: str, path: str, account: Account, **more: Any) -> Answer | None:
-        """One request; None where its answer was lost, or the server says that it cannot now."""
-        began_quiet = self.is_quiet  # what was asked before may be answered as things stood then
+        """Make one request. Returns None if the answer is lost, or the server cannot do it now."""
+        began_quiet = self.is_quiet  # a request that began earlier may fail
         try:
             answer = await self._request(method, path, account, **more)
         except LOST as error:
-            self._fail(
-                f"{method}: {type(error).__name__}",
-                f"{method} {path} was not answered: {error!r}",
-                began_quiet,
-            )
-            return None
-        if answer[0] in UNABLE:
-            self._fail(
-                f"{method}: {answer[0]}",
-                f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}",
-                began_quiet,
-            )
-            return None
-        if answer[0] != 200:
-            self._seen.wrong.append(
-                f"{method} {path} was answered {answer[0]}: {answer[2][:500]!r}"
-            )
-            raise UnexpectedAnswer(self._seen.wrong[-1])
-        return answer
-
-    def _fail(self, kind: str, story: str, began_quiet: bool) -> None:
-        self._seen.failed_answers[kind] += 1
+            kind, story = type(error).__name__, f"{method} {path} was not answered: {error!r}"
+        else:
+            status, _, body = answer
+            if status == 200:
+                return answer
+            kind, story = str(status), f"{method} {path} was answered {status}: {body[:500]!r}"
+            if status not in UNABLE:
+                self._seen.wrong.append(story)
+                raise UnexpectedAnswer(story)
+        self._seen.failed_answers[f"{method}: {kind}"] += 1
         if began_quiet:
             self._seen.wrong.append(f"nothing is down, but {story}")
+        return None
 
     async def _request(
         self,
@@ -254,20 +241,15 @@ class Caller:
         async with self._http.request(
             method, self._url + path, headers=sent, timeout=ANSWER, **more
         ) as answer:
-            got = {name.lower(): value for name, value in answer.headers.items()}
-            return answer.status, got, await answer.read()
+            return answer.status, answer.headers, await answer.read()
 
 
 class UnexpectedAnswer(Exception):
-    """An answer that no caller should get, whatever was killed."""
+    """An answer that is wrong whatever is down."""
 
 
-def _payload(attempt: Attempt) -> Mapping[str, Any]:
-    return {"callback-payload": {"tag": attempt.tag}}
-
-
-async def ended(task: "asyncio.Task[None]") -> None:
-    """Wait for a task that was told to end."""
+async def cancel(task: "asyncio.Task[None]") -> None:
+    """Cancel a task, and wait for its end."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,4 +1,4 @@
-"""What openbulk promises, held against what was seen. Pure functions: each returns what was broken, in words."""
+"""openbulk's promises, checked against what a run has shown. Each check returns what is broken."""
 
 import base64
 import csv
@@ -13,23 +13,23 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from crash.files import kept_place, place_of, text_of
-from crash.receiver import KEY, Told
+from crash.receiver import KEY, Callback
 from crash.scenario import PEOPLE, Download, Upload
 from crash.seen import Attempt, LedgerJob, Seen
 
-FATES = {
+KINDS = {
     "create": {"created"},
     "upsert": {"created", "updated", "upserted", "unchanged"},
     "update": {"updated", "unchanged"},
     "delete": {"deleted", "unchanged"},
 }
-"""How a record that can be taken may end, by action."""
+"""The outcomes of a record that the service can take, by action."""
 KEYLESS = {"calendars", "log"}
-"""Objects that cannot tell a repeated record from a new one: there alone an outcome may be unknown."""
+"""Objects whose records have no identity. Only there may an outcome be unknown."""
 
 
 def broken_promises(seen: Seen) -> list[str]:
-    """All of them; none in a run as it should be."""
+    """All promises that are broken, in words."""
     jobs: dict[str, list[LedgerJob]] = {}
     for job in seen.jobs:
         jobs.setdefault(job.tag, []).append(job)
@@ -54,10 +54,10 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
             yield from _accounted(attempt.work, job)
             yield from _in_the_service(seen, attempt.work, attempt.tag, job)
             if attempt.job_id is not None:
-                yield from _told_by_the_api(seen, job)
+                yield from _shown_by_the_api(seen, job)
         else:
             yield from _read(seen, attempt.work, job)
-        yield from _called_back(seen, attempt, job)
+        yield from _notified(seen, attempt, job)
 
 
 # --- every acknowledged job finishes ---
@@ -89,19 +89,20 @@ def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
         yield f"is complete with {len(job.kinds)} outcomes for {upload.rows} rows"
     unknown = {"unknown"} if upload.object in KEYLESS else set()
     for row, kind in job.kinds.items():
-        may_be = {"failed"} if row in upload.broken else FATES[upload.action]
+        may_be = {"failed"} if row in upload.broken else KINDS[upload.action]
         if kind not in may_be | unknown:
             yield f"row {row} is {kind} instead of {may_be}: {job.problems.get(row)}"
 
 
-def _told_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
+def _shown_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
     status = seen.statuses.get(job.id)
     if status is None:
         return
     not_taken = sorted(row for row, kind in job.kinds.items() if kind in {"failed", "unknown"})
-    said = status["status"], status["recordsCount"], status["recordsFailedCount"]
-    if said != (job.status, len(job.kinds), len(not_taken)):
-        yield f"the API says {said}, the ledger {(job.status, len(job.kinds), len(not_taken))}"
+    shown = status["status"], status["recordsCount"], status["recordsFailedCount"]
+    kept = job.status, len(job.kinds), len(not_taken)
+    if shown != kept:
+        yield f"the API says {shown}, the ledger {kept}"
     listed = [error["rowNum"] for error in seen.errors.get(job.id, ())]
     if listed != not_taken:
         yield f"the API lists errors of rows {listed}, the ledger has {not_taken}"
@@ -111,44 +112,42 @@ def _told_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
 
 
 def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Iterator[str]:
-    """What is there of each row that is said to be there."""
+    """The records in the service are those that the outcomes say."""
     if upload.object not in {"events", "calendars"}:
         return
-    later = next((one for one in seen.scenario.uploads if one.behind == upload.name), None)
-    if later is not None and later.action == "delete":
+    last = next((one for one in seen.scenario.uploads if one.after == upload.name), upload)
+    if last is not upload and last.action == "delete":
         return
-    place = PEOPLE[upload.account], place_of(later or upload) if upload.object == "events" else ""
+    location = place_of(last) if upload.object == "events" else ""
+    place = PEOPLE[upload.account], location
     for row, kind in job.kinds.items():
         text = text_of(upload, tag, row)
         there = seen.live[text]
-        if kind != "unknown" and there != (
-            0 if kind == "failed" or upload.action == "delete" else 1
-        ):
+        expected = int(kind != "failed" and upload.action != "delete")
+        if kind != "unknown" and there != expected:
             yield f"row {row} is {kind}, and there are {there} of it"
         elif there and seen.places.get(text) != place:
             yield f"row {row} is {kind}, and it is at {seen.places.get(text)} instead of {place}"
 
 
 def _kept(seen: Seen) -> Iterator[str]:
-    """What nobody writes to is as it was."""
+    """The calendar that nobody writes to is unchanged."""
     kept = {
-        f"Kept {number}": (PEOPLE["reader"], kept_place(number))
+        f"Kept {number}": (1, (PEOPLE["reader"], kept_place(number)))
         for number in range(1, seen.scenario.kept + 1)
     }
     changed = [
-        text
-        for text, place in kept.items()
-        if seen.live[text] != 1 or seen.places.get(text) != place
+        text for text, there in kept.items() if (seen.live[text], seen.places.get(text)) != there
     ]
     if changed:
         yield f"nobody wrote to {changed[:3]}, and {len(changed)} such events are not as they were"
 
 
 def _of_nobody(seen: Seen, jobs: Mapping[str, list[LedgerJob]]) -> Iterator[str]:
-    """What is there without a job that has made it, or is told of without one that has ended."""
+    """Every record, job and callback belongs to an attempt."""
     known = {attempt.tag for attempt in seen.attempts}
-    for tag in (jobs.keys() - known) | ({one.work for one in seen.told} - jobs.keys()):
-        yield f"{tag}: there is a job or a callback of it that nobody asked for"
+    for tag in (jobs.keys() - known) | ({one.tag for one in seen.callbacks} - jobs.keys()):
+        yield f"{tag}: it has a job or a callback, and nobody requested it"
     made = {f"Kept {number}" for number in range(1, seen.scenario.kept + 1)} | set(PEOPLE.values())
     for attempt in seen.attempts:
         if isinstance(attempt.work, Upload) and attempt.tag in jobs:
@@ -160,7 +159,7 @@ def _of_nobody(seen: Seen, jobs: Mapping[str, list[LedgerJob]]) -> Iterator[str]
 
 
 def _doubles(seen: Seen) -> Iterator[str]:
-    """Whatever became of a row: it was never made twice."""
+    """No record was made twice, whatever the outcome of its row."""
     for text, count in (seen.ever | seen.live).items():
         if count > 1:
             yield f"{text!r} was made {count} times"
@@ -189,7 +188,7 @@ def _read(seen: Seen, download: Download, job: LedgerJob) -> Iterator[str]:
 
 
 def _records(file: bytes, format: str) -> list[tuple[str, str]]:
-    """What tells them apart, and a value that belongs to it."""
+    """The name of each record, and a value that belongs to it."""
     records: Iterable[Mapping[str, Any]]
     match format:
         case "csv":
@@ -201,35 +200,40 @@ def _records(file: bytes, format: str) -> list[tuple[str, str]]:
     return [(record["summary"], record["location"]) for record in records]
 
 
-# --- callers are told ---
+# --- callers are notified ---
 
 
-def _called_back(seen: Seen, attempt: Attempt, job: LedgerJob) -> Iterator[str]:
+def _notified(seen: Seen, attempt: Attempt, job: LedgerJob) -> Iterator[str]:
     if attempt.work.refusals is None or not job.is_finished:
         return
-    told = [one for one in seen.told if one.work == attempt.tag]
-    if not any(one.status == 200 for one in told):
-        yield f"its caller was not told ({len(told)} attempts)"
-    if len({one.headers.get("webhook-id") for one in told}) > 1:
-        yield "its caller was told under several ids"
-    for one in told:
-        yield from _well_told(attempt, job, one)
+    callbacks = [one for one in seen.callbacks if one.tag == attempt.tag]
+    if not any(one.status == 200 for one in callbacks):
+        yield f"its caller was not notified ({len(callbacks)} attempts)"
+    if len({one.headers.get("webhook-id") for one in callbacks}) > 1:
+        yield "its callbacks have several ids"
+    for callback in callbacks:
+        yield from _signed(callback)
+        yield from _truthful(attempt, job, callback)
 
 
-def _well_told(attempt: Attempt, job: LedgerJob, told: Told) -> Iterator[str]:
-    digest = base64.b64encode(hmac.new(KEY.encode(), told.body, hashlib.sha256).digest()).decode()
-    if told.headers.get("elements-webhook-signature") != f"sha256={digest}":
+def _signed(callback: Callback) -> Iterator[str]:
+    digest = base64.b64encode(hmac.digest(KEY.encode(), callback.body, hashlib.sha256)).decode()
+    if callback.headers.get("elements-webhook-signature") != f"sha256={digest}":
         yield "a callback is not signed as SAP's are"
     try:
-        Webhook(KEY.encode()).verify(told.body, dict(told.headers))
-    except Exception as error:  # whatever the library finds wrong with it
+        Webhook(KEY.encode()).verify(callback.body, dict(callback.headers))
+    except Exception as error:  # the library has several, none with a common base
         yield f"a callback is not signed as Standard Webhooks are: {error!r}"
-    said: Mapping[str, Any] = json.loads(told.body)
-    # One that was complete can be cancelled afterwards.
-    if int(said["id"]) != job.id or said["status"] not in {job.status, "COMPLETE"}:
-        yield f"a callback says {said['id']} {said['status']} instead of {job.id} {job.status}"
-    count = said["recordsCount"] if "recordsCount" in said else said["recordCount"]
-    if count != (len(job.kinds) if isinstance(attempt.work, Upload) else job.records):
+
+
+def _truthful(attempt: Attempt, job: LedgerJob, callback: Callback) -> Iterator[str]:
+    shown: Mapping[str, Any] = json.loads(callback.body)
+    # A job that was complete can be cancelled afterwards.
+    if int(shown["id"]) != job.id or shown["status"] not in {job.status, "COMPLETE"}:
+        yield f"a callback says {shown['id']} {shown['status']} instead of {job.id} {job.status}"
+    count = shown["recordsCount"] if "recordsCount" in shown else shown["recordCount"]
+    expected = len(job.kinds) if isinstance(attempt.work, Upload) else job.records
+    if count != expected:
         yield f"a callback says {count} records"
-    if said.get("callback-payload") != {"tag": attempt.tag}:
-        yield f"a callback brings back {said.get('callback-payload')}"
+    if shown.get("callback-payload") != {"tag": attempt.tag}:
+        yield f"a callback brings back {shown.get('callback-payload')}"

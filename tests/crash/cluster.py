@@ -1,4 +1,4 @@
-"""A PostgreSQL server that can be killed: one for many runs, a database for each."""
+"""A PostgreSQL server that can be killed: one for many runs, with a database for each."""
 
 import asyncio
 import os
@@ -17,26 +17,26 @@ class Cluster:
     """A PostgreSQL server."""
 
     def __init__(self) -> None:
-        """Make it and start it."""
+        """Make its data directory, and start it."""
         self._one_at_a_time = asyncio.Lock()
         binaries = postgres.binaries()
-        assert binaries is not None, "PostgreSQL is not installed: only even seeds can be played"
+        assert binaries is not None, "odd seeds need PostgreSQL, which is not installed"
         self._folder = Path(tempfile.mkdtemp(prefix="openbulk-crash-"))
-        # Without fsync: what was handed to the kernel outlives any process.
+        # Without fsync: what the kernel has got survives the kill of a process.
         self._cluster = postgres.Cluster(binaries, self._folder, free_port(), fsync=False)
         self._cluster.initialize()
         self._cluster.start()
 
     def new_database(self) -> str:
-        """The address of an empty database."""
+        """Make a database. Returns its address."""
         return self._cluster.postgres.url(self._cluster.postgres.new_database())
 
     def drop(self, database: str) -> None:
-        """Forget a database, by its address."""
+        """Drop a database, by its address."""
         self._cluster.postgres.drop_database(database.rpartition("/")[2])
 
     async def take(self, blow: Blow) -> None:
-        """Suffer a blow, and recover from it."""
+        """Take a blow, and recover."""
         async with self._one_at_a_time:
             if blow.kind == "freeze":
                 self._send(signal.SIGSTOP)
@@ -48,7 +48,7 @@ class Cluster:
             await asyncio.to_thread(self._cluster.start)
 
     def close(self) -> None:
-        """Stop it, and leave nothing behind."""
+        """Stop it, and remove its data."""
         self._cluster.stop()
         shutil.rmtree(self._folder)
 

@@ -1,4 +1,4 @@
-"""The files that are uploaded: each row carries a text by which what was made of it is told."""
+"""The files that are uploaded. The text of a row identifies the record that was made of it."""
 
 import csv
 import io
@@ -11,12 +11,12 @@ NO_DATE = "2026-02-30"
 
 
 def text_of(upload: Upload, tag: str, row: int) -> str:
-    """What is made of a row carries this; a create that is sent again is another file, with texts of its own."""
+    """The text of a row. A second attempt to create has other texts than the first."""
     return f"{upload.texts if upload.by_reference else tag} {row}"
 
 
 def place_of(upload: Upload) -> str:
-    """Where its events are: in another version elsewhere."""
+    """The location of its events: each version has its own."""
     return f"v{upload.version}"
 
 
@@ -34,36 +34,28 @@ def file_of(upload: Upload, tag: str) -> bytes:
 
 def _row(upload: Upload, number: int, text: str) -> Mapping[str, str]:
     is_broken = number in upload.broken
-    match upload.object:
-        case "events":
-            start = NO_DATE if is_broken else f"2026-09-{number % 28 + 1:02d}"
-            place = place_of(upload)
-            reference = {"ref": text} if upload.by_reference else {}
-            return {
-                **reference,
-                "summary": text,
-                "start.date": start,
-                "end.date": "2026-10-01",
-                "location": place,
-            }
-        case "calendars":
-            return {"summary": text}
-        case _:
-            return {
-                "ref": text,
-                "version": str(upload.version),
-                "fail": "broken" if is_broken else "",
-            }
+    if upload.object == "calendars":
+        return {"summary": text}
+    if upload.object != "events":
+        problem = "broken" if is_broken else ""
+        return {"ref": text, "version": str(upload.version), "fail": problem}
+    event = {
+        "summary": text,
+        "start.date": NO_DATE if is_broken else f"2026-09-{number % 28 + 1:02d}",
+        "end.date": "2026-10-01",
+        "location": place_of(upload),
+    }
+    return {"ref": text, **event} if upload.by_reference else event
 
 
 def metadata_of(upload: Upload, tag: str) -> Mapping[str, Any]:
-    """What is said of the file."""
+    """The metadata of the upload."""
     identifier = {"identifierFieldName": "ref"} if upload.by_reference else {}
     return {"action": upload.action, **identifier, "callback-payload": {"tag": tag}}
 
 
 def kept_place(number: int) -> str:
-    """Where an event is of the calendar that is only read: in the order of these texts it has that of its number."""
+    """The location of an event in the calendar that is only read; sorts as its number does."""
     return f"room {number:05d}"
 
 

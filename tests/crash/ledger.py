@@ -1,6 +1,7 @@
-"""What the ledger's tables say in the end, read beside openbulk."""
+"""Reads the ledger's tables at the end of a run, without openbulk."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,22 +13,23 @@ from openbulk.storage.tables import jobs, outcomes
 
 
 def jobs_in(url: str) -> list[LedgerJob]:
-    """All jobs, with the kind of each record."""
-    engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg") if url.startswith("postgresql") else url
-    )
+    """All jobs, with the outcome of each record."""
+    address = make_url(url)
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    engine = create_engine(address)
     try:
         with engine.connect() as connection:
-            ended = connection.execute(select(outcomes)).all()
-            return [
-                _job(row, [outcome for outcome in ended if outcome.job_id == row.id])
-                for row in connection.execute(select(jobs).order_by(jobs.c.id))
-            ]
+            by_job = defaultdict(list)
+            for outcome in connection.execute(select(outcomes)):
+                by_job[outcome.job_id].append(outcome)
+            rows = connection.execute(select(jobs).order_by(jobs.c.id))
+            return [_job(row, by_job[row.id]) for row in rows]
     finally:
         engine.dispose()
 
 
-def _job(row: Any, ended: Sequence[Any]) -> LedgerJob:
+def _job(row: Any, outcomes: Sequence[Any]) -> LedgerJob:
     options = json.loads(row.options) if isinstance(row.options, str) else row.options
     return LedgerJob(
         id=row.id,
@@ -36,7 +38,7 @@ def _job(row: Any, ended: Sequence[Any]) -> LedgerJob:
         records=row.records,
         cursor=row.cursor,
         counts={kind.value: getattr(row, kind.value) for kind in OutcomeKind},
-        kinds={outcome.row: outcome.kind for outcome in ended},
-        problems={outcome.row: outcome.problem for outcome in ended if outcome.problem},
+        kinds={outcome.row: outcome.kind for outcome in outcomes},
+        problems={outcome.row: outcome.problem for outcome in outcomes if outcome.problem},
         error=row.error,
     )

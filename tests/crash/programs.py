@@ -1,7 +1,7 @@
-"""openbulk's programs, started from a process that has imported them already.
+"""openbulk's programs, forked from a process that has imported them already.
 
-A program is a process of its own, and takes its arguments and environment as from a shell; but the two seconds of a
-processor that Python needs to import everything are spent once, and not at each of a thousand starts.
+Each program is a process with arguments and environment, as from a shell. Its imports cost two
+seconds of a processor: the fork server spends them once, instead of at each of a thousand starts.
 """
 
 import faulthandler
@@ -22,7 +22,7 @@ _forks.set_forkserver_preload(["openbulk.cli", "openbulk.cli.server", "crash.pro
 
 
 class EndedAtStart(Exception):
-    """A program did not get so far as to say that it is ready."""
+    """A program ended before it was ready."""
 
 
 class Program:
@@ -31,7 +31,7 @@ class Program:
     def __init__(
         self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
     ) -> None:
-        """Start it, and wait until it says that it is ready."""
+        """Start it, and wait until it is ready."""
         self._output = output
         self._process = _forks.Process(
             target=_run, args=(list(arguments), dict(environment), output), daemon=True
@@ -57,12 +57,12 @@ class Program:
         os.kill(self._process.pid, number)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; whether it came in time."""
+        """Wait for its end. Returns whether it came in time."""
         self._process.join(seconds)
         return self._process.exitcode is not None
 
     def log(self) -> str:
-        """What it has written."""
+        """Its output so far."""
         return self._output.read_text() if self._output.exists() else ""
 
 
@@ -75,6 +75,6 @@ def _run(arguments: list[str], environment: Mapping[str, str], output: Path) -> 
         del os.environ[name]
     os.environ.update(environment)
     sys.argv = ["openbulk", *arguments]
-    from openbulk.cli import main  # noqa: PLC0415 - imported before, in the process that this one was forked from
+    from openbulk.cli import main  # noqa: PLC0415 - the fork server has imported it
 
     main()

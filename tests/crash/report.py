@@ -8,21 +8,22 @@ from crash.seen import Seen
 
 
 def line_of(seen: Seen, broken: Sequence[str]) -> str:
-    """What came of a seed, on one line."""
+    """The result of a seed, on one line."""
     scenario = seen.scenario
     how = f"shared, {scenario.workers} workers" if scenario.is_shared else "embedded"
     if scenario.with_keys:
         how += ", with keys"
     kinds = Counter(kind for job in seen.jobs for kind in job.kinds.values())
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    outcomes = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    blows = ", ".join(seen.blows) or "no blow"
     verdict = f"{len(broken)} BROKEN" if broken else "ok"
     seconds = f"{seen.seconds:.1f} s ({seen.seconds_after:.1f} s after the last blow)"
-    return f"seed {scenario.seed}: {verdict}, {seconds}, {how}; {', '.join(seen.blows) or 'no blow'}; {told}"
+    return f"seed {scenario.seed}: {verdict}, {seconds}, {how}; {blows}; {outcomes}"
 
 
 @dataclass(slots=True)
 class Table:
-    """What was run, counted."""
+    """Counts over all runs."""
 
     runs: Counter[str] = field(default_factory=Counter)
     blows: Counter[str] = field(default_factory=Counter)
@@ -33,27 +34,21 @@ class Table:
     seconds_after: list[float] = field(default_factory=list)
 
     def add(self, seen: Seen, broken: Sequence[str]) -> None:
-        """One more run."""
-        self.runs[
-            "PostgreSQL, server and workers" if seen.scenario.is_shared else "SQLite, one process"
-        ] += 1
+        """Count one run."""
+        how = "PostgreSQL, server and workers" if seen.scenario.is_shared else "SQLite, one process"
+        self.runs[how] += 1
         self.runs["with an Idempotency-Key"] += seen.scenario.with_keys
         self.blows.update(seen.blows)
         self.kinds.update(kind for job in seen.jobs for kind in job.kinds.values())
-        self.more["jobs acknowledged"] += len({a.job_id for a in seen.attempts} - {None})
-        self.more["jobs whose acknowledgement was lost"] += len(seen.jobs) - len(
-            {a.job_id for a in seen.attempts} - {None}
-        )
+        acknowledged = {attempt.job_id for attempt in seen.attempts} - {None}
+        self.more["jobs acknowledged"] += len(acknowledged)
+        self.more["jobs whose acknowledgement was lost"] += len(seen.jobs) - len(acknowledged)
         self.more["rows not reached (cancelled)"] += sum(
             (job.records or 0) - len(job.kinds) for job in seen.jobs if job.status == "CANCELLED"
         )
-        self.more["records in downloaded files"] += sum(
-            len(work.expected)
-            for work in seen.scenario.downloads
-            for name, _ in seen.files
-            if name == work.name
-        )
-        self.more["callbacks received"] += len(seen.told)
+        expected = {work.name: len(work.expected) for work in seen.scenario.downloads}
+        self.more["records in downloaded files"] += sum(expected[name] for name, _ in seen.files)
+        self.more["callbacks received"] += len(seen.callbacks)
         self.more["requests without an answer, or with 503 or 507"] += seen.failed_answers.total()
         self.seconds.append(seen.seconds)
         self.seconds_after.append(seen.seconds_after)
@@ -62,27 +57,26 @@ class Table:
 
     def __str__(self) -> str:
         """As Markdown."""
-        rows = [(f"runs: {how}", count) for how, count in sorted(self.runs.items())]
-        rows += [(what, count) for what, count in sorted(self.blows.items())]
-        rows += [(f"records {kind}", count) for kind, count in sorted(self.kinds.items())]
-        rows += list(self.more.items())
+        if not self.seconds:
+            return "nothing was run"
+        counts = [
+            *((f"runs: {how}", count) for how, count in sorted(self.runs.items())),
+            *sorted(self.blows.items()),
+            *((f"records {kind}", count) for kind, count in sorted(self.kinds.items())),
+            *self.more.items(),
+        ]
+        after = "seconds from the last blow to the last job's end: median, longest"
+        failed = ", ".join(map(str, self.failed)) or "none"
         lines = [
             "| what | how often |",
             "|---|---:|",
-            *(f"| {what} | {count:,} |" for what, count in rows),
+            *(f"| {what} | {count:,} |" for what, count in counts),
+            f"| seconds a run: median, longest | {_median_and_longest(self.seconds)} |",
+            f"| {after} | {_median_and_longest(self.seconds_after)} |",
+            f"| **seeds with a broken promise** | **{failed}** |",
         ]
-        if not self.seconds:
-            return "nothing was run"
-        lines += [
-            f"| seconds a run: median, longest | {_median(self.seconds):.1f}, {max(self.seconds):.1f} |"
-        ]
-        lines += [
-            f"| seconds from the last blow to the last job's end: median, longest "
-            f"| {_median(self.seconds_after):.1f}, {max(self.seconds_after):.1f} |"
-        ]
-        failed = ", ".join(map(str, self.failed)) or "none"
-        return "\n".join([*lines, f"| **seeds with a broken promise** | **{failed}** |"])
+        return "\n".join(lines)
 
 
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def _median_and_longest(values: Sequence[float]) -> str:
+    return f"{sorted(values)[len(values) // 2]:.1f}, {max(values):.1f}"

@@ -1,4 +1,4 @@
-"""One run: its processes are started, works and blows take their course, and what is left in the end is looked at."""
+"""One run: starts its processes, lets works and blows take their course, notes the result."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 
 from crash.actors import Actor, Disk, free_port
-from crash.caller import Caller, UnexpectedAnswer, ended
+from crash.caller import Caller, UnexpectedAnswer, cancel
 from crash.cluster import Cluster
 from crash.files import kept_event
 from crash.ledger import jobs_in
-from crash.receiver import Receiver
+from crash.receiver import CallbackReceiver
 from crash.scenario import PEOPLE, Blow, Scenario
 from crash.seen import Seen
 from crash.signs import OVER, Signs
@@ -24,14 +24,14 @@ from openbulk.sandbox.journal import Journal
 from support.harness import ORGANIZATION_SECRET, USER_SECRET
 
 PATIENCE_SECONDS = 300.0
-"""For everything to be finished once nothing is down any more: sweeps come every half minute."""
-TOLD_SECONDS = 60.0
-"""For callers to be told of it."""
+"""For all works to finish once nothing is down any more. Sweeps come every half minute."""
+CALLBACK_SECONDS = 60.0
+"""For the last callbacks to arrive."""
 COUNT_SECONDS = 0.04
 
 
 async def play(scenario: Scenario, folder: Path, cluster: Cluster | None = None) -> Seen:
-    """Play a scenario, with its files in a folder. `cluster` is where those keep their database that share one."""
+    """Play a scenario, with its files in `folder`; one that shares PostgreSQL needs `cluster`."""
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(scenario, folder, cluster)
@@ -52,7 +52,8 @@ class _Run:
         self._folder = folder
         self._cluster = cluster
         self._signs = Signs()
-        self._receiver = Receiver(self._signs.give)
+        self._receiver = CallbackReceiver(self._give_sign_from_thread)
+        self._loop = asyncio.get_running_loop()
         self._open = AsyncExitStack()
         self._data = folder / "data"
         self._disk: Disk | None = None
@@ -66,16 +67,16 @@ class _Run:
     # --- its processes ---
 
     async def start(self) -> None:
-        """Start everything, and sign everybody in."""
+        """Start all processes, and sign all accounts in."""
         keep_events(self._folder / "sandbox.state", self._scenario.kept)
         self._cast_all()
         await asyncio.gather(*(actor.start() for actor in self._actors.values()))
-        # A connection for each request: one that is kept may be closed in the moment in which it is used again.
+        # A connection for each request: the server may close a kept one just when it is used again.
         connector = aiohttp.TCPConnector(force_close=True)
         self._http = await self._open.enter_async_context(
             aiohttp.ClientSession(connector=connector)
         )
-        await self._open.enter_async_context(self._receiver)
+        self._open.enter_context(self._receiver)
         self._caller = Caller(
             self._http, self._urls["server"], self._signs, self._receiver, self.seen
         )
@@ -84,6 +85,9 @@ class _Run:
             await self._caller.sign_in(account, await self._google(person))
         await self._set_faults(self._scenario.faults)
 
+    def _give_sign_from_thread(self, sign: str) -> None:
+        self._loop.call_soon_threadsafe(self._signs.give, sign)
+
     def _cast(self, name: str, *arguments: str, **environment: str) -> None:
         folder = self._folder / name.replace(" ", "-")
         self._actors[name] = Actor(name, folder, arguments, environment)
@@ -91,13 +95,9 @@ class _Run:
     def _cast_all(self) -> None:
         scenario, ports = self._scenario, {name: str(free_port()) for name in ("sandbox", "server")}
         self._urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-        behaves = [
-            "--latency-ms",
-            str(scenario.latency_ms),
-            "--state",
-            str(self._folder / "sandbox.state"),
-        ]
-        self._cast("sandbox", "sandbox", "google", "--port", ports["sandbox"], *behaves)
+        latency = ("--latency-ms", str(scenario.latency_ms))
+        state = ("--state", str(self._folder / "sandbox.state"))
+        self._cast("sandbox", "sandbox", "google", "--port", ports["sandbox"], *latency, *state)
         environment = {
             "OPENBULK_USER_SECRET": USER_SECRET,
             "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
@@ -111,26 +111,29 @@ class _Run:
             self._cast(f"worker {number + 1}", "worker", **environment)
 
     async def _google(self, person: str) -> dict[str, str]:
-        async with self._http.post(
-            f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}
-        ) as answer:
-            tokens = await answer.json()
+        tokens = await self._tokens_of(person)
         return {
             "base.url": self._urls["sandbox"],
             "oauth.api.key": "client",
             "oauth.api.secret": "secret",
             "oauth.user.refresh_token": tokens["refresh_token"],
-            "quota.user.minute": "60000",  # the sandbox has none: nothing is to wait for a minute to pass
+            # The sandbox has no quota, so that no job waits for the next minute.
+            "quota.user.minute": "60000",
             "quota.project.minute": "60000",
         }
 
+    async def _tokens_of(self, person: str) -> dict[str, str]:
+        address = f"{self._urls['sandbox']}/sandbox/tokens"
+        async with self._http.post(address, json={"user": person}) as answer:
+            tokens: dict[str, str] = await answer.json()
+        return tokens
+
     async def _set_faults(self, spec: str) -> None:
-        """Tell the sandbox, which may be killed meanwhile."""
+        """Set the faults of the sandbox, as soon as it is up."""
+        address = f"{self._urls['sandbox']}/sandbox/faults"
         while True:
             try:
-                async with self._http.post(
-                    f"{self._urls['sandbox']}/sandbox/faults", json={"spec": spec}
-                ) as answer:
+                async with self._http.post(address, json={"spec": spec}) as answer:
                     assert answer.status == 200, await answer.text()
                     return
             except aiohttp.ClientError:
@@ -139,7 +142,7 @@ class _Run:
     # --- its course ---
 
     async def take_its_course(self) -> None:
-        """Works and blows at the same time, until all works are finished."""
+        """Run works and blows at the same time, until all works are finished."""
         counting = asyncio.create_task(self._count_calls())
         works = [
             asyncio.create_task(self._caller.live(work), name=work.name)
@@ -148,7 +151,7 @@ class _Run:
         strikes = [asyncio.create_task(self._strike(blow)) for blow in self._scenario.blows]
         over = asyncio.create_task(self._wait_for(works))
         try:
-            # All of them, also where one fails: the database is the next run's, too.
+            # Every blow ends, even if one fails: the next run needs the database server, too.
             for failure in await asyncio.gather(*strikes, return_exceptions=True):
                 if failure is not None:
                     raise failure
@@ -162,15 +165,15 @@ class _Run:
                     self.seen.wrong.append(
                         f"{work.get_name()} is not finished after {PATIENCE_SECONDS:g} s"
                     )
-            await self._callers_are_told()
+            await self._wait_for_callbacks()
         finally:
             for task in (over, counting, *works):
-                await ended(task)
+                await cancel(task)
         await self._set_faults("")
 
     async def _wait_for(self, works: Sequence["asyncio.Task[None]"]) -> None:
         for work in works:
-            with suppress(UnexpectedAnswer, ExceptionGroup):  # it is written down already
+            with suppress(UnexpectedAnswer, ExceptionGroup):  # the caller has noted it
                 await work
         self._signs.give(OVER)
 
@@ -178,13 +181,13 @@ class _Run:
         target = self._target_of(blow)
         if target is None or not await self._signs.until(blow.when):
             return
-        self.seen.blows.append(f"{blow.kind} {blow.who.partition(' ')[0]}")
+        self.seen.blows.append(f"{blow.kind} {blow.target.partition(' ')[0]}")
         await target.take(blow)
-        if blow.who == "sandbox" and blow.kind == "kill":
+        if blow.target == "sandbox" and blow.kind == "kill":
             await self._set_faults(self._scenario.faults)
 
     def _target_of(self, blow: Blow) -> "Actor | Disk | Cluster | None":
-        match blow.who:
+        match blow.target:
             case "disk":
                 return self._disk
             case "postgres":
@@ -193,45 +196,45 @@ class _Run:
                 return self._actors[name]
 
     async def _count_calls(self) -> None:
-        """Watch the sandbox's calls; what it had before it was killed counts, too."""
+        """Count the calls to the sandbox; those before it was killed count, too."""
         before, last = 0, 0
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):
                 async with self._http.get(f"{self._urls['sandbox']}/sandbox/stats") as answer:
                     calls = int((await answer.json())["calls"])
-                before, last = (before + last if calls < last else before), calls
+                if calls < last:  # it has been started again
+                    before += last
+                last = calls
                 self._signs.count_calls(before + calls)
             await asyncio.sleep(COUNT_SECONDS)
 
-    async def _callers_are_told(self) -> None:
-        asking = {
-            attempt.tag for attempt in self.seen.attempts if attempt.work.refusals is not None
-        }
-        waiting = asking & {job.tag for job in await asyncio.to_thread(jobs_in, self._ledger)}
-        deadline = time.monotonic() + TOLD_SECONDS
-        while waiting - {told.work for told in self._receiver.told if told.status == 200}:
+    async def _wait_for_callbacks(self) -> None:
+        """Wait until every job with a callback has sent one; the checker reports missing ones."""
+        wanted = {one.tag for one in self.seen.attempts if one.work.refusals is not None}
+        tags = wanted & {job.tag for job in await asyncio.to_thread(jobs_in, self._ledger)}
+        deadline = time.monotonic() + CALLBACK_SECONDS
+        while tags - {one.tag for one in self._receiver.callbacks if one.status == 200}:
             if time.monotonic() > deadline:
-                return  # the checker says who was not
+                return
             await asyncio.sleep(0.05)
 
     # --- its end ---
 
     async def look(self) -> None:
-        """See what is there in the end."""
+        """Note what the API, the ledger and the sandbox hold in the end."""
         try:
-            async with asyncio.timeout(TOLD_SECONDS):
+            async with asyncio.timeout(CALLBACK_SECONDS):
                 await self._caller.look()
         except (TimeoutError, UnexpectedAnswer) as error:
-            self.seen.wrong.append(f"the API could not be asked in the end: {error!r}")
+            self.seen.wrong.append(f"the API did not answer in the end: {error!r}")
         for actor in self._actors.values():
-            actor.look()
-            self.seen.wrong += actor.wrong + actor.failed_turns()
+            actor.note_end()
+            self.seen.wrong += actor.wrong + actor.failed_slices()
         self.seen.jobs = await asyncio.to_thread(jobs_in, self._ledger)
-        self.seen.told = self._receiver.told
-        self.seen.ever = Counter(
-            [event["summary"] for event in await self._ask("/sandbox/events?showDeleted=true")]
-        )
-        live = await self._ask("/sandbox/events")
+        self.seen.callbacks = self._receiver.callbacks
+        ever = await self._get("/sandbox/events?showDeleted=true")
+        live = await self._get("/sandbox/events")
+        self.seen.ever = Counter([event["summary"] for event in ever])
         self.seen.live = Counter([event["summary"] for event in live])
         self.seen.places = {
             one["summary"]: (one["organizer"]["email"], one.get("location", "")) for one in live
@@ -240,33 +243,27 @@ class _Run:
             calendars = await self._calendars_of(person)
             self.seen.live.update(calendars)
             self.seen.places |= dict.fromkeys(calendars, (person, ""))
-        self.seen.wrong += [
-            f"Google would not allow: {one}" for one in await self._ask("/sandbox/violations")
-        ]
+        violations = await self._get("/sandbox/violations")
+        self.seen.wrong += [f"Google would not allow: {one}" for one in violations]
 
-    async def _ask(self, path: str, token: str = "") -> Any:
+    async def _get(self, path: str, token: str = "") -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self._http.get(self._urls["sandbox"] + path, headers=headers) as answer:
             return await answer.json()
 
     async def _calendars_of(self, person: str) -> list[str]:
-        async with self._http.post(
-            f"{self._urls['sandbox']}/sandbox/tokens", json={"user": person}
-        ) as answer:
-            token = (await answer.json())["access_token"]
-        found: list[str] = []
-        page = ""
+        token = (await self._tokens_of(person))["access_token"]
+        names: list[str] = []
+        path, page = "/calendar/v3/users/me/calendarList?maxResults=250", ""
         while True:
-            listed = await self._ask(
-                f"/calendar/v3/users/me/calendarList?maxResults=250{page}", token
-            )
-            found += [one["summary"] for one in listed["items"]]
+            listed = await self._get(path + page, token)
+            names += [one["summary"] for one in listed["items"]]
             if "nextPageToken" not in listed:
-                return found
+                return names
             page = f"&pageToken={listed['nextPageToken']}"
 
     async def end(self) -> None:
-        """Leave nothing behind but files."""
+        """End everything; files alone stay."""
         await self._open.aclose()
         for actor in self._actors.values():
             await asyncio.to_thread(actor.end)
@@ -277,7 +274,7 @@ class _Run:
 
 
 def keep_events(file: Path, count: int) -> None:
-    """Write a state for the sandbox: a calendar that is only read."""
+    """Write the state of a sandbox: the events of the calendar that is only read."""
     store, reader = Store(Journal(file)), PEOPLE["reader"]
     for number in range(1, count + 1):
         store.insert(store.calendar(reader, "primary"), reader, kept_event(number))

@@ -1,12 +1,12 @@
-"""What happens in a run: all of it follows from the seed, so that a run that failed can be played again."""
+"""What happens in a run. All of it follows from the seed, so that a run can be played again."""
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Account = Literal["ann", "bob", "reader", "memory"]
-"""Instances: two people who write, one whose calendar is only read, and the memory service."""
+"""An instance: of two people who write, of one whose calendar is only read, of `memory`."""
 PEOPLE: Mapping[Account, str] = {
     "ann": "ann@example.com",
     "bob": "bob@example.com",
@@ -16,23 +16,22 @@ PEOPLE: Mapping[Account, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When something happens: so many seconds behind a sign, or behind the start where there is none.
+    """When something happens: `delay` seconds after a sign, or after the start.
 
-    Signs are `posting up1`, `answered up1`, `running up1`, `finished up1`, `told up1` and `calls 40`. Where one does
-    not come before all works are over, nothing happens.
+    Signs are `posting up1`, `answered up1`, `running up1`, `finished up1`, `notified up1` and
+    `calls 40`. If a sign does not come before all works are over, nothing happens.
     """
 
     delay: float
-    behind: str = ""
+    after: str = ""
 
     def __str__(self) -> str:
-        """As it is told."""
-        return f"{self.delay:.2f} s after {self.behind or 'the start'}"
+        return f"{self.delay:.2f} s after {self.after or 'the start'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that somebody uploads."""
+    """A file that a caller uploads."""
 
     name: str
     account: Account
@@ -40,34 +39,34 @@ class Upload:
     action: str
     rows: int
     texts: str
-    """What the texts of its rows begin with: what is made of a row is told by its text. A create adds its attempt."""
+    """The beginning of its rows' texts, which identify their records. A create adds its attempt."""
     version: int = 0
-    """Written into every row: the same rows in another version are changes."""
+    """Part of every row: the rows of another version change the records."""
     broken: frozenset[int] = frozenset()
-    """Rows that cannot be taken."""
-    behind: str = ""
-    """The upload that has to be over before this one begins."""
+    """Rows that the service cannot take."""
+    after: str = ""
+    """The upload that ends before this one begins."""
     begins: float = 0.0
     refusals: int | None = None
-    """How often its callback is refused before it is taken; None where there is no callback."""
+    """How often its callback is refused before it is taken; None without a callback."""
     cancelled: Moment | None = None
 
     @property
     def by_reference(self) -> bool:
-        """Whether its rows name what they are about: then sending the file twice has the effect of once."""
+        """Whether its rows name their records, so that sending it twice has the effect of once."""
         return self.action != "create"
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """Records that somebody asks for: those of the calendar that nobody writes to."""
+    """A query over the calendar that is only read."""
 
     name: str
     query: str
-    """Of `POST /bulk/query`; empty for `POST /bulk/download`, with small pages."""
+    """For `POST /bulk/query`. Empty: `POST /bulk/download`, with small pages."""
     format: str
     expected: tuple[int, ...]
-    """The numbers of the records that the file has to hold."""
+    """The numbers of the records in its file."""
     is_sorted: bool = False
     begins: float = 0.0
     refusals: int | None = None
@@ -79,20 +78,19 @@ Work = Upload | Download
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """What is done to a process, or to the disk."""
+    """Something that is done to a process or to the disk."""
 
     kind: Literal["kill", "freeze", "stop", "fill"]
-    who: str
+    target: str
     when: Moment
     seconds: float
-    """Until it is started again, woken up, or given its space back."""
+    """Until it is started again, woken, or has space again."""
     for_good: bool = False
-    """Whether it never comes back."""
+    """Whether it is never started again."""
 
     def __str__(self) -> str:
-        """As it is told."""
         until = "for good" if self.for_good else f"for {self.seconds:.1f} s"
-        return f"{self.kind} {self.who} {self.when}, {until}"
+        return f"{self.kind} {self.target} {self.when}, {until}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,30 +99,27 @@ class Scenario:
 
     seed: int
     is_shared: bool
-    """Whether server and workers share a PostgreSQL database, rather than one process with SQLite."""
+    """Whether a server and workers share PostgreSQL; otherwise one process works on SQLite."""
     works: Sequence[Work]
     blows: Sequence[Blow]
     faults: str
-    """Of the Google sandbox, once everybody is signed in."""
+    """Faults of the Google sandbox, after the sign-ins."""
     latency_ms: int
     kept: int
     """Events in the calendar that is only read."""
     workers: int = 0
     with_keys: bool = False
-    """Whether callers send an Idempotency-Key, and with it the same request again."""
+    """Whether callers send an Idempotency-Key, and repeat their requests with it."""
     hangs_up: Mapping[str, float] = field(default_factory=dict)
-    """By work: after so many seconds its caller hangs up, and asks again."""
-    uploads: Sequence[Upload] = field(init=False)
-    downloads: Sequence[Download] = field(init=False)
+    """By work: after so many seconds its caller hangs up, and makes the request again."""
 
-    def __post_init__(self) -> None:
-        """Tell uploads and downloads apart."""
-        object.__setattr__(
-            self, "uploads", [work for work in self.works if isinstance(work, Upload)]
-        )
-        object.__setattr__(
-            self, "downloads", [work for work in self.works if isinstance(work, Download)]
-        )
+    @property
+    def uploads(self) -> Sequence[Upload]:
+        return [work for work in self.works if isinstance(work, Upload)]
+
+    @property
+    def downloads(self) -> Sequence[Download]:
+        return [work for work in self.works if isinstance(work, Download)]
 
 
 FAULTS = (
@@ -150,21 +145,20 @@ STORIES = (
 )
 
 LARGE = 0.15
-"""Share of the files of creates that are too large to be read in the turn that begins to send."""
+"""Share of creates whose file is so large that its first slice only cuts it into parts."""
 REFUSALS = (*[None] * 4, *[0] * 11, 1)
-"""Of callbacks; few are refused, since each of those takes six seconds until it is sent again."""
+"""Refusals of callbacks. They are rare: openbulk waits six seconds before it sends one again."""
 
 
 def scenario_of(seed: int) -> Scenario:
-    """The run of a seed. Even ones are of one process with SQLite, odd ones share PostgreSQL."""
+    """The run of a seed. Even seeds have one process on SQLite, odd ones share PostgreSQL."""
     chance = random.Random(seed)
     is_shared = bool(seed % 2)
     workers = chance.choice((1, 2)) if is_shared else 0
     kept = chance.randint(50, 400)
+    stories = ["create", *chance.sample(STORIES, chance.choice((1, 2, 2, 3)))]
     works: list[Work] = []
-    for number, story in enumerate(
-        ["create", *chance.sample(STORIES, chance.choice((1, 2, 2, 3)))], 1
-    ):
+    for number, story in enumerate(stories, 1):
         works += _uploads(chance, story, f"up{number}")
     for number in range(chance.choice((0, 1, 1, 2))):
         works.append(_download(chance, f"down{number + 1}", kept))
@@ -186,79 +180,45 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
     account: Account = chance.choice(("ann", "bob"))
     begins = chance.uniform(0, 1.5)
     refusals = chance.choice(REFUSALS)
+    first = Upload(name, account, "events", "create", 0, name, begins=begins, refusals=refusals)
     match story:
         case "create" | "create and cancel":
-            rows = (
-                chance.randint(1_700, 2_400) if chance.random() < LARGE else chance.randint(40, 400)
-            )
-            broken = frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
-            cancelled = (
-                Moment(chance.uniform(0, 1.5), f"running {name}")
-                if story == "create and cancel"
-                else None
-            )
-            upload = Upload(
-                name,
-                account,
-                "events",
-                "create",
-                rows,
-                name,
-                0,
-                broken,
-                "",
-                begins,
-                refusals,
-                cancelled,
-            )
-            return [upload]
+            is_large = chance.random() < LARGE
+            rows = chance.randint(1_700, 2_400) if is_large else chance.randint(40, 400)
+            upload = replace(first, rows=rows, broken=_broken_rows(chance, rows))
+            if story == "create":
+                return [upload]
+            cancelled = Moment(chance.uniform(0, 1.5), f"running {name}")
+            return [replace(upload, cancelled=cancelled)]
         case "mirror":
-            rows, last = chance.randint(40, 200), chance.choice(("nothing", "again", "delete"))
-            first = Upload(
-                name, account, "events", "upsert", rows, name, 1, begins=begins, refusals=refusals
-            )
-            if last == "nothing":
-                return [first]
-            action, version = ("delete", 1) if last == "delete" else ("upsert", 2)
-            return [
-                first,
-                Upload(f"{name}b", account, "events", action, rows, name, version, behind=name),
-            ]
+            return _mirror(chance, first)
         case "calendars":
-            rows = chance.randint(4, 25)
-            return [
-                Upload(
-                    name,
-                    account,
-                    "calendars",
-                    "create",
-                    rows,
-                    name,
-                    begins=begins,
-                    refusals=refusals,
-                )
-            ]
+            return [replace(first, object="calendars", rows=chance.randint(4, 25))]
         case "log":
             rows = chance.randint(100, 4000)
-            broken = frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
-            return [
-                Upload(name, "memory", "log", "create", rows, name, 0, broken, "", begins, refusals)
-            ]
+            broken = _broken_rows(chance, rows)
+            return [replace(first, account="memory", object="log", rows=rows, broken=broken)]
         case _:
-            rows = chance.randint(500, 8000)
-            return [
-                Upload(
-                    name,
-                    "memory",
-                    "records",
-                    "upsert",
-                    rows,
-                    name,
-                    1,
-                    begins=begins,
-                    refusals=refusals,
-                )
-            ]
+            upsert = replace(first, account="memory", object="records", action="upsert", version=1)
+            return [replace(upsert, rows=chance.randint(500, 8000))]
+
+
+def _broken_rows(chance: random.Random, rows: int) -> frozenset[int]:
+    return frozenset(chance.sample(range(1, rows + 1), chance.randint(0, 4)))
+
+
+def _mirror(chance: random.Random, first: Upload) -> list[Upload]:
+    """An upsert, perhaps followed by an upsert with changes, or by a deletion of its records."""
+    rows, last = chance.randint(40, 200), chance.choice(("nothing", "again", "delete"))
+    upsert = replace(first, action="upsert", rows=rows, version=1)
+    second = replace(upsert, name=f"{first.name}b", after=first.name, begins=0.0, refusals=None)
+    match last:
+        case "nothing":
+            return [upsert]
+        case "again":
+            return [upsert, replace(second, version=2)]
+        case _:
+            return [upsert, replace(second, action="delete")]
 
 
 def _download(chance: random.Random, name: str, kept: int) -> Download:
@@ -293,74 +253,64 @@ def _faults(chance: random.Random) -> str:
 def _blows(
     chance: random.Random, works: Sequence[Work], workers: int, *, is_shared: bool
 ) -> list[Blow]:
-    who = ["server", "server", "sandbox"]
+    targets = ["server", "server", "sandbox"]
     if is_shared:
-        who += ["postgres", *(f"worker {number + 1}" for number in range(workers)), "worker 1"]
-    blows = [
-        _blow(chance, chance.choice(who), works) for _ in range(chance.choice((1, 2, 3, 3, 4, 5)))
-    ]
-    if (
-        is_shared and chance.random() < 0.3
-    ):  # the server and the other worker, where there is one, go on
+        targets += ["postgres", *(f"worker {number + 1}" for number in range(workers)), "worker 1"]
+    count = chance.choice((1, 2, 3, 3, 4, 5))
+    blows = [_blow(chance, chance.choice(targets), works) for _ in range(count)]
+    if is_shared and chance.random() < 0.3:
+        # The server and the other worker, if there is one, do its work.
         blows.append(Blow("kill", f"worker {workers}", _moment(chance, works), 0.0, for_good=True))
     if chance.random() < 0.4:
         begun = f"{chance.choice(('posting', 'running', 'running'))} {chance.choice(works).name}"
-        blows.append(
-            Blow("fill", "disk", Moment(chance.uniform(0, 1), begun), chance.uniform(0.5, 3))
-        )
+        when = Moment(chance.uniform(0, 1), begun)
+        blows.append(Blow("fill", "disk", when, chance.uniform(0.5, 3)))
     return blows
 
 
-def _blow(chance: random.Random, who: str, works: Sequence[Work]) -> Blow:
+def _blow(chance: random.Random, target: str, works: Sequence[Work]) -> Blow:
     kinds: list[Literal["kill", "freeze", "stop"]] = ["kill", "kill", "kill", "freeze"]
-    if who not in {"postgres", "sandbox"}:
+    if target not in {"postgres", "sandbox"}:
         kinds.append("stop")
     kind = chance.choice(kinds)
-    seconds = (
-        chance.uniform(0.5, 4) if kind == "freeze" else chance.choice((0.0, chance.uniform(0, 2)))
-    )
-    if kind == "freeze" and who.startswith("worker") and chance.random() < 0.3:
-        seconds = 12.0  # long enough to be given up for dead, and to be taken over from
-    return Blow(kind, who, _moment(chance, works), seconds)
+    if kind == "freeze":
+        seconds = chance.uniform(0.5, 4)
+        # Long enough to be taken for dead, so that others take its slices over.
+        if target.startswith("worker") and chance.random() < 0.3:
+            seconds = 12.0
+    else:
+        seconds = chance.choice((0.0, chance.uniform(0, 2)))
+    return Blow(kind, target, _moment(chance, works), seconds)
+
+
+SIGNS = (*["calls"] * 4, "running", "running", "posting", "answered", "end", "clock")
 
 
 def _moment(chance: random.Random, works: Sequence[Work]) -> Moment:
-    """Mostly by how far the works have come: what is killed by the clock is idle on a fast machine, and not yet busy
-    on a slow one."""
+    """Mostly a moment in the course of a work.
+
+    A process that is killed by the clock is idle on a fast machine, and not yet busy on a slow one.
+    """
     work = chance.choice(works).name
-    match chance.choice(
-        (
-            "calls",
-            "calls",
-            "calls",
-            "calls",
-            "running",
-            "running",
-            "posting",
-            "answered",
-            "end",
-            "clock",
-        )
-    ):
+    match chance.choice(SIGNS):
         case "calls":
             return Moment(0.0, f"calls {chance.randint(1, _calls_of(works))}")
         case "running":
             return Moment(chance.uniform(0, 0.5), f"running {work}")
         case "posting":
-            return Moment(
-                chance.choice((chance.uniform(0, 0.02), chance.uniform(0, 0.2))), f"posting {work}"
-            )
+            soon, later = chance.uniform(0, 0.02), chance.uniform(0, 0.2)
+            return Moment(chance.choice((soon, later)), f"posting {work}")
         case "answered":
             return Moment(chance.uniform(0, 0.05), f"answered {work}")
         case "end":
-            return Moment(chance.uniform(0, 0.05), f"{chance.choice(('finished', 'told'))} {work}")
+            delay = chance.uniform(0, 0.05)
+            return Moment(delay, f"{chance.choice(('finished', 'notified'))} {work}")
         case _:
             return Moment(chance.uniform(0.1, 5))
 
 
 def _calls_of(works: Sequence[Work]) -> int:
-    """How many calls the service has at least, unless a job is cancelled."""
-    written = sum(
-        work.rows for work in works if isinstance(work, Upload) and work.account != "memory"
-    )
+    """The least number of calls to the service, unless a job is cancelled."""
+    uploads = [work for work in works if isinstance(work, Upload)]
+    written = sum(upload.rows for upload in uploads if upload.account != "memory")
     return max(1, written - 20)

@@ -1,4 +1,4 @@
-"""What is seen of a run from outside, for those who wait for it."""
+"""Signs of how far a run has come, for those who wait for one."""
 
 import asyncio
 from collections import defaultdict
@@ -6,32 +6,32 @@ from collections import defaultdict
 from crash.scenario import Moment
 
 OVER = "over"
-"""The sign that all works are over."""
+"""All works are over."""
 
 
 class Signs:
-    """Signs by name; given once, they stay."""
+    """Signs by name. A sign that was given stays."""
 
     def __init__(self) -> None:
         self._signs: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.calls = 0
 
     def give(self, sign: str) -> None:
-        """It has happened."""
+        """Give a sign."""
         self._signs[sign].set()
 
     def count_calls(self, calls: int) -> None:
-        """The sandbox has had so many calls."""
+        """Give the signs up to this number of calls."""
         for number in range(self.calls + 1, calls + 1):
             self.give(f"calls {number}")
         self.calls = max(self.calls, calls)
 
     async def wait(self, sign: str) -> None:
-        """Until it has happened."""
+        """Wait until the sign is given."""
         await self._signs[sign].wait()
 
     async def until(self, moment: Moment) -> bool:
-        """Wait for a moment; whether it has come before all was over."""
+        """Wait for a moment. Returns whether it has come before all works are over."""
         over = asyncio.create_task(self.wait(OVER))
         here = asyncio.create_task(self._come(moment))
         await asyncio.wait((over, here), return_when=asyncio.FIRST_COMPLETED)
@@ -41,6 +41,6 @@ class Signs:
         return has_come
 
     async def _come(self, moment: Moment) -> None:
-        if moment.behind:
-            await self.wait(moment.behind)
+        if moment.after:
+            await self.wait(moment.after)
         await asyncio.sleep(moment.delay)

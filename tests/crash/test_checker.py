@@ -1,4 +1,4 @@
-"""The checker notices: each promise is broken once, in what was seen of a run that kept them all."""
+"""The checker notices each promise that is broken: one after another, in a run without faults."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from crash.checker import broken_promises
 from crash.files import kept_place
-from crash.receiver import KEY, Told
+from crash.receiver import KEY, Callback
 from crash.scenario import Download, Moment, Scenario, Upload, Work
 from crash.seen import Attempt, LedgerJob, Seen
 from openbulk.domain.records import OutcomeKind
@@ -23,7 +23,7 @@ NEW = Upload("new", "ann", "events", "create", 3, "new", broken=frozenset({3}), 
 CALLED_OFF = Upload("off", "ann", "events", "create", 2, "off", cancelled=Moment(0.0))
 CALENDARS = Upload("calendars", "bob", "calendars", "create", 1, "calendars")
 FIRST = Upload("first", "bob", "events", "upsert", 1, "first", 1)
-SECOND = Upload("second", "bob", "events", "upsert", 1, "first", 2, behind="first")
+SECOND = Upload("second", "bob", "events", "upsert", 1, "first", 2, after="first")
 READ = Download("read", "select * from events", "csv", (1, 2))
 WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ)
 
@@ -38,10 +38,10 @@ def job(
     )
 
 
-def told(said: dict[str, object], name: str = "new.1") -> Told:
-    body = json.dumps(
-        {"id": 1, "status": "COMPLETE", "recordsCount": 3, "callback-payload": {"tag": name}} | said
-    )
+def callback(changes: dict[str, object], name: str = "new.1") -> Callback:
+    """Of a job, with some values changed."""
+    shown = {"id": 1, "status": "COMPLETE", "recordsCount": 3, "callback-payload": {"tag": name}}
+    body = json.dumps(shown | changes)
     now = datetime.now(UTC)
     digest = base64.b64encode(
         hmac.new(KEY.encode(), body.encode(), hashlib.sha256).digest()
@@ -52,11 +52,16 @@ def told(said: dict[str, object], name: str = "new.1") -> Told:
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(KEY.encode()).sign("msg_1", now, body),
     }
-    return Told(name, headers, body.encode(), 200)
+    return Callback(name, headers, body.encode(), 200)
+
+
+def with_header(name: str, value: str) -> Callback:
+    one = callback({})
+    return replace(one, headers={**one.headers, name: value})
 
 
 def seen() -> Seen:
-    """A run in which all went well."""
+    """A run that breaks no promise."""
     scenario = Scenario(2, False, WORKS, (), "", 20, kept=2)
     attempts = [Attempt(work, f"{work.name}.1", number) for number, work in enumerate(WORKS, 1)]
     attempts[1].is_cancelled = True
@@ -76,7 +81,7 @@ def seen() -> Seen:
         files=[
             ("read", f"summary,location\nKept 2,{kept_place(2)}\nKept 1,{kept_place(1)}\n".encode())
         ],
-        told=[told({})],
+        callbacks=[callback({})],
         ever=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"]),
         live=Counter(
             ["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2", "calendars.1 1"]
@@ -90,7 +95,7 @@ def seen() -> Seen:
     )
 
 
-def test_a_run_in_which_all_went_well_has_nothing_broken() -> None:
+def test_a_run_without_faults_breaks_no_promise() -> None:
     assert broken_promises(seen()) == []
 
 
@@ -101,9 +106,9 @@ def with_job(number: int, **changes: object) -> Callable[[Seen], None]:
     return change
 
 
-def with_call(call: Told | None) -> Callable[[Seen], None]:
+def with_callback(one: Callback | None) -> Callable[[Seen], None]:
     def change(seen: Seen) -> None:
-        seen.told = [] if call is None else [*seen.told, call]
+        seen.callbacks = [] if one is None else [*seen.callbacks, one]
 
     return change
 
@@ -133,12 +138,12 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     ),
     "a job is nobody's": (
         lambda seen: setattr(seen, "jobs", [*seen.jobs, job(7, "x", "created")]),
-        "nobody asked for",
+        "nobody requested it",
     ),
     "a job does not finish": (with_job(3, status="RUNNING"), "is RUNNING and does not finish"),
     "a job is stopped": (with_job(3, status="ABORTED"), "ended as ABORTED"),
     "a job is cancelled by itself": (with_job(3, status="CANCELLED"), "ended as CANCELLED"),
-    "a job goes on though it was cancelled": (
+    "a cancelled job continues": (
         with_job(2, status="COMPLETE"),
         "was cancelled, and is COMPLETE",
     ),
@@ -185,11 +190,13 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     ),
     "a change is not there": (
         lambda seen: seen.places.update({"first 1": ("bob@example.com", "v1")}),
-        "row 1 is updated, and it is at ('bob@example.com', 'v1') instead of ('bob@example.com', 'v2')",
+        "row 1 is updated, and it is at ('bob@example.com', 'v1') "
+        "instead of ('bob@example.com', 'v2')",
     ),
     "a record is in somebody else's calendar": (
         lambda seen: seen.places.update({"new.1 2": ("bob@example.com", "v0")}),
-        "row 2 is created, and it is at ('bob@example.com', 'v0') instead of ('ann@example.com', 'v0')",
+        "row 2 is created, and it is at ('bob@example.com', 'v0') "
+        "instead of ('ann@example.com', 'v0')",
     ),
     "a record that was only to be read is gone": (
         lambda seen: seen.live.update({"Kept 1": -1}),
@@ -206,30 +213,33 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
         lambda seen: seen.files.append(("read", seen.files[0][1].replace(b"00002", b"00001"))),
         "its file lacks 1 records",
     ),
-    "a caller is not told": (with_call(None), "its caller was not told"),
-    "a caller is told of another job": (with_call(told({"id": 2})), "a callback says 2 COMPLETE"),
-    "a caller is told something else": (
-        with_call(told({"recordsCount": 2})),
+    "a callback is missing": (with_callback(None), "its caller was not notified"),
+    "a callback is about another job": (
+        with_callback(callback({"id": 2})),
+        "a callback says 2 COMPLETE",
+    ),
+    "a callback says something else": (
+        with_callback(callback({"recordsCount": 2})),
         "a callback says 2 records",
     ),
     "a callback is not signed": (
-        with_call(replace(told({}), body=told({"more": 1}).body)),
+        with_callback(replace(callback({}), body=callback({"more": 1}).body)),
         "a callback is not signed as Standard Webhooks are",
     ),
     "a callback is not signed as SAP's are": (
-        with_call(replace(told({}), headers=told({}).headers | {"elements-webhook-signature": ""})),  # type: ignore[operator]
+        with_callback(with_header("elements-webhook-signature", "")),
         "a callback is not signed as SAP's are",
     ),
-    "a callback comes under another id": (
-        with_call(replace(told({}), headers=told({}).headers | {"webhook-id": "msg_2"})),  # type: ignore[operator]
-        "its caller was told under several ids",
+    "a callback has another id": (
+        with_callback(with_header("webhook-id", "msg_2")),
+        "its callbacks have several ids",
     ),
 }
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_broken_is_noticed(what: str) -> None:
+def test_the_checker_notices_each_broken_promise(what: str) -> None:
     run = seen()
-    breaks, story = BROKEN[what]
-    breaks(run)
+    break_promise, story = BROKEN[what]
+    break_promise(run)
     assert any(story in found for found in broken_promises(run)), broken_promises(run)

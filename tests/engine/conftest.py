@@ -13,7 +13,7 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
-from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.ledger import Ledger
 from support.downloads import Bench
 
 
@@ -27,5 +27,5 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
-    yield Bench(SliceLedger(engine), FileStore(LocalStore(tmp_path / "files", mkdir=True), sealer))
+    yield Bench(Ledger(engine), FileStore(LocalStore(tmp_path / "files", mkdir=True), sealer))
     await engine.dispose()

@@ -1,12 +1,12 @@
-"""Turns of a download: what was read is kept once, wherever the turn ends."""
+"""Slices of a download: every record is kept once, wherever a slice ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import (
     AnswerLost,
     CallWithdrawn,
@@ -17,17 +17,16 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Position, Status
-from openbulk.domain.query import Comparison, Order, Page, PageRequest, Query
-from openbulk.engine.slices.deadline import SliceDeadline
-from openbulk.engine.slices.download import DownloadSlice
+from openbulk.domain.query import Order, Page, PageRequest, Query
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
+from openbulk.storage.slice_ledger import SliceLedger
 from support.downloads import ALL, COUNT, Bench, Numbered
 
 
 async def test_all_pages_are_kept_in_their_order(bench: Bench) -> None:
     """And the job knows how many, and which fields they have."""
     job = await bench.job()
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ALL
     now = await bench.ledger.job(job.id)
     assert now is not None
@@ -40,7 +39,7 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
     draining = asyncio.Event()
     draining.set()
     connector = Numbered(draining=draining)
-    while (ending := await bench.turn(job, connector)) != Complete():
+    while (ending := await bench.run_slice(job, connector)) != Complete():
         assert ending == Continue()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL
@@ -53,7 +52,7 @@ async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     """A hiccup is none of the job's business."""
     job = await bench.job()
     connector = Numbered(failures={3: error, 5: error})
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL
 
@@ -62,10 +61,10 @@ async def test_what_was_read_before_a_failure_is_kept(bench: Bench) -> None:
     """The job waits as long as it was asked to, and goes on behind it."""
     job = await bench.job()
     connector = Numbered(failures={4: RetryLater("quota", after=60), 6: SignInAgain("expired")})
-    assert await bench.turn(job, connector) == Snooze("quota", 60)
+    assert await bench.run_slice(job, connector) == Snooze("quota", 60)
     assert await bench.numbers(job) == ALL[:12]
-    assert isinstance(await bench.turn(job, connector), Snooze)
-    assert await bench.turn(job, connector) == Complete()
+    assert isinstance(await bench.run_slice(job, connector), Snooze)
+    assert await bench.run_slice(job, connector) == Complete()
     assert await bench.numbers(job) == ALL
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
 
@@ -75,32 +74,27 @@ async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
 ) -> None:
     """The part is written anew under the same name."""
     job = await bench.job()
-    commit, crashes = bench.ledger.commit_part, [True]
+    commit, crashes = SliceLedger.commit_part, [True]
 
-    async def crashing(*args: Any, **more: Any) -> None:
+    async def crashing(ledger: SliceLedger, **more: Any) -> None:
         if more["first_row"] > 1 and crashes:
             crashes.clear()
             raise ZeroDivisionError
-        await commit(*args, **more)
+        await commit(ledger, **more)
 
-    monkeypatch.setattr(bench.ledger, "commit_part", crashing)
+    monkeypatch.setattr(SliceLedger, "commit_part", crashing)
     with pytest.raises(ZeroDivisionError):
-        await bench.turn(job, Numbered())
+        await bench.run_slice(job, Numbered())
     assert await bench.numbers(job) == ALL[:8]
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ALL
 
 
 async def test_who_was_taken_over_writes_beside_what_was_read_after_him(bench: Bench) -> None:
-    """He was frozen before his part reached the file store, and has read other records than those that count."""
+    """A process that froze before it stored its part has read other records than its successor."""
     job = await bench.job(where=Comparison("odd", "=", (1,)))
-    turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
-    assert turn is not None
-    deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    frozen = DownloadSlice(
-        turn, connector=OtherNumbers(), ledger=bench.ledger, files=bench.files, deadline=deadline
-    )
-    assert await bench.turn(job, Numbered()) == Complete()
+    frozen = bench.slice_of(await bench.begin(job), OtherNumbers())
+    assert await bench.run_slice(job, Numbered()) == Complete()
     with pytest.raises(Fenced):
         await frozen.run()
     assert await bench.numbers(job) == ALL[::2]
@@ -114,15 +108,10 @@ class OtherNumbers(Numbered):
 
 
 async def test_who_was_taken_over_writes_nothing(bench: Bench) -> None:
-    """Somebody else has begun the same turn."""
+    """Another process has begun the same slice."""
     job = await bench.job()
-    turn = await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC))
-    assert turn is not None
-    assert await bench.ledger.begin_slice(job.id, 0, datetime.now(UTC)) is not None
-    deadline = SliceDeadline(job, bench.ledger, asyncio.Event(), lambda: datetime.now(UTC))
-    runner = DownloadSlice(
-        turn, connector=Numbered(), ledger=bench.ledger, files=bench.files, deadline=deadline
-    )
+    runner = bench.slice_of(await bench.begin(job), Numbered())
+    await bench.begin(job)
     with pytest.raises(Fenced):
         await runner.run()
     assert await bench.numbers(job) == []
@@ -132,7 +121,7 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
     """What it had read is not kept: another process may be reading it."""
     job = await bench.job()
     with pytest.raises(Fenced):
-        await bench.turn(job, Numbered(failures={2: CallWithdrawn()}))
+        await bench.run_slice(job, Numbered(failures={2: CallWithdrawn()}))
     assert await bench.numbers(job) == []
 
 
@@ -142,7 +131,7 @@ async def test_jobs_that_go_on_with_each_other_read_everything_once(
 ) -> None:
     """Wherever in a page the limit is reached."""
     job = await bench.job(limit=limit)
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     seen = await bench.numbers(job)
     assert seen == ALL[:limit]
     for _ in range(2):
@@ -152,7 +141,7 @@ async def test_jobs_that_go_on_with_each_other_read_everything_once(
         has_more = position.after is not None or position.skip > 0
         begin = Position(position.after, position.skip, is_end=not has_more)
         job = await bench.job(limit=limit, begin=begin)
-        assert await bench.turn(job, Numbered()) == Complete()
+        assert await bench.run_slice(job, Numbered()) == Complete()
         seen += await bench.numbers(job)
     assert seen == ALL[: 3 * limit]
 
@@ -160,7 +149,7 @@ async def test_jobs_that_go_on_with_each_other_read_everything_once(
 async def test_a_condition_and_fields_choose(bench: Bench) -> None:
     """A limit counts what is wanted."""
     job = await bench.job(where=Comparison("odd", "=", (1,)), fields=("n",), limit=6)
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == [1, 3, 5, 7, 9, 11]
     now = await bench.ledger.job(job.id)
     assert now is not None
@@ -170,7 +159,7 @@ async def test_a_condition_and_fields_choose(bench: Bench) -> None:
 @pytest.mark.parametrize("object", ["nothing", "boxes/7/others"])
 async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: str) -> None:
     """With the objects that are."""
-    ending = await bench.turn(await bench.job(object=object), Numbered())
+    ending = await bench.run_slice(await bench.job(object=object), Numbered())
     assert isinstance(ending, Fail)
     assert (ending.status, "the objects are: things" in ending.reason) == (Status.ERROR, True)
 
@@ -178,14 +167,14 @@ async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: st
 async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None:
     """It will not be there later."""
     failures: dict[int, Any] = {1: NotFound("no such calendar")}
-    ending = await bench.turn(await bench.job(), Numbered(failures=failures))
+    ending = await bench.run_slice(await bench.job(), Numbered(failures=failures))
     assert ending == Fail(Status.ERROR, "no such calendar")
 
 
 async def test_records_that_are_not_kept_any_more_are_said_to_be_gone(bench: Bench) -> None:
     """A file is deleted after its days."""
     job = await bench.job()
-    await bench.turn(job, Numbered())
+    await bench.run_slice(job, Numbered())
     await bench.files.delete(job.download.file)
     with pytest.raises(NotFound, match="not kept any more"):
         await bench.numbers(job)
@@ -199,18 +188,18 @@ async def test_records_are_sorted_over_many_runs(bench: Bench, limit: int | None
     """By several fields, each up or down; a limit counts the first of them."""
     order = (Order("odd", descending=True), Order("n", descending=True))
     job = await bench.job(order=order, limit=limit)
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == ODD_FIRST[:limit]
     now = await bench.ledger.job(job.id)
     assert now is not None
     assert now.records == now.cursor == len(ODD_FIRST[:limit])
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
 
 
 async def test_records_that_are_alike_keep_the_order_in_which_they_were_read(bench: Bench) -> None:
     """Also those of other runs; what has no value comes last."""
     job = await bench.job(order=(Order("odd"), Order("nothing")))
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == [*range(2, 26, 2), *range(1, 26, 2)]
 
 
@@ -219,17 +208,17 @@ async def test_a_crash_while_sorting_costs_only_the_sorting(
 ) -> None:
     """What was read is not read again."""
     job = await bench.job(order=(Order("n", descending=True),))
-    replace_parts = bench.ledger.replace_parts
+    replace_parts = SliceLedger.replace_parts
 
     async def crashing(*args: Any) -> None:
-        monkeypatch.setattr(bench.ledger, "replace_parts", replace_parts)
+        monkeypatch.setattr(SliceLedger, "replace_parts", replace_parts)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.ledger, "replace_parts", crashing)
+    monkeypatch.setattr(SliceLedger, "replace_parts", crashing)
     connector = Numbered()
     with pytest.raises(ZeroDivisionError):
-        await bench.turn(job, connector)
-    assert await bench.turn(job, connector) == Complete()
+        await bench.run_slice(job, connector)
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL[::-1]
 
@@ -237,5 +226,5 @@ async def test_a_crash_while_sorting_costs_only_the_sorting(
 async def test_nothing_is_sorted_too(bench: Bench) -> None:
     """No record is wanted."""
     job = await bench.job(order=(Order("n"),), where=Comparison("n", "<", (0,)))
-    assert await bench.turn(job, Numbered()) == Complete()
+    assert await bench.run_slice(job, Numbered()) == Complete()
     assert await bench.numbers(job) == []

@@ -1,4 +1,4 @@
-"""Downloads of what was changed: from a bookmark on where there is one, and exact also where the service forgot it."""
+"""Downloads of changes: from a bookmark on, and exact also where the service forgot it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from openbulk.connectors.base import Features
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import CursorExpired, RetryLater
 from openbulk.domain.job import Job, Position, Status
-from openbulk.domain.query import Bookmark, Comparison, Order, Page, PageRequest, Query
+from openbulk.domain.query import Bookmark, Order, Page, PageRequest, Query
 from openbulk.engine.slices.download import MAX_RESTARTS
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
+from openbulk.storage.slice_ledger import SliceLedger
 from support.downloads import ALL, Bench, Numbered
 
 NIGHT = datetime(2026, 9, 1, 3, tzinfo=UTC)
@@ -64,7 +66,7 @@ class Changing(Numbered):
 
 async def whole(bench: Bench, connector: Changing, **more: Any) -> None:
     """A first download, of everything."""
-    assert await bench.turn(await bench.job(**more), connector) == Complete()
+    assert await bench.run_slice(await bench.job(**more), connector) == Complete()
     connector.asked.clear()
 
 
@@ -83,11 +85,11 @@ async def test_what_was_changed_is_read_from_the_bookmark_of_an_earlier_download
     connector.night = NIGHT + DAY
     for night in (NIGHT, NIGHT + timedelta(minutes=30)):
         job = await changes(bench, night)
-        assert await bench.turn(job, connector) == Complete()
+        assert await bench.run_slice(job, connector) == Complete()
         assert await bench.numbers(job) == CHANGED
     assert connector.asked == [(NIGHT.isoformat(), None, True)] * 2
     job = await changes(bench, NIGHT + 2 * DAY)
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.asked[-1] == ((NIGHT + DAY).isoformat(), None, True)
     assert await bench.numbers(job) == [], (
         "what was changed between the bookmark and the date is left out"
@@ -99,7 +101,7 @@ async def test_a_bookmark_of_after_the_date_is_not_used(bench: Bench) -> None:
     connector = Changing()
     await whole(bench, connector)
     job = await changes(bench, NIGHT - timedelta(milliseconds=1))
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.asked == [(None, None, True)]
     assert await bench.numbers(job) == CHANGED
 
@@ -118,11 +120,11 @@ async def test_a_bookmark_of_after_the_date_is_not_used(bench: Bench) -> None:
 async def test_a_bookmark_is_for_the_same_records_asked_for_in_the_same_way(
     bench: Bench, other: dict[str, Any]
 ) -> None:
-    """Not for another instance, other parameters, another page size; nor where a limit says which records come."""
+    """Not for another instance, other parameters or another page size; nor with a limit."""
     connector = Changing()
     await whole(bench, connector)
     job = await changes(bench, **other)
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.asked == [(None, None, True)]
     assert await bench.numbers(job) == CHANGED
 
@@ -134,7 +136,7 @@ async def test_a_download_that_stops_before_the_end_leaves_no_bookmark(
     """The bookmark stands on the last page."""
     connector = Changing()
     await whole(bench, connector, **bound)
-    await bench.turn(await changes(bench), connector)
+    await bench.run_slice(await changes(bench), connector)
     assert connector.asked == [(None, None, True)]
 
 
@@ -143,7 +145,7 @@ async def test_a_limit_of_what_is_sorted_does_not_bound_what_is_read(bench: Benc
     connector = Changing()
     await whole(bench, connector)
     job = await changes(bench, order=(Order("n", descending=True),), limit=2)
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.asked == [(NIGHT.isoformat(), None, True)]
     assert await bench.numbers(job) == [23, 19]
 
@@ -155,9 +157,9 @@ async def test_a_turn_that_is_cut_short_goes_on_among_the_changes(bench: Bench) 
     job = await changes(bench, NIGHT + timedelta(minutes=30))
     assert connector.draining is not None
     connector.draining.set()
-    assert await bench.turn(job, connector) == Continue()
+    assert await bench.run_slice(job, connector) == Continue()
     await whole(bench, Changing(night=NIGHT + timedelta(minutes=20)))
-    while await bench.turn(job, connector) != Complete():
+    while await bench.run_slice(job, connector) != Complete():
         pass
     assert connector.asked == [(NIGHT.isoformat(), after, True) for after in (None, "4", "8")]
     assert await bench.numbers(job) == CHANGED
@@ -168,39 +170,39 @@ async def test_a_turn_that_is_cut_short_goes_on_among_the_changes(bench: Bench) 
 async def test_a_forgotten_bookmark_means_reading_everything_anew(
     bench: Bench, page: int, more: dict[str, Any]
 ) -> None:
-    """In the same job, on whichever page it shows; nothing is there twice, and the bookmark is not tried again."""
+    """In the same job, on any page; no record comes twice, and the bookmark is not used again."""
     connector = Changing(forgotten={NIGHT.isoformat(): page})
     await whole(bench, connector)
     connector.night = NIGHT + DAY
     job = await changes(bench, **more)
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert connector.asked == [(NIGHT.isoformat(), None, True), (None, None, False)]
     assert await bench.numbers(job) == CHANGED
     now = await bench.ledger.job(job.id)
     assert now is not None
     assert (now.records, now.cursor, now.columns) == (9, 9, ("n", "updated"))
     connector.asked.clear()
-    await bench.turn(await changes(bench), connector)
-    await bench.turn(await changes(bench, NIGHT + DAY), connector)
+    await bench.run_slice(await changes(bench), connector)
+    await bench.run_slice(await changes(bench, NIGHT + DAY), connector)
     assert connector.asked == [(None, None, True), ((NIGHT + DAY).isoformat(), None, True)]
 
 
 @pytest.mark.parametrize("page", [1, 2])
 async def test_turns_of_a_job_never_mix_changes_with_everything(bench: Bench, page: int) -> None:
-    """The bookmark is forgotten between two turns, and the job waits in the middle of reading anew."""
+    """The bookmark is forgotten between two slices, and the job waits while it reads everything."""
     connector = Changing(draining=asyncio.Event())
     await whole(bench, Changing())
     job = await changes(bench)
     assert connector.draining is not None
     connector.draining.set()
     for _ in range(page):
-        assert await bench.turn(job, connector) == Continue()
+        assert await bench.run_slice(job, connector) == Continue()
     assert await bench.numbers(job) == CHANGED[: 4 * page]
     connector.forgotten = {NIGHT.isoformat(): 0}
     connector.failures = {4: RetryLater("quota", after=60)}
     connector.draining.clear()
-    assert await bench.turn(job, connector) == Snooze("quota", 60)
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Snooze("quota", 60)
+    assert await bench.run_slice(job, connector) == Complete()
     assert await bench.numbers(job) == CHANGED
 
 
@@ -211,7 +213,7 @@ async def test_a_crash_on_the_way_back_to_the_beginning_doubles_nothing(
     connector = Changing(forgotten={NIGHT.isoformat(): 2})
     await whole(bench, connector)
     job = await changes(bench)
-    restart_download, crashes = bench.ledger.restart_download, ["before", "after"]
+    restart_download, crashes = SliceLedger.restart_download, ["before", "after"]
 
     async def crashing(*args: Any, **more: Any) -> None:
         if crashes and crashes.pop(0) == "before":
@@ -219,11 +221,11 @@ async def test_a_crash_on_the_way_back_to_the_beginning_doubles_nothing(
         await restart_download(*args, **more)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.ledger, "restart_download", crashing)
+    monkeypatch.setattr(SliceLedger, "restart_download", crashing)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            await bench.turn(job, connector)
-    assert await bench.turn(job, connector) == Complete()
+            await bench.run_slice(job, connector)
+    assert await bench.run_slice(job, connector) == Complete()
     assert await bench.numbers(job) == CHANGED
 
 
@@ -231,9 +233,9 @@ async def test_a_page_that_is_not_known_any_more_means_reading_anew(bench: Bench
     """A cursor runs out while a job waits for long."""
     connector = Changing(failures={3: RetryLater("quota", after=3600)})
     job = await bench.job()
-    assert await bench.turn(job, connector) == Snooze("quota", 3600)
+    assert await bench.run_slice(job, connector) == Snooze("quota", 3600)
     connector.failures = {3: CursorExpired("forgotten")}
-    assert await bench.turn(job, connector) == Complete()
+    assert await bench.run_slice(job, connector) == Complete()
     assert await bench.numbers(job) == ALL
 
 
@@ -241,9 +243,7 @@ async def test_reading_anew_ends_when_it_does_not_help(bench: Bench) -> None:
     """The job says so."""
     connector = Changing(forgotten={None: 3})
     job = await bench.job()
-    assert await bench.turn(job, connector) == Fail(
-        Status.ERROR, "forgotten: ask for it as a new job"
-    )
+    assert await bench.run_slice(job, connector) == Fail(Status.ERROR, "forgotten: start a new job")
     assert len(connector.asked) == 1 + MAX_RESTARTS
 
 
@@ -251,6 +251,4 @@ async def test_what_another_job_began_cannot_be_read_anew(bench: Bench) -> None:
     """The records of that one would be there twice."""
     connector = Changing(failures={3: CursorExpired("forgotten")})
     job = await bench.job(begin=Position("8", continues=True))
-    assert await bench.turn(job, connector) == Fail(
-        Status.ERROR, "forgotten: ask for it as a new job"
-    )
+    assert await bench.run_slice(job, connector) == Fail(Status.ERROR, "forgotten: start a new job")

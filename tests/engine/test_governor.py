@@ -53,7 +53,7 @@ async def taken(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
 
 async def test_calls_are_granted_until_the_budget_is_used_up(budgets: Budgets) -> None:
     """Then the wait is said, and why."""
-    pace = Governor(budgets, Clock()).pace()
+    pace = InstancePace(Governor(budgets, Clock()))
     assert await taken(pace, 150) == 100
     with pytest.raises(RetryLater, match="100 calls a minute") as busy:
         await pace.take([USER])
@@ -63,14 +63,14 @@ async def test_calls_are_granted_until_the_budget_is_used_up(budgets: Budgets) -
 
 async def test_what_was_spent_outlives_the_process(budgets: Budgets) -> None:
     """Another governor on the same ledger goes on where the first one left off."""
-    assert await taken(Governor(budgets, Clock()).pace(), 96) == 96
-    assert await taken(Governor(budgets, Clock()).pace(), 50) <= 4
+    assert await taken(InstancePace(Governor(budgets, Clock())), 96) == 96
+    assert await taken(InstancePace(Governor(budgets, Clock())), 50) <= 4
 
 
 async def test_two_governors_never_grant_a_call_twice(budgets: Budgets) -> None:
     """As two machines on one ledger."""
     clock = Clock()
-    both = [Governor(budgets, clock).pace() for _ in range(2)]
+    both = [InstancePace(Governor(budgets, clock)) for _ in range(2)]
     assert sum(await asyncio.gather(*(taken(pace, 80) for pace in both))) <= 100
 
 
@@ -86,7 +86,7 @@ async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEn
             clock.now += 1.0
             return result
 
-    pace = Governor(Slow(ledger), clock).pace()
+    pace = InstancePace(Governor(Slow(ledger), clock))
     assert await taken(pace, 64) == 64
     assert asked < 5
 
@@ -134,15 +134,15 @@ async def test_nobody_waits_for_a_lot_that_somebody_else_was_told_of(ledger: Asy
 async def test_what_is_left_of_a_lot_is_given_back(budgets: Budgets) -> None:
     """Also where nobody asks for another one: a moment later the others have it."""
     governor = Governor(budgets)
-    assert await taken(governor.pace(), 70) == 70
+    assert await taken(InstancePace(governor), 70) == 70
     await asyncio.sleep(3 * RESERVATION_SECONDS)
-    assert await taken(Governor(budgets).pace(), 30) == 30
+    assert await taken(InstancePace(Governor(budgets)), 30) == 30
     governor.close()
 
 
 async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
     """With two jobs, half of the budget; then it is the other one's turn."""
-    pace = Governor(budgets, Clock()).pace()
+    pace = InstancePace(Governor(budgets, Clock()))
     for _ in range(2):
         pace.begin_slice(2)
         assert await taken(pace, 80) == 50
@@ -153,8 +153,8 @@ async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
 async def test_a_slice_that_was_taken_over_gets_no_permit(budgets: Budgets) -> None:
     """Connectors pass the refusal on: it is a ServiceError."""
     lease = Lease()
-    pace = Governor(budgets, Clock(), lease).pace()
-    with lease.turn():
+    pace = InstancePace(Governor(budgets, Clock(), lease))
+    with lease.slice():
         await pace.take([USER])
         lease.lose()
         with pytest.raises(CallWithdrawn):
@@ -164,10 +164,12 @@ async def test_a_slice_that_was_taken_over_gets_no_permit(budgets: Budgets) -> N
 async def test_a_usage_limit_stops_all_calls_until_it_is_lifted(budgets: Budgets) -> None:
     """Also those of another process, without a call."""
     clock = Clock()
-    pace = Governor(budgets, clock).pace()
+    pace = InstancePace(Governor(budgets, clock))
     permit = await pace.take([USER])
-    await pace.report_refusal(permit, Throttle("too many events were made", label="user", after=3_600.0))
-    other = Governor(budgets, clock).pace()
+    await pace.report_refusal(
+        permit, Throttle("too many events were made", label="user", after=3_600.0)
+    )
+    other = InstancePace(Governor(budgets, clock))
     with pytest.raises(RetryLater, match="too many events") as busy:
         await other.take([USER])
     assert busy.value.after == 3_600.0
@@ -182,7 +184,7 @@ async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_
     may_be_more = Budget(
         "user", "user", 100, 60.0, "one user has 100 calls a minute", may_be_more=True
     )
-    pace = Governor(budgets, Clock()).pace()
+    pace = InstancePace(Governor(budgets, Clock()))
     permits = [await pace.take([may_be_more]) for _ in range(100)]
     probe = await pace.take([may_be_more])
     assert [permit.probes for permit in (permits[-1], probe)] == [(), ("user",)]

@@ -9,17 +9,18 @@ import pytest
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
+from openbulk.domain.query import ChangedRange, Query
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Changes, Destination, Plan, Run, RunStatus, Schedule
+from openbulk.domain.workflow import Destination, Plan, RunStatus, Schedule
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.slice_ledger import SliceLedger
 
 WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -86,16 +87,27 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.database = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
-        self.ledger = SliceLedger(self.database)
+        self.ledger = Ledger(self.database)
         self.runs, self.schedules = Runs(self.database), Schedules(self.database)
         self.workflows = Workflows(self.runs, self.ledger, self.submit, self.clock)
 
     def scheduler(self) -> Scheduler:
         return Scheduler(self.schedules, self.workflows, self.clock)
 
-    async def submit(self, work: Upload | Download, instance_id: int, run: Run) -> Job:
+    async def submit(
+        self,
+        work: Upload | Download,
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
+    ) -> Job:
         return await self.ledger.add_job(
-            work, organization_id=1, instance_id=instance_id, request_id=None, now=self.clock()
+            work,
+            organization_id=organization_id,
+            instance_id=instance_id,
+            request_id=request_id,
+            now=self.clock(),
         )
 
     async def finish_jobs(self, status: Status = Status.COMPLETE) -> list[Job]:
@@ -103,16 +115,16 @@ class Office:
         done = []
         while jobs := await self.ledger.active_jobs():
             for job in jobs:
-                turn = await self.ledger.begin_slice(job.id, job.slice, self.clock())
-                assert turn is not None
-                done.append(await self.ledger.finish(job.id, turn.fence, status, now=self.clock()))
+                ledger = await self.ledger.begin_slice(job.id, job.slice, self.clock())
+                assert ledger is not None
+                done.append(await ledger.finish(status, now=self.clock()))
                 await self.workflows.job_finished(done[-1])
         return done
 
     async def due(self, after: timedelta = timedelta(hours=1)) -> list[Job]:
         """Let time go by, look, and do what there is to do."""
         self.clock.time += after
-        await self.scheduler().look()
+        await self.scheduler().run_due()
         return await self.finish_jobs()
 
 
@@ -147,7 +159,7 @@ async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
 
 def window(job: Job) -> tuple[str, str]:
     """The bounds of a download that was dated."""
-    where = job.download.where
+    where = job.download.query.where
     assert where is not None
     return tuple(f"{part.operator}{part.values[0]}" for part in where.parts)  # type: ignore[union-attr, return-value]
 
@@ -155,14 +167,11 @@ def window(job: Job) -> tuple[str, str]:
 async def test_a_plan_comes_back_as_it_was_written_down(office: Office) -> None:
     plan = Plan(
         Download(
-            "events",
+            Query("events", fields=("id",), limit=3, parameters={"a": "b"}),
             "",
-            fields=("id",),
-            limit=3,
-            parameters={"a": "b"},
             text="select id from events",
         ),
-        Changes("updated", since=BEGIN, until=WEDNESDAY, is_known_to_service=False),
+        ChangedRange("updated", since=BEGIN, until=WEDNESDAY, is_known_to_service=False),
         replace(DESTINATION, callback_url="https://example.com/"),
         {"query": "select id from events"},
     )
@@ -173,7 +182,7 @@ async def test_a_plan_comes_back_as_it_was_written_down(office: Office) -> None:
 
 
 async def test_a_schedule_is_carried_out_once_by_whoever_takes_it(office: Office) -> None:
-    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
     office.clock.time += timedelta(hours=1)
     (schedule,) = await office.schedules.due(office.clock())
     assert await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
@@ -182,17 +191,17 @@ async def test_a_schedule_is_carried_out_once_by_whoever_takes_it(office: Office
 
 
 async def test_what_was_due_many_times_is_made_up_for_once(office: Office) -> None:
-    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
     assert len(await office.due(timedelta(days=2))) == 2
     assert len(await office.due(timedelta(minutes=5))) == 0
     assert len(await office.due()) == 2
 
 
 async def test_what_is_due_while_the_last_run_is_going_on_is_left_out(office: Office) -> None:
-    await add(office, Plan(Download("events", ""), destination=DESTINATION))
+    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
     for _ in range(3):
         office.clock.time += timedelta(hours=1)
-        await office.scheduler().look()
+        await office.scheduler().run_due()
     assert len(await office.runs.of_schedule("s", limit=9)) == 1
     await office.finish_jobs()
     assert len(await office.due()) == 2
@@ -202,10 +211,13 @@ async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(
     office: Office,
 ) -> None:
     """The windows lie side by side: a change is in one of them, and in no other."""
-    await add(office, Plan(Download("events", ""), Changes("updated", since=BEGIN), DESTINATION))
+    await add(
+        office,
+        Plan(Download(Query("events"), ""), ChangedRange("updated", since=BEGIN), DESTINATION),
+    )
     windows = [window((await office.due())[0])]
     office.clock.time += timedelta(hours=1)
-    await office.scheduler().look()
+    await office.scheduler().run_due()
     await office.finish_jobs(Status.ERROR)
     windows += [window((await office.due())[0]) for _ in range(2)]
     (first, second, third) = windows
@@ -216,15 +228,15 @@ async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(
 
 
 async def test_without_a_date_each_run_carries_everything_over(office: Office) -> None:
-    await add(office, Plan(Download("events", ""), destination=DESTINATION))
-    assert [(await office.due())[0].download.where for _ in range(2)] == [None, None]
+    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+    assert [(await office.due())[0].download.query.where for _ in range(2)] == [None, None]
 
 
 async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(
     office: Office,
 ) -> None:
     run = await office.workflows.begin(
-        [Plan(Download("events", ""), destination=DESTINATION)] * 2,
+        [Plan(Download(Query("events"), ""), destination=DESTINATION)] * 2,
         organization_id=1,
         instance_id=1,
         request_id=None,
@@ -238,7 +250,7 @@ async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(
 
 async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Office) -> None:
     run = await office.workflows.begin(
-        [Plan(Download("events", ""), destination=DESTINATION)],
+        [Plan(Download(Query("events"), ""), destination=DESTINATION)],
         organization_id=1,
         instance_id=1,
         request_id=None,

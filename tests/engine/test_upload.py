@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from obstore.store import LocalStore
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.connectors.base import Features, NativeBulk
 from openbulk.domain.errors import (
@@ -35,6 +36,7 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
@@ -91,26 +93,24 @@ class Scripted:
 class Bench:
     """A ledger and a file store, with one job of some rows."""
 
-    ledger: SliceLedger
+    ledger: Ledger
     files: FileStore
     job: Job
+    luck: "Luck | None" = None
 
     async def turn(self, connector: Scripted, draining: asyncio.Event | None = None) -> Ending:
         """Run the turn that is due."""
         job = await self.now()
-        turn = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC))
-        assert turn is not None
-        runner = UploadSlice(
-            turn,
-            connector=connector,
-            ledger=self.ledger,
-            files=self.files,
-            deadline=SliceDeadline(
-                job, self.ledger, draining or asyncio.Event(), lambda: datetime.now(UTC)
-            ),
-        )
-        ending = await runner.run()
-        await self.ledger.end_slice(job.id, turn.fence)
+        begun = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC))
+        assert begun is not None
+        if self.luck is not None:
+            begun = Unlucky(self.ledger._engine, begun.job, begun.fence, luck=self.luck)
+        draining = draining or asyncio.Event()
+        deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
+        ending = await UploadSlice(
+            begun, connector=connector, files=self.files, deadline=deadline
+        ).run()
+        await begun.end()
         return ending
 
     async def now(self) -> Job:
@@ -131,7 +131,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     engine = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
-    ledger, files = SliceLedger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
+    ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
     writer = files.writer("f00d")
     await writer.write(content)
     await writer.close()
@@ -146,7 +146,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
     done = await cut(files, upload.file, read, never)
     assert done is not None
-    await ledger.set_parts(job.id, 0, done.records, done.first_rows)
+    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows)
     return Bench(ledger, files, job)
 
 
@@ -158,7 +158,7 @@ async def test_every_record_gets_its_outcome(bench: Bench) -> None:
     connector = Scripted(KEYED)
     assert await bench.turn(connector) == Complete()
     job = await bench.now()
-    assert (job.cursor, job.counts.created, job.counts.reached) == (10, 10, 10)
+    assert (job.cursor, job.counts.created, job.counts.total) == (10, 10, 10)
     assert connector.sent == list(range(1, 11))
 
 
@@ -194,7 +194,7 @@ async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench
 async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(
     bench: Bench,
 ) -> None:
-    await bench.ledger.add_intents(bench.job.id, 0, [1, 2])
+    await SliceLedger(bench.ledger._engine, bench.job, 0).record_intents([1, 2])
     connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
     assert await bench.turn(connector) == Complete()
     counts = (await bench.now()).counts
@@ -237,10 +237,10 @@ async def test_a_hiccup_of_the_service_does_not_end_the_turn(bench: Bench) -> No
 
 
 async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(bench: Bench) -> None:
-    turn = await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC))
-    assert turn is not None
+    begun = await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC))
+    assert begun is not None
     outcomes = [Outcome(3, OutcomeKind.CREATED), Outcome(5, OutcomeKind.CREATED)]
-    await bench.ledger.commit(bench.job.id, turn.fence, outcomes, cursor=0, lines={})
+    await begun.record_outcomes(outcomes, cursor=0, lines={})
     connector = Scripted(KEYED)
     assert await bench.turn(connector) == Complete()
     assert connector.sent == [1, 2, 4, 6, 7, 8, 9, 10]
@@ -258,7 +258,7 @@ async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
     connector.write = overtaken_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Fenced):
         await bench.turn(connector)
-    assert (await bench.now()).counts.reached == 0
+    assert (await bench.now()).counts.total == 0
 
 
 async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
@@ -273,7 +273,7 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
     unanswered.find = withdrawn  # type: ignore[method-assign]
     with pytest.raises(Fenced):
         await bench.turn(unanswered)
-    assert (await bench.now()).counts.reached == 0
+    assert (await bench.now()).counts.total == 0
 
 
 @pytest.mark.parametrize(
@@ -296,35 +296,43 @@ async def test_an_unforeseen_failure_loses_no_outcome(bench: Bench) -> None:
     assert (await bench.now()).counts.created == 1
 
 
+@dataclass
+class Luck:
+    """What will fail once."""
+
+    record_fails: bool = False
+    look_fails: bool = False
+
+
 class Unlucky(SliceLedger):
     """A ledger that once cannot write, after a while, and once cannot be asked."""
 
-    commit_fails: bool = False
-    look_fails: bool = False
+    def __init__(self, engine: AsyncEngine, job: Job, fence: int, *, luck: Luck) -> None:
+        super().__init__(engine, job, fence)
+        self._luck = luck
 
-    async def commit(self, *args: Any, **more: Any) -> None:
-        if self.commit_fails:
-            self.commit_fails = False
+    async def _record_outcomes(self, *args: Any) -> None:
+        if self._luck.record_fails:
+            self._luck.record_fails = False
             await asyncio.sleep(0.3)
             raise OSError("the database is locked")
-        await super().commit(*args, **more)
+        await super()._record_outcomes(*args)
 
-    async def is_cancelled(self, job_id: int) -> bool:
-        if self.look_fails:
-            self.look_fails = False
+    async def is_cancelled(self) -> bool:
+        if self._luck.look_fails:
+            self._luck.look_fails = False
             raise OSError("the pool is exhausted")
-        return await super().is_cancelled(job_id)
+        return await super().is_cancelled()
 
 
 async def test_outcomes_that_could_not_be_written_down_are_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that became known meanwhile is written with a cursor behind them: the next turn sends them again."""
-    monkeypatch.setattr(upload_module, "UNWRITTEN_MOST", 20)
-    monkeypatch.setattr(upload_module, "COMMIT_SECONDS", 0.05)
+    monkeypatch.setattr(upload_module, "UNRECORDED_MOST", 20)
+    monkeypatch.setattr(upload_module, "RECORD_SECONDS", 0.05)
     bench = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(400)))
-    bench.ledger = ledger = Unlucky(bench.ledger._engine)
-    ledger.commit_fails = True
+    bench.luck = Luck(record_fails=True)
     connector = Scripted(replace(KEYED, concurrency=10), takes=0.01)
     with pytest.raises(OSError, match="locked"):
         await bench.turn(connector)
@@ -332,16 +340,15 @@ async def test_outcomes_that_could_not_be_written_down_are_not_passed_over(
     assert len(connector.sent) < 400
     assert await bench.turn(connector) == Complete()
     assert (await bench.now()).counts.created == 400
-    await ledger._engine.dispose()
+    await bench.ledger._engine.dispose()
 
 
 async def test_a_turn_of_which_nobody_can_say_whether_it_is_over_ends(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else nobody could cancel it, or take over the lane, until the end of the file."""
-    monkeypatch.setattr(upload_module, "WATCH_SECONDS", 0.05)
-    bench.ledger = ledger = Unlucky(bench.ledger._engine)
-    ledger.look_fails = True
+    monkeypatch.setattr(upload_module, "DEADLINE_POLL_SECONDS", 0.05)
+    bench.luck = Luck(look_fails=True)
     connector = Scripted(KEYED, takes=0.1)
     with pytest.raises(OSError, match="exhausted"):
         await bench.turn(connector)

@@ -1,19 +1,11 @@
-"""What the tests of notifications may ask for."""
+"""Fixtures of the tests of notifications."""
 
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
-from notify.receiver import Receiver
 from openbulk.notify.egress import guarded_connector
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver on loopback that thanks for everything until it is told otherwise."""
-    async with Receiver() as started:
-        yield started
 
 
 @pytest.fixture
@@ -27,7 +19,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client as a server has it that was not told to allow private addresses."""
+    """A client that may call public addresses only, as by default."""
     async with aiohttp.ClientSession(
         connector=guarded_connector(allow_private=False, limit=10)
     ) as client:

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from notify.receiver import Receiver
 from openbulk.domain.errors import BadInput
 from openbulk.notify.callbacks import (
     Attempt,
     Notification,
-    answered,
+    attempt_of_answer,
     deliver,
     extra_headers,
     wait_before_next,
 )
+from support.receiver import Receiver
 
 KEY = "a key of the caller's own, ümlaut and all"
 BODY = '{"id":7,"status":"COMPLETE","recordsCount":3,"note":"zażółć"}'.encode()
@@ -235,7 +235,7 @@ async def test_an_answer_that_never_ends_does_not_hold_a_delivery_up(
 async def test_a_redirect_is_a_failure_and_its_target_gets_nothing(
     http: aiohttp.ClientSession, receiver: Receiver, status: int
 ) -> None:
-    async with Receiver() as target:
+    with Receiver() as target:
         receiver.status = status
         receiver.answer_headers = {"Location": target.url}
         attempt = await deliver(http, _to(receiver), SIGNED, datetime.now(UTC))
@@ -294,7 +294,7 @@ async def test_an_address_that_cannot_be_called_is_given_up_at_once(
 ) -> None:
     attempt = await deliver(http, Notification(42, url, BODY), {}, datetime.now(UTC))
     assert attempt == Attempt(
-        "the callback's address is not one that can be called", is_hopeless=True
+        "the callback URL cannot be called", is_hopeless=True
     )
     assert wait_before_next(attempt, 1, chance=0) is None
 
@@ -368,7 +368,7 @@ NOW = datetime(2026, 8, 24, 12, 0, 0, tzinfo=UTC)
 def test_a_busy_receiver_gets_the_time_that_it_asks_for_up_to_a_day(
     status: int, retry_after: str | None, wait: float
 ) -> None:
-    assert wait_before_next(answered(status, retry_after, NOW), 1, chance=0) == wait
+    assert wait_before_next(attempt_of_answer(status, retry_after, NOW), 1, chance=0) == wait
 
 
 async def test_the_time_that_a_receiver_asks_for_is_read_from_its_answer(
@@ -380,4 +380,4 @@ async def test_the_time_that_a_receiver_asks_for_is_read_from_its_answer(
 
 
 def test_a_receiver_that_is_not_busy_does_not_slow_its_notifications_down() -> None:
-    assert wait_before_next(answered(500, "3600", NOW), 1, chance=0) == 5
+    assert wait_before_next(attempt_of_answer(500, "3600", NOW), 1, chance=0) == 5

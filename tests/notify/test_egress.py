@@ -10,9 +10,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notify.receiver import Receiver
 from openbulk.domain.errors import AddressNotAllowed, BadInput
 from openbulk.notify.egress import check_url, guarded_connector, is_public
+from support.receiver import Receiver
 
 # From the IANA registries of special-purpose addresses, typed out here so that the tests do not ask the library
 # that the code asks. https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry,

@@ -8,34 +8,32 @@ from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
-from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.ledger import Ledger
 from support.ledger_suite import LedgerTests
 
 
 class TestLedger(LedgerTests):
     @pytest.fixture
-    async def ledger(self, engine: AsyncEngine) -> SliceLedger:
+    async def ledger(self, engine: AsyncEngine) -> Ledger:
         await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
-        return SliceLedger(engine)
+        return Ledger(engine)
 
     @pytest.fixture
     async def deliveries(self, engine: AsyncEngine) -> Deliveries:
         return Deliveries(engine)
 
     async def test_a_record_that_has_an_outcome_gets_no_other_and_the_cursor_stays(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
-        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+        begun = await self.begin(ledger, job)
+        await begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         before = await self.now(ledger, job.id)
         with pytest.raises(IntegrityError):
-            await ledger.commit(
-                job.id,
-                fence,
+            await begun.record_outcomes(
                 [Outcome(2, OutcomeKind.CREATED), Outcome(1, OutcomeKind.FAILED)],
                 cursor=2,
                 lines={},
             )
         assert await self.now(ledger, job.id) == before
-        assert await ledger.rows_done(job.id, 0) == {1}
+        assert await begun.rows_with_outcome(0) == {1}

@@ -132,7 +132,7 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     (schedule,) = await schedules.due(datetime(2030, 1, 1, tzinfo=UTC))
     for plan in (transfer.plan, *schedule.plans):
         assert plan.request == PLAN["told"]
-        assert plan.download.object == "events"
+        assert plan.download.query.object == "events"
     async with engine.connect() as connection:
         found = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
         assert tuple(found) == ("w0rd", "here")

@@ -1,12 +1,12 @@
-"""Small things that tests of several parts need."""
+"""What tests of several parts share."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 Serve = Callable[[web.Application], Awaitable[str]]
-"""Serves an app on loopback until the test is over; its address."""
+"""Serves an app on loopback until the test is over. Returns its address."""
 
 
 async def forget(changes: Mapping[str, str]) -> None:
-    """What to hand a connector whose changed credentials do not matter."""
+    """A `save` for connectors whose changed credentials do not matter."""

@@ -1,9 +1,9 @@
-"""What turns of a download are tried with: a service that reads out numbers, a ledger and a file store."""
+"""For slices of a download: a service that has numbers, a ledger and a file store."""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,21 +12,23 @@ from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
-from openbulk.engine.downloaded_records import Result
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.downloaded_records import Result
 from openbulk.engine.slices.ending import Ending
 from openbulk.engine.slices.sorting import sorted_file
 from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
 COUNT = 25
 ALL = list(range(1, COUNT + 1))
+QUERY_FIELDS = {one.name for one in fields(Query)}
 
 
 @dataclass
 class Numbered(Connector):
-    """Reads records with the numbers 1 to COUNT, and fails where it is told to: before the page with that number."""
+    """A service with records numbered 1 to COUNT; each of `failures` is raised before its page."""
 
     failures: dict[int, ServiceError] = field(default_factory=dict)
     draining: asyncio.Event | None = None
@@ -75,33 +77,40 @@ class Numbered(Connector):
 
 @dataclass
 class Bench:
-    """A ledger and a file store, and the turns of the jobs in them."""
+    """A ledger and a file store, and the slices of their jobs."""
 
-    ledger: SliceLedger
+    ledger: Ledger
     files: FileStore
 
     async def job(self, *, instance: int = 1, **more: Any) -> Job:
         file = os.urandom(4).hex()
-        asked = Download(file=file, **{"object": "things", "page_size": 4, **more})
+        of_query = {name: more.pop(name) for name in QUERY_FIELDS & more.keys()}
+        query = Query(**{"object": "things", **of_query})
+        download = Download(query, file, **{"page_size": 4, **more})
         return await self.ledger.add_job(
-            asked, organization_id=1, instance_id=instance, request_id="r", now=datetime.now(UTC)
+            download, organization_id=1, instance_id=instance, request_id="r", now=datetime.now(UTC)
         )
 
-    async def turn(self, job: Job, connector: Numbered) -> Ending:
+    async def run_slice(self, job: Job, connector: Numbered) -> Ending:
+        begun = await self.begin(job)
+        ending = await self.slice_of(begun, connector).run()
+        await begun.end()
+        return ending
+
+    async def begin(self, job: Job) -> SliceLedger:
         now = await self.ledger.job(job.id)
         assert now is not None
-        turn = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
-        assert turn is not None
+        begun = await self.ledger.begin_slice(job.id, now.slice, datetime.now(UTC))
+        assert begun is not None
+        return begun
+
+    def slice_of(self, begun: SliceLedger, connector: Numbered) -> DownloadSlice:
         draining = connector.draining or asyncio.Event()
-        deadline = SliceDeadline(now, self.ledger, draining, lambda: datetime.now(UTC))
-        ending = await DownloadSlice(
-            turn, connector=connector, ledger=self.ledger, files=self.files, deadline=deadline
-        ).run()
-        await self.ledger.end_slice(job.id, turn.fence)
-        return ending
+        deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
+        return DownloadSlice(begun, connector=connector, files=self.files, deadline=deadline)
 
     async def numbers(self, job: Job) -> list[int]:
         parts = await self.ledger.parts_from(job.id, 1)
-        file = sorted_file(job.download.file) if job.download.order else job.download.file
+        file = sorted_file(job.download.file) if job.download.query.order else job.download.file
         result = Result(self.files, file, parts)
         return [record["n"] for record in await asyncio.to_thread(list, result)]

@@ -1,4 +1,4 @@
-"""Starts openbulk and its sandboxes as a user does, and speaks HTTP to them."""
+"""Starts openbulk and its sandboxes as a user does, and calls them over HTTP."""
 
 import json
 import os
@@ -20,13 +20,14 @@ from typing import Any, Self
 USER_SECRET = "user+secret/of=tests"
 ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
+UNFINISHED = {"CREATED", "RUNNING", "CANCELLATION_PENDING"}
 START_SECONDS = 60.0
 _STARTED = re.compile(r"listens on (?P<url>http://\S+)|openbulk works")
 
 
 @dataclass
 class Reply:
-    """An HTTP answer, read to its end."""
+    """An HTTP response, read to its end."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +47,7 @@ def request(
     json_body: Any = None,
     timeout: float = 30.0,
 ) -> Reply:
-    """Make one request; redirects are answers, and so are errors."""
+    """Make one request. Returns redirects and errors like any other response."""
     sent = dict(headers or {})
     if json_body is not None:
         body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
@@ -68,10 +69,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
 
 
-def until(seen: Callable[[], Any], within: float, what: str) -> Any:
-    """Look until there is something to see; what it is."""
+def until(look: Callable[[], Any], within: float, what: str) -> Any:
+    """Call `look` until it returns something true, and return that; fail after `within` seconds."""
     deadline = time.monotonic() + within
-    while not (found := seen()):
+    while not (found := look()):
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
         time.sleep(0.02)
     return found
@@ -80,14 +81,17 @@ def until(seen: Callable[[], Any], within: float, what: str) -> Any:
 def multipart(
     file: bytes | None, fields: Mapping[str, str], *, metadata_first: bool = False
 ) -> tuple[bytes, str]:
-    """A form as curl sends it; the body and its content type."""
+    """A form as curl sends it. Returns the body and its content type."""
     boundary = uuid.uuid4().hex
     parts = [
         f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
         for name, value in fields.items()
     ]
     if file is not None:
-        head = b'Content-Disposition: form-data; name="file"; filename="sample.csv"\r\nContent-Type: text/csv\r\n\r\n'
+        head = (
+            b'Content-Disposition: form-data; name="file"; filename="sample.csv"\r\n'
+            b"Content-Type: text/csv\r\n\r\n"
+        )
         parts.insert(len(parts) if metadata_first else 0, head + file)
     body = b"".join(b"--" + boundary.encode() + b"\r\n" + part + b"\r\n" for part in parts)
     return body + b"--" + boundary.encode() + b"--\r\n", f"multipart/form-data; boundary={boundary}"
@@ -107,12 +111,12 @@ class Process:
         self.popen.wait(10)
 
     def stop(self) -> int:
-        """SIGTERM, as an operator does; the exit code."""
+        """SIGTERM, as an operator does. Returns the exit code."""
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(20)
 
     def freeze(self) -> None:
-        """SIGSTOP: it does nothing, and does not know it."""
+        """SIGSTOP: the process stands still, and cannot notice."""
         self.popen.send_signal(signal.SIGSTOP)
 
     def wake(self) -> None:
@@ -131,19 +135,16 @@ class Process:
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """This process's, less what would make an openbulk another one than a user's."""
-    foreign = (
-        "OPENBULK_",
-        "PYTHONDONTWRITEBYTECODE",
-    )  # without compiled modules, each start takes a second longer
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(foreign)
-    } | dict(more or {})
+    """The environment of this process, without settings of openbulk, and with `more`."""
+    # Without compiled modules, each start takes a second longer.
+    foreign = ("OPENBULK_", "PYTHONDONTWRITEBYTECODE")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**own, **(more or {})}
 
 
 @dataclass
 class Processes:
-    """Starts programs and ends those that are left."""
+    """Starts programs, and ends those that still run."""
 
     folder: Path
     started: list[Process] = field(default_factory=list)
@@ -162,7 +163,7 @@ class Processes:
                 process.kill()
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
-        """Start a program that says where it listens, or that it works, and wait until it does."""
+        """Start a program, and wait until it prints where it listens or that it works."""
         output = self.folder / f"{len(self.started)}-{arguments[0]}.log"
         with output.open("wb") as file:
             popen = subprocess.Popen(
@@ -184,26 +185,26 @@ class Processes:
     def command(
         self, *arguments: str, env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end."""
+        """Run a command, and wait for its end."""
         command = [sys.executable, "-m", "openbulk", *arguments]
         return subprocess.run(
             command, capture_output=True, text=True, env=_environment(env), timeout=60, check=False
         )
 
     def sandbox(self, service: str, *options: str, port: int = 0) -> Process:
-        """Start a stand-in for a service."""
+        """Start the sandbox of a service."""
         return self.run("sandbox", service, "--port", str(port), *options)
 
     def server(
         self, *options: str, port: int = 0, data_dir: Path | None = None, **env: str
     ) -> "Server":
-        """Start openbulk, allowed to call loopback addresses unless told otherwise."""
+        """Start a server. It may call loopback addresses; `env` has further settings."""
         return Server(
             self.run("serve", "--port", str(port), *options, env=self._settings(data_dir, env))
         )
 
     def worker(self, *options: str, data_dir: Path | None = None, **env: str) -> Process:
-        """Start a worker, which needs OPENBULK_DATABASE_URL, in the same way."""
+        """Start a worker. It needs OPENBULK_DATABASE_URL in `env`."""
         return self.run("worker", *options, env=self._settings(data_dir, env))
 
     def _settings(self, data_dir: Path | None, env: Mapping[str, str]) -> dict[str, str]:
@@ -231,14 +232,14 @@ class Server:
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Reply:
-        """Make a request with the caller's secrets; the path is below /elements/api-v2."""
+        """Make a request with the caller's secrets. `path` begins below /elements/api-v2."""
         sent = {"Authorization": self.authorization, **(headers or {})}
         return request(method, f"{self.process.url}{BASE_PATH}{path}", headers=sent, **more)
 
     def instance(
         self, element: str, configuration: Mapping[str, str] | None = None, **more: Any
     ) -> "Server":
-        """Make an instance; the same server with its token."""
+        """Make an instance. Returns this server with the instance's token."""
         body = {"element": {"key": element}, "configuration": dict(configuration or {}), **more}
         reply = self.call("POST", "/instances", json_body=body)
         assert reply.status == 200, reply.body
@@ -287,13 +288,9 @@ class Server:
         return reply.json
 
     def finished(self, job_id: str, *, within: float = 30.0, every: float = 0.02) -> Any:
-        """The status of a job once it is finished; asked for every so many seconds."""
+        """Poll the status of a job `every` so many seconds. Returns it when the job is finished."""
         deadline = time.monotonic() + within
-        while (status := self.status(job_id))["status"] in {
-            "CREATED",
-            "RUNNING",
-            "CANCELLATION_PENDING",
-        }:
+        while (status := self.status(job_id))["status"] in UNFINISHED:
             assert time.monotonic() < deadline, (
                 f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
             )
@@ -303,13 +300,13 @@ class Server:
     def done(
         self, object: str, file: bytes, metadata: Mapping[str, Any] | None = None, **more: Any
     ) -> Any:
-        """Upload a file and wait until its job is finished; its status."""
+        """Upload a file, and wait until its job is finished. Returns its status."""
         reply = self.upload(object, file, metadata)
         assert reply.status == 200, reply.body
         return self.finished(reply.json["id"], **more)
 
     def errors(self, job_id: str) -> list[dict[str, Any]]:
-        """All error records of a job."""
+        """All error records of a job, page by page."""
         found: list[dict[str, Any]] = []
         token = ""
         while True:

@@ -2,7 +2,7 @@
 
 class TestLedgerOnSqlite(LedgerTests):
     @pytest.fixture
-    async def ledger(self, engine): return SliceLedger(engine)
+    async def ledger(self, engine): return Ledger(engine)
 """
 
 import asyncio
@@ -13,22 +13,29 @@ from typing import Any
 
 import pytest
 
+from openbulk.domain.conditions import All, Comparison, Not
 from openbulk.domain.errors import Fenced, IdempotencyKeyTaken
 from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Position, Status, Upload
-from openbulk.domain.query import All, Bookmark, Comparison, Not, Order
+from openbulk.domain.query import Bookmark, Order, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
+from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def slice_ledger(ledger: Ledger, job: Job, fence: int = 0) -> SliceLedger:
+    """The ledger of a slice that was begun with this fence; with 0, of one that was never begun."""
+    return SliceLedger(ledger._engine, job, fence)
 
 
 class LedgerTests:
     """Inherit this and override the fixtures `ledger`, an empty one with an organization of id 1, and `deliveries`."""
 
     @pytest.fixture
-    async def ledger(self) -> AsyncIterator[SliceLedger]:
+    async def ledger(self) -> AsyncIterator[Ledger]:
         """An empty ledger."""
         pytest.skip("override the fixture `ledger`")
         yield
@@ -40,7 +47,7 @@ class LedgerTests:
 
     async def job(
         self,
-        ledger: SliceLedger,
+        ledger: Ledger,
         file: str = "f00d",
         instance: int = 1,
         records: int | None = 10,
@@ -58,26 +65,28 @@ class LedgerTests:
             upload, organization_id=1, instance_id=instance, request_id="r", now=NOW
         )
         if records is not None:
-            await ledger.set_parts(made.id, 0, records, list(range(1, records + 1, 4)))
+            begun = slice_ledger(ledger, made)
+            await begun.set_parts(records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
 
-    async def now(self, ledger: SliceLedger, job_id: int) -> Job:
+    async def now(self, ledger: Ledger, job_id: int) -> Job:
         """The job as it stands."""
         found = await ledger.job(job_id)
         assert found is not None
         return found
 
-    async def first_rows(self, ledger: SliceLedger, job_id: int, row: int) -> list[int]:
+    async def first_rows(self, ledger: Ledger, job_id: int, row: int) -> list[int]:
         """Where the parts begin that hold a row and those behind it."""
         return [part.first_row for part in await ledger.parts_from(job_id, row)]
 
-    async def begun(self, ledger: SliceLedger, job: Job) -> int:
-        """Begin the slice that is due; its fence."""
-        turn = await ledger.begin_slice(job.id, (await self.now(ledger, job.id)).slice, NOW)
-        assert turn is not None
-        return turn.fence
+    async def begin(self, ledger: Ledger, job: Job) -> SliceLedger:
+        """Begin the slice that is due."""
+        number = (await self.now(ledger, job.id)).slice
+        begun = await ledger.begin_slice(job.id, number, NOW)
+        assert begun is not None
+        return begun
 
-    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: SliceLedger) -> None:
+    async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
         """To the last option, and with points in time in UTC."""
         job = await self.job(ledger)
         assert job.upload == Upload(
@@ -91,7 +100,7 @@ class LedgerTests:
         assert await ledger.job(job.id + 1) is None
         assert await ledger.files() == {"f00d"}
 
-    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: SliceLedger) -> None:
+    async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: Ledger) -> None:
         """However many ask at the same time; another instance has keys of its own, and jobs without one are many."""
 
         async def asked(file: str, instance: int = 1) -> Job | None:
@@ -123,26 +132,22 @@ class LedgerTests:
         assert other is not None and other.id != made[0].id
         assert len({(await self.job(ledger, name)).id for name in ("c", "d")}) == 2
 
-    async def test_the_jobs_that_are_not_finished_come_oldest_first(
-        self, ledger: SliceLedger
-    ) -> None:
+    async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: Ledger) -> None:
         """Whatever they are doing."""
         fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
-        await ledger.finish(
-            done.id, await self.begun(ledger, done), Status.ABORTED, now=NOW, error="no"
-        )
-        await self.begun(ledger, running)
+        await (await self.begin(ledger, done)).finish(Status.ABORTED, now=NOW, error="no")
+        await self.begin(ledger, running)
         assert [job.id for job in await ledger.active_jobs()] == [fresh.id, running.id]
 
-    async def test_outcomes_and_cursor_are_written_together(self, ledger: SliceLedger) -> None:
+    async def test_outcomes_and_cursor_are_written_together(self, ledger: Ledger) -> None:
         """And counted."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
+        begun = await self.begin(ledger, job)
         results = [
             Outcome(1, OutcomeKind.CREATED, "a"),
             Outcome.failed(2, "no", field="f", provider_message="p"),
         ]
-        await ledger.commit(job.id, fence, results, cursor=2, lines={2: 3})
+        await begun.record_outcomes(results, cursor=2, lines={2: 3})
         job = await self.now(ledger, job.id)
         assert (job.status, job.cursor, job.counts.created, job.counts.failed) == (
             Status.RUNNING,
@@ -159,91 +164,92 @@ class LedgerTests:
             "p",
         )
 
-    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: SliceLedger) -> None:
+    async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: Ledger) -> None:
         """Whatever it tries."""
         job = await self.job(ledger)
-        old = await self.begun(ledger, job)
-        await self.begun(ledger, job)
+        old = await self.begin(ledger, job)
+        begun = await self.begin(ledger, job)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await ledger.commit(job.id, old, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+            await old.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         with pytest.raises(Fenced):
-            await ledger.end_slice(job.id, old)
+            await old.end()
         with pytest.raises(Fenced):
-            await ledger.set_ticket(job.id, old, Ticket("t", 3))
+            await old.set_ticket(Ticket("t", 3))
         with pytest.raises(Fenced):
-            await ledger.finish(job.id, old, Status.COMPLETE, now=NOW)
+            await old.finish(Status.COMPLETE, now=NOW)
         assert await self.now(ledger, job.id) == before
-        assert await ledger.rows_done(job.id, 0) == frozenset()
+        assert await begun.rows_with_outcome(0) == frozenset()
 
     async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """However many workers believe that it is theirs."""
         job = await self.job(ledger)
-        fences = sorted(await asyncio.gather(*(self.begun(ledger, job) for _ in range(5))))
-        assert len(set(fences)) == 5
+        slices = await asyncio.gather(*(self.begin(ledger, job) for _ in range(5)))
+        slices = sorted(slices, key=lambda begun: begun.fence)
+        assert len({begun.fence for begun in slices}) == 5
         tries = [
-            ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
-            for fence in fences
+            begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+            for begun in slices
         ]
         *shut_out, last = await asyncio.gather(*tries, return_exceptions=True)
         assert [type(error) for error in shut_out] == [Fenced] * 4
         assert last is None
         assert (await self.now(ledger, job.id)).counts.created == 1
 
-    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: SliceLedger) -> None:
+    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: Ledger) -> None:
         """Not one that is over, not one that is yet to come, not one of a finished job."""
         job = await self.job(ledger)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
-        fence = await self.begun(ledger, job)
-        assert (await ledger.end_slice(job.id, fence)).slice == 1
+        begun = await self.begin(ledger, job)
+        assert (await begun.end()).slice == 1
         assert await ledger.begin_slice(job.id, 0, NOW) is None
-        fence = await self.begun(ledger, job)
-        await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
+        begun = await self.begin(ledger, job)
+        await begun.finish(Status.COMPLETE, now=NOW)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
 
-    async def test_a_job_started_when_its_first_slice_did(self, ledger: SliceLedger) -> None:
+    async def test_a_job_started_when_its_first_slice_did(self, ledger: Ledger) -> None:
         """Every later slice leaves that as it is."""
         job = await self.job(ledger)
         for minutes in (1, 2):
-            turn = await ledger.begin_slice(job.id, 0, NOW + timedelta(minutes=minutes))
-            assert turn is not None
-            assert turn.job.started_at == NOW + timedelta(minutes=1)
+            begun = await ledger.begin_slice(job.id, 0, NOW + timedelta(minutes=minutes))
+            assert begun is not None
+            assert begun.job.started_at == NOW + timedelta(minutes=1)
 
-    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: SliceLedger) -> None:
+    async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: Ledger) -> None:
         """Getting on forgives both."""
         job = await self.job(ledger)
         for _ in range(3):
-            await ledger.end_slice(
-                job.id, await self.begun(ledger, job), wait_until=NOW, wait_for="busy"
-            )
+            await (await self.begin(ledger, job)).end(wait_until=NOW, wait_for="busy")
         assert (await self.now(ledger, job.id)).slice_attempts == 0
         for attempt in (1, 2):
-            turn = await ledger.begin_slice(job.id, 2 + attempt, NOW)
-            assert turn is not None
-            assert (turn.job.slice_attempts, turn.waits) == (attempt, 2 + attempt)
-            await ledger.end_slice(job.id, turn.fence, crashed=True, wait_for="crash")
-        fence = await self.begun(ledger, job)
-        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+            begun = await ledger.begin_slice(job.id, 2 + attempt, NOW)
+            assert begun is not None
+            assert (begun.job.slice_attempts, begun.waits) == (attempt, 2 + attempt)
+            await begun.end(crashed=True, wait_for="crash")
+        begun = await self.begin(ledger, job)
+        await begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         job = await self.now(ledger, job.id)
         assert (job.slice_attempts, job.waiting_for) == (0, None)
-        turn = await ledger.begin_slice(job.id, job.slice, NOW)
-        assert turn is not None
-        assert turn.waits == 0
+        begun = await ledger.begin_slice(job.id, job.slice, NOW)
+        assert begun is not None
+        assert begun.waits == 0
 
-    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: SliceLedger) -> None:
+    async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
         """To the last option; it needs the service from its first turn on."""
         asked = Download(
-            object="things",
+            Query(
+                "things",
+                fields=("id", "start.date"),
+                where=All((Comparison("a", "=", (1,)), Not(Comparison("b", "is null")))),
+                order=(Order("id"), Order("start.date", descending=True)),
+                limit=5,
+                parameters={"q": "x"},
+                changed_since=NOW,
+            ),
             file="d0d0",
-            fields=("id", "start.date"),
-            where=All((Comparison("a", "=", (1,)), Not(Comparison("b", "is null")))),
-            order=(Order("id"), Order("start.date", descending=True)),
-            limit=5,
             page_size=7,
-            parameters={"q": "x"},
-            changed_since=NOW,
             keeps_nulls=True,
             begin=Position("p2", 3),
             text="select id from things",
@@ -258,22 +264,27 @@ class LedgerTests:
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
-        assert await ledger.unfinished_jobs(1) == 1
+        assert await slice_ledger(ledger, job).unfinished_jobs() == 1
 
     async def test_a_part_and_the_position_behind_it_are_written_together(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """Or not at all, where somebody else has taken over."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
-        fence = await self.begun(ledger, job)
+        overtaken = await self.begin(ledger, job)
+        begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"position": Position("p2"), "columns": ["id"], "is_last": False}
-        await ledger.commit_part(job.id, fence, first_row=1, records=4, **part)
+        await begun.commit_part(first_row=1, records=4, **part)
         with pytest.raises(Fenced):
-            await ledger.commit_part(job.id, fence - 1, first_row=5, records=4, **part)
+            await overtaken.commit_part(first_row=5, records=4, **part)
         last = {**part, "position": Position(None, is_end=True), "is_last": True}
-        await ledger.commit_part(job.id, fence, first_row=5, records=2, **last)
+        await begun.commit_part(first_row=5, records=2, **last)
         done = await self.now(ledger, job.id)
         assert (done.cursor, done.records, done.columns, done.position.is_end) == (
             6,
@@ -285,23 +296,28 @@ class LedgerTests:
         assert await self.first_rows(ledger, job.id, 6) == [5]
 
     async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """Or not at all, where somebody else has taken over; that of another feed is none."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
-        fence = await self.begun(ledger, job)
+        overtaken = await self.begin(ledger, job)
+        begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"first_row": 1, "records": 0, "columns": [], "is_last": False}
         feed, day = feed_of(1, "things", {"q": "x"}, 100), timedelta(days=1)
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
-            await ledger.commit_part(job.id, fence, position=Position(), bookmark=mark, **part)
+            await begun.commit_part(position=Position(), bookmark=mark, **part)
         with pytest.raises(Fenced):
             mark = (feed, Bookmark("too late", NOW + day))
-            await ledger.commit_part(job.id, fence - 1, position=Position(), bookmark=mark, **part)
+            await overtaken.commit_part(position=Position(), bookmark=mark, **part)
         moments = (-0.001, 0, 0.999, 1, 5)
-        found = [await ledger.bookmark(feed, NOW + moment * day) for moment in moments]
+        found = [await begun.bookmark(feed, NOW + moment * day) for moment in moments]
         assert found == [None, "night 0", "night 0", "night 1", "night 2"]
         for other in (
             feed_of(2, "things", {"q": "x"}, 100),
@@ -309,14 +325,19 @@ class LedgerTests:
             feed_of(1, "things", {"q": "y"}, 100),
             feed_of(1, "things", {"q": "x"}, 99),
         ):
-            assert await ledger.bookmark(other, NOW + day) is None
+            assert await begun.bookmark(other, NOW + day) is None
 
-    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: SliceLedger) -> None:
+    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: Ledger) -> None:
         """And its bookmark is forgotten with those before it: all of it, or nothing where somebody has taken over."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
-        fence = await self.begun(ledger, job)
+        overtaken = await self.begin(ledger, job)
+        begun = await self.begin(ledger, job)
         feed, day = feed_of(1, "things", {}, 100), timedelta(days=1)
         part: Mapping[str, Any] = {
             "records": 4,
@@ -326,15 +347,13 @@ class LedgerTests:
         }
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
-            await ledger.commit_part(job.id, fence, first_row=1 + 4 * n, bookmark=mark, **part)
+            await begun.commit_part(first_row=1 + 4 * n, bookmark=mark, **part)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await ledger.restart_download(
-                job.id, fence - 1, Position(restarts=1), lost=(feed, NOW + day)
-            )
+            await overtaken.restart_download(Position(restarts=1), lost=(feed, NOW + day))
         assert await self.now(ledger, job.id) == before
-        assert await ledger.bookmark(feed, NOW + day) == "night 1"
-        await ledger.restart_download(job.id, fence, Position(restarts=1), lost=(feed, NOW + day))
+        assert await begun.bookmark(feed, NOW + day) == "night 1"
+        await begun.restart_download(Position(restarts=1), lost=(feed, NOW + day))
         now = await self.now(ledger, job.id)
         assert (now.cursor, now.records, now.columns, now.position) == (
             0,
@@ -343,30 +362,35 @@ class LedgerTests:
             Position(restarts=1),
         )
         assert await self.first_rows(ledger, job.id, 1) == []
-        assert await ledger.bookmark(feed, NOW + day) is None
-        assert await ledger.bookmark(feed, NOW + 2 * day) == "night 2"
+        assert await begun.bookmark(feed, NOW + day) is None
+        assert await begun.bookmark(feed, NOW + 2 * day) == "night 2"
 
-    async def test_parts_are_replaced_by_sorted_ones(self, ledger: SliceLedger) -> None:
+    async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
         """As a whole, and only by whoever works on the job."""
         job = await ledger.add_job(
-            Download("things", "d0d0"), organization_id=1, instance_id=1, request_id="r", now=NOW
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
         )
-        fence = await self.begun(ledger, job)
+        overtaken = await self.begin(ledger, job)
+        begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {
             "position": Position(None, is_end=True),
             "columns": ["id"],
             "is_last": False,
         }
-        await ledger.commit_part(job.id, fence, first_row=1, records=4, **part)
+        await begun.commit_part(first_row=1, records=4, **part)
         with pytest.raises(Fenced):
-            await ledger.replace_parts(job.id, fence - 1, 3, [1])
+            await overtaken.replace_parts(3, [1])
         assert (await self.now(ledger, job.id)).records is None
-        await ledger.replace_parts(job.id, fence, 3, [1, 3])
+        await begun.replace_parts(3, [1, 3])
         done = await self.now(ledger, job.id)
         assert (done.records, done.cursor) == (3, 3)
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
 
-    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: SliceLedger) -> None:
+    async def test_the_jobs_of_an_instance_come_newest_first(self, ledger: Ledger) -> None:
         """A page at a time."""
         jobs = [await self.job(ledger, file) for file in "abc"]
         await self.job(ledger, "d", instance=2)
@@ -379,41 +403,39 @@ class LedgerTests:
         ]
 
     async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """Then the slice is asked to end."""
         idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
-        fence = await self.begun(ledger, busy)
+        begun = await self.begin(ledger, busy)
         cancelled = await ledger.cancel(idle.id, NOW)
         asked = await ledger.cancel(busy.id, NOW)
         assert cancelled is not None
         assert (cancelled.status, cancelled.finished_at) == (Status.CANCELLED, NOW)
         assert asked is not None
         assert (asked.status, asked.finished_at) == (Status.CANCELLATION_PENDING, None)
-        assert await ledger.is_cancelled(idle.id)
-        assert await ledger.is_cancelled(busy.id)
-        await ledger.commit(busy.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
-        await ledger.finish(busy.id, fence, Status.CANCELLED, now=NOW)
+        assert await slice_ledger(ledger, idle).is_cancelled()
+        assert await begun.is_cancelled()
+        await begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+        await begun.finish(Status.CANCELLED, now=NOW)
         assert await ledger.cancel(busy.id, NOW) is None
         assert (await self.now(ledger, busy.id)).counts.created == 1
 
     async def test_a_job_that_is_cancelled_while_its_last_record_is_written_down_is_cancelled(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """Its caller was told so; ending it again changes nothing."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
+        begun = await self.begin(ledger, job)
         await ledger.cancel(job.id, NOW)
-        ended = await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW)
+        ended = await begun.finish(Status.COMPLETE, now=NOW)
         assert ended.status is Status.CANCELLED
-        assert await ledger.finish(job.id, fence, Status.COMPLETE, now=NOW) == ended
+        assert await begun.finish(Status.COMPLETE, now=NOW) == ended
 
-    async def test_a_job_that_was_complete_can_be_called_cancelled(
-        self, ledger: SliceLedger
-    ) -> None:
+    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: Ledger) -> None:
         """Its counts stay; one that is not complete stays as it is."""
         job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
-        await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        await (await self.begin(ledger, job)).finish(Status.COMPLETE, now=NOW)
         assert await ledger.cancel(job.id, NOW) is None
         cancelled = await ledger.cancel_complete(job.id)
         assert cancelled is not None
@@ -421,13 +443,11 @@ class LedgerTests:
         assert await ledger.cancel_complete(job.id) is None
         assert await ledger.cancel_complete(other.id) is None
 
-    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: SliceLedger) -> None:
+    async def test_a_job_that_is_cancelled_waits_no_longer(self, ledger: Ledger) -> None:
         """Nor can it be woken."""
         job = await self.job(ledger)
         later = NOW + timedelta(hours=1)
-        await ledger.end_slice(
-            job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in"
-        )
+        await (await self.begin(ledger, job)).end(wait_until=later, wait_for="sign in")
         cancelled = await ledger.cancel(job.id, NOW)
         assert cancelled is not None
         assert (cancelled.waiting_until, cancelled.waiting_for) == (None, None)
@@ -435,109 +455,101 @@ class LedgerTests:
         assert await ledger.active_jobs() == []
 
     async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """By the next runner, where the one that was asked has died: it ends the job."""
         job = await self.job(ledger)
-        await self.begun(ledger, job)
+        await self.begin(ledger, job)
         await ledger.cancel(job.id, NOW)
-        turn = await ledger.begin_slice(job.id, 0, NOW)
-        assert turn is not None
-        assert turn.job.status is Status.CANCELLATION_PENDING
+        begun = await ledger.begin_slice(job.id, 0, NOW)
+        assert begun is not None
+        assert begun.job.status is Status.CANCELLATION_PENDING
 
-    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: SliceLedger) -> None:
+    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: Ledger) -> None:
         """And its runner, should it live, is shut out."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
+        begun = await self.begin(ledger, job)
         skipped = await ledger.skip_slice(job.id, 0)
         assert skipped is not None
         assert skipped.slice == 1
         assert await ledger.skip_slice(job.id, 0) is None
         with pytest.raises(Fenced):
-            await ledger.end_slice(job.id, fence)
+            await begun.end()
 
-    async def test_a_waiting_job_can_be_woken(self, ledger: SliceLedger) -> None:
+    async def test_a_waiting_job_can_be_woken(self, ledger: Ledger) -> None:
         """One that works cannot."""
         job = await self.job(ledger)
         assert await ledger.wake(job.id) is None
         later = NOW + timedelta(hours=1)
-        await ledger.end_slice(
-            job.id, await self.begun(ledger, job), wait_until=later, wait_for="sign in"
-        )
+        await (await self.begin(ledger, job)).end(wait_until=later, wait_for="sign in")
         assert (await self.now(ledger, job.id)).waiting_until == later
         woken = await ledger.wake(job.id)
         assert woken is not None
         assert woken.slice == 2
         assert (await self.now(ledger, job.id)).waiting_until is None
 
-    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: SliceLedger) -> None:
+    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: Ledger) -> None:
         """Of the same instance, not waiting, and read or so small that it is read in its lane."""
         job = await self.job(ledger, "a")
-        assert not await ledger.another_job_is_ready(job, NOW)
+        assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
         await self.job(ledger, "b", instance=2)
         await self.job(ledger, "c", records=None, size=SMALL_FILE + 1)
         waiting = await self.job(ledger, "d")
         later = NOW + timedelta(minutes=1)
-        await ledger.end_slice(
-            waiting.id, await self.begun(ledger, waiting), wait_until=later, wait_for="busy"
-        )
-        assert not await ledger.another_job_is_ready(job, NOW)
-        assert await ledger.another_job_is_ready(job, later)
-        assert await ledger.unfinished_jobs(1) == 2
+        await (await self.begin(ledger, waiting)).end(wait_until=later, wait_for="busy")
+        assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
+        assert await slice_ledger(ledger, job).another_job_is_ready(later)
+        assert await slice_ledger(ledger, job).unfinished_jobs() == 2
         small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
-        assert await ledger.another_job_is_ready(job, NOW)
-        assert await ledger.unfinished_jobs(1) == 3
+        assert await slice_ledger(ledger, job).another_job_is_ready(NOW)
+        assert await slice_ledger(ledger, job).unfinished_jobs() == 3
         assert small.calls_its_service
 
-    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: SliceLedger) -> None:
+    async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
         """Over any number of slices."""
         job = await self.job(ledger)
-        await ledger.set_ticket(job.id, await self.begun(ledger, job), Ticket("t", 3))
-        turn = await ledger.begin_slice(job.id, 0, NOW)
-        assert turn is not None
-        assert turn.ticket == Ticket("t", 3)
-        await ledger.commit(job.id, turn.fence, [], cursor=3, lines={}, ticket_done=True)
-        turn = await ledger.begin_slice(job.id, 0, NOW)
-        assert turn is not None
-        assert turn.ticket is None
+        await (await self.begin(ledger, job)).set_ticket(Ticket("t", 3))
+        begun = await ledger.begin_slice(job.id, 0, NOW)
+        assert begun is not None
+        assert begun.ticket == Ticket("t", 3)
+        await begun.record_outcomes([], cursor=3, lines={}, ticket_done=True)
+        begun = await ledger.begin_slice(job.id, 0, NOW)
+        assert begun is not None
+        assert begun.ticket is None
 
     async def test_intents_without_an_outcome_are_what_may_have_been_sent(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """Those with one, and those taken back, are not."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
-        await ledger.add_intents(job.id, fence, [1, 2, 3])
-        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
-        await ledger.drop_intents(job.id, fence, [2])
-        assert await ledger.intended(job.id) == {3}
+        begun = await self.begin(ledger, job)
+        await begun.record_intents([1, 2, 3])
+        await begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+        await begun.drop_intents([2])
+        assert await begun.open_intents() == {3}
 
-    async def test_what_somebody_may_have_sent_is_not_intended_again(
-        self, ledger: SliceLedger
-    ) -> None:
+    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: Ledger) -> None:
         """Nor is anything of the same batch."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
-        await ledger.add_intents(job.id, fence, [3])
+        begun = await self.begin(ledger, job)
+        await begun.record_intents([3])
         with pytest.raises(Fenced):
-            await ledger.add_intents(job.id, fence, [2, 3, 4])
-        assert await ledger.intended(job.id) == {3}
+            await begun.record_intents([2, 3, 4])
+        assert await begun.open_intents() == {3}
 
     @pytest.mark.parametrize("running", [True, False])
     async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(
-        self, ledger: SliceLedger, running: bool
+        self, ledger: Ledger, running: bool
     ) -> None:
         """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
-        await ledger.add_intents(job.id, fence, [1, 2, 3])
-        await ledger.commit(job.id, fence, [Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
+        begun = await self.begin(ledger, job)
+        await begun.record_intents([1, 2, 3])
+        await begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         if running:
-            ended: Job | None = await ledger.finish(
-                job.id, fence, Status.ERROR, now=NOW, error="no"
-            )
+            ended: Job | None = await begun.finish(Status.ERROR, now=NOW, error="no")
         else:
-            await ledger.end_slice(job.id, fence, wait_until=NOW, wait_for="the answer was lost")
+            await begun.end(wait_until=NOW, wait_for="the answer was lost")
             ended = await ledger.cancel(job.id, NOW)
         assert ended == await self.now(ledger, job.id)
         assert (ended.counts.created, ended.counts.unknown, ended.not_reached) == (1, 2, 7)
@@ -546,9 +558,9 @@ class LedgerTests:
             (2, OutcomeKind.UNKNOWN),
             (3, OutcomeKind.UNKNOWN),
         ]
-        assert await ledger.intended(job.id) == frozenset()
+        assert await begun.open_intents() == frozenset()
 
-    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: SliceLedger) -> None:
+    async def test_parts_begin_with_the_one_that_holds_the_row(self, ledger: Ledger) -> None:
         """Parts of this job begin at 1, 5 and 9."""
         job = await self.job(ledger)
         assert [await self.first_rows(ledger, job.id, row) for row in (1, 4, 5, 9, 10)] == [
@@ -559,36 +571,36 @@ class LedgerTests:
             [9],
         ]
 
-    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: SliceLedger) -> None:
+    async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: Ledger) -> None:
         """Also none, where it holds no record."""
         job = await self.job(ledger)
-        await ledger.set_parts(job.id, 0, 3, [1, 3])
+        await slice_ledger(ledger, job).set_parts(3, [1, 3])
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
-        await ledger.set_parts(job.id, 0, 0, [])
+        await slice_ledger(ledger, job).set_parts(0, [])
         assert await self.first_rows(ledger, job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
 
     async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(
-        self, ledger: SliceLedger
+        self, ledger: Ledger
     ) -> None:
         """Successes are not among them."""
         job = await self.job(ledger)
-        fence = await self.begun(ledger, job)
+        begun = await self.begin(ledger, job)
         results = [
             Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED)
             for row in (9, 1, 4, 3, 7)
         ]
-        await ledger.commit(job.id, fence, results, cursor=0, lines={})
+        await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
-        assert await ledger.rows_done(job.id, 3) == {4, 7, 9}
+        assert await begun.rows_with_outcome(3) == {4, 7, 9}
 
     async def test_a_finished_job_is_announced_until_that_is_written_down_and_then_delivered(
-        self, ledger: SliceLedger, deliveries: Deliveries
+        self, ledger: Ledger, deliveries: Deliveries
     ) -> None:
         """One notification a job, whatever dies in between."""
         job = await self.job(ledger)
         assert await deliveries.jobs_to_notify() == []
-        job = await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        job = await (await self.begin(ledger, job)).finish(Status.COMPLETE, now=NOW)
         assert [one.id for one in await deliveries.jobs_to_notify()] == [job.id]
         first = await deliveries.add(job, "https://example.com/", b"{}", NOW)
         again = await deliveries.add(job, "https://example.com/", b"{other}", NOW)
@@ -603,11 +615,11 @@ class LedgerTests:
         assert await deliveries.open() == []
 
     async def test_a_job_has_one_notification_however_often_it_is_written_down_at_once(
-        self, ledger: SliceLedger, deliveries: Deliveries
+        self, ledger: Ledger, deliveries: Deliveries
     ) -> None:
         """And none where nobody asked for one."""
         job = await self.job(ledger)
-        job = await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        job = await (await self.begin(ledger, job)).finish(Status.COMPLETE, now=NOW)
         added = await asyncio.gather(
             *(deliveries.add(job, "https://example.com/", b"{}", NOW) for _ in range(5))
         )
@@ -625,13 +637,11 @@ class LedgerTests:
         await ledger.cancel(silent.id, NOW)
         assert await deliveries.jobs_to_notify() == []
 
-    async def test_files_that_have_served_their_time_are_told_once(
-        self, ledger: SliceLedger
-    ) -> None:
+    async def test_files_that_have_served_their_time_are_told_once(self, ledger: Ledger) -> None:
         """Those of jobs that are not finished are kept."""
         job = await self.job(ledger, "old")
         await self.job(ledger, "unfinished")
-        await ledger.finish(job.id, await self.begun(ledger, job), Status.COMPLETE, now=NOW)
+        await (await self.begin(ledger, job)).finish(Status.COMPLETE, now=NOW)
         assert await ledger.files_of_jobs_finished_before(NOW) == []
         assert await ledger.files_of_jobs_finished_before(NOW + timedelta(seconds=1)) == ["old"]
         await ledger.forget_file("old")

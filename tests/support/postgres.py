@@ -1,4 +1,8 @@
-"""PostgreSQL for the tests: the one that is named, else a cluster of their own from the binaries that are installed."""
+"""PostgreSQL for the tests.
+
+The server that OPENBULK_TEST_POSTGRES_URL names; without that, a cluster that the tests start from
+the programs that are installed.
+"""
 
 import os
 import shutil
@@ -30,16 +34,17 @@ class Postgres:
     maintenance: str = "postgres"
 
     def configuration(self, database: str, **more: str) -> dict[str, str]:
-        """What an instance is configured with."""
+        """The configuration of an instance."""
         named = {"db.host": self.host, "db.port": str(self.port), "db.name": database}
         return {**named, "username": self.user, "password": self.password, **more}
 
     def url(self, database: str) -> str:
-        """Its address, as a ledger is told."""
-        return f"postgresql://{quote(self.user)}:{quote(self.password)}@{self.host}:{self.port}/{database}"
+        """The address of a database, as OPENBULK_DATABASE_URL has it."""
+        secrets = f"{quote(self.user)}:{quote(self.password)}"
+        return f"postgresql://{secrets}@{self.host}:{self.port}/{database}"
 
     def connect(self, database: str | None = None) -> psycopg.Connection:
-        """As its owner."""
+        """Connect as the owner."""
         name = database or self.maintenance
         return psycopg.connect(
             host=self.host,
@@ -51,7 +56,7 @@ class Postgres:
         )
 
     def new_database(self, *statements: str) -> str:
-        """An empty database, and what the statements make in it."""
+        """Make a database, and run the statements in it. Returns its name."""
         name = f"test_{os.urandom(6).hex()}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
@@ -61,13 +66,13 @@ class Postgres:
         return name
 
     def drop_database(self, name: str) -> None:
-        """Whoever is connected to it."""
+        """Drop a database; this ends its connections."""
         with self.connect() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
 
 def named_postgres() -> Postgres | None:
-    """The server that the environment names, if it does."""
+    """The server that OPENBULK_TEST_POSTGRES_URL names; None without it."""
     address = os.environ.get(NAMED)
     if not address:
         return None
@@ -82,7 +87,7 @@ def named_postgres() -> Postgres | None:
 
 
 def binaries() -> Path | None:
-    """Where initdb and postgres are."""
+    """The folder of initdb and postgres; None where they are not installed."""
     if found := shutil.which("initdb"):
         return Path(found).parent
     return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
@@ -90,7 +95,7 @@ def binaries() -> Path | None:
 
 @dataclass
 class Cluster:
-    """A server of the tests' own, which can be killed and started again on the same data."""
+    """A server that can be killed, and started again on its data."""
 
     binaries: Path
     folder: Path
@@ -100,11 +105,11 @@ class Cluster:
 
     @property
     def postgres(self) -> Postgres:
-        """The server to connect to."""
+        """The running server."""
         return Postgres(self.port)
 
     def initialize(self) -> None:
-        """Make the folder of data."""
+        """Make the data directory."""
         password = self.folder / "password"
         password.write_text(PASSWORD)
         if os.geteuid() == 0:  # PostgreSQL does not run as root
@@ -115,25 +120,11 @@ class Cluster:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        options = [
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "-k",
-            str(self.folder),
-            "-c",
-            "max_connections=300",
-        ]
-        options += [] if self.fsync else ["-c", "fsync=off"]
+        place = ["-D", str(self.folder / "data"), "-k", str(self.folder)]
+        address = ["-h", "127.0.0.1", "-p", str(self.port)]
+        settings = ["-c", "max_connections=300", "-c", f"fsync={'on' if self.fsync else 'off'}"]
         self._server = subprocess.Popen(
-            [
-                *self._as_user(),
-                str(self.binaries / "postgres"),
-                "-D",
-                str(self.folder / "data"),
-                *options,
-            ],
+            [*self._as_user(), str(self.binaries / "postgres"), *place, *address, *settings],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -148,11 +139,11 @@ class Cluster:
         raise AssertionError("PostgreSQL did not take connections within 20 s")
 
     def crash(self) -> None:
-        """Stop it as a power cut does (`pg_ctl stop -m immediate`): nobody is waited for, nothing is written."""
+        """Stop it at once, as a power cut does: `pg_ctl stop -m immediate`."""
         self._stop(signal.SIGQUIT)
 
     def kill(self) -> None:
-        """kill -9 of all its processes."""
+        """kill -9 all its processes."""
         assert self._server is not None
         processes = self.processes()
         for process in processes:
@@ -164,13 +155,13 @@ class Cluster:
             time.sleep(0.01)
 
     def processes(self) -> list[int]:
-        """Its processes, the one that starts the others first."""
+        """The ids of its processes; that of the parent comes first."""
         assert self._server is not None
         children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text()
         return [self._server.pid, *map(int, children.split())]
 
     def stop(self) -> None:
-        """Stop it without waiting for those who are connected."""
+        """Stop it; this ends its connections."""
         if self._server is not None:
             self._stop(signal.SIGINT)
 
@@ -192,7 +183,10 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder_of_binaries: Path, *, fsync: bool = False) -> Iterator[Cluster]:
-    """A cluster that is gone afterwards. Without fsync it is fast, and forgets what a power cut would take."""
+    """A cluster, removed at the end.
+
+    Without fsync it is fast. It then survives the kill of its processes, but no power cut.
+    """
     with tempfile.TemporaryDirectory() as folder:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -208,6 +202,6 @@ def running_cluster(folder_of_binaries: Path, *, fsync: bool = False) -> Iterato
 
 @contextmanager
 def running_postgres(folder_of_binaries: Path) -> Iterator[Postgres]:
-    """Start a server that forgets everything when it stops."""
+    """A server whose data is removed at the end."""
     with running_cluster(folder_of_binaries) as cluster:
         yield cluster.postgres

@@ -1,41 +1,95 @@
-"""A caller's own server, which is told of finished jobs."""
+"""A server that receives callbacks, for blocking tests and for asynchronous ones."""
 
+import asyncio
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import NamedTuple, Self
+
+from aiohttp import web
+
+START_SECONDS = 10.0
+
+
+class Received(NamedTuple):
+    """A request as it came over the wire."""
+
+    headers: Mapping[str, str]
+    """Any case finds them."""
+    body: bytes
+    path: str
 
 
 class Receiver:
-    """A caller's server: keeps what it is told, and answers as it is set to."""
+    """Keeps every request in `received`, and answers each with `status`.
 
-    def __init__(self, port: int = 0) -> None:
-        self.received: list[tuple[dict[str, str], bytes]] = []
+    Use it as a context manager. It runs in a thread of its own, so that a blocking test can wait
+    for a callback. Change the attributes below at any time; they hold for the next request.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
         self.status = 200
-        receiver = self
+        self.answer_headers: Mapping[str, str] = {}
+        self.seconds_before_answer = 0.0
+        self.never_ends_its_answer = False
+        self.port = 0
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.append(
-                    ({name.lower(): value for name, value in self.headers.items()}, body)
-                )
-                self.send_response(receiver.status)
-                self.end_headers()
+    def __enter__(self) -> Self:
+        self._loop: asyncio.AbstractEventLoop
+        started: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started)), daemon=True
+        )
+        self._thread.start()
+        self.port = started.result(START_SECONDS)
+        return self
 
-            def log_message(self, *_: object) -> None:
-                """Keep quiet."""
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/hooks"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    @property
+    def url(self) -> str:
+        """An address to call; every path below it is received, too."""
+        return f"http://127.0.0.1:{self.port}/"
 
     def wait_for(self, count: int, within: float = 15.0) -> None:
+        """Block until so many requests have come."""
         deadline = time.monotonic() + within
-        while len(self.received) < count:
-            assert time.monotonic() < deadline, f"told {len(self.received)} times within {within} s"
+        while (received := len(self.received)) < count:
+            assert time.monotonic() < deadline, f"{received} of {count} requests in {within} s"
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def status_for(self, received: Received) -> int:
+        """The status of the answer; override it where requests differ."""
+        return self.status
+
+    async def _serve(self, started: "Future[int]") -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        started.set_result(int(runner.addresses[0][1]))
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        received = Received(request.headers, await request.read(), request.path)
+        status = self.status_for(received)
+        self.received.append(received)
+        await asyncio.sleep(self.seconds_before_answer)
+        if self.never_ends_its_answer:
+            return await _babble(request, status)
+        return web.Response(status=status, headers=self.answer_headers, text="thank you")
+
+
+async def _babble(request: web.Request, status: int) -> web.StreamResponse:
+    response = web.StreamResponse(status=status)
+    await response.prepare(request)
+    while True:
+        await response.write(b"and another thing " * 1000)
+        await asyncio.sleep(0.01)

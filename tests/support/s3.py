@@ -1,4 +1,4 @@
-"""An S3 server of the tests' own: moto's, a process that speaks the protocol and forgets everything when it ends."""
+"""An S3 server for the tests: that of moto, which keeps its objects in memory."""
 
 import socket
 import subprocess
@@ -21,7 +21,7 @@ class S3:
     endpoint: str
 
     def new_bucket(self) -> str:
-        """The address of an empty bucket, as OPENBULK_FILES_URL has it."""
+        """Make a bucket. Returns its address, as OPENBULK_FILES_URL has it."""
         name = f"test-{uuid.uuid4().hex[:12]}"
         made = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")
         with urllib.request.urlopen(made, timeout=10) as answer:
@@ -30,7 +30,7 @@ class S3:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How a process finds it: the variables that the service's own tools use."""
+        """The variables by which a process finds the server; the tools of AWS use them, too."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ALLOW_HTTP": "true",
@@ -41,7 +41,7 @@ class S3:
 
 
 class Line:
-    """The line to a server, which can be cut: then nobody is there, and what was under way is broken off."""
+    """A proxy before a server, which can be cut: open connections break, and new ones fail."""
 
     def __init__(self, endpoint: str) -> None:
         address = urlsplit(endpoint)
@@ -53,17 +53,17 @@ class Line:
 
     @property
     def endpoint(self) -> str:
-        """Its near end."""
+        """The address of the proxy."""
         return f"http://127.0.0.1:{self._port}"
 
     def mend(self) -> None:
-        """Let everybody through."""
+        """Let connections through."""
         self._listener = socket.create_server(("127.0.0.1", self._port))
         self._port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
-        """Let nobody through."""
+        """Break all connections, and accept none."""
         assert self._listener is not None
         for one in (self._listener, *self._open):
             with suppress(OSError):
@@ -90,7 +90,7 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def running_s3() -> Iterator[S3]:
-    """Start a server, and wait until it answers."""
+    """Start a server, and wait until it responds."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -3,11 +3,12 @@
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from openbulk.api.bulk import downloads, jobs
+from openbulk.api.bulk import downloads, jobs, results, uploads
 from openbulk.api.http import health, viewer
 from openbulk.api.http.idempotency import REPLAYED
 from openbulk.api.http.openapi import describe
-from openbulk.api.http.problems import LastAnswers, RequestIds, present_errors
+from openbulk.api.http.problems import UnhandledErrors, present_errors
+from openbulk.api.http.request_ids import RequestIds
 from openbulk.api.platform import authorization, catalogue, instances
 from openbulk.api.platform.catalogue import HubKey, check_hub
 from openbulk.api.records import objects, records
@@ -23,11 +24,11 @@ EXPOSED_HEADERS = (
     REPLAYED,
     "Content-Disposition",
 )
-"""What a page of another origin may read of an answer's headers."""
+"""Headers of an answer that pages of other origins may read."""
 
 
 def make_api(services: Services) -> FastAPI:
-    """The application. Every path of an instance exists with and without a hub before it.
+    """The application. Every path for the calling instance exists with and without a hub prefix.
 
     GET     /objects                        /objects/{object}/metadata
     POST    /bulk/{object}                  /bulk/query                 /bulk/download
@@ -61,13 +62,14 @@ def make_api(services: Services) -> FastAPI:
     api.state.services = services
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
-    of_instance.include_router(downloads.asking)
+    of_instance.include_router(downloads.router)
     of_instance.include_router(workflows.router)
+    of_instance.include_router(uploads.router)
     of_instance.include_router(jobs.router)
-    of_instance.include_router(downloads.fetching)
+    of_instance.include_router(results.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
-    api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_known_hub)])
+    api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_require_hub)])
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
@@ -75,14 +77,16 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
     api.include_router(viewer.router)
+    # Last, because every path that no other route has belongs to an object.
     api.include_router(records.make_router("resource"), prefix=BASE_PATH)
     api.include_router(
-        records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_known_hub)]
+        records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_require_hub)]
     )
-    api.add_middleware(
-        LastAnswers
-    )  # the innermost: its answers, too, are for pages and have their request's id
-    # Pages of any origin may call: what they may do is said by the secrets that they send, and there are no cookies.
+    # The middleware that is added last is outermost: the answer to an unhandled error has a request
+    # id, too, and pages of other origins may read it.
+    api.add_middleware(UnhandledErrors)
+    # Pages of any origin may call: the secrets that they send decide what they may do, and there
+    # are no cookies.
     api.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -96,5 +100,5 @@ def make_api(services: Services) -> FastAPI:
     return api
 
 
-async def _known_hub(hub: HubKey) -> None:
+async def _require_hub(hub: HubKey) -> None:
     check_hub(hub)

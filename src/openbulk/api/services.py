@@ -1,4 +1,4 @@
-"""What the handlers are handed to do their work with."""
+"""The parts of a running server that the handlers work with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ import aiohttp
 from fastapi import Depends, Request
 
 from openbulk.connectors.base import Provider
+from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.engine import Engine
+from openbulk.engine.intake import Intake
+from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
@@ -21,7 +24,7 @@ from openbulk.storage.schedules import Schedules
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running server that answer requests."""
+    """What a handler needs; `app.py` makes it."""
 
     accounts: Accounts
     sealer: Sealer
@@ -30,18 +33,21 @@ class Services:
     schedules: Schedules
     files: FileStore
     engine: Engine
+    intake: Intake
+    completion: Completion
+    workflows: Workflows
     connections: Connections
     providers: Mapping[str, Provider]
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
     allow_private_addresses: bool
     completed_status: str
-    """How a finished job is spelled: `COMPLETE` as in the seed, or `COMPLETED` as at the live service."""
+    """The word for a finished job: `COMPLETE` or, as at the service we replace, `COMPLETED`."""
     max_upload_bytes: int
 
 
 def services_of(request: Request) -> Services:
-    """The services of the app that a request came to."""
+    """The services of the app that handles a request."""
     services: Services = request.app.state.services
     return services
 

@@ -1,4 +1,4 @@
-"""The command line: `openbulk serve`, `openbulk worker`, `openbulk sandbox`, `openbulk rotate-key`."""
+"""The command line: `openbulk serve`, `worker`, `sandbox` and `rotate-key`."""
 
 import gc
 import os
@@ -15,7 +15,7 @@ from openbulk.cli.sandboxes import sandbox
 from openbulk.domain.errors import CannotStart, DiskFull
 from openbulk.settings import Settings
 
-# The server's modules are loaded by the commands that need them: it takes longer than a sandbox takes to start.
+# The commands that need the server load its modules: that takes longer than a sandbox to start.
 
 cli = typer.Typer(
     help="Load thousands or millions of records from a file into a cloud service.",
@@ -44,7 +44,10 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Run the server. Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ..."""
+    """Run the server.
+
+    Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ...
+    """
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
@@ -61,7 +64,7 @@ def worker(
         str | None, typer.Option(help="The ledger's database: postgresql://...")
     ] = None,
 ) -> None:
-    """Work on the jobs of servers that share a PostgreSQL database and a file store: the same without HTTP."""
+    """Run a worker, which works on the jobs of servers that share its database and files."""
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
@@ -85,9 +88,10 @@ def rotate_key(
 
 @contextmanager
 def _loading() -> Iterator[None]:
-    """Modules that are being loaded make many objects and no garbage: a sixth of the time would go into looking for it.
+    """Load modules without garbage collection, and collect less often later.
 
-    Later, what calls and records leave is looked for less often than Python would: that was a twentieth of the time.
+    Modules make many objects and no garbage: looking for it took a sixth of the time. Later,
+    looking as often as Python does took a twentieth.
     """
     gc.disable()
     try:
@@ -99,41 +103,47 @@ def _loading() -> Iterator[None]:
 
 
 def _settings(**given: str | int | Path | None) -> Settings:
-    """What the command line says, and the environment where it does not."""
+    """Settings from the command line, and from the environment where that has none."""
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def main() -> None:
-    """Run the command line; what a person can mend is said in a sentence."""
+    """Run the command line. An error that a person can fix is printed as a sentence."""
     try:
         cli()
     except (CannotStart, DiskFull, ValidationError) as error:
-        typer.echo(f"openbulk cannot start: {_said(error)}", err=True)
+        typer.echo(f"openbulk cannot start: {_explanation(error)}", err=True)
         _end(1)
     except SystemExit as ended:
         _end(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
 
 
 def _end(code: int) -> NoReturn:
-    """End at once: threads of the file store that still run abort a process that Python takes apart around them (seen
-    at one exit in eight with obstore 0.12, where calls were just over)."""
+    """End the process at once.
+
+    Where Python ends it in its own way, threads of the file store that still run may abort it: seen
+    at one exit in eight with obstore 0.12, where calls were just over.
+    """
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
 
 
-def _said(error: CannotStart | DiskFull | ValidationError) -> str:
+def _explanation(error: CannotStart | DiskFull | ValidationError) -> str:
     match error:
         case ValidationError():
             return _settings_problem(error)
         case DiskFull(what=what):
-            return f"there is no room left for {what}: its disk is full; make room and start it again, nothing is lost"
+            return (
+                f"there is no room left for {what}: its disk is full; "
+                "make room and start it again, nothing is lost"
+            )
         case _:
             return str(error)
 
 
 def _settings_problem(error: ValidationError) -> str:
-    """What is wrong with the settings, without their values: some of those are secret."""
+    """What is wrong with the settings, without their values: some are secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     return f"OPENBULK_{str(first['loc'][0]).upper()}: {first['msg']}"

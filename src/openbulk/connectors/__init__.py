@@ -1,4 +1,4 @@
-"""Records to services: the services that instances can be made of."""
+"""The services that openbulk connects to, each in a folder of its own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,11 @@ from openbulk.connectors.sql.databases import Resolve
 
 
 def providers(resolve: Resolve, sqlite_folder: Path | None) -> Mapping[str, Provider]:
-    """By key. To add a service, add a line."""
+    """The providers by their keys.
+
+    `resolve` and `sqlite_folder` say which databases this server may open.
+    """
+    # To add a service, add a line. CONTRIBUTING.md has the other steps.
     known: list[Provider] = [
         GoogleCalendarProvider(),
         EloquaProvider(),

@@ -256,7 +256,7 @@ class BearerAuth:
         return self._header
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Fetch another token, unless another call has done so since. The call may be sent again."""
+        """Fetch another token, unless another call has done so. The call may be sent again."""
         if refused == self._header:
             await self._join_fetch()
         return True

@@ -1,11 +1,13 @@
-"""The interface that every service is spoken to through.
+"""The interface between openbulk and a service: a connector.
 
-To add a service, copy `connectors/memory/`, keep its order, and run `openbulk.testing.connectors` over it.
+To add a service, copy `connectors/memory/`, keep its order, and run `openbulk.testing.connectors`
+over it.
 
 OBJECT    a kind of record at the service, named as the service names it: `events`, `contact`
-RECORD    one thing of that kind; `Record.key` is the same for every sending of it
-TARGET    the object and the action that a job is about, and what its caller said of them
-OUTCOME   what became of a record; a record that the service refuses is an outcome, never an exception
+RECORD    one thing of that kind; `Record.key` stays the same however often it is sent
+TARGET    the object and the action of a job, and its caller's options
+OUTCOME   what became of a record; a record that the service refuses has an outcome, and raises
+          no exception
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,67 +23,73 @@ from openbulk.domain.records import Action, Outcome, Record, Target
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one object of a service can do. The engine asks this, never the service's name."""
+    """What one object of a service can do. The engine looks at this, never at a service's name."""
 
     actions: frozenset[Action] = frozenset()
-    """What `write` (or `native`) takes; empty where the object can only be read."""
+    """The actions of `write` (or of `native`); none where the object can only be read."""
     max_batch: int = 1
     """Most records in one call of `write`, or in one `submit` of a native bulk import."""
     concurrency: int = 16
-    """Most calls of `write` under way at one time for one job."""
+    """Most calls of `write` that one job has under way."""
     initial_concurrency: int | None = None
-    """So many at the beginning of a turn, where a service is to be approached gently: each answer makes room for one
-    more."""
+    """Most calls under way at the beginning of a slice; each answer allows one more, up to
+    `concurrency`. None begins with all of them."""
     idempotent_writes: bool = False
-    """A batch sent twice with the same keys has the effect of one: it is sent again when its answer was lost."""
+    """A batch sent twice with the same keys has the effect of one, so the engine sends it again
+    when its answer was lost."""
     can_read: bool = True
     identifiers: tuple[str, ...] = ()
-    """The fields that tell records apart where the caller names none, the first that a record has; records that have
-    the same value there are sent one after another, in the order of the file."""
+    """Fields that tell records apart where the caller names none: of each record, the first that
+    it has. Records with the same value there are sent one after another, in the file's order."""
     paths: tuple[str, ...] = ()
-    """Other names of the object, with values for metaData in them: `calendars/{calendarId}/events`."""
+    """Other names of the object; values in them are options: `calendars/{calendarId}/events`."""
     parameters: frozenset[str] = frozenset()
-    """The service's own query parameters, which a condition may name beside the fields: they are passed through."""
+    """The service's own query parameters. A condition may name them like fields; they are passed
+    through as `Query.parameters`."""
     changed: str | None = None
-    """The field that says when a record was last changed; `Query.changed_since` is about it."""
+    """The field with the date of a record's last change; `Query.changed_since` means that date."""
     has_changes: bool = False
-    """`read` may end with a bookmark. With that as `PageRequest.since`, and the same parameters and page size, it gives at
-    least those of its records whose field `changed` is not before the bookmark's moment, each as it is now; or it
-    raises CursorExpired, on whichever page, where the service has forgotten the bookmark."""
+    """The last page of `read` may have a bookmark.
+
+    Read again with the bookmark as `PageRequest.since` and the same parameters and page size,
+    `read` yields at least the records whose field `changed` is not before `Bookmark.taken_at`, each
+    as it is now. It raises CursorExpired, on any page, where the service has forgotten the
+    bookmark."""
     applies_where: bool = False
-    """`read` gives exactly the records for which `Query.where` holds."""
+    """`read` yields exactly the records for which `Query.where` holds."""
     sorts: bool = False
-    """`read` gives the records in the order of `Query.order`."""
+    """`read` yields the records in the order of `Query.order`."""
     id: str | None = "id"
-    """The field by which one record is asked for (`get`) and written; None where records have none."""
+    """The field that identifies a record in `get` and in writes; None where records have none."""
     native: bool = False
-    """Uploads go through the connector's `native` instead of `write`."""
+    """Uploads go through `Connector.native` instead of `write`."""
 
 
 class NativeBulk(Protocol):
-    """A service's own bulk import: a batch is handed over, and its outcomes are collected later.
+    """A service's own bulk import: it takes a batch now, and has the outcomes later.
 
-    The ticket is text, kept in the ledger: it survives a restart between `submit` and `collect`.
-    A `submit` that was cut off took no effect, or takes none when the batch is submitted again.
+    The ticket is text in the ledger, so it survives a restart between `submit` and `collect`. A
+    `submit` that was cut off has no effect, or loses it when the batch is submitted again.
     """
 
     async def submit(self, target: Target, batch: Sequence[Record]) -> str:
-        """Hand a batch over and return the ticket that asks for it."""
+        """Hand a batch over, and return its ticket."""
 
     async def collect(
         self, ticket: str, target: Target, batch: Sequence[Record]
     ) -> Sequence[Outcome] | None:
-        """The outcomes of the batch that this ticket was given for, one a record, in any order.
+        """The outcomes of the ticket's batch, one for each record, in any order.
 
-        None while the service still works on it; the engine asks again.
+        None while the service still works on the batch; the engine calls again.
         """
 
 
 class Connector(Protocol):
     """One signed-in instance of a service.
 
-    Raises only `domain.errors.ServiceError`. It is handed a client that is signed in and timed: it never sees
-    a token, never sleeps, never retries. All of its methods may be called concurrently.
+    Its methods raise only `ServiceError`, and `NotFound` where they say so. It gets a client that
+    is signed in and has timeouts, so it never sees a token, never sleeps and never retries. All
+    methods may be called concurrently.
     """
 
     @property
@@ -89,43 +97,46 @@ class Connector(Protocol):
         """The service's own bulk import, where it has one."""
 
     async def check(self) -> None:
-        """Return where the credentials work; raise `SignInAgain` or another `ServiceError` where they don't."""
+        """Return if the credentials work; else raise `SignInAgain` or another `ServiceError`."""
 
     async def objects(self) -> Mapping[str, Features]:
-        """The objects of this instance, in the order to show them, and what each can do."""
+        """The objects of this instance in the order to show them, and what each can do."""
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
-        """A JSON Schema of the object: `{"type": "object", "properties": {...}, "required": [...]}`.
+        """A JSON Schema of the object.
 
-        Nested fields are nested schemas; `readOnly`, `enum`, `format`, `title` and `description` where known.
-        Raises NotFound for an object that `objects` does not name.
+        It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields
+        are nested schemas. `readOnly`, `enum`, `format`, `title` and `description` are there where
+        known. Raises NotFound for an object that `objects` does not name.
         """
 
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """The records of an object, page by page, from `request.after` on.
+        """The records that a query selects, page by page, from `request.after` on.
 
-        A page without records, but with a cursor, says that the service still works on them; the caller waits.
-        Raises CursorExpired where the service does not know `request.after` or `request.since` any more.
+        A page that has a cursor but no records says that the service still prepares them; the
+        caller waits. Raises CursorExpired where the service no longer knows `request.after` or
+        `request.since`.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        """The record with this id, as `read` shows it; `parameters` are the service's own, as in `Query`.
+        """The record with this id, as `read` shows it.
 
-        Raises NotFound where there is none.
+        `parameters` are the service's own, as in `Query`. Raises NotFound where there is no such
+        record.
         """
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Which records of a batch the service already has: `Record.key` to the service's id.
+        """The records of a batch that the service already has: `Record.key` to the service's id.
 
-        The engine asks this when the answer to a write was lost and the object does not honour keys.
-        A key of which the service cannot say is absent.
+        The engine calls this when the answer to a write was lost and writes are not idempotent. A
+        key is absent where the service cannot say whether it has the record.
         """
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the target's action with each record of the batch, and return an outcome for each, in any order."""
+        """Do the target's action with each record, and return an outcome for each, in any order."""
 
     async def close(self) -> None:
-        """Let go of what is held open; calls that are under way may end."""
+        """Close connections; calls that are under way may end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,7 @@ class Setting:
 
 UNPACED = Unpaced()
 Remember = Callable[[Mapping[str, str]], Awaitable[None]]
-"""Keeps changed configuration entries of an instance, sealed: a refresh token that the service has rotated."""
+"""Stores changed configuration entries of an instance, sealed: a rotated refresh token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +158,17 @@ class ConnectionContext:
     """What a provider needs to connect one instance."""
 
     configuration: Mapping[str, str]
-    """The instance's configuration, secrets included. Never log it."""
+    """The instance's configuration with its secrets. Never log it."""
     http: aiohttp.ClientSession
     """Opens connections to allowed addresses only."""
     remember: Remember
     pace: Pace = UNPACED
-    """Gives permits for calls; every call of the connector takes one."""
+    """Every call of the connector takes a permit from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizeRequest:
-    """What a caller gives to get the address at which a person signs in."""
+    """What a caller sends to get the URL at which a person signs in."""
 
     api_key: str
     api_secret: str
@@ -166,17 +177,17 @@ class AuthorizeRequest:
     scope: str | None = None
     state: str | None = None
     challenge: str | None = None
-    """What the code is bound to by PKCE (RFC 7636, method S256), where the service knows it."""
+    """The code challenge of PKCE (RFC 7636, method S256), where the service supports it."""
 
 
 class OAuth(Protocol):
     """A service's sign-in by authorization code (RFC 6749, section 4.1)."""
 
     takes_challenge: bool
-    """Whether the service knows PKCE: only then it is given a challenge, and a verifier."""
+    """Whether the service supports PKCE: only then does it get a challenge and a verifier."""
 
     def authorize_url(self, request: AuthorizeRequest) -> str:
-        """The address at which a person allows openbulk to act for them."""
+        """The URL at which a person allows openbulk to act for them."""
 
     async def exchange(
         self,
@@ -186,20 +197,21 @@ class OAuth(Protocol):
         *,
         verifier: str | None = None,
     ) -> Mapping[str, str]:
-        """Trade a code for tokens: the configuration entries to keep, sealed. Raises `SignInAgain`.
+        """Exchange a code for tokens, and return them as configuration entries to seal and store.
 
-        `verifier` is what the challenge of the code was made from; None where it was asked for without one.
+        `verifier` belongs to the challenge of the code; None where there was no challenge. Raises
+        `SignInAgain`.
         """
 
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
-        """Give back what `exchange` got: its tokens are worth nothing any more. Raises `ServiceError`.
+        """Revoke the tokens that `exchange` returned. Raises `ServiceError`.
 
-        Does nothing where there is nothing to give back, or the service has no way to.
+        Does nothing where there are no tokens, or the service cannot revoke them.
         """
 
 
 class Provider(Protocol):
-    """A service that instances can be made of: what `connectors/__init__.py` lists."""
+    """A service that instances can be created for; `connectors/__init__.py` lists them."""
 
     key: str
     """As in `element.key`: `googlecalendar`."""
@@ -208,9 +220,12 @@ class Provider(Protocol):
     hub: str
     """The hub it belongs to: `scheduling`."""
     settings: Sequence[Setting]
-    """The configuration it understands; entries that it does not list are kept, but never secret."""
+    """The configuration that it knows. Other entries are stored, too, but never as secrets."""
     oauth: OAuth | None
     """Its sign-in by authorization code, where it has one."""
 
     def connect(self, context: "ConnectionContext") -> Connector:
-        """A connector for one instance. Makes no call; raises BadInput for a configuration that cannot work."""
+        """A connector for one instance. Makes no call.
+
+        Raises BadInput for a configuration that cannot work.
+        """

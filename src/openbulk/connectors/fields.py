@@ -1,12 +1,69 @@
-"""What is wrong with one value of one record, found before a call is spent on it."""
+"""One value of one record: what is wrong with it, found before a call is spent on it."""
+
+from collections.abc import Collection
+from datetime import date
+from difflib import get_close_matches
+from typing import Any
 
 from openbulk.domain.errors import OpenbulkError
+from openbulk.domain.records import Outcome
+
+MAX_QUOTED = 40
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class FieldError(OpenbulkError):
-    """The service would refuse this value; the message says what would be right. Its record fails, and no other."""
+    """The service would refuse this value. Its record fails, and no other.
+
+    The message says what is wrong and what would be right.
+    """
 
     def __init__(self, field: str | None, message: str) -> None:
         super().__init__(message)
         self.field = field
         """The column or field at fault; None where it is the record as a whole."""
+
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row."""
+        return Outcome.failed(row, self.message, field=self.field)
+
+
+def parse_boolean(field: str, value: Any) -> bool:
+    """True or false, as a file writes it, in any case. Raises FieldError."""
+    try:
+        return _BOOLEANS[str(value).strip().lower()]
+    except KeyError as error:
+        raise FieldError(field, f"{field} is {value!r}; it can be true or false") from error
+
+
+def parse_date(field: str, value: Any) -> date:
+    """A date in ISO 8601. Raises FieldError."""
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError as error:
+        raise FieldError(
+            field, f"{field} {value!r} is not a date; dates look like 2026-02-28"
+        ) from error
+
+
+def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:
+    """The error for a value that is not one of a field's choices."""
+    return FieldError(field, f"{field} is {short_repr(value)}; it can be {', '.join(choices)}")
+
+
+def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
+    """Ends a message about an unknown name: suggests the known name that is most like it.
+
+    `otherwise` is what to say where none is like it.
+    """
+    for similar in get_close_matches(name, known, 1):
+        return f"did you mean {similar!r}?"
+    return otherwise
+
+
+def short_repr(value: Any) -> str:
+    """A value for a message, in quotes; a long one is cut off."""
+    text = str(value)
+    if len(text) > MAX_QUOTED:
+        text = f"{text[: MAX_QUOTED - 3]}..."
+    return repr(text)

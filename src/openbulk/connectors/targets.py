@@ -1,37 +1,52 @@
 """The names and paths of a service's objects, and what an object cannot do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
 from openbulk.domain.records import Target
 
 
-def resolve_object(given: str, objects: Mapping[str, Features]) -> tuple[str, Mapping[str, str]]:
-    """An object by the name that the service knows, and what the path that it was given by says beside."""
+@dataclass(frozen=True, slots=True)
+class ResolvedObject:
+    """What a name or a path of an object means at a service."""
+
+    name: str
+    """The service's own name; what the caller wrote, where the service has no such object."""
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
+    """The values in the path: `{"calendarId": "primary"}` of `calendars/primary/events`."""
+
+
+def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> ResolvedObject:
+    """The object that a name or one of its paths stands for."""
     for name, features in objects.items():
-        for path in features.paths:
-            if (found := _values_in(path, given)) is not None:
-                return name, found
-    return given, {}
+        for template in features.paths:
+            parameters = _path_parameters(template, name_or_path)
+            if parameters is not None:
+                return ResolvedObject(name, parameters)
+    return ResolvedObject(name_or_path)
 
 
-def _values_in(path: str, given: str) -> dict[str, str] | None:
-    """The values that a path has in the places of another; None where it is not that path."""
-    wanted, steps = path.split("/"), given.strip("/").split("/")
-    if len(wanted) != len(steps):
+def _path_parameters(template: str, path: str) -> dict[str, str] | None:
+    """The values that a path has where a template has `{name}`; None where the two do not match."""
+    names, steps = template.split("/"), path.strip("/").split("/")
+    if len(names) != len(steps):
         return None
-    values: dict[str, str] = {}
-    for place, step in zip(wanted, steps, strict=True):
-        if place.startswith("{"):
-            values[place.strip("{}")] = unquote(step)
-        elif place != step:
+    parameters: dict[str, str] = {}
+    for name, step in zip(names, steps, strict=True):
+        if name.startswith("{"):
+            parameters[name.strip("{}")] = unquote(step)
+        elif name != step:
             return None
-    return values
+    return parameters
 
 
 def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of a job can be taken: its object does not exist, or cannot do what is asked."""
+    """Why a service can take no record of an upload; None where it can.
+
+    Its object does not exist there, or cannot do its action.
+    """
     features = objects.get(target.object)
     if features is None:
         return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
@@ -44,8 +59,11 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
 
 
 def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
-    """Why no record of an object can be read: it does not exist, or can only be written."""
-    if object in objects and objects[object].can_read:
+    """Why a service can show no record of an object; None where it can.
+
+    The object does not exist there, or can only be written.
+    """
+    readable = [name for name, features in objects.items() if features.can_read]
+    if object in readable:
         return None
-    readable = ", ".join(name for name, features in objects.items() if features.can_read)
-    return f"there is no object {object!r} to read; the objects are: {readable}"
+    return f"there is no object {object!r} to read; the objects are: {', '.join(readable)}"

@@ -1,47 +1,48 @@
 """What can go wrong, named by what the catcher does next.
 
 OpenbulkError
-├── CallerError                    the request cannot be done as it stands; nothing was done
-│   ├── BadInput                   ... correct the request
-│   ├── NotSignedIn                ... send the right secrets
-│   ├── NotAllowed                 ... ask somebody who may
-│   ├── NotPossible                ... this thing has no such operation
-│   ├── NotFound                   ... it does not exist, or is not yours
-│   ├── Conflict                   ... its state does not allow this
-│   └── TooLarge                   ... send less
-├── IdempotencyKeyTaken            the instance has a job with this key: answer with that job
-├── Unavailable                    openbulk's database does not answer: try again in a moment
-│   └── FileStoreUnavailable       ... its file store does not; a job waits for it outside of its lane
-├── DiskFull                       the server's disk is full: make room, and try again; nothing was done
-├── Fenced                         another process has taken the slice over: stop, and write nothing more
-├── FileTruncated                  a stored file is damaged: its job ends
-├── SealBroken                     sealed bytes were changed, or belong somewhere else: do not use them
-│   └── KeyMissing                 ... their master key is not set: put it back
-├── CannotStart                    the settings do not fit: change what the message names, and start again
-│   ├── WrongFiles                 ... the file store belongs to another ledger
-│   └── WrongKey                   ... the ledger is sealed with another master key
-├── FieldError                     one value cannot be sent: its record fails (connectors/fields.py)
-├── AddressNotAllowed              a connection to a private address was refused; also an OSError
-└── ServiceError                   a call to a cloud service failed; its kind says what happened to the records
-    ├── RetryLater                 not done: send it again after a while
-    ├── AnswerLost                 the answer was lost: it may have been done
-    ├── Refused                    not done, and never will be as things stand: stop the job
-    ├── SignInAgain                not done: the service no longer accepts the instance's credentials
-    ├── CursorExpired              a list cannot be continued from there: read it from its beginning
-    └── CallWithdrawn              not done: the slice that wanted the call is no longer this process's
+├── CallerError                the request cannot be done as it stands; nothing was done
+│   ├── BadInput               ... correct the request
+│   ├── NotSignedIn            ... send the right secrets
+│   ├── NotAllowed             ... ask somebody who may
+│   ├── NotPossible            ... this thing cannot do it
+│   ├── NotFound               ... it does not exist, or is not yours
+│   ├── Conflict               ... its state does not allow this
+│   └── TooLarge               ... send less
+├── IdempotencyKeyTaken        the instance has a job with this key: answer with that job
+├── Unavailable                openbulk's database does not answer: try again in a moment
+│   └── FileStoreUnavailable   ... its file store does not; a job waits outside of its lane
+├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
+├── Fenced                     another process took the slice over: stop, and write nothing more
+├── FileTruncated              a stored file is damaged: its job ends
+├── SealBroken                 sealed bytes were changed, or are another's: do not use them
+│   └── KeyMissing             ... their master key is not set: put it back
+├── CannotStart                the settings do not fit: change them as the message says
+│   ├── WrongFiles             ... the file store belongs to another ledger
+│   └── WrongKey               ... the ledger is sealed with another master key
+├── FieldError                 a value cannot be sent: its record fails (connectors/fields.py)
+├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
+├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too
+└── ServiceError               a call to a service failed; its class says what became of the records
+    ├── RetryLater             not done: send it again after a while
+    ├── AnswerLost             the answer was lost: it may have been done
+    ├── Refused                not done, and never will be as things stand: stop the job
+    ├── SignInAgain            not done: the service does not accept the credentials any more
+    ├── CursorExpired          a list cannot be continued there: read it from its beginning
+    └── CallWithdrawn          not done: another process may have taken the slice over
 """
 
 from collections.abc import Collection
 
 
 class OpenbulkError(Exception):
-    """Everything openbulk raises on purpose. The message is a sentence for a person."""
+    """Every error that openbulk raises on purpose. Its message is a sentence for a person."""
 
     def __init__(self, message: str, *, provider_message: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.provider_message = provider_message
-        """What the cloud service itself said, where it said something."""
+        """The cloud service's own message, word for word; None where it sent none."""
 
 
 class CallerError(OpenbulkError):
@@ -49,7 +50,10 @@ class CallerError(OpenbulkError):
 
 
 class BadInput(CallerError):
-    """The request is malformed or asks for something that does not exist; the message says what would be right."""
+    """The request is malformed, or names something that does not exist.
+
+    The message says what would be right.
+    """
 
 
 class NotSignedIn(CallerError):
@@ -61,7 +65,7 @@ class NotAllowed(CallerError):
 
 
 class NotPossible(CallerError):
-    """The thing is there, and cannot do this; the message says what it can."""
+    """The thing exists, but cannot do this. The message says what it can do."""
 
     def __init__(self, message: str, *, can: Collection[str]) -> None:
         super().__init__(message)
@@ -74,7 +78,7 @@ class NotFound(CallerError):
 
 
 class Conflict(CallerError):
-    """The thing asked about is in a state that does not allow this."""
+    """The state of the thing does not allow this."""
 
 
 class TooLarge(CallerError):
@@ -89,15 +93,15 @@ class IdempotencyKeyTaken(OpenbulkError):
 
 
 class Unavailable(OpenbulkError):
-    """What openbulk itself needs, its database, is away for a moment. What was to be written may have been written."""
+    """Openbulk's own database does not answer for a moment. A write may have taken effect."""
 
 
 class FileStoreUnavailable(Unavailable):
-    """The place where the files are does not answer, or does not let us in. Nothing was changed."""
+    """The file store does not answer, or refuses access. Nothing was changed."""
 
     @property
     def reason(self) -> str:
-        """What the place itself said, in a line: for those who run the server, not for callers."""
+        """The store's own message, in one line: for the operator of the server, not for callers."""
         return str(self.__cause__).partition("\n")[0]
 
 
@@ -109,39 +113,39 @@ class Fenced(OpenbulkError):
 
 
 class DiskFull(OpenbulkError):
-    """There is no room for it on the server's disk. Nothing was done; with room, the same can be done again."""
+    """The server's disk is full. Nothing was done; try again once there is room."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"the server has no room left for {what}: its disk is full. Nothing was lost; send it again when whoever "
-            "runs the server has made room"
+            f"the server has no room left for {what}: its disk is full. Nothing was lost; "
+            "send it again when whoever runs the server has made room"
         )
         self.what = what
-        """What there is no room for."""
+        """What does not fit on the disk."""
 
 
 class FileTruncated(OpenbulkError):
-    """A block of a file is missing or short: the store has lost what it was given."""
+    """A block of a file is missing or short: the file store has lost data."""
 
 
 class SealBroken(OpenbulkError):
-    """Sealed bytes were changed, belong somewhere else, or were sealed with a key that is not on the ring."""
+    """Sealed bytes were changed, belong somewhere else, or their key is not on the ring."""
 
 
 class KeyMissing(SealBroken):
-    """Sealed bytes are intact, but the key that opens them is not on the ring: a person has to put it back."""
+    """The key of sealed bytes is not on the ring: a person has to put it back."""
 
 
 class CannotStart(OpenbulkError):
-    """The server cannot start as it is set; the message says what to change."""
+    """The server cannot start with these settings. The message says what to change."""
 
 
 class WrongFiles(CannotStart):
-    """The files in this place are not the ledger's; the message says what would be right."""
+    """The file store belongs to another ledger. The message says what would be right."""
 
 
 class WrongKey(CannotStart):
-    """The ledger is sealed with another master key than this process has."""
+    """The ledger is sealed with a master key that this process does not have."""
 
 
 class ServiceError(OpenbulkError):
@@ -149,14 +153,14 @@ class ServiceError(OpenbulkError):
 
 
 class RetryLater(ServiceError):
-    """The service did not do it, and would later (busy, throttled, down). Not a failure: it is waited for."""
+    """The service is busy, throttled or down, and did nothing. Waiting for it is no failure."""
 
     def __init__(
         self, message: str, *, after: float | None = None, provider_message: str | None = None
     ) -> None:
         super().__init__(message, provider_message=provider_message)
         self.after = after
-        """Seconds that the service asked us to wait; None where it did not say."""
+        """Seconds to wait, as the service demands; None where it does not say."""
 
 
 class AnswerLost(ServiceError):
@@ -164,21 +168,22 @@ class AnswerLost(ServiceError):
 
 
 class Refused(ServiceError):
-    """The service will not do this for anybody's retry (forbidden, disabled, misconfigured): the job stops."""
+    """The service will not do this on any retry: it is forbidden, disabled or misconfigured."""
 
 
 class SignInAgain(ServiceError):
-    """The service no longer accepts the instance's credentials: the job waits for a person to sign in again."""
+    """The service does not accept the credentials any more: a person has to sign in again."""
 
 
 class CursorExpired(ServiceError):
-    """The service does not know a cursor or a bookmark any more: forget both, and read from the beginning."""
+    """The service has forgotten a cursor or a bookmark: drop both, and read from the beginning."""
 
 
 class CallWithdrawn(ServiceError):
     """The call was not made: another process may have taken over the slice that wanted it.
 
-    A connector passes it on like any other `ServiceError`. The slice that called the connector stops with `Fenced`.
+    A connector passes it on like any other `ServiceError`. The slice that called the connector
+    stops with `Fenced`.
     """
 
     def __init__(self) -> None:
@@ -186,7 +191,8 @@ class CallWithdrawn(ServiceError):
 
 
 class AddressNotAllowed(OpenbulkError, OSError):
-    """A connection to an address that this server may not call (private, loopback, link-local) was refused.
+    """This server may not connect to the address: it is private, loopback or link-local.
 
-    It is an OSError, too: HTTP clients and drivers treat it as a connection that the network refused.
+    The error is an OSError, too: HTTP clients and drivers treat it as a connection that the network
+    refused.
     """

@@ -1,4 +1,4 @@
-"""Records, and what became of them."""
+"""Records on their way into a service or out of it, and their outcomes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,72 +19,77 @@ class Action(StrEnum):
 
 
 class OutcomeKind(StrEnum):
-    """How a record ended. Exactly one of these is counted for each record of a job that was reached."""
+    """What became of a record. Each record of a job that has an outcome has exactly one kind."""
 
     CREATED = "created"
     UPDATED = "updated"
     UPSERTED = "upserted"
-    """Created or updated; the service does not say which."""
+    """Created or updated: the service does not say which."""
     UNCHANGED = "unchanged"
     DELETED = "deleted"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """The service may or may not have taken it, and has no way to say: a person has to look."""
+    """The service may have taken the record, and cannot say: a person has to look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a record was not taken, in words for the person who has to mend it."""
+    """Why the service did not take a record, in words for the person who corrects it."""
 
     message: str
-    """What is wrong and what would be right, in one sentence."""
+    """What is wrong and what would be right, in a sentence."""
     field: str | None = None
-    """The column or field at fault, where one is."""
+    """The column or field at fault; None where no single one is."""
     provider_message: str | None = None
-    """What the cloud service said, word for word."""
+    """The service's own message, word for word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record on its way to a service (or back)."""
+    """One record on its way into a service."""
 
     row: int
-    """Its number in the file, from 1; the header of a CSV is not counted."""
+    """Its number in the file, from 1; the header of a CSV does not count."""
     values: Mapping[str, Any]
-    """Field name to value; nested objects as mappings, lists as sequences. A field without a value is absent."""
+    """Field name to value, nested objects as mappings, lists as sequences. A field without a value
+    is absent."""
     key: str = ""
-    """The same for every sending of this record: what makes a repeated call harmless where the service honours it."""
+    """The same whenever this record is sent. It makes a repeated call harmless where writes are
+    idempotent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the records of a job go, and what is done with them there."""
+    """Where the records of a job go, and what the service does with them."""
 
     object: str
     action: Action
     identifier_field: str | None = None
-    """The field that tells records apart, where the caller named one (`identifierFieldName`)."""
+    """The field that tells records apart, where the caller names one (`identifierFieldName`)."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, as it came: a connector reads the keys that it documents and ignores the rest."""
+    """The caller's `metaData` as it came. A connector reads the keys that it documents, and ignores
+    the rest."""
     run: str = ""
-    """The same for all records of one job, and for those of no other: what a connector has looked up for one of them
-    holds for the others."""
+    """Identifies the job: what a connector has looked up for one of its records holds for the
+    others."""
     records: int | None = None
-    """How many records the job has, where that is known: whether looking them all up at once is worth it."""
+    """Number of records in the job; None where it is not known yet. It decides whether looking all
+    of them up at once pays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a format reads at one place of a file: a record's values, or the problem that kept it from being one."""
+    """One row of a file: a record's values, or the problem that makes them unreadable."""
 
     number: int
-    """From 1; the header of a CSV is not counted."""
+    """From 1; the header of a CSV does not count."""
     values: Mapping[str, Any] | None = None
     problem: Problem | None = None
     line: int | None = None
-    """The physical line of the file on which it starts, from 1, header counted; None where a format has no lines."""
+    """The line of the file on which the row begins, from 1, with the header; None where a format
+    has no lines."""
     remarks: Sequence[str] = ()
-    """What the file has for this record and no service can take, in sentences: it was left out of the values."""
+    """What was left out of the values, because no service takes it, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,11 @@ class Outcome:
     row: int
     kind: OutcomeKind
     id: str | None = None
-    """The record's id at the service, where there is one."""
+    """The record's id at the service; None where it has none, or the service does not say."""
     problem: Problem | None = None
     """Set exactly where the kind is `failed` or `unknown`."""
     mails_outside: bool = False
-    """Whether people outside the caller's organization were sent mail about it."""
+    """Whether the service mailed people outside the caller's organization about it."""
 
     @classmethod
     def failed(
@@ -109,15 +114,15 @@ class Outcome:
         field: str | None = None,
         provider_message: str | None = None,
     ) -> "Outcome":
-        """The record was refused, because of what the message says."""
+        """The outcome of a record that was refused; the message says why."""
         return cls(row, OutcomeKind.FAILED, problem=Problem(message, field, provider_message))
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn dotted names into nested values: `{"start.date": d}` into `{"start": {"date": d}}`.
+    """Nested values from dotted names: `{"start": {"date": d}}` from `{"start.date": d}`.
 
-    `attendees[0].email` makes a list; list places that no name fills are left out.
-    A name that is both a value and a parent of others (`start` and `start.date`) raises ValueError.
+    `attendees[0].email` makes a list; an index that no name has is left out. Raises ValueError
+    where a name has both a value and fields below it (`start` and `start.date`).
     """
     root: dict[Any, Any] = {}
     for name, value in flat.items():
@@ -127,12 +132,12 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(step, {})
             if not isinstance(place, dict):
                 raise ValueError(f"{name!r} is below a field that has a value of its own")
-        if isinstance(place.get(last), dict) and place[last]:
+        if isinstance(place.get(last), dict):
             raise ValueError(f"{name!r} has both a value and fields below it")
         place[last] = _Leaf(value)
-    settled = _settle(root)
-    assert isinstance(settled, dict)
-    return settled
+    nested = _unwrap(root)
+    assert isinstance(nested, dict)
+    return nested
 
 
 def value_at(values: Mapping[str, Any], path: str) -> object:
@@ -143,8 +148,25 @@ def value_at(values: Mapping[str, Any], path: str) -> object:
     return values.get(path, place)
 
 
+def select_fields(
+    record: Mapping[str, Any], fields: Sequence[str], *, keep_nulls: bool = False
+) -> Mapping[str, Any]:
+    """A record with only these dotted fields; the whole record where there are none.
+
+    A field that the record does not have is left out, or null with `keep_nulls`.
+    """
+    if not fields:
+        return record
+    values = {name: value_at(record, name) for name in fields}
+    if not keep_nulls:
+        values = {name: value for name, value in values.items() if value is not None}
+    return nest(values)
+
+
 @dataclass(frozen=True, slots=True)
 class _Leaf:
+    """A value, so that one that is itself a dict is not taken for a step of a name."""
+
     value: Any
 
 
@@ -158,28 +180,33 @@ def _steps(name: str) -> list[str | int]:
     return steps
 
 
-def _settle(node: Any) -> Any:
+def _unwrap(node: Any) -> Any:
+    """A tree of dicts as the values in it, with lists where all steps are indexes."""
     if isinstance(node, _Leaf):
         return node.value
     if node and all(isinstance(step, int) for step in node):
-        return [_settle(node[index]) for index in sorted(node)]
-    return {str(step): _settle(child) for step, child in node.items()}
+        return [_unwrap(node[index]) for index in sorted(node)]
+    return {str(step): _unwrap(child) for step, child in node.items()}
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested values into dotted names: `{"start": {"date": d}}` into `{"start.date": d}`; `nest` turns them back.
+    """Dotted names from nested values: `{"start.date": d}` from `{"start": {"date": d}}`; `nest`
+    reverses it.
 
-    Lists stay as they are, and so do mappings that are empty or whose names `nest` would take apart.
+    Lists stay as they are. So do mappings that are empty, or have names that `nest` would split.
     """
     flat: dict[str, Any] = {}
     for name, value in values.items():
         path = f"{prefix}{name}"
-        if (
-            isinstance(value, Mapping)
-            and value
-            and not any("." in key or "[" in key for key in value)
-        ):
+        if _has_plain_names(value):
             flat |= flatten(value, f"{path}.")
         else:
             flat[path] = value
     return flat
+
+
+def _has_plain_names(value: Any) -> bool:
+    """Whether a value is a mapping that `nest` restores from dotted names."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return not any("." in key or "[" in key for key in value)

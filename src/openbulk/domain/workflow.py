@@ -1,53 +1,20 @@
-"""A workflow: records go from one instance's object into another's, at once or by a schedule.
+"""A workflow copies records from one instance's object into another's, at once or by a schedule.
 
 PLAN      what is read, and where it goes
-TRANSFER  a plan that is carried out: a download, then an upload of what it has read
-RUN       the transfers that were asked for together, one after another
-SCHEDULE  plans that are carried out again and again
+TRANSFER  a plan in progress: a download, then an upload of its records
+RUN       the transfers of one request, one after another
+SCHEDULE  plans with a cron expression, which says when each of their runs begins
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from openbulk.domain.job import Download
-from openbulk.domain.query import All, Comparison, conjuncts
+from openbulk.domain.query import ChangedRange
 from openbulk.domain.records import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Bounds by the date of a record's change."""
-
-    field: str
-    """The field with the date."""
-    since: datetime | None = None
-    """Only what was changed then or later."""
-    until: datetime | None = None
-    """Only what was changed until then, that moment included."""
-    before: datetime | None = None
-    """Only what was changed earlier."""
-    is_known_to_service: bool = True
-    """Whether the service itself dates changes by this field: then it is asked for no more than those."""
-
-
-def bounded(download: Download, changes: Changes | None) -> Download:
-    """A download of what was changed within these bounds, and of nothing else."""
-    if changes is None:
-        return download
-    bounds = ((">=", changes.since), ("<=", changes.until), ("<", changes.before))
-    parts = [
-        Comparison(changes.field, operator, (moment.isoformat(),))
-        for operator, moment in bounds
-        if moment is not None
-    ]
-    return replace(
-        download,
-        where=All((*conjuncts(download.where), *parts)),
-        changed_since=changes.since if changes.is_known_to_service else None,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +31,18 @@ class Plan:
     """What is read, and where it goes."""
 
     download: Download
-    """Its file is named when it is carried out."""
-    changes: Changes | None = None
-    """Bounds by the date of change. Where a schedule has a lower one, each run begins where the last one ended."""
+    """Its file gets its name when a run begins."""
+    changes: ChangedRange | None = None
+    """When the records to read were changed. Where it has a `since`, each run of a schedule begins
+    where the run before ended."""
     destination: Destination | None = None
-    """None where the records are only kept, to be fetched."""
+    """None where the records are only kept, for the caller to fetch."""
     request: Mapping[str, Any] = field(default_factory=dict)
-    """What the caller said, less the secrets: to be shown."""
+    """The request as the caller sent it, secrets masked: to be shown."""
 
 
 class RunStatus(StrEnum):
-    """How a run or a transfer stands."""
+    """The state of a run or a transfer."""
 
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -83,7 +51,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Transfers that were asked for together."""
+    """The transfers of one request."""
 
     id: str
     organization_id: int
@@ -98,15 +66,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A plan that is carried out."""
+    """A plan in progress, or done."""
 
     id: int
     run: Run
     plan: Plan
     read_file: str
-    """The file of the job that reads: it is known by that, and made once."""
+    """File of the job that reads. It identifies the job, so that the job is made once."""
     sent_file: str
-    """The file of the job that sends."""
+    """File of the job that sends; it identifies that job."""
     status: RunStatus = RunStatus.RUNNING
     error: str | None = None
     finished_at: datetime | None = None
@@ -114,7 +82,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Plans that are carried out again and again."""
+    """Plans that run again and again."""
 
     id: str
     organization_id: int
@@ -123,10 +91,10 @@ class Schedule:
     name: str
     description: str
     cron: str
-    """When, as Quartz writes it; in UTC."""
+    """When they run: a cron expression as Quartz writes it, in UTC."""
     request: Mapping[str, Any]
-    """What is carried out, as the caller said it, less the secrets: method, uri, query, body."""
+    """The request that runs, secrets masked: method, uri, query, body."""
     plans: Sequence[Plan]
     created_at: datetime
     due_at: datetime | None
-    """When it is due next; None where it is disabled, or was due for the last time."""
+    """When it runs next; None where it is disabled, or has run for the last time."""

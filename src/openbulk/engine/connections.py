@@ -1,7 +1,9 @@
-"""The connectors of the instances that are in use, each made once and kept until its instance changes."""
+"""The connectors of the instances in use: made once, and kept until the instance changes."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 
@@ -10,16 +12,17 @@ from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.instance import Instance
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.outage import retry_while_unavailable
 
 
 @dataclass(slots=True)
 class Connection:
-    """An instance's connector, and the pace that its calls keep."""
+    """An instance's connector, and the pace of its calls."""
 
     connector: Connector
     pace: InstancePace
     version: int
-    """That of the instance as it was connected."""
+    """The version of the instance that it was made from."""
 
 
 class Connections:
@@ -28,20 +31,20 @@ class Connections:
     def __init__(
         self,
         accounts: Accounts,
-        patient_accounts: Accounts,
         providers: Mapping[str, Provider],
         http: aiohttp.ClientSession,
         governor: Governor,
+        draining: asyncio.Event,
     ) -> None:
         self._accounts = accounts
-        self._patient_accounts = patient_accounts
         self._providers = providers
         self._http = http
         self._governor = governor
+        self._draining = draining
         self._open: dict[int, Connection] = {}
 
     async def to(self, instance_id: int) -> Connection:
-        """The connection of an instance, as it is now: whoever has changed it, on whatever machine.
+        """The connection of an instance as it is now, also where another process has changed it.
 
         Raises NotFound where it was deleted, SignInAgain where it is disabled.
         """
@@ -53,32 +56,32 @@ class Connections:
         if instance is None:
             raise NotFound(f"instance {instance_id} does not exist any more")
         if instance.disabled:
-            raise SignInAgain(f"instance {instance_id} is disabled; enable it to go on")
+            raise SignInAgain(f"instance {instance_id} is disabled; enable it to continue")
         return self._open.setdefault(instance_id, self._connect(instance))
 
     def _connect(self, instance: Instance) -> Connection:
 
         async def remember(changes: Mapping[str, str]) -> None:
-            # What the service has given once must not be lost: it is written down whatever the database does.
-            version = await self._patient_accounts.update_configuration(instance.id, changes)
+            # A service shows a renewed refresh token once: wait rather than lose it.
+            change = partial(self._accounts.update_configuration, instance.id, changes)
+            version = await retry_while_unavailable(change, self._draining)
             if version == connection.version + 1:
-                connection.version = (
-                    version  # nobody else has changed it: this connection stays the right one
-                )
+                # Nobody else has changed the instance meanwhile: this connection is still right.
+                connection.version = version
 
-        provider = self._providers[instance.element]
-        pace = self._governor.pace()
+        pace = InstancePace(self._governor)
         context = ConnectionContext(instance.configuration, self._http, remember, pace)
-        connection = Connection(provider.connect(context), pace, instance.version)
+        connector = self._providers[instance.element].connect(context)
+        connection = Connection(connector, pace, instance.version)
         return connection
 
     async def forget(self, instance_id: int) -> None:
-        """The instance has changed: connect anew when it is needed."""
+        """Close the connection of an instance that has changed: the next slice connects again."""
         if (connection := self._open.pop(instance_id, None)) is not None:
             await connection.connector.close()
 
     async def close(self) -> None:
-        """Let go of all connections; nothing is under way any more."""
+        """Close all connections, once no call is under way."""
         for instance_id in list(self._open):
             await self.forget(instance_id)
         self._governor.close()

@@ -1,6 +1,7 @@
-"""Records looked at, made, changed and deleted at once, beside the jobs: through the same connectors and budgets.
+"""Reads, creates, changes and deletes single records at once, without a job.
 
-What a service puts off is waited for some seconds, as a person waits for an answer; what takes longer is told to them.
+The calls go through the connectors and budgets of the jobs. A person waits for the answer, so a
+service may put a call off for some seconds only; after that, the caller gets its error.
 """
 
 import asyncio
@@ -10,8 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from openbulk.connectors.base import Connector, Features
-from openbulk.connectors.targets import refusal_of, refusal_to_read, resolve_object
+from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.targets import (
+    ResolvedObject,
+    refusal_of,
+    refusal_to_read,
+    resolve_object,
+)
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -21,47 +27,53 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.job import Download, Position
-from openbulk.domain.query import Page, PageRequest, holds
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.job import Position
+from openbulk.domain.query import Page, PageRequest, Query
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, select_fields
+from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
-from openbulk.engine.slices.download import chosen, query_of
-from openbulk.engine.slices.sorting import place_of
+from openbulk.engine.slices.sorting import sort_key
 
 PATIENCE_SECONDS = 10.0
-"""How long a service is waited for that puts a call off."""
+"""A service that puts a call off for longer is not waited for."""
+MIN_PAUSE_SECONDS = 0.1
 IMPORT_SECONDS = 60.0
-"""How long a service's own bulk import is waited for."""
-LOOK_SECONDS = 10.0
-"""After so long, what was found is shown, and the rest is for the next page."""
+"""A service's own bulk import that takes longer is not waited for."""
+POLL_SECONDS = 0.25
+PAGE_SECONDS = 10.0
+"""A page that takes longer to fill is answered as it is; the rest is on the next page."""
 MAX_SORTED = 10_000
 """Most records that are sorted here for one page."""
-POLL_SECONDS = 0.25
-LEAST_PAGE = 50
-"""Records are read in pages of at least so many where only some of them are wanted."""
+MIN_PAGE_SIZE = 50
+"""With a condition, only some of the records are wanted: pages of at least this size are read."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Resource:
     """An object of an instance, or one record of it, as a path names it."""
 
-    object: str
+    object: ResolvedObject
     id: str | None
-    told: Mapping[str, str]
-    """What the path says beside: `{"calendarId": "primary"}`."""
+    """None where the path names the object."""
     features: Features
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.object.name
 
     @property
     def can(self) -> frozenset[str]:
         """What can be done with it: of read, create, update and delete."""
         if self.id is not None and self.features.id is None:
             return frozenset()
-        written = {Action.CREATE} if self.id is None else {Action.UPDATE, Action.DELETE}
-        return frozenset({"read"} if self.features.can_read else ()) | (
-            written & self.features.actions
-        )
+        writes = {Action.UPDATE, Action.DELETE}
+        if self.id is None:
+            writes = {Action.CREATE}
+        can: frozenset[str] = self.features.actions & writes
+        return can | {"read"} if self.features.can_read else can
 
 
 class Direct:
@@ -70,178 +82,184 @@ class Direct:
     def __init__(self, connector: Connector) -> None:
         self.connector = connector
 
-    async def place(self, path: str) -> Place:
-        """Whether a path names an object or a record: `events`, `events/abc`, `calendars/primary/events/abc`.
+    async def resource(self, path: str) -> Resource:
+        """The object or the record that a path names. Raises NotFound where it names neither.
 
-        Raises NotFound where it names neither.
+        Paths look like `events`, `events/abc` or `calendars/primary/events/abc`.
         """
-        objects = await _patiently(self.connector.objects)
-        for given, record_id in ((path, None), (path.rpartition("/")[0], path.rpartition("/")[2])):
-            name, told = resolve_object(given, objects)
-            if name in objects:
-                return Place(name, record_id, told, objects[name])
+        objects = await _call(self.connector.objects)
+        parent, _, last = path.rpartition("/")
+        for object_path, record_id in ((path, None), (parent, last)):
+            resolved = resolve_object(object_path, objects)
+            if resolved.name in objects:
+                return Resource(resolved, record_id, objects[resolved.name])
         raise NotFound(f"there is no object {path!r}; the objects are: {', '.join(objects)}")
 
-    # --- looking ---
+    # --- reading ---
 
-    async def get(self, place: Place) -> Mapping[str, Any]:
+    async def get(self, resource: Resource) -> Mapping[str, Any]:
         """One record. Raises NotFound."""
-        self._check_readable(place)
-        record_id = _id_of(place)
-        return await _patiently(lambda: self.connector.get(place.object, record_id, place.told))
+        _require_readable(resource)
+        record_id = _id_of(resource)
+        parameters = resource.object.path_parameters
+        return await _call(lambda: self.connector.get(resource.name, record_id, parameters))
 
     async def page(
-        self, place: Place, asked: Download, begin: Position, size: int
+        self, resource: Resource, query: Query, begin: Position, size: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
-        """Some of the records that are asked for, from a position on, and the position behind them.
+        """Records that a query selects, from a position on, and the position behind them.
 
-        There may be fewer than `size` although there are more behind: looking for them took too long.
+        There are at most `size`, and fewer where finding them takes longer than PAGE_SECONDS.
         """
-        self._check_readable(place)
-        if asked.is_sorted_here:
-            return await self._sorted_page(place, asked, begin.skip, size)
-        wanted = None if place.features.applies_where else asked.where
-        found: list[Mapping[str, Any]] = []
+        _require_readable(resource)
+        if query.order and not resource.features.sorts:
+            return await self._sorted_page(resource, query, begin.skip, size)
+        condition = None if resource.features.applies_where else query.where
+        records: list[Mapping[str, Any]] = []
         position = begin
-        until = asyncio.get_running_loop().time() + LOOK_SECONDS
-        while not position.is_end and len(found) < size:
-            page = await self._read(place, asked, position, size)
-            for number, record in enumerate(page.records[position.skip :], position.skip + 1):
-                if wanted is None or holds(wanted, record):
-                    found.append(chosen(record, asked))
-                if len(found) == size and number < len(page.records):
-                    return found, Position(position.after, skip=number)
-            # The page that a token was made for may have been larger than this one: the rest of it comes next.
-            behind = max(0, position.skip - len(page.records))
-            position = Position(page.next, skip=behind, is_end=page.next is None)
+        until = asyncio.get_running_loop().time() + PAGE_SECONDS
+        while not position.is_end and len(records) < size:
+            page = await self._read(resource, query, position, size)
+            # The caller's token may be from a larger page: then the rest is on the next one.
+            rest = max(0, position.skip - len(page.records))
+            wanted, position = take_wanted(page, position, condition, size - len(records))
+            position = replace(position, skip=position.skip or rest)
+            records += [select_fields(record, query.fields) for record in wanted]
             if asyncio.get_running_loop().time() > until:
                 break
-            if not page.records:
-                await asyncio.sleep(0.1)  # the service still works on them
-        return found, position
+            if page.is_pending:
+                await asyncio.sleep(MIN_PAUSE_SECONDS)
+        return records, position
 
     async def _sorted_page(
-        self, place: Place, asked: Download, skip: int, size: int
+        self, resource: Resource, query: Query, skip: int, size: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
-        whole = replace(asked, order=(), fields=())
-        found, position = await self.page(place, whole, Position(), MAX_SORTED)
+        unsorted = replace(query, order=(), fields=())
+        records, position = await self.page(resource, unsorted, Position(), MAX_SORTED)
         if not position.is_end:
             raise BadInput(
-                "there are too many records to sort them at once; narrow them down by where, or have a job sort them: "
-                "POST /bulk/query with an order by"
+                "there are too many records to sort them at once; narrow them down by where, or "
+                "have a job sort them: POST /bulk/query with an order by"
             )
-        found.sort(key=lambda record: place_of(record, asked.order))
-        behind = skip + size
-        return [chosen(one, asked) for one in found[skip:behind]], Position(
-            skip=behind, is_end=behind >= len(found)
+        records.sort(key=lambda record: sort_key(record, query.order))
+        end = skip + size
+        shown = [select_fields(record, query.fields) for record in records[skip:end]]
+        return shown, Position(skip=end, is_end=end >= len(records))
+
+    async def _read(self, resource: Resource, query: Query, position: Position, size: int) -> Page:
+        page_size = size if query.where is None else max(size, MIN_PAGE_SIZE)
+        request = PageRequest(page_size, position.after)
+        sent = query_for_connector(
+            query, resource.object, is_sorted_by_service=resource.features.sorts
         )
-
-    async def _read(self, place: Place, asked: Download, position: Position, size: int) -> Page:
-        page_size = max(size, LEAST_PAGE) if asked.where is not None else size
-        query = query_of(asked, place.object, place.told, position)
-        request = PageRequest(page_size, position.after, position.since)
-        return await _patiently(lambda: _first(self.connector.read(query, request)))
-
-    def _check_readable(self, place: Place) -> None:
-        refusal = refusal_to_read(place.object, {place.object: place.features})
-        if refusal is not None:
-            raise NotPossible(refusal, can=place.can)
+        return await _call(lambda: _first(self.connector.read(sent, request)))
 
     # --- writing ---
 
     async def create(
-        self, place: Place, values: Mapping[str, Any], options: Mapping[str, Any]
+        self, resource: Resource, values: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Make a record; it, as the service shows it. Raises BadInput where the service refuses it."""
-        outcome = await self._write(place, Action.CREATE, values, uuid.uuid4().hex, options)
-        return await self._written(place, outcome, values)
+        """Create a record, and return it as the service shows it.
+
+        Raises BadInput where the service refuses it.
+        """
+        record = Record(1, values, key=uuid.uuid4().hex)
+        outcome = await self._write(resource, Action.CREATE, record, options)
+        return await self._record_after(outcome, resource, values)
 
     async def change(
-        self, place: Place, values: Mapping[str, Any], options: Mapping[str, Any]
+        self, resource: Resource, values: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Change the fields of a record that are given; it, as the service shows it. Raises NotFound, BadInput."""
-        record_id = _id_of(place)
-        await self.get(place)
-        named = {**values, str(place.features.id): record_id}
-        outcome = await self._write(place, Action.UPDATE, named, record_id, options)
-        return await self._written(place, outcome, named)
+        """Change the given fields of a record, and return it as the service shows it.
 
-    async def delete(self, place: Place, options: Mapping[str, Any]) -> None:
+        Raises NotFound, and BadInput where the service refuses the change.
+        """
+        record_id = _id_of(resource)
+        # NotFound comes first: nothing is sent about a record that does not exist.
+        await self.get(resource)
+        record = Record(1, {**values, str(resource.features.id): record_id}, key=record_id)
+        outcome = await self._write(resource, Action.UPDATE, record, options)
+        return await self._record_after(outcome, resource, record.values)
+
+    async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
         """Delete a record. Raises NotFound where there is none."""
-        record_id = _id_of(place)
-        outcome = await self._write(
-            place, Action.DELETE, {str(place.features.id): record_id}, record_id, options
-        )
+        record_id = _id_of(resource)
+        record = Record(1, {str(resource.features.id): record_id}, key=record_id)
+        outcome = await self._write(resource, Action.DELETE, record, options)
         if outcome.kind is not OutcomeKind.DELETED:
-            raise NotFound(f"{place.object!r} has no record {record_id!r}")
+            raise NotFound(f"{resource.name!r} has no record {record_id!r}")
 
-    async def _written(
-        self, place: Place, outcome: Outcome, values: Mapping[str, Any]
+    async def _record_after(
+        self, outcome: Outcome, resource: Resource, values: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """A record that was written, as the service shows it; as it was given, where that cannot be asked."""
-        if outcome.id is None or not place.features.can_read or place.features.id is None:
+        """A record after it was written, as the service shows it; else the values that were
+        sent."""
+        features = resource.features
+        if outcome.id is None or not features.can_read or features.id is None:
             return values
         try:
-            return await self.get(replace(place, id=outcome.id))
+            return await self.get(replace(resource, id=outcome.id))
         except (NotFound, ServiceError):
-            return {**values, place.features.id: outcome.id}
+            # The write has succeeded; that it cannot be shown is no reason to report a failure.
+            return {**values, features.id: outcome.id}
 
     async def _write(
-        self,
-        place: Place,
-        action: Action,
-        values: Mapping[str, Any],
-        key: str,
-        options: Mapping[str, Any],
+        self, resource: Resource, action: Action, record: Record, options: Mapping[str, Any]
     ) -> Outcome:
-        identifier = None if action is Action.CREATE else place.features.id
         target = Target(
-            place.object,
+            resource.name,
             action,
-            identifier,
-            {**options, **place.told},
+            identifier_field=None if action is Action.CREATE else resource.features.id,
+            options={**options, **resource.object.path_parameters},
             run=uuid.uuid4().hex,
             records=1,
         )
-        refusal = refusal_of(target, {place.object: place.features})
+        refusal = refusal_of(target, {resource.name: resource.features})
         if refusal is not None:
-            raise NotPossible(refusal, can=place.can)
-        record = Record(1, values, key)
-        outcome = await self._send(target, record, place.features)
-        if outcome.problem is not None:
-            raise BadInput(
-                outcome.problem.message, provider_message=outcome.problem.provider_message
-            )
+            raise NotPossible(refusal, can=resource.can)
+        outcome = (await self._send(target, record, resource.features))[0]
+        problem = outcome.problem
+        if problem is not None:
+            raise BadInput(problem.message, provider_message=problem.provider_message)
         return outcome
 
-    async def _send(self, target: Target, record: Record, features: Features) -> Outcome:
+    async def _send(self, target: Target, record: Record, features: Features) -> Sequence[Outcome]:
+        native = self.connector.native
         if features.native:
-            outcomes = await _patiently(lambda: self._import(target, record))
-        else:
-            outcomes = await _patiently(
-                lambda: self.connector.write(target, [record]),
-                is_harmless_twice=features.idempotent_writes,
-            )
-        return next(iter(outcomes))
-
-    async def _import(self, target: Target, record: Record) -> Sequence[Outcome]:
-        assert self.connector.native is not None
-        ticket = await self.connector.native.submit(target, [record])
-        for _ in range(round(IMPORT_SECONDS / POLL_SECONDS)):
-            outcomes = await self.connector.native.collect(ticket, target, [record])
-            if outcomes is not None:
-                return outcomes
-            await asyncio.sleep(POLL_SECONDS)
-        raise Refused(
-            f"the service has not said within {IMPORT_SECONDS:.0f} s whether it takes the record; look there"
+            assert native is not None
+            return await _call(lambda: _import(native, target, record))
+        return await _call(
+            lambda: self.connector.write(target, [record]),
+            is_idempotent=features.idempotent_writes,
         )
 
 
-def _id_of(place: Place) -> str:
-    if place.id is None or place.features.id is None:
-        why = f"the records of {place.object!r} have no id to ask for them by; select them by where"
-        raise NotPossible(why, can=place.can)
-    return place.id
+async def _import(native: NativeBulk, target: Target, record: Record) -> Sequence[Outcome]:
+    ticket = await native.submit(target, [record])
+    for _ in range(round(IMPORT_SECONDS / POLL_SECONDS)):
+        outcomes = await native.collect(ticket, target, [record])
+        if outcomes is not None:
+            return outcomes
+        await asyncio.sleep(POLL_SECONDS)
+    raise Refused(
+        f"the service did not say within {IMPORT_SECONDS:.0f} s whether it takes the record; "
+        "look there"
+    )
+
+
+def _require_readable(resource: Resource) -> None:
+    refusal = refusal_to_read(resource.name, {resource.name: resource.features})
+    if refusal is not None:
+        raise NotPossible(refusal, can=resource.can)
+
+
+def _id_of(resource: Resource) -> str:
+    if resource.id is None or resource.features.id is None:
+        why = (
+            f"the records of {resource.name!r} have no id to ask for them by; select them by where"
+        )
+        raise NotPossible(why, can=resource.can)
+    return resource.id
 
 
 async def _first(pages: AsyncIterator[Page]) -> Page:
@@ -250,27 +268,28 @@ async def _first(pages: AsyncIterator[Page]) -> Page:
     return Page([], None)
 
 
-async def _patiently(
-    call: Callable[[], Awaitable[Result]], *, is_harmless_twice: bool = True
-) -> Result:
-    """Make a call, again where the service puts it off for a moment, or the answer was lost and that is harmless.
+async def _call(call: Callable[[], Awaitable[Result]], *, is_idempotent: bool = True) -> Result:
+    """Make a call, and repeat it where the service puts it off, or its answer is lost.
 
-    Raises ServiceError.
+    A call whose answer is lost is repeated only if it `is_idempotent`. Raises the ServiceError
+    after MAX_RESENDS repetitions, or where the pause would end after PATIENCE_SECONDS.
     """
     clock = asyncio.get_running_loop().time
-    until, resends = clock() + PATIENCE_SECONDS, 0
+    until = clock() + PATIENCE_SECONDS
+    resends = 0
     while True:
         try:
             return await call()
-        except RetryLater as busy:
-            pause = busy.after
+        except RetryLater as error:
+            pause = error.after
             if resends == MAX_RESENDS or clock() + (pause or 0) > until:
                 raise
         except AnswerLost:
             pause = None
-            if resends == MAX_RESENDS or not is_harmless_twice:
+            if resends == MAX_RESENDS or not is_idempotent:
                 raise
-        resends += pause is None
-        await asyncio.sleep(
-            max(pause, 0.1) if pause is not None else wait_before_resend(resends, random.random())  # noqa: S311
-        )
+        # Only pauses that the service did not name count: one that it names ends by itself.
+        if pause is None:
+            resends += 1
+            pause = wait_before_resend(resends, random.random())  # noqa: S311
+        await asyncio.sleep(max(pause, MIN_PAUSE_SECONDS))

@@ -1,4 +1,4 @@
-"""What the engine counts, for Prometheus (`GET /metrics`)."""
+"""The counters of the engine, for Prometheus (`GET /metrics`)."""
 
 from prometheus_client import Counter
 

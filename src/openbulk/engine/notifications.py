@@ -1,9 +1,10 @@
-"""Telling callers that their jobs are finished, as durable work of its own."""
+"""Notifies callers that their jobs are finished, as durable work of its own."""
 
 import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import aiohttp
 import structlog
@@ -11,22 +12,22 @@ import structlog
 from openbulk.domain.job import Job
 from openbulk.engine import metrics
 from openbulk.engine.queue.dbos_queue import LaneQueue, NextAttempt
-from openbulk.engine.slices.deadline import retry_while_disk_full
-from openbulk.notify.callbacks import Notification, deliver, wait_before_next
+from openbulk.notify.callbacks import Attempt, Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries, Delivery
+from openbulk.storage.outage import retry_until_written, retry_while_unavailable
 
 log = structlog.get_logger()
 
 
 class Notifications:
-    """Writes notifications down and has them delivered, at least once each."""
+    """Remembers notifications and has each delivered at least once."""
 
     def __init__(
         self,
         deliveries: Deliveries,
         accounts: Accounts,
-        lanes: LaneQueue,
+        queue: LaneQueue,
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         now: Callable[[], datetime],
@@ -34,63 +35,69 @@ class Notifications:
     ) -> None:
         self._deliveries = deliveries
         self._accounts = accounts
-        self._lanes = lanes
+        self._queue = queue
         self._http = http
         self._present = present
         self._now = now
         self._draining = draining
 
     async def announce(self, job: Job) -> None:
-        """A job is finished: tell its caller, where that was asked for."""
-        if job.work.callback_url is None:
+        """Have the caller of a finished job notified, where it gave a callback URL."""
+        url = job.work.callback_url
+        if url is None:
             return
-        delivery = await self._deliveries.add(
-            job, job.work.callback_url, self._present(job), self._now()
-        )
-        await self._lanes.attempt(NextAttempt(delivery.id, delivery.attempts + 1))
+        add = partial(self._deliveries.add, job, url, self._present(job), self._now())
+        delivery = await retry_while_unavailable(add, self._draining)
+        await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1))
 
     async def sweep(self) -> None:
-        """Take up the notifications that a process which died dropped."""
+        """Pick up the notifications that a process which died has dropped."""
         for job in await self._deliveries.jobs_to_notify():
             await self.announce(job)
         for delivery in await self._deliveries.open():
-            await self._lanes.attempt(self._next(delivery))
+            delay = max(0.0, (delivery.due_at - self._now()).total_seconds())
+            due = NextAttempt(delivery.id, delivery.attempts + 1, delay)
+            await self._queue.enqueue_attempt(due)
 
     async def deliver(self, delivery_id: int, number: int) -> NextAttempt | None:
-        """Make an attempt; the one that follows where it has to be repeated."""
-        delivery = await self._deliveries.get(delivery_id)
+        """Make an attempt; return the one that follows where it has to be repeated."""
+        find = partial(self._deliveries.get, delivery_id)
+        delivery = await retry_while_unavailable(find, self._draining)
         if delivery is None or delivery.finished_at is not None or delivery.attempts >= number:
             return None
-        instance = await self._accounts.instance(delivery.instance_id)
-        attempt = await deliver(
-            self._http,
-            Notification(delivery.id, delivery.url, delivery.body),
-            instance.configuration if instance else {},
-            self._now(),
-        )
+        attempt = await self._attempt(delivery)
         wait = wait_before_next(attempt, number, chance=random.random())  # noqa: S311
-        ended = "delivered" if attempt.is_delivered else "given up" if wait is None else "to repeat"
-        metrics.NOTIFICATIONS.labels(ended).inc()
+        metrics.NOTIFICATIONS.labels(_result_for_metrics(attempt, wait)).inc()
         log.info(
-            "notification",
+            "notification sent",
             job=delivery.job_id,
             attempt=number,
             result=attempt.result,
-            again_in=wait,
+            next_in=wait,
         )
         now = self._now()
-        await retry_while_disk_full(
-            lambda: self._deliveries.end_attempt(
-                delivery.id,
-                number,
-                attempt.result,
-                due_at=now + timedelta(seconds=wait or 0.0),
-                finished_at=now if wait is None else None,
-            ),
-            self._draining,
-        )
-        return None if wait is None else NextAttempt(delivery.id, number + 1, wait)
+        end = partial(self._deliveries.end_attempt, delivery.id, number, attempt.result)
+        if wait is None:
+            end = partial(end, due_at=now, finished_at=now)
+            await retry_until_written(end, self._draining)
+            return None
+        end = partial(end, due_at=now + timedelta(seconds=wait), finished_at=None)
+        await retry_until_written(end, self._draining)
+        return NextAttempt(delivery.id, number + 1, wait)
 
-    def _next(self, delivery: Delivery) -> NextAttempt:
-        delay = max(0.0, (delivery.due_at - self._now()).total_seconds())
-        return NextAttempt(delivery.id, delivery.attempts + 1, delay)
+    async def _attempt(self, delivery: Delivery) -> Attempt:
+        find = partial(self._accounts.instance, delivery.instance_id)
+        instance = await retry_while_unavailable(find, self._draining)
+        notification = Notification(delivery.id, delivery.url, delivery.body)
+        # An instance may be deleted while its notifications are repeated: they are sent without
+        # the headers and signatures that it had configured.
+        configuration = instance.configuration if instance else {}
+        return await deliver(self._http, notification, configuration, self._now())
+
+
+def _result_for_metrics(attempt: Attempt, wait: float | None) -> str:
+    if attempt.is_delivered:
+        return "delivered"
+    if wait is None:
+        return "given up"
+    return "to repeat"

@@ -1,30 +1,32 @@
-"""When a job goes on that has to wait."""
+"""How long a job waits before it tries again."""
 
 BACKOFF_FIRST = 1.0
 BACKOFF_MOST = 30.0
 SIGN_IN_BACKOFF_MOST = 300.0
-"""The same for credentials that a person has to mend; changing the instance wakes the job at once."""
+"""For credentials that a person has to renew; a change of the instance wakes the job at once."""
 SPREAD_MOST = 0.25
 MAX_SLICE_ATTEMPTS = 5
-"""A slice that was begun this often without getting anywhere stops its job."""
+"""A slice that was begun so often without progress aborts its job."""
 MAX_RESENDS = 3
-"""How often a batch whose answer was lost, or which the service put off, is sent again within a turn, before the
-service counts as down."""
+"""How often a slice sends a batch again whose answer was lost, or which the service put off.
+
+After that the service counts as down, and the slice ends."""
 
 
 def wait_before_resend(resends: int, chance: float) -> float:
-    """Seconds until a batch is sent again within its turn: 0.4, 1.6 and 6.4 s, less up to half by `chance`."""
+    """Seconds until a slice sends a batch again: 0.4, 1.6 and 6.4, less up to half by `chance`."""
     return float(0.1 * 4**resends) * (1 - 0.5 * chance)
 
 
 def wait_before_retry(
     waits: int, asked: float | None, chance: float, most: float = BACKOFF_MOST
 ) -> float:
-    """Seconds until a job goes on that has waited `waits` times in a row without getting anywhere.
+    """Seconds until a job continues that has waited `waits` times in a row without progress.
 
-    Where the service asked for a time, that time; else 1 s, doubled each time up to `most`. `chance` (0 to 1)
-    spreads jobs out, so that they don't all come back in the same moment: it adds up to a tenth, and no more than a
-    quarter of a second, to what the service asked for, and takes up to half from what it did not.
+    That is the time that the service asked for; without one it is 1 s, doubled with each wait up to
+    `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it
+    adds up to a tenth, and at most a quarter of a second, to a time that the service asked for, and
+    takes up to half from any other.
     """
     if asked is not None:
         return max(asked, 0.05) + min(0.1 * asked, SPREAD_MOST) * chance

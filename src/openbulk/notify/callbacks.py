@@ -15,8 +15,9 @@ from openbulk.domain.errors import AddressNotAllowed, BadInput
 from openbulk.security import webhook_signature
 
 SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-"""Seconds before each attempt, counted from the one before it: 10 attempts in 75.6 hours, as Standard Webhooks 1.0
-recommends."""
+"""Seconds before each attempt, counted from the one before it: 10 attempts in 75.6 hours.
+
+Standard Webhooks 1.0 recommends this schedule."""
 MAX_WAIT = 24 * 3600.0
 JITTER = 0.2
 TIMEOUT = 20.0
@@ -41,15 +42,17 @@ _FRAMING = {
     "connection",
     "keep-alive",
 }
-_OURS = {"content-type", "user-agent", "te", "trailer", "upgrade", "expect"} | _SIGNED | _FRAMING
-"""What a configured header never changes: how the message is framed, what it says it is, and who signed it."""
+_RESERVED = (
+    {"content-type", "user-agent", "te", "trailer", "upgrade", "expect"} | _SIGNED | _FRAMING
+)
+"""Headers that a configuration cannot set: the framing of the message, its type, its signatures."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is to be delivered, the same in every attempt."""
+    """A message to a caller. All attempts deliver the same one."""
 
     id: int
     url: str
@@ -59,16 +62,16 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of an attempt."""
+    """The result of one attempt."""
 
     result: str
-    """For the log and the ledger: never the answer's body, never a secret."""
+    """In words, for the log and the ledger: without the answer's body, without secrets."""
     status: int | None = None
     """None where there was no answer."""
     retry_after: float | None = None
-    """Seconds that a busy receiver asked us to wait."""
+    """Seconds that a busy receiver asks for."""
     is_hopeless: bool = False
-    """True where no repetition would end otherwise."""
+    """True where no further attempt could succeed."""
 
     @property
     def is_delivered(self) -> bool:
@@ -84,16 +87,16 @@ async def deliver(
     *,
     timeout: float = TIMEOUT,  # noqa: ASYNC109 - aiohttp keeps the time itself
 ) -> Attempt:
-    """Make one attempt, as the instance's configuration wants it made. Whatever goes wrong is its result.
+    """Make one attempt, as the instance's configuration says. Never raises: errors are its result.
 
-    The status decides, redirects are not followed and the answer's body is not read: a receiver that never
-    ends it does not hold us up. `http` is built on a `guarded_connector`.
+    The status decides. Redirects are not followed, and the answer's body is not read, so that a
+    receiver cannot keep openbulk waiting for its end. `http` is built on a `guarded_connector`.
     """
     try:
         prepared = headers(notification, configuration, now)
-    except BadInput as unreadable:
-        # A person can mend the configuration while the schedule runs.
-        return Attempt(unreadable.message)
+    except BadInput as error:
+        # Not hopeless: a person may correct the configuration while the schedule runs.
+        return Attempt(error.message)
     try:
         async with http.post(
             notification.url,
@@ -102,19 +105,19 @@ async def deliver(
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout),
         ) as response:
-            return answered(response.status, response.headers.get("Retry-After"), now)
+            return attempt_of_answer(response.status, response.headers.get("Retry-After"), now)
     except TimeoutError:
         return Attempt(f"no answer within {timeout:g} s")
     except (aiohttp.ClientError, UnicodeError) as error:
-        return failed(error)
+        return attempt_of_error(error)
 
 
 def wait_before_next(attempt: Attempt, number: int, *, chance: float) -> float | None:
-    """Seconds until the next attempt; None where there is none, because it was delivered or is given up.
+    """Seconds until the next attempt; None where the notification is delivered or given up.
 
-    `number` is that of the attempt just made, from 1. `chance` is a random number from 0 to 1: waits are drawn
-    out by up to a fifth, so that receivers who fail together are not called together. A receiver who asks for
-    more time than the schedule gives gets it, up to a day.
+    `number` is that of the last attempt, from 1. `chance` is a random number from 0 to 1: it
+    lengthens a wait by up to a fifth, so that receivers that fail together are not called together.
+    A receiver that asks for more time than the schedule gives gets it, up to a day.
     """
     if attempt.is_delivered or attempt.is_hopeless or number >= len(SCHEDULE):
         return None
@@ -122,12 +125,11 @@ def wait_before_next(attempt: Attempt, number: int, *, chance: float) -> float |
     return max(planned, min(attempt.retry_after or 0.0, MAX_WAIT))
 
 
-def answered(status: int, retry_after: str | None, now: datetime) -> Attempt:
-    """What an answer means."""
+def attempt_of_answer(status: int, retry_after: str | None, now: datetime) -> Attempt:
+    """The attempt that got an answer with this status."""
     if status == GONE:
-        return Attempt(
-            "answered 410: the receiver wants no more of these", status, is_hopeless=True
-        )
+        reason = "answered 410: the receiver wants no more of these"
+        return Attempt(reason, status, is_hopeless=True)
     if 300 <= status < 400:
         return Attempt(f"answered {status}: redirects are not followed", status)
     if status in BUSY:
@@ -135,10 +137,11 @@ def answered(status: int, retry_after: str | None, now: datetime) -> Attempt:
     return Attempt(f"answered {status}", status)
 
 
-def failed(error: Exception) -> Attempt:
-    """What it means that there was no answer. The library's own messages are not repeated: they quote the address."""
+def attempt_of_error(error: Exception) -> Attempt:
+    """The attempt that got no answer."""
+    # The library's own messages are not repeated: they quote the URL, which may hold a secret.
     if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | UnicodeError):
-        return Attempt("the callback's address is not one that can be called", is_hopeless=True)
+        return Attempt("the callback URL cannot be called", is_hopeless=True)
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, AddressNotAllowed):
             return Attempt(str(error.os_error), is_hopeless=True)
@@ -151,11 +154,11 @@ def failed(error: Exception) -> Attempt:
 def headers(
     notification: Notification, configuration: Mapping[str, str], now: datetime
 ) -> dict[str, str]:
-    """The headers of an attempt. Raises BadInput where the configured ones cannot be read.
+    """The headers of an attempt. Raises BadInput where the configured headers cannot be read.
 
-    `webhook-id` is the same in every attempt: deliveries happen at least once, and it tells receivers which
-    they have seen. Where the instance has a signature key there are two signatures: SAP's, and that of
-    Standard Webhooks, whose secret is the bytes of the key.
+    `webhook-id` is the same in every attempt: a notification may arrive twice, and the receiver
+    knows it by that. With a signature key there are two signatures: SAP's, and that of Standard
+    Webhooks, whose secret is the bytes of the key.
     """
     result = extra_headers(configuration.get(EXTRA_HEADERS, ""))
     if name := configuration.get(USER_NAME):
@@ -179,7 +182,7 @@ def _basic(name: str, password: str) -> str:
 
 
 def _standard_signature(key: str, notification: Notification, now: datetime) -> str:
-    # The library takes any datetime's wall clock for UTC, so it is handed one in UTC.
+    # The library takes the wall clock of any datetime for UTC.
     webhook = Webhook(key.encode())
     return webhook.sign(f"msg_{notification.id}", now.astimezone(UTC), notification.body.decode())
 
@@ -187,15 +190,18 @@ def _standard_signature(key: str, notification: Notification, now: datetime) -> 
 def extra_headers(text: str) -> dict[str, str]:
     """The headers of `event.notification.callback.headers`, names in lower case.
 
-    The service we replace never published how they are written, so both usual ways are taken: a JSON object,
-    or a `Name: value` on each line. Those that are openbulk's own to set are left out. Raises BadInput.
+    The service we replace never published their form, so both usual forms are read: a JSON object,
+    or a `Name: value` on each line. Headers that only openbulk sets are left out. Raises BadInput.
     """
-    pairs = _json_pairs(text) if text.lstrip().startswith("{") else _line_pairs(text)
+    is_json = text.lstrip().startswith("{")
+    pairs = _json_pairs(text) if is_json else _line_pairs(text)
+    extra: dict[str, str] = {}
     for name, value in pairs.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise _unreadable()
-    lowered = {name.lower(): value for name, value in pairs.items()}
-    return {name: value for name, value in lowered.items() if name not in _OURS}
+        if name.lower() not in _RESERVED:
+            extra[name.lower()] = value
+    return extra
 
 
 def _json_pairs(text: str) -> dict[str, str]:
@@ -217,12 +223,12 @@ def _line_pairs(text: str) -> dict[str, str]:
 
 def _unreadable() -> BadInput:
     return BadInput(
-        f'{EXTRA_HEADERS} cannot be read; it looks like {{"X-Team": "data"}}, or X-Team: data on each line'
+        f'{EXTRA_HEADERS} cannot be read; write {{"X-Team": "data"}}, or X-Team: data on each line'
     )
 
 
 def _seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """Seconds that `Retry-After` asks for (RFC 9110, section 10.2.3), as a number or a date; None where it doesn't."""
+    """The seconds in `Retry-After`: a number or a date (RFC 9110, section 10.2.3)."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         return float(text)

@@ -16,17 +16,15 @@ LOCAL_NAMES = frozenset(
 )
 ALLOW = "private addresses are called only where OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
 
-# `is_global` of the standard library follows the registry of its day (Python 3.11.7 calls 64:ff9b:1::/48 and
-# 3fff::/20 global), and multicast counts as global in it. These hold on any Python:
+# `is_global` of the standard library follows the registry of its day (Python 3.11.7 calls
+# 64:ff9b:1::/48 and 3fff::/20 global), and calls multicast global. These hold on any Python:
 # https://www.iana.org/assignments/iana-ipv4-special-registry and .../iana-ipv6-special-registry.
 _SPECIAL_V4 = (
-    IPv4Network(
-        "192.0.0.0/24"
-    ),  # protocol assignments; a cloud keeps its instance metadata at 192.0.0.192
+    # Protocol assignments; a cloud keeps its instance metadata at 192.0.0.192.
+    IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),  # relays of 6to4, withdrawn by RFC 7526
-    IPv4Network(
-        "168.63.129.16/32"
-    ),  # the host agent of every machine at Azure, on an address that looks public
+    # The host agent of every machine at Azure, on an address that looks public.
+    IPv4Network("168.63.129.16/32"),
 )
 _SPECIAL_V6 = (
     IPv6Network("2001::/23"),  # protocol assignments, Teredo among them
@@ -40,23 +38,20 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the las
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether an address is globally routable unicast.
 
-    An IPv6 address that carries an IPv4 address (mapped, 6to4, NAT64) is as public as the one it carries.
+    An IPv6 address with an IPv4 address inside (mapped, 6to4, NAT64) is as public as that one.
     """
-    carried = _carried(address) if isinstance(address, IPv6Address) else address
-    if isinstance(carried, IPv4Address):
-        special = any(carried in network for network in _SPECIAL_V4)
-        return carried.is_global and not carried.is_multicast and not special
-    return (
-        carried.is_global
-        and carried in _UNICAST_V6
-        and not any(carried in network for network in _SPECIAL_V6)
-    )
+    if isinstance(address, IPv6Address):
+        address = _embedded_ipv4(address) or address
+    is_v4 = isinstance(address, IPv4Address)
+    is_special = any(address in network for network in (_SPECIAL_V4 if is_v4 else _SPECIAL_V6))
+    is_unicast = not address.is_multicast if is_v4 else address in _UNICAST_V6
+    return address.is_global and is_unicast and not is_special
 
 
-def _carried(address: IPv6Address) -> IPv4Address | IPv6Address:
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    return address.ipv4_mapped or address.sixtofour
 
 
 def guarded_connector(
@@ -64,11 +59,11 @@ def guarded_connector(
 ) -> aiohttp.TCPConnector:
     """A connector that opens connections to public addresses only; at most `limit` at a time.
 
-    Anything else fails as `ClientConnectorError` with an `AddressNotAllowed` as its `os_error`, before a packet
-    is sent. The check is made on the very address that is connected to, after the name was resolved: a name
-    that answers differently the next time (DNS rebinding) has no gap to slip through. Of a host with several
-    addresses only the public ones are tried. Names are resolved by the system unless a resolver is handed in.
-    Must be called inside a running event loop.
+    Any other address fails as `ClientConnectorError` with an `AddressNotAllowed` as its `os_error`,
+    before a packet is sent. The check is on the very address that is connected to, after the name
+    was resolved: a name that resolves differently the next time (DNS rebinding) finds no gap. Of a
+    host with several addresses only the public ones are tried. The system resolves names unless
+    `resolver` does. Call it inside a running event loop.
     """
     if allow_private:
         return aiohttp.TCPConnector(limit=limit, resolver=resolver)
@@ -77,10 +72,10 @@ def guarded_connector(
 
 
 class _GuardedResolver(AbstractResolver):
-    """Leaves out what may not be called.
+    """Leaves out addresses that may not be called.
 
-    The socket factory alone would be safe, but not clear: where each of several addresses fails with a sentence
-    of its own, aiohappyeyeballs raises a plain OSError of them all, and the host's name is not known down there.
+    The socket factory alone would be safe, but its errors would not be clear: where each of several
+    addresses fails, aiohappyeyeballs raises one plain OSError for all, without the host's name.
     """
 
     def __init__(self, resolver: AbstractResolver) -> None:
@@ -103,18 +98,21 @@ class _GuardedResolver(AbstractResolver):
 
 
 async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
-    """The address of a host, for connections that are opened elsewhere. Raises AddressNotAllowed, OSError."""
+    """The address of a host, for a connection that somebody else opens.
+
+    Raises AddressNotAllowed, and OSError where the host has no address.
+    """
     resolver: AbstractResolver = aiohttp.ThreadedResolver()
-    found = await (resolver if allow_private else _GuardedResolver(resolver)).resolve(
-        host, port, socket.AF_UNSPEC
-    )
+    if not allow_private:
+        resolver = _GuardedResolver(resolver)
+    found = await resolver.resolve(host, port, socket.AF_UNSPEC)
     if not found:
         raise OSError(f"{host} has no address")
     return found[0]["host"]
 
 
 def _guarded_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
-    """Called for every connection, for addresses written as numbers as well, just before it is opened."""
+    """Make the socket of a connection. Also checks addresses that nobody had to resolve."""
     family, kind, protocol, _, (host, port, *_) = address_info
     if not _is_public_text(str(host)):
         place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
@@ -130,49 +128,63 @@ def _is_public_text(text: str) -> bool:
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
-    """Refuse what can be seen to be no callable address before anything is done. Raises BadInput.
+    """Refuse a URL that cannot be called. Raises BadInput.
 
-    Names are not resolved here: what a name stands for is checked when it is called, by `guarded_connector`.
+    Names are not resolved here: `guarded_connector` checks their addresses with each call.
     """
     if len(url) > MAX_URL_LENGTH:
         raise BadInput(f"the address has {len(url)} characters; at most {MAX_URL_LENGTH} are taken")
-    parts = _parts(url)
-    if not parts.scheme:
-        # The service we replace also took addresses of its own platform, such as /formulas/instances/1/executions.
-        raise BadInput(
-            f"the address is relative, which is not supported; write all of it, such as {EXAMPLE}"
-        )
-    if parts.scheme not in {"http", "https"}:
-        raise BadInput(
-            f"the address begins with neither https:// nor http://; addresses look like {EXAMPLE}"
-        )
-    if parts.username is not None or parts.password is not None:
-        raise BadInput(
-            "the address has a user name or password in it; put them in the instance's configuration"
-        )
-    host = (parts.hostname or "").rstrip(".")
-    if not host:
-        raise BadInput(f"the address has no host; addresses look like {EXAMPLE}")
-    if not allow_private and _is_seen_to_be_private(host):
+    parts = _parse_url(url)
+    problem = _problem_of(parts)
+    if problem is not None:
+        raise BadInput(problem)
+    host = _host_of(parts)
+    if not allow_private and _looks_private(host):
         raise BadInput(f"{host} is not a public address; {ALLOW}")
 
 
-def _parts(url: str) -> SplitResult:
-    # The library's own messages would repeat the address, and with it what secrets are in it.
+def _problem_of(parts: SplitResult) -> str | None:
+    if not parts.scheme:
+        # The service we replace also took URLs of its own platform, such as
+        # /formulas/instances/1/executions.
+        return (
+            f"the address is relative, which is not supported; write all of it, such as {EXAMPLE}"
+        )
+    if parts.scheme not in {"http", "https"}:
+        return (
+            f"the address begins with neither https:// nor http://; addresses look like {EXAMPLE}"
+        )
+    if parts.username is not None or parts.password is not None:
+        return (
+            "the address has a user name or password in it; "
+            "put them in the instance's configuration"
+        )
+    if not _host_of(parts):
+        return f"the address has no host; addresses look like {EXAMPLE}"
+    return None
+
+
+def _host_of(parts: SplitResult) -> str:
+    return (parts.hostname or "").rstrip(".")
+
+
+def _parse_url(url: str) -> SplitResult:
+    # The library's own messages would repeat the URL, and the secrets in it.
     try:
         parts = urlsplit(url)
-        (parts.hostname or "").rstrip(".").encode("idna")
+        _host_of(parts).encode("idna")
         is_readable = url.isprintable() and " " not in url and parts.port != 0
     except ValueError:
         is_readable = False
     if not is_readable:
         raise BadInput(
-            f"the address is malformed (host, port, or a blank in it); addresses look like {EXAMPLE}"
+            "the address is malformed (host, port, or a blank in it); "
+            f"addresses look like {EXAMPLE}"
         )
     return parts
 
 
-def _is_seen_to_be_private(host: str) -> bool:
+def _looks_private(host: str) -> bool:
     if host in LOCAL_NAMES or host.endswith(".localhost"):
         return True
     try:

@@ -15,7 +15,7 @@ from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.tables import bookmarks, instances, organizations, users
 
 _SEALED_AT_ONCE = 500
-"""Configurations that are sealed anew in one statement."""
+"""Configurations that one statement seals again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,10 @@ class User:
 
 
 class Accounts:
-    """Remembers organizations, users and instances: secrets as fingerprints, configurations sealed."""
+    """Remembers organizations, users and instances.
+
+    It keeps secrets as fingerprints, and seals configurations.
+    """
 
     def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
         self._engine = engine
@@ -36,7 +39,7 @@ class Accounts:
         self._sealer = sealer
 
     async def version_of(self, instance_id: int) -> int | None:
-        """How often an instance has been changed; None where there is none."""
+        """The version of an instance, which each change raises; None where there is none."""
         async with self._reading.connect() as connection:
             found: int | None = await connection.scalar(
                 select(instances.c.version).where(instances.c.id == instance_id)
@@ -49,8 +52,10 @@ class Accounts:
             return (await connection.execute(select(users.c.id).limit(1))).first() is None
 
     async def add_first_organization(self, secret: str, user_email: str, user_secret: str) -> bool:
-        """Make the first organization and its first user; False where there are others, made before or in the same
-        moment. True also where just these are there: the answer to the first time may have been lost."""
+        """Add the first organization and its first user; return whether they are the first.
+
+        True also where just these are there: the answer to an earlier call may have been lost.
+        """
         async with self._engine.begin() as connection:
             await keep_others_out(connection, FIRST_START)
             if (await connection.execute(select(users.c.id).limit(1))).first() is None:
@@ -60,15 +65,17 @@ class Accounts:
         return user is not None and await self.is_organization_secret(user.organization_id, secret)
 
     async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
-        """Make an organization and its first user."""
+        """Add an organization and its first user."""
         async with self._engine.begin() as connection:
             await _add_organization(connection, secret, user_email, user_secret)
 
     async def replace_secrets(
         self, organization_secret: str | None, user_secret: str | None
     ) -> Sequence[str]:
-        """Give the first organization and the first user new secrets; None leaves one as it is. Those of
-        "organization" and "user" that had another one before."""
+        """Give the first organization and the first user new secrets; None leaves one as it is.
+
+        Returns those of "organization" and "user" whose secret has changed.
+        """
         replaced: list[str] = []
         async with self._engine.begin() as connection:
             for whose, table, secret in (
@@ -182,11 +189,10 @@ class Accounts:
             return [self._instance(row) for row in rows]
 
     async def change_instance(self, before: Instance, after: Instance) -> Instance | None:
-        """Change what differs between the two: name, tags, disabled, entries of the configuration. The instance as it
-        is then, None where it is gone.
+        """Change what differs between two readings; return the instance, None where it is gone.
 
-        What somebody else has changed meanwhile stays: the refresh token that a worker has renewed is not overwritten
-        by the one that was read before.
+        That is its name, tags, whether it is disabled, and entries of its configuration. Other
+        changes that were made meanwhile stay, such as a refresh token that a worker has renewed.
         """
         async with self._engine.begin() as connection:
             row = (
@@ -196,15 +202,7 @@ class Accounts:
             ).first()
             if row is None:
                 return None
-            now = self._instance(row)
-            now = replace(
-                now,
-                name=now.name if after.name == before.name else after.name,
-                tags=now.tags if after.tags == before.tags else after.tags,
-                disabled=now.disabled if after.disabled == before.disabled else after.disabled,
-                configuration=_merged(now.configuration, before.configuration, after.configuration),
-                version=now.version + 1,
-            )
+            now = _merge_changes(self._instance(row), before, after)
             await connection.execute(
                 update(instances)
                 .where(instances.c.id == now.id)
@@ -221,8 +219,7 @@ class Accounts:
     async def update_configuration(
         self, instance_id: int, changes: Mapping[str, str]
     ) -> int | None:
-        """Change some entries of an instance's configuration, in one transaction; its version then, None where it is
-        gone."""
+        """Change entries of a configuration; return the version, None without an instance."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -270,9 +267,9 @@ class Accounts:
 
 
 async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
-    """Seal every configuration with the first master key that another one has sealed; how many those were.
+    """Seal the configurations that another key has sealed with the first master key.
 
-    Raises SealBroken, KeyMissing where one cannot be opened.
+    Returns how many. Raises SealBroken or KeyMissing where one cannot be opened.
     """
     kept = instances.c.sealed_configuration
     others = (
@@ -314,10 +311,23 @@ async def _add_organization(
     )
 
 
-def _merged(
+def _merge_changes(now: Instance, before: Instance, after: Instance) -> Instance:
+    """An instance as it is now, with what differs between two readings."""
+    changes: dict[str, Any] = {
+        name: getattr(after, name)
+        for name in ("name", "tags", "disabled")
+        if getattr(after, name) != getattr(before, name)
+    }
+    changes["configuration"] = _merge_entries(
+        now.configuration, before.configuration, after.configuration
+    )
+    return replace(now, **changes, version=now.version + 1)
+
+
+def _merge_entries(
     now: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """A configuration as it is now, with the entries that were changed, added or left out between two readings."""
+    """A configuration as it is now, with the entries that were changed, added or removed."""
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     kept = {name: value for name, value in now.items() if name in after or name not in before}
     return {**kept, **changed}

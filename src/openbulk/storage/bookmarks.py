@@ -1,4 +1,4 @@
-"""The bookmarks that downloads leave in services' feeds of changes, for the next one to begin at."""
+"""Bookmarks: where a download has stopped reading a feed of changes, and the next one begins."""
 
 import hashlib
 import json
@@ -13,22 +13,23 @@ from openbulk.domain.query import Bookmark
 from openbulk.storage.tables import bookmarks
 
 KEPT_NEWEST = 3
-"""Of each feed the newest are kept: a job that asks from the beginning of the last one on needs the last but one."""
+"""The newest of each feed: a job for changes since the last one began needs an older one."""
 KEPT_DAYS = 35
-"""And the newest of each day on which one was taken, for so many days: a weekly or monthly job beside an hourly one."""
+"""And the newest of each of so many days, for a weekly or monthly job beside an hourly one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a bookmark belongs to: records of one instance that are asked for with the same parameters."""
+    """A feed of changes: of those records of an instance that certain parameters choose."""
 
     instance_id: int
     digest: str
-    """Of the object and everything that is said to the service of which of its records are meant."""
+    """The digest of the object and of all parameters that choose its records."""
 
 
 def feed_of(instance_id: int, object: str, parameters: Mapping[str, str], page_size: int) -> Feed:
-    """The feed of an object. Google wants all parameters as they were, and names no exception for the page size."""
+    """The feed of an object."""
+    # Google wants all parameters as they were, and names no exception for the page size.
     asked = json.dumps([object, page_size, sorted(parameters.items())])
     return Feed(instance_id, hashlib.sha256(asked.encode()).hexdigest())
 
@@ -45,7 +46,7 @@ async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: dateti
 
 
 async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookmark) -> None:
-    """Remember a bookmark, and forget those that are not worth keeping any more."""
+    """Remember a bookmark, and forget those that are no longer worth keeping."""
     taken_at = _cut(bookmark.taken_at + timedelta(microseconds=999))
     await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at == taken_at))
     await connection.execute(
@@ -61,7 +62,7 @@ async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookm
 
 
 async def forget_bookmarks(connection: AsyncConnection, feed: Feed, until: datetime) -> None:
-    """The service does not take a bookmark of this moment any more: neither that one nor those before are of use."""
+    """Forget the bookmarks up to a moment, which the service takes no longer."""
     await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at <= until))
 
 
@@ -74,7 +75,8 @@ def surplus_of(moments: Sequence[datetime]) -> Sequence[datetime]:
 
 
 def _cut(moment: datetime) -> datetime:
-    """To the millisecond, which is what is kept: a bookmark must not be found for a moment before its own."""
+    """The moment to the millisecond, as it is kept."""
+    # It is not rounded up: a bookmark must not be found for a moment before its own.
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

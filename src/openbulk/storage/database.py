@@ -1,8 +1,9 @@
-"""Opening the databases, and bringing the ledger's tables up to date."""
+"""Opens the databases, and migrates the ledger's tables."""
 
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,17 @@ _BUSY_TIMEOUT_MS = 30_000
 _POSTGRESQL = {"postgresql", "postgres"}
 _POOL_SIZE = 10
 _POOL_MOST = 40
-"""Connections to PostgreSQL that a process keeps, and the most that it opens for its ledger."""
+"""Connections to PostgreSQL that a process keeps for its ledger, and the most that it opens."""
 LANE_POOL_SIZE = 10
 _CONNECT_PAUSE_SECONDS = 0.5
 _IDLE_IN_TRANSACTION_MS = 3_000
-"""A process that is frozen in the middle of a transaction holds its locks no longer than this."""
+"""A process that is frozen inside a transaction holds its locks no longer than this."""
 MIGRATIONS = 0x6F62756C6B01
 FIRST_START = 0x6F62756C6B02
 TAKEOVER = 0x6F62756C6B03
 MARKING = 0x6F62756C6B04
 SEALING = 0x6F62756C6B05
-"""What one process does at a time: the keys of PostgreSQL's advisory locks, "obulk" and a number."""
+"""PostgreSQL's advisory locks for what one process does at a time: "obulk" and a number."""
 _AWAY = frozenset(
     {
         errors.AdminShutdown.sqlstate,
@@ -53,7 +54,7 @@ _AWAY = frozenset(
     }
 )
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
-"""The second where a file beside the database cannot grow (https://sqlite.org/rescode.html#ioerr_shmsize)."""
+"""The second is for a file beside the database (https://sqlite.org/rescode.html#ioerr_shmsize)."""
 AWAY = "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
 
 
@@ -63,11 +64,11 @@ def is_shared(url: str) -> bool:
 
 
 def open_ledger_engine(url: str) -> AsyncEngine:
-    """The engine that the ledger speaks through. Raises ValueError for any database but SQLite and PostgreSQL.
+    """The engine of the ledger. Raises ValueError for any database but SQLite and PostgreSQL.
 
-    On SQLite its transactions begin IMMEDIATE: one that reads first and writes later could otherwise be refused
-    half-way (https://sqlite.org/lang_transaction.html). On PostgreSQL they are READ COMMITTED, and a database that is
-    away raises Unavailable.
+    On SQLite its transactions begin IMMEDIATE: one that reads first and writes later could
+    otherwise be refused half-way (https://sqlite.org/lang_transaction.html). On PostgreSQL they are
+    READ COMMITTED. A database that is away raises Unavailable, a full disk raises DiskFull.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -80,8 +81,8 @@ def open_ledger_engine(url: str) -> AsyncEngine:
 def _open_sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
     _make_sqlite_durable(engine.sync_engine)
-    event.listen(engine.sync_engine, "handle_error", _full)
-    event.listen(engine.sync_engine, "handle_error", _busy)
+    event.listen(engine.sync_engine, "handle_error", _translate_full)
+    event.listen(engine.sync_engine, "handle_error", _translate_busy)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
@@ -98,16 +99,20 @@ def _open_postgresql(url: URL) -> AsyncEngine:
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_MOST - _POOL_SIZE,
         pool_pre_ping=True,
-        connect_args=_how_to_connect(url),
+        connect_args=_connect_arguments(url),
     )
-    event.listen(engine.sync_engine, "handle_error", _away)
-    event.listen(engine.sync_engine, "handle_error", _full)
+    event.listen(engine.sync_engine, "handle_error", _translate_away)
+    event.listen(engine.sync_engine, "handle_error", _translate_full)
     return engine
 
 
-def _how_to_connect(url: URL) -> dict[str, Any]:
-    """What is not said in the address: a machine that has vanished is noticed, and one that is frozen bars nobody."""
+def _connect_arguments(url: URL) -> dict[str, Any]:
+    """Connection parameters beside those in the URL.
+
+    A database machine that has vanished is noticed, and a frozen process of ours blocks no other.
+    """
     given = " ".join(url.normalized_query.get("options", ()))
+    options = f"{given} -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}"
     return {
         "connect_timeout": 5,
         "keepalives_idle": 5,
@@ -115,14 +120,15 @@ def _how_to_connect(url: URL) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
         "application_name": "openbulk",
-        "options": f"{given} -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}".strip(),
+        "options": options.strip(),
     }
 
 
-def _away(context: ExceptionContext) -> Exception | None:
-    """Call an error by what its catcher does next: a database that is away is waited for."""
+def _translate_away(context: ExceptionContext) -> Exception | None:
+    """Translate the errors of a PostgreSQL that is away."""
     error = context.original_exception
-    # A ping that fails has the pool open another connection; and a task that is cancelled loses its connection, too.
+    # After a failed ping the pool opens another connection. A cancelled task loses its connection,
+    # too, but not with a psycopg.Error.
     if context.is_pre_ping or not isinstance(error, psycopg.Error):
         return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
@@ -131,80 +137,84 @@ def _away(context: ExceptionContext) -> Exception | None:
     return None
 
 
-def _full(context: ExceptionContext) -> Exception | None:
-    """The same where there is no room for a change; nothing of its transaction remains."""
+def _translate_full(context: ExceptionContext) -> Exception | None:
+    """Translate the errors of a full disk. Nothing of the transaction remains."""
     error = context.original_exception
-    if (
-        isinstance(error, errors.DiskFull)
-        or getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL
-    ):
+    is_sqlite_full = getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL
+    if is_sqlite_full or isinstance(error, errors.DiskFull):
         return DiskFull("what it has to remember")
     return None
 
 
-def _busy(context: ExceptionContext) -> Exception | None:
-    """The same where another program has held a SQLite file for longer than we wait for it."""
+def _translate_busy(context: ExceptionContext) -> Exception | None:
+    """Translate the error of a SQLite file that another program has held for too long."""
     if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
         return Unavailable(AWAY)
     return None
 
 
 def for_reading(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine for single reads: they begin no transaction, and wait for no writer."""
+    """A view of an engine for single reads: they begin no transaction, and wait for no writer."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def open_lane_engine(path: Path) -> Engine:
-    """The engine that the lanes (DBOS) keep their own tables through: a synchronous one, which begins by itself."""
+    """The synchronous engine of the lanes: DBOS keeps its own tables in a SQLite file."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": "IMMEDIATE"})
     _make_sqlite_durable(engine)
-    event.listen(engine, "handle_error", _full)
+    event.listen(engine, "handle_error", _translate_full)
     return engine
 
 
 def open_shared_lane_engine(url: str) -> Engine:
-    """The same on PostgreSQL, for the lanes that several machines share. Where its disk is full, DBOS tries again by
-    itself (SQLSTATE class 53)."""
+    """The synchronous engine of lanes that several machines share, on PostgreSQL."""
+    # A full disk is not translated: DBOS tries again by itself (SQLSTATE class 53).
     parsed = make_url(url)
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=LANE_POOL_SIZE,
         max_overflow=LANE_POOL_SIZE,
         pool_pre_ping=True,
-        connect_args=_how_to_connect(parsed),
+        connect_args=_connect_arguments(parsed),
     )
 
 
 def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
-    """Have a lane engine wait for a database that is away, as long as `waits` says so; else it raises Unavailable.
+    """Let a lane engine wait for a database that is away while `waits`, then raise Unavailable.
 
-    DBOS by itself waits for ever, each time for longer and up to a minute, where a process that is told to stop cannot.
+    DBOS by itself waits for ever, with pauses of up to a minute: a process that stops cannot.
     """
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        has_waited = False
-        while True:
-            try:
-                connection = dialect.connect(*arguments, **options)
-            except psycopg.OperationalError as error:
-                if not waits():
-                    raise
-                outage.away(error)
-            else:
-                if has_waited:
-                    outage.back()
-                return connection
-            has_waited = True
-            time.sleep(_CONNECT_PAUSE_SECONDS)
+        return _connect(partial(dialect.connect, *arguments, **options), waits)
 
     @event.listens_for(engine, "handle_error")
-    def away(context: ExceptionContext) -> Exception | None:
-        return None if waits() else _away(context) or _full(context)
+    def translate(context: ExceptionContext) -> Exception | None:
+        if waits():
+            return None
+        return _translate_away(context) or _translate_full(context)
+
+
+def _connect(connect: Callable[[], Any], waits: Callable[[], bool]) -> Any:
+    has_waited = False
+    while True:
+        try:
+            connection = connect()
+        except psycopg.OperationalError as error:
+            if not waits():
+                raise
+            outage.away(error)
+        else:
+            if has_waited:
+                outage.back()
+            return connection
+        has_waited = True
+        time.sleep(_CONNECT_PAUSE_SECONDS)
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Bring the tables up to date. Only ever goes forward; of several processes, one does it and the others wait."""
+    """Migrate the tables to this version, never back. Of several processes, the others wait."""
     async with engine.begin() as connection:
         await idle_at_will(connection)
         await keep_others_out(connection, MIGRATIONS)
@@ -218,7 +228,8 @@ async def idle_at_will(connection: AsyncConnection) -> None:
 
 
 async def keep_others_out(connection: AsyncConnection, lock: int) -> None:
-    """Let no other process hold the same lock until this transaction ends. On SQLite every transaction does that."""
+    """Hold a lock of all processes until this transaction ends."""
+    # On SQLite every transaction keeps all others out.
     if connection.dialect.name == "postgresql":
         await connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
@@ -231,7 +242,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _make_sqlite_durable(engine: Engine) -> None:
-    """Every commit reaches the disk (WAL, synchronous=FULL), and writers queue instead of failing."""
+    """Let every commit reach the disk (WAL, synchronous=FULL), and writers wait for each other."""
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -37,14 +37,15 @@ class Deliveries:
         self._reading = for_reading(engine)
 
     async def add(self, job: Job, url: str, body: bytes, now: datetime) -> Delivery:
-        """Write a job's notification down; from here on it will be delivered. A job has at most one."""
+        """Add a job's notification: from now on it will be delivered. A job has at most one."""
         added = insert(deliveries).values(
             job_id=job.id, instance_id=job.instance_id, url=url, body=body, due_at=now
         )
         try:
             async with self._engine.begin() as connection:
                 return _delivery((await connection.execute(added.returning(deliveries))).one())
-        except IntegrityError:  # it is written down already
+        except IntegrityError:
+            # The job has its notification: another process was faster, or an answer was lost.
             async with self._reading.connect() as connection:
                 written = await connection.execute(
                     select(deliveries).where(deliveries.c.job_id == job.id)
@@ -52,7 +53,7 @@ class Deliveries:
                 return _delivery(written.one())
 
     async def jobs_to_notify(self) -> Sequence[Job]:
-        """Finished jobs whose caller asked to be told, and whose notification is not written down yet."""
+        """The finished jobs with a callback URL that have no notification yet."""
         written = select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id)
         async with self._reading.connect() as connection:
             rows = await connection.execute(
@@ -89,7 +90,7 @@ class Deliveries:
         due_at: datetime,
         finished_at: datetime | None,
     ) -> None:
-        """An attempt to deliver has ended: in the end (`finished_at`), or until the next one is due."""
+        """End an attempt: with `finished_at` it was the last one, else the next is due then."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(deliveries)

@@ -1,8 +1,8 @@
 """The file store: uploads and the parts that they are cut into, each block sealed on its own.
 
-An upload is a folder of numbered blocks, each an object of its own. So it is written while it arrives with one
-block in memory, it is the same on a disk and in an object store, nothing half-written is ever visible, and what
-is left of an upload that was cut off is found by listing and deleted.
+An upload is a folder of numbered blocks, each an object of its own. So it is written while it
+arrives, with one block in memory; it is the same on a disk and in an object store; nobody ever sees
+a block that is half-written; and the rest of an upload that was cut off is found by listing.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ BLOCK_BYTES = 1024 * 1024
 
 
 READ_BYTES = 256 * 1024
-AWAY = "the place for openbulk's files cannot be used at the moment; nothing is lost, try again in a moment"
+AWAY = "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
 _IDENTITY = "mark"
-"""No file has this name: it is no folder, and so it is not among `names`."""
+"""Its name in the store. It is no folder, and so it is not among `names`."""
 _TRY_AGAIN: "RetryConfig" = {
     "max_retries": 6,
     "backoff": {
@@ -45,12 +45,12 @@ _TRY_AGAIN: "RetryConfig" = {
     },
     "retry_timeout": timedelta(seconds=10),
 }
-"""What is away for longer is said, and waited for: a caller and a lane have better things to do."""
+"""A store that is away for longer is an error: callers and lanes do not wait for it."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_store(url: str) -> ObjectStore:
-    """The object store at an address: s3://, gs://, az:// or file:///. Raises ValueError for any other.
+    """The object store at a URL: s3://, gs://, az:// or file:///. Raises ValueError for any other.
 
     Credentials come from the environment, by the names that each service's own tools use.
     """
@@ -68,7 +68,7 @@ def open_store(url: str) -> ObjectStore:
 class FileStore:
     """Keeps files by name. Names are made by openbulk, never by callers.
 
-    Everything that asks the store raises FileStoreUnavailable where it does not answer, or does not let us in.
+    Its methods raise FileStoreUnavailable where the store does not answer, or refuses access.
     """
 
     def __init__(self, store: ObjectStore, sealer: Sealer) -> None:
@@ -90,29 +90,29 @@ class FileStore:
 
     async def _keep(self, path: str, data: bytes) -> None:
         try:
-            with _errors_as_ours():
+            with _translate_errors():
                 await obstore.put_async(self._store, path, data)
                 if self._root is not None:
                     await asyncio.to_thread(_reach_disk, self._root, path)
-        except FileNotFoundError as error:  # it is the place that is not there
+        except FileNotFoundError as error:  # the bucket, or the folder of all files
             raise FileStoreUnavailable(AWAY) from error
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
-        with _errors_as_ours():
+        with _translate_errors():
             answer = await obstore.get_async(self._store, path)
             sealed = bytes(await answer.bytes_async())
         return self._sealer.open(sealed, path)
 
     def get_now(self, path: str) -> bytes:
-        """The same for use in a thread: it blocks."""
-        with _errors_as_ours():
+        """The plain bytes of one object, for use in a thread: it blocks."""
+        with _translate_errors():
             sealed = bytes(obstore.get(self._store, path).bytes())
         return self._sealer.open(sealed, path)
 
     async def delete(self, name: str) -> None:
         """Delete a file and everything below its name; nothing happens where there is none."""
-        with _errors_as_ours():
+        with _translate_errors():
             if self._root is not None:
                 await asyncio.to_thread(_delete_folder, self._root / name)
                 return
@@ -120,32 +120,34 @@ class FileStore:
                 await obstore.delete_async(self._store, [item["path"] for item in page])
 
     async def give_up(self, name: str) -> None:
-        """Delete a file that no job will have. What cannot be deleted now is deleted at a later start."""
+        """Delete a file that no job will have, now or at a later start."""
         with contextlib.suppress(FileStoreUnavailable):
             await self.delete(name)
 
     async def check(self) -> None:
         """Raise where nothing can be written."""
-        with _errors_as_ours():
+        with _translate_errors():
             await obstore.put_async(self._store, "ready", b"")
 
     async def identity(self) -> str | None:
-        """The word that says whose files these are; None where nobody has left one. It is no secret, and not sealed: a
-        person may have written it."""
+        """The word that identifies the ledger of these files; None where there is none.
+
+        It is not sealed: it is no secret, and a person may have written it.
+        """
         try:
-            with _errors_as_ours():
+            with _translate_errors():
                 answer = await obstore.get_async(self._store, _IDENTITY)
                 return bytes(await answer.bytes_async()).decode(errors="replace").strip()
         except FileNotFoundError:
             return None
 
     async def set_identity(self, word: str) -> None:
-        """Leave the word; on a disk, it has reached the disk on return. Raises DiskFull."""
+        """Write that word. On a disk, it has reached the disk on return. Raises DiskFull."""
         await self._keep(_IDENTITY, word.encode())
 
     async def is_older(self, name: str, than: datetime) -> bool:
         """Whether nothing was written to a file since a moment, by the store's clock."""
-        with _errors_as_ours():
+        with _translate_errors():
             async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
                 if any(item["last_modified"] > than for item in page):
                     return False
@@ -153,7 +155,7 @@ class FileStore:
 
     async def names(self) -> frozenset[str]:
         """The names of all files, also of those that were never closed."""
-        with _errors_as_ours():
+        with _translate_errors():
             found = await obstore.list_with_delimiter_async(self._store)
         return frozenset(found["common_prefixes"])
 
@@ -200,7 +202,7 @@ class FileWriter:
 
 
 class StoredFile(io.RawIOBase):
-    """A file of the store as a seekable binary stream. Holds one block; its methods block the thread."""
+    """A file of the store as a seekable binary stream, for use in a thread. It holds one block."""
 
     def __init__(self, files: FileStore, name: str, size: int) -> None:
         super().__init__()
@@ -265,12 +267,16 @@ class Part:
     first_row: int
     """The row that it begins with."""
     fence: int = 0
-    """That of the turn which wrote it, where another turn may find other records in its place: who was overtaken writes
-    beside the part that counts, never over it. 0 where every turn writes the same."""
+    """The fence of the slice that wrote it; 0 where every slice would write the same.
+
+    A slice that was overtaken may have other records. It writes beside the part that counts, and
+    never over it.
+    """
 
     def path(self, name: str) -> str:
-        """Where it is kept, below the name of its file."""
-        return f"{name}/parts/{self.first_row:012d}" + (f"-{self.fence}" if self.fence else "")
+        """Its path, below the name of its file."""
+        path = f"{name}/parts/{self.first_row:012d}"
+        return f"{path}-{self.fence}" if self.fence else path
 
 
 def _reach_disk(root: Path, path: str) -> None:
@@ -284,9 +290,11 @@ def _reach_disk(root: Path, path: str) -> None:
 
 
 @contextlib.contextmanager
-def _errors_as_ours() -> Iterator[None]:
-    """Call the errors of a store, or of a folder, by what their catcher does next. Raises FileStoreUnavailable, DiskFull; what is
-    not there is still a FileNotFoundError."""
+def _translate_errors() -> Iterator[None]:
+    """Translate the errors of a store or a folder to FileStoreUnavailable and DiskFull.
+
+    What is not there is still a FileNotFoundError.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -298,9 +306,10 @@ def _errors_as_ours() -> Iterator[None]:
 
 
 def _is_full(error: Exception) -> bool:
-    """Whether a disk, or what somebody may use of it, is full. obstore says it in its text only."""
+    """Whether a disk or a quota on it is full."""
     if isinstance(error, OSError):
         return error.errno in _FULL
+    # obstore's errors have the number in their text only.
     return any(f"(os error {number})" in str(error) for number in _FULL)
 
 

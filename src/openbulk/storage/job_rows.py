@@ -1,4 +1,4 @@
-"""A job as a row, and back."""
+"""Turns jobs into rows of the ledger, and rows into jobs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from openbulk.domain.conditions import condition_of
 from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
-from openbulk.domain.query import Order, as_json, condition_of
+from openbulk.domain.query import Order, Query
 from openbulk.domain.records import Action, Target
 
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
@@ -41,14 +42,17 @@ def job_of(row: Row[Any]) -> Job:
 
 
 def work_values(work: Upload | Download) -> dict[str, Any]:
-    """The columns of a job's row that never change."""
+    """The columns of a job's row that say what its work is; `work_of` reads them back."""
     return _download_values(work) if isinstance(work, Download) else _upload_values(work)
 
 
 def work_of(row: Any) -> Upload | Download:
-    """What a job was asked for; the row has what `work_values` gave, and may have more."""
-    if row.query is not None:
-        return _download_of(row, row.query)
+    """A job's work, from a row with at least the columns of `work_values`.
+
+    `Download.begin` is not read back: the row's `position` has moved on since.
+    """
+    if row.query is not None:  # uploads have none
+        return _download_of(row)
     return Upload(
         target=Target(row.object, Action(row.action), row.identifier_field, row.options),
         file=row.file,
@@ -74,8 +78,9 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
 
 
 def _download_values(download: Download) -> dict[str, Any]:
+    query = download.query
     return {
-        "object": download.object,
+        "object": query.object,
         "options": dict(download.options),
         "file": download.file,
         "file_size": 0,
@@ -83,15 +88,15 @@ def _download_values(download: Download) -> dict[str, Any]:
         "callback_url": download.callback_url,
         "position": download.begin and asdict(download.begin),
         "query": {
-            "fields": list(download.fields),
-            "where": None if download.where is None else as_json(download.where),
-            "order": [[one.field, one.descending] for one in download.order],
+            "fields": list(query.fields),
+            "where": query.where and query.where.as_json(),
+            "order": [[one.field, one.descending] for one in query.order],
+            "limit": query.limit,
+            "parameters": dict(query.parameters),
+            "changed_since": moment_text(query.changed_since),
             "is_sorted_by_service": download.is_sorted_by_service,
-            "limit": download.limit,
             "page_size": download.page_size,
             "page_limit": download.page_limit,
-            "parameters": dict(download.parameters),
-            "changed_since": download.changed_since and download.changed_since.isoformat(),
             "keeps_nulls": download.keeps_nulls,
             "text": download.text,
             "is_v3": download.is_v3,
@@ -99,23 +104,40 @@ def _download_values(download: Download) -> dict[str, Any]:
     }
 
 
-def _download_of(row: Any, query: Mapping[str, Any]) -> Download:
+def _download_of(row: Any) -> Download:
+    kept: Mapping[str, Any] = row.query
     return Download(
-        object=row.object,
+        query=_query_of(row.object, kept),
         file=row.file,
-        fields=tuple(query["fields"]),
-        where=query["where"] and condition_of(query["where"]),
-        order=tuple(Order(*one) for one in query["order"]),
-        is_sorted_by_service=query["is_sorted_by_service"],
-        limit=query["limit"],
-        page_size=query["page_size"],
-        page_limit=query["page_limit"],
-        parameters=query["parameters"],
-        changed_since=query["changed_since"] and datetime.fromisoformat(query["changed_since"]),
-        keeps_nulls=query["keeps_nulls"],
-        text=query["text"],
-        is_v3=query["is_v3"],
-        options=row.options,
         file_format=row.file_format,
         callback_url=row.callback_url,
+        page_size=kept["page_size"],
+        page_limit=kept["page_limit"],
+        is_sorted_by_service=kept["is_sorted_by_service"],
+        keeps_nulls=kept["keeps_nulls"],
+        text=kept["text"],
+        options=row.options,
+        is_v3=kept["is_v3"],
     )
+
+
+def _query_of(object: str, kept: Mapping[str, Any]) -> Query:
+    return Query(
+        object,
+        fields=tuple(kept["fields"]),
+        where=kept["where"] and condition_of(kept["where"]),
+        order=tuple(Order(*one) for one in kept["order"]),
+        limit=kept["limit"],
+        parameters=kept["parameters"],
+        changed_since=moment_of(kept["changed_since"]),
+    )
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """A moment in JSON's types; `moment_of` reads it back."""
+    return moment.isoformat() if moment else None
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A moment from what `moment_text` returned."""
+    return datetime.fromisoformat(text) if text else None

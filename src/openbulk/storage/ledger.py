@@ -1,19 +1,20 @@
-"""The ledger: every job, how far it came, and what became of each of its records."""
+"""The ledger: every job, how far it is, and the outcome of each of its records."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Case,
-    ColumnElement,
+    Row,
     and_,
     case,
     func,
     insert,
     literal,
     null,
-    or_,
     select,
     update,
 )
@@ -21,18 +22,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import IdempotencyKeyTaken
-from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Status, Upload
+from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.outcomes import close_intents
-from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes, parts
+from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, parts_from
+from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """A record that was not taken, or of which nobody knows."""
+    """A record that failed, or whose outcome is unknown."""
 
     row: int
     line: int | None
@@ -43,7 +45,7 @@ class RecordError:
 
 
 class Ledger:
-    """Remembers jobs. One function a statement, named for what its caller wants. What turns write is in turns.py."""
+    """Remembers jobs. What a slice writes of its job is in `slice_ledger.py`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -61,8 +63,10 @@ class Ledger:
         now: datetime,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Write a new job down; from here on it will be done. A file has one job: added again, it is the one that is
-        there. Raises IdempotencyKeyTaken."""
+        """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
+
+        A file has one job. Where it has one already, return that one.
+        """
         new = insert(jobs).values(
             organization_id=organization_id,
             instance_id=instance_id,
@@ -78,18 +82,18 @@ class Ledger:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
         except IntegrityError as error:
-            if (made := (await self.jobs_with_files([work.file])).get(work.file)) is not None:
-                return made
-            if (
-                idempotency_key is not None
-                and await self.job_with_key(instance_id, idempotency_key.key) is not None
-            ):
-                raise IdempotencyKeyTaken from error
-            raise
+            known = await self.jobs_with_files([work.file])
+            if work.file in known:
+                return known[work.file]
+            if idempotency_key is None:
+                raise
+            if await self.job_with_key(instance_id, idempotency_key.key) is None:
+                raise
+            raise IdempotencyKeyTaken from error
         return job
 
     async def job_with_key(self, instance_id: int, key: str) -> tuple[Job, IdempotencyKey] | None:
-        """The job of an instance that was asked for with a key, and what was asked."""
+        """The job of an instance with an idempotency key, and the key with its digest."""
         keys = idempotency_keys
         wanted = (
             select(jobs, keys.c.digest)
@@ -101,7 +105,7 @@ class Ledger:
         return None if row is None else (job_of(row), IdempotencyKey(key, row.digest))
 
     async def jobs_with_files(self, names: Sequence[str]) -> Mapping[str, Job]:
-        """The jobs that these files have, as far as they have one."""
+        """The jobs of these files, by file."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(select(jobs).where(jobs.c.file.in_(names)))
             return {row.file: job_of(row) for row in rows}
@@ -110,10 +114,10 @@ class Ledger:
         """A job by its id."""
         async with self._reading.connect() as connection:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def jobs_of(self, instance_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
-        """The jobs of an instance, newest first, from before a job on."""
+        """The jobs of an instance, newest first; only those older than the job `before`."""
         chosen = (
             select(jobs)
             .where(jobs.c.instance_id == instance_id)
@@ -133,38 +137,57 @@ class Ledger:
             )
             return [job_of(row) for row in rows]
 
-    async def unfinished_jobs(self, instance_id: int) -> int:
-        """How many jobs of an instance have records to send, now or when they have waited."""
-        under_way = select(func.count()).where(
-            jobs.c.instance_id == instance_id, jobs.c.status.in_(ACTIVE), _calls_its_service()
+    # --- their slices ---
+
+    async def begin_slice(
+        self,
+        job_id: int,
+        number: int,
+        now: datetime,
+        *,
+        worker: str | None = None,
+        lease: Lease | None = None,
+        draining: asyncio.Event | None = None,
+    ) -> SliceLedger | None:
+        """Begin a slice and raise its job's fence; None where this slice is not due.
+
+        A worker that begins a slice which it had begun before spends no attempt: it had lost the
+        database. The slice's own writes wait until `draining` is set, and hold `lease`.
+        """
+        change = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
+            .values(
+                status=_running_unless_cancelled(),
+                slice_running=True,
+                slice_attempts=_attempts_of(worker),
+                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
+                worker=worker,
+                started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
+                waiting_until=None,
+            )
         )
-        async with self._reading.connect() as connection:
-            return int((await connection.scalar(under_way)) or 0)
-
-    async def another_job_is_ready(self, job: Job, now: datetime) -> bool:
-        """Whether another job of the same instance could work now, were it its turn."""
-        rival = select(jobs.c.id).where(
-            jobs.c.instance_id == job.instance_id,
-            jobs.c.id != job.id,
-            jobs.c.status.in_(ACTIVE),
-            _calls_its_service(),
-            or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(change.returning(jobs))).first()
+        if row is None:
+            return None
+        ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
+        return SliceLedger(
+            self._engine,
+            job_of(row),
+            row.fence,
+            waits=row.waits,
+            ticket=ticket,
+            lease=lease,
+            draining=draining,
         )
-        async with self._reading.connect() as connection:
-            return (await connection.execute(rival.limit(1))).first() is not None
 
-    async def is_cancelled(self, job_id: int) -> bool:
-        """Whether somebody asked for the job to be cancelled."""
-        async with self._reading.connect() as connection:
-            status = await connection.scalar(select(jobs.c.status).where(jobs.c.id == job_id))
-        return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
-
-    # --- from outside of their turns ---
+    # --- changes from outside their slices ---
 
     async def cancel(self, job_id: int, now: datetime) -> Job | None:
-        """Cancel a job: at once where no slice of it runs, else by asking the slice.
+        """Cancel a job: at once where no slice of it runs, else by telling the slice.
 
-        None where it had finished before.
+        None where the job had finished before.
         """
         async with self._engine.begin() as connection:
             row = (
@@ -172,8 +195,8 @@ class Ledger:
                     update(jobs)
                     .where(jobs.c.id == job_id, jobs.c.status.in_(ACTIVE))
                     .values(
-                        status=_cancelled_or_pending(),
-                        finished_at=_finished_unless_running(now),
+                        status=_cancel_status(),
+                        finished_at=_end_unless_running(now),
                         waiting_until=None,
                         waiting_for=None,
                     )
@@ -186,7 +209,7 @@ class Ledger:
             return await close_intents(connection, job) if job.is_finished else job
 
     async def cancel_complete(self, job_id: int) -> Job | None:
-        """Call a job cancelled that was complete before anybody could cancel it; None where it is not complete."""
+        """Change a complete job to cancelled; None where it is not complete."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -196,10 +219,10 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def wake(self, job_id: int) -> Job | None:
-        """End a job's waiting: another slice is due now. None where it doesn't wait."""
+        """End a job's wait: its next slice is due now. None where it does not wait."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -213,10 +236,10 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     async def skip_slice(self, job_id: int, number: int) -> Job | None:
-        """The lanes have lost a slice: another one is due in its place. None where it was found meanwhile."""
+        """Replace a slice that the queue has lost by the next one. None where it is not due."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -226,24 +249,14 @@ class Ledger:
                     .returning(jobs)
                 )
             ).first()
-        return None if row is None else job_of(row)
+        return _job_or_none(row)
 
     # --- their files and records ---
 
     async def parts_from(self, job_id: int, row: int) -> Sequence[Part]:
-        """The part that holds a row, and those behind it."""
-        holder = (
-            select(func.max(parts.c.first_row))
-            .where(parts.c.job_id == job_id, parts.c.first_row <= row)
-            .scalar_subquery()
-        )
+        """The part of a job's file that holds a row, and the parts behind it."""
         async with self._reading.connect() as connection:
-            found = await connection.execute(
-                select(parts)
-                .where(parts.c.job_id == job_id, parts.c.first_row >= holder)
-                .order_by(parts.c.first_row)
-            )
-            return [Part(part.first_row, part.fence) for part in found]
+            return await parts_from(connection, job_id, row)
 
     async def files(self) -> frozenset[str]:
         """The names of the files that belong to a job."""
@@ -253,20 +266,23 @@ class Ledger:
             )
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
-        """The names of files that have served their time."""
+        """The files of jobs that were finished before a moment."""
         old = select(jobs.c.file).where(jobs.c.has_file, jobs.c.finished_at < moment)
         async with self._reading.connect() as connection:
             return (await connection.scalars(old)).all()
 
     async def forget_file(self, name: str) -> None:
-        """A job's file has been deleted."""
+        """Note that a job's file is deleted."""
         async with self._engine.begin() as connection:
             await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
     async def errors(
         self, job_id: int, *, after: int, limit: int, skip: int = 0
     ) -> Sequence[RecordError]:
-        """The records of a job with a problem, in the order of the file, from behind a row on, less the first few."""
+        """The records of a job with a problem behind the row `after`, in the order of the file.
+
+        `skip` leaves out the first ones.
+        """
         async with self._reading.connect() as connection:
             rows = await connection.execute(
                 select(outcomes)
@@ -292,18 +308,26 @@ class Ledger:
             ]
 
 
-def _cancelled_or_pending() -> Case[str]:
+def _job_or_none(row: Row[Any] | None) -> Job | None:
+    return None if row is None else job_of(row)
+
+
+def _running_unless_cancelled() -> Case[str]:
+    pending = Status.CANCELLATION_PENDING.value
+    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+
+
+def _attempts_of(worker: str | None) -> Case[int]:
+    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
+    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
+
+
+def _cancel_status() -> Case[str]:
     return case(
         (jobs.c.slice_running.is_(True), Status.CANCELLATION_PENDING.value),
         else_=Status.CANCELLED.value,
     )
 
 
-def _finished_unless_running(now: datetime) -> Case[datetime | None]:
+def _end_unless_running(now: datetime) -> Case[datetime | None]:
     return case((jobs.c.slice_running.is_(True), null()), else_=literal(now, Timestamp))
-
-
-def _calls_its_service() -> ColumnElement[bool]:
-    """The same as `Job.calls_its_service`."""
-    is_small = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
-    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), is_small)

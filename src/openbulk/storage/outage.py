@@ -1,100 +1,110 @@
-"""Work that waits for a database which is away, instead of failing."""
+"""Waiting for a database that is away, or a disk that is full, instead of failing."""
 
 import asyncio
-import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from contextlib import suppress
+from typing import TypeVar
 
 import structlog
 
-from openbulk.domain.errors import Unavailable
+from openbulk.domain.errors import DiskFull, Unavailable
 
 log = structlog.get_logger()
 
-PAUSE_FIRST = 0.1
-PAUSE_MOST = 1.0
-SAID_AGAIN_SECONDS = 30.0
+FIRST_PAUSE_SECONDS = 0.1
+LAST_PAUSE_SECONDS = 1.0
+"""Seconds between two attempts to reach the database: doubled from the first to the last."""
+DISK_FULL_PAUSE_SECONDS = 1.0
+REMINDER_SECONDS = 30.0
 
-Store = TypeVar("Store")
-P = ParamSpec("P")
 T = TypeVar("T")
+Call = Callable[[], Awaitable[T]]
 
 
 class Outage:
-    """Has the log say once that the database is away, now and then that it still is, and once that it is back, however
-    many wait for it, in whatever threads."""
+    """Logs that the database is away: once, again every half minute, and once when it is back.
+
+    Any number of callers may wait for it, in any threads: together they log once.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._since: float | None = None
-        self._said_at = 0.0
+        self._began_at: float | None = None
+        self._logged_at = 0.0
 
     def away(self, error: BaseException) -> None:
-        """Somebody was told this, and waits."""
+        """A caller waits because of this error."""
         with self._lock:
             now = self._clock()
-            if self._since is None:
-                self._since = now
-            elif now - self._said_at < SAID_AGAIN_SECONDS:
+            if self._began_at is None:
+                self._began_at = now
+            elif now - self._logged_at < REMINDER_SECONDS:
                 return
-            self._said_at = now
-            reason = " ".join(str(error).split())  # PostgreSQL says it in several lines
-            log.warning("database is away", reason=reason, seconds=round(now - self._since))
+            self._logged_at = now
+            reason = " ".join(str(error).split())  # PostgreSQL's messages have several lines
+            log.warning("database is away", reason=reason, seconds=round(now - self._began_at))
 
     def back(self) -> None:
-        """Somebody who waited was answered."""
+        """A caller that waited got its answer."""
         with self._lock:
-            if self._since is not None:
-                log.warning("database is back", seconds=round(self._clock() - self._since, 1))
-                self._since = None
+            if self._began_at is not None:
+                seconds = round(self._clock() - self._began_at, 1)
+                log.warning("database is back", seconds=seconds)
+                self._began_at = None
 
 
 outage = Outage()
-"""That of this process's database: the ledger's and the lanes' are one."""
+"""The outage of this process's database, which the ledger and the lanes share."""
 
 
-def patient(store: Store, gives_up: Callable[[], bool]) -> Store:
-    """The same store, whose coroutines begin again when the database was away, until it is back or `gives_up` says so.
+async def retry_while_unavailable(call: Call[T], draining: asyncio.Event) -> T:
+    """Make a call to the database, again and again while it is away.
 
-    What is asked of it may be done twice, where the answer to the first time was lost: only for functions that do no
-    harm then, as their docstrings promise.
+    The call must do no harm when it is made twice: the answer to the first may have been lost.
+    Raises Unavailable where the database is away and the process drains.
     """
-    return cast(Store, _Patient(store, gives_up))
+    pause = FIRST_PAUSE_SECONDS
+    has_waited = False
+    while True:
+        try:
+            result = await call()
+        except Unavailable as error:
+            if draining.is_set():
+                raise
+            outage.away(error.__cause__ or error)
+        else:
+            if has_waited:
+                outage.back()
+            return result
+        has_waited = True
+        await asyncio.sleep(pause)
+        pause = min(LAST_PAUSE_SECONDS, pause * 2)
 
 
-class _Patient:
-    def __init__(self, store: object, gives_up: Callable[[], bool]) -> None:
-        self._store = store
-        self._gives_up = gives_up
+async def retry_while_disk_full(call: Call[T], draining: asyncio.Event) -> T:
+    """Make a call that writes, again and again while the disk is full.
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        return _patiently(found, self._gives_up) if inspect.iscoroutinefunction(found) else found
+    Raises DiskFull where the disk is full and the process drains.
+    """
+    while True:
+        try:
+            return await call()
+        except DiskFull as error:
+            log.warning("disk is full", needed_for=error.what)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISK_FULL_PAUSE_SECONDS):
+                    await draining.wait()
+            if draining.is_set():
+                raise
 
 
-def _patiently(
-    act: Callable[P, Awaitable[T]], gives_up: Callable[[], bool]
-) -> Callable[P, Awaitable[T]]:
-    @wraps(act)
-    async def acting(*args: P.args, **kwargs: P.kwargs) -> T:
-        pause, has_waited = PAUSE_FIRST, False
-        while True:
-            try:
-                result = await act(*args, **kwargs)
-            except Unavailable as error:
-                if gives_up():
-                    raise
-                outage.away(error.__cause__ or error)
-            else:
-                if has_waited:
-                    outage.back()
-                return result
-            has_waited = True
-            await asyncio.sleep(pause)
-            pause = min(PAUSE_MOST, pause * 2)
+async def retry_until_written(call: Call[T], draining: asyncio.Event) -> T:
+    """Write to the database what must not be lost: wait while it is away or its disk is full."""
 
-    return acting
+    async def write() -> T:
+        return await retry_while_unavailable(call, draining)
+
+    return await retry_while_disk_full(write, draining)

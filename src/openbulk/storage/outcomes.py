@@ -1,4 +1,4 @@
-"""Rows of outcomes, and of what may have been sent without one."""
+"""Outcomes as rows, and intents: rows of records that may have been sent without an outcome."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +12,15 @@ from openbulk.storage.job_rows import job_of
 from openbulk.storage.tables import intents, jobs, outcomes
 
 _NEVER_LOOKED_UP = (
-    "nobody knows whether the service has taken this record (the job ended before it could be looked up); "
-    "look there before sending it again"
+    "nobody knows whether the service has taken this record "
+    "(the job ended before it could be looked up); look there before sending it again"
 )
 
 
 def outcome_values(
     job_id: int, outcome: Outcome, lines: Mapping[int, int | None]
 ) -> dict[str, Any]:
-    """The row of an outcome; `lines` has the lines of the file, by the numbers of records."""
+    """The row of an outcome. `lines` has the lines of records in the file, by row."""
     problem = outcome.problem
     return {
         "job_id": job_id,
@@ -34,8 +34,8 @@ def outcome_values(
     }
 
 
-async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
-    """The records of a job that were about to be sent, and have no outcome."""
+async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[int]:
+    """The rows of a job that were about to be sent, and have no outcome."""
     with_outcome = select(outcomes.c.row).where(
         outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
     )
@@ -46,8 +46,8 @@ async def intended(connection: AsyncConnection, job_id: int) -> frozenset[int]:
 
 
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
-    """A job that has just ended: what may have been sent and will not be looked up any more is unknown."""
-    rows = await intended(connection, job.id)
+    """Close the intents of a job that has just ended: their records are unknown. Return the job."""
+    rows = await open_intents(connection, job.id)
     await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     if not rows:
         return job

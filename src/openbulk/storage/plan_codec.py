@@ -1,14 +1,14 @@
-"""Plans of workflows, as they are kept and back."""
+"""Turns plans of workflows into JSON's types, and back."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 from openbulk.domain.job import Download
+from openbulk.domain.query import ChangedRange
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Changes, Destination, Plan
-from openbulk.storage.job_rows import work_of, work_values
+from openbulk.domain.workflow import Destination, Plan
+from openbulk.storage.job_rows import moment_of, moment_text, work_of, work_values
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:
@@ -27,27 +27,30 @@ def plan_of(kept: Mapping[str, Any]) -> Plan:
     assert isinstance(download, Download)
     return Plan(
         download,
-        kept["changes"] and _changes_of(kept["changes"]),
-        kept["destination"] and _destination_of(kept["destination"]),
-        kept["request"],
+        changes=kept["changes"] and _changes_of(kept["changes"]),
+        destination=kept["destination"] and _destination_of(kept["destination"]),
+        request=kept["request"],
     )
 
 
-def _changes_values(changes: Changes) -> dict[str, Any]:
-    moments = {name: getattr(changes, name) for name in ("since", "until", "before")}
+def _changes_values(changes: ChangedRange) -> dict[str, Any]:
     return {
         "field": changes.field,
         "is_known_to_service": changes.is_known_to_service,
-        **{name: moment and moment.isoformat() for name, moment in moments.items()},
+        "since": moment_text(changes.since),
+        "until": moment_text(changes.until),
+        "before": moment_text(changes.before),
     }
 
 
-def _changes_of(kept: Mapping[str, Any]) -> Changes:
-    moments = {
-        name: kept[name] and datetime.fromisoformat(kept[name])
-        for name in ("since", "until", "before")
-    }
-    return Changes(kept["field"], is_known_to_service=kept["is_known_to_service"], **moments)
+def _changes_of(kept: Mapping[str, Any]) -> ChangedRange:
+    return ChangedRange(
+        kept["field"],
+        since=moment_of(kept["since"]),
+        until=moment_of(kept["until"]),
+        before=moment_of(kept["before"]),
+        is_known_to_service=kept["is_known_to_service"],
+    )
 
 
 def _destination_values(destination: Destination) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _with_runs() -> Select[Any]:
 
 
 def _run(row: Row[Any]) -> Run:
-    """The run in a row, alone or beside one of its transfers: both have columns of the same names."""
+    """The run in a row, which may have a transfer, too: both have columns of the same name."""
     of = row._mapping
     return Run(
         id=of[runs.c.id],

@@ -89,7 +89,7 @@ class Schedules:
         async with self._reading.connect() as connection:
             return (await connection.execute(chosen.limit(1))).first() is not None
 
-    async def carried_out_before(self, schedule_id: str, place: int) -> datetime | None:
+    async def end_of_changes(self, schedule_id: str, place: int) -> datetime | None:
         """Up to when its transfer at a place has carried changes over; None where it never did."""
         chosen = (
             select(transfers.c.changed_before)
@@ -110,7 +110,7 @@ class Schedules:
     async def take(
         self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]
     ) -> bool:
-        """A schedule is due: have it due again later, and write down what it has to do now, if anything.
+        """Take a schedule that is due: set when it is due next, and add its run, if it has one.
 
         False, and nothing is written, where somebody else has taken it.
         """

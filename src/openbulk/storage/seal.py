@@ -1,4 +1,4 @@
-"""Which master key is the right one: who starts with another would seal what nobody else can open."""
+"""The seal of a ledger shows which master key is right: another would seal what nobody can open."""
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,23 +14,21 @@ _PLAIN = b"openbulk"
 
 
 class Seal:
-    """A word that the first process has sealed, and that every other one has to be able to open."""
+    """A word that the first process seals, and that every other process has to open."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def is_set(self) -> bool:
-        """Whether some process has sealed it."""
+        """Whether a process has sealed the word."""
         async with self._engine.begin() as connection:
             return await connection.scalar(select(seal.c.sealed)) is not None
 
     async def renew(self, sealer: Sealer) -> int:
-        """Have everything in the ledger sealed with the first of these keys: the word, and the credentials that another
-        one has sealed; of how many instances those were. The first process seals the word.
+        """Seal the word and all credentials with the first key; return of how many instances.
 
-        Credentials are looked at even where the word is under the first key: a process that still has another key first
-        may have sealed some since. It is all done or nothing, by one process at a time. Raises WrongKey, and SealBroken
-        where credentials cannot be opened.
+        It does all or nothing, in one process at a time. Raises WrongKey, and SealBroken where
+        credentials cannot be opened.
         """
         async with self._engine.begin() as connection:
             await keep_others_out(connection, SEALING)
@@ -40,14 +38,16 @@ class Seal:
                     insert(seal).values(id=1, sealed=sealer.seal(_PLAIN, _PLACE))
                 )
             else:
-                _compare(sealer, sealed)
+                _require_right_key(sealer, sealed)
+            # Also where the word is under the first key: a process that still has another key first
+            # may have sealed credentials since.
             changed = await reseal(connection, sealer)
             if sealed is not None and not sealer.is_current(sealed):
                 await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))
         return changed
 
 
-def _compare(sealer: Sealer, sealed: bytes) -> None:
+def _require_right_key(sealer: Sealer, sealed: bytes) -> None:
     try:
         sealer.open(sealed, _PLACE)
     except KeyMissing as error:

@@ -1,266 +1,337 @@
-"""What a turn of a job writes down, each time behind its fence: whoever was overtaken writes nothing any more."""
+"""The ledger in the hands of one slice: what the slice asks of it, and what it writes.
 
+Every write is behind the slice's fence: once another runner has begun the slice, this one writes
+nothing.
+"""
+
+import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Case, Row, and_, case, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    Row,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import Job, Position, Status
+from openbulk.domain.job import SMALL_FILE, Job, Position, Status
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Outcome
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
+from openbulk.storage.database import for_reading
+from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of
-from openbulk.storage.ledger import Ledger
-from openbulk.storage.outcomes import close_intents, intended, outcome_values
-from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
+from openbulk.storage.outage import retry_until_written, retry_while_unavailable
+from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
+from openbulk.storage.tables import intents, jobs, outcomes, parts
+
+T = TypeVar("T")
+Statements = Callable[[AsyncConnection], Awaitable[T]]
+
+
+class Lease(Protocol):
+    """The right of a process to go on with the slices that it has begun."""
+
+    async def hold(self) -> None:
+        """Return once nobody else can have taken the slice over. Raises Fenced where one has."""
+
+
+class PermanentLease:
+    """The lease of a process that shares its ledger with no other."""
+
+    async def hold(self) -> None:
+        """Return at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A batch that a native bulk import works on: the rows from behind the cursor to `until`."""
+    """A batch that a native bulk import works on: the rows behind the cursor up to `until`."""
 
     text: str
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A slice that was begun: the job as it stands, and the fence behind which its runner may commit."""
+class SliceLedger:
+    """A slice that was begun, and all that it reads and writes in the ledger.
 
-    job: Job
-    fence: int
-    waits: int
-    """How often in a row the job has waited without getting anywhere."""
-    ticket: Ticket | None
+    It waits where the database is away or the disk is full. Once the process drains it raises
+    Unavailable or DiskFull instead. Every write raises Fenced, and writes nothing, where another
+    runner has begun the slice since. Every write may be made twice: the second changes nothing.
+    """
 
-
-class SliceLedger(Ledger):
-    """The ledger in the hands of those who run turns."""
-
-    # --- from its beginning to its end ---
-
-    async def begin_slice(
-        self, job_id: int, number: int, now: datetime, worker: str | None = None
-    ) -> Turn | None:
-        """Begin a slice and raise the fence; None where it isn't this slice's turn any more.
-
-        A worker that begins a slice again which it had begun spends no attempt: it had lost the database.
-        """
-        async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
-                    .values(
-                        status=_running_unless_cancelled(),
-                        slice_running=True,
-                        slice_attempts=_attempts_of(worker),
-                        fence=jobs.c.fence + 1,
-                        worker=worker,
-                        started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
-                        waiting_until=None,
-                    )
-                    .returning(jobs)
-                )
-            ).first()
-        if row is None:
-            return None
-        ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        return Turn(job_of(row), row.fence, row.waits, ticket)
-
-    async def end_slice(
+    def __init__(
         self,
-        job_id: int,
+        engine: AsyncEngine,
+        job: Job,
         fence: int,
+        *,
+        waits: int = 0,
+        ticket: Ticket | None = None,
+        lease: Lease | None = None,
+        draining: asyncio.Event | None = None,
+    ) -> None:
+        self.job = job
+        """The job as the slice found it, with the number of its records once they are counted."""
+        self.fence = fence
+        self.waits = waits
+        """How many slices of the job in a row have ended in a wait and got nothing done."""
+        self.ticket = ticket
+        self._engine = engine
+        self._reading = for_reading(engine)
+        self._lease = lease or PermanentLease()
+        self._draining = draining or asyncio.Event()
+        self._recording = asyncio.Lock()
+        self._lost: Exception | None = None
+
+    async def hold(self) -> None:
+        """Return once it is certain that the slice still belongs to this process. Raises Fenced."""
+        await self._lease.hold()
+
+    # --- how it ends ---
+
+    async def end(
+        self,
         *,
         crashed: bool = False,
         wait_until: datetime | None = None,
         wait_for: str | None = None,
     ) -> Job:
-        """End a slice whose job goes on; the job as its next slice finds it. Raises Fenced.
+        """End the slice of a job that continues; return the job as its next slice finds it.
 
-        Only a slice that crashed leaves its attempt counted: waiting for a service is not failing. Ending it again
-        changes nothing.
+        Only a slice that crashed leaves its attempt counted: waiting for a service is not failing.
         """
-        waiting = wait_for is not None
-        async with self._engine.begin() as connection:
-            row = await _behind_fence(
-                connection,
-                job_id,
-                fence,
-                slice=jobs.c.slice + _one_if_running(),
+        changes: dict[str, Any] = {
+            "slice": jobs.c.slice + _one_if_running(),
+            "slice_running": False,
+            "slice_attempts": jobs.c.slice_attempts if crashed else 0,
+            "waits": 0 if wait_for is None else jobs.c.waits + _one_if_running(),
+            "waiting_until": wait_until,
+            "waiting_for": wait_for,
+        }
+        return job_of(await self._write(partial(self._change_job, **changes)))
+
+    async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
+        """End the job for good, and return it.
+
+        A job that is complete is cancelled instead where its caller has cancelled it meanwhile.
+        """
+        return await self._write(partial(self._finish, status=status, now=now, error=error))
+
+    async def _finish(
+        self, connection: AsyncConnection, *, status: Status, now: datetime, error: str | None
+    ) -> Job:
+        is_complete = status is Status.COMPLETE
+        change = (
+            update(jobs)
+            .where(self._behind_fence(), jobs.c.status.in_(ACTIVE))
+            .values(
+                status=_complete_unless_cancelled() if is_complete else status.value,
+                error=error,
+                finished_at=now,
                 slice_running=False,
-                slice_attempts=jobs.c.slice_attempts if crashed else 0,
-                waits=jobs.c.waits + _one_if_running() if waiting else 0,
-                waiting_until=wait_until,
-                waiting_for=wait_for,
+                waiting_until=None,
+                waiting_for=None,
             )
+        )
+        row = (await connection.execute(change.returning(jobs))).first()
+        if row is not None:
+            return await close_intents(connection, job_of(row))
+        # The answer to an earlier call may have been lost: then the job has ended in this way.
+        endings = {status.value, Status.CANCELLED.value} if is_complete else {status.value}
+        same = select(jobs).where(self._behind_fence(), jobs.c.status.in_(endings))
+        if (row := (await connection.execute(same)).first()) is None:
+            raise Fenced
         return job_of(row)
 
-    async def finish(
-        self, job_id: int, fence: int, status: Status, *, now: datetime, error: str | None = None
-    ) -> Job:
-        """End a job for good; ending it again in the same way changes nothing. One that is complete, and that somebody
-        wanted cancelled meanwhile, is cancelled. Raises Fenced."""
-        async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(ACTIVE))
-                    .values(
-                        status=_complete_unless_cancelled()
-                        if status is Status.COMPLETE
-                        else status.value,
-                        error=error,
-                        finished_at=now,
-                        slice_running=False,
-                        waiting_until=None,
-                        waiting_for=None,
-                    )
-                    .returning(jobs)
-                )
-            ).first()
-            if row is not None:
-                return await close_intents(connection, job_of(row))
-            as_asked = (
-                [status.value, Status.CANCELLED.value]
-                if status is Status.COMPLETE
-                else [status.value]
-            )
-            ended = select(jobs).where(
-                jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status.in_(as_asked)
-            )
-            if (row := (await connection.execute(ended)).first()) is None:
-                raise Fenced
-            return job_of(row)
+    # --- whether it should end ---
+
+    async def is_cancelled(self) -> bool:
+        """Whether a caller has cancelled the job."""
+        question = select(jobs.c.status).where(jobs.c.id == self.job.id)
+        status = await self._read(lambda connection: connection.scalar(question))
+        return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
+
+    async def another_job_is_ready(self, now: datetime) -> bool:
+        """Whether another job of the same instance could use the lane now."""
+        question = select(jobs.c.id).where(
+            self._of_the_instance(),
+            jobs.c.id != self.job.id,
+            or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
+        )
+        found = await self._read(lambda connection: connection.scalar(question.limit(1)))
+        return found is not None
+
+    async def unfinished_jobs(self) -> int:
+        """Count the jobs of the instance that have records to send, now or after a wait."""
+        question = select(func.count()).where(self._of_the_instance())
+        return await self._read(lambda connection: connection.scalar(question)) or 0
+
+    def _of_the_instance(self) -> ColumnElement[bool]:
+        return and_(
+            jobs.c.instance_id == self.job.instance_id,
+            jobs.c.status.in_(ACTIVE),
+            _calls_its_service(),
+        )
 
     # --- an upload ---
 
-    async def set_parts(
-        self, job_id: int, fence: int, records: int, first_rows: Sequence[int]
-    ) -> None:
-        """The file has been cut to its end: it holds this many records, in parts that begin at these rows.
+    async def set_parts(self, records: int, first_rows: Sequence[int]) -> None:
+        """Note that the file is cut: it has so many records, in parts that begin at these rows."""
 
-        Raises Fenced, and then nothing is written.
-        """
-        async with self._engine.begin() as connection:
-            await _behind_fence(connection, job_id, fence, records=records)
-            await _replace_parts(connection, job_id, first_rows)
+        async def write(connection: AsyncConnection) -> None:
+            await self._change_job(connection, records=records)
+            await self._replace_parts(connection, first_rows)
 
-    async def commit(
+        await self._write(write)
+        self.job = replace(self.job, records=records)
+
+    async def parts_from(self, row: int) -> Sequence[Part]:
+        """The part of the job's file that holds a row, and the parts behind it."""
+        return await self._read(partial(parts_from, job_id=self.job.id, row=row))
+
+    async def record_outcomes(
         self,
-        job_id: int,
-        fence: int,
         results: Sequence[Outcome],
         *,
         cursor: int,
         lines: Mapping[int, int | None],
         ticket_done: bool = False,
     ) -> None:
-        """Write outcomes and cursor down together. Raises Fenced, and then nothing is written.
+        """Write outcomes and the cursor behind them in one transaction, one call after another.
 
-        Writing the same outcomes down again changes nothing: whoever lost the answer may ask again.
+        Once a call has failed, every later one fails with the same error: the outcomes of the
+        failed call are lost to this slice, and no later cursor may pass over them.
         """
-        tally = Counter(outcome.kind for outcome in results)
-        changes: dict[str, Any] = {
-            kind.value: jobs.c[kind.value] + count for kind, count in tally.items()
+        try:
+            async with self._recording:
+                if self._lost is not None:
+                    raise self._lost
+                await self._record_outcomes(results, cursor, lines, ticket_done)
+        except Exception as error:
+            self._lost = self._lost or error
+            raise
+        except BaseException:
+            # Later callers were not cancelled themselves: they get an error of their own.
+            self._lost = self._lost or RuntimeError("a call that recorded outcomes was cancelled")
+            raise
+        if ticket_done:
+            self.ticket = None
+
+    async def _record_outcomes(
+        self,
+        results: Sequence[Outcome],
+        cursor: int,
+        lines: Mapping[int, int | None],
+        ticket_done: bool,
+    ) -> None:
+        changes = {
+            "cursor": cursor,
+            "slice_attempts": 0,
+            "waits": 0,
+            "waiting_for": None,
+            **_additions(results),
         }
-        if mailed := sum(outcome.mails_outside for outcome in results):
-            changes["mailed_outside"] = jobs.c.mailed_outside + mailed
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
+
+        async def write(connection: AsyncConnection) -> None:
+            await self._change_job(connection, **changes)
+            rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
+            if rows:
+                await connection.execute(insert(outcomes), rows)
+
         try:
-            async with self._engine.begin() as connection:
-                await _behind_fence(
-                    connection,
-                    job_id,
-                    fence,
-                    cursor=cursor,
-                    slice_attempts=0,
-                    waits=0,
-                    waiting_for=None,
-                    **changes,
-                )
-                if results:
-                    await connection.execute(
-                        insert(outcomes),
-                        [outcome_values(job_id, outcome, lines) for outcome in results],
-                    )
+            await self._write(write)
         except IntegrityError:
-            if not await self._is_written(job_id, results):
+            # Some row has its outcome. That is no fault where an earlier call has written them all,
+            # and only its answer was lost.
+            if not await self._has_recorded(results):
                 raise
 
-    async def _is_written(self, job_id: int, results: Sequence[Outcome]) -> bool:
-        """Whether all of these outcomes stand in the ledger already."""
-        rows = [outcome.row for outcome in results]
-        written = select(outcomes.c.row, outcomes.c.kind).where(
-            outcomes.c.job_id == job_id, outcomes.c.row.in_(rows)
+    async def _has_recorded(self, results: Sequence[Outcome]) -> bool:
+        kinds = {outcome.row: outcome.kind.value for outcome in results}
+        question = select(outcomes.c.row, outcomes.c.kind).where(
+            outcomes.c.job_id == self.job.id, outcomes.c.row.in_(kinds)
         )
-        async with self._reading.connect() as connection:
-            found = {row.row: row.kind for row in await connection.execute(written)}
-        return found == {outcome.row: outcome.kind.value for outcome in results}
 
-    async def rows_done(self, job_id: int, after: int) -> frozenset[int]:
-        """The rows behind the cursor that have an outcome already."""
-        async with self._reading.connect() as connection:
-            found = await connection.scalars(
-                select(outcomes.c.row).where(outcomes.c.job_id == job_id, outcomes.c.row > after)
-            )
-            return frozenset(found.all())
+        async def read(connection: AsyncConnection) -> dict[int, str]:
+            return {row.row: row.kind for row in await connection.execute(question)}
 
-    async def add_intents(self, job_id: int, fence: int, rows: Sequence[int]) -> None:
-        """Write down that these rows are about to be sent, all of them in one batch. Raises Fenced where somebody has
-        taken over, or may have sent one already.
+        return await self._read(read) == kinds
 
-        Writing the same batch down again changes nothing: behind one fence nobody else can have done it.
+    async def rows_with_outcome(self, after: int) -> frozenset[int]:
+        """The rows behind a row that have an outcome."""
+        question = select(outcomes.c.row).where(
+            outcomes.c.job_id == self.job.id, outcomes.c.row > after
+        )
+
+        async def read(connection: AsyncConnection) -> frozenset[int]:
+            return frozenset((await connection.scalars(question)).all())
+
+        return await self._read(read)
+
+    async def record_intents(self, rows: Sequence[int]) -> None:
+        """Note that these rows are about to be sent, all of them in one batch.
+
+        Also raises Fenced where an earlier slice may have sent one of them.
         """
+
+        async def write(connection: AsyncConnection) -> None:
+            await self._hold_fence(connection)
+            await connection.execute(
+                insert(intents), [{"job_id": self.job.id, "row": row} for row in rows]
+            )
+
         try:
-            async with self._engine.begin() as connection:
-                await _hold_fence(connection, job_id, fence)
-                await connection.execute(
-                    insert(intents), [{"job_id": job_id, "row": row} for row in rows]
-                )
+            await self._write(write)
         except IntegrityError as error:
-            if not set(rows) <= await self.intended(job_id):
+            # Behind one fence nobody else can have written the whole batch: its answer was lost.
+            if not set(rows) <= await self.open_intents():
                 raise Fenced from error
 
-    async def drop_intents(self, job_id: int, fence: int, rows: Sequence[int]) -> None:
-        """These rows were not sent after all. Raises Fenced: whoever has taken over may be sending them."""
-        async with self._engine.begin() as connection:
-            await _hold_fence(connection, job_id, fence)
-            await connection.execute(
-                delete(intents).where(intents.c.job_id == job_id, intents.c.row.in_(rows))
-            )
+    async def drop_intents(self, rows: Sequence[int]) -> None:
+        """Note that these rows were not sent after all."""
+        dropped = delete(intents).where(intents.c.job_id == self.job.id, intents.c.row.in_(rows))
 
-    async def intended(self, job_id: int) -> frozenset[int]:
-        """Rows that were about to be sent when the job's runner died, and have no outcome."""
-        async with self._reading.connect() as connection:
-            return await intended(connection, job_id)
+        async def write(connection: AsyncConnection) -> None:
+            await self._hold_fence(connection)
+            await connection.execute(dropped)
 
-    async def set_ticket(self, job_id: int, fence: int, ticket: Ticket) -> None:
-        """A native bulk import took a batch. Raises Fenced."""
-        async with self._engine.begin() as connection:
-            await _behind_fence(
-                connection,
-                job_id,
-                fence,
-                ticket=ticket.text,
-                ticket_until=ticket.until,
-                slice_attempts=0,
-            )
+        await self._write(write)
+
+    async def open_intents(self) -> frozenset[int]:
+        """The rows that were about to be sent when a runner died, and have no outcome."""
+        return await self._read(partial(open_intents, job_id=self.job.id))
+
+    async def set_ticket(self, ticket: Ticket) -> None:
+        """Note that a native bulk import has taken a batch."""
+        changes: dict[str, Any] = {
+            "ticket": ticket.text,
+            "ticket_until": ticket.until,
+            "slice_attempts": 0,
+        }
+        await self._write(partial(self._change_job, **changes))
+        self.ticket = ticket
 
     # --- a download ---
 
     async def commit_part(
         self,
-        job_id: int,
-        fence: int,
         *,
         first_row: int,
         records: int,
@@ -269,103 +340,135 @@ class SliceLedger(Ledger):
         is_last: bool,
         bookmark: tuple[Feed, Bookmark] | None = None,
     ) -> None:
-        """A download has kept so many more records, in a part that begins at a row; where it has read a feed of changes
-        to its end, it leaves a bookmark. Raises Fenced, and then nothing is written."""
+        """Note that a download has kept so many more records, in a part that begins at a row.
+
+        `position` is behind the part. Where the part is the end of a feed of changes, `bookmark` is
+        where the next download begins to read that feed.
+        """
         count = first_row - 1 + records
-        async with self._engine.begin() as connection:
-            await _behind_fence(
-                connection,
-                job_id,
-                fence,
-                cursor=count,
-                position=asdict(position),
-                columns=list(columns),
-                slice_attempts=0,
-                waits=0,
-                waiting_for=None,
-                **({"records": count} if is_last else {}),
-            )
+        changes: dict[str, Any] = {
+            "cursor": count,
+            "position": asdict(position),
+            "columns": list(columns),
+            "slice_attempts": 0,
+            "waits": 0,
+            "waiting_for": None,
+        }
+        if is_last:
+            changes["records"] = count
+        part = {"job_id": self.job.id, "first_row": first_row}
+
+        async def write(connection: AsyncConnection) -> None:
+            await self._change_job(connection, **changes)
             if records:
-                part = {"job_id": job_id, "first_row": first_row}
+                # A slice that was overtaken may have left a part here: this one counts.
                 await connection.execute(delete(parts).filter_by(**part))
-                await connection.execute(insert(parts).values(**part, fence=fence))
+                await connection.execute(insert(parts).values(**part, fence=self.fence))
             if bookmark is not None:
                 await keep_bookmark(connection, *bookmark)
 
+        await self._write(write)
+
     async def bookmark(self, feed: Feed, until: datetime) -> str | None:
-        """From where a download reads a feed of changes that wants all changes since a moment; None: from nowhere."""
-        async with self._reading.connect() as connection:
-            return await newest_bookmark(connection, feed, until)
+        """The newest bookmark of a feed that knows all changes since a moment; None without one."""
+        return await self._read(partial(newest_bookmark, feed=feed, until=until))
 
     async def restart_download(
-        self, job_id: int, fence: int, position: Position, *, lost: tuple[Feed, datetime] | None
+        self, position: Position, *, lost: tuple[Feed, datetime] | None
     ) -> None:
-        """A download begins at its beginning again: what it has kept is forgotten, and the feed's bookmarks until a
-        moment are, where they are of no use any more. Raises Fenced, and then nothing is written."""
-        async with self._engine.begin() as connection:
-            await _behind_fence(
-                connection, job_id, fence, cursor=0, position=asdict(position), columns=[]
-            )
-            await connection.execute(delete(parts).where(parts.c.job_id == job_id))
+        """Begin the download again: forget its parts.
+
+        Also forget the bookmarks of a feed until a moment, where the service takes them no longer.
+        """
+
+        async def write(connection: AsyncConnection) -> None:
+            await self._change_job(connection, cursor=0, position=asdict(position), columns=[])
+            await self._replace_parts(connection, [])
             if lost is not None:
                 await forget_bookmarks(connection, *lost)
 
-    async def replace_parts(
-        self, job_id: int, fence: int, records: int, first_rows: Sequence[int]
-    ) -> None:
-        """A download's records are in their order now, in other parts. Raises Fenced, and then nothing is written."""
-        async with self._engine.begin() as connection:
-            await _behind_fence(
-                connection, job_id, fence, cursor=records, records=records, slice_attempts=0
-            )
-            await _replace_parts(connection, job_id, first_rows)
+        await self._write(write)
+
+    async def replace_parts(self, records: int, first_rows: Sequence[int]) -> None:
+        """Note that the records of a download are sorted, in other parts than before."""
+
+        async def write(connection: AsyncConnection) -> None:
+            changes = {"cursor": records, "records": records, "slice_attempts": 0}
+            await self._change_job(connection, **changes)
+            await self._replace_parts(connection, first_rows)
+
+        await self._write(write)
+
+    # --- one transaction ---
+
+    async def _write(self, statements: Statements[T]) -> T:
+        """Run statements in one transaction: all of them or none."""
+
+        async def transaction() -> T:
+            async with self._engine.begin() as connection:
+                return await statements(connection)
+
+        return await retry_until_written(transaction, self._draining)
+
+    async def _read(self, question: Statements[T]) -> T:
+        async def answer() -> T:
+            async with self._reading.connect() as connection:
+                return await question(connection)
+
+        return await retry_while_unavailable(answer, self._draining)
+
+    async def _change_job(self, connection: AsyncConnection, **changes: Any) -> Row[Any]:
+        change = update(jobs).where(self._behind_fence()).values(**changes).returning(jobs)
+        row: Row[Any] | None = (await connection.execute(change)).first()
+        if row is None:
+            raise Fenced
+        return row
+
+    async def _hold_fence(self, connection: AsyncConnection) -> None:
+        """Keep every other runner from beginning the slice until the transaction ends."""
+        # A shared lock: writes of one slice do not wait for each other, and `begin_slice` does.
+        held = select(jobs.c.id).where(self._behind_fence()).with_for_update(read=True)
+        if (await connection.execute(held)).first() is None:
+            raise Fenced
+
+    async def _replace_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
+        await connection.execute(delete(parts).where(parts.c.job_id == self.job.id))
+        if first_rows:
+            rows = [{"job_id": self.job.id, "first_row": row} for row in first_rows]
+            await connection.execute(insert(parts), rows)
+
+    def _behind_fence(self) -> ColumnElement[bool]:
+        return and_(jobs.c.id == self.job.id, jobs.c.fence == self.fence)
 
 
-async def _behind_fence(
-    connection: AsyncConnection, job_id: int, fence: int, **changes: Any
-) -> Row[Any]:
-    """Change a job that nobody else has taken over since; its row. Raises Fenced."""
-    change = update(jobs).where(jobs.c.id == job_id, jobs.c.fence == fence).values(**changes)
-    row: Row[Any] | None = (await connection.execute(change.returning(jobs))).first()
-    if row is None:
-        raise Fenced
-    return row
-
-
-async def _hold_fence(connection: AsyncConnection, job_id: int, fence: int) -> None:
-    """Keep everybody from taking a job over until the transaction ends. Raises Fenced where somebody has."""
-    held = (
-        select(jobs.c.id)
-        .where(jobs.c.id == job_id, jobs.c.fence == fence)
-        .with_for_update(read=True)
+async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequence[Part]:
+    """The part of a job's file that holds a row, and the parts behind it."""
+    holder = (
+        select(func.max(parts.c.first_row))
+        .where(parts.c.job_id == job_id, parts.c.first_row <= row)
+        .scalar_subquery()
     )
-    if (await connection.execute(held)).first() is None:
-        raise Fenced
+    chosen = select(parts).where(parts.c.job_id == job_id, parts.c.first_row >= holder)
+    rows = await connection.execute(chosen.order_by(parts.c.first_row))
+    return [Part(part.first_row, part.fence) for part in rows]
 
 
-async def _replace_parts(
-    connection: AsyncConnection, job_id: int, first_rows: Sequence[int]
-) -> None:
-    await connection.execute(delete(parts).where(parts.c.job_id == job_id))
-    if first_rows:
-        await connection.execute(
-            insert(parts), [{"job_id": job_id, "first_row": row} for row in first_rows]
-        )
+def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
+    """What outcomes add to the counts in their job's row."""
+    tally = Counter(outcome.kind.value for outcome in results)
+    tally["mailed_outside"] = sum(outcome.mails_outside for outcome in results)
+    return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 
-def _running_unless_cancelled() -> Case[str]:
-    pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+def _calls_its_service() -> ColumnElement[bool]:
+    """`Job.calls_its_service` in SQL."""
+    is_small = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
+    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), is_small)
 
 
 def _complete_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
     return case((jobs.c.status == pending, Status.CANCELLED.value), else_=Status.COMPLETE.value)
-
-
-def _attempts_of(worker: str | None) -> Case[int]:
-    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
-    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _one_if_running() -> Case[int]:

@@ -41,7 +41,7 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 class SafeText(TypeDecorator[str]):
-    """A text of any origin. PostgreSQL keeps no NUL in one: it is kept as the sign for what cannot be shown."""
+    """A text of any origin. PostgreSQL takes no NUL in a text: U+FFFD is kept in its place."""
 
     impl = Text
     cache_ok = True
@@ -120,8 +120,8 @@ jobs = Table(
     Column("failed", BigInteger, nullable=False, server_default="0"),
     Column("unknown", BigInteger, nullable=False, server_default="0"),
     Column("mailed_outside", BigInteger, nullable=False, server_default="0"),
-    # Whose turn it is: the number of the slice that is due, whether it runs, and the fence that only the
-    # newest runner of it may commit behind.
+    # The slice: the number of the one that is due, whether it runs, and the fence behind which only
+    # its newest runner may write.
     Column("slice", BigInteger, nullable=False, server_default="0"),
     Column("slice_running", Boolean, nullable=False, server_default=false()),
     Column("slice_attempts", Integer, nullable=False, server_default="0"),
@@ -215,7 +215,7 @@ bookmarks = Table(
     Column("text", Text, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Places in services' feeds of changes, from which a later download learns what was changed since."""
+"""Places in services' feeds of changes, at which a later download begins to read changes."""
 
 deliveries = Table(
     "deliveries",
@@ -290,7 +290,7 @@ workers = Table(
     Column("id", Text, primary_key=True),
     Column("heartbeat_at", Double, nullable=False),
 )
-"""The processes that work, and when each last said that it lives: Unix time in seconds, by the database's clock."""
+"""The processes that work, with their last heartbeat: Unix seconds, by the database's clock."""
 
 seal = Table(
     "seal",
@@ -307,7 +307,7 @@ file_store = Table(
     Column("identity", Text, nullable=False),
     Column("location", Text, nullable=True),
 )
-"""One row: the identity that is also kept among the ledger's files, and where those were at the last start.
+"""One row: the identity that is also among the ledger's files, and their last location.
 
-The location is for a person to read. It is NULL until the identity has been written among the files.
+The location is for a person to read. It is NULL until the identity is among the files.
 """

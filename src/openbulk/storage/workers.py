@@ -1,4 +1,4 @@
-"""The processes that work on the ledger's jobs, and which of them live."""
+"""The processes that work on the ledger's jobs, and their heartbeats."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,13 +11,16 @@ from openbulk.storage.tables import workers
 
 
 class Workers:
-    """Remembers who lives, on PostgreSQL. All times are the database's: no machine's clock decides who is dead."""
+    """Remembers the workers of a PostgreSQL ledger.
+
+    All times are the database's: no machine's clock decides which worker is dead.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def register(self, id: str) -> float:
-        """A process begins to work; the database's time."""
+        """Register a worker; return the database's time."""
         async with self._engine.begin() as connection:
             now: float | None = await connection.scalar(
                 insert(workers).values(id=id, heartbeat_at=_now()).returning(workers.c.heartbeat_at)
@@ -26,7 +29,7 @@ class Workers:
         return now
 
     async def beat(self, id: str) -> float | None:
-        """A process says that it lives; the database's time, None where it has been taken for dead."""
+        """Write a heartbeat; return the database's time, None for a worker taken for dead."""
         async with self._engine.begin() as connection:
             now: float | None = await connection.scalar(
                 update(workers)
@@ -37,17 +40,16 @@ class Workers:
         return now
 
     async def deregister(self, id: str) -> None:
-        """A process works no longer: what it left undone may be taken over at once."""
+        """Remove a worker that ends: its slices may be taken over at once."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(workers).where(workers.c.id == id))
 
     @asynccontextmanager
     async def reap_dead(self, after: float) -> AsyncIterator[frozenset[str] | None]:
-        """Those who live, while the ones that have not been heard of for `after` seconds are taken off; None where
-        another process does just that.
+        """Remove workers without a heartbeat for `after` seconds; the block gets the living.
 
-        They are gone when the block has ended. Until then one that wakes has to wait before it learns that it was
-        taken for dead.
+        It gets None where another process does the same. A worker that wakes inside the block waits
+        for its end before it learns that it was taken for dead.
         """
         async with self._engine.begin() as connection:
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(TAKEOVER))):

@@ -1,4 +1,4 @@
-"""What an address takes, for the header `Allow` that belongs to a 405 (RFC 9110, 15.5.6)."""
+"""The methods of a path, for the header `Allow` that belongs to a 405 (RFC 9110, 15.5.6)."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -6,46 +6,48 @@ from functools import cache
 
 from fastapi import FastAPI
 
-METHODS: Mapping[str, Sequence[str]] = {
+_METHODS: Mapping[str, Sequence[str]] = {
     "read": ("GET",),
     "create": ("POST",),
     "update": ("PATCH", "PUT"),
     "delete": ("DELETE",),
 }
-"""By which methods something is done with an object or a record."""
+"""The methods of each thing that can be done with an object or a record."""
 
-_BLANKS = {"job_id": r"\d+", "object": ".+", "path": ".+"}
-"""What stands in a blank, where that is not one step of any kind: `/bulk/7` is a job, `/bulk/events` an object."""
+_PARAMETERS = {"job_id": r"\d+", "object": ".+", "path": ".+"}
+"""Parameters that are not one step of any kind: `/bulk/7` is a job, `/bulk/events` an object."""
 
 
-def allow(methods: Collection[str]) -> dict[str, str]:
-    """The header."""
+def allow_header(methods: Collection[str]) -> dict[str, str]:
+    """The header `Allow` for these methods."""
     return {"Allow": ", ".join(sorted(methods))}
 
 
-def methods_for(can: Collection[str]) -> Collection[str]:
-    """By which methods is done what can be done."""
-    return [method for done in can for method in METHODS[done]]
+def methods_of_abilities(can: Collection[str]) -> Collection[str]:
+    """The methods for some of read, create, update and delete."""
+    return [method for ability in can for method in _METHODS[ability]]
 
 
-def methods_at(api: FastAPI, address: str) -> Collection[str]:
-    """What the document says of an address; nothing where it does not have it. Of several paths that fit, the one that
-    says most: the router asks them in turn, and the one that refuses first knows only its own method."""
-    paths = api.openapi()["paths"]
-    fitting = [path for path in paths if _pattern(path).fullmatch(address)]
+def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
+    """The methods that the OpenAPI document has for a path; none if it does not have the path.
+
+    If several templates fit, the most specific one counts. The router does not help here: the first
+    route that fits refuses the request, and it knows only its own method.
+    """
+    templates = api.openapi()["paths"]
+    fitting = [template for template in templates if _pattern(template).fullmatch(path)]
     if not fitting:
         return ()
-    return [method.upper() for method in paths[max(fitting, key=_says)]]
+    return [method.upper() for method in templates[max(fitting, key=_specificity)]]
 
 
 @cache
-def _pattern(path: str) -> re.Pattern[str]:
-    steps = re.split(r"\{(\w+)\}", path)
-    blanks = [_BLANKS.get(name, "[^/]+") for name in steps[1::2]]
+def _pattern(template: str) -> re.Pattern[str]:
+    parameter = re.compile(r"\\{(\w+)\\}")  # as `re.escape` leaves it
     return re.compile(
-        "".join(map("".join, zip(map(re.escape, steps[::2]), [*blanks, ""], strict=True)))
+        parameter.sub(lambda match: _PARAMETERS.get(match[1], "[^/]+"), re.escape(template))
     )
 
 
-def _says(path: str) -> tuple[int, bool]:
-    return len(re.sub(r"\{\w+\}", "", path)), "{job_id}" in path
+def _specificity(template: str) -> tuple[int, bool]:
+    return len(re.sub(r"\{\w+\}", "", template)), "{job_id}" in template

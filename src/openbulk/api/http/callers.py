@@ -1,4 +1,4 @@
-"""Who is calling, by the secrets in the `Authorization` header."""
+"""The caller of a request, known by the secrets in the `Authorization` header."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import Instance
 from openbulk.storage.accounts import User
 
 _SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>[^\s,]+)\s*")
+# The contract calls an instance's token `Element`; one of its pages says `Token`.
 _KINDS = {"user": "user", "organization": "organization", "element": "element", "token": "element"}
-_HOW = "send the header 'Authorization: User <secret>, Organization <secret>'"
+_HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,61 +29,69 @@ class Secrets:
 def parse_authorization(header: str) -> Secrets:
     """Secrets from `User <secret>, Organization <secret>, Element <token>`, in any order.
 
-    Secrets are base64 and hold `+`, `/` and `=`, but neither blanks nor commas. What is not understood, or is
-    empty, counts as missing.
+    Secrets are base64 and hold `+`, `/` and `=`, but neither blanks nor commas. An unknown, empty
+    or malformed part counts as missing.
     """
-    found: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     for part in header.split(","):
         match = _SECRET.fullmatch(part)
-        if match and (kind := _KINDS.get(match["kind"].lower())):
-            found[kind] = match["secret"]
-    return Secrets(**found)
+        if match is None:
+            continue
+        kind = match["kind"].lower()
+        if kind in _KINDS:
+            secrets[_KINDS[kind]] = match["secret"]
+    return Secrets(**secrets)
 
 
-async def signed_in_user(request: Request, services: ServicesOfApp) -> User:
-    """The calling user. The organization's secret is needed too, unless an instance's token stands in for it."""
+async def require_user(request: Request, services: ServicesOfApp) -> User:
+    """The calling user. Raises NotSignedIn.
+
+    The secret of the organization is needed, too, unless the token of an instance proves it.
+    """
     secrets = parse_authorization(request.headers.get("authorization", ""))
     if secrets.user is None:
-        raise NotSignedIn(f"the user secret is missing; {_HOW}")
+        raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
-        raise NotSignedIn(f"the organization secret is missing; {_HOW}")
+        raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
     user = await services.accounts.user(secrets.user)
     if user is None:
         raise NotSignedIn(
-            "the user secret is not known; it was printed when the server was first started"
+            "the user secret is not known; the server printed it when it was first started"
         )
-    if secrets.organization is not None and not await services.accounts.is_organization_secret(
+    if secrets.organization is None:
+        await _find_instance(services, user, secrets.element)
+    elif not await services.accounts.is_organization_secret(
         user.organization_id, secrets.organization
     ):
-        raise NotSignedIn("the organization secret is not that of this user's organization")
-    if secrets.organization is None:
-        await _instance(services, user, secrets)
+        raise NotSignedIn(
+            "the organization secret is not that of the user's organization; send the two secrets "
+            "that belong together"
+        )
     return user
 
 
-SignedInUser = Annotated[User, Depends(signed_in_user)]
+SignedInUser = Annotated[User, Depends(require_user)]
 
 
-async def instance_of_request(
+async def require_instance(
     request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> Instance:
-    """The instance that the calling user works with."""
-    return await _instance(
-        services, user, parse_authorization(request.headers.get("authorization", ""))
-    )
+    """The instance whose token the request has. Raises NotSignedIn."""
+    secrets = parse_authorization(request.headers.get("authorization", ""))
+    return await _find_instance(services, user, secrets.element)
 
 
-async def _instance(services: ServicesOfApp, user: User, secrets: Secrets) -> Instance:
-    if secrets.element is None:
+async def _find_instance(services: Services, user: User, token: str | None) -> Instance:
+    if token is None:
         raise NotSignedIn(
             "the instance's token is missing; add ', Element <token>' to the Authorization header"
         )
-    instance = await services.accounts.instance_with_token(secrets.element)
+    instance = await services.accounts.instance_with_token(token)
     if instance is None or instance.organization_id != user.organization_id:
         raise NotSignedIn(
-            "the Element token is not known; it is in the answer that made the instance"
+            "the Element token is not known; it is in the answer that created the instance"
         )
     return instance
 
 
-SignedInInstance = Annotated[Instance, Depends(instance_of_request)]
+SignedInInstance = Annotated[Instance, Depends(require_instance)]

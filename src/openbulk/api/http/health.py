@@ -1,59 +1,73 @@
-"""For those who run the server: is it alive, can it take work, and what does it do."""
+"""Operator endpoints: whether the process is alive, whether it can take work, and its metrics."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import ServicesOfApp
-from openbulk.api.wire.answers import Readiness
+from openbulk.api.wire.schema import EXACT, doc
 
 router = APIRouter(tags=["Operation"], responses=may_answer(405))
 ANSWER_SECONDS = 3.0
+"""How long a part may take to answer before it counts as broken."""
+
+
+@with_config(EXACT)
+class Readiness(TypedDict):
+    """Whether the server can take work."""
+
+    ready: Annotated[bool, doc("Whether all parts of the server answer.", True)]
+    broken: Annotated[dict[str, str], doc("Parts that do not answer, and how each failed.", {})]
+
+
 _READY: dict[int | str, dict[str, Any]] = {
     **answers(Readiness),
-    503: {"model": Readiness, "description": "something does not answer"},
+    503: {"model": Readiness, "description": "A part of the server does not answer."},
 }
 
 
-def _text(example: str) -> dict[int | str, dict[str, Any]]:
+def _plain_text(example: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}}
 
 
 @router.get(
     "/healthz",
-    summary="Is the process alive",
+    summary="Check that the process is alive",
     response_class=PlainTextResponse,
-    responses=_text("ok\n"),
+    responses=_plain_text("ok\n"),
 )
 async def healthz() -> PlainTextResponse:
     """Answers as long as the process can answer."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("/readyz", summary="Can the server take work", responses=_READY)
+@router.get("/readyz", summary="Check that the server can take work", responses=_READY)
 async def readyz(services: ServicesOfApp) -> Response:
-    """200 where database and file store answer and the engine looks for work, else 503 with what doesn't."""
+    """200 if database and file store answer and the engine polls for work; 503 otherwise."""
     broken = {}
-    for part, look in (("database", services.accounts.is_empty), ("files", services.files.check)):
+    checks = (("database", services.accounts.is_empty), ("files", services.files.check))
+    for part, check in checks:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await look()
-        except Exception as error:  # whatever it is, the server cannot take work
+                await check()
+        except Exception as error:  # the server cannot take work, whatever the reason
             broken[part] = type(error).__name__
     if not services.engine.is_working():
-        broken["engine"] = "looks for no work"
+        broken["engine"] = "does not poll for work"
     return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
 
 
 @router.get(
     "/metrics",
-    summary="Figures for Prometheus",
+    summary="Retrieve metrics for Prometheus",
     response_class=PlainTextResponse,
-    responses=_text('openbulk_jobs_total{status="COMPLETE"} 1.0\n'),
+    responses=_plain_text('openbulk_jobs_total{status="COMPLETE"} 1.0\n'),
 )
 async def metrics() -> Response:
     """Counters and gauges in the Prometheus text format."""

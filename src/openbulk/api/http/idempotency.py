@@ -1,7 +1,6 @@
-"""Requests that are sent again: the same key and content are answered with the same job.
+"""Idempotency keys: a request that is sent again with its key is answered with the same job.
 
-The header is that of Stripe and others (https://docs.stripe.com/api/idempotent_requests), and so is the one that says
-that an answer is a repeated one.
+Both headers are those of Stripe and others (https://docs.stripe.com/api/idempotent_requests).
 """
 
 import hashlib
@@ -11,17 +10,19 @@ import orjson
 from fastapi import Request, Response
 
 from openbulk.api.services import Services
-from openbulk.api.wire import shapes
+from openbulk.api.wire.jobs import present_new_job
 from openbulk.domain.errors import BadInput, Conflict
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey
 
 MAX_KEY = 255
 REPLAYED = "Idempotent-Replayed"
+"""Header of an answer that was given before."""
 PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "sent again with the same key, the request is answered with the same job, and not done twice",
+    "description": "Identifies the request, so that a retry does not create a second job. A UUID "
+    "is a good key.",
     "required": False,
     "schema": {
         "type": "string",
@@ -33,12 +34,15 @@ PARAMETER = {
 
 
 def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None:
-    """By what a request is known again: its key, and all that it asks for. None without a key. Raises BadInput."""
+    """The key of a request, with the digest of its content. None without the header.
+
+    Raises BadInput.
+    """
     header = request.headers.get("idempotency-key")
     if header is None:
         return None
     key = header.strip()
-    if not key:  # the caller relies on a key that was never filled in
+    if not key:  # the caller relies on a key, and has forgotten to fill it in
         raise BadInput("Idempotency-Key is empty; give it a UUID, or leave the header out")
     if len(key) > MAX_KEY:
         raise BadInput(
@@ -51,15 +55,18 @@ def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None
 async def earlier_answer(
     response: Response, services: Services, instance: Instance, idempotency_key: IdempotencyKey
 ) -> dict[str, Any] | None:
-    """The answer that was given to the same request before; None where there was none. Raises Conflict."""
-    found = await services.ledger.job_with_key(instance.id, idempotency_key.key)
-    if found is None:
+    """The answer to an earlier request with this key; None if there was none.
+
+    Raises Conflict if the content of that request differs.
+    """
+    earlier = await services.ledger.job_with_key(instance.id, idempotency_key.key)
+    if earlier is None:
         return None
-    job, before = found
-    if before != idempotency_key:
+    job, earlier_key = earlier
+    if earlier_key != idempotency_key:
         raise Conflict(
-            f"job {job.id} was asked for with this Idempotency-Key and another content (the file, the object, metaData "
-            "or the callback differ); send what was sent then, or take a new key"
+            f"job {job.id} was created with this Idempotency-Key and other content (the file, the "
+            "object, metaData or the callback differ); send that content, or use a new key"
         )
     response.headers[REPLAYED] = "true"
-    return shapes.job_created(job)
+    return present_new_job(job)

@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
-import orjson
 from fastapi import Request
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
+from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
 from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
-MAX_FIELD_BYTES = 1024 * 1024
+# Limits on what a form can make the server hold in memory: a file goes into the store as it comes.
 MAX_FIELDS = 50
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
-"""How long the rest of an upload is let in that cannot be kept."""
-_HOW = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
+"""How long the rest of a refused upload is read."""
+_FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """An upload that has arrived whole."""
+class ReceivedForm:
+    """A form that has arrived whole, with its file in the file store."""
 
     size: int
     """Bytes of the file."""
@@ -36,76 +36,56 @@ class Received:
     """The other parts of the form, by name."""
 
 
-async def receive(request: Request, files: FileStore, name: str, max_bytes: int) -> Received:
-    """Stream an upload's file part into the store under a name, and collect its other parts.
+async def receive_upload(
+    request: Request, files: FileStore, name: str, max_bytes: int
+) -> ReceivedForm:
+    """Stream the file of a form into the store under a name, and collect the other parts.
 
-    Memory holds one block of the file, whatever its size. Where the upload is malformed, too large or cut off,
-    nothing is left in the store. Raises BadInput, TooLarge, DiskFull, FileStoreUnavailable.
+    Memory holds one block of the file, whatever its size. If the upload is malformed, too large or
+    cut off, the store keeps nothing of it. Raises BadInput, TooLarge, DiskFull and
+    FileStoreUnavailable.
     """
     form = _Form(_boundary(request))
     writer, stream = files.writer(name), request.stream()
     try:
         async for chunk in stream:
             form.feed(chunk)
-            await _keep(form, writer, max_bytes)
+            await _store_file_bytes(form, writer, max_bytes)
         if not form.is_complete:
             raise BadInput("the upload ended before its last boundary; send it again")
         if not form.has_file:
-            raise BadInput(f"there is no file in the request; {_HOW}")
+            raise BadInput(f"there is no file in the request; {_FILE_HINT}")
         await writer.close()
     except BaseException as error:
         await asyncio.shield(writer.discard())
         if isinstance(error, ClientDisconnect):
-            raise BadInput("the upload was cut off") from error
+            raise BadInput("the connection closed before the whole file had arrived") from error
         if isinstance(error, TooLarge | DiskFull | FileStoreUnavailable):
-            await _linger(stream)
+            await _read_to_end(stream)
         raise
-    return Received(writer.size, writer.digest, form.fields)
+    return ReceivedForm(writer.size, writer.digest, form.fields)
 
 
-async def _linger(stream: AsyncIterator[bytes]) -> None:
-    """Let a caller send the rest, to no end but that the answer is read: who is still sending when the connection is
-    closed is told of a broken connection instead."""
+async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
+    """Read the rest of a refused upload, for `LINGER_SECONDS` at most."""
+    # A client that is still sending when the connection closes reports a broken connection, and
+    # never reads the answer.
     with suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             async for _ in stream:
                 pass
 
 
-async def fields_of(request: Request) -> Mapping[str, str]:
-    """The parts of a small form by name; files are left out. Raises BadInput, TooLarge."""
+async def read_form_fields(request: Request) -> Mapping[str, str]:
+    """The parts of a small form by name, without files. Raises BadInput, TooLarge."""
     form = _Form(_boundary(request))
-    form.feed(await body_of(request))
+    form.feed(await read_body(request))
     if not form.is_complete:
         raise BadInput("the form ended before its last boundary; send it again")
     return form.fields
 
 
-async def body_of(request: Request) -> bytes:
-    """A small body, whole. Raises BadInput, TooLarge."""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FIELD_BYTES:
-                raise TooLarge(f"the body is larger than {MAX_FIELD_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise BadInput("the request was cut off") from error
-    return bytes(body)
-
-
-def object_in(body: bytes, example: str) -> dict[str, Any]:
-    """A body that is a JSON object. Raises BadInput, with the example of one."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"the body is not JSON ({error}); it looks like {example}") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"the body is not a JSON object; it looks like {example}")
-    return value
-
-
-async def _keep(form: "_Form", writer: FileWriter, max_bytes: int) -> None:
+async def _store_file_bytes(form: "_Form", writer: FileWriter, max_bytes: int) -> None:
     if form.file_bytes:
         await writer.write(b"".join(form.file_bytes))
         form.file_bytes.clear()
@@ -118,12 +98,12 @@ def _boundary(request: Request) -> bytes:
     header["content-type"] = request.headers.get("content-type", "")
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
-        raise BadInput(f"the request is not multipart/form-data; {_HOW}")
-    return boundary.encode("latin-1", errors="replace")
+        raise BadInput(f"the request is not multipart/form-data; {_FILE_HINT}")
+    return boundary.encode("latin-1", errors="replace")  # as HTTP headers are (RFC 9110, 5.5)
 
 
 class _Form:
-    """Sorts the bytes of a form into the file and the other parts, as they come and in any order."""
+    """Sorts the bytes of a form into the file and the other parts, which come in any order."""
 
     def __init__(self, boundary: bytes) -> None:
         self.file_bytes: list[bytes] = []
@@ -134,13 +114,13 @@ class _Form:
         self._header_value = b""
         self._header_bytes = 0
         self._headers = Message()
-        self._part = ""
+        self._part_name = ""
         self._part_is_file = False
         self._value = bytearray()
         callbacks: Any = {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,
-            "on_header_value": self._header_text,
+            "on_header_value": self._header_data,
             "on_header_end": self._header_end,
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._data,
@@ -154,7 +134,7 @@ class _Form:
         try:
             self._parser.write(chunk)
         except MultipartParseError as error:
-            raise BadInput(f"the multipart form is malformed ({error}); {_HOW}") from error
+            raise BadInput(f"the multipart form is malformed ({error}); {_FILE_HINT}") from error
 
     def _begin(self) -> None:
         self._headers = Message()
@@ -163,29 +143,29 @@ class _Form:
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
-        self._bound_header(end - start)
+        self._limit_headers(end - start)
 
-    def _header_text(self, data: bytes, start: int, end: int) -> None:
+    def _header_data(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
-        self._bound_header(end - start)
+        self._limit_headers(end - start)
 
-    def _bound_header(self, size: int) -> None:
+    def _limit_headers(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES:
             raise TooLarge(f"a part's headers are larger than {MAX_HEADER_BYTES} bytes")
 
     def _header_end(self) -> None:
-        self._headers[self._header_name.decode("latin-1")] = self._header_value.decode(
-            "utf-8", "replace"
-        )
+        name, value = self._header_name.decode("latin-1"), self._header_value
+        self._headers[name] = value.decode("utf-8", "replace")
         self._header_name = self._header_value = b""
 
     def _headers_finished(self) -> None:
         name = self._headers.get_param("name", header="content-disposition")
-        self._part = name if isinstance(name, str) else ""
-        self._part_is_file = self._part == "file"
+        # The parameter is a tuple where it is encoded by RFC 2231, which RFC 7578 forbids.
+        self._part_name = name if isinstance(name, str) else ""
+        self._part_is_file = self._part_name == "file"
         if self._part_is_file and self.has_file:
-            raise BadInput("there are two files in the request; send one a job")
+            raise BadInput("there are two files in the request; send one for each job")
         self.has_file = self.has_file or self._part_is_file
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -193,15 +173,15 @@ class _Form:
             self.file_bytes.append(data[start:end])
             return
         self._value += data[start:end]
-        if len(self._value) > MAX_FIELD_BYTES:
-            raise TooLarge(f"the part {self._part!r} is larger than {MAX_FIELD_BYTES} bytes")
+        if len(self._value) > MAX_BODY_BYTES:
+            raise TooLarge(f"the part {self._part_name!r} is larger than {MAX_BODY_BYTES} bytes")
 
     def _end(self) -> None:
         if self._part_is_file:
             return
         if len(self.fields) == MAX_FIELDS:
             raise TooLarge(f"there are more than {MAX_FIELDS} parts in the request")
-        self.fields[self._part] = self._value.decode("utf-8", "replace")
+        self.fields[self._part_name] = self._value.decode("utf-8", "replace")
 
     def _complete(self) -> None:
         self.is_complete = True

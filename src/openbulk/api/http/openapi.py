@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every operation takes and answers, and with which secrets it is called."""
+"""The OpenAPI document: what every operation takes and answers, and the secrets that it needs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,81 +10,89 @@ from pydantic import BaseModel, Field
 DESCRIPTION = """
 Load thousands or millions of records from a file into a cloud service, and back, as jobs.
 
-Every path of an instance exists with and without `/hubs/{hub}` before it: the hub is a prefix and nothing more.
-Success is 200 everywhere. Lists are bare arrays; the header `elements-next-page-token` has the token of the next page.
+The calling instance is the one whose token is in the Authorization header. Paths for it exist with
+and without the prefix `/hubs/{hub}`, which has no other meaning.
+
+Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the
+token of the next page.
 """
 _IN_A_HUB = "The same, behind a hub"
 _TAGS = {
-    "Bulk": "files in, files out, and how the jobs stand",
-    "Objects": "what an instance holds",
-    "Resources": "single records: to look at, mend or delete what a job has written",
-    "Workflows": "records that are carried over from one instance into another",
-    "Schedules": "what is done again and again",
-    "Instances": "services that were signed in to",
-    "Elements": "services that instances can be made of",
-    "Operation": "for those who run the server",
-    _IN_A_HUB: "the hub is a prefix and nothing more",
+    "Bulk": "Jobs that upload files and download records.",
+    "Objects": "Objects of an instance and their fields.",
+    "Resources": "Single records, to check or correct what a job has written.",
+    "Workflows": "Jobs that copy records from one instance into another.",
+    "Schedules": "Requests that openbulk repeats.",
+    "Instances": "Accounts of services that openbulk works with.",
+    "Elements": "Services that instances can be made of.",
+    "Operation": "Operator endpoints are at the root and need no credentials.",
+    _IN_A_HUB: "Each path with the prefix of a hub, which has no other meaning.",
 }
 _SECRETS = {
     "type": "apiKey",
     "in": "header",
     "name": "Authorization",
-    "description": "`User <secret>, Organization <secret>`, and for an instance `, Element <token>`, in any order",
+    "description": "`User <secret>, Organization <secret>`, in any order. To call on behalf of an "
+    "instance, add `, Element <token>`.",
 }
-_OPEN = ("/healthz", "/readyz", "/metrics")
+_WITHOUT_SECRETS = ("/healthz", "/readyz", "/metrics")
 _REF = "#/components/schemas/"
 
 
 class Problem(BaseModel):
-    """Why a request was not done."""
+    """Why a request failed."""
 
     message: str = Field(
-        description="what is wrong, and what would be right", examples=["there is no bulk job '7'"]
+        description="What is wrong, and what would be right.",
+        examples=["there is no bulk job '7'"],
     )
     requestId: str = Field(  # noqa: N815 - the wire's name
-        description="the same as in the header elements-request-id",
+        description="Id of the request, equal to the header elements-request-id.",
         examples=["4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55"],
     )
-    providerMessage: str | None = Field(None, description="what the service itself said")  # noqa: N815 - likewise
+    providerMessage: str | None = Field(  # noqa: N815 - the wire's name
+        None, description="Error message of the service."
+    )
 
 
-_PROBLEMS = {
-    400: "the request makes no sense as it stands; the message says what would",
-    401: "secrets are missing or wrong, or the service no longer accepts the instance's credentials",
-    403: "the service refuses",
-    404: "it is not there, or not yours",
-    405: "there is such a thing, and it cannot do this",
-    409: "it is in a state that does not allow this, or its Idempotency-Key stands for another request",
-    413: "the request is larger than the server takes",
-    502: "the service could not answer; the message says why",
-    507: "the server's disk is full: nothing was done, and it can be sent again",
+_PROBLEMS: dict[int, dict[str, Any]] = {
+    400: {"description": "The request is invalid. The message says what would be right."},
+    401: {
+        "description": "Secrets are missing or wrong, or the service no longer accepts the "
+        "credentials of the instance."
+    },
+    403: {"description": "The service does not allow the operation."},
+    404: {"description": "Nothing was found, or it belongs to another organization."},
+    405: {
+        "description": "The operation is not possible here.",
+        "headers": {
+            "Allow": {"description": "Methods that are possible.", "schema": {"type": "string"}}
+        },
+    },
+    409: {
+        "description": "The current state does not allow the operation, or the Idempotency-Key "
+        "belongs to another request."
+    },
+    413: {"description": "The request is too large."},
+    502: {"description": "The service did not carry out the request. The message says why."},
+    507: {"description": "The disk of the server is full. Nothing was done; try again later."},
 }
 OF_THE_SERVICE = (401, 403, 502, 507)
-"""What an operation may answer that calls the instance's service: calls are counted in the ledger."""
+"""Problems of an operation that calls the service. 507: the ledger counts the calls."""
 
 
 def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
-    """What an operation answers: with 200 something of this shape, and which problems it may have."""
-    return {200: {"model": shape, "description": "it was done"}, **may_answer(*problems)}
+    """The answers of an operation: 200 with this shape, and these problems."""
+    return {200: {"model": shape, "description": "Success."}, **may_answer(*problems)}
 
 
 def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that an operation may have."""
-    told = {
-        405: {
-            "headers": {
-                "Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}
-            }
-        }
-    }
-    return {
-        status: {"model": Problem, "description": _PROBLEMS[status], **told.get(status, {})}
-        for status in problems
-    }
+    """The problems of an operation, by their statuses."""
+    return {status: {"model": Problem, **_PROBLEMS[status]} for status in problems}
 
 
 def describe(api: FastAPI) -> None:
-    """Have an app show its document as it is: FastAPI's own 422 is never answered here."""
+    """Make an app show this document, which has no 422: FastAPI's own is never answered here."""
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -110,13 +118,12 @@ def _document(api: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for path, operation in _operations(document):
         operation["responses"].pop("422", None)
-        if path not in _OPEN:
+        if path not in _WITHOUT_SECRETS:
             operation["security"] = [{"secrets": []}]
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
-            operation["responses"].setdefault(
-                "404", operation["responses"]["401"] | {"description": _PROBLEMS[404]}
-            )
+            # The check of the hub can answer it.
+            operation["responses"].setdefault("404", operation["responses"]["401"] | _PROBLEMS[404])
         _show_examples(operation, schemas)
     return document
 
@@ -131,38 +138,39 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Put together from those of the schemas, so that they stand in one place; where there are several, all of them."""
+    """Give parameters, request and answer examples that are composed of those of their schemas."""
     for parameter in operation.get("parameters", ()):
         if parameter.get("required") and "example" not in parameter:
             parameter["example"] = _examples(parameter["schema"], schemas)[0]
-    for told in (operation.get("requestBody", {}), operation["responses"]["200"]):
-        for content in told.get("content", {}).values():
-            content["schema"] = _plain(content["schema"])
-            examples = _examples(content["schema"], schemas)
-            if len(examples) == 1:
-                content.setdefault("example", examples[0])
-            elif "example" not in content and "examples" not in content:
-                content["examples"] = {
-                    f"{number}": {"value": one} for number, one in enumerate(examples, 1)
-                }
+    for body in (operation.get("requestBody", {}), operation["responses"]["200"]):
+        for content in body.get("content", {}).values():
+            content["schema"] = _without_vague_keys(content["schema"])
+            if "example" not in content and "examples" not in content:
+                content.update(_as_content(_examples(content["schema"], schemas)))
 
 
-def _plain(schema: Any) -> Any:
-    """A schema without what a handler's annotation says more vaguely beside it: FastAPI merges the two."""
+def _as_content(examples: list[Any]) -> dict[str, Any]:
+    """Examples under the key that OpenAPI has for one or for several."""
+    if len(examples) == 1:
+        return {"example": examples[0]}
+    return {"examples": {str(number): {"value": one} for number, one in enumerate(examples, 1)}}
+
+
+def _without_vague_keys(schema: Any) -> Any:
+    """A schema without the vaguer keys that FastAPI merges in from a handler's annotation."""
     if not isinstance(schema, dict):
         return schema
     for precise in ("$ref", "anyOf"):
         if precise in schema:
             return {precise: schema[precise]}
-    return {
-        key: _plain(value) if key == "items" else value
-        for key, value in schema.items()
-        if key != "title"
-    }
+    plain = {key: value for key, value in schema.items() if key != "title"}
+    if "items" in plain:
+        plain["items"] = _without_vague_keys(plain["items"])
+    return plain
 
 
 def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
-    """The examples of a schema; of an object, one that has those keys for which a value is shown."""
+    """The examples of a schema. That of an object has the keys that have an example."""
     if "$ref" in schema:
         return _examples(schemas[schema["$ref"].removeprefix(_REF)], schemas)
     if "examples" in schema:
@@ -172,8 +180,7 @@ def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
     if schema.get("type") == "array":
         return [[example] for example in _examples(schema["items"], schemas)[:1]]
     if schema.get("type") == "object":
-        shown = {
-            name: _examples(one, schemas) for name, one in schema.get("properties", {}).items()
-        }
-        return [{name: examples[0] for name, examples in shown.items() if examples}]
+        properties = schema.get("properties", {}).items()
+        examples = {name: _examples(one, schemas) for name, one in properties}
+        return [{name: values[0] for name, values in examples.items() if values}]
     return []

@@ -1,7 +1,9 @@
-"""Errors as the wire contract spells them: `{"message", "requestId", "providerMessage"?}`, and never a stack trace."""
+"""Errors as the wire contract has them: `{"message", "requestId", "providerMessage"?}`.
+
+An answer never shows a stack trace.
+"""
 
 import asyncio
-import uuid
 from collections.abc import Mapping
 
 import structlog
@@ -11,7 +13,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openbulk.api.http.allowed_methods import allow, methods_at, methods_for
+from openbulk.api.http.allowed_methods import (
+    allow_header,
+    methods_of_abilities,
+    methods_of_path,
+)
 from openbulk.domain import errors
 
 log = structlog.get_logger()
@@ -24,50 +30,28 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.NotPossible: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    # openbulk's own database or file store is away for a moment: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
     errors.DiskFull: 507,
+    # The service behind an instance failed, and openbulk did its part.
     errors.RetryLater: 502,
     errors.AnswerLost: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
+    # The service no longer knows the position in the caller's nextPage.
     errors.CursorExpired: 400,
 }
 
 RETRY_AFTER_SECONDS = "5"
 STOPPING = "openbulk is being stopped; send this again in a moment, to this server or another"
+FAILED = "openbulk failed on this request; its log has the details under this request id"
 
 
-class RequestIds:
-    """Gives every request an id, and sends it back as `Elements-Request-Id`."""
+class UnhandledErrors:
+    """Answers requests that fail unexpectedly, and those that the end of the server cancels.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"elements-request-id", request_id.encode()),
-                ]
-            await send(message)
-
-        with structlog.contextvars.bound_contextvars(request=request_id):
-            await self._app(scope, receive, send_with_id)
-
-
-class LastAnswers:
-    """Answers requests that nobody else has: those that failed, and those that the end of the server breaks off.
-
-    What failed is said in the log here, once. Where an answer has begun, its connection ends instead.
+    It logs the error, once. If the answer has already begun, the connection breaks instead.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -88,51 +72,52 @@ class LastAnswers:
         request = Request(scope)
         try:
             await self._app(scope, receive, send_and_note)
+            return
         except asyncio.CancelledError:  # nothing but the end of the server cancels a request
-            log.warning(
-                "request broken off", path=request.url.path, reason="the server is being stopped"
-            )
+            reason = "the server is being stopped"
+            log.warning("request broken off", path=request.url.path, reason=reason)
             answer = _answer(request, 503, STOPPING)
         except Exception as error:
             log.error("request failed", path=request.url.path, exc_info=error)
-            answer = _answer(
-                request,
-                500,
-                "openbulk failed at this request; its log says more under this request id",
-            )
-        else:
-            return
+            answer = _answer(request, 500, FAILED)
         if not has_begun:
             await answer(scope, receive, send)
 
 
 def present_errors(app: FastAPI) -> None:
-    """Answer every error of an app in the contract's shape; those that nobody foresees are for LastAnswers."""
-
-    async def known(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, errors.OpenbulkError)
-        headers = allow(methods_for(error.can)) if isinstance(error, errors.NotPossible) else {}
-        return _answer(request, STATUS[type(error)], error.message, error.provider_message, headers)
-
+    """Answer the expected errors of an app; `UnhandledErrors` answers the others."""
     for error_type in STATUS:
-        app.add_exception_handler(error_type, known)
+        app.add_exception_handler(error_type, _answer_openbulk_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(HTTPException, _answer_http_error)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        return _answer(request, 400, f"{place}: {first['msg']}")
 
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        message = {
-            404: f"there is nothing at {request.method} {request.url.path}",
-            405: f"{request.url.path} does not take {request.method}",
-        }.get(error.status_code, str(error.detail))
-        headers = dict(error.headers or {})
-        if error.status_code == 405 and (methods := methods_at(app, request.url.path)):
-            headers |= allow(methods)
-        return _answer(request, error.status_code, message, headers=headers)
+async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.OpenbulkError)
+    headers = {}
+    if isinstance(error, errors.NotPossible):
+        headers = allow_header(methods_of_abilities(error.can))
+    return _answer(request, STATUS[type(error)], error.message, error.provider_message, headers)
+
+
+async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(step) for step in first["loc"])
+    return _answer(request, 400, f"{place}: {first['msg']}")
+
+
+async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    path, method = request.url.path, request.method
+    message, headers = str(error.detail), dict(error.headers or {})
+    if error.status_code == 404:
+        message = f"there is nothing at {method} {path}"
+    if error.status_code == 405:
+        message = f"{path} does not take {method}"
+        if methods := methods_of_path(request.app, path):
+            headers |= allow_header(methods)
+    return _answer(request, error.status_code, message, headers=headers)
 
 
 def _answer(
@@ -145,5 +130,7 @@ def _answer(
     body = {"message": message, "requestId": request.state.request_id}
     if provider_message:
         body["providerMessage"] = provider_message
-    told = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else {}
-    return JSONResponse(body, status, {**told, **(headers or {})})
+    answer = JSONResponse(body, status, headers)
+    if status == 503:
+        answer.headers.setdefault("Retry-After", RETRY_AFTER_SECONDS)
+    return answer

@@ -1,4 +1,7 @@
-"""`/docs`: the OpenAPI document as a page. Its script and style come from this server, so that it needs no internet."""
+"""`/docs`: the OpenAPI document as a page.
+
+Its script and styles come from this server, so that it needs no internet.
+"""
 
 from importlib.resources import files
 from pathlib import Path
@@ -22,39 +25,44 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>openbulk: its API</title>
+<title>openbulk API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui.css">
 <link rel="stylesheet" href="docs/page.css">
 </head>
 <body>
-<main id="document"><noscript>The document is at <a href="openapi.json">openapi.json</a>.</noscript></main>
+<main id="document">
+<noscript>The document is at <a href="openapi.json">openapi.json</a>.</noscript>
+</main>
 <script src="docs/swagger-ui.js"></script>
 <script src="docs/page.js"></script>
 </body>
 </html>
 """
-_HEADERS = {
-    # Secrets are typed into this page: nothing but what this server sends may run in it, and it calls nobody else.
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+# People type secrets into this page. Nothing but what this server sends may run in it, and it calls
+# nobody else.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = {
+    "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+_FILE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "max-age=3600"}
 
 
 @router.get("/docs")
 async def page() -> Response:
-    """The page itself."""
-    return HTMLResponse(_PAGE, headers=_HEADERS)
+    """The page."""
+    return HTMLResponse(_PAGE, headers=_PAGE_HEADERS)
 
 
 @router.get("/docs/{name}")
 async def file(name: str) -> Response:
-    """Its script and its styles."""
+    """A script or a style of the page."""
     if name not in _FILES:
         raise NotFound(f"there is no file {name!r}; the page is at /docs")
-    return FileResponse(
-        _FILES[name], headers={"x-content-type-options": "nosniff", "cache-control": "max-age=3600"}
-    )
+    return FileResponse(_FILES[name], headers=_FILE_HEADERS)

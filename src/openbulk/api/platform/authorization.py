@@ -1,21 +1,21 @@
-"""Signing in to a service: where a person allows it, and whether what came of it works."""
+"""Signing in to a service: the URL for a person, and the tokens that the sign-in gives."""
 
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from openbulk.api.http.bodies import BoundedRoute
 from openbulk.api.http.callers import SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.platform.bodies import BoundedRoute, SignInBody
-from openbulk.api.platform.catalogue import ElementName, provider_named
-from openbulk.api.platform.sign_in_state import SignIn, state_with, verifier_in
+from openbulk.api.platform.catalogue import ElementName, find_provider
+from openbulk.api.platform.instance_bodies import SignInBody
+from openbulk.api.platform.sign_in_state import SignIn, make_state, read_verifier
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire import shapes
-from openbulk.api.wire.answers import SignInAddress
+from openbulk.api.wire.instances import SignInAddress, present_sign_in_address
 from openbulk.connectors.auth import API_KEY, challenge_of
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, OAuth, Provider
 from openbulk.domain.errors import BadInput
@@ -27,7 +27,7 @@ router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_cla
 
 @router.get(
     "/elements/{key}/oauth/url",
-    summary="Where a person signs in",
+    summary="Retrieve a sign-in URL",
     responses=answers(SignInAddress, 400, 404),
 )
 async def oauth_url(
@@ -36,53 +36,79 @@ async def oauth_url(
     user: SignedInUser,
     *,
     api_key: Annotated[
-        str, Query(alias="apiKey", description="the application's id", examples=["client"])
+        str,
+        Query(
+            alias="apiKey",
+            description="Client id of your OAuth application.",
+            examples=["client"],
+        ),
     ] = "",
     api_secret: Annotated[
-        str, Query(alias="apiSecret", description="its secret", examples=["secret"])
+        str,
+        Query(
+            alias="apiSecret",
+            description="Client secret of your OAuth application.",
+            examples=["secret"],
+        ),
     ] = "",
     callback_url: Annotated[
         str,
         Query(
             alias="callbackUrl",
-            description="where it leads back to",
+            description="URL that the service redirects to after the sign-in.",
             examples=["https://example.com/back"],
         ),
     ] = "",
     scope: Annotated[
-        str, Query(description="what may be done", examples=["https://example.com/scope"])
+        str,
+        Query(
+            description="OAuth scopes to request, instead of the usual ones.",
+            examples=["https://example.com/scope"],
+        ),
     ] = "",
-    state: Annotated[str, Query(description="comes back with the code", examples=["choir"])] = "",
+    state: Annotated[
+        str,
+        Query(
+            description="Value that the redirect returns with the code.",
+            examples=["choir"],
+        ),
+    ] = "",
     pkce: Annotated[
-        bool, Query(description="whether the code is for this server alone", examples=[True])
+        bool,
+        Query(
+            description="Whether to bind the code to this server (PKCE, RFC 7636).",
+            examples=[True],
+        ),
     ] = False,
     site_address: Annotated[
         str,
         Query(
             alias="siteAddress",
-            description="the same as base.url",
+            description="Base URL of the service, if you reach it through a proxy.",
             examples=["https://example.com"],
         ),
     ] = "",
     base_url: Annotated[
         str,
         Query(
-            alias="base.url", description="a proxy of the service", examples=["https://example.com"]
+            alias="base.url",
+            description="Base URL of the service; takes precedence over `siteAddress`.",
+            examples=["https://example.com"],
         ),
     ] = "",
-) -> dict[str, str]:
-    """The address at which a person allows openbulk to act for them; it leads back to `callbackUrl` with a code.
+) -> dict[str, Any]:
+    """The URL at which a person allows openbulk to act for them.
 
-    With `pkce` the code is good for nobody but this server: give the state that comes back with it, which is also in
-    this answer, as `providerData.state`.
+    After the sign-in, the service redirects to `callbackUrl` with a code. With `pkce`, only this
+    server can use the code: create the instance with the `state` of this answer, which the redirect
+    also returns, as `providerData.state`.
     """
-    provider = provider_named(services, key)
-    oauth = _oauth_of(provider)
-    missing = [
-        name for name, value in (("apiKey", api_key), ("callbackUrl", callback_url)) if not value
-    ]
+    provider = find_provider(services, key)
+    oauth = _require_oauth(provider)
+    required = {"apiKey": api_key, "callbackUrl": callback_url}
+    missing = [name for name, value in required.items() if not value]
     if missing:
-        raise BadInput(f"the query parameter {' and '.join(missing)} is missing")
+        raise BadInput(f"{' and '.join(missing)} missing; a sign-in URL needs both")
     request = AuthorizeRequest(
         api_key=api_key,
         api_secret=api_secret,
@@ -92,23 +118,26 @@ async def oauth_url(
         state=state or None,
     )
     if not pkce:
-        return shapes.sign_in_address(provider.key, oauth.authorize_url(request))
+        return present_sign_in_address(provider.key, oauth.authorize_url(request))
     if not oauth.takes_challenge:
-        raise BadInput(f"{provider.name} does not know PKCE; leave pkce out")
+        raise BadInput(f"{provider.name} does not support PKCE; leave pkce out")
     sign_in = SignIn(user.organization_id, provider.key, api_key, callback_url)
-    request = _challenged(request, sign_in, services)
-    return shapes.sign_in_address(provider.key, oauth.authorize_url(request), request.state)
+    request = _with_challenge(request, sign_in, services)
+    return present_sign_in_address(provider.key, oauth.authorize_url(request), request.state)
 
 
 @router.post(
     "/elements/{key}/oauth/url",
-    summary="Where a person signs in, asked for by a body",
+    summary="Retrieve a sign-in URL with a body",
     responses=answers(SignInAddress, 400, 404, 413),
 )
 async def oauth_url_of_body(
     key: ElementName, body: SignInBody, services: ServicesOfApp, user: SignedInUser
-) -> dict[str, str]:
-    """The same as by GET; the secret of the application stays out of addresses, and of what logs them."""
+) -> dict[str, Any]:
+    """The URL at which a person allows openbulk to act for them.
+
+    Unlike with GET, the client secret is not part of an address, which servers and proxies log.
+    """
     return await oauth_url(
         key,
         services,
@@ -124,55 +153,67 @@ async def oauth_url_of_body(
     )
 
 
-def _challenged(request: AuthorizeRequest, sign_in: SignIn, services: Services) -> AuthorizeRequest:
-    """Bind the code to a verifier that only this server can read out of the state."""
+def _with_challenge(
+    request: AuthorizeRequest, sign_in: SignIn, services: Services
+) -> AuthorizeRequest:
+    """Bind the code to a verifier that only this server can read from the state."""
     verifier = secrets.token_urlsafe(32)
-    state = state_with(verifier, sign_in, request.state or "", services.sealer, time.time())
+    state = make_state(verifier, sign_in, request.state or "", services.sealer, time.time())
     return replace(request, state=state, challenge=challenge_of(verifier))
 
 
-async def signed_in(
+async def sign_in(
     provider: Provider,
     configuration: Mapping[str, str],
     provider_data: Mapping[str, str] | None,
     services: Services,
     user: User,
 ) -> dict[str, str]:
-    """The configuration of an instance whose credentials have been seen to work. Raises ServiceError, BadInput."""
-    signed_in = dict(configuration)
-    if base_url := signed_in.get("base.url"):
+    """Trade a code for tokens if there is one, and check the credentials with the service.
+
+    Returns the configuration with all that has to be kept. Raises BadInput, ServiceError.
+    """
+    entries = dict(configuration)
+    # The caller chooses this URL, so it must not lead into the network of this server.
+    if base_url := entries.get("base.url"):
         check_url(base_url, allow_private=services.allow_private_addresses)
-    if code := (provider_data or {}).get("code"):
-        state = (provider_data or {}).get("state", "")
-        sign_in = SignIn(
-            user.organization_id,
-            provider.key,
-            signed_in.get(API_KEY, ""),
-            signed_in.get("oauth.callback.url", ""),
-        )
-        verifier = verifier_in(state, sign_in, services.sealer, time.time())
-        signed_in |= await _oauth_of(provider).exchange(
-            code, signed_in, services.http, verifier=verifier
-        )
+    if provider_data and provider_data.get("code"):
+        entries |= await _exchange_code(provider, entries, provider_data, services, user)
 
     async def remember(changes: Mapping[str, str]) -> None:
-        signed_in.update(changes)
+        entries.update(changes)
 
-    connector = provider.connect(ConnectionContext(signed_in, services.http, remember))
+    connector = provider.connect(ConnectionContext(entries, services.http, remember))
     try:
         await connector.check()
     finally:
         await connector.close()
-    return signed_in
+    return entries
 
 
-def _oauth_of(provider: Provider) -> OAuth:
+async def _exchange_code(
+    provider: Provider,
+    configuration: Mapping[str, str],
+    provider_data: Mapping[str, str],
+    services: Services,
+    user: User,
+) -> Mapping[str, str]:
+    sign_in = SignIn(
+        user.organization_id,
+        provider.key,
+        configuration.get(API_KEY, ""),
+        configuration.get("oauth.callback.url", ""),
+    )
+    state = provider_data.get("state", "")
+    verifier = read_verifier(state, sign_in, services.sealer, time.time())
+    oauth = _require_oauth(provider)
+    return await oauth.exchange(
+        provider_data["code"], configuration, services.http, verifier=verifier
+    )
+
+
+def _require_oauth(provider: Provider) -> OAuth:
     if provider.oauth is None:
-        raise BadInput(
-            f"{provider.name} has no sign-in by OAuth; its settings are: {_settings(provider)}"
-        )
+        settings = ", ".join(setting.name for setting in provider.settings) or "none"
+        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {settings}")
     return provider.oauth
-
-
-def _settings(provider: Provider) -> str:
-    return ", ".join(setting.name for setting in provider.settings) or "none"

@@ -1,8 +1,8 @@
-"""The state of a sign-in: a sealed note to ourselves that comes back with the code (decision 12).
+"""The state of a sign-in, which carries a sealed PKCE verifier through the browser (decision 12).
 
-A code that was asked for with a challenge is only given out for its verifier (PKCE, RFC 7636). The verifier travels
-sealed in `state`, through the browser and back, so that nothing has to be stored and any server that has the master
-key can go on with a sign-in that another one began.
+With PKCE (RFC 7636), a service trades a code for tokens only with the verifier that belongs to the
+challenge of its sign-in. The verifier is sealed into `state`, so that nothing has to be stored and
+every server with the master key can finish a sign-in that another one began.
 """
 
 import base64
@@ -15,12 +15,12 @@ from openbulk.security import Sealer
 
 LIFE_SECONDS = 3600
 """How long a person may take to sign in."""
-_OURS = re.compile(r"(?:(?P<own>.*)\.)?pkce-(?P<sealed>[A-Za-z0-9_-]+)", re.DOTALL)
+_STATE = re.compile(r"(?:(?P<caller>.*)\.)?pkce-(?P<sealed>[A-Za-z0-9_-]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a code is for. A state that was made for one sign-in is of no use for another."""
+    """The sign-in that a state is made for. It opens for no other."""
 
     organization_id: int
     element: str
@@ -28,39 +28,42 @@ class SignIn:
     callback_url: str
 
 
-def state_with(verifier: str, sign_in: SignIn, own_state: str, sealer: Sealer, now: float) -> str:
-    """The state to send a person away with. The caller's own stands readable before it, set apart by a dot."""
+def make_state(
+    verifier: str, sign_in: SignIn, caller_state: str, sealer: Sealer, now: float
+) -> str:
+    """The state for a sign-in: the caller's own, a dot, and the sealed verifier."""
+    # Sealed with the sign-in as its context: a state that was made for another one does not open.
     note = f"{int(now) + LIFE_SECONDS} {verifier}".encode()
-    sealed = (
-        base64.urlsafe_b64encode(sealer.seal(note, _context(sign_in, own_state)))
-        .rstrip(b"=")
-        .decode()
-    )
-    return f"{own_state}.pkce-{sealed}" if own_state else f"pkce-{sealed}"
+    sealed = sealer.seal(note, _context(sign_in, caller_state))
+    ours = f"pkce-{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
+    return f"{caller_state}.{ours}" if caller_state else ours
 
 
-def verifier_in(state: str, sign_in: SignIn, sealer: Sealer, now: float) -> str | None:
-    """The verifier that a state brings back; None where it is a caller's own. Raises BadInput where it is not good."""
-    ours = _OURS.fullmatch(state)
-    if ours is None:
+def read_verifier(state: str, sign_in: SignIn, sealer: Sealer, now: float) -> str | None:
+    """The verifier in a state; None if `make_state` did not make it.
+
+    Raises BadInput if the state has expired or belongs to another sign-in.
+    """
+    match = _STATE.fullmatch(state)
+    if match is None:
         return None
+    context = _context(sign_in, match["caller"] or "")
     try:
-        sealed = base64.urlsafe_b64decode(ours["sealed"] + "==")
-        until, verifier = (
-            sealer.open(sealed, _context(sign_in, ours["own"] or "")).decode().split(" ")
-        )
+        # Python ignores padding that is too long, and misses one that is too short.
+        sealed = base64.urlsafe_b64decode(match["sealed"] + "==")
+        expires, verifier = sealer.open(sealed, context).decode().split(" ")
     except (ValueError, SealBroken) as error:
         raise BadInput(
-            "providerData.state does not belong to this sign-in: give it as it came back with the code, with the "
-            "element, the oauth.api.key and the oauth.callback.url that its address was asked for with"
+            "providerData.state does not belong to this sign-in: send it as it came back with the "
+            "code, with the element, oauth.api.key and oauth.callback.url of the sign-in URL"
         ) from error
-    if now > int(until):
+    if now > int(expires):
         raise BadInput(
-            f"this sign-in was begun more than {LIFE_SECONDS // 60} minutes ago; ask for another address at "
-            f"/elements/{sign_in.element}/oauth/url and sign in there"
+            f"this sign-in was begun more than {LIFE_SECONDS // 60} minutes ago; get another URL "
+            f"at /elements/{sign_in.element}/oauth/url and sign in there"
         )
     return verifier
 
 
-def _context(sign_in: SignIn, own_state: str) -> str:
-    return f"sign-in {json.dumps([*astuple(sign_in), own_state])}"
+def _context(sign_in: SignIn, caller_state: str) -> str:
+    return f"sign-in {json.dumps([*astuple(sign_in), caller_state])}"

@@ -1,25 +1,27 @@
-"""What an instance holds: its objects, and their fields."""
+"""The objects of an instance, and their fields."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Header
 
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import ServicesOfApp
-from openbulk.api.wire import shapes
-from openbulk.api.wire.answers import ObjectFields, ObjectName, VendorObject
+from openbulk.api.wire.objects import (
+    ObjectFields,
+    ObjectName,
+    VendorObject,
+    present_fields,
+    present_object,
+)
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
-ObjectInPath = Annotated[
-    str,
-    Path(description="an object, as /objects names it, or one of its paths", examples=["events"]),
-]
 
 
 @router.get(
     "/objects",
-    summary="The objects of an instance",
+    summary="List objects",
     responses=answers(list[ObjectName] | list[VendorObject]),
 )
 async def objects(
@@ -29,27 +31,29 @@ async def objects(
         str,
         Header(
             alias="Elements-Version",
-            description="Hydrogen for names, Helium for objects",
+            description="`Hydrogen` lists names, `Helium` lists objects with a name and a type.",
             examples=["Hydrogen"],
         ),
     ] = "Hydrogen",
 ) -> list[Any]:
-    """The names of the objects that can be read or written; with `Elements-Version: Helium`, what each of them is."""
+    """The objects that can be read or written: their names, or more with the header
+    `Elements-Version: Helium`."""
     connector = (await services.connections.to(instance.id)).connector
     names = list(await connector.objects())
     if version.lower() == "helium":
-        return [{"name": name, "vendorName": name, "type": "vendor"} for name in names]
+        return [present_object(name) for name in names]
     return names
 
 
 @router.get(
     "/objects/{object:path}/metadata",
-    summary="The fields of an object",
+    summary="List the fields of an object",
     responses=answers(ObjectFields, 404),
 )
 async def metadata(
     object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
-    """The fields of an object: path, type, whether required, whether read-only."""
+    """The fields of an object, each with its path and type, and whether it is required or
+    read-only."""
     connector = (await services.connections.to(instance.id)).connector
-    return shapes.fields(await connector.metadata(object))
+    return present_fields(await connector.metadata(object))

@@ -1,35 +1,32 @@
-"""The records of an instance as plain REST: to look at, mend or delete what a job has written.
+"""The records of an instance as plain REST: to look at, correct or delete what a job has written.
 
-`events`, `events/{id}`, `calendars/{calendarId}/events/{id}`: whatever path an object has. They come after all other
-routes: what is none of the platform's own paths is an object's.
+Their paths are those of the objects: `events`, `events/{id}`, `calendars/{calendarId}/events/{id}`.
+Their routes come after all others: a path that no other route has belongs to an object.
 """
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Query as QueryParameter
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from openbulk.api.bulk.download_request import DownloadRequest
-from openbulk.api.bulk.job_requests import (
-    MAX_PAGE,
-    Fields,
-    NextPage,
-    PageSize,
-    number,
-    tell_of_page,
-)
+from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance
-from openbulk.api.http.multipart import body_of, object_in
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
+from openbulk.api.http.parameters import Fields
 from openbulk.api.services import ServicesOfApp
-from openbulk.api.wire.answers import Nothing, Record
 from openbulk.api.wire.query_language import field_list, order_list, parse_where
+from openbulk.api.wire.schema import Nothing, Record
 from openbulk.domain.errors import BadInput, NotPossible
-from openbulk.domain.job import Download, Position
-from openbulk.engine.direct import Direct, Place
+from openbulk.domain.job import Position
+from openbulk.domain.query import Query
+from openbulk.engine.direct import Direct, Resource
+from openbulk.engine.queries import resolve_query
 
 OF_THE_PLATFORM = (
     "bulk",
@@ -41,8 +38,9 @@ OF_THE_PLATFORM = (
     "metrics",
     "objects",
 )
-"""First words of paths that are never an object's. Behind a hub, only those that exist there are taken."""
+"""First words of paths that no object has."""
 _OF_AN_INSTANCE = ("bulk", "objects")
+"""Those of them that exist behind a hub, too; there, objects may have the others."""
 
 
 class _AtTheTop(PathConvertor):
@@ -63,11 +61,9 @@ async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direc
 
 Records = Annotated[Direct, Depends(_records)]
 ObjectPath = Annotated[
-    str, Path(description="an object, or one of its records", examples=["events"])
+    str, Path(description="Path of an object, or of one of its records.", examples=["events"])
 ]
-RecordPath = Annotated[
-    str, Path(description="one record of an object", examples=["events/choir2026"])
-]
+RecordPath = Annotated[str, Path(description="Path of a record.", examples=["events/choir2026"])]
 
 
 async def read(
@@ -76,69 +72,76 @@ async def read(
     path: ObjectPath,
     records: Records,
     where: Annotated[
-        str, Query(description="a condition", examples=["summary like 'Choir%'"])
+        str, QueryParameter(description="A condition.", examples=["summary like 'Choir%'"])
     ] = "",
     fields: Fields = "",
     order: Annotated[
-        str, Query(alias="orderBy", description="a field, and desc", examples=["summary desc"])
+        str,
+        QueryParameter(
+            alias="orderBy",
+            description="Fields to sort by, comma-separated; `desc` behind one reverses its order.",
+            examples=["summary desc"],
+        ),
     ] = "",
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> Any:
-    """The records of an object, page by page, or the one with an id."""
-    place = await records.place(path)
-    if place.id is not None:
-        return await records.get(place)
-    size = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
-    question = Download(
-        object=path,
-        file="",
+    """A page of the records of an object; or one record, if the path ends in its id."""
+    resource = await records.resource(path)
+    if resource.id is not None:
+        return await records.get(resource)
+    size = parse_page_size(page_size)
+    query = Query(
+        path,
         fields=field_list(fields),
-        where=parse_where(where) if where.strip() else None,
+        where=parse_where(where.strip()),
         order=order_list(order),
-        parameters=_parameters(request, place),
+        parameters=_parameters(request, resource),
     )
-    asked = await DownloadRequest(question).completed(None, records.connector)
-    found, behind = await records.page(place, asked, _position(next_page), size)
-    tell_of_page(response, len(found), None if behind.is_end else _token(behind))
+    resolved = await resolve_query(query, records.connector)
+    found, behind = await records.page(resource, resolved.query, _position(next_page), size)
+    set_page_headers(response, len(found), None if behind.is_end else _token(behind))
     return found
 
 
 async def create(request: Request, path: ObjectPath, records: Records) -> Any:
-    """Make a record of an object."""
-    place = await records.place(path)
-    if place.id is not None:
-        why = f"{path!r} is one record; new ones are made by POST to {path.rpartition('/')[0]!r}"
-        raise NotPossible(why, can=place.can)
-    return await records.create(place, await _values(request), _options(request))
+    """Create a record of an object."""
+    resource = await records.resource(path)
+    if resource.id is not None:
+        why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
+        raise NotPossible(why, can=resource.can)
+    return await records.create(resource, await _values(request), _options(request))
 
 
 async def change(request: Request, path: RecordPath, records: Records) -> Any:
-    """Change the fields of a record that are given; PUT and PATCH are one."""
-    return await records.change(
-        _one(await records.place(path)), await _values(request), _options(request)
-    )
+    """Change the fields of a record that are in the body. PUT and PATCH do the same."""
+    resource = await _record(records, path)
+    return await records.change(resource, await _values(request), _options(request))
 
 
 async def delete(request: Request, path: RecordPath, records: Records) -> dict[str, Any]:
     """Delete a record."""
-    await records.delete(_one(await records.place(path)), _options(request))
+    await records.delete(await _record(records, path), _options(request))
     return {}
 
 
 def make_router(convertor: str) -> APIRouter:
-    """The routes; `convertor` says which paths they leave to others."""
+    """The routes; `convertor` is the name of one that matches the paths of objects."""
     router = APIRouter(tags=["Resources"], responses=may_answer(400, 404, 405, *OF_THE_SERVICE))
     path = f"/{{path:{convertor}}}"
-    found, written, gone = answers(list[Record] | Record), answers(Record, 413), answers(Nothing)
+    written = answers(Record, 413)
     router.add_api_route(
-        path, read, methods=["GET"], summary="Records of an object, or one of them", responses=found
+        path,
+        read,
+        methods=["GET"],
+        summary="List or get records",
+        responses=answers(list[Record] | Record),
     )
     router.add_api_route(
         path,
         create,
         methods=["POST"],
-        summary="Make a record",
+        summary="Create a record",
         openapi_extra=_body(_NEW),
         responses=written,
     )
@@ -152,7 +155,7 @@ def make_router(convertor: str) -> APIRouter:
             responses=written,
         )
     router.add_api_route(
-        path, delete, methods=["DELETE"], summary="Delete a record", responses=gone
+        path, delete, methods=["DELETE"], summary="Delete a record", responses=answers(Nothing)
     )
     return router
 
@@ -171,45 +174,47 @@ def _body(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"})
+"""Parameters of openbulk; a parameter of the service with such a name is not passed through."""
 
 
-def _parameters(request: Request, place: Place) -> dict[str, str]:
-    """The service's own parameters among those of the address."""
-    given = {
-        name: value for name, value in request.query_params.items() if value and name not in _OURS
-    }
-    return {name: value for name, value in given.items() if name in place.features.parameters}
+def _parameters(request: Request, resource: Resource) -> dict[str, str]:
+    """The service's own parameters among those of the URL."""
+    names = resource.features.parameters - _OURS
+    return {name: value for name, value in _options(request).items() if name in names}
 
 
-def _options(request: Request) -> Mapping[str, Any]:
-    """What an upload would say in its metaData is said in the address."""
+def _options(request: Request) -> Mapping[str, str]:
+    """The parameters of the URL: here they are the options that an upload has in its metaData."""
     return {name: value for name, value in request.query_params.items() if value}
 
 
-def _one(place: Place) -> Place:
-    if place.id is None:
-        why = f"{place.object!r} is a whole object; name one record of it: {place.object}/{{id}}"
-        raise NotPossible(why, can=place.can)
-    return place
+async def _record(records: Direct, path: str) -> Resource:
+    resource = await records.resource(path)
+    if resource.id is None:
+        name = resource.name
+        why = f"{name!r} is an object; name a record of it: {name}/{{id}}"
+        raise NotPossible(why, can=resource.can)
+    return resource
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    return object_in(await body_of(request), '{"summary": "Choir practice"}')
+    return parse_json_object(await read_body(request), '{"summary": "Choir practice"}')
 
 
 def _token(position: Position) -> str:
+    """The token of the page that begins at a position."""
     return base64.urlsafe_b64encode(orjson.dumps([position.after, position.skip])).decode()
 
 
 def _position(token: str) -> Position:
+    """The position in a token of `_token`. Raises BadInput for any other text."""
     if not token:
         return Position()
-    try:
-        after, skip = orjson.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError):
-        after, skip = 0, -1
-    if not isinstance(after, str | None) or not isinstance(skip, int) or skip < 0:
-        raise BadInput(
-            "nextPage is no token of this list; it is in the header elements-next-page-token of a page"
-        )
-    return Position(after, skip)
+    with suppress(ValueError):
+        match orjson.loads(base64.urlsafe_b64decode(token)):
+            case [str() | None as after, int() as skip] if skip >= 0:
+                return Position(after, skip)
+    raise BadInput(
+        "nextPage is no token of this list; take it from the header elements-next-page-token of a "
+        "page"
+    )

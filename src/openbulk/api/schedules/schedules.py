@@ -1,27 +1,26 @@
-"""Schedules: queries, downloads and workflows that are carried out again and again."""
+"""Schedules: queries, downloads and workflows that openbulk repeats."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from openbulk.api.bulk.job_requests import MAX_PAGE, PageSize, number, tell_of_page
-from openbulk.api.http.callers import SignedInUser, instance_of_request
+from openbulk.api.http.bodies import BoundedRoute, parse_json
+from openbulk.api.http.callers import SignedInUser, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
-from openbulk.api.platform.bodies import BoundedRoute
-from openbulk.api.platform.catalogue import HUBS
-from openbulk.api.schedules.workflows import json_in, plans_of, scheduled
+from openbulk.api.http.paging import PageSize, parse_page_size, set_page_headers
+from openbulk.api.schedules import plans
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire import shapes
-from openbulk.api.wire.answers import Nothing
-from openbulk.api.wire.answers import Run as RunAnswer
-from openbulk.api.wire.answers import Schedule as ScheduleAnswer
-from openbulk.api.wire.ids import id_in
+from openbulk.api.wire import schedules as wire
+from openbulk.api.wire.elements import HUBS
+from openbulk.api.wire.ids import parse_id
+from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import BadInput, NotFound
 from openbulk.domain.instance import Instance
-from openbulk.domain.workflow import Run, Schedule
+from openbulk.domain.workflow import Plan, Run, Schedule
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
 from openbulk.storage.accounts import User
 
@@ -29,7 +28,7 @@ router = APIRouter(tags=["Schedules"], responses=may_answer(401, 405), route_cla
 ScheduleId = Annotated[
     str,
     Path(
-        description="the schedule's id, as /jobs lists it",
+        description="Id of the schedule, as `/jobs` lists it.",
         examples=["5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c"],
     ),
 ]
@@ -37,121 +36,163 @@ _BASE = "/elements/api-v2"
 
 
 class Trigger(BaseModel):
-    """When."""
+    """When a schedule is due."""
 
-    cron: str = Field(examples=[EXAMPLE], description="as Quartz writes it, in UTC")
+    cron: str = Field(examples=[EXAMPLE], description="Quartz cron expression, in UTC.")
 
 
 class ScheduleBody(BaseModel):
-    """What to do, and when."""
+    """A request to repeat, and when."""
 
     model_config = ConfigDict(extra="ignore")
 
     name: str = Field(
-        "", max_length=500, description="what its owner calls it", examples=["Every noon"]
+        "", max_length=500, description="Name of the schedule.", examples=["Every noon"]
     )
-    description: str = Field("", max_length=5_000, description="what its owner says of it")
-    method: str = Field("POST", description="POST, and nothing else")
+    description: str = Field("", max_length=5_000, description="Description of the schedule.")
+    method: str = Field("POST", description="Method of the request; always POST.")
     uri: str = Field(
-        examples=["/bulk/query"], description="/bulk/query, /bulk/download or /bulk/workflows"
+        examples=["/bulk/query"],
+        description="Path of the request: /bulk/query, /bulk/download or /bulk/workflows.",
     )
     query: dict[str, Any] = Field(
         default_factory=dict,
-        description="parameters of the address",
+        description="Query parameters of the request.",
         examples=[{"q": "select * from events"}],
     )
-    body: Any = Field(None, description="the body of the request, or its text")
+    body: Any = Field(None, description="Body of the request, as JSON or as the text of it.")
     headers: dict[str, str] = Field(
-        default_factory=dict, description="headers; the callback's counts"
+        default_factory=dict,
+        description="Headers of the request. Only Elements-Async-Callback-Url has an effect.",
     )
     trigger: Trigger
     instanceId: int | None = Field(  # noqa: N815 - the wire contract's name
-        None, description="the instance that does it; without it, that whose token is sent"
+        None, description="Instance to work with. Without it, the calling instance."
     )
 
 
 class RescheduleBody(BaseModel):
-    """When from now on."""
+    """A new time for a schedule."""
 
     model_config = ConfigDict(extra="ignore")
 
-    trigger: Trigger | None = Field(None, description="when")
-    cron: str | None = Field(None, description="the same, on its own", examples=[EXAMPLE])
+    trigger: Trigger | None = Field(None, description="When the schedule is due.")
+    cron: str | None = Field(
+        None, description="Quartz cron expression, instead of `trigger`.", examples=[EXAMPLE]
+    )
 
 
-@router.get("/jobs", summary="All schedules", responses=answers(list[ScheduleAnswer]))
+@router.get("/jobs", summary="List schedules", responses=answers(list[wire.Schedule]))
 async def list_all(
     response: Response, services: ServicesOfApp, user: SignedInUser
 ) -> list[dict[str, Any]]:
-    """The schedules of the caller's organization, oldest first."""
+    """The schedules of your organization, oldest first."""
     found = await services.schedules.of(user.organization_id)
-    tell_of_page(response, len(found), None)
-    return [await _shown(services, schedule) for schedule in found]
+    set_page_headers(response, len(found), None)
+    return [await _present_schedule(services, schedule) for schedule in found]
 
 
 @router.post(
     "/jobs",
-    summary="Have something done again and again",
-    responses=answers(ScheduleAnswer, 400, 404, 413, *OF_THE_SERVICE),
+    summary="Create a schedule",
+    responses=answers(wire.Schedule, 400, 404, 413, *OF_THE_SERVICE),
 )
 async def create(
     body: ScheduleBody, request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """A query, a download or a workflow of the instance whose token is sent, or of `instanceId`. With `from` (or
-    `lastRunDate`) each run begins where the last one ended."""
-    instance = await _instance(body, request, services, user)
-    uri = _uri(body)
-    content = (
-        json_in(body.body.encode()) if isinstance(body.body, str) and body.body else body.body or {}
-    )
-    asked = {**content, **body.query} if isinstance(content, dict) else content
+    """Repeat a query, a download or a workflow.
+
+    If the request has `from` or `lastRunDate`, each run begins where the last one ended.
+    """
+    instance = await _instance_of(body, request, services, user)
+    uri = _relative_path(body)
+    content = _content(body)
     headers = {name.lower(): value for name, value in body.headers.items()}
-    plans = await plans_of(
-        services, instance, uri, asked, headers.get("elements-async-callback-url") or None
-    )
-    told = [dict(plan.request) for plan in plans]
-    schedule = await scheduled(
+    callback_url = headers.get("elements-async-callback-url") or None
+    made = await plans.make_plans(services, instance, uri, content, callback_url)
+    requests = [dict(plan.request) for plan in made]
+    shown_request = {
+        "method": "POST",
+        "uri": uri,
+        "body": requests if isinstance(content, list) else requests[0],
+    }
+    schedule = await add_schedule(
         services,
         instance,
-        plans,
-        cron=body.trigger.cron,
-        asked={
-            "method": "POST",
-            "uri": uri,
-            "body": told if isinstance(content, list) else told[0],
-        },
+        made,
+        body.trigger.cron,
+        shown_request,
         name=body.name,
         description=body.description,
     )
-    return await _shown(services, schedule)
+    return await _present_schedule(services, schedule)
 
 
-def _uri(body: ScheduleBody) -> str:
+async def _instance_of(
+    body: ScheduleBody, request: Request, services: Services, user: User
+) -> Instance:
+    if body.instanceId is None:
+        return await require_instance(request, services, user)
+    instance = await services.accounts.instance(body.instanceId)
+    if instance is None or instance.organization_id != user.organization_id:
+        raise NotFound(f"there is no instance {body.instanceId}")
+    return instance
+
+
+def _relative_path(body: ScheduleBody) -> str:
+    """The path of the request to repeat, without base path and hub. Raises BadInput."""
     if body.method.upper() != "POST":
-        raise BadInput(
-            f"method {body.method!r} is not possible; what can be scheduled begins with POST"
-        )
+        raise BadInput(f"method {body.method!r} is not possible; only POST can be scheduled")
     steps = body.uri.removeprefix(_BASE).strip("/").split("/")
+    # As everywhere, the hub is a prefix and nothing more.
     if steps[0] == "hubs" and len(steps) > 1 and steps[1] in HUBS:
         steps = steps[2:]
     return "/" + "/".join(steps)
 
 
-async def _instance(
-    body: ScheduleBody, request: Request, services: Services, user: User
-) -> Instance:
-    if body.instanceId is None:
-        return await instance_of_request(request, services, user)
-    found = await services.accounts.instance(body.instanceId)
-    if found is None or found.organization_id != user.organization_id:
-        raise NotFound(f"there is no instance {body.instanceId}")
-    return found
+def _content(body: ScheduleBody) -> Any:
+    """The body of the request to repeat, with its query parameters. Raises BadInput."""
+    content = body.body or {}
+    if isinstance(content, str):
+        content = parse_json(content.encode(), plans.EXAMPLE)
+    return {**content, **body.query} if isinstance(content, dict) else content
+
+
+async def add_schedule(
+    services: Services,
+    instance: Instance,
+    plans: Sequence[Plan],
+    cron: str,
+    shown_request: Mapping[str, Any],
+    *,
+    name: str = "",
+    description: str = "",
+) -> Schedule:
+    """Repeat plans whenever a schedule is due. Raises BadInput if it never is.
+
+    `shown_request` is what answers show of it: the request without its secrets.
+    """
+    now = datetime.now(UTC)
+    schedule = Schedule(
+        id=uuid.uuid4().hex,
+        organization_id=instance.organization_id,
+        instance_id=instance.id,
+        name=name or f"{shown_request['uri']} of instance {instance.id}",
+        description=description,
+        cron=cron,
+        request=shown_request,
+        plans=plans,
+        created_at=now,
+        due_at=_next_time(cron, now),
+    )
+    await services.schedules.add(schedule)
+    return schedule
 
 
 @router.get(
     "/jobs/executions",
-    summary="What schedules have had done",
-    responses=answers(list[RunAnswer], 400),
+    summary="List runs",
+    responses=answers(list[wire.Run], 400),
 )
 async def executions(
     response: Response,
@@ -159,56 +200,59 @@ async def executions(
     user: SignedInUser,
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
-    """The newest runs of all schedules, newest first."""
-    limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
-    return await _runs(
-        response, services, await services.runs.of_schedules(user.organization_id, limit=limit)
-    )
+    """The latest runs of all schedules, newest first."""
+    limit = parse_page_size(page_size)
+    runs = await services.runs.of_schedules(user.organization_id, limit=limit)
+    return await _present_runs(response, services, runs)
 
 
-@router.get("/jobs/{schedule_id}", summary="One schedule", responses=answers(ScheduleAnswer, 404))
+@router.get(
+    "/jobs/{schedule_id}",
+    summary="Retrieve a schedule",
+    responses=answers(wire.Schedule, 404),
+)
 async def get(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """A schedule, and when it is due next."""
-    return await _shown(services, await _schedule(services, user, schedule_id))
+    """A schedule, with the time at which it is next due."""
+    return await _present_schedule(services, await _find_schedule(services, user, schedule_id))
 
 
 @router.delete(
-    "/jobs/{schedule_id}", summary="End a schedule", responses=answers(Nothing, 404, 507)
+    "/jobs/{schedule_id}", summary="Delete a schedule", responses=answers(Nothing, 404, 507)
 )
 async def delete(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """It is due no more; what it has had done stays, and what is going on goes on."""
-    schedule = await _schedule(services, user, schedule_id)
+    """Delete a schedule. A run that has begun continues, and past runs stay."""
+    schedule = await _find_schedule(services, user, schedule_id)
     await services.schedules.delete(schedule.id)
     return {}
 
 
 @router.put(
     "/jobs/{schedule_id}/enable",
-    summary="Have a schedule go on",
-    responses=answers(ScheduleAnswer, 400, 404, 507),
+    summary="Enable a schedule",
+    responses=answers(wire.Schedule, 400, 404, 507),
 )
 async def enable(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """It is due again from the next time on."""
-    schedule = await _schedule(services, user, schedule_id)
-    return await _timed(services, user, schedule, schedule.cron)
+    """Resume a schedule. The times that it has missed are not made up for."""
+    schedule = await _find_schedule(services, user, schedule_id)
+    return await _set_time(services, user, schedule, schedule.cron)
 
 
 @router.put(
     "/jobs/{schedule_id}/disable",
-    summary="Have a schedule pause",
-    responses=answers(ScheduleAnswer, 404, 507),
+    summary="Disable a schedule",
+    responses=answers(wire.Schedule, 404, 507),
 )
 async def disable(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """It is not due until it is enabled again."""
-    schedule = await _schedule(services, user, schedule_id)
+    """Pause a schedule until it is enabled."""
+    schedule = await _find_schedule(services, user, schedule_id)
     await services.schedules.set_time(schedule.id, schedule.cron, None)
     return await get(schedule.id, services, user)
 
@@ -216,25 +260,25 @@ async def disable(
 @router.patch(
     "/jobs/{schedule_id}/reschedule",
     summary="Change when a schedule is due",
-    responses=answers(ScheduleAnswer, 400, 404, 413, 507),
+    responses=answers(wire.Schedule, 400, 404, 413, 507),
 )
 async def reschedule(
     schedule_id: ScheduleId, body: RescheduleBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """From now on; a schedule that pauses goes on."""
-    schedule = await _schedule(services, user, schedule_id)
+    """Set a new cron expression. A disabled schedule is enabled."""
+    schedule = await _find_schedule(services, user, schedule_id)
     cron = body.trigger.cron if body.trigger else body.cron
     if not cron:
         raise BadInput(
-            f'the body says no time; it looks like {{"trigger": {{"cron": "{EXAMPLE}"}}}}'
+            f'the body has no time; it looks like {{"trigger": {{"cron": "{EXAMPLE}"}}}}'
         )
-    return await _timed(services, user, schedule, cron)
+    return await _set_time(services, user, schedule, cron)
 
 
 @router.get(
     "/jobs/{schedule_id}/history",
-    summary="What a schedule has had done",
-    responses=answers(list[RunAnswer], 400, 404),
+    summary="List the runs of a schedule",
+    responses=answers(list[wire.Run], 400, 404),
 )
 async def history(
     response: Response,
@@ -243,46 +287,56 @@ async def history(
     user: SignedInUser,
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
-    """Its newest runs, newest first; `GET /bulkloader?jobId=` has their transfers."""
-    schedule = await _schedule(services, user, schedule_id)
-    limit = number(page_size or "200", "pageSize", least=1, most=MAX_PAGE)
-    return await _runs(
-        response, services, await services.runs.of_schedule(schedule.id, limit=limit)
-    )
+    """The latest runs of a schedule, newest first. `GET /bulkloader?jobId=` lists its transfers."""
+    schedule = await _find_schedule(services, user, schedule_id)
+    limit = parse_page_size(page_size)
+    runs = await services.runs.of_schedule(schedule.id, limit=limit)
+    return await _present_runs(response, services, runs)
 
 
-async def _timed(services: Services, user: User, schedule: Schedule, cron: str) -> dict[str, Any]:
-    due_at = next_after(cron, datetime.now(UTC))
-    if due_at is None:
-        raise BadInput(f"the schedule {cron!r} is never due")
+async def _set_time(
+    services: Services, user: User, schedule: Schedule, cron: str
+) -> dict[str, Any]:
+    due_at = _next_time(cron, datetime.now(UTC))
     await services.schedules.set_time(schedule.id, cron, due_at)
     return await get(schedule.id, services, user)
 
 
-async def _schedule(services: Services, user: User, schedule_id: str) -> Schedule:
-    found = await services.schedules.get(schedule_id)
-    if found is None or found.organization_id != user.organization_id:
-        hint = (
-            f"; bulk job {schedule_id} is at /bulk/{schedule_id}/status"
-            if id_in(schedule_id)
-            else ""
-        )
-        raise NotFound(f"there is no schedule {schedule_id[:40]!r}{hint}")
-    return found
+def _next_time(cron: str, now: datetime) -> datetime:
+    """When a cron expression is next due. Raises BadInput if it never is."""
+    due_at = next_after(cron, now)
+    if due_at is None:
+        raise BadInput(f"the schedule {cron!r} is never due")
+    return due_at
 
 
-async def _shown(services: Services, schedule: Schedule) -> dict[str, Any]:
-    last = await services.runs.of_schedule(schedule.id, limit=1)
-    return shapes.schedule(schedule, datetime.now(UTC), last[0] if last else None)
+async def _find_schedule(services: Services, user: User, schedule_id: str) -> Schedule:
+    """A schedule of the user's organization. Raises NotFound."""
+    schedule = await services.schedules.get(schedule_id)
+    if schedule is not None and schedule.organization_id == user.organization_id:
+        return schedule
+    message = f"there is no schedule {schedule_id[:40]!r}"
+    if parse_id(schedule_id):
+        # The contract has two kinds of jobs, and a number is an id of the other kind.
+        message += f"; bulk job {schedule_id} is at /bulk/{schedule_id}/status"
+    raise NotFound(message)
 
 
-async def _runs(
+async def _present_schedule(services: Services, schedule: Schedule) -> dict[str, Any]:
+    last_run = next(iter(await services.runs.of_schedule(schedule.id, limit=1)), None)
+    return wire.present_schedule(schedule, datetime.now(UTC), last_run)
+
+
+async def _present_runs(
     response: Response, services: Services, runs: Sequence[Run]
 ) -> list[dict[str, Any]]:
-    tell_of_page(response, len(runs), None)
-    shown = []
+    set_page_headers(response, len(runs), None)
+    shapes = []
     for run in runs:
         transfers = await services.runs.transfers(run)
-        files = [name for one in transfers for name in (one.read_file, one.sent_file)]
-        shown.append(shapes.run(run, transfers, await services.ledger.jobs_with_files(files)))
-    return shown
+        files = [
+            name for transfer in transfers for name in (transfer.read_file, transfer.sent_file)
+        ]
+        jobs = await services.ledger.jobs_with_files(files)
+        shapes.append(wire.present_run(run, transfers, jobs))
+    return shapes

@@ -1,1 +1,1 @@
-"""The language of the wire contract: its JSON shapes and its query language."""
+"""The language of the wire contract: the JSON of each resource, the query language, ids."""

@@ -1,9 +1,12 @@
-"""Numbers that callers name things by."""
+"""Ids of jobs and instances, and other whole numbers in requests."""
 
-_MOST_DIGITS = 18
-"""What fits into 64 bits for certain."""
+_MAX_DIGITS = 18
+"""So many digits always fit into the 64 bits of a database's integer."""
 
 
-def id_in(text: str) -> int | None:
-    """The number that a text is, None where it is none or no thing can have it."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+def parse_id(text: str) -> int | None:
+    """The whole number that a text is; None if it is none, or too large for any id."""
+    # `int` and `isdecimal` alone would also accept the digits of other scripts.
+    if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS:
+        return int(text)
+    return None

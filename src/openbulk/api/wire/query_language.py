@@ -1,13 +1,18 @@
-"""The query language of the service that we replace (CEQL, also OCNQL), parsed into the domain's words.
+"""Parses the query language (CEQL, also OCNQL) of the service that openbulk replaces.
 
-`select <* | field, nested.field> from <object> [where <condition>] [order by <field> [desc]] [limit <n>]`, with AND,
-OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and `IS NULL`. It is SQL but for what is
-settled before the parser sees it: dates without quotes, objects named by a path or with a hyphen, and a limit before
-the condition.
+`select <* | field, nested.field> from <object> [where <condition>] [order by <field> [desc]] [limit
+<n>]`, with AND, OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and
+`IS NULL`.
+
+The language is SQL with four exceptions, which are rewritten before an SQL parser reads the text:
+dates have no quotes, objects may be paths or have a hyphen, a limit may stand before the condition,
+and `orderby=` is `order by`.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import permutations
 from math import isfinite
 from typing import Any
 
@@ -15,13 +20,17 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import All, Comparison, Condition, Either, Not, Order
+from openbulk.domain.query import Order, Query
 
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024
+_SHOWN_CHARACTERS = len(EXAMPLE) * 3
+"""So much of a query that is refused appears in the message."""
 _MAX_DEPTH = 200
 _MAX_DIGITS = 18
+"""A whole number of so many digits fits into 64 bits; a longer one becomes a float."""
 _PIECE = re.compile(
     r"""(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`)
     |(?P<date>(?<![\w.-])\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w.-]))
@@ -31,15 +40,15 @@ _PIECE = re.compile(
     |(?P<order>\borderby\s*=?\s*)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_OPERATORS: dict[type[exp.Expression], str] = {
-    exp.EQ: "=",
-    exp.NEQ: "!=",
-    exp.LT: "<",
-    exp.GT: ">",
-    exp.LTE: "<=",
-    exp.GTE: ">=",
-    exp.Like: "like",
+_REWRITTEN = {
+    "quoted": "{}",
+    "date": "'{}'",
+    "object": "from `{}`",
+    "limit": "",
+    "order": "order by ",
 }
+"""A piece in SQL. The limits are put behind the whole query."""
+_TERMINAL_COLORS = re.compile(r"\x1b\[\d+m")
 _CLAUSES = {
     "from_": "from",
     "expressions": "select",
@@ -52,205 +61,235 @@ _CLAUSES = {
     "offset": "offset",
     "with_": "with",
 }
-_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
-"""Of a condition. Whatever else the parser finds in one would change what it means."""
-_UNDERSTOOD = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
+_KNOWN_CLAUSES = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
+_KNOWN_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
+"""Of a condition. Any other part that the SQL parser finds, such as `escape`, would change what it
+means."""
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
-    """A query in parts."""
-
-    object: str
-    fields: tuple[str, ...]
-    """Dotted; none for `*`."""
-    where: Condition | None
-    limit: int | None
-    order: tuple[Order, ...] = ()
+class _NotUnderstood(Exception):
+    """Why a text is not understood; it never leaves this module."""
 
 
-def parse(text: str) -> Select:
-    """A whole query. Raises BadInput, saying which part is not understood."""
-    select = _parsed(text)
-    if not isinstance(select, exp.Select):
-        raise _bad("it does not begin with select", text)
-    for name, clause in select.args.items():
-        if clause and name not in _UNDERSTOOD:
-            raise _bad(f"{_CLAUSES.get(name, name)} is not possible in a query", text)
-    table = select.args.get("from_")
-    if table is None or not isinstance(table.this, exp.Table):
-        raise _bad("it names no object behind from", text)
-    where = select.args.get("where")
-    return Select(
-        object=table.this.name,
-        fields=_fields(select.expressions, text),
-        where=None if where is None else _Conditions(text).of(where.this),
-        limit=_limit(select.args.get("limit"), text),
-        order=_order(select.args.get("order"), text),
-    )
+def parse(text: str) -> Query:
+    """A whole query. Raises BadInput with the part that is not understood."""
+    try:
+        return _query(_parse_sql(text))
+    except _NotUnderstood as reason:
+        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        raise BadInput(
+            f"the query {shown!r} is not understood: {reason}; it looks like: {EXAMPLE}"
+        ) from None
 
 
-def parse_where(text: str) -> Condition:
-    """A condition alone, with or without the word where before it. Raises BadInput."""
+def parse_where(text: str) -> Condition | None:
+    """A condition, with or without the word where before it; None for no text. Raises BadInput."""
+    if not text:
+        return None
     condition = re.sub(r"^\s*where\b", "", text, flags=re.IGNORECASE)
-    where = parse(f"select * from records where {condition}").where  # noqa: S608 - nobody runs it
-    assert where is not None
-    return where
+    return parse(f"select * from records where {condition}").where  # noqa: S608 - nobody runs it
 
 
 def field_list(text: str) -> tuple[str, ...]:
     """Fields with commas between them. Raises BadInput."""
-    return parse(f"select {text} from records").fields if text.strip() else ()  # noqa: S608 - nobody runs it
+    if not text.strip():
+        return ()
+    return parse(f"select {text} from records").fields  # noqa: S608 - nobody runs it
 
 
 def order_list(text: str) -> tuple[Order, ...]:
     """Fields to sort by, with commas between them: `start.date desc, summary`. Raises BadInput."""
-    return parse(f"select * from records order by {text}").order if text.strip() else ()  # noqa: S608 - nobody runs it
+    if not text.strip():
+        return ()
+    return parse(f"select * from records order by {text}").order  # noqa: S608 - nobody runs it
 
 
-def _parsed(text: str) -> Any:
+# --- SQL ---
+
+
+def _parse_sql(text: str) -> exp.Select:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
     try:
-        statements = sqlglot.parse(_as_sql(text), dialect="mysql")
+        # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
+        statements: list[Any] = sqlglot.parse(_as_sql(text), dialect="mysql")
     except (SqlglotError, RecursionError) as error:
-        reason = (
-            re.sub(r"\x1b\[\d+m", "", str(error)).strip().splitlines()[0]
-            if str(error)
-            else "nested too deeply"
-        )
-        raise _bad(
-            f"{reason.rstrip('.')}; a name that is also a word of SQL belongs in backticks", text
+        raise _NotUnderstood(
+            f"{_reason(error)}; a name that is also a word of SQL belongs in backticks"
         ) from None
     if len(statements) != 1 or statements[0] is None:
-        raise _bad("it is not one select", text)
+        raise _NotUnderstood("it is not one select")
+    if not isinstance(statements[0], exp.Select):
+        raise _NotUnderstood("it does not begin with select")
     return statements[0]
 
 
 def _as_sql(text: str) -> str:
-    limits: list[str] = []
-
-    def settled(piece: re.Match[str]) -> str:
-        match piece.lastgroup:
-            case "date":
-                return f"'{piece['date']}'"
-            case "object":
-                return f"from `{piece['object']}`"
-            case "limit":
-                limits.append(piece["limit"])
-                return ""
-            case "order":
-                return "order by "
-            case "nulls":
-                raise _bad(
-                    f"{piece['nulls']} is not possible: what is absent comes last, and first in a desc order",
-                    text,
-                )
-            case _:
-                return piece[0]
-
-    return " ".join([_PIECE.sub(settled, text), *limits])
+    # In SQL, a limit stands behind the condition.
+    limits = [piece["limit"] for piece in _PIECE.finditer(text) if piece["limit"]]
+    return " ".join([_PIECE.sub(_rewrite, text), *limits])
 
 
-def _fields(expressions: list[Any], text: str) -> tuple[str, ...]:
-    if any(isinstance(one, exp.Star) for one in expressions):
-        if len(expressions) > 1:
-            raise _bad("there is a field beside the *", text)
-        return ()
-    names = tuple(_name(one, text) for one in expressions)
-    for name in names:
-        if any(other.startswith(f"{name}.") for other in names):
-            raise _bad(f"{name} is asked for as a whole and in parts; keep one of them", text)
-    if len(set(names)) < len(names):
-        raise _bad("a field is asked for twice", text)
-    return names
+def _rewrite(piece: re.Match[str]) -> str:
+    kind = str(piece.lastgroup)
+    if kind == "nulls":
+        raise _NotUnderstood(
+            f"{piece['nulls']} is not possible: absent values come last, and first in a desc order"
+        )
+    return _REWRITTEN[kind].format(piece[kind])
 
 
-def _limit(limit: Any, text: str) -> int | None:
-    if limit is None:
-        return None
-    if not isinstance(limit.expression, exp.Literal) or not limit.expression.this.isdecimal():
-        raise _bad("limit is not a whole number", text)
-    return int(limit.expression.this)
+def _reason(error: Exception) -> str:
+    lines = _TERMINAL_COLORS.sub("", str(error)).strip().splitlines()
+    return lines[0].rstrip(".") if lines else "nested too deeply"
 
 
-def _order(order: Any, text: str) -> tuple[Order, ...]:
-    if order is None:
-        return ()
-    return tuple(
-        Order(_name(one.this, text), bool(one.args.get("desc"))) for one in order.expressions
+# --- clauses ---
+
+
+def _query(select: exp.Select) -> Query:
+    for name, clause in select.args.items():
+        if clause and name not in _KNOWN_CLAUSES:
+            raise _NotUnderstood(f"{_CLAUSES.get(name, name)} is not possible in a query")
+    table = select.args.get("from_")
+    if table is None or not isinstance(table.this, exp.Table):
+        raise _NotUnderstood("it names no object behind from")
+    where = select.args.get("where")
+    return Query(
+        table.this.name,
+        fields=_fields(select.expressions),
+        where=None if where is None else _condition(where.this),
+        order=_order(select.args.get("order")),
+        limit=_limit(select.args.get("limit")),
     )
 
 
-def _name(node: Any, text: str) -> str:
+def _fields(expressions: list[Any]) -> tuple[str, ...]:
+    if any(isinstance(one, exp.Star) for one in expressions):
+        if len(expressions) > 1:
+            raise _NotUnderstood("there is a field beside the *")
+        return ()
+    names = tuple(map(_name, expressions))
+    for name, other in permutations(names, 2):
+        if name == other:
+            raise _NotUnderstood("a field is selected twice")
+        if other.startswith(f"{name}."):
+            raise _NotUnderstood(f"{name} is selected as a whole and in parts; keep one of them")
+    return names
+
+
+def _limit(limit: Any) -> int | None:
+    if limit is None:
+        return None
+    if not isinstance(limit.expression, exp.Literal) or not limit.expression.this.isdecimal():
+        raise _NotUnderstood("limit is not a whole number")
+    return int(limit.expression.this)
+
+
+def _order(order: Any) -> tuple[Order, ...]:
+    if order is None:
+        return ()
+    return tuple(Order(_name(one.this), bool(one.args.get("desc"))) for one in order.expressions)
+
+
+def _name(node: Any) -> str:
     """A field's name, dotted where it is nested."""
     if isinstance(node, exp.Column):
         return ".".join(part.name for part in node.parts)
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-        return f"{_name(node.this, text)}.{node.expression.name}"
-    raise _bad(f"{node.sql(dialect='mysql')} is not the name of a field", text)
+        return f"{_name(node.this)}.{node.expression.name}"
+    raise _NotUnderstood(f"{_sql(node)} is not the name of a field")
 
 
-class _Conditions:
-    """Turns the parser's tree into conditions."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def of(self, node: Any, depth: int = 0) -> Condition:
-        """Raises BadInput for what is no condition."""
-        if depth > _MAX_DEPTH:
-            raise _bad("its condition is nested too deeply", self._text)
-        if any(value and name not in _PARTS for name, value in node.args.items()):
-            raise _bad(f"{node.sql(dialect='mysql')} is no condition", self._text)
-        if node.args.get("negate"):
-            plain = node.copy()
-            plain.set("negate", None)
-            return Not(self.of(plain, depth + 1))
-        match node:
-            case exp.Paren():
-                return self.of(node.this, depth + 1)
-            case exp.Not():
-                return Not(self.of(node.this, depth + 1))
-            case exp.And():
-                return All(tuple(self.of(one, depth + 1) for one in node.flatten()))
-            case exp.Or():
-                return Either(tuple(self.of(one, depth + 1) for one in node.flatten()))
-            case exp.Is() if isinstance(node.expression, exp.Null):
-                return Comparison(_name(node.this, self._text), "is null")
-            case exp.In() if node.expressions:
-                values = tuple(map(self._value, node.expressions))
-                return Comparison(_name(node.this, self._text), "in", values)
-            case exp.Between():
-                name = _name(node.this, self._text)
-                low, high = self._value(node.args["low"]), self._value(node.args["high"])
-                return All((Comparison(name, ">=", (low,)), Comparison(name, "<=", (high,))))
-        operator = _OPERATORS.get(type(node))
-        if operator is None:
-            raise _bad(f"{node.sql(dialect='mysql')} is no condition", self._text)
-        return Comparison(_name(node.this, self._text), operator, (self._value(node.expression),))
-
-    def _value(self, node: Any) -> Any:
-        match node:
-            case exp.Literal(is_string=True):
-                return node.this
-            case exp.Literal():
-                return self._number(node.this)
-            case exp.Neg() if isinstance(node.this, exp.Literal) and not node.this.is_string:
-                return -self._number(node.this.this)
-            case exp.Boolean():
-                return bool(node.this)
-        raise _bad(
-            f"{node.sql(dialect='mysql')} is not a value; a text belongs in quotes", self._text
-        )
-
-    def _number(self, digits: str) -> int | float:
-        number = int(digits) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else float(digits)
-        if not isfinite(number):
-            raise _bad(f"the number {digits} is too large", self._text)
-        return number
+def _sql(node: Any) -> str:
+    return str(node.sql(dialect="mysql"))
 
 
-def _bad(reason: str, text: str) -> BadInput:
-    shown = text if len(text) <= len(EXAMPLE) * 3 else f"{text[: len(EXAMPLE) * 3]}..."
-    return BadInput(f"the query {shown!r} is not understood: {reason}; it looks like: {EXAMPLE}")
+# --- conditions ---
+
+
+def _condition(node: Any, depth: int = 0) -> Condition:
+    if depth > _MAX_DEPTH:
+        raise _NotUnderstood("its condition is nested too deeply")
+    read = _CONDITIONS.get(type(node))
+    if read is None or any(value and part not in _KNOWN_PARTS for part, value in node.args.items()):
+        raise _NotUnderstood(f"{_sql(node)} is no condition")
+    if node.args.get("negate"):
+        plain = node.copy()
+        plain.set("negate", None)
+        return Not(_condition(plain, depth + 1))
+    return read(node, depth + 1)
+
+
+def _inner(node: Any, depth: int) -> Condition:
+    return _condition(node.this, depth)
+
+
+def _not(node: Any, depth: int) -> Condition:
+    return Not(_condition(node.this, depth))
+
+
+def _group(kind: type[All | Either], node: Any, depth: int) -> Condition:
+    return kind(tuple(_condition(one, depth) for one in node.flatten()))
+
+
+def _is_null(node: Any, _depth: int) -> Condition:
+    if not isinstance(node.expression, exp.Null):
+        raise _NotUnderstood(f"{_sql(node)} is no condition")
+    return Comparison(_name(node.this), "is null")
+
+
+def _in(node: Any, _depth: int) -> Condition:
+    if not node.expressions:
+        raise _NotUnderstood(f"{_sql(node)} is no condition")
+    return Comparison(_name(node.this), "in", tuple(map(_value, node.expressions)))
+
+
+def _between(node: Any, _depth: int) -> Condition:
+    name = _name(node.this)
+    low, high = _value(node.args["low"]), _value(node.args["high"])
+    return All((Comparison(name, ">=", (low,)), Comparison(name, "<=", (high,))))
+
+
+def _comparison(operator: str, node: Any, _depth: int) -> Condition:
+    return Comparison(_name(node.this), operator, (_value(node.expression),))
+
+
+_CONDITIONS: Mapping[type, Callable[[Any, int], Condition]] = {
+    exp.Paren: _inner,
+    exp.Not: _not,
+    exp.And: partial(_group, All),
+    exp.Or: partial(_group, Either),
+    exp.Is: _is_null,
+    exp.In: _in,
+    exp.Between: _between,
+    exp.EQ: partial(_comparison, "="),
+    exp.NEQ: partial(_comparison, "!="),
+    exp.LT: partial(_comparison, "<"),
+    exp.GT: partial(_comparison, ">"),
+    exp.LTE: partial(_comparison, "<="),
+    exp.GTE: partial(_comparison, ">="),
+    exp.Like: partial(_comparison, "like"),
+}
+
+
+def _value(node: Any) -> Any:
+    match node:
+        case exp.Literal(is_string=True):
+            return node.this
+        case exp.Literal():
+            return _number(node.this)
+        case exp.Neg(this=exp.Literal(is_string=False)):
+            return -_number(node.this.this)
+        case exp.Boolean():
+            return bool(node.this)
+    raise _NotUnderstood(f"{_sql(node)} is not a value; a text belongs in quotes")
+
+
+def _number(digits: str) -> int | float:
+    if digits.isdecimal() and len(digits) <= _MAX_DIGITS:
+        return int(digits)
+    number = float(digits)
+    if not isfinite(number):
+        raise _NotUnderstood(f"the number {digits} is too large")
+    return number

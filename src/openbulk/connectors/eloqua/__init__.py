@@ -26,18 +26,21 @@ from openbulk.connectors.eloqua.rest import (
 )
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.http import Client
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import NotFound
-from openbulk.domain.query import Comparison, Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 ACTIVITIES = "activities"
 RECORDS_PER_IMPORT = 20_000
-"""A few megabytes of staged data: large enough that Eloqua's 2,000 imports an hour are no wall (40 million records),
-small enough to be held in memory and to lose little when a sync fails."""
+"""A few megabytes of staged data. Large enough that Eloqua's limit of 2,000 imports an hour is no
+obstacle (40 million records), small enough to be held in memory and to lose little when a sync
+fails."""
 
 POLL_SECONDS = 0.25
-"""Between two questions whether an export of one record has ended."""
+"""Between two looks at an export of one record."""
 
+# An import always creates or updates: Eloqua has no other way to create a contact in bulk.
 _CONTACT = Features(
     frozenset({Action.CREATE, Action.UPSERT}),
     max_batch=RECORDS_PER_IMPORT,
@@ -62,11 +65,11 @@ class Eloqua:
         return self._bulk
 
     async def check(self) -> None:
-        """Ask who is signed in."""
+        """Request the address of the account, which needs valid credentials."""
         await self._service.locate()
 
     async def objects(self) -> Mapping[str, Features]:
-        """In the order in which the service that we replace lists them. An import always creates or updates."""
+        """In the order in which the Open Connectors service lists them."""
         return {
             ACTIVITIES: Features(id=None),
             "contact": _CONTACT,
@@ -87,23 +90,21 @@ class Eloqua:
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Contacts and accounts by a bulk export, everything else through the REST API."""
-        if query.object != ACTIVITIES and query.object not in READABLE:
-            raise _no_object(query.object)
-        async for page in await self._reader(query, request):
+        async for page in await self._pages(query, request):
             yield page
 
-    async def _reader(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        if entity := ENTITIES.get(query.object):
+    async def _pages(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        if query.object in ENTITIES:
             fields = await self._bulk.fields(query.object)
-            return read_export(self._service, entity, fields, query, request)
-        return (
-            read_activities(self._service, query, request)
-            if query.object == ACTIVITIES
-            else read_pages(self._service, query, request)
-        )
+            return read_export(self._service, ENTITIES[query.object], fields, query, request)
+        if query.object == ACTIVITIES:
+            return read_activities(self._service, query, request)
+        if query.object in READABLE:
+            return read_pages(self._service, query, request)
+        raise _no_object(query.object)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        """A contact or an account by an export of it alone, a campaign or a list through the REST API."""
+        """A contact or an account by an export of it alone, else by a call of the REST API."""
         if object in ASSETS:
             return await read_asset(self._service, ASSETS[object], id)
         if object not in ENTITIES:
@@ -112,11 +113,12 @@ class Eloqua:
         async for page in self.read(Query(object, where=wanted), PageRequest()):
             if page.records:
                 return page.records[0]
-            await asyncio.sleep(POLL_SECONDS if page.next else 0)
+            if page.next is not None:
+                await asyncio.sleep(POLL_SECONDS)
         raise NotFound(f"Eloqua has no {object} with the id {id!r}")
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Eloqua cannot say which campaign or list came from which record."""
+        """Eloqua keeps nothing that tells which record a campaign or list was created from."""
         return {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
@@ -125,12 +127,13 @@ class Eloqua:
         return [await write_asset(self._service, asset, target.action, record) for record in batch]
 
     async def close(self) -> None:
-        """Nothing is held open but what the whole server shares."""
+        """Nothing to close: the HTTP session belongs to the server."""
 
 
 def _no_object(object: str) -> NotFound:
     return NotFound(
-        f"Eloqua has no object {object!r}; its objects are: activities, contact, campaign, list, account"
+        f"Eloqua has no object {object!r}; its objects are: activities, contact, campaign, list, "
+        "account"
     )
 
 
@@ -157,6 +160,6 @@ class EloquaProvider:
     oauth: OAuth | None = EloquaOAuth()
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Raises BadInput where the configuration has no credentials."""
+        """A connector for an instance. Raises BadInput without credentials."""
         client = Client(context.http, auth_of(context), self.name, context.pace)
         return Eloqua(Service(client, context.configuration.get("base.url") or LOGIN_URL))

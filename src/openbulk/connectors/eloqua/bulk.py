@@ -6,19 +6,24 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from openbulk.connectors.eloqua.fields import Field, Fields, read_fields
 from openbulk.connectors.eloqua.service import Service
+from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 
-MAX_FIELDS = 100
+MAX_IMPORT_FIELDS = 100
+"""The limit of one definition (Reference/import-characteristics.htm)."""
 MAX_STAGING_BYTES = 32 * 1000 * 1000
-"""Eloqua takes 32 MB in a staging call; in which of the two senses of MB it does not say, so the smaller one."""
+"""The limit of one staging call. The documentation says 32 MB; this is the smaller kind of MB."""
 DEFINITION_LIFE = "P1D"
+"""Eloqua deletes a definition and its data after a day (ISO 8601)."""
+# Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
 _HINTS = {
@@ -33,12 +38,12 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What Eloqua imports in bulk."""
+    """A kind of record that Eloqua imports and exports in bulk."""
 
     object: str
     plural: str
     identifier: str
-    """The field that tells records apart where the caller names none."""
+    """The field that tells records apart, where the caller names none."""
 
 
 ENTITIES: Mapping[str, Entity] = {
@@ -49,27 +54,40 @@ ENTITIES: Mapping[str, Entity] = {
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A batch as it was, or will be, staged: made anew from the same records after a restart, it is the same."""
+    """A batch in the form in which it is staged.
+
+    It is a function of its records alone: after a restart, `collect` computes what `submit` staged.
+    """
 
     records: Sequence[Record]
-    """Those that can be staged, in the order of staging."""
+    """The records to stage, in order."""
     values: Sequence[Mapping[str, Any]]
+    """What is staged of each of them, by the internal names of the fields."""
     fields: Mapping[str, Field]
-    """By the names that the import gives them."""
+    """The fields that any of them has a value for, by internal name."""
     identifier: str
-    refused: Sequence[Outcome]
-    """Those that cannot."""
+    failed: Sequence[Outcome]
+    """The outcomes of the records that cannot be staged."""
+
+    @classmethod
+    def nothing(cls, batch: Sequence[Record], problem: str) -> "Staged":
+        """No record of the batch can be staged, for one reason."""
+        return cls([], [], {}, "", [Outcome.failed(record.row, problem) for record in batch])
 
 
 class EloquaBulk:
-    """Imports contacts and accounts. An import creates or updates, by the identifier; it never does it twice."""
+    """Imports contacts and accounts.
+
+    An import creates or updates a record by its identifier, so the same import twice has the effect
+    of one.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._fields: dict[str, Fields] = {}
 
     async def fields(self, object: str) -> Fields:
-        """The fields of contacts or accounts, asked for once."""
+        """The fields of contacts or accounts. They are read once."""
         if object not in self._fields:
             self._fields[object] = await read_fields(self._service, object, ENTITIES[object].plural)
         return self._fields[object]
@@ -77,8 +95,8 @@ class EloquaBulk:
     async def submit(self, target: Target, batch: Sequence[Record]) -> str:
         """Define an import, stage the batch, and start the sync.
 
-        Each submit has a definition of its own, and only whole ones are synced: what a submit that was cut off
-        has staged is never imported, and Eloqua deletes it after a day.
+        Each submit has a definition of its own, which is synced when all of the batch is staged. A
+        submit that is cut off leaves staged data that is never imported.
         """
         staged = stage(batch, target, await self.fields(target.object))
         if not staged.records:
@@ -103,87 +121,94 @@ class EloquaBulk:
         staged = stage(batch, target, await self.fields(target.object))
         uri = orjson.loads(ticket)["sync"]
         if uri is None:
-            return staged.refused
+            return staged.failed
         sync = await self._service.bulk("GET", uri)
-        if sync["status"] in {"pending", "active"}:
+        if is_running(sync):
             return None
-        rejects = [item async for page in self._service.pages(f"{uri}/rejects") for item in page]
-        logs = [item async for page in self._service.pages(f"{uri}/logs") for item in page]
+        # `warning` is an end, too: some records were rejected, and the others imported.
+        rejects = await self._service.items(f"{uri}/rejects")
+        logs = await self._service.items(f"{uri}/logs")
         if sync["status"] == "error" and not rejects:
-            return [*staged.refused, *_all_failed(staged, logs)]
-        return [*staged.refused, *outcomes_of(staged, rejects, logs)]
+            return [*staged.failed, *_all_failed(staged, logs)]
+        return [*staged.failed, *outcomes_of(staged, rejects, logs)]
+
+
+def is_running(sync: Mapping[str, Any]) -> bool:
+    """Whether Eloqua has not ended a sync yet."""
+    return sync["status"] in {"pending", "active"}
+
+
+def errors_in(logs: Sequence[Mapping[str, Any]]) -> str:
+    """The messages of a sync's errors; empty where its logs have none."""
+    return "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
+
+
+# --- staging ---
 
 
 def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
-    """What of a batch can be staged, and under which names."""
-    entity = ENTITIES[target.object]
-    identifier = fields.named(target.identifier_field or entity.identifier)
+    """Prepare a batch for staging: which of its records can be staged, and how."""
+    identifier_name = target.identifier_field or ENTITIES[target.object].identifier
+    identifier = fields.find(identifier_name)
     if identifier is None:
-        complaint = fields.complaint(str(target.identifier_field))
-        return Staged([], [], {}, "", [Outcome.failed(record.row, complaint) for record in batch])
-    columns = {column: fields.named(column) for record in batch for column in record.values}
-    if len(columns) > MAX_FIELDS:
-        complaint = f"the file has {len(columns)} columns; Eloqua imports at most {MAX_FIELDS}: leave some out"
-        return Staged([], [], {}, "", [Outcome.failed(record.row, complaint) for record in batch])
-    records, values, refused = [], [], []
-    for record in batch:
-        problem = _problem(record, columns, fields, identifier)
-        if problem is None:
-            records.append(record)
-            values.append(
-                {
-                    field.name: record.values[c]
-                    for c, field in columns.items()
-                    if field and c in record.values
-                }
-            )
-        else:
-            refused.append(problem)
-    used = {name for row in values for name in row}
-    return Staged(
-        records,
-        values,
-        {f.name: f for f in columns.values() if f and f.name in used},
-        identifier.name,
-        refused,
-    )
-
-
-def _problem(
-    record: Record, columns: Mapping[str, Field | None], fields: Fields, identifier: Field
-) -> Outcome | None:
-    """Why a record cannot be staged."""
-    for column in record.values:
-        field = columns[column]
-        if column == "id":
-            return Outcome.failed(
-                record.row, "'id' is filled by Eloqua; leave the column out", field=column
-            )
-        if field is None:
-            return Outcome.failed(record.row, fields.complaint(column), field=column)
-        if field.is_read_only:
-            return Outcome.failed(
-                record.row, f"{column!r} is filled by Eloqua; leave the column out", field=column
-            )
-    if not any(
-        columns[column] == identifier and value not in (None, "")
-        for column, value in record.values.items()
-    ):
-        return Outcome.failed(
-            record.row,
-            f"{identifier.name} is required: it tells records apart",
-            field=identifier.name,
+        return Staged.nothing(batch, fields.unknown_field(str(target.identifier_field)).message)
+    columns = dict.fromkeys(chain.from_iterable(record.values for record in batch))
+    if len(columns) > MAX_IMPORT_FIELDS:
+        return Staged.nothing(
+            batch,
+            f"the file has {len(columns)} columns; Eloqua imports at most {MAX_IMPORT_FIELDS}: "
+            "leave some out",
         )
-    return None
+    by_column = {column: fields.find(column) for column in columns}
+    records, values, failed = [], [], []
+    for record in batch:
+        try:
+            values.append(_values_of(record, by_column, fields, identifier))
+            records.append(record)
+        except FieldError as error:
+            failed.append(error.outcome(record.row))
+    used = set(chain.from_iterable(values))
+    staged_fields = {
+        field.name: field for field in by_column.values() if field and field.name in used
+    }
+    return Staged(records, values, staged_fields, identifier.name, failed)
+
+
+def _values_of(
+    record: Record, by_column: Mapping[str, Field | None], fields: Fields, identifier: Field
+) -> dict[str, Any]:
+    """What to stage of a record, by the internal names of the fields. Raises FieldError."""
+    writable = {
+        column: _require_writable(column, by_column[column], fields) for column in record.values
+    }
+    # Two columns may mean one field, by its name and by its title. Either can identify the record.
+    identities = [record.values[c] for c, field in writable.items() if field == identifier]
+    if all(value in (None, "") for value in identities):
+        raise FieldError(identifier.name, f"{identifier.name} is required: it tells records apart")
+    return {
+        field.name: record.values[column]
+        for column, field in by_column.items()
+        if field and column in record.values
+    }
+
+
+def _require_writable(column: str, field: Field | None, fields: Fields) -> Field:
+    if column == "id" or (field and field.is_read_only):
+        raise FieldError(column, f"{column!r} is filled by Eloqua; leave the column out")
+    if field is None:
+        raise fields.unknown_field(column)
+    return field
 
 
 def _definition(target: Target, staged: Staged) -> dict[str, Any]:
-    """An absent value leaves what Eloqua has (`ifNewIsNotNull`): rows need not fill every column."""
+    # https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Reference/import-characteristics.htm
     return {
         "name": f"openbulk {target.action} {target.object}"[:100],
         "fields": {name: field.statement for name, field in staged.fields.items()},
         "identifierFieldName": staged.identifier,
+        # A missing value leaves the one that Eloqua has: rows need not fill every column.
         "updateRule": str(target.options.get("updateRule") or "ifNewIsNotNull"),
+        # True, which is the default, would import what a submit staged before it was cut off.
         "isSyncTriggeredOnImport": False,
         "autoDeleteDuration": DEFINITION_LIFE,
     }
@@ -192,39 +217,46 @@ def _definition(target: Target, staged: Staged) -> dict[str, Any]:
 def staging_bodies(
     values: Sequence[Mapping[str, Any]], most: int = MAX_STAGING_BYTES
 ) -> Iterator[bytes]:
-    """JSON arrays of records, each of at most so many bytes."""
+    """JSON arrays of records, each of at most `most` bytes."""
     items: list[bytes] = []
     size = 2
-    for row in values:
-        item = orjson.dumps(row)
+    for item in map(orjson.dumps, values):
+        # One byte for the comma.
         if items and size + len(item) + 1 > most:
-            yield b"[" + b",".join(items) + b"]"
+            yield _array(items)
             items, size = [], 2
         items.append(item)
         size += len(item) + 1
     if items:
-        yield b"[" + b",".join(items) + b"]"
+        yield _array(items)
+
+
+def _array(items: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(items) + b"]"
+
+
+# --- outcomes ---
 
 
 def outcomes_of(
     staged: Staged, rejects: Sequence[Mapping[str, Any]], logs: Sequence[Mapping[str, Any]]
 ) -> Iterator[Outcome]:
-    """One outcome for each staged record, rejects by `recordIndex`."""
+    """One outcome for each staged record. A reject names its record by `recordIndex`."""
     first = _first_index(staged, rejects)
-    rejected = {int(reject["recordIndex"]) - first: reject for reject in rejects}
-    kind = _fate(logs)
+    by_index = {int(reject["recordIndex"]) - first: reject for reject in rejects}
+    kind = _outcome_kind(logs)
     for index, record in enumerate(staged.records):
-        if index in rejected:
-            yield _rejected(record, rejected[index])
+        if index in by_index:
+            yield _reject_outcome(record, by_index[index])
         else:
             yield Outcome(record.row, kind, str(staged.values[index][staged.identifier]))
 
 
 def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
-    """Whether Eloqua counts staged records from 1 or from 0.
+    """Whether Eloqua counts the staged records from 1 or from 0.
 
-    Its reference does not say, so the rejects are asked: each repeats the values that it is about. Raises
-    RetryLater where they fit neither, rather than blame the wrong rows.
+    Its reference does not say, but each reject repeats the values of its record. Raises RetryLater
+    where the values fit neither way of counting, rather than blame the wrong rows.
     """
     for first in (1, 0):
         if all(_is_about(staged, int(reject["recordIndex"]) - first, reject) for reject in rejects):
@@ -233,35 +265,38 @@ def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
-    if not 0 <= index < len(staged.values):
+    if index not in range(len(staged.values)):
         return False
-    said = reject.get("fieldValues") or {}
-    return all(
-        str(staged.values[index].get(name, "")) == str(value or "") for name, value in said.items()
-    )
+    values, repeated = staged.values[index], reject.get("fieldValues") or {}
+    return all(str(values.get(name, "")) == str(repeated[name] or "") for name in repeated)
 
 
-def _fate(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
-    """What the sync's totals say of each record: created, updated, or one of the two."""
+def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
+    """Created or updated: the sync has totals only, and no word on a single record.
+
+    Upserted, which means one of the two, where it has created some records and updated others.
+    """
     codes = {log["statusCode"] for log in logs if log.get("count")}
-    if codes & _CREATED and codes & _UPDATED:
+    has_created, has_updated = not codes.isdisjoint(_CREATED), not codes.isdisjoint(_UPDATED)
+    if has_created and has_updated:
         return OutcomeKind.UPSERTED
-    return OutcomeKind.UPDATED if codes & _UPDATED else OutcomeKind.CREATED
+    return OutcomeKind.UPDATED if has_updated else OutcomeKind.CREATED
 
 
-def _rejected(record: Record, reject: Mapping[str, Any]) -> Outcome:
-    code, said = str(reject.get("statusCode")), str(reject.get("message"))
-    invalid = reject.get("invalidFields") or [None]
-    hint = _HINTS.get(code, said)
-    return Outcome.failed(record.row, hint, field=invalid[0], provider_message=f"{code}: {said}")
+def _reject_outcome(record: Record, reject: Mapping[str, Any]) -> Outcome:
+    code, message = str(reject.get("statusCode")), str(reject.get("message"))
+    fields = reject.get("invalidFields") or [None]
+    return Outcome.failed(
+        record.row,
+        _HINTS.get(code, message),
+        field=fields[0],
+        provider_message=f"{code}: {message}",
+    )
 
 
 def _all_failed(staged: Staged, logs: Sequence[Mapping[str, Any]]) -> Iterator[Outcome]:
-    said = (
-        "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
-        or "the sync ended in error"
-    )
+    reason = errors_in(logs) or "the sync ended in error"
     for record in staged.records:
         yield Outcome.failed(
-            record.row, f"Eloqua could not import the batch: {said}", provider_message=said
+            record.row, f"Eloqua could not import the batch: {reason}", provider_message=reason
         )

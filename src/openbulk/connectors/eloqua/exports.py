@@ -3,8 +3,8 @@
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-contacts-exports-post.html
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-syncs-id-data-get.html
 
-The cursor is the sync, and how many of its records were read: `/syncs/12` while it runs, `/syncs/12@2500` behind that.
-Eloqua keeps what was exported for twelve hours.
+The cursor is the sync, and behind an `@` how many of its records were read: `/syncs/12` while it
+runs, `/syncs/12@2500` after that. Eloqua keeps exported records for twelve hours.
 """
 
 import re
@@ -12,146 +12,149 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
-from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, Entity
+from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, Entity, errors_in, is_running
 from openbulk.connectors.eloqua.fields import Fields
 from openbulk.connectors.eloqua.service import Service
+from openbulk.domain.comparison import is_text
+from openbulk.domain.conditions import Comparison, Condition, conjuncts
 from openbulk.domain.errors import Refused
-from openbulk.domain.query import (
-    Comparison,
-    Condition,
-    Page,
-    PageRequest,
-    Query,
-    conjuncts,
-    is_text,
-)
+from openbulk.domain.query import Page, PageRequest, Query
 
-MAX_FIELDS = 250
+MAX_EXPORT_FIELDS = 250
 MAX_PAGE = 50_000
-ID = "id"
 MAX_FILTER = 1000
+"""Most characters in the filter of an export."""
+ID = "id"
 CHANGED = {"contact": "C_DateModified", "account": "M_DateModified"}
+"""The field with the date of a record's last change."""
 _MARKUP = {"contact": "Contact", "account": "Account"}
-_QUOTED = re.compile(r"['\\{}]")
+_SPECIAL = re.compile(r"['\\{}]")
+"""Characters with a meaning in a filter. How to escape them is not documented."""
 
 
 async def read_export(
     service: Service, entity: Entity, fields: Fields, query: Query, request: PageRequest
 ) -> AsyncIterator[Page]:
-    """The records of an entity, under the internal names of their fields, and `id`. Pages are empty while Eloqua still
-    works on them."""
+    """The records of an entity: internal names of fields, and `id`, to values.
+
+    Pages are empty while Eloqua still works on the export.
+    """
     sync, _, offset = (request.after or "").partition("@")
     if not sync:
-        sync = await _begin(
-            service,
-            entity,
-            _statements(entity, fields, query.fields),
-            _filter(entity, fields, query),
-        )
+        sync = await _begin(service, entity, fields, query)
         yield Page([], sync)
     if not offset:
-        while not await _has_ended(service, sync):
+        while await _is_running(service, sync):
             yield Page([], sync)
-    begin, size = int(offset or 0), min(request.size, MAX_PAGE)
+        offset = "0"
+    async for page in _read_data(service, sync, int(offset), min(request.size, MAX_PAGE)):
+        yield page
+
+
+async def _read_data(service: Service, sync: str, begin: int, size: int) -> AsyncIterator[Page]:
+    """The exported records of a sync that has ended, from the one at `begin` on."""
     while True:
         parameters = {"limit": str(size), "offset": str(begin)}
+        # The data of the sync. That of the definition changes with its next sync.
         page = await service.bulk("GET", f"{sync}/data", params=parameters)
-        begin += len(page.get("items", []))
-        has_more = bool(page.get("hasMore")) and bool(page.get("items"))
-        yield Page(
-            [_filled(item) for item in page.get("items", [])],
-            f"{sync}@{begin}" if has_more else None,
-        )
+        items = page.get("items", [])
+        begin += len(items)
+        # Without items, `hasMore` would be followed for ever.
+        has_more = bool(page.get("hasMore") and items)
+        records = [_without_empty(item) for item in items]
+        yield Page(records, f"{sync}@{begin}" if has_more else None)
         if not has_more:
             return
 
 
-def _statements(entity: Entity, fields: Fields, wanted: Sequence[str]) -> Mapping[str, str]:
-    """The fields to export, in Eloqua's markup. Raises Refused where they are too many."""
-    known = {field.name: field.statement for field in fields.all}
-    chosen = {name: known[name] for name in wanted if name in known} if wanted else known
-    if len(chosen) >= MAX_FIELDS:
+async def _begin(service: Service, entity: Entity, fields: Fields, query: Query) -> str:
+    """Define an export and start its sync; the sync's URI. Raises Refused for too many fields."""
+    statements = {field.name: field.statement for field in fields.all}
+    definition: dict[str, Any] = {
+        "name": f"openbulk export {entity.object}",
+        "fields": {ID: _id_statement(entity), **_choose(statements, query.fields, entity)},
+        "areSystemTimestampsInUTC": True,
+        "autoDeleteDuration": DEFINITION_LIFE,
+    }
+    if filter_text := _filter(entity, {ID: _id_statement(entity), **statements}, query):
+        definition["filter"] = filter_text
+    # A definition of its own for each export: one with an active sync must not be synced again.
+    export = await service.bulk("POST", f"/{entity.plural}/exports", json=definition)
+    sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": export["uri"]})
+    return str(sync["uri"])
+
+
+def _choose(
+    statements: Mapping[str, str], wanted: Sequence[str], entity: Entity
+) -> Mapping[str, str]:
+    """The statements of the wanted fields; of all of them where none is named. Raises Refused."""
+    chosen = statements
+    if wanted:
+        chosen = {name: statements[name] for name in wanted if name in statements}
+    if len(chosen) >= MAX_EXPORT_FIELDS:
         raise Refused(
-            f"{entity.object} has {len(chosen)} fields, and Eloqua exports less than {MAX_FIELDS} at a time; name the "
-            "wanted ones"
+            f"{entity.object} has {len(chosen)} fields, and Eloqua exports less than "
+            f"{MAX_EXPORT_FIELDS} at a time; name the wanted ones"
         )
-    return {ID: _id_statement(entity), **chosen}
-
-
-def _filter(entity: Entity, fields: Fields, query: Query) -> str:
-    """What is wanted, as far as Eloqua can tell; what it lets through too much is left out later.
-
-    Eloqua compares texts as its SQL server does, in any case and without blanks at the end: what is equal here is equal
-    there, but what is not equal here may be. In whose time a date is meant is not documented, so a day is added.
-    """
-    known = {ID: _id_statement(entity), **{field.name: field.statement for field in fields.all}}
-    parts = [part for one in conjuncts(query.where) if (part := _equal(one, known))]
-    changed = known.get(CHANGED[entity.object])
-    if query.changed_since is not None and changed is not None:
-        since = query.changed_since.astimezone(UTC) - timedelta(days=1)
-        parts.append(f"'{changed}' >= '{since:%Y-%m-%d %H:%M:%S}'")
-    chosen = ""
-    for part in parts:
-        longer = f"{chosen} AND {part}" if chosen else part
-        chosen = longer if len(longer) <= MAX_FILTER else chosen
     return chosen
 
 
-def _equal(condition: Condition, known: Mapping[str, str]) -> str | None:
-    """A comparison that Eloqua cannot understand more narrowly than it is meant; None for any other."""
+def _filter(entity: Entity, statements: Mapping[str, str], query: Query) -> str:
+    """Those parts of the query that Eloqua can apply. The engine leaves out what passes too much.
+
+    Eloqua compares texts as its SQL server does, in any case and without blanks at the end: texts
+    that are equal here are equal there, and some others are, too.
+    """
+    terms = [_equality(condition, statements) for condition in conjuncts(query.where)]
+    changed = statements.get(CHANGED[entity.object])
+    if query.changed_since is not None and changed is not None:
+        # The time zone of a date in a filter is not documented, so a day is added.
+        since = query.changed_since.astimezone(UTC) - timedelta(days=1)
+        terms.append(f"'{changed}' >= '{since:%Y-%m-%d %H:%M:%S}'")
+    chosen: list[str] = []
+    for term in filter(None, terms):
+        if len(" AND ".join([*chosen, term])) <= MAX_FILTER:
+            chosen.append(term)
+    return " AND ".join(chosen)
+
+
+def _equality(condition: Condition, statements: Mapping[str, str]) -> str:
+    """A comparison in Eloqua's filter language; empty where Eloqua might let too little through."""
     match condition:
-        case Comparison(field=name, operator="=" | "in", values=values) if name in known:
-            if all(_is_plain(value, is_id=name == ID) for value in values):
-                equal = " OR ".join(f"'{known[name]}' = '{value}'" for value in values)
-                return f"({equal})" if len(values) > 1 else equal
-    return None
+        case Comparison(field=name, operator="=" | "in", values=values) if name in statements:
+            is_same = _is_plain_id if name == ID else _is_plain_text
+            if all(map(is_same, values)):
+                terms = " OR ".join(f"'{statements[name]}' = '{value}'" for value in values)
+                return f"({terms})" if len(values) > 1 else terms
+    return ""
 
 
-def _is_plain(value: Any, *, is_id: bool) -> bool:
-    """Whether a text means the same on both sides: numbers and dates are spelled in many ways here, but for ids."""
+def _is_plain_id(value: Any) -> bool:
     text = str(value)
-    return (
-        bool(text)
-        and not _QUOTED.search(text)
-        and (is_id or (isinstance(value, str) and is_text(value)))
-    )
+    return bool(text) and not _SPECIAL.search(text)
+
+
+def _is_plain_text(value: Any) -> bool:
+    """Whether Eloqua compares a value as openbulk does. Numbers and dates have many spellings."""
+    return isinstance(value, str) and is_text(value) and _is_plain_id(value)
 
 
 def _id_statement(entity: Entity) -> str:
     return f"{{{{{_MARKUP[entity.object]}.Id}}}}"
 
 
-async def _begin(
-    service: Service, entity: Entity, statements: Mapping[str, str], chosen: str
-) -> str:
-    definition = await service.bulk(
-        "POST",
-        f"/{entity.plural}/exports",
-        json={
-            "name": f"openbulk export {entity.object}",
-            "fields": dict(statements),
-            **({"filter": chosen} if chosen else {}),
-            "areSystemTimestampsInUTC": True,
-            "autoDeleteDuration": DEFINITION_LIFE,
-        },
-    )
-    sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": definition["uri"]})
-    return str(sync["uri"])
-
-
-async def _has_ended(service: Service, sync: str) -> bool:
-    """Raises Refused where it has failed."""
-    status = (await service.bulk("GET", sync))["status"]
-    if status == "error":
-        logs = [item async for page in service.pages(f"{sync}/logs") for item in page]
-        said = "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
+async def _is_running(service: Service, uri: str) -> bool:
+    """Whether Eloqua has not ended the sync yet. Raises Refused for a sync that failed."""
+    sync = await service.bulk("GET", uri)
+    if sync["status"] == "error":
+        reason = errors_in(await service.items(f"{uri}/logs"))
         raise Refused(
-            f"Eloqua could not export: {said or 'the sync ended in error'}",
-            provider_message=said or None,
+            f"Eloqua could not export: {reason or 'the sync ended in error'}",
+            provider_message=reason or None,
         )
-    return status not in {"pending", "active"}
+    return is_running(sync)
 
 
-def _filled(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An export has an empty text where there is no value."""
+def _without_empty(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An export has an empty text where a record has no value."""
     return {name: value for name, value in item.items() if value not in (None, "")}

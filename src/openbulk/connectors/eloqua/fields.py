@@ -1,11 +1,11 @@
-"""The fields of contacts and accounts, as the account's own field list has them."""
+"""The fields of contacts and accounts, from the account's own field list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from openbulk.connectors.eloqua.service import Service
+from openbulk.connectors.fields import FieldError, did_you_mean
 
 JSON_TYPES = {"number": "number", "numeric": "number"}
 
@@ -31,21 +31,17 @@ class Fields:
     object: str
     all: Sequence[Field]
 
-    def named(self, column: str) -> Field | None:
-        """The field that a column means: by internal name or by title, in any case."""
+    def find(self, column: str) -> Field | None:
+        """The field of a column: by internal name, else by title, in any case."""
         wanted = column.strip().lower()
         by_name = {field.name.lower(): field for field in self.all}
         return by_name.get(wanted) or {field.title.lower(): field for field in self.all}.get(wanted)
 
-    def complaint(self, column: str) -> str:
-        """What to tell the person whose column is no field."""
-        near = get_close_matches(column, [field.name for field in self.all], 1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"/objects/{self.object}/metadata lists the fields"
-        )
-        return f"{column!r} is not a field of {self.object}; {hint}"
+    def unknown_field(self, column: str) -> FieldError:
+        """The error for a column that is no field."""
+        names = [field.name for field in self.all]
+        hint = did_you_mean(column, names, f"/objects/{self.object}/metadata lists the fields")
+        return FieldError(column, f"{column!r} is not a field of {self.object}; {hint}")
 
     def schema(self, identifier: str) -> dict[str, Any]:
         """The fields as JSON Schema."""
@@ -62,9 +58,8 @@ class Fields:
 
 
 async def read_fields(service: Service, object: str, plural: str) -> Fields:
-    """Ask the service for its fields."""
-    items = [item async for page in service.pages(f"/{plural}/fields") for item in page]
-    return Fields(object, [_field(item) for item in items])
+    """Read the field list of an entity."""
+    return Fields(object, [_field(item) for item in await service.items(f"/{plural}/fields")])
 
 
 def _field(item: Mapping[str, Any]) -> Field:

@@ -6,6 +6,7 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/rest-endpoints.h
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ MAX_COUNT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A kind of thing that is written one by one."""
+    """A kind of record that is written one by one."""
 
     object: str
     path: str
@@ -63,7 +64,7 @@ READABLE: Mapping[str, str] = {
     "account": "/api/rest/1.0/data/accounts",
     **{name: asset.list_path for name, asset in ASSETS.items()},
 }
-ACTIVITY_TYPES = (
+ACTIVITY_TYPES: tuple[str, ...] = (
     "campaignMembership",
     "emailClickThrough",
     "emailOpen",
@@ -83,40 +84,38 @@ ACTIVITY_SCHEMA: Mapping[str, Any] = {
 
 
 async def write_asset(service: Service, asset: Asset, action: Action, record: Record) -> Outcome:
-    """Create a campaign or list, or change or delete the one with the record's `id`."""
+    """Create a campaign or list, or update or delete the one with the record's `id`."""
     values = dict(record.values)
-    number = values.get("id")
+    asset_id = values.get("id")
     if action is Action.CREATE:
         answer = await service.call("POST", asset.path, json=values)
         return _outcome(record, answer, OutcomeKind.CREATED)
-    if not number:
+    if not asset_id:
         return Outcome.failed(
             record.row, f"id is missing: it says which {asset.object} to {action}", field="id"
         )
+    path = f"{asset.path}/{asset_id}"
     if action is Action.UPDATE:
-        return _outcome(
-            record,
-            await service.call("PUT", f"{asset.path}/{number}", json=values),
-            OutcomeKind.UPDATED,
-        )
-    return _outcome(
-        record, await service.call("DELETE", f"{asset.path}/{number}"), OutcomeKind.DELETED
-    )
+        answer = await service.call("PUT", path, json=values)
+        return _outcome(record, answer, OutcomeKind.UPDATED)
+    return _outcome(record, await service.call("DELETE", path), OutcomeKind.DELETED)
 
 
 def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
+    asset_id = record.values.get("id")
     if answer.is_success:
-        made = answer.json() if answer.body else {}
-        return Outcome(record.row, kind, str(made.get("id") or record.values.get("id")))
+        # A deletion is answered without a body.
+        asset = answer.json() if answer.body else {}
+        return Outcome(record.row, kind, str(asset.get("id") or asset_id))
     if answer.status == 404:
         return Outcome.failed(
-            record.row, f"Eloqua has nothing with the id {record.values.get('id')!r}", field="id"
+            record.row, f"Eloqua has nothing with the id {asset_id!r}", field="id"
         )
-    return Outcome.failed(record.row, _complaint(answer), provider_message=answer.text())
+    return Outcome.failed(record.row, _problem_in(answer), provider_message=answer.text())
 
 
-def _complaint(answer: Answer) -> str:
-    """Eloqua's list of validation failures in a sentence."""
+def _problem_in(answer: Answer) -> str:
+    """Eloqua's list of validation failures as a sentence."""
     try:
         failures = answer.json()
         return "; ".join(
@@ -126,18 +125,16 @@ def _complaint(answer: Answer) -> str:
         return f"Eloqua refused the record ({answer.status})"
 
 
-async def read_asset(service: Service, asset: Asset, number: str) -> Mapping[str, Any]:
+async def read_asset(service: Service, asset: Asset, asset_id: str) -> Mapping[str, Any]:
     """One campaign or list. Raises NotFound."""
-    answer = await service.call("GET", f"{asset.path}/{quote(number, safe='')}")
+    answer = await service.call("GET", f"{asset.path}/{quote(asset_id, safe='')}")
     if answer.status == 404:
-        raise NotFound(f"Eloqua has no {asset.object} with the id {number!r}")
-    if not answer.is_success:
-        raise failure(answer)
-    return dict(answer.json())
+        raise NotFound(f"Eloqua has no {asset.object} with the id {asset_id!r}")
+    return dict(_json_of(answer))
 
 
 async def read_pages(service: Service, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-    """Records of an object, page by page; the cursor is the number of the next page."""
+    """Records of an object, page by page. The cursor is the number of the next page."""
     number = int(request.after or 1)
     size = min(request.size, MAX_COUNT)
     while True:
@@ -148,32 +145,40 @@ async def read_pages(service: Service, query: Query, request: PageRequest) -> As
             "depth": "complete",
         }
         answer = await service.call("GET", READABLE[query.object], params=parameters)
-        if not answer.is_success:
-            raise failure(answer)
-        said = answer.json()
+        body = _json_of(answer)
+        records = body["elements"]
+        # An empty page ends the list, too: `total` may have shrunk.
+        has_more = bool(records) and number * size < int(body.get("total", 0))
         number += 1
-        more = (number - 1) * size < int(said.get("total", 0)) and bool(said["elements"])
-        yield Page(said["elements"], str(number) if more else None)
-        if not more:
+        yield Page(records, str(number) if has_more else None)
+        if not has_more:
             return
 
 
 async def read_activities(
     service: Service, query: Query, request: PageRequest
 ) -> AsyncIterator[Page]:
-    """What contacts did, a page for each page of contacts. Eloqua wants to be asked for one type at a time.
+    """What contacts did: one page for each page of contacts.
 
-    The parameters `type`, `startDate` and `endDate` (Unix time in seconds) narrow it down.
+    Eloqua lists the activities of one contact and one type at a time. The parameters `type`,
+    `startDate` and `endDate` (Unix time in seconds) choose some of them.
     """
-    types = [query.parameters["type"]] if "type" in query.parameters else ACTIVITY_TYPES
-    dates = {"startDate": "0", "endDate": str(int(time.time())), **query.parameters}
+    period = {"startDate": "0", "endDate": str(int(time.time()))}
+    parameters = {**period, **query.parameters}
+    types = ACTIVITY_TYPES
+    if "type" in query.parameters:
+        types = (query.parameters["type"],)
     async for page in read_pages(service, Query("contact"), request):
         records: list[Mapping[str, Any]] = []
-        for contact in page.records:
-            for kind in types:
-                path = f"/api/rest/1.0/data/activities/contact/{contact['id']}"
-                answer = await service.call("GET", path, params={**dates, "type": kind})
-                if not answer.is_success:
-                    raise failure(answer)
-                records += answer.json()
+        for contact, kind in product(page.records, types):
+            path = f"/api/rest/1.0/data/activities/contact/{contact['id']}"
+            answer = await service.call("GET", path, params={**parameters, "type": kind})
+            records += _json_of(answer)
         yield Page(records, page.next)
+
+
+def _json_of(answer: Answer) -> Any:
+    """The body of a successful answer. Raises ServiceError for any other."""
+    if not answer.is_success:
+        raise failure(answer)
+    return answer.json()

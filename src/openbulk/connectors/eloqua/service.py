@@ -4,7 +4,7 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/Gettin
 """
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -20,36 +20,25 @@ from openbulk.connectors.auth import (
     token_refresher,
 )
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
-from openbulk.connectors.http import Answer, Auth, Client
+from openbulk.connectors.http import Answer, Auth, Client, HeaderAuth
 from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, SignInAgain
 
 LOGIN_URL = "https://login.eloqua.com"
 PAGE = 1000
-
-
-class BasicAuth:
-    """User name and password on every call."""
-
-    def __init__(self, user: str, password: str) -> None:
-        secret = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._header = {"Authorization": f"Basic {secret}"}
-
-    async def headers(self) -> Mapping[str, str]:
-        """The header."""
-        return self._header
-
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        """A password that is refused is wrong."""
-        return False
+"""Most items in a page of rejects, logs or fields."""
 
 
 class EloquaOAuth:
-    """Eloqua's sign-in by consent. Its refresh tokens change at each use; Oracle describes no PKCE and no revoking."""
+    """Eloqua's sign-in by authorization code.
+
+    A refresh token is valid for one use and comes with the next one. Oracle's documentation has
+    neither PKCE nor a way to revoke a token.
+    """
 
     takes_challenge = False
 
     def authorize_url(self, request: AuthorizeRequest) -> str:
-        """Asks for full access: Eloqua knows no narrower scope."""
+        """The address requests full access: Eloqua has no narrower scope."""
         address = f"{(request.base_url or LOGIN_URL).rstrip('/')}/auth/oauth2/authorize"
         return authorize_url(
             address,
@@ -77,7 +66,7 @@ class EloquaOAuth:
         )
 
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
-        """There is no way to: the administrator removes the app in Eloqua."""
+        """Eloqua cannot revoke a token. Its administrator removes the app instead."""
 
 
 def auth_of(context: ConnectionContext) -> Auth:
@@ -87,15 +76,21 @@ def auth_of(context: ConnectionContext) -> Auth:
     if user and password:
         if "\\" not in user:
             raise BadInput(f"username {user!r} lacks the company; it looks like Company\\user")
-        return BasicAuth(user, password)
+        return _basic_auth(user, password)
     if refresh_token := configuration.get(REFRESH_TOKEN):
         return BearerAuth(
             token_refresher(context.http, _endpoint(configuration), refresh_token, context.remember)
         )
     raise BadInput(
-        "the instance has no credentials: give username (Company\\user) and password, or providerData.code with "
-        "oauth.api.key, oauth.api.secret and oauth.callback.url"
+        "the instance has no credentials: give username (Company\\user) and password, or "
+        "providerData.code with oauth.api.key, oauth.api.secret and oauth.callback.url"
     )
+
+
+def _basic_auth(user: str, password: str) -> HeaderAuth:
+    """RFC 7617, in UTF-8."""
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return HeaderAuth({"Authorization": f"Basic {credentials}"})
 
 
 def _endpoint(configuration: Mapping[str, str]) -> TokenEndpoint:
@@ -104,8 +99,10 @@ def _endpoint(configuration: Mapping[str, str]) -> TokenEndpoint:
 
 
 class Service:
-    """Calls to the pod that holds the account. It is asked for once, and again after a call that failed:
-    accounts do move."""
+    """Signed-in calls to the pod that holds the account.
+
+    The pod's address is requested once, and again after a call that failed: accounts do move.
+    """
 
     def __init__(self, client: Client, login_url: str) -> None:
         self._client = client
@@ -113,51 +110,53 @@ class Service:
         self._base: str | None = None
 
     async def locate(self) -> str:
-        """The address of the account's pod. Raises SignInAgain where the credentials are refused."""
+        """The address of the pod of the account. Raises SignInAgain for refused credentials."""
         if self._base is None:
             answer = await self._client.call("GET", f"{self._login_url}/id")
-            said = answer.json()
-            if not answer.is_success or not isinstance(said, dict):
-                # Eloqua answers 200 with the text "Not authenticated." to credentials that it does not know.
+            body = answer.json()
+            if not answer.is_success or not isinstance(body, dict):
+                # Eloqua answers 200 with the text "Not authenticated." to unknown credentials.
                 raise SignInAgain(
                     "Eloqua does not accept this instance's credentials; sign in again"
                 )
-            self._base = str(said["urls"]["base"]).rstrip("/")
+            self._base = str(body["urls"]["base"]).rstrip("/")
         return self._base
 
     async def call(self, method: str, path: str, **more: Any) -> Answer:
-        """Make a call below the pod's address; an answer of 403 or 404 says something about the request."""
+        """Make a call below the pod's address. Returns any answer that is about the request."""
         try:
             return await self._client.call(method, await self.locate() + path, **more)
         except ServiceError:
+            # The account may have moved to another pod.
             self._base = None
             raise
 
     async def bulk(self, method: str, path: str, **more: Any) -> Any:
-        """A call of the Bulk API that has to succeed; its JSON, None where it has none. Raises ServiceError."""
+        """The JSON that the Bulk API answers; None without a body. Raises ServiceError."""
         answer = await self.call(method, f"/api/bulk/2.0{path}", **more)
         if not answer.is_success:
             raise failure(answer)
         return answer.json() if answer.body else None
 
-    async def pages(self, path: str) -> AsyncIterator[list[dict[str, Any]]]:
-        """All items of a list of the Bulk API, a thousand at a time."""
-        offset = 0
+    async def items(self, path: str) -> list[dict[str, Any]]:
+        """All items of a list of the Bulk API. It is read a thousand at a time."""
+        items: list[dict[str, Any]] = []
         while True:
-            page = await self.bulk("GET", path, params={"limit": str(PAGE), "offset": str(offset)})
-            yield page["items"]
-            offset += len(page["items"])
+            parameters = {"limit": str(PAGE), "offset": str(len(items))}
+            page = await self.bulk("GET", path, params=parameters)
+            items += page["items"]
             if not page.get("hasMore") or not page["items"]:
-                return
+                return items
 
 
 def failure(answer: Answer) -> ServiceError:
-    """What a refusal of the Bulk API means for the job."""
-    said = answer.text()
+    """The error for an answer of the Bulk API that is no success."""
+    text = answer.text()
     if answer.status in {409, 413}:
+        # Other imports of the account empty the staging area as they end.
         return RetryLater(
             f"Eloqua's staging area is busy or full ({answer.status})",
             after=60,
-            provider_message=said,
+            provider_message=text,
         )
-    return Refused(f"Eloqua refused the import ({answer.status}): {said}", provider_message=said)
+    return Refused(f"Eloqua refused the import ({answer.status}): {text}", provider_message=text)

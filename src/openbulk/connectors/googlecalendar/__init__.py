@@ -1,17 +1,18 @@
-"""Google Calendar: events are made, changed and deleted, each once, whatever happens on the way."""
+"""Google Calendar: creates, changes and deletes each event exactly once, also after a crash."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
-from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.batches import Batches
 from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
-from openbulk.connectors.googlecalendar.errors import refusal, throttle_of
-from openbulk.connectors.googlecalendar.events import calendar_of
+from openbulk.connectors.googlecalendar.directory_uploads import DirectoryUploads
+from openbulk.connectors.googlecalendar.errors import read_refusal, throttle_of
+from openbulk.connectors.googlecalendar.event_rows import PRIMARY
+from openbulk.connectors.googlecalendar.events import is_deleted
 from openbulk.connectors.googlecalendar.limits import Limits
-from openbulk.connectors.googlecalendar.listing import is_deleted, read_events
+from openbulk.connectors.googlecalendar.listing import read_events
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import EventUploads
@@ -34,6 +35,7 @@ EVENT_FEATURES = Features(
     changed="updated",
     has_changes=True,
 )
+_COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 
 
 class GoogleCalendar:
@@ -45,67 +47,65 @@ class GoogleCalendar:
         self._api = api
         self._events = EventUploads(api)
         self._directory = Directory(api)
+        self._directory_uploads = DirectoryUploads(api, self._directory)
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
         parameters = {"maxResults": "1", "fields": "kind"}
-        answer = await self._api.call(
-            "GET", "/calendars/primary/events", "primary", params=parameters
-        )
+        answer = await self._api.read(events_path(PRIMARY), parameters)
         if not answer.is_success:
-            refused = refusal(answer)
-            raise Refused(str(refused), provider_message=refused.message)
+            refusal = read_refusal(answer)
+            raise Refused(str(refusal), provider_message=refusal.message)
 
     async def objects(self) -> Mapping[str, Features]:
         """Events, calendars, the person's list of them, and who may see them."""
-        return {EVENTS: EVENT_FEATURES, **{name: one.features for name, one in COLLECTIONS.items()}}
+        return {EVENTS: EVENT_FEATURES} | _COLLECTION_FEATURES
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """The fields of Google's discovery document."""
-        _check_object(object)
-        return COLLECTIONS[object].schema() if object in COLLECTIONS else event_schema()
+        _require_object(object)
+        return event_schema() if object == EVENTS else COLLECTIONS[object].schema()
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """Events of a calendar, or one of the other objects."""
-        _check_object(query.object)
-        async for page in (
-            self._directory.read(query, request)
-            if query.object in COLLECTIONS
-            else read_events(self._api, query, request)
-        ):
+        """Events of a calendar, or the records of another object."""
+        _require_object(query.object)
+        if query.object == EVENTS:
+            pages = read_events(self._api, query, request)
+        else:
+            pages = self._directory.read(query, request)
+        async for page in pages:
             yield page
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        """An event of the calendar that `calendarId` names, or one of the other objects."""
-        _check_object(object)
-        if object in COLLECTIONS:
+        """An event of the calendar that `calendarId` names, or a record of another object."""
+        _require_object(object)
+        if object != EVENTS:
             return await self._directory.get(object, id, parameters)
-        calendar = calendar_of({"calendarId": parameters.get("calendarId")})
-        event = await self._api.one(
-            f"/calendars/{quote(calendar, safe='@')}/events/{quote(id, safe='')}"
-        )
+        event = await self._api.get(event_path(parameters.get("calendarId") or PRIMARY, id))
         if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
         return event
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """The calendars that were made; everything else that is sent twice is there once."""
-        return await self._directory.find(target, batch) if target.object == CALENDARS else {}
+        """The calendars that these records have created: every other object honours keys."""
+        return await self._directory.find(batch) if target.object == CALENDARS else {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the target's action with each record, one call each where nothing has to be found first."""
-        if target.object in COLLECTIONS:
-            return await self._directory.write(target, batch)
-        return [await self._events.write(record, target) for record in batch]
+        """Do the target's action with each record; one call each, but for what is looked up."""
+        is_directory = target.object in COLLECTIONS
+        write = self._directory_uploads.write if is_directory else self._events.write
+        return [await write(record, target) for record in batch]
 
     async def close(self) -> None:
-        """Nothing is held open but what the whole server shares."""
+        """Do nothing: the connector holds only what the whole server shares."""
 
 
-def _check_object(object: str) -> None:
-    if object != EVENTS and object not in COLLECTIONS:
-        names = ", ".join([EVENTS, *COLLECTIONS])
-        raise NotFound(f"Google Calendar has no object {object!r}; its objects are: {names}")
+def _require_object(object: str) -> None:
+    names = [EVENTS, *COLLECTIONS]
+    if object not in names:
+        raise NotFound(
+            f"Google Calendar has no object {object!r}; its objects are: {', '.join(names)}"
+        )
 
 
 class GoogleCalendarProvider:
@@ -149,12 +149,11 @@ class GoogleCalendarProvider:
     oauth: OAuth | None = GoogleOAuth()
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Raises BadInput where the configuration has no credentials."""
+        """A connector for an instance. Raises BadInput where the configuration cannot work."""
         url = context.configuration.get("base.url") or API_URL
-        auth = auth_of(context)
         client = Client(
             context.http,
-            auth,
+            auth_of(context),
             self.name,
             context.pace,
             throttle_of,

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from openbulk.connectors.googlecalendar.errors import DELETED, is_lost_place, refusal
+import orjson
+
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.errors import is_expired_token, read_refusal
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
 from openbulk.domain.errors import CursorExpired, NotFound, Refused
@@ -19,50 +23,76 @@ class CalendarApi:
         self._client = client
         self._url = f"{base_url.rstrip('/')}/calendar/v3"
         self._limits = limits
+        self.account = limits.account
+        """A name for the account that does not reveal it."""
 
-    @property
-    def account(self) -> str:
-        """A name for the account, which says nothing of it."""
-        return self._limits.account
+    async def read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        """`GET` a path below `/calendar/v3`. Raises ServiceError."""
+        budgets = self._limits.shared
+        return await self._client.call("GET", self._url + path, params=params, budgets=budgets)
 
-    async def call(
+    async def write(
         self,
         method: str,
         path: str,
         calendar: str | None = None,
         *,
         params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Call a path below `/calendar/v3`; `calendar` is the one that it writes to. Raises ServiceError."""
-        return await self._client.call(
-            method,
-            self._url + path,
-            params=params,
-            data=body,
-            headers=_JSON if body is not None else None,
-            budgets=self._limits.of(None if method == "GET" else calendar),
-        )
+        """Call a path below `/calendar/v3`; `calendar` is the one whose content it changes.
 
-    async def one(self, path: str) -> dict[str, Any]:
-        """What is at a path. Raises NotFound where nothing is, Refused where Google says anything else."""
-        return dict(found(await self.call("GET", path)).json())
+        Raises ServiceError; and FieldError where JSON cannot hold the body.
+        """
+        content: dict[str, Any] = {}
+        if body is not None:
+            content = {"data": _encode_json(body), "headers": _JSON}
+        budgets = self._limits.budgets(calendar)
+        url = self._url + path
+        return await self._client.call(method, url, params=params, budgets=budgets, **content)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """The resource at a path. Raises NotFound, or Refused where Google refuses to show it."""
+        answer = await self.read(path)
+        require_success(answer)
+        return dict(answer.json())
 
 
-def found(answer: Answer) -> Answer:
-    """The answer to a call that asks for something, where it is there. Raises NotFound, Refused."""
+def events_path(calendar: str) -> str:
+    """The path of a calendar's events, below `/calendar/v3`."""
+    return f"/calendars/{quote(calendar, safe='@')}/events"
+
+
+def event_path(calendar: str, event_id: str) -> str:
+    """The path of one event, below `/calendar/v3`."""
+    return f"{events_path(calendar)}/{quote(event_id, safe='')}"
+
+
+def _encode_json(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:  # half a character, a number of more than 64 bits, a thousand levels
+        raise FieldError(None, f"the record cannot be written as JSON ({error})") from error
+
+
+def require_success(answer: Answer) -> None:
+    """Raise NotFound or Refused where Google did not answer with what the call reads."""
     if answer.is_success:
-        return answer
-    refused = refusal(answer)
-    kind = NotFound if refused.status == 404 or refused.reason == DELETED else Refused
-    raise kind(str(refused), provider_message=refused.message)
+        return
+    refusal = read_refusal(answer)
+    error = NotFound if refusal.is_missing else Refused
+    raise error(str(refusal), provider_message=refusal.message)
 
 
-def page_of(answer: Answer, asked: Mapping[str, str]) -> dict[str, Any]:
-    """A page of a list that was asked for with these parameters. Raises CursorExpired where Google does not know a token
-    among them any more, and as `found`."""
-    if _TOKENS & asked.keys() and is_lost_place(answer):
+def read_page(answer: Answer, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """A page of a list; `parameters` are those of its call.
+
+    Raises CursorExpired where Google does not know a token among the parameters any more, and
+    NotFound or Refused.
+    """
+    if _TOKENS & parameters.keys() and is_expired_token(answer):
         raise CursorExpired(
             "Google does not know this place in its list any more; read it from its beginning"
         )
-    return dict(found(answer).json())
+    require_success(answer)
+    return dict(answer.json())

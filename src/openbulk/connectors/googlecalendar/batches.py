@@ -1,12 +1,15 @@
-"""Calls that are ready at the same moment travel together: up to 50 in one request (docs/decisions/0023).
+"""Sends calls that are ready at the same moment together, up to 50 in one request.
 
-https://developers.google.com/workspace/calendar/api/guides/batch: each call is a part of `multipart/mixed`, and counts,
-is answered and may be refused as if it had come alone. Where one call comes at a time, nothing is batched.
+Each call is a part of `multipart/mixed`; Google counts, answers and refuses it as if it had come
+alone (https://developers.google.com/workspace/calendar/api/guides/batch). Where one call comes at a
+time, nothing is batched (docs/decisions/0023).
 """
 
 import asyncio
+import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from multidict import CIMultiDict
@@ -16,148 +19,176 @@ from openbulk.domain.errors import AnswerLost, ServiceError
 
 PATH = "/batch/calendar/v3"
 MOST_CALLS = 50
-"""The page says 1000 today; Google's staff found 50 at work (googleapis/google-api-dotnet-client#1621)."""
+"""Google's page says 1000 today; Google's staff found 50 (google-api-dotnet-client issue 1621)."""
 MOST_BYTES = 1024 * 1024
 FEWEST_CALLS = 4
-"""Fewer than these have a connection each: a call alone is answered sooner."""
+"""Fewer than these have a connection each: Google answers a call alone sooner."""
 READY_TOGETHER_SECONDS = 0.005
-_NO_BATCHES = frozenset({400, 404, 405, 413, 415, 501})
-"""What a proxy or another service at `base.url` says that takes no batches: no call of it was done."""
+_NO_BATCHES = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 501})
+"""The statuses with which a proxy, or another service at `base.url`, refuses a batch as a whole: it
+did none of the calls. A redirect is one of them, since openbulk follows none."""
 _CRLF = b"\r\n"
+_CONTENT_ID = re.compile(r"<*(?:response-)?(?P<number>\d+)>*")
+_STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>\d+)(?:\s|$)")
 
-Ready = tuple[Request, "asyncio.Future[Answer]"]
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A request that waits for others, and its answer to come."""
+
+    request: Request
+    answer: asyncio.Future[Answer]
+
+    @property
+    def authorization(self) -> str | None:
+        """The credentials: only calls with equal ones go together."""
+        return self.request.headers.get("Authorization")
+
+    def finish(self, result: Answer | BaseException) -> None:
+        """Give the caller its answer, or raise the error there."""
+        if self.answer.done():
+            return  # the caller was cancelled in the meantime
+        if isinstance(result, BaseException):
+            self.answer.set_exception(result)
+        else:
+            self.answer.set_result(result)
 
 
 class Batches:
-    """A way to send requests that changes nothing but how they travel."""
+    """Sends requests, several in one where they are ready together."""
 
     def __init__(self, send: Send, base_url: str) -> None:
-        self._alone = send
+        """`send` sends one request alone."""
+        self._send_alone = send
         self._url = base_url.rstrip("/") + PATH
-        self._ready: list[Ready] = []
-        self._bytes = 0
-        self._departing: set[asyncio.Task[None]] = set()
-        self._are_taken = True
+        self._pending: list[PendingCall] = []
+        self._pending_bytes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_supported = True
 
     async def send(self, request: Request) -> Answer:
         """Send a request, with those that are ready a moment later. Raises ServiceError."""
-        if not self._are_taken or request.method not in UNSAFE_METHODS:
-            return await self._alone(request)
+        # Calls that read go alone: an answer that is lost is then one call's, and it is repeated.
+        if not self._is_supported or request.method not in UNSAFE_METHODS:
+            return await self._send_alone(request)
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answer] = loop.create_future()
-        self._ready.append((request, answered))
-        self._bytes += len(request.body or b"")
-        if len(self._ready) == MOST_CALLS or self._bytes >= MOST_BYTES:
-            self._depart()
-        elif len(self._ready) == 1:
-            loop.call_later(READY_TOGETHER_SECONDS, self._depart)
-        return await answered
+        call = PendingCall(request, loop.create_future())
+        self._pending.append(call)
+        self._pending_bytes += len(request.body or b"")
+        if len(self._pending) == MOST_CALLS or self._pending_bytes >= MOST_BYTES:
+            self._send_pending()
+        elif len(self._pending) == 1:
+            loop.call_later(READY_TOGETHER_SECONDS, self._send_pending)
+        return await call.answer
 
-    def _depart(self) -> None:
-        ready = [one for one in self._ready if not one[1].done()]  # whoever asked may have gone
-        self._ready, self._bytes = [], 0
-        by_credentials: dict[str | None, list[Ready]] = {}
-        for one in ready:
-            by_credentials.setdefault(one[0].headers.get("Authorization"), []).append(one)
-        for together in by_credentials.values():
-            for group in (
-                [together] if len(together) >= FEWEST_CALLS else [[one] for one in together]
-            ):
-                task = asyncio.get_running_loop().create_task(self._carry(group))
-                self._departing.add(task)
-                task.add_done_callback(self._departing.discard)
+    def _send_pending(self) -> None:
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
+        groups: dict[str | None, list[PendingCall]] = {}
+        for call in pending:
+            if not call.answer.done():  # its caller was cancelled
+                groups.setdefault(call.authorization, []).append(call)
+        for calls in groups.values():
+            if len(calls) >= FEWEST_CALLS:
+                self._start(calls)
+            else:
+                for call in calls:
+                    self._start([call])
 
-    async def _carry(self, group: Sequence[Ready]) -> None:
-        """Send a group, and give each of it its answer, or what is to be raised instead."""
+    def _start(self, calls: Sequence[PendingCall]) -> None:
+        # The event loop keeps only a weak reference to a task (asyncio.create_task).
+        task = asyncio.get_running_loop().create_task(self._carry(calls))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, calls: Sequence[PendingCall]) -> None:
+        """Send calls, and finish each with its answer or its error."""
+        results: Sequence[Answer | BaseException]
         try:
-            answers: Sequence[Answer | ServiceError] = await self._answers(
-                [request for request, _ in group]
-            )
+            results = await self._send_together([call.request for call in calls])
         except BaseException as error:
-            for _, answered in group:
-                if not answered.done():
-                    answered.set_exception(error)
+            for call in calls:
+                call.finish(error)
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, answered), answer in zip(group, answers, strict=True):
-            if answered.done():
-                continue  # whoever asked has gone
-            if isinstance(answer, ServiceError):
-                answered.set_exception(answer)
-            else:
-                answered.set_result(answer)
+        for call, result in zip(calls, results, strict=True):
+            call.finish(result)
 
-    async def _answers(self, requests: Sequence[Request]) -> Sequence[Answer | ServiceError]:
+    async def _send_together(self, requests: Sequence[Request]) -> Sequence[Answer | ServiceError]:
         if len(requests) == 1:
-            return [await self._alone(requests[0])]
+            return [await self._send_alone(requests[0])]
+        answer = await self._send_alone(self._batch_request(requests))
+        if answer.status in _NO_BATCHES:
+            self._is_supported = False
+            return await asyncio.gather(*map(self._answer_or_error, requests))
+        if not answer.is_success:
+            return [answer] * len(requests)
+        answers = read_batch(answer)
+        lost = AnswerLost("Google answered a batch without an answer to this call")
+        return [answers.get(number, lost) for number in range(len(requests))]
+
+    def _batch_request(self, requests: Sequence[Request]) -> Request:
         boundary = f"openbulk{secrets.token_hex(12)}"
         headers = {"Content-Type": f"multipart/mixed; boundary={boundary}"}
         if authorization := requests[0].headers.get("Authorization"):
             headers["Authorization"] = authorization
-        answer = await self._alone(
-            Request("POST", self._url, None, written(requests, boundary), headers)
-        )
-        if answer.status in _NO_BATCHES or 300 <= answer.status < 400:
-            self._are_taken = False
-            return await asyncio.gather(*(self._caught(request) for request in requests))
-        if not answer.is_success:
-            return [answer for _ in requests]
-        found = read(answer)
-        lost = AnswerLost("Google answered a batch without an answer to this call")
-        return [found.get(number, lost) for number in range(len(requests))]
+        return Request("POST", self._url, None, write_batch(requests, boundary), headers)
 
-    async def _caught(self, request: Request) -> Answer | ServiceError:
+    async def _answer_or_error(self, request: Request) -> Answer | ServiceError:
         try:
-            return await self._alone(request)
+            return await self._send_alone(request)
         except ServiceError as error:
             return error
 
 
-def written(requests: Sequence[Request], boundary: str) -> bytes:
-    """The body of a batch: each request in a part, numbered by its Content-ID."""
+# --- the body of a batch ---
+
+
+def write_batch(requests: Sequence[Request], boundary: str) -> bytes:
+    """The body of a batch: each request in a part, numbered from 0 by its Content-ID."""
+    delimiter = f"--{boundary}".encode()
     parts = [
-        b"--%b\r\nContent-Type: application/http\r\nContent-ID: <%d>\r\n\r\n%b\r\n"
-        % (boundary.encode(), number, _written_one(request))
+        b"%b\r\nContent-Type: application/http\r\nContent-ID: <%d>\r\n\r\n%b\r\n"
+        % (delimiter, number, _write_request(request))
         for number, request in enumerate(requests)
     ]
-    return b"".join([*parts, b"--%b--\r\n" % boundary.encode()])
+    return b"".join([*parts, delimiter, b"--\r\n"])
 
 
-def _written_one(request: Request) -> bytes:
-    """A request as HTTP/1.1 writes it, less what the batch says for all of its parts."""
-    parts = urlsplit(request.url)
+def _write_request(request: Request) -> bytes:
+    """A request as HTTP/1.1 writes it, less the credentials, which the batch has for all parts."""
+    path = urlsplit(request.url).path
     query = f"?{urlencode(request.params)}" if request.params else ""
-    head = [f"{request.method} {parts.path}{query} HTTP/1.1"]
-    head += [
-        f"{name}: {value}" for name, value in request.headers.items() if name != "Authorization"
-    ]
     body = request.body or b""
     assert isinstance(body, bytes)
-    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    headers = {**request.headers, "Content-Length": str(len(body))}
+    headers.pop("Authorization", None)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"{request.method} {path}{query} HTTP/1.1", *lines, "", ""]).encode() + body
 
 
-def read(answer: Answer) -> Mapping[int, Answer]:
-    """The answers in a batch's answer, by the numbers of their requests; parts that cannot be read are not there."""
+def read_batch(answer: Answer) -> Mapping[int, Answer]:
+    """The answers in a batch's answer, by the numbers of their requests.
+
+    Parts that cannot be read are left out.
+    """
     boundary = _boundary(answer.headers.get("Content-Type", ""))
-    found: dict[int, Answer] = {}
     if boundary is None:
-        return found
-    for part in (_CRLF + answer.body).split(b"\r\n--" + boundary)[1:]:
+        return {}
+    parts = (_CRLF + answer.body).split(b"\r\n--" + boundary)
+    return dict(_read_parts(parts[1:]))
+
+
+def _read_parts(parts: Sequence[bytes]) -> Iterator[tuple[int, Answer]]:
+    for part in parts:
         outer, _, inner = part.partition(b"\r\n\r\n")
         head, _, body = inner.partition(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")
-        number = _headers(outer.decode("latin-1").split("\r\n")).get("Content-ID", "").strip("<>")
-        words = status.split(None, 2)
-        if (
-            len(words) >= 2
-            and words[1].isdecimal()
-            and number.removeprefix("response-").isdecimal()
-        ):
-            found[int(number.removeprefix("response-"))] = Answer(
-                int(words[1]), _headers(lines), body
-            )
-    return found
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        content_id = _headers(outer.decode("latin-1").split("\r\n")).get("Content-ID", "")
+        # Google answers the part `<7>` with `<response-7>`.
+        number, status = _CONTENT_ID.fullmatch(content_id), _STATUS_LINE.match(status_line)
+        if number and status:
+            yield int(number["number"]), Answer(int(status["status"]), _headers(lines), body)
 
 
 def _boundary(content_type: str) -> bytes | None:
@@ -169,5 +200,9 @@ def _boundary(content_type: str) -> bytes | None:
 
 
 def _headers(lines: Sequence[str]) -> CIMultiDict[str]:
-    pairs = (line.partition(":") for line in lines if ":" in line)
-    return CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
+    headers: CIMultiDict[str] = CIMultiDict()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            headers.add(name.strip(), value.strip())
+    return headers

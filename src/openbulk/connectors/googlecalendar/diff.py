@@ -1,8 +1,11 @@
-"""Whether an event is as a row wants it: what need not be written costs no call."""
+"""The fields in which an event differs from its row: where there are none, nothing is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import singledispatch
 from typing import Any
+
+from openbulk.connectors.googlecalendar.recurrence import normalize_recurrence
 
 DEFAULTS: Mapping[str, Any] = {
     "status": "confirmed",
@@ -18,163 +21,187 @@ DEFAULTS: Mapping[str, Any] = {
     "privateCopy": False,
     "endTimeUnspecified": False,
 }
-"""What an event has whose field is absent (the discovery document's fields of an event)."""
-_OF_ATTENDEES: Mapping[str, Any] = {
+"""The values of an event's absent fields (the discovery document's fields of an event)."""
+_ATTENDEE_DEFAULTS: Mapping[str, Any] = {
     "responseStatus": "needsAction",
     "optional": False,
     "resource": False,
     "additionalGuests": 0,
     "comment": "",
 }
-_FILLED_BY_GOOGLE = frozenset({"id", "self", "organizer"})
-"""Fields of an attendee that Google fills."""
-_SAID_BY_SILENCE = frozenset({"", "INTERVAL=1", "WKST=MO"})
-"""Parts of a rule that mean what it means without them (RFC 5545, section 3.3.10)."""
-_IGNORED = frozenset(
+_UNCOMPARED_ATTENDEE_FIELDS = frozenset({"id", "self", "organizer", "email"})
+"""Google fills the first three; attendees are matched by the last."""
+_UNCOMPARED_FIELDS = frozenset(
     {"id", "iCalUID", "sequence", "etag", "kind", "organizer", "creator", "created", "updated"}
 )
+_PRIVATE = frozenset({"private", "confidential"})
+
+Attendee = Mapping[str, Any]
 
 
-def changes(given: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a row, in Google's types and with settled times, that the event has otherwise.
+def changes(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row that the event has otherwise. Fields that the row lacks do not count.
 
-    `event` is as `events.list` shows it. What the row does not speak of counts for nothing.
+    `wanted` has Google's types and resolved times; `event` is as `events.list` shows it.
     """
-    different = {
-        name: value
-        for name, value in given.items()
-        if name not in _IGNORED
-        and not _IS_SAME.get(name, _same_value)(value, event.get(name, DEFAULTS.get(name)))
-    }
+    different = {name: value for name, value in wanted.items() if _differs(name, value, event)}
+    # A patch replaces a whole list (https://developers.google.com/workspace/calendar/api/guides/
+    # performance#patch): adding one person must not erase the answers of the others.
     if different.get("attendees"):
-        different["attendees"] = _with_answers(different["attendees"], event.get("attendees", ()))
+        known = event.get("attendees", ())
+        different["attendees"] = _with_known_answers(different["attendees"], known)
     return different
 
 
-def is_same(given: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Whether writing these fields would change nothing."""
-    return not changes(given, event)
+def _differs(name: str, wanted: Any, event: Mapping[str, Any]) -> bool:
+    if name in _UNCOMPARED_FIELDS:
+        return False
+    is_same = _COMPARISONS.get(name, _same_value)
+    return not is_same(wanted, event.get(name, DEFAULTS.get(name)))
 
 
-def _same_value(given: Any, seen: Any) -> bool:
-    """Objects by the fields that are given, lists by their items, texts less the ends of their lines."""
-    if isinstance(given, Mapping):
-        fields = seen if isinstance(seen, Mapping) else {}
-        return all(_same_value(value, fields.get(name)) for name, value in given.items())
-    if isinstance(given, str) and isinstance(seen, str | None):
-        return _plain(given) == _plain(seen or "")
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        items = seen or []
-        return len(given) == len(items) and all(
-            _same_value(a, b) for a, b in zip(given, items, strict=True)
-        )
-    return bool(given == seen) or (given is False and seen is None)
+@singledispatch
+def _same_value(wanted: Any, current: Any) -> bool:
+    return bool(wanted == current)
+
+
+@_same_value.register
+def _same_flag(wanted: bool, current: Any) -> bool:
+    """An absent flag is false."""
+    return bool(wanted == (False if current is None else current))
+
+
+@_same_value.register
+def _same_text(wanted: str, current: Any) -> bool:
+    """Blanks at the ends of lines make no difference."""
+    return isinstance(current, str | None) and _plain(wanted) == _plain(current or "")
+
+
+@_same_value.register(Mapping)
+def _same_object(wanted: Mapping[str, Any], current: Any) -> bool:
+    """Compares the fields that are wanted."""
+    fields = current if isinstance(current, Mapping) else {}
+    return all(_same_value(value, fields.get(name)) for name, value in wanted.items())
+
+
+@_same_value.register(Sequence)
+def _same_list(wanted: Sequence[Any], current: Any) -> bool:
+    items = current or []
+    return len(wanted) == len(items) and all(map(_same_value, wanted, items))
 
 
 def _plain(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+    return "\n".join(map(str.rstrip, text.splitlines())).strip()
 
 
-def _same_moment(given: Mapping[str, Any], seen: Any) -> bool:
-    """Dates by the day, times by the moment; and by the zone, where both have one."""
-    if not isinstance(seen, Mapping):
-        return not given
-    if given.get("date") or seen.get("date"):
-        return bool(given.get("date") == seen.get("date"))
-    zones = given.get("timeZone"), seen.get("timeZone")
-    if all(zones) and zones[0] != zones[1]:
-        return False
-    if not given.get("dateTime"):
+# --- times ---
+
+
+def _same_time(wanted: Mapping[str, Any], current: Any) -> bool:
+    """Compares dates by the day, times by the moment, and zones where both have one."""
+    if not isinstance(current, Mapping):
+        return not wanted
+    if wanted.get("date") or current.get("date"):
+        return bool(wanted.get("date") == current.get("date"))
+    return _same_zone(wanted, current) and _same_moment(wanted, current)
+
+
+def _same_zone(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    zones = {wanted.get("timeZone"), current.get("timeZone")} - {None, ""}
+    return len(zones) < 2
+
+
+def _same_moment(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    if not wanted.get("dateTime"):
         return True
-    return _moment(given) == _moment(seen)
+    return bool(current.get("dateTime")) and _moment(wanted) == _moment(current)
 
 
-def _moment(place: Mapping[str, Any]) -> float | None:
-    return datetime.fromisoformat(place["dateTime"]).timestamp() if place.get("dateTime") else None
+def _moment(time: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(time["dateTime"]).timestamp()
 
 
-def _same_attendees(given: Sequence[Mapping[str, Any]], seen: Any) -> bool:
-    """The same people, in any order, each with what the row says of them."""
-    there = {str(one.get("email", "")).lower(): one for one in seen or ()}
-    wanted = {str(one.get("email", "")).lower(): one for one in given}
-    return wanted.keys() == there.keys() and all(
-        _same_value(value, there[email].get(name, _OF_ATTENDEES.get(name)))
-        for email, one in wanted.items()
-        for name, value in one.items()
-        if name not in _FILLED_BY_GOOGLE and name != "email"
+# --- attendees ---
+
+
+def _same_attendees(wanted: Sequence[Attendee], current: Any) -> bool:
+    """Compares the people, in any order, each by the fields that are wanted."""
+    wanted_people, people = _by_email(wanted), _by_email(current or ())
+    return wanted_people.keys() == people.keys() and all(
+        _same_attendee(attendee, people[email]) for email, attendee in wanted_people.items()
     )
 
 
-def _with_answers(
-    given: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]]
+def _same_attendee(wanted: Attendee, current: Attendee) -> bool:
+    names = wanted.keys() - _UNCOMPARED_ATTENDEE_FIELDS
+    known = {**_ATTENDEE_DEFAULTS, **current}
+    return all(_same_value(wanted[name], known.get(name)) for name in names)
+
+
+def _with_known_answers(
+    wanted: Sequence[Attendee], current: Sequence[Attendee]
 ) -> list[dict[str, Any]]:
-    """The attendees of a row with what is known of them: a list is written as a whole, and somebody who is added
-    must not cost the others their answers."""
-    there = {str(one.get("email", "")).lower(): one for one in seen}
-    known = [there.get(str(one.get("email", "")).lower(), {}) for one in given]
-    return [
-        {**{name: before[name] for name in _OF_ATTENDEES if name in before}, **one}
-        for one, before in zip(given, known, strict=True)
-    ]
+    """The attendees of a row, with what the event knows of them and the row does not say."""
+    people = _by_email(current)
+    attendees = []
+    for attendee in wanted:
+        known = people.get(_email(attendee), {})
+        answers = {name: known[name] for name in _ATTENDEE_DEFAULTS if name in known}
+        attendees.append({**answers, **attendee})
+    return attendees
 
 
-def _same_recurrence(given: Sequence[str], seen: Any) -> bool:
-    return _rules(given) == _rules(seen or ())
+def _by_email(attendees: Sequence[Attendee]) -> dict[str, Attendee]:
+    return {_email(attendee): attendee for attendee in attendees}
 
 
-def _rules(lines: Sequence[str]) -> set[str]:
-    """The lines of a recurrence in one spelling: neither the order of parts, days and dates matters, nor their case,
-    nor how many dates a line has."""
-    return {rule for line in lines for rule in _spelled("".join(line.upper().split()))}
+def _email(attendee: Attendee) -> str:
+    return str(attendee.get("email", "")).lower()
 
 
-def _spelled(line: str) -> Sequence[str]:
-    name, _, value = line.partition(":")
-    if not name.endswith("RULE"):
-        return [
-            f"{name.replace(';VALUE=DATE-TIME', '').replace(';VALUE=DATE', '')}:{day}"
-            for day in value.split(",")
-        ]
-    return [
-        f"{name}:{';'.join(sorted(_part(part) for part in value.split(';') if part not in _SAID_BY_SILENCE))}"
-    ]
+# --- other fields ---
 
 
-def _part(part: str) -> str:
-    name, _, values = part.partition("=")
-    return f"{name}={','.join(sorted(values.split(',')))}"
+def _same_recurrence(wanted: Sequence[str], current: Any) -> bool:
+    return normalize_recurrence(wanted) == normalize_recurrence(current or ())
 
 
-def _same_reminders(given: Mapping[str, Any], seen: Any) -> bool:
-    there = seen if isinstance(seen, Mapping) else {"useDefault": True}
-    if bool(given.get("useDefault")) != bool(there.get("useDefault")):
+def _same_reminders(wanted: Mapping[str, Any], current: Any) -> bool:
+    """An event without reminders has those of its calendar."""
+    reminders = current if isinstance(current, Mapping) else {"useDefault": True}
+    if bool(wanted.get("useDefault")) != bool(reminders.get("useDefault")):
         return False
-    return "overrides" not in given or _overrides(given) == _overrides(there)
+    return "overrides" not in wanted or _overrides(wanted) == _overrides(reminders)
 
 
 def _overrides(reminders: Mapping[str, Any]) -> list[tuple[str, int]]:
     return sorted(
-        (str(one.get("method")), int(one.get("minutes", 0)))
-        for one in reminders.get("overrides", ())
+        (str(override.get("method")), int(override.get("minutes", 0)))
+        for override in reminders.get("overrides", ())
     )
 
 
-def _same_attachments(given: Sequence[Mapping[str, Any]], seen: Any) -> bool:
-    return {one.get("fileUrl") for one in given} == {one.get("fileUrl") for one in seen or ()}
+def _same_attachments(wanted: Sequence[Mapping[str, Any]], current: Any) -> bool:
+    return _file_urls(wanted) == _file_urls(current or ())
 
 
-def _same_visibility(given: Any, seen: Any) -> bool:
+def _file_urls(attachments: Sequence[Mapping[str, Any]]) -> set[str | None]:
+    return {attachment.get("fileUrl") for attachment in attachments}
+
+
+def _same_visibility(wanted: Any, current: Any) -> bool:
     """`confidential` is `private` to Google (discovery document, `Event.visibility`)."""
-    return bool({given, seen} <= {"private", "confidential"} or given == seen)
+    return bool(wanted == current) or {wanted, current} <= _PRIVATE
 
 
-_IS_SAME: Mapping[str, Callable[[Any, Any], bool]] = {
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "visibility": _same_visibility,
-    "start": _same_moment,
-    "end": _same_moment,
-    "originalStartTime": _same_moment,
+    "start": _same_time,
+    "end": _same_time,
+    "originalStartTime": _same_time,
     "attendees": _same_attendees,
     "recurrence": _same_recurrence,
     "reminders": _same_reminders,
     "attachments": _same_attachments,
 }
+"""Of the fields that `_same_value` does not compare rightly."""

@@ -1,6 +1,6 @@
-"""What Google's refusals mean: for the record, for the job, or for the whole sign-in.
+"""What Google's refusals mean: for one record, for the whole job, or for the sign-in.
 
-Classified by `errors[0].reason`, never by the status alone: 403 means at least five things
+The reason in `errors[0].reason` decides, not the status: 403 alone has at least five meanings
 (https://developers.google.com/workspace/calendar/api/guides/errors).
 """
 
@@ -11,49 +11,67 @@ import orjson
 
 from openbulk.connectors.http import Answer, throttle_by_status
 from openbulk.connectors.pace import Throttle
-from openbulk.domain.errors import Refused
+from openbulk.domain.errors import OpenbulkError, Refused
+from openbulk.domain.records import Outcome
 
+GONE = frozenset({404, 410})
+"""The statuses of an event, calendar or rule that does not exist, or does not exist any more."""
 USAGE_LIMIT_WAIT_SECONDS = 3600.0
-_USER = "user"
-_USAGE_LIMITS = (
-    "Google's limits on calendar use are reached (events created, invitations sent or calendars made in a "
-    "short time); they are lifted after hours"
-)
 DUPLICATE = "duplicate"
-"""The reason that says: an event has this id already, or had it before it was deleted."""
+"""An event has this id already, or had it before it was deleted."""
 DELETED = "deleted"
-"""The reason that says: it was there, and is gone."""
+"""The event existed, and was deleted."""
 TOO_LONG_AGO = "updatedMinTooLongAgo"
-"""The reason that says: changes are listed for the last few weeks only."""
+"""Google lists changes for the last few weeks only."""
 FULL_SYNC = "fullSyncRequired"
-"""The reason that says: the changes since then are not known any more."""
+"""Google has forgotten the sync token."""
+_USER = "user"
+_RATE_LIMITS = {"userRateLimitExceeded": _USER, "rateLimitExceeded": None}
+"""The limit that a reason is about; None where it may be any."""
+_USAGE_LIMITS = (
+    "Google's limits on calendar use are reached (events created, invitations sent or calendars "
+    "made in a short time); they are lifted after hours"
+)
 _SETUP = {
-    "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; enable it there",
-    "insufficientPermissions": "the sign-in does not allow to write events; sign in again with the scope "
-    "https://www.googleapis.com/auth/calendar.events",
+    "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; "
+    "enable it there",
+    "insufficientPermissions": "the sign-in does not allow to write events; sign in again with "
+    "the scope https://www.googleapis.com/auth/calendar.events",
     "domainPolicy": "the administrator of the domain does not allow this application",
 }
+"""Reasons that hold for every record of the job, and what to do about them."""
 _HINTS = {
-    "timeRangeEmpty": "the event ends before it starts, or on the day it starts: the end of an all-day event is the "
-    "day after its last",
+    "timeRangeEmpty": "the event ends before it starts, or on the day it starts: the end of an "
+    "all-day event is the day after its last",
     "required": "a required field is missing",
     "invalid": "a value is not valid",
-    "forbiddenForServiceAccounts": "a service account can only invite guests with domain-wide delegation; "
-    "set google.subject",
+    "forbiddenForServiceAccounts": "a service account can only invite guests with domain-wide "
+    "delegation; set google.subject",
+    "cannotDeletePrimaryCalendar": "the main calendar of an account stays; "
+    "the action delete with the object events empties it",
     "forbidden": "this account may not write to that calendar",
     "requiredAccessLevel": "this account may not write to that calendar",
-    "notFound": "there is no such calendar, or it is not shared with this account; check calendarId",
+    "notFound": "there is no such calendar, or it is not shared with this account; "
+    "check calendarId",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why Google did not take one record."""
+    """Why Google refused one call."""
 
     status: int
     reason: str
+    """Google's word for it; empty where the answer has none."""
     message: str
     """In Google's words."""
+    parameter: str | None = None
+    """The query parameter that Google refuses, where it names one."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the thing does not exist, or was deleted."""
+        return self.status == 404 or self.reason == DELETED
 
     @property
     def hint(self) -> str:
@@ -65,61 +83,90 @@ class Refusal:
         return f"{self.hint}: {self.message}"
 
 
-def refusal(answer: Answer) -> Refusal:
-    """The refusal of one record. Raises Refused where it is about every record."""
-    reason, message = _said(answer)
-    if reason in _SETUP:
-        raise Refused(_SETUP[reason], provider_message=message)
-    return Refusal(answer.status, reason, message)
+class RecordRefused(OpenbulkError):
+    """Google refused one record: it fails, and the next one is sent."""
+
+    def __init__(self, answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
+        """`calendar` is the one that a status of 404 is about. Raises Refused."""
+        refusal = read_refusal(answer)
+        self.missing_calendar = calendar if refusal.status == 404 else None
+        """The calendar that does not exist, or that the account may not see."""
+        if self.missing_calendar is not None:
+            hint = f"calendar {calendar!r}: "
+        super().__init__(f"{hint}{refusal}", provider_message=refusal.message)
+
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row."""
+        return Outcome.failed(row, self.message, provider_message=self.provider_message)
 
 
-def is_lost_place(answer: Answer) -> bool:
-    """Whether Google does not know a token any more by which a list was to be gone on with.
+def read_refusal(answer: Answer) -> Refusal:
+    """Why Google refused one record. Raises Refused where it would refuse every other, too."""
+    refusal = _parse_refusal(answer)
+    if refusal.reason in _SETUP:
+        raise Refused(_SETUP[refusal.reason], provider_message=refusal.message)
+    return refusal
 
-    It says so in an incremental listing (https://developers.google.com/workspace/calendar/api/guides/sync): 410
-    `fullSyncRequired`. What it says of a page's token that has run out is not documented; one that it does not know is
-    a parameter that is invalid.
+
+def require_accepted(answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
+    """Raise RecordRefused where Google refused one record, and Refused where it would any."""
+    if not answer.is_success:
+        raise RecordRefused(answer, hint=hint, calendar=calendar)
+
+
+def read_existing(answer: Answer, *, calendar: str | None = None) -> dict[str, Any] | None:
+    """The record in an answer; None where it does not exist. Raises as `require_accepted`."""
+    if answer.status in GONE:
+        return None
+    require_accepted(answer, calendar=calendar)
+    return dict(answer.json())
+
+
+def is_expired_token(answer: Answer) -> bool:
+    """Whether Google does not know a page token or a sync token any more.
+
+    Google documents 410 `fullSyncRequired` for sync tokens only
+    (https://developers.google.com/workspace/calendar/api/guides/sync). It refuses a page token that
+    it does not know as an invalid parameter; what it answers to one that has expired is not
+    documented.
     """
-    first = _first_error(answer)
-    if answer.status == 410:
-        return first.get("reason") == FULL_SYNC
-    return answer.status == 400 and first.get("location") in {"pageToken", "syncToken"}
+    refusal = _parse_refusal(answer)
+    # 410 has another meaning, too: `updatedMinTooLongAgo`.
+    if refusal.status == 410:
+        return refusal.reason == FULL_SYNC
+    return refusal.status == 400 and refusal.parameter in {"pageToken", "syncToken"}
 
 
 def throttle_of(answer: Answer, service: str) -> Throttle | None:
-    """What Google says where it takes a call for one too many, or has had enough of the account for hours.
+    """The throttle in an answer that refuses a call for a rate limit or a usage limit.
 
-    `userRateLimitExceeded` is the limit of one user; `rateLimitExceeded` may be that, too, or the project's, or the
-    undocumented one of a single calendar (https://developers.google.com/workspace/calendar/api/guides/errors).
+    `userRateLimitExceeded` is the limit of one user. `rateLimitExceeded` is that one, too, or the
+    project's, or the undocumented one of a single calendar
+    (https://developers.google.com/workspace/calendar/api/guides/errors).
     """
     if answer.status not in {403, 429}:
         return None
-    reason, message = _said(answer)
-    match reason:
-        case "quotaExceeded":
-            return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, message)
-        case "userRateLimitExceeded" | "rateLimitExceeded":
-            label = _USER if reason.startswith("user") else None
-            return Throttle(
-                f"Google's rate limit is reached ({reason})", label, provider_message=message
-            )
-        case _:
-            return throttle_by_status(answer, service)
+    refusal = _parse_refusal(answer)
+    # Google says `quotaExceeded` of the limits on the use of a calendar, not of calls: another call
+    # a minute later is refused, too.
+    if refusal.reason == "quotaExceeded":
+        return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
+    if refusal.reason in _RATE_LIMITS:
+        message = f"Google's rate limit is reached ({refusal.reason})"
+        label = _RATE_LIMITS[refusal.reason]
+        return Throttle(message, label, provider_message=refusal.message)
+    return throttle_by_status(answer, service)
 
 
-def _said(answer: Answer) -> tuple[str, str]:
-    """Reason and message of an answer that is an error."""
-    error, first = _error_of(answer), _first_error(answer)
-    return str(first.get("reason", "")), str(
-        first.get("message") or error.get("message") or answer.text()
-    )
+def _parse_refusal(answer: Answer) -> Refusal:
+    error = _error_object(answer)
+    first = dict((error.get("errors") or [{}])[0])
+    message = first.get("message") or error.get("message") or answer.text()
+    return Refusal(answer.status, str(first.get("reason", "")), str(message), first.get("location"))
 
 
-def _first_error(answer: Answer) -> dict[str, Any]:
-    return dict((_error_of(answer).get("errors") or [{}])[0])
-
-
-def _error_of(answer: Answer) -> dict[str, Any]:
+def _error_object(answer: Answer) -> dict[str, Any]:
+    """The `error` of a body; empty where the body is not one of Google's."""
     try:
         error = orjson.loads(answer.body)["error"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

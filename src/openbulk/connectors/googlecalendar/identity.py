@@ -1,13 +1,14 @@
 """Which event a row means.
 
-By the caller's field, where `identifierFieldName` names one; else by `id`, else by `iCalUID`. An upsert whose rows have
-none of these tells events by summary and start: sending a timetable again makes no second copy.
+The field that `identifierFieldName` names decides; without one `id`, then `iCalUID`. An upsert
+whose rows have none of these identifies events by summary and start, so that a timetable that is
+sent again makes no second copy.
 """
 
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,79 +25,117 @@ NATURAL = "openbulkSummaryAndStart"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells an event from the others of its calendar."""
+    """What distinguishes an event from the others of its calendar."""
 
     field: str
-    """`id`, `iCalUID`, or the name of a property that the event keeps in `extendedProperties.private`."""
+    """`id`, `iCalUID`, or the name of a property in `extendedProperties.private`."""
     value: str
     occurrence: str | None = None
-    """Which occurrence of a series, as the end of its event id: `20260530T080000Z`, or `20260530` of an all-day one."""
+    """Which occurrence of a series, as the end of its event id: `20260530T080000Z`, or `20260530`
+    of an all-day series."""
 
     @property
     def is_property(self) -> bool:
         """Whether the event keeps it in `extendedProperties.private`."""
         return self.field not in {ID, ICAL_UID}
 
+    @property
+    def event_id(self) -> str:
+        """The event's id at Google, where the field is `id`.
+
+        The id of an occurrence is its series' id and its original start
+        (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
+        """
+        suffix = f"_{self.occurrence}"
+        if not self.occurrence or self.value.endswith(suffix):
+            return self.value
+        return self.value + suffix
+
+    @property
+    def series(self) -> "Identity":
+        """The series that the occurrence belongs to."""
+        value = self.value
+        if self.field == ID and self.occurrence:
+            value = value.removesuffix(f"_{self.occurrence}")
+        return replace(self, value=value, occurrence=None)
+
     def __str__(self) -> str:
-        """As a person knows it."""
+        """For a person: `id 'maths2026'`."""
         return f"{self.field} {self.value!r}"
 
 
 def identity_of(
     values: Mapping[str, Any], body: Mapping[str, Any], target: Target
 ) -> Identity | None:
-    """Which event a row means; None for one that is new by all that it says. Raises FieldError.
+    """Which event a row means; None where it creates one and names none. Raises FieldError.
 
-    `values` are the row's, `body` the same in Google's types.
+    `values` are the row's, `body` has them in Google's types.
     """
     field = target.identifier_field
-    occurrence = occurrence_of(body)
     if field and field not in {ID, ICAL_UID}:
-        if target.action is Action.CREATE:
-            return None
-        return _by_property(field, value_at(values, field), occurrence)
+        return _property_identity(field, values, body, target)
+    identity = _own_identity(field, values, body)
+    if identity is not None or target.action is Action.CREATE:
+        return identity
+    if field:
+        raise _empty_identifier(field)
+    if target.action is Action.UPSERT:
+        return _natural_identity(body)
+    raise FieldError(
+        None,
+        f"nothing says which event to {target.action}: give a column id or iCalUID, or name the "
+        "column that identifies events with metaData.identifierFieldName",
+    )
+
+
+def _property_identity(
+    name: str, values: Mapping[str, Any], body: Mapping[str, Any], target: Target
+) -> Identity | None:
+    if target.action is Action.CREATE:
+        return None
+    value = value_at(values, name)
+    if value in (None, ""):
+        raise _empty_identifier(name)
+    key = name.removeprefix("extendedProperties.private.")
+    if len(key) > MAX_NAME or len(str(value)) > MAX_VALUE:
+        raise FieldError(
+            name,
+            f"{key} cannot be kept with an event: a name has at most {MAX_NAME} characters, "
+            f"a value {MAX_VALUE}",
+        )
+    return Identity(key, str(value), occurrence_of(body))
+
+
+def _own_identity(
+    field: str | None, values: Mapping[str, Any], body: Mapping[str, Any]
+) -> Identity | None:
+    """By Google's own fields: the one that the caller names, else the first that the row has."""
+    occurrence = occurrence_of(body)
     for name in [field] if field else [ID, ICAL_UID]:
         if values.get(name):
             return Identity(name, str(values[name]), occurrence)
     if occurrence and values.get("recurringEventId"):
         return Identity(ID, str(values["recurringEventId"]), occurrence)
-    if field and target.action is not Action.CREATE:
-        raise FieldError(
-            field, f"{field} is empty; metaData.identifierFieldName says that it tells events apart"
-        )
-    if target.action is Action.UPSERT:
-        return _natural(body)
-    if target.action is not Action.CREATE:
-        raise FieldError(
-            None,
-            f"nothing says which event to {target.action}: give a column id or iCalUID, or name the column that tells "
-            "events apart with metaData.identifierFieldName",
-        )
     return None
 
 
-def _by_property(name: str, value: object, occurrence: str | None) -> Identity:
-    if value in (None, ""):
-        raise FieldError(
-            name, f"{name} is empty; metaData.identifierFieldName says that it tells events apart"
-        )
-    short = name.removeprefix("extendedProperties.private.")
-    if len(short) > MAX_NAME or len(str(value)) > MAX_VALUE:
-        raise FieldError(
-            name,
-            f"{short} cannot be kept with an event: a name has at most {MAX_NAME} characters, a value {MAX_VALUE}",
-        )
-    return Identity(short, str(value), occurrence)
-
-
-def _natural(body: Mapping[str, Any]) -> Identity:
+def _natural_identity(body: Mapping[str, Any]) -> Identity:
     start = body.get("start", {})
     text = f"{body.get('summary', '')}|{start.get('dateTime') or start.get('date')}"
     return Identity(NATURAL, hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
+def _empty_identifier(field: str) -> FieldError:
+    return FieldError(
+        field, f"{field} is empty; metaData.identifierFieldName says that it identifies events"
+    )
+
+
 def occurrence_of(body: Mapping[str, Any]) -> str | None:
-    """The occurrence that a row is about, where it has an `originalStartTime` with date, or time and offset."""
+    """The occurrence that a row is about, as Identity has it; None where it is about a whole event.
+
+    The row says so by an `originalStartTime` with a date, or with a time and its offset.
+    """
     original = body.get("originalStartTime") or {}
     if original.get("date"):
         return str(original["date"]).replace("-", "")
@@ -107,12 +146,14 @@ def occurrence_of(body: Mapping[str, Any]) -> str | None:
 
 
 def event_id(key: str, generation: int = 0) -> str:
-    """A legal event id (base32hex in lower case, 5 to 1024 characters) that is the same for the same key.
+    """A legal event id: base32hex in lower case, 5 to 1024 characters. Equal keys have equal ids.
 
-    https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`. It says, too, that
-    a collision may go unnoticed: two sendings of one record must not be under way at the same time. The id of an
-    event that was deleted stays taken: the next `generation` is the same event's next life.
+    The id of an event that was deleted stays taken: the next `generation` is the id of the same
+    event's next life. Google may not notice a collision of two insertions, so two sendings of one
+    record must not be under way at the same time
+    (https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`).
     """
+    # base32hex in lower case has the alphabet that Google takes for ids: a to v and 0 to 9.
     digest = hashlib.sha256(b"openbulk:" + key.encode()).digest()
     name = base64.b32hexencode(digest).decode().lower().rstrip("=")
     return f"{name}g{generation}" if generation else name

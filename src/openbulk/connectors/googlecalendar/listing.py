@@ -1,22 +1,22 @@
-"""The events of a calendar, page by page: all of them, or what was changed."""
+"""Reads the events of a calendar page by page: all of them, or the changed ones."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
 
-from openbulk.connectors.googlecalendar.api import CalendarApi, page_of
-from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, refusal
-from openbulk.connectors.googlecalendar.events import calendar_of
-from openbulk.connectors.googlecalendar.lookup import MAX_PAGE
+from openbulk.connectors.googlecalendar.api import CalendarApi, events_path, read_page
+from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, read_refusal
+from openbulk.connectors.googlecalendar.event_rows import PRIMARY
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_deleted
+from openbulk.connectors.googlecalendar.lookup import MAX_EVENTS_PAGE
 from openbulk.connectors.http import Answer
 from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 
 _WHOLE = "whole:"
-"""Begins the cursors of a listing that Google would not bound by a date of change."""
+"""Begins the cursors of a listing that Google does not bound by a date of change."""
 _SINCE = "updatedMin"
-_WITHOUT_CHANGES = frozenset(
+_NOT_WITH_SYNC_TOKEN = frozenset(
     {
         "iCalUID",
         "privateExtendedProperty",
@@ -27,90 +27,103 @@ _WITHOUT_CHANGES = frozenset(
         _SINCE,
     }
 )
-"""What cannot be asked together with a sync token (discovery document, `syncToken`), less what is not ours to ask."""
-_DATED_TO = timedelta(seconds=1)
-"""The header Date has seconds, cut off (RFC 9110, section 5.6.7)."""
+"""Parameters that Google does not take together with a sync token (discovery document,
+`syncToken`), without those that openbulk never sends."""
+_CUT_OFF = timedelta(seconds=1)
+"""The header Date has no fractions of a second (RFC 9110, section 5.6.7)."""
 
 
 async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-    """The events of the calendar that the parameter `calendarId` names; other parameters go to `events.list`.
+    """The events of the calendar that the parameter `calendarId` names.
 
-    Google bounds a listing by the date of change for some weeks only (googleapis/google-api-dotnet-client#239 saw 20
-    days). For dates before that the whole calendar is listed, and what is older is left out by `Query.where`. What was
-    changed since a bookmark is listed by Google's sync token, however long ago that was, until Google forgets it.
+    The other parameters go to `events.list`. Google bounds a listing by the date of change for the
+    last few weeks only (googleapis/google-api-dotnet-client issue 239 saw 20 days). For an earlier
+    date openbulk lists the whole calendar, and `Query.where` leaves out what is older. The changes
+    since a bookmark are listed by Google's sync token, however old it is, until Google forgets it.
     """
-    parameters = dict(query.parameters)
-    calendar = calendar_of({"calendarId": parameters.pop("calendarId", None)})
-    path = f"/calendars/{quote(calendar, safe='@')}/events"
-    parameters["maxResults"] = str(min(request.size, MAX_PAGE))
-    if parameters.get("showDeleted") != "true":
-        parameters.pop(
-            "showDeleted", None
-        )  # Google's default, which must not be said beside a sync token
-    if request.since is not None:
-        parameters["syncToken"] = _sync_token(request.since, api.account)
-    elif query.changed_since is not None:
-        parameters.setdefault(_SINCE, query.changed_since.isoformat())
-    token = request.after or ""
-    is_whole = token.startswith(_WHOLE)
-    token = token.removeprefix(_WHOLE)
+    path = events_path(query.parameters.get("calendarId") or PRIMARY)
+    parameters = _list_parameters(query, request, api.account)
+    prefix, token = _split_cursor(request.after or "")
+    if token:
+        parameters["pageToken"] = token
     while True:
-        if is_whole:
+        if prefix:
             parameters.pop(_SINCE, None)
-        page = {**parameters, "pageToken": token} if token else parameters
-        answer = await api.call("GET", path, calendar, params=page)
-        if (
-            answer.status == 410
-            and not token
-            and _SINCE in page
-            and refusal(answer).reason == TOO_LONG_AGO
-        ):
-            is_whole = True
+        answer = await api.read(path, parameters)
+        # The cursors of the whole calendar have a prefix: a later page must not have the date again.
+        if _is_too_long_ago(answer, parameters):
+            prefix = _WHOLE
             continue
-        body = page_of(answer, page)
-        token = body.get("nextPageToken") or ""
-        events = [one for one in body.get("items", []) if _is_shown(one, parameters)]
-        cursor = f"{_WHOLE if is_whole else ''}{token}" if token else None
+        body = read_page(answer, parameters)
+        events = [event for event in body.get("items", []) if _is_wanted(event, parameters)]
+        token = body.get("nextPageToken", "")
+        cursor = prefix + token if token else None
         yield Page(events, cursor, _bookmark(answer, body, parameters, api.account))
         if not token:
             return
+        parameters["pageToken"] = token
 
 
-def _is_shown(event: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
-    """Whether an event belongs to what is asked for: a list of changes has the deleted ones, asked for or not.
+def _split_cursor(cursor: str) -> tuple[str, str]:
+    """The prefix of a cursor, and Google's page token."""
+    token = cursor.removeprefix(_WHOLE)
+    return cursor.removesuffix(token), token
+
+
+def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[str, str]:
+    """The parameters that all pages have in common."""
+    parameters = dict(query.parameters)
+    parameters.pop("calendarId", None)
+    parameters["maxResults"] = str(min(request.size, MAX_EVENTS_PAGE))
+    if parameters.get("showDeleted") != "true":
+        # False is the default, which Google refuses beside a sync token.
+        parameters.pop("showDeleted", None)
+    if request.since is not None:
+        parameters["syncToken"] = _sync_token(request.since, account)
+    elif query.changed_since is not None:
+        parameters.setdefault(_SINCE, query.changed_since.isoformat())
+    return parameters
+
+
+def _is_too_long_ago(answer: Answer, parameters: Mapping[str, str]) -> bool:
+    """Whether Google refuses a first page, because it does not list changes since that date."""
+    if answer.status != 410 or _SINCE not in parameters or "pageToken" in parameters:
+        return False
+    return read_refusal(answer).reason == TOO_LONG_AGO
+
+
+def _is_wanted(event: Event, parameters: Mapping[str, str]) -> bool:
+    """Whether the query selects an event: a list of changes always has the deleted ones, too.
 
     Where a series is listed as its occurrences, one that was called off is a deleted event.
     """
     if parameters.get("showDeleted") == "true":
         return True
-    return not (
-        event.get("status") == "cancelled"
-        if parameters.get("singleEvents") == "true"
-        else is_deleted(event)
-    )
-
-
-def is_deleted(event: Mapping[str, Any]) -> bool:
-    """Whether nothing is left of an event; an occurrence that was called off is something about its series."""
-    return event.get("status") == "cancelled" and "recurringEventId" not in event
+    if parameters.get("singleEvents") == "true":
+        return not is_cancelled(event)
+    return not is_deleted(event)
 
 
 def _bookmark(
     answer: Answer, body: Mapping[str, Any], parameters: Mapping[str, str], account: str
 ) -> Bookmark | None:
-    """The bookmark on a last page; none where Google would not take it with these parameters.
+    """The bookmark on a last page; None where Google would not take it with these parameters.
 
-    Google's own clock dates it, since the dates of changes are Google's, and not before the token can have been made.
+    Its time is by Google's clock, as the dates of changes are, and not before Google made the
+    token.
     """
-    token, dated = body.get("nextSyncToken"), answer.date
-    if not token or dated is None or _WITHOUT_CHANGES & parameters.keys():
+    token, answered_at = body.get("nextSyncToken"), answer.date
+    if not token or answered_at is None or _NOT_WITH_SYNC_TOKEN & parameters.keys():
         return None
-    return Bookmark(f"{account}:{token}", dated + _DATED_TO)
+    return Bookmark(f"{account}:{token}", answered_at + _CUT_OFF)
 
 
 def _sync_token(bookmark: str, account: str) -> str:
-    """Google's token in a bookmark. Raises CursorExpired where another account was signed in when it was taken: `primary`
-    was another calendar then."""
+    """Google's token in a bookmark.
+
+    Raises CursorExpired where another account was signed in when the bookmark was taken: its
+    `primary` was another calendar.
+    """
     owner, _, token = bookmark.partition(":")
     if owner != account:
         raise CursorExpired("another account has signed in since")

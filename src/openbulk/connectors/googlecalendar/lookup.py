@@ -1,35 +1,20 @@
-"""What is in the calendars: the events that rows mean, and the calendars' zones."""
+"""Finds in Google's calendars the events that rows mean, and the calendars' time zones."""
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from openbulk.connectors.googlecalendar.api import CalendarApi
-from openbulk.connectors.googlecalendar.calendar_cache import Mirror
-from openbulk.connectors.googlecalendar.errors import Refusal, refusal
-from openbulk.connectors.googlecalendar.events import Draft, Plan
+from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
+from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
+from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
+from openbulk.connectors.googlecalendar.event_rows import EventRow
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, occurrence_of
-from openbulk.connectors.http import Answer
-from openbulk.domain.errors import OpenbulkError
-from openbulk.domain.records import Action, Target
+from openbulk.domain.records import Action
 
-MAX_PAGE = 2500
+MAX_EVENTS_PAGE = 2500
 FEW_RECORDS = 20
 """A job of so few records looks its events up one by one; a larger one lists the calendar."""
-MAX_MIRRORS = 8
-GONE = frozenset({404, 410})
-
-Event = Mapping[str, Any]
-
-
-class NotTaken(OpenbulkError):
-    """Google refused a record."""
-
-    def __init__(self, refused: Refusal, before: str = "", calendar: str | None = None) -> None:
-        super().__init__(f"calendar {calendar!r}: {refused}" if calendar else f"{before}{refused}")
-        self.refused = refused
-        self.calendar = calendar
-        """The calendar, where it may be that which is not there."""
+MAX_CACHES = 8
 
 
 class Lookup:
@@ -37,112 +22,95 @@ class Lookup:
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
-        self._mirrors: dict[tuple[str, str, str | None], Mirror] = {}
+        self._caches: dict[tuple[str, str, str | None], CalendarCache] = {}
         self._zones: dict[str, str] = {}
 
-    async def found(self, plan: Plan, target: Target) -> Event | None:
-        """The event that a row means, as its calendar shows it."""
-        mirror, identity = self._mirror(plan, target), named(plan)
-        if target.records is None or target.records > FEW_RECORDS:
-            await self._fill(mirror, plan)
-        event = mirror.find(identity)
-        if event is not None or mirror.is_complete:
+    async def find(self, row: EventRow) -> Event | None:
+        """The event that a row means, as `events.list` shows it; None where the calendar has none.
+
+        Raises RecordRefused, ServiceError.
+        """
+        cache = self._cache_of(row)
+        records = row.target.records
+        if records is None or records > FEW_RECORDS:
+            await self._fill(cache, row)
+        event = cache.find(row.identity)
+        if event is not None or cache.is_complete:
             return event
-        event = await self.one(plan, identity, {})
-        if event is None or (event.get("status") == "cancelled" and not identity.occurrence):
+        event = await self.fetch(row)
+        # Google shows an occurrence that was called off as cancelled: it can be changed back.
+        if event is None or (is_cancelled(event) and not row.identity.occurrence):
             return None
-        mirror.put(event)
+        cache.put(event)
         return event
 
-    def _mirror(self, plan: Plan, target: Target) -> Mirror:
-        identity = plan.identity
-        name = identity.field if identity is not None and identity.is_property else None
-        place = (target.run, plan.calendar, name)
-        if place not in self._mirrors:
-            if len(self._mirrors) == MAX_MIRRORS:
-                self._mirrors.pop(next(iter(self._mirrors))).close()
-            self._mirrors[place] = Mirror(name)
-        return self._mirrors[place]
-
-    async def _fill(self, mirror: Mirror, plan: Plan) -> None:
-        """List the calendar, from where it was left when a call had to wait."""
-        async with mirror.filling:
-            while not mirror.is_complete:
-                parameters = {"maxResults": str(MAX_PAGE)}
-                if mirror.page_token:
-                    parameters["pageToken"] = mirror.page_token
-                page = (await self._call("GET", plan.events_path, plan, parameters)).json()
-                mirror.put(*page.get("items", []))
-                mirror.page_token = page.get("nextPageToken")
-                mirror.is_complete = mirror.page_token is None
-
-    async def one(
-        self, plan: Plan, identity: Identity, parameters: Mapping[str, str]
+    async def fetch(
+        self, row: EventRow, parameters: Mapping[str, str] | None = None
     ) -> Event | None:
-        """One event, asked for by itself."""
+        """Fetch the event that a row means. The parameters go to `events.list`, if that is used."""
+        identity = row.identity
         if identity.field == ID:
-            wanted = identity.value
-            if identity.occurrence and not wanted.endswith(f"_{identity.occurrence}"):
-                wanted = f"{wanted}_{identity.occurrence}"
-            answer = await self._api.call("GET", plan.event_path(wanted))
-            return None if answer.status in GONE else dict(checked(answer, plan).json())
-        if identity.field == ICAL_UID:
-            query = {"iCalUID": identity.value}
-        else:
-            query = {"privateExtendedProperty": f"{identity.field}={identity.value}"}
-        page = (await self._call("GET", plan.events_path, plan, {**query, **parameters})).json()
-        found = [
-            event for event in page.get("items", []) if occurrence_of(event) == identity.occurrence
-        ]
-        return found[0] if found else None
+            answer = await self._api.read(event_path(row.calendar, identity.event_id))
+            return read_existing(answer, calendar=row.calendar)
+        search = {**_search_parameters(identity), **(parameters or {})}
+        events = (await self._page(row, search)).get("items", [])
+        same = (event for event in events if occurrence_of(event) == identity.occurrence)
+        return next(same, None)
 
-    async def seen(self, plan: Plan, event_id: str) -> Event:
-        """An event that is there, or was."""
-        answer = await self._api.call("GET", plan.event_path(event_id))
-        if not answer.is_success:
-            raise NotTaken(refusal(answer))
+    async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
+        """The event that has an id, or had it before it was deleted. Raises RecordRefused."""
+        answer = await self._api.read(event_path(row.calendar, event_id))
+        require_accepted(answer)
         return dict(answer.json())
 
-    async def zone_of(self, place: Plan | Draft) -> str:
-        """The time zone of a calendar, asked for once."""
-        if place.calendar not in self._zones:
-            path = f"/calendars/{quote(place.calendar, safe='@')}/events"
-            answer = await self._api.call(
-                "GET", path, params={"maxResults": "1", "fields": "timeZone"}
-            )
-            if not answer.is_success:
-                raise NotTaken(refusal(answer), calendar=missing_calendar(answer, place.calendar))
-            self._zones[place.calendar] = str(answer.json().get("timeZone") or "UTC")
-        return self._zones[place.calendar]
+    async def zone_of(self, calendar: str) -> str:
+        """The time zone of a calendar, fetched once. Raises RecordRefused."""
+        if calendar not in self._zones:
+            parameters = {"maxResults": "1", "fields": "timeZone"}
+            answer = await self._api.read(events_path(calendar), parameters)
+            require_accepted(answer, calendar=calendar)
+            self._zones[calendar] = str(answer.json().get("timeZone") or "UTC")
+        return self._zones[calendar]
 
-    def remember(self, plan: Plan, target: Target, event: Event) -> None:
-        """An event is as this answer shows it."""
-        if target.action is not Action.CREATE:
-            self._mirror(plan, target).put(event)
+    def remember(self, row: EventRow, event: Event) -> None:
+        """Keep an event that a row wrote, as Google answered it."""
+        if row.target.action is not Action.CREATE:  # a job that only creates looks nothing up
+            self._cache_of(row).put(event)
 
-    def forget(self, plan: Plan, target: Target, event: str) -> None:
-        """An event is gone."""
-        self._mirror(plan, target).forget(event)
+    def forget(self, row: EventRow, event_id: str) -> None:
+        """Forget an event that a row deleted."""
+        self._cache_of(row).drop(event_id)
 
-    async def _call(
-        self, method: str, path: str, plan: Plan, parameters: Mapping[str, str] | None = None
-    ) -> Answer:
-        return checked(await self._api.call(method, path, plan.calendar, params=parameters), plan)
+    def _cache_of(self, row: EventRow) -> CalendarCache:
+        property_name = row.identity.field if row.identity.is_property else None
+        key = (row.target.run, row.calendar, property_name)
+        if key not in self._caches:
+            # A cache belongs to one job: the oldest one's job has most likely ended.
+            if len(self._caches) == MAX_CACHES:
+                self._caches.pop(next(iter(self._caches))).close()
+            self._caches[key] = CalendarCache(property_name)
+        return self._caches[key]
+
+    async def _fill(self, cache: CalendarCache, row: EventRow) -> None:
+        """List the calendar, from the page on at which an earlier call had to wait."""
+        # Rows are looked up concurrently: the first one lists, and the others wait for it.
+        async with cache.filling:
+            while not cache.is_complete:
+                parameters = {"maxResults": str(MAX_EVENTS_PAGE)}
+                if cache.page_token:
+                    parameters["pageToken"] = cache.page_token
+                page = await self._page(row, parameters)
+                cache.put(*page.get("items", []))
+                cache.page_token = page.get("nextPageToken")
+                cache.is_complete = cache.page_token is None
+
+    async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
+        answer = await self._api.read(events_path(row.calendar), parameters)
+        require_accepted(answer, calendar=row.calendar)
+        return dict(answer.json())
 
 
-def checked(answer: Answer, plan: Plan) -> Answer:
-    """The answer, where Google did what was asked. Raises NotTaken."""
-    if answer.is_success:
-        return answer
-    raise NotTaken(refusal(answer), calendar=missing_calendar(answer, plan.calendar))
-
-
-def missing_calendar(answer: Answer, calendar: str) -> str | None:
-    """The calendar, where it may be that which is not there."""
-    return calendar if answer.status == 404 else None
-
-
-def named(plan: Plan) -> Identity:
-    """What tells the event of a row that is about one."""
-    assert plan.identity is not None, "only what is created may be without an identity"
-    return plan.identity
+def _search_parameters(identity: Identity) -> dict[str, str]:
+    if identity.field == ICAL_UID:
+        return {"iCalUID": identity.value}
+    return {"privateExtendedProperty": f"{identity.field}={identity.value}"}

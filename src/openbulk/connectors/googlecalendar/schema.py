@@ -1,6 +1,10 @@
-"""What an event is, by Google's own discovery document (revision in the file), as JSON Schema."""
+"""The fields of Google's resources as JSON Schema, from Google's own discovery document.
+
+`discovery.json` is that document; it names its revision.
+"""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -8,7 +12,9 @@ from typing import Any
 import orjson
 
 _ENUM_VALUE = re.compile(r'^- "(?P<value>\w+)" - ', re.MULTILINE)
-_OF_PAGES = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"})
+_PAGE_PARAMETERS = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"})
+_TYPES = {"any": None}
+"""Types that JSON Schema does not have any more: what may be anything has no type."""
 _READ_ONLY = re.compile(r"\bRead-only\b")
 
 
@@ -21,55 +27,70 @@ def event_schema() -> dict[str, Any]:
 @cache
 def schema_of(name: str, method: str) -> dict[str, Any]:
     """The JSON Schema of a resource as the method that makes one takes it."""
-    return _schema_of(_discovery()["schemas"][name], method)
+    return _convert_schema(_discovery()["schemas"][name], method)
 
 
 @cache
 def list_parameters(method: str) -> frozenset[str]:
-    """The parameters of a list call by which a caller can choose, less those of its pages."""
+    """The parameters of a list call that select records, without those of its pages."""
     _, resource, name = method.split(".")
-    return frozenset(_discovery()["resources"][resource]["methods"][name]["parameters"]) - _OF_PAGES
+    parameters = _discovery()["resources"][resource]["methods"][name]["parameters"]
+    return frozenset(parameters) - _PAGE_PARAMETERS
 
 
 @cache
 def _discovery() -> dict[str, Any]:
-    document: dict[str, Any] = orjson.loads(
-        files(__package__).joinpath("discovery.json").read_bytes()
-    )
+    text = files(__package__).joinpath("discovery.json").read_bytes()
+    document: dict[str, Any] = orjson.loads(text)
     return document
 
 
-def _schema_of(source: dict[str, Any], method: str) -> dict[str, Any]:
-    """A schema of the discovery document (JSON Schema draft 3) in today's spelling, references resolved."""
-    if "$ref" in source:
-        source = {
-            **_discovery()["schemas"][source["$ref"]],
-            **{k: v for k, v in source.items() if k != "$ref"},
-        }
-    schema: dict[str, Any] = {} if source["type"] == "any" else {"type": source["type"]}
+def _convert_schema(source: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """A schema of the discovery document in today's spelling, its references resolved.
+
+    The document has JSON Schema, draft 3
+    (https://developers.google.com/discovery/v1/reference/apis). What a field may hold, and that it
+    is read-only, it says in the description only.
+    """
+    source = _resolve_reference(source)
     description = source.get("description", "")
-    if description:
-        schema["description"] = description
-    if _READ_ONLY.search(description):
-        schema["readOnly"] = True
-    if enum := source.get("enum") or _ENUM_VALUE.findall(description):
-        schema["enum"] = list(enum)
-    for name in ("format", "default"):
-        if name in source:
-            schema[name] = source[name]
+    facts = {
+        "type": _TYPES.get(source["type"], source["type"]),
+        "description": description,
+        "readOnly": bool(_READ_ONLY.search(description)),
+        "enum": list(source.get("enum", ())) or _ENUM_VALUE.findall(description),
+    }
+    schema = {name: value for name, value in facts.items() if value}
+    schema |= {name: source[name] for name in ("format", "default") if name in source}
+    return schema | _convert_children(source, method)
+
+
+def _resolve_reference(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in source:
+        return source
+    # What is written beside a reference replaces what is written there.
+    resolved = {**_discovery()["schemas"][source["$ref"]], **source}
+    del resolved["$ref"]
+    return resolved
+
+
+def _convert_children(source: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The schemas inside a schema: of its fields, of its items, of fields without a name."""
+    children: dict[str, Any] = {}
     if "properties" in source:
-        schema["properties"] = {
-            name: _schema_of(field, method) for name, field in source["properties"].items()
+        fields = source["properties"]
+        children["properties"] = {
+            name: _convert_schema(field, method) for name, field in fields.items()
         }
-        required = [
-            name
-            for name, field in source["properties"].items()
-            if method in field.get("annotations", {}).get("required", ())
-        ]
+        required = [name for name, field in fields.items() if method in _requiring_methods(field)]
         if required:
-            schema["required"] = required
-    if "items" in source:
-        schema["items"] = _schema_of(source["items"], method)
-    if isinstance(source.get("additionalProperties"), dict):
-        schema["additionalProperties"] = _schema_of(source["additionalProperties"], method)
-    return schema
+            children["required"] = required
+    for name in ("items", "additionalProperties"):
+        if isinstance(source.get(name), dict):
+            children[name] = _convert_schema(source[name], method)
+    return children
+
+
+def _requiring_methods(field: Mapping[str, Any]) -> list[str]:
+    methods: list[str] = field.get("annotations", {}).get("required", [])
+    return methods

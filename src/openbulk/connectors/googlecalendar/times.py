@@ -1,13 +1,13 @@
-"""When an event is: local times get their zone, and what a clock change makes doubtful is said, never moved.
+"""When an event is: local times get their zone, and a doubtful time is refused, never moved.
 
-A local time takes the zone of its row, else that of `metaData.timeZone`, else that of the calendar.
-`metaData.daylightSaving` says what a time means that a clock change skips or repeats: `error` (the default),
-`earlier`, `later`, or `compatible` (RFC 5545, section 3.3.5: the later of a gap, the earlier of a repeated hour).
-`metaData.dateOrder` (`MDY`, `DMY`, `YMD`) lets dates be written as people write them.
+- A local time has the zone of its row, else that of `metaData.timeZone`, else the calendar's.
+- `metaData.daylightSaving` decides what a time means that a clock change skips or repeats: `error`
+  (the default), `earlier`, `later`, or `compatible`: the later of a gap, and the earlier of a
+  repeated hour (RFC 5545, section 3.3.5).
+- `metaData.dateOrder` (`MDY`, `DMY`, `YMD`) allows dates as people write them.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -18,75 +18,77 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.recurrence import check_recurrence
 from openbulk.domain.dates import EXAMPLES, needs_date_order, parse_date, parse_time
 
-PLACES = ("start", "end", "originalStartTime")
+TIME_FIELDS = ("start", "end", "originalStartTime")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
-_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
-_LINE = re.compile(
-    r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>;[^:]*)?:(?P<value>.+)", re.IGNORECASE
-)
+
+EventTime = Mapping[str, Any]
+"""A start or an end, as Google has it: a `date`, or a `dateTime` and a `timeZone`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """What the caller's metaData says about times."""
+class TimeOptions:
+    """What metaData says about times."""
 
     zone: str | None = None
     daylight_saving: str = "error"
-    order: str | None = None
+    date_order: str | None = None
 
 
-def choices_of(options: Mapping[str, Any]) -> Choices:
-    """What metaData says about times. Raises FieldError."""
-    zone = str(options["timeZone"]) if options.get("timeZone") else None
-    if zone is not None:
-        _check_zone(zone, "metaData.timeZone")
-    return Choices(
-        zone,
-        _one_of(options, "daylightSaving", DAYLIGHT_SAVING) or "error",
-        _one_of(options, "dateOrder", tuple(EXAMPLES)),
-    )
+def time_options(options: Mapping[str, Any]) -> TimeOptions:
+    """The options of a job's metaData. Raises FieldError for a value that is not known."""
+    zone = None
+    if options.get("timeZone"):
+        zone = str(options["timeZone"])
+        _require_zone(zone, "metaData.timeZone")
+    daylight_saving = _choice(options, "daylightSaving", DAYLIGHT_SAVING) or "error"
+    return TimeOptions(zone, daylight_saving, _choice(options, "dateOrder", tuple(EXAMPLES)))
 
 
-def _one_of(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
-    told = options.get(name)
-    if told in (None, ""):
+def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
+    value = options.get(name)
+    if value in (None, ""):
         return None
-    same = [one for one in known if one.lower() == str(told).lower()]
-    if not same:
+    by_lower_case = {choice.lower(): choice for choice in known}
+    choice = by_lower_case.get(str(value).lower())
+    if choice is None:
         raise FieldError(
-            name, f"metaData.{name} {told!r} is not known; it can be {', '.join(known)}"
+            name, f"metaData.{name} {value!r} is not known; it can be {', '.join(known)}"
         )
-    return same[0]
+    return choice
 
 
 # --- dates as people write them ---
 
 
 def with_iso_dates(values: Mapping[str, Any], order: str | None) -> Mapping[str, Any]:
-    """A row whose dates and times are in ISO 8601, where metaData says in which order they are written."""
+    """A row with its dates and times in ISO 8601; they are written in this order. Without an order
+    the row stays as it is. Raises FieldError."""
     if order is None:
         return values
-    return {
-        name: {part: _iso(value, order, f"{name}.{part}") for part, value in place.items()}
-        if name in PLACES and isinstance(place, Mapping)
-        else place
-        for name, place in values.items()
-    }
+    return {name: _with_iso_parts(name, value, order) for name, value in values.items()}
 
 
-def _iso(value: Any, order: str, path: str) -> Any:
+def _with_iso_parts(name: str, value: Any, order: str) -> Any:
+    if name not in TIME_FIELDS or not isinstance(value, Mapping):
+        return value
+    return {part: _iso_text(text, order, f"{name}.{part}") for part, text in value.items()}
+
+
+def _iso_text(value: Any, order: str, path: str) -> Any:
     day, _, time = str(value).strip().partition(" ")
     if not needs_date_order(day):
         return value
     try:
-        date_part = parse_date(day, order).isoformat()
-        return f"{date_part}T{parse_time(time).isoformat()}" if time else date_part
+        iso_day = parse_date(day, order).isoformat()
+        return f"{iso_day}T{parse_time(time).isoformat()}" if time else iso_day
     except ValueError as error:
         raise FieldError(
             path,
-            f"{path} {value!r} is not a date; by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
+            f"{path} {value!r} is not a date; "
+            f"by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
         ) from error
 
 
@@ -94,96 +96,115 @@ def _iso(value: Any, order: str, path: str) -> Any:
 
 
 def needs_zone(body: Mapping[str, Any]) -> bool:
-    """Whether a time is local and its row has no zone for it, or recurs without one."""
-    start_zone = body.get("start", {}).get("timeZone")
-    return any(
-        place.get("dateTime")
-        and not place.get("timeZone")
-        and not start_zone
-        and (body.get("recurrence") or datetime.fromisoformat(place["dateTime"]).tzinfo is None)
-        for place in (body.get(name, {}) for name in PLACES)
-    )
+    """Whether a time depends on a zone that its row does not have.
 
-
-def settled(
-    body: Mapping[str, Any], *, zone: str, choices: Choices, is_update: bool = False
-) -> dict[str, Any]:
-    """An event whose times say which moment they are. Raises FieldError.
-
-    `body` is in Google's types, `zone` the one of local times whose row has none. An update says nothing of what it
-    leaves out: an all-day event keeps its end.
+    A local time does, and so does every time of a series: Google repeats it by the clock of a zone
+    (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
     """
-    result = dict(body)
-    own_zone = body.get("start", {}).get("timeZone")
-    for name in PLACES:
+    if body.get("start", {}).get("timeZone"):
+        return False
+    recurs = bool(body.get("recurrence"))
+    return any(_lacks_zone(body.get(name, {}), recurs) for name in TIME_FIELDS)
+
+
+def _lacks_zone(time: EventTime, recurs: bool) -> bool:
+    if not time.get("dateTime") or time.get("timeZone"):
+        return False
+    return recurs or datetime.fromisoformat(time["dateTime"]).tzinfo is None
+
+
+def resolve_times(
+    body: Mapping[str, Any], options: TimeOptions, *, zone: str, is_update: bool = False
+) -> dict[str, Any]:
+    """An event in which each time is one moment. Raises FieldError.
+
+    `body` is in Google's types; `zone` is that of local times whose row has none. An update keeps
+    what its row leaves out: an all-day event keeps its end.
+    """
+    event = dict(body)
+    default_zone = body.get("start", {}).get("timeZone") or zone
+    recurs = bool(body.get("recurrence"))
+    for name in TIME_FIELDS:
         if name in body:
-            result[name] = _settled_place(
-                name, body[name], own_zone or zone, choices, bool(body.get("recurrence"))
+            _require_one_time(name, body[name])
+            event[name] = _resolve_time(
+                body[name], default_zone, options.daylight_saving, f"{name}.dateTime", recurs
             )
-    if not is_update or result.get("end"):
-        _settle_end(result)
-    for line in result.get("recurrence", ()):
-        _check_recurrence(line, is_timed=_is_timed(result.get("start", {})))
-    return result
+    if event.get("end") or not is_update:
+        _resolve_end(event)
+    for line in event.get("recurrence", ()):
+        check_recurrence(line, start_field=time_field(event.get("start", {})))
+    return event
 
 
-def _settled_place(
-    name: str, place: Mapping[str, Any], zone: str, choices: Choices, recurs: bool
-) -> Mapping[str, Any]:
-    if place.get("timeZone"):
-        _check_zone(place["timeZone"], f"{name}.timeZone")
-    if place.get("date") and place.get("dateTime"):
+def _require_one_time(name: str, time: EventTime) -> None:
+    if time.get("timeZone"):
+        _require_zone(time["timeZone"], f"{name}.timeZone")
+    if time.get("date") and time.get("dateTime"):
         raise FieldError(
             name, f"{name}.date and {name}.dateTime are both given; keep the one that is meant"
         )
-    if not place.get("dateTime"):
-        return place
-    moment = _with_whole_minutes(datetime.fromisoformat(place["dateTime"]))
-    named = place.get("timeZone") or zone
-    if moment.tzinfo is None:
-        moment = _with_whole_minutes(
-            localized(moment, named, choices.daylight_saving, f"{name}.dateTime")
-        )
-    elif not place.get("timeZone") and not recurs:
-        return {**place, "dateTime": moment.isoformat()}
-    return {**place, "dateTime": moment.isoformat(), "timeZone": named}
 
 
-def _with_whole_minutes(moment: datetime) -> datetime:
-    """The moment in UTC where its offset has seconds, as before there were zones: RFC 3339 cannot write those."""
+def _resolve_time(
+    time: EventTime, default_zone: str, daylight_saving: str, path: str, recurs: bool
+) -> EventTime:
+    if not time.get("dateTime"):
+        return time
+    zone = time.get("timeZone") or default_zone
+    moment = datetime.fromisoformat(time["dateTime"])
+    is_local = moment.tzinfo is None
+    if is_local:
+        moment = localize(moment, zone, daylight_saving, path)
+    resolved = {**time, "dateTime": _rfc3339(moment)}
+    # Google repeats a series by the clock of its zone; a single time with an offset needs none.
+    if is_local or recurs:
+        resolved["timeZone"] = zone
+    return resolved
+
+
+def _rfc3339(moment: datetime) -> str:
+    """A moment as Google reads it.
+
+    RFC 3339 cannot write an offset with seconds, as it was before there were zones: such a moment
+    is written in UTC.
+    """
     offset = moment.utcoffset()
-    return moment.astimezone(UTC) if offset is not None and offset.total_seconds() % 60 else moment
+    if offset is not None and offset.total_seconds() % 60:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat()
 
 
-def localized(local: datetime, zone: str, choice: str, path: str) -> datetime:
-    """The moment that a local time is. Raises FieldError where a clock change makes that doubtful."""
+def localize(local: datetime, zone: str, daylight_saving: str, path: str) -> datetime:
+    """The moment at which the clocks of a zone show a local time.
+
+    Raises FieldError where a clock change skips or repeats that time, and `daylight_saving` is
+    `error`.
+    """
     info = ZoneInfo(zone)
+    # The same local time before and after a clock change (PEP 495).
     first, second = local.replace(tzinfo=info, fold=0), local.replace(tzinfo=info, fold=1)
     if first.utcoffset() == second.utcoffset():
         return first
-    is_gap = first.astimezone(UTC).astimezone(info).replace(tzinfo=None, fold=0) != local
+    is_gap = _normalize(first, info).replace(tzinfo=None, fold=0) != local
     # In a gap, fold=0 has the offset of before it, which makes it the later moment (PEP 495).
     earlier, later = (second, first) if is_gap else (first, second)
-    match choice:
-        case "earlier":
-            chosen = earlier
-        case "later":
-            chosen = later
-        case "compatible":
-            chosen = later if is_gap else earlier
-        case _:
-            what = "does not exist" if is_gap else "exists twice"
-            readings = " or ".join(_shown(moment, info) for moment in (earlier, later))
-            raise FieldError(
-                path,
-                f"{path} {local.isoformat()} {what} in {zone}, because clocks change then; write {readings}, or say "
-                "with metaData.daylightSaving which is meant: earlier, later or compatible",
-            )
-    return chosen.astimezone(UTC).astimezone(info)
+    readings = {"earlier": earlier, "later": later, "compatible": first}
+    if daylight_saving in readings:
+        return _normalize(readings[daylight_saving], info)
+    fault = "does not exist" if is_gap else "exists twice"
+    texts = [_normalize(moment, info).isoformat() for moment in (earlier, later)]
+    raise FieldError(
+        path,
+        f"{path} {local.isoformat()} {fault} in {zone}, because clocks change then; "
+        f"write {' or '.join(texts)}, or choose with metaData.daylightSaving: earlier, later or "
+        "compatible",
+    )
 
 
-def _shown(moment: datetime, info: ZoneInfo) -> str:
-    return moment.astimezone(UTC).astimezone(info).isoformat()
+def _normalize(moment: datetime, info: ZoneInfo) -> datetime:
+    """A moment as the clocks of its zone show it: they never show a time in a gap."""
+    return moment.astimezone(UTC).astimezone(info)
 
 
 @cache
@@ -191,78 +212,68 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _check_zone(zone: str, path: str) -> None:
+def _require_zone(zone: str, path: str) -> None:
     if zone in _zones():
         return
-    near = WINDOWS_TO_OLSON.get(zone) or next(
-        iter(get_close_matches(zone, _zones(), 1)), "Europe/Berlin"
-    )
+    similar = [WINDOWS_TO_OLSON.get(zone), *get_close_matches(zone, _zones(), 1), "Europe/Berlin"]
+    suggestion = next(filter(None, similar))
     raise FieldError(
-        path, f"{path} {zone!r} is not the name of a time zone (IANA); did you mean {near!r}?"
+        path, f"{path} {zone!r} is not the name of a time zone (IANA); did you mean {suggestion!r}?"
     )
 
 
-# --- start, end and recurrence ---
+# --- start and end ---
 
 
-def _is_timed(start: Mapping[str, Any]) -> bool | None:
-    """Whether an event has times rather than dates; None where the row does not say."""
-    return bool(start.get("dateTime")) if start.get("date") or start.get("dateTime") else None
+def time_field(time: EventTime) -> str | None:
+    """The field of a start or an end that has its value; None where there is none."""
+    return next((field for field in ("date", "dateTime") if time.get(field)), None)
 
 
-def _settle_end(event: dict[str, Any]) -> None:
+def _resolve_end(event: dict[str, Any]) -> None:
+    """Give an all-day event its end, and check that the end fits the start. Raises FieldError."""
     start, end = event.get("start", {}), event.get("end", {})
-    if start.get("date") and not (end.get("date") or end.get("dateTime")):
-        event["end"] = {"date": (date.fromisoformat(start["date"]) + timedelta(days=1)).isoformat()}
-    elif start.get("date") and end.get("date"):
-        if end["date"] <= start["date"]:
-            after = (date.fromisoformat(start["date"]) + timedelta(days=1)).isoformat()
-            raise FieldError(
-                "end.date",
-                f"end.date {end['date']} is not after start.date {start['date']}; the end of an all-day event is the "
-                f"day after its last: {after} for one day",
-            )
-    elif (start.get("date") and end.get("dateTime")) or (start.get("dateTime") and end.get("date")):
-        raise FieldError("end", "start and end have to be two dates, or two times")
-    elif start.get("dateTime") and end.get("dateTime"):
-        begins, ends = (
-            datetime.fromisoformat(start["dateTime"]),
-            datetime.fromisoformat(end["dateTime"]),
-        )
-        if ends < begins:
-            raise FieldError(
-                "end.dateTime",
-                f"end.dateTime {end['dateTime']} is before start.dateTime {start['dateTime']}",
-            )
+    resolve = _ENDS.get((time_field(start), time_field(end)))
+    if resolve is not None:
+        event["end"] = resolve(start, end)
 
 
-def _check_recurrence(line: str, *, is_timed: bool | None) -> None:
-    match = _LINE.fullmatch(line.strip())
-    if match is None:
+def _day_after(start: EventTime, end: EventTime) -> EventTime:
+    """The end of an all-day event of one day."""
+    # Google's end is exclusive: the day after the last
+    # (https://developers.google.com/workspace/calendar/api/v3/reference/events, field `end`).
+    return {"date": (date.fromisoformat(start["date"]) + timedelta(days=1)).isoformat()}
+
+
+def _require_later_day(start: EventTime, end: EventTime) -> EventTime:
+    if end["date"] <= start["date"]:
         raise FieldError(
-            "recurrence",
-            f"recurrence {line!r} is not RRULE, EXRULE, RDATE or EXDATE; it looks like RRULE:FREQ=WEEKLY;COUNT=10, and "
-            "the start is in start",
+            "end.date",
+            f"end.date {end['date']} is not after start.date {start['date']}; the end of an "
+            "all-day event is the day after its last: "
+            f"{_day_after(start, end)['date']} for one day",
         )
-    if not match["name"].upper().endswith("RULE"):
-        return
-    rule = dict(part.upper().split("=", 1) for part in match["value"].split(";") if "=" in part)
-    if rule.get("FREQ") not in _FREQUENCIES:
+    return end
+
+
+def _require_later_moment(start: EventTime, end: EventTime) -> EventTime:
+    if datetime.fromisoformat(end["dateTime"]) < datetime.fromisoformat(start["dateTime"]):
         raise FieldError(
-            "recurrence", f"recurrence {line!r} has no FREQ; it can be {', '.join(_FREQUENCIES)}"
+            "end.dateTime",
+            f"end.dateTime {end['dateTime']} is before start.dateTime {start['dateTime']}",
         )
-    if "UNTIL" in rule and "COUNT" in rule:
-        raise FieldError(
-            "recurrence",
-            f"recurrence {line!r} has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)",
-        )
-    if "UNTIL" in rule and is_timed and not rule["UNTIL"].endswith("Z"):
-        raise FieldError(
-            "recurrence",
-            f"recurrence {line!r}: UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z",
-        )
-    if "UNTIL" in rule and is_timed is False and "T" in rule["UNTIL"]:
-        raise FieldError(
-            "recurrence",
-            f"recurrence {line!r}: UNTIL of an all-day event is a date, like UNTIL=20261218",
-        )
+    return end
+
+
+def _refuse_mixture(start: EventTime, end: EventTime) -> EventTime:
+    raise FieldError("end", "start and end have to be two dates, or two times")
+
+
+_ENDS: Mapping[tuple[str | None, str | None], Callable[[EventTime, EventTime], EventTime]] = {
+    ("date", None): _day_after,
+    ("date", "date"): _require_later_day,
+    ("dateTime", "dateTime"): _require_later_moment,
+    ("date", "dateTime"): _refuse_mixture,
+    ("dateTime", "date"): _refuse_mixture,
+}
+"""By the fields of start and end; a start or an end alone may stay as it is."""

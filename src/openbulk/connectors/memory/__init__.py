@@ -1,7 +1,9 @@
-"""A service in the server's own memory: for trying openbulk, for measuring it, and the connector to copy.
+"""A service in the server's own memory: the smallest connector, for tries and for measurements.
 
-Instances with the same `space` share their records; what they hold is gone when the server stops. A record with
-a field `fail` is refused, with that field's value as the reason, so that error files can be tried.
+Instances with the same `space` share their records. The records are gone when the server stops. A
+record with a field `fail` is refused, and the field's value is the reason: it makes error files.
+
+To connect a service over HTTP, copy `examples/connector/`, which has the same order of members.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,10 +18,12 @@ OBJECTS: Mapping[str, Features] = {
     "records": Features(frozenset(Action), max_batch=1000, concurrency=2, idempotent_writes=True),
     "log": Features(frozenset({Action.CREATE}), max_batch=100, concurrency=2),
 }
-"""`records` are told apart by their keys; `log` takes whatever is sent, as often as it is sent."""
+"""`records` have keys: the same record sent twice is there once. `log` keeps every sending."""
 
-Space = dict[str, dict[str, Mapping[str, Any]]]
-"""Object to key to values."""
+Records = dict[str, Mapping[str, Any]]
+"""Values by key."""
+Space = dict[str, Records]
+"""Records by object."""
 
 
 class Memory:
@@ -32,113 +36,113 @@ class Memory:
         self._keep = keep
 
     async def check(self) -> None:
-        """There is nothing to sign in to."""
+        """Memory needs no credentials."""
 
     async def objects(self) -> Mapping[str, Features]:
-        """Records and a log."""
+        """The same for every instance."""
         return OBJECTS
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
-        """Any field is taken."""
-        self._kept(object)
+        """Records may have any field."""
+        self._records(object)
         fail = {"type": "string", "description": "Refuses the record, with this as the reason."}
         properties = {"id": {"type": "string", "readOnly": True}, "fail": fail}
         return {"type": "object", "properties": properties, "additionalProperties": {}}
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """What was kept, in the order in which it came; the cursor counts records."""
-        kept = self._kept(query.object)
-        keys = list(kept)
-        begin = int(request.after or 0)
-        while True:
+        """Records in the order in which they came. The cursor counts the records before it."""
+        records = self._records(query.object)
+        keys = list(records)
+        first = int(request.after or 0)
+        # At least one page, also where there are no records.
+        for begin in range(first, max(len(keys), first + 1), request.size):
             end = begin + request.size
-            yield Page(
-                [{"id": key, **kept[key]} for key in keys[begin:end] if key in kept],
-                str(end) if end < len(keys) else None,
-            )
-            begin = end
-            if begin >= len(keys):
-                return
+            # A record may have been deleted since the page before.
+            page = [{"id": key, **records[key]} for key in keys[begin:end] if key in records]
+            yield Page(page, str(end) if end < len(keys) else None)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """The record with this key."""
-        if id not in self._kept(object):
+        records = self._records(object)
+        if id not in records:
             raise NotFound(f"{object!r} has no record {id!r}")
-        return {"id": id, **self._kept(object)[id]}
+        return {"id": id, **records[id]}
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """The records whose keys are kept; a log cannot say."""
+        """The records whose keys are there. A log has no keys to find a record by."""
         if target.object == "log":
             return {}
-        return {
-            record.key: record.key for record in batch if record.key in self._kept(target.object)
-        }
+        known = self._records(target.object).keys() & {record.key for record in batch}
+        return {key: key for key in known}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the action with each record."""
-        kept = self._kept(target.object)
+        """Do the action with each record. A record at fault is an outcome, and no exception."""
+        records = self._records(target.object)
         act = _append if target.object == "log" else _ACTIONS[target.action]
-        return [self._refused(record) or act(record, kept, self._keep) for record in batch]
+        outcomes: list[Outcome] = []
+        for record in batch:
+            if reason := record.values.get("fail"):
+                outcomes.append(Outcome.failed(record.row, str(reason), field="fail"))
+            else:
+                outcomes.append(act(record, records, self._keep))
+        return outcomes
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
-    def _kept(self, object: str) -> dict[str, Mapping[str, Any]]:
+    def _records(self, object: str) -> Records:
         if object not in OBJECTS:
             raise NotFound(f"there is no object {object!r}; the objects are: {', '.join(OBJECTS)}")
         return self._space.setdefault(object, {})
 
-    def _refused(self, record: Record) -> Outcome | None:
-        reason = record.values.get("fail")
-        return Outcome.failed(record.row, str(reason), field="fail") if reason else None
 
-
-def _put(
-    record: Record, kept: dict[str, Mapping[str, Any]], keep: bool, kind: OutcomeKind
-) -> Outcome:
+def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
     if keep:
-        kept[record.key] = record.values
+        records[record.key] = record.values
     return Outcome(record.row, kind, record.key)
 
 
-def _create(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
-    return _put(record, kept, keep, OutcomeKind.CREATED)
+def _create(record: Record, records: Records, keep: bool) -> Outcome:
+    return _put(record, records, keep, OutcomeKind.CREATED)
 
 
-def _append(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
-    if keep:
-        kept[f"{len(kept) + 1}"] = record.values
-    return Outcome(record.row, OutcomeKind.CREATED, f"{len(kept)}" if keep else None)
+def _append(record: Record, records: Records, keep: bool) -> Outcome:
+    if not keep:
+        return Outcome(record.row, OutcomeKind.CREATED)
+    number = str(len(records) + 1)
+    records[number] = record.values
+    return Outcome(record.row, OutcomeKind.CREATED, number)
 
 
-def _upsert(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
-    if record.key not in kept:
-        return _create(record, kept, keep)
-    if kept[record.key] == record.values:
+def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
+    if record.key not in records:
+        return _create(record, records, keep)
+    if records[record.key] == record.values:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(record, kept, keep, OutcomeKind.UPDATED)
+    return _put(record, records, keep, OutcomeKind.UPDATED)
 
 
-def _update(record: Record, kept: dict[str, Mapping[str, Any]], keep: bool) -> Outcome:
-    return _upsert(record, kept, keep) if record.key in kept else _missing(record)
+def _update(record: Record, records: Records, keep: bool) -> Outcome:
+    if record.key not in records:
+        return _no_such_record(record)
+    return _upsert(record, records, keep)
 
 
-def _delete(record: Record, kept: dict[str, Mapping[str, Any]], _keep: bool) -> Outcome:
-    return (
-        _missing(record)
-        if kept.pop(record.key, None) is None
-        else Outcome(record.row, OutcomeKind.DELETED, record.key)
-    )
+def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
+    if record.key not in records:
+        return _no_such_record(record)
+    del records[record.key]
+    return Outcome(record.row, OutcomeKind.DELETED, record.key)
 
 
-def _missing(record: Record) -> Outcome:
+def _no_such_record(record: Record) -> Outcome:
     return Outcome.failed(
         record.row,
         f"there is no record {record.key!r}; metaData.identifierFieldName names its field",
     )
 
 
-Act = Callable[[Record, dict[str, Mapping[str, Any]], bool], Outcome]
+Act = Callable[[Record, Records, bool], Outcome]
 _ACTIONS: Mapping[Action, Act] = {
     Action.CREATE: _create,
     Action.UPDATE: _update,
@@ -148,16 +152,14 @@ _ACTIONS: Mapping[Action, Act] = {
 
 
 class MemoryProvider:
-    """Makes instances, and keeps their spaces."""
+    """Makes connectors to memory, and holds its spaces."""
 
     key = "memory"
     name = "Memory"
     hub = "general"
     settings: Sequence[Setting] = (
-        Setting(
-            "space", "Instances with the same space share their records; default: one for all."
-        ),
-        Setting("keep", "false: take records and forget them at once; default: true."),
+        Setting("space", "Instances with the same space share their records; default: one space."),
+        Setting("keep", "false: accept records and keep none of them; default: true."),
     )
     oauth: OAuth | None = None
 
@@ -165,6 +167,6 @@ class MemoryProvider:
         self._spaces: dict[str, Space] = {}
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Memory bounds no calls."""
+        """A connector for an instance. Memory limits no calls, so it takes no permits."""
         space = self._spaces.setdefault(context.configuration.get("space", ""), {})
         return Memory(space, keep=context.configuration.get("keep", "true").lower() != "false")

@@ -1,4 +1,4 @@
-"""Databases: the tables of a PostgreSQL or SQLite database are objects, and their rows are records."""
+"""Databases: the tables of PostgreSQL and SQLite databases are objects, their rows records."""
 
 import asyncio
 import time
@@ -14,15 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure
-from openbulk.connectors.sql.reading import Reading
+from openbulk.connectors.sql.notes import Notes, delete_old_notes, notes_table
+from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
-from openbulk.connectors.sql.writing import KEEP_NOTES_SECONDS, Writing, notes_table
+from openbulk.connectors.sql.writing import write_batch
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
-from openbulk.domain.query import Comparison, Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
-LOOK_AGAIN_SECONDS = 30.0
-"""How long what was seen of a database's tables is taken to be so."""
+REFLECT_SECONDS = 30.0
+"""The description of the tables is read again after this time, and after a write that failed."""
 
 
 class Sql:
@@ -37,17 +39,18 @@ class Sql:
         self._notes = notes_table(schema)
         self._has_notes = False
         self._tables: Mapping[str, Table] = {}
-        self._seen_at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._reflected_at = float("-inf")
+        self._preparing = asyncio.Lock()
+        """Held while the tables are read or the table of the notes is created."""
 
     async def check(self) -> None:
-        """Say hello."""
+        """Connect, and run a statement that does nothing."""
         async with self._connection() as connection:
             await connection.execute(sa.text("SELECT 1"))
 
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
-        tables = await self._known()
+        tables = await self._all_tables()
         return {name: table.features(self._concurrency) for name, table in tables.items()}
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
@@ -55,17 +58,17 @@ class Sql:
         return (await self._table(object)).schema()
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """Rows in the order that is asked for, else in that of the primary key."""
-        reading = Reading(
-            await self._table(query.object), query, request.size, self._engine.dialect.name
-        )
+        """Rows in the order of the query, else in that of the primary key."""
+        table = await self._table(query.object)
+        selection = Selection(table, query, request.size, self._engine.dialect.name)
         after = request.after
         while True:
             async with self._connection() as connection:
-                rows = (await connection.execute(reading.statement(after))).all()
-            after = reading.cursor(rows[-1]) if len(rows) == request.size else None
-            yield Page([reading.record(row) for row in rows], after)
-            if after is None:
+                rows = (await connection.execute(selection.statement(after))).all()
+            has_more = len(rows) == request.size
+            after = selection.cursor(rows[-1]) if has_more else None
+            yield Page([selection.record(row) for row in rows], after)
+            if not has_more:
                 return
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -82,21 +85,23 @@ class Sql:
         raise NotFound(f"{object!r} has no row with {table.key[0]} = {id!r}")
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Nobody has to ask: what is sent again is found in the notes."""
+        """Not needed: `write` itself recognizes what it has written, by the notes."""
         return {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the target's action with a batch, in one transaction."""
         table = await self._table(target.object)
-        await self._make_notes()
+        await self._ensure_notes()
         is_committing = False
         try:
             async with self._engine.connect() as connection, connection.begin() as transaction:
-                outcomes = await Writing(connection, table, target, self._notes).write(batch)
+                notes = Notes(connection, self._notes, target.run)
+                outcomes = await write_batch(connection, table, target, notes, batch)
                 is_committing = True
                 await transaction.commit()
         except (SQLAlchemyError, OSError) as error:
-            self._seen_at = float("-inf")  # tables do change
+            # A table may have changed since its description was read.
+            self._reflected_at = float("-inf")
             reason = failure(error)
             if is_committing:
                 raise AnswerLost(
@@ -109,61 +114,61 @@ class Sql:
         """Close the connections."""
         await self._engine.dispose()
 
-    # --- what there is ---
+    # --- tables, and the notes among them ---
 
     async def _table(self, name: str) -> Table:
-        tables = await self._known()
+        tables = await self._all_tables()
         if name not in tables:
             raise NotFound(
                 f"the database has no table {name!r}; its tables are: {', '.join(tables)}"
             )
         return tables[name]
 
-    async def _known(self) -> Mapping[str, Table]:
-        async with self._looking:
-            if time.monotonic() - self._seen_at > LOOK_AGAIN_SECONDS:
+    async def _all_tables(self) -> Mapping[str, Table]:
+        async with self._preparing:
+            if time.monotonic() - self._reflected_at > REFLECT_SECONDS:
                 async with self._connection() as connection:
                     self._tables = await connection.run_sync(reflect, self._schema)
-                self._seen_at = time.monotonic()
+                self._reflected_at = time.monotonic()
             return self._tables
 
-    async def _make_notes(self) -> None:
-        """Make the table for notes, where it is not there; forget old notes. Raises Refused where that may not be."""
-        async with self._looking:
+    async def _ensure_notes(self) -> None:
+        """Create the table of the notes where it is missing. Delete old notes. Raises Refused."""
+        async with self._preparing:
             if self._has_notes:
                 return
             try:
-                await self._try_to_make_notes()
-            except (SQLAlchemyError, OSError):  # somebody else may have made it in this moment
-                await self._make_notes_or_say_how()
+                await self._create_notes()
+            except (SQLAlchemyError, OSError):
+                # Another process may have created it in this moment.
+                await self._retry_create_notes()
             self._has_notes = True
 
-    async def _try_to_make_notes(self) -> None:
+    async def _create_notes(self) -> None:
         async with self._engine.begin() as connection:
             await connection.run_sync(self._notes.create, checkfirst=True)
-            old = self._notes.c.written_at < time.time() - KEEP_NOTES_SECONDS
-            await connection.execute(sa.delete(self._notes).where(old))
+            await connection.execute(delete_old_notes(self._notes))
 
-    async def _make_notes_or_say_how(self) -> None:
+    async def _retry_create_notes(self) -> None:
         try:
-            await self._try_to_make_notes()
+            await self._create_notes()
         except (SQLAlchemyError, OSError) as error:
             reason = failure(error)
             if not isinstance(reason, Refused):
                 raise reason from error
+            statement = sa.schema.CreateTable(self._notes).compile(dialect=self._engine.dialect)
             raise Refused(
-                f"openbulk notes each batch in the table {WRITES}, in the batch's own transaction, so that nothing is "
-                f"written twice; let its user create tables, or make it: {' '.join(self._statement().split())}",
+                f"openbulk notes each batch in the table {WRITES}, in the batch's own transaction, "
+                "so that nothing is written twice; let its user create tables, or make it: "
+                f"{' '.join(str(statement).split())}",
                 provider_message=reason.provider_message,
             ) from error
 
-    def _statement(self) -> str:
-        return str(sa.schema.CreateTable(self._notes).compile(dialect=self._engine.dialect))
-
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        """For reading. Raises ServiceError."""
+        """A connection for reading. Raises ServiceError."""
         try:
+            # No transaction is left open on the database while the caller works on a page.
             reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             async with reading.connect() as connection:
                 yield connection
@@ -194,7 +199,7 @@ class PostgresqlProvider:
         self._resolve = resolve
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Raises BadInput where the configuration names no database."""
+        """A connector for an instance. Raises BadInput for a configuration without a database."""
         schema = context.configuration.get("db.schema") or "public"
         return Sql(open_postgresql(context.configuration, self._resolve), schema, concurrency=4)
 
@@ -216,5 +221,5 @@ class SqliteProvider:
         self._folder = folder
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Raises BadInput where the configuration names no file that it may use."""
+        """A connector for an instance. Raises BadInput for a file that it may not use."""
         return Sql(open_sqlite(context.configuration, self._folder), None, concurrency=1)

@@ -1,4 +1,4 @@
-"""Opening a database, as an instance's configuration names it."""
+"""Opens the database that an instance's configuration names."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,11 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from openbulk.domain.errors import BadInput
 
 CONNECTIONS = 5
+"""For each instance: its concurrent writes, and one for reading."""
 RECONNECT_SECONDS = 600
+"""A connection older than this is replaced: the host may have another address by now."""
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
+"""SQLite has one writer at a time. A write waits this long for its turn."""
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+"""No path: libpq would take one for the folder of a Unix socket, which is no address to check."""
+_PORT = re.compile(r"\d+", re.ASCII)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# A lock of another session, or a trigger that hangs, must not hold a lane for ever.
 _SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
 
 Resolve = Callable[[str, int], Awaitable[str]]
@@ -25,14 +31,17 @@ Resolve = Callable[[str, int], Awaitable[str]]
 
 
 def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> AsyncEngine:
-    """An engine that connects when it is needed, to an address that was found to be allowed. Raises BadInput."""
+    """An engine that connects when it is used, to an address that `resolve` allows.
+
+    Raises BadInput for a configuration that names no server.
+    """
     missing = [name for name in ("db.host", "db.name", "username") if not configuration.get(name)]
     if missing:
         raise BadInput(f"the configuration lacks {', '.join(missing)}")
     host, port = configuration["db.host"], configuration.get("db.port") or "5432"
     if not _HOST.fullmatch(host):
         raise BadInput(f"db.host {host[:60]!r} is not the name of a host; one is db.example.com")
-    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not _PORT.fullmatch(port) or int(port) not in range(1, 65536):
         raise BadInput(f"db.port {port[:20]!r} is not a port; PostgreSQL's own is 5432")
     ssl_mode = configuration.get("db.ssl.mode") or "prefer"
     if ssl_mode not in _SSL_MODES:
@@ -40,6 +49,8 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}"
         )
 
+    # `hostaddr` connects to the address that was checked, whatever DNS answers a moment later;
+    # `host` is still the name that the server's certificate is for (libpq, section 34.1.2).
     async def connect(*_args: Any, **_more: Any) -> Any:
         return await psycopg.AsyncConnection.connect(
             host=host,
@@ -49,6 +60,7 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             user=configuration["username"],
             password=configuration.get("password") or None,
             sslmode=ssl_mode,
+            # The password is the instance's alone, never one of the server's own user (~/.pgpass).
             passfile="/dev/null",
             connect_timeout=CONNECT_SECONDS,
             options=_SESSION,
@@ -61,19 +73,21 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_recycle=RECONNECT_SECONDS,
+        # An idle connection may have been cut: find out before a batch is sent on it.
         pool_pre_ping=True,
     )
 
 
 def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncEngine:
-    """An engine for a file that exists, in the folder that is meant for that. Raises BadInput."""
+    """An engine for an existing file in the folder for SQLite files. Raises BadInput."""
     if folder is None:
         raise BadInput(
-            "SQLite files can be used where OPENBULK_SQLITE_FOLDER names the folder that they are in"
+            "SQLite files cannot be opened: set OPENBULK_SQLITE_FOLDER to the folder of these files"
         )
-    name = configuration.get("db.file") or ""
+    name = configuration.get("db.file", "")
+    # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
     file = (folder / name).resolve()
-    if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise BadInput(f"db.file {name[:60]!r} is not a file in the folder for SQLite files")
     url = f"sqlite+aiosqlite:///file:{quote(str(file))}?mode=rw&uri=true"
     engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
@@ -81,13 +95,16 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
+        # Off by default (https://sqlite.org/foreignkeys.html#fk_enable).
         cursor.execute("PRAGMA foreign_keys=ON")
+        # As PostgreSQL's LIKE, and openbulk's own.
         cursor.execute("PRAGMA case_sensitive_like=ON")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # One that reads first and writes later could be refused half-way (https://sqlite.org/lang_transaction.html).
+        # A transaction that reads first and writes later can be refused half-way; IMMEDIATE waits
+        # at its beginning instead (https://sqlite.org/lang_transaction.html).
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 

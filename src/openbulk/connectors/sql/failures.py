@@ -1,5 +1,11 @@
-"""What an error of the database means: for one row, or for the job."""
+"""What an error of the database means: for one row, or for the job.
 
+PostgreSQL's errors have a SQLSTATE, and its first two characters are the class
+(https://www.postgresql.org/docs/15/errcodes-appendix.html). SQLite's errors, and those of a
+connection that was not made, have words only.
+"""
+
+import re
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -7,69 +13,78 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.records import Outcome
 
-_OF_A_ROW = ("22", "23", "21", "44", "P0")
-"""Classes of SQLSTATE that are about values: data exceptions, broken constraints, checks of views, raised by a trigger
-(https://www.postgresql.org/docs/15/errcodes-appendix.html)."""
-_OF_SIGN_IN = ("28",)
-_PASSING = ("08", "40", "53", "55", "57")
-"""Connection, rollback for concurrency, resources, locks, and the operator's doings: it may go better later."""
-_REFUSED_SIGN_IN = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
+_ROW_CLASSES = ("22", "23", "21", "44", "P0")
+"""Data exceptions, violated constraints, checks of views, and errors that a trigger raises."""
+_SIGN_IN_CLASSES = ("28",)
+_TEMPORARY_CLASSES = ("08", "40", "53", "55", "57")
+"""Connections, rollbacks for concurrency, resources, locks, and interventions of the operator."""
+_SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hba.conf entry")
+"""libpq's words, where the connection is refused before there is a SQLSTATE."""
+_PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
+"""An OperationalError, too, but waiting does not help: the configuration or the file is wrong."""
 
 
 def is_of_a_row(error: SQLAlchemyError) -> bool:
-    """Whether the error is about the values of a row, so that the others can be written without it."""
+    """Whether the error is about the values of a row, so that the others can be written."""
     if not isinstance(error, DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None)
-    if state is not None:
-        return str(state).startswith(_OF_A_ROW)
+    if state := _sqlstate(error):
+        return state.startswith(_ROW_CLASSES)
     return type(error).__name__ in {"IntegrityError", "DataError"}
 
 
-def refused_row(row: int, error: DBAPIError) -> Outcome:
-    """The outcome of a row that the database does not take."""
-    said = _said(error)
-    detail: Any = getattr(error.orig, "diag", None)
-    column = getattr(detail, "column_name", None)
-    more = getattr(detail, "message_detail", None)
+def row_failure(row: int, error: DBAPIError) -> Outcome:
+    """The outcome of a row that the database refuses."""
+    message = _message(error)
+    diagnostics: Any = getattr(error.orig, "diag", None)
     return Outcome.failed(
-        row, f"the database refuses the row: {said}", field=column, provider_message=more or said
+        row,
+        f"the database refuses the row: {message}",
+        field=getattr(diagnostics, "column_name", None),
+        provider_message=getattr(diagnostics, "message_detail", None) or message,
     )
 
 
 def failure(error: Exception) -> ServiceError:
-    """What an error means for the job, where nothing of the transaction remains."""
+    """What an error means for the job. Nothing of the transaction remains."""
     if isinstance(error, AddressNotAllowed):
         return Refused(str(error))
-    orig = error.orig if isinstance(error, DBAPIError) else error
-    state, said = str(getattr(orig, "sqlstate", None) or ""), _said(error)
-    if state.startswith(_OF_SIGN_IN) or any(words in said for words in _REFUSED_SIGN_IN):
+    state, message = _sqlstate(error), _message(error)
+    if state.startswith(_SIGN_IN_CLASSES) or _SIGN_IN_WORDS.search(message):
         return SignInAgain(
-            "the database does not accept this instance's credentials", provider_message=said
+            "the database does not accept this instance's credentials", provider_message=message
         )
-    if state.startswith(_PASSING) or (not state and _is_passing(error)):
-        return RetryLater("the database cannot be reached, or is busy", provider_message=said)
-    return Refused(f"the database refuses: {said}", provider_message=said)
+    is_temporary = state.startswith(_TEMPORARY_CLASSES) if state else _is_temporary(error)
+    if is_temporary:
+        return RetryLater("the database cannot be reached, or is busy", provider_message=message)
+    return Refused(f"the database refuses: {message}", provider_message=message)
 
 
-def _is_passing(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
+    """Whether an error without a SQLSTATE may pass."""
     if isinstance(error, OSError | TimeoutError):
         return True
-    words = _said(error)
-    if (
-        "does not exist" in words
-        or "no such" in words
-        or "unable to open" in words
-        or "not a database" in words
-    ):
+    if _PERMANENT_WORDS.search(_message(error)):
         return False
-    return (
-        isinstance(error, OperationalError | InterfaceError)
-        or "TimeoutError" in type(error).__name__
-    )
+    return isinstance(error, OperationalError | InterfaceError) or _is_timeout(error)
 
 
-def _said(error: Exception) -> str:
-    """The database's words, in one line."""
-    orig = error.orig if isinstance(error, DBAPIError) else error
-    return (str(orig).strip().splitlines() or [type(error).__name__])[0]
+def _is_timeout(error: Exception) -> bool:
+    """SQLAlchemy's own TimeoutError, too: no connection of the pool became free in time."""
+    return "TimeoutError" in type(error).__name__
+
+
+def _original(error: Exception) -> BaseException | None:
+    """The driver's error, where SQLAlchemy wraps one."""
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _sqlstate(error: Exception) -> str:
+    """The error's SQLSTATE; empty where it has none."""
+    return str(getattr(_original(error), "sqlstate", None) or "")
+
+
+def _message(error: Exception) -> str:
+    """The first line of the database's message."""
+    lines = str(_original(error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,10 +1,12 @@
-"""Rows in pages: each begins behind the key of the last row of the page before it, however long the table is.
+"""Rows in pages: each page begins behind the last row of the page before it.
 
-The cursor is that row's place in the order, as JSON.
+A page takes the same time however long the table is. An OFFSET would read all that is before it
+(https://www.postgresql.org/docs/15/queries-limit.html). The cursor is the place of that last row in
+the order, as JSON.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, cast
 
@@ -14,84 +16,118 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, Kind, as_sqlite, shown, taken
+from openbulk.connectors.sql.values import Column, Kind, as_it_is, to_database, to_json
+from openbulk.domain.comparison import COMPARISONS
+from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import COMPARISONS, All, Comparison, Condition, Either, Not, Query
+from openbulk.domain.query import Query
 
 _NO_ESCAPE = "\x1f"
-"""In `like`, no character makes `%` and `_` ordinary ones."""
-_PLACE = "openbulk_place"
+"""For `like`: no character makes `%` and `_` ordinary ones, as backslash would by default."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One thing that rows are sorted by."""
+class _SortKey:
+    """One thing that rows are sorted by. NULL is the greatest value, as in PostgreSQL."""
 
     sql: ColumnElement[Any]
-    column: Column | None
+    selected: ColumnElement[Any]
+    """`sql` as a page selects it for the cursor."""
+    column: Column | None = None
     """None for the place of a row in a table without a key."""
     descending: bool = False
+    bind: Callable[[Any], object] = as_it_is
+    """Makes a value of the cursor comparable with `sql`."""
+
+    def ordering(self) -> ColumnElement[Any]:
+        """The term of ORDER BY."""
+        if self.descending:
+            return self.sql.desc().nulls_first()
+        return self.sql.asc().nulls_last()
+
+    def equals(self, value: Any) -> ColumnElement[bool]:
+        """The condition for rows in the same place."""
+        if value is None:
+            return self.sql.is_(None)
+        return self.sql == self.bind(value)
+
+    def follows(self, value: Any) -> ColumnElement[bool]:
+        """The condition for rows in later places."""
+        if value is None:
+            return self.sql.is_not(None) if self.descending else sa.false()
+        if self.descending:
+            return self.sql < self.bind(value)
+        greater = self.sql > self.bind(value)
+        if self.column is not None and self.column.is_nullable:
+            return sa.or_(greater, self.sql.is_(None))
+        return greater
 
 
-class Reading:
-    """How the rows that a query asks for are read. Raises BadInput where the table cannot answer it."""
+def _bind_ctid(value: Any) -> Any:
+    return sa.text("CAST(:ctid AS tid)").bindparams(ctid=value)
+
+
+_ROWID: ColumnElement[Any] = sa.literal_column("rowid")
+_CTID: ColumnElement[Any] = sa.literal_column("ctid")
+_SQLITE_PLACE = _SortKey(_ROWID, _ROWID)
+"""https://sqlite.org/rowidtable.html"""
+_POSTGRESQL_PLACE = _SortKey(_CTID, sa.cast(_CTID, sa.Text), bind=_bind_ctid)
+"""https://www.postgresql.org/docs/15/ddl-system-columns.html; an update moves a row."""
+
+
+class Selection:
+    """Selects the pages of a query. Raises BadInput for a query that the table cannot answer."""
 
     def __init__(self, table: Table, query: Query, page_size: int, dialect: str) -> None:
         self._table = table
         self._query = query
         self._page_size = page_size
         self._is_sqlite = dialect == "sqlite"
-        self._steps = self._order()
-        self._names = self._chosen()
+        self._sort_keys = self._choose_sort_keys()
+        self._names = self._choose_columns()
 
     def statement(self, after: str | None) -> sa.Select[Any]:
-        """The next page, behind a cursor."""
-        columns = [self._table.sql.c[name] for name in self._names]
-        places = [step.sql.label(f"{_PLACE}{number}") for number, step in enumerate(self._steps)]
-        select = sa.select(*columns, *map(self._readable, places)).limit(self._page_size)
+        """The statement for the page behind a cursor, or for the first one. Raises BadInput."""
+        places = [
+            # A name of its own, apart from the columns that are read.
+            key.selected.label(f"openbulk_place{number}")
+            for number, key in enumerate(self._sort_keys)
+        ]
+        select = sa.select(*self._table.sql_columns(self._names), *places)
         if self._query.where is not None:
-            select = select.where(self._holds(self._query.where))
+            select = select.where(self._condition(self._query.where))
         if after is not None:
-            select = select.where(self._behind(self._steps, self._values_of(after)))
-        return select.order_by(
-            *(
-                step.sql.desc().nulls_first() if step.descending else step.sql.asc().nulls_last()
-                for step in self._steps
-            )
-        )
+            select = select.where(_is_behind(self._sort_keys, self._parse_cursor(after)))
+        ordering = [key.ordering() for key in self._sort_keys]
+        return select.order_by(*ordering).limit(self._page_size)
 
     def record(self, row: Sequence[Any]) -> dict[str, Any]:
-        """A row of the page."""
-        return {name: shown(value) for name, value in zip(self._names, row, strict=False)}
+        """The record of a row of the page."""
+        return dict(zip(self._names, map(to_json, row), strict=False))
 
     def cursor(self, row: Sequence[Any]) -> str:
-        """The cursor behind a row."""
-        return orjson.dumps([shown(value) for value in row[len(self._names) :]]).decode()
+        """The cursor that the next page begins behind, when this is the last row of the page."""
+        return orjson.dumps(to_json(row[len(self._names) :])).decode()
 
-    def _chosen(self) -> list[str]:
+    def _choose_columns(self) -> list[str]:
         if not self._query.fields:
             return list(self._table.columns)
         wanted = {self._column(name.partition(".")[0]).name for name in self._query.fields}
         return [name for name in self._table.columns if name in wanted]
 
-    def _order(self) -> list[_Step]:
-        asked = [(self._column(one.field), one.descending) for one in self._query.order]
-        steps = [
-            _Step(self._table.sql.c[column.name], column, descending)
-            for column, descending in asked
-        ]
-        named = {column.name for column, _ in asked}
-        steps += [
-            _Step(self._table.sql.c[n], self._table.columns[n])
-            for n in self._table.key
-            if n not in named
-        ]
+    def _choose_sort_keys(self) -> list[_SortKey]:
+        """The keys that the query names, then the primary key, so that no two rows are equal."""
+        keys = [self._sort_key(one.field, one.descending) for one in self._query.order]
+        named = {key.sql.name for key in keys}
+        keys += [self._sort_key(name) for name in self._table.key if name not in named]
         if not self._table.key:
-            steps.append(_Step(sa.literal_column("rowid" if self._is_sqlite else "ctid"), None))
-        return steps
+            keys.append(_SQLITE_PLACE if self._is_sqlite else _POSTGRESQL_PLACE)
+        return keys
 
-    def _readable(self, place: Any) -> Any:
-        return sa.cast(place, sa.Text) if place.element.key == "ctid" else place
+    def _sort_key(self, name: str, descending: bool = False) -> _SortKey:
+        column = self._column(name)
+        sql = self._table.sql.c[column.name]
+        return _SortKey(sql, sql, column, descending)
 
     def _column(self, name: str) -> Column:
         try:
@@ -99,87 +135,70 @@ class Reading:
         except FieldError as error:
             raise BadInput(error.message) from error
 
-    # --- behind a cursor ---
-
-    def _values_of(self, after: str) -> list[Any]:
+    def _parse_cursor(self, after: str) -> list[Any]:
         try:
             values = orjson.loads(after)
             assert isinstance(values, list)
-            pairs = list(zip(self._steps, values, strict=True))
+            pairs = list(zip(self._sort_keys, values, strict=True))
         except (ValueError, AssertionError) as error:
             raise BadInput("nextPage is no token of this list") from error
         return [
-            value if step.column is None else self._taken(step.column, value)
-            for step, value in pairs
+            value if key.column is None else self._value(key.column, value) for key, value in pairs
         ]
-
-    def _behind(self, steps: Sequence[_Step], values: Sequence[Any]) -> ColumnElement[bool]:
-        """The rows behind the one with these values; what is absent comes last, and first in a descending order."""
-        step, value = steps[0], self._bound(steps[0], values[0])
-        if step.descending:
-            beyond = step.sql.is_not(None) if value is None else step.sql < value
-        else:
-            beyond = sa.false() if value is None else step.sql > value
-            if value is not None and step.column is not None and step.column.is_nullable:
-                beyond = sa.or_(beyond, step.sql.is_(None))
-        if len(steps) == 1:
-            return beyond
-        same = step.sql.is_(None) if value is None else step.sql == value
-        return sa.or_(beyond, sa.and_(same, self._behind(steps[1:], values[1:])))
-
-    def _bound(self, step: _Step, value: Any) -> Any:
-        if step.column is None and not self._is_sqlite:
-            return sa.text("CAST(:ctid AS tid)").bindparams(ctid=value)
-        return value
 
     # --- conditions ---
 
-    def _holds(self, condition: Condition) -> ColumnElement[bool]:
+    def _condition(self, condition: Condition) -> ColumnElement[bool]:
         match condition:
             case Not(part=part):
-                return sa.not_(self._holds(part))
+                return sa.not_(self._condition(part))
             case All(parts=parts):
-                return sa.and_(sa.true(), *map(self._holds, parts))
+                return sa.and_(sa.true(), *map(self._condition, parts))
             case Either(parts=parts):
-                return sa.or_(sa.false(), *map(self._holds, parts))
+                return sa.or_(sa.false(), *map(self._condition, parts))
             case Comparison():
-                return self._compared(condition)
+                return self._comparison(condition)
 
-    def _compared(self, comparison: Comparison) -> ColumnElement[bool]:
-        if "." in comparison.field and comparison.field not in self._table.columns:
+    def _comparison(self, comparison: Comparison) -> ColumnElement[bool]:
+        column = self._whole_column(comparison.field)
+        sql = self._table.sql.c[column.name]
+        if comparison.operator == "is null":
+            return sql.is_(None)
+        if comparison.operator == "like":
+            return self._text_of(column).like(str(comparison.values[0]), escape=_NO_ESCAPE)
+        values = [self._value(column, value) for value in comparison.values]
+        if comparison.operator == "in":
+            return sql.in_(values)
+        # The operators of Python make conditions of columns.
+        compared: Any = COMPARISONS[comparison.operator](sql, values[0])
+        return cast("ColumnElement[bool]", compared)
+
+    def _whole_column(self, name: str) -> Column:
+        if "." in name and name not in self._table.columns:
             raise BadInput(
-                f"{comparison.field} is a part of a column; conditions are possible on whole columns only"
+                f"{name} is a part of a column; conditions are possible on whole columns only"
             )
-        column = self._column(comparison.field)
-        there = self._table.sql.c[column.name]
-        match comparison.operator:
-            case "is null":
-                return there.is_(None)
-            case "like":
-                text = (
-                    there
-                    if column.kind is Kind.TEXT and not column.choices
-                    else sa.cast(there, sa.Text)
-                )
-                return text.like(str(comparison.values[0]), escape=_NO_ESCAPE)
-            case "in":
-                return there.in_([self._taken(column, value) for value in comparison.values])
-        value = self._taken(column, comparison.values[0])
-        compared: Any = COMPARISONS[comparison.operator](there, value)
-        return cast("ColumnElement[bool]", compared)  # what a column answers to an operator
+        return self._column(name)
 
-    def _taken(self, column: Column, value: Any) -> Any:
+    def _text_of(self, column: Column) -> ColumnElement[str]:
+        """A column as text. PostgreSQL has no LIKE for its enumerations, numbers and dates."""
+        sql = self._table.sql.c[column.name]
+        is_text = column.kind is Kind.TEXT and not column.choices
+        return sql if is_text else sa.cast(sql, sa.Text)
+
+    def _value(self, column: Column, value: Any) -> Any:
+        """A value to compare with a column. It may be longer than those that the column holds."""
+        unbounded = replace(column, length=None, choices=())
         try:
-            known = taken(_without_bounds(column), value, UTC)
+            return to_database(unbounded, value, UTC, is_sqlite=self._is_sqlite)
         except FieldError as error:
             raise BadInput(error.message) from error
-        return as_sqlite(known) if self._is_sqlite else known
 
 
-def _without_bounds(column: Column) -> Column:
-    """What is compared may be longer than what is kept."""
-    return (
-        column
-        if column.length is None
-        else Column(column.name, column.kind, is_zoned=column.is_zoned)
-    )
+def _is_behind(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:
+    """The rows that are sorted behind the one with these values."""
+    key, value = keys[0], values[0]
+    if len(keys) == 1:
+        return key.follows(value)
+    same = sa.and_(key.equals(value), _is_behind(keys[1:], values[1:]))
+    return sa.or_(key.follows(value), same)

@@ -1,8 +1,7 @@
-"""The tables of a database, as it describes them itself."""
+"""The tables of a database, from its own description of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,12 +9,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sql.values import Column, Kind
+from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.connectors.sql.values import Column, Kind, to_json
 from openbulk.domain.records import Action
 
 WRITES = "openbulk_writes"
-"""Where openbulk notes what it has written, beside it."""
+"""openbulk's own table: notes of the batches that it has written. It is no object."""
 RECORDS_PER_BATCH = 1_000
 _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
@@ -30,6 +29,7 @@ _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.LargeBinary, Kind.BINARY),
     (sa.String, Kind.TEXT),
 )
+"""The kind of a column by the first of these types that it has."""
 _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
     Kind.INTEGER: {"type": "integer"},
     Kind.NUMBER: {"type": "number"},
@@ -48,7 +48,7 @@ _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, for people and for statements."""
+    """A table: its columns for values and people, and its SQL for statements."""
 
     sql: sa.Table
     columns: Mapping[str, Column]
@@ -58,98 +58,119 @@ class Table:
 
     @property
     def name(self) -> str:
-        """As the database calls it."""
+        """The table's name in the database."""
         return self.sql.name
 
     def column(self, name: str) -> Column:
         """A column by its name, in any case. Raises FieldError where there is none."""
         column = self.columns.get(name) or self.by_folded_name.get(name.strip().casefold())
         if column is None:
-            near = get_close_matches(name, self.columns, 1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"its columns are: {', '.join(self.columns)}"
-            )
+            hint = did_you_mean(name, self.columns, f"its columns are: {', '.join(self.columns)}")
             raise FieldError(name, f"{self.name} has no column {name!r}; {hint}")
         return column
 
+    def sql_columns(self, names: Iterable[str]) -> list[sa.Column[Any]]:
+        """Columns by their names in the database, for statements."""
+        return [self.sql.c[name] for name in names]
+
+    def id_of(self, values: Mapping[str, Any]) -> str | None:
+        """The primary key of a row as one text. None where the row has no value for it."""
+        if not self.key or not values.keys() >= set(self.key):
+            return None
+        return id_text(values[name] for name in self.key)
+
     def features(self, concurrency: int) -> Features:
-        """What can be done with its rows."""
+        """What openbulk can do with its rows."""
+        one_column = self.key if len(self.key) == 1 else ()
         return Features(
             frozenset(Action),
             max_batch=RECORDS_PER_BATCH,
             concurrency=concurrency,
             idempotent_writes=True,
-            identifiers=self.key if len(self.key) == 1 else (),
+            identifiers=one_column,
             applies_where=True,
             sorts=True,
-            id=self.key[0] if len(self.key) == 1 else None,
+            id=next(iter(one_column), None),
         )
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a row."""
         return {
             "type": "object",
-            "properties": {name: _described(column) for name, column in self.columns.items()},
-            "required": [
-                name
-                for name, column in self.columns.items()
-                if not (column.is_nullable or column.has_default or column.is_generated)
-            ],
+            "properties": {name: _schema_of(column) for name, column in self.columns.items()},
+            "required": [name for name, column in self.columns.items() if column.is_required],
         }
 
 
+def id_text(values: Iterable[Any]) -> str:
+    """The values of a primary key as the id of a record: joined by commas."""
+    return ",".join(str(to_json(value)) for value in values)
+
+
 def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
-    """All tables of a schema by name, but openbulk's own."""
-    found = sa.MetaData(schema=schema)
-    found.reflect(connection)
-    tables = sorted(
-        (one for one in found.tables.values() if one.schema == schema), key=lambda one: one.name
-    )
-    return {one.name: _table(one, connection.dialect.name) for one in tables if one.name != WRITES}
+    """All tables of a schema by name, except openbulk's own."""
+    metadata = sa.MetaData(schema=schema)
+    metadata.reflect(connection)
+    # Foreign keys bring tables of other schemas in, too.
+    tables = [
+        table
+        for table in metadata.tables.values()
+        if table.schema == schema and table.name != WRITES
+    ]
+    tables.sort(key=lambda table: table.name)
+    return {table.name: _table(table, connection.dialect.name) for table in tables}
 
 
 def _table(table: sa.Table, dialect: str) -> Table:
-    key = tuple(column.name for column in table.primary_key.columns)
-    columns = {column.name: _column(column, table, dialect) for column in table.columns}
-    if (
-        dialect == "sqlite"
-    ):  # it keeps whatever it is given: what comes out is what somebody has put in
-        for column in table.columns:
-            column.nullable = column.nullable and not column.primary_key
-            if columns[column.name].kind is not Kind.INTEGER:
-                column.type = NullType()
+    key = tuple(table.primary_key.columns.keys())
+    columns = {column.name: _column(column, dialect) for column in table.columns}
+    if dialect == "sqlite":
+        _loosen_types(table, columns)
     return Table(table, columns, key, {name.casefold(): column for name, column in columns.items()})
 
 
-def _column(column: sa.Column[Any], table: sa.Table, dialect: str) -> Column:
+def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
+    """Read SQLite's values as they are: any column can hold a value of any type.
+
+    https://sqlite.org/datatype3.html
+    """
+    for column in table.columns:
+        column.nullable = column.nullable and not column.primary_key
+        if columns[column.name].kind is not Kind.INTEGER:
+            column.type = NullType()
+
+
+def _column(column: sa.Column[Any], dialect: str) -> Column:
     kind = next((kind for type_, kind in _KINDS if isinstance(column.type, type_)), Kind.OTHER)
-    is_row_id = (
-        dialect == "sqlite" and kind is Kind.INTEGER and list(table.primary_key.columns) == [column]
-    )
+    identity, is_sqlite = column.identity, dialect == "sqlite"
+    # SQLite does not hold texts to the length of their column.
+    has_length = kind is Kind.TEXT and not is_sqlite
     return Column(
         name=column.name,
         kind=kind,
         is_nullable=bool(column.nullable),
-        has_default=column.server_default is not None or column.identity is not None or is_row_id,
-        is_generated=column.computed is not None
-        or bool(column.identity is not None and column.identity.always),
+        has_default=column.server_default is not None
+        or identity is not None
+        or (is_sqlite and _is_row_id(column, kind)),
+        is_generated=column.computed is not None or bool(identity and identity.always),
         is_zoned=bool(getattr(column.type, "timezone", False)),
         choices=tuple(getattr(column.type, "enums", ())),
-        length=getattr(column.type, "length", None)
-        if kind is Kind.TEXT and dialect != "sqlite"
-        else None,
+        length=getattr(column.type, "length", None) if has_length else None,
         comment=column.comment,
     )
 
 
-def _described(column: Column) -> dict[str, Any]:
-    described: dict[str, Any] = dict(_SCHEMA[column.kind])
+def _is_row_id(column: sa.Column[Any], kind: Kind) -> bool:
+    """SQLite fills a primary key that is one INTEGER column (https://sqlite.org/lang_createtable.html#rowid)."""
+    return kind is Kind.INTEGER and list(column.table.primary_key.columns) == [column]
+
+
+def _schema_of(column: Column) -> dict[str, Any]:
+    schema: dict[str, Any] = dict(_SCHEMA[column.kind])
     if column.comment:
-        described["description"] = column.comment
+        schema["description"] = column.comment
     if column.choices:
-        described["enum"] = list(column.choices)
+        schema["enum"] = list(column.choices)
     if column.is_generated:
-        described["readOnly"] = True
-    return described
+        schema["readOnly"] = True
+    return schema

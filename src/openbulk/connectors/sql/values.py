@@ -1,11 +1,11 @@
-"""Values on their way into a column and out of it: files and JSON have texts and numbers, databases have types."""
+"""Values of columns: files and JSON hold texts and numbers, databases hold types."""
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from openbulk.connectors.fields import FieldError
+from openbulk.connectors.fields import FieldError, not_a_choice, short_repr
 
 
 class Kind(StrEnum):
@@ -49,95 +49,135 @@ class Column:
     length: int | None = None
     comment: str | None = None
 
+    @property
+    def is_required(self) -> bool:
+        """A new row needs a value for it."""
+        return not (self.is_nullable or self.has_default or self.is_generated)
 
-def taken(column: Column, value: Any, zone: tzinfo) -> Any:
-    """A value as the database takes it. `zone` is that of times without an offset. Raises FieldError."""
+
+def to_database(column: Column, value: Any, zone: tzinfo, *, is_sqlite: bool) -> Any:
+    """A value in the type that the database driver takes for a column. Raises FieldError.
+
+    `zone` is the time zone of times that have no offset from UTC.
+    """
     if value is None:
         return None
     try:
-        return _TAKEN[column.kind](value, column, zone)
+        parsed = _PARSERS[column.kind](value, column, zone)
     except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error) as error:
         wanted = _WANTED[column.kind]
         raise FieldError(
-            column.name, f"{column.name} is {_short(value)}, which is not {wanted}"
+            column.name, f"{column.name} is {short_repr(value)}, which is not {wanted}"
         ) from error
+    if is_sqlite:
+        return _TO_SQLITE.get(column.kind, as_it_is)(parsed)
+    return parsed
 
 
-def shown(value: Any) -> Any:
-    """A value of the database as JSON has it. A number that JSON would round stays a text."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Decimal():
-            return _number(value)
-        case datetime() | date() | time():
-            return value.isoformat()
-        case bytes() | memoryview() | bytearray():
-            return base64.b64encode(value).decode()
-        case Mapping():
-            return {str(name): shown(one) for name, one in value.items()}
-        case list() | tuple():
-            return [shown(one) for one in value]
-    return str(value)
+def to_json(value: Any) -> Any:
+    """A value of the database as JSON has it. A number that JSON would round becomes a text."""
+    return _TO_JSON.get(type(value), str)(value)
 
 
-def _number(value: Decimal) -> int | float | str:
+def as_it_is(value: Any) -> Any:
+    """A conversion that does nothing."""
+    return value
+
+
+def _object_to_json(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): to_json(one) for name, one in value.items()}
+
+
+def _list_to_json(value: Iterable[Any]) -> list[Any]:
+    return list(map(to_json, value))
+
+
+def _bytes_to_json(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _number_to_json(value: Decimal) -> int | float | str:
     if not value.is_finite():
         return str(value)
-    if value == value.to_integral_value() and value.as_tuple().exponent == 0:
-        return int(value) if abs(value) < 2**53 else str(value)
-    return float(value) if Decimal(repr(float(value))) == value else str(value)
+    number: int | float
+    # Readers of JSON hold numbers as doubles, which round (RFC 8259, section 6).
+    if value.as_tuple().exponent == 0:
+        number, is_exact = int(value), abs(value) < 2**53
+    else:
+        number = float(value)
+        is_exact = Decimal(repr(number)) == value
+    return number if is_exact else str(value)
+
+
+_TO_JSON: Mapping[type, Callable[[Any], Any]] = {
+    **dict.fromkeys((type(None), bool, int, float, str), as_it_is),
+    Decimal: _number_to_json,
+    datetime: datetime.isoformat,
+    date: date.isoformat,
+    time: time.isoformat,
+    **dict.fromkeys((bytes, bytearray, memoryview), _bytes_to_json),
+    dict: _object_to_json,
+    **dict.fromkeys((list, tuple), _list_to_json),
+}
+"""By the type that the driver returns. All others (addresses, ranges, intervals) become texts."""
 
 
 # --- into the database ---
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
+"""The words that PostgreSQL takes (https://www.postgresql.org/docs/15/datatype-boolean.html)."""
 _INTEGER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
-def _integer(value: Any, _column: Column, _zone: tzinfo) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError
-    if isinstance(value, str) and not _INTEGER.fullmatch(value.strip()):
-        raise ValueError
+def _parse_integer(value: Any, _column: Column, _zone: tzinfo) -> int:
+    match value:
+        case bool():
+            raise ValueError
+        case float() if not value.is_integer():
+            raise ValueError
+        case str() if not _INTEGER.fullmatch(value.strip()):
+            raise ValueError
     return int(value)
 
 
-def _decimal(value: Any, _column: Column, _zone: tzinfo) -> Decimal:
+def _parse_decimal(value: Any, _column: Column, _zone: tzinfo) -> Decimal:
     if isinstance(value, bool):
         raise ValueError
     return Decimal(str(value).strip())
 
 
-def _boolean(value: Any, _column: Column, _zone: tzinfo) -> bool:
+def _parse_boolean(value: Any, _column: Column, _zone: tzinfo) -> bool:
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
         raise ValueError
     return text in _TRUE
 
 
-def _date(value: Any, _column: Column, _zone: tzinfo) -> date:
+def _parse_date(value: Any, _column: Column, _zone: tzinfo) -> date:
     return date.fromisoformat(str(value).strip())
 
 
-def _moment(value: Any, column: Column, zone: tzinfo) -> datetime:
+def _parse_moment(value: Any, column: Column, zone: tzinfo) -> datetime:
     moment = datetime.fromisoformat(str(value).strip())
-    if column.is_zoned:
-        return moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    return moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
+    has_offset = moment.tzinfo is not None
+    if has_offset == column.is_zoned:
+        return moment
+    if has_offset:
+        return moment.astimezone(zone).replace(tzinfo=None)
+    return moment.replace(tzinfo=zone)
 
 
-def _time(value: Any, _column: Column, _zone: tzinfo) -> time:
+def _parse_time(value: Any, _column: Column, _zone: tzinfo) -> time:
     return time.fromisoformat(str(value).strip())
 
 
-def _uuid(value: Any, _column: Column, _zone: tzinfo) -> UUID:
+def _parse_uuid(value: Any, _column: Column, _zone: tzinfo) -> UUID:
     return UUID(str(value).strip())
 
 
-def _json(value: Any, _column: Column, _zone: tzinfo) -> Any:
-    """A text that is JSON is taken as what it says; any other text as itself."""
+def _parse_json(value: Any, _column: Column, _zone: tzinfo) -> Any:
+    """A text that is JSON is parsed; any other text is a JSON string."""
     if not isinstance(value, str):
         return value
     try:
@@ -146,25 +186,24 @@ def _json(value: Any, _column: Column, _zone: tzinfo) -> Any:
         return value
 
 
-def _list(value: Any, _column: Column, _zone: tzinfo) -> list[Any]:
-    found = orjson.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, list | tuple):
+def _parse_list(value: Any, _column: Column, _zone: tzinfo) -> list[Any]:
+    items = orjson.loads(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
         raise TypeError
-    return list(found)
+    return list(items)
 
 
-def _binary(value: Any, _column: Column, _zone: tzinfo) -> bytes:
+def _parse_binary(value: Any, _column: Column, _zone: tzinfo) -> bytes:
     return base64.b64decode(value, validate=True)
 
 
-def _text(value: Any, column: Column, _zone: tzinfo) -> str:
-    text = _spelled(value)
+def _parse_text(value: Any, column: Column, _zone: tzinfo) -> str:
+    text = _text_of(value)
     if "\x00" in text:
+        # PostgreSQL's texts cannot hold it (https://www.postgresql.org/docs/15/datatype-character.html).
         raise ValueError
     if column.choices and text not in column.choices:
-        raise FieldError(
-            column.name, f"{column.name} is {_short(value)}; it can be {', '.join(column.choices)}"
-        )
+        raise not_a_choice(column.name, value, column.choices)
     if column.length is not None and len(text) > column.length:
         raise FieldError(
             column.name, f"{column.name} has {len(text)} characters; it takes {column.length}"
@@ -172,25 +211,23 @@ def _text(value: Any, column: Column, _zone: tzinfo) -> str:
     return text
 
 
-def _spelled(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
+def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-_TAKEN: Mapping[Kind, Callable[[Any, Column, tzinfo], Any]] = {
-    Kind.INTEGER: _integer,
-    Kind.NUMBER: _decimal,
-    Kind.BOOLEAN: _boolean,
-    Kind.DATE: _date,
-    Kind.MOMENT: _moment,
-    Kind.TIME: _time,
-    Kind.UUID: _uuid,
-    Kind.JSON: _json,
-    Kind.LIST: _list,
-    Kind.BINARY: _binary,
-    Kind.TEXT: _text,
-    Kind.OTHER: _text,
+_PARSERS: Mapping[Kind, Callable[[Any, Column, tzinfo], Any]] = {
+    Kind.INTEGER: _parse_integer,
+    Kind.NUMBER: _parse_decimal,
+    Kind.BOOLEAN: _parse_boolean,
+    Kind.DATE: _parse_date,
+    Kind.MOMENT: _parse_moment,
+    Kind.TIME: _parse_time,
+    Kind.UUID: _parse_uuid,
+    Kind.JSON: _parse_json,
+    Kind.LIST: _parse_list,
+    Kind.BINARY: _parse_binary,
+    Kind.TEXT: _parse_text,
+    Kind.OTHER: _parse_text,
 }
 _WANTED: Mapping[Kind, str] = {
     Kind.INTEGER: "a whole number, such as 42",
@@ -208,26 +245,35 @@ _WANTED: Mapping[Kind, str] = {
 }
 
 
-def as_sqlite(value: Any) -> Any:
-    """A value that was taken, in one of the types that SQLite has (https://sqlite.org/datatype3.html).
-
-    Dates and times are texts in ISO 8601, those with an offset in UTC.
-    """
-    match value:
-        case bool():
-            return int(value)
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case datetime():
-            moment = value.astimezone(UTC) if value.tzinfo else value
-            return moment.isoformat(" ")
-        case date() | time() | timedelta() | UUID():
-            return str(value)
-        case dict() | list():
-            return orjson.dumps(value).decode()
-    return value
+# --- SQLite ---
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+def _number_to_sqlite(value: Decimal) -> int | float:
+    is_whole = value == value.to_integral_value()
+    return int(value) if is_whole else float(value)
+
+
+def _moment_to_sqlite(value: datetime) -> str:
+    if value.tzinfo is not None:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ")
+
+
+def _json_to_sqlite(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    return int(value) if isinstance(value, bool) else value
+
+
+_TO_SQLITE: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.BOOLEAN: int,
+    Kind.NUMBER: _number_to_sqlite,
+    Kind.DATE: str,
+    Kind.TIME: str,
+    Kind.MOMENT: _moment_to_sqlite,
+    Kind.UUID: str,
+    Kind.JSON: _json_to_sqlite,
+    Kind.LIST: _json_to_sqlite,
+}
+"""SQLite has five types (https://sqlite.org/datatype3.html). Dates and times are texts in ISO 8601,
+those with an offset in UTC. Values of other kinds have one of the five already."""

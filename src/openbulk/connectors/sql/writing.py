@@ -1,415 +1,266 @@
-"""Rows on their way into a table: a batch is one transaction, and a row that is refused does not sink its neighbours.
+"""Batches on their way into a table: one transaction each.
 
-What a batch has done is noted in the table `openbulk_writes` of the same database, in the batch's own transaction: one
-whose answer was lost, or whose job died before it had written the outcomes down, is found there and not done again.
+A row that the database refuses does not sink its neighbours.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, tzinfo
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import orjson
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sql.failures import is_of_a_row, refused_row
-from openbulk.connectors.sql.schema import WRITES, Table
-from openbulk.connectors.sql.values import as_sqlite, shown, taken
-from openbulk.domain.errors import RetryLater
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
+from openbulk.connectors.sql.failures import is_of_a_row, row_failure
+from openbulk.connectors.sql.notes import Notes
+from openbulk.connectors.sql.rows import Identity, Row, RowMapper, waves
+from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
-KEEP_NOTES_SECONDS = 30 * 24 * 3600.0
-
-Identity = tuple[Any, ...]
-
-
-def notes_table(schema: str | None) -> sa.Table:
-    """Where batches are noted: all that is needed to answer for one again."""
-    return sa.Table(
-        WRITES,
-        sa.MetaData(schema=schema),
-        sa.Column("run", sa.Text, primary_key=True),
-        sa.Column("first_row", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("last_row", sa.BigInteger, nullable=False),
-        sa.Column("outcomes", sa.Text, nullable=False),
-        sa.Column("written_at", sa.Double, nullable=False),
-    )
+Statement = Callable[[Sequence[Row]], Awaitable[list[Outcome]]]
+"""Executes one SQL statement for rows that have the same columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A record as the table takes it."""
+async def write_batch(
+    connection: AsyncConnection, table: Table, target: Target, notes: Notes, batch: Sequence[Record]
+) -> list[Outcome]:
+    """Write the records that are not noted yet, and note them: an outcome for each of the batch.
 
-    number: int
-    values: Mapping[str, Any]
-    identity: Identity = ()
-    """What tells it apart; empty where it is new in any case."""
-    id: str | None = None
-    """The primary key of the row that is there already."""
+    The connection's transaction has begun. Raises SQLAlchemyError.
+    """
+    known = await notes.find(batch)
+    rest = [record for record in batch if record.row not in known]
+    if not rest:
+        return list(known.values())
+    outcomes = await _write_records(connection, table, target, rest)
+    await notes.add(rest, outcomes)
+    return [*known.values(), *outcomes]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(sorted(self.values))
+
+async def _write_records(
+    connection: AsyncConnection, table: Table, target: Target, batch: Sequence[Record]
+) -> list[Outcome]:
+    is_sqlite = connection.dialect.name == "sqlite"
+    try:
+        mapper = RowMapper.of(table, target, is_sqlite=is_sqlite)
+    except FieldError as error:
+        return [error.outcome(record.row) for record in batch]
+    rows, outcomes = mapper.rows(batch)
+    return outcomes + await _RowWriter(connection, mapper).write(rows)
 
 
-class Writing:
-    """Writes one batch, on a connection whose transaction has begun."""
+class _RowWriter:
+    """Does the target's action with rows."""
 
-    def __init__(
-        self, connection: AsyncConnection, table: Table, target: Target, notes: sa.Table
-    ) -> None:
+    def __init__(self, connection: AsyncConnection, mapper: RowMapper) -> None:
         self._connection = connection
-        self._table = table
-        self._target = target
-        self._notes = notes
-        self._is_sqlite = connection.dialect.name == "sqlite"
+        self._mapper = mapper
+        self._table = mapper.table
+        self._action = mapper.target.action
 
-    async def write(self, batch: Sequence[Record]) -> list[Outcome]:
-        """An outcome for each record, and a note of them. Raises SQLAlchemyError."""
-        run = self._target.run
-        known = await self._noted(run, batch) if run else {}
-        rest = [record for record in batch if record.row not in known]
-        if not rest:
-            return list(known.values())
-        outcomes = await self._written(rest)
-        if not run:
-            return outcomes
-        rows = [record.row for record in rest]
-        note = {
-            "run": run,
-            "first_row": min(rows),
-            "last_row": max(rows),
-            "outcomes": orjson.dumps([_as_json(one) for one in outcomes]).decode(),
-            "written_at": time.time(),
-        }
-        try:
-            await self._connection.execute(sa.insert(self._notes), note)
-        except IntegrityError as error:  # by a runner of this job that was thought to be gone
-            raise RetryLater("the batch was written in this moment", after=0.0) from error
-        return [*known.values(), *outcomes]
-
-    # --- notes ---
-
-    async def _noted(self, run: str, batch: Sequence[Record]) -> dict[int, Outcome]:
-        """What became of those records of the batch that were written before."""
-        rows = {record.row for record in batch}
-        notes = self._notes.c
-        overlapping = sa.select(notes.outcomes).where(
-            notes.run == run, notes.first_row <= max(rows), notes.last_row >= min(rows)
-        )
-        found = (await self._connection.execute(overlapping)).scalars()
-        outcomes = (_outcome(one) for text in found for one in orjson.loads(text))
-        return {outcome.row: outcome for outcome in outcomes if outcome.row in rows}
-
-    # --- what is asked for, each row for itself ---
-
-    async def _written(self, batch: Sequence[Record]) -> list[Outcome]:
-        try:
-            place = _Place.of(self._table, self._target)
-        except FieldError as error:
-            return [
-                Outcome.failed(record.row, error.message, field=error.field) for record in batch
-            ]
-        rows: list[_Row] = []
+    async def write(self, rows: Sequence[Row]) -> list[Outcome]:
+        """An outcome for each row."""
+        if self._action is Action.CREATE:
+            return await self._execute(rows, self._insert)
         outcomes: list[Outcome] = []
-        for record in batch:
-            try:
-                rows.append(place.row(record, is_sqlite=self._is_sqlite))
-            except FieldError as error:
-                outcomes.append(Outcome.failed(record.row, error.message, field=error.field))
-        if self._target.action is Action.CREATE:
-            return outcomes + await self._grouped(rows, self._insert)
-        while rows:
-            wave, rows = _first_of_each(rows)
-            outcomes += await self._settled(wave, place)
+        for wave in waves(rows):
+            outcomes += await self._write_wave(wave)
         return outcomes
 
-    async def _settled(self, rows: Sequence[_Row], place: "_Place") -> list[Outcome]:
-        """Rows no two of which mean the same: those that are there are changed or deleted, others made or refused."""
-        there = await self._there([row for row in rows if row.identity], place)
-        new: list[_Row] = []
-        old: list[_Row] = []
+    async def _write_wave(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Write rows with different identities, as the table has each of them or not."""
+        existing = await self._existing(rows)
         outcomes: list[Outcome] = []
+        new: list[Row] = []
+        old: list[Row] = []
         for row in rows:
-            found = there.get(row.identity, [])
-            outcome = self._without_a_write(row, found, place)
-            if outcome is not None:
-                outcomes.append(outcome)
-            elif found:
-                old.append(replace(row, id=self._id(found[0])))
-            else:
+            matches = existing.get(row.identity, [])
+            if not matches:
                 new.append(row)
+            elif len(matches) > 1:
+                outcomes.append(self._ambiguous(row, len(matches)))
+            elif self._is_unchanged(row, matches[0]):
+                row_id = self._table.id_of(matches[0])
+                outcomes.append(Outcome(row.number, OutcomeKind.UNCHANGED, row_id))
+            else:
+                old.append(replace(row, id=self._table.id_of(matches[0])))
+        change = self._delete if self._action is Action.DELETE else self._update
+        outcomes += await self._write_new(new)
+        return outcomes + await self._execute(old, change)
 
-        async def update(group: Sequence[_Row]) -> list[Outcome]:
-            return await self._update(group, place)
+    async def _write_new(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Rows that the table does not have."""
+        match self._action:
+            case Action.DELETE:
+                return _outcomes(OutcomeKind.UNCHANGED, rows)
+            case Action.UPDATE:
+                return [self._missing(row) for row in rows]
+        return await self._execute(rows, self._insert)
 
-        async def delete(group: Sequence[_Row]) -> list[Outcome]:
-            return await self._delete(group, place)
-
-        outcomes += await self._grouped(new, self._insert)
-        return outcomes + await self._grouped(
-            old, delete if self._target.action is Action.DELETE else update
-        )
-
-    def _without_a_write(
-        self, row: _Row, found: Sequence[Mapping[str, Any]], place: "_Place"
-    ) -> Outcome | None:
-        """The outcome of a row for which there is nothing to do; None where there is."""
-        match self._target.action:
-            case _ if len(found) > 1:
-                return Outcome.failed(
-                    row.number,
-                    f"{len(found)} rows of {self._table.name} have {place.told(row)}; what tells rows apart has to be "
-                    "different in each",
-                    field=place.names[0],
-                )
-            case Action.DELETE if not found:
-                return Outcome(row.number, OutcomeKind.UNCHANGED)
-            case Action.UPDATE if not found:
-                return Outcome.failed(
-                    row.number,
-                    f"{self._table.name} has no row with {place.told(row)}; the action upsert would make it",
-                    field=place.names[0],
-                )
-            case Action.UPDATE | Action.UPSERT if found and all(
-                _is_same(found[0][name], value) for name, value in row.values.items()
-            ):
-                return Outcome(row.number, OutcomeKind.UNCHANGED, self._id(found[0]))
-        return None
-
-    async def _there(
-        self, rows: Sequence[_Row], place: "_Place"
-    ) -> dict[Identity, list[Mapping[str, Any]]]:
-        """The rows of the table that these mean, by what tells them apart."""
-        if not rows:
+    async def _existing(self, rows: Sequence[Row]) -> Mapping[Identity, list[Mapping[str, Any]]]:
+        """The table's rows with the identities of these, each with the columns to compare."""
+        known = [row for row in rows if row.identity]
+        if not known:
             return {}
-        columns = [self._table.sql.c[name] for name in place.names]
-        compared = sorted(
-            {*place.names, *self._table.key, *(name for row in rows for name in row.values)}
+        names = self._mapper.identifiers
+        compared = sorted({*names, *self._table.key}.union(*(row.values for row in known)))
+        wanted = _is_one_of(self._table.sql_columns(names), [row.identity for row in known])
+        select = sa.select(*self._table.sql_columns(compared)).where(wanted)
+        existing: defaultdict[Identity, list[Mapping[str, Any]]] = defaultdict(list)
+        for values in await self._connection.execute(select):
+            found = dict(zip(compared, values, strict=True))
+            existing[tuple(found[name] for name in names)].append(found)
+        return existing
+
+    def _is_unchanged(self, row: Row, found: Mapping[str, Any]) -> bool:
+        """Whether the table's row has the values already. A delete always changes something."""
+        if self._action is Action.DELETE:
+            return False
+        return all(_is_same(found[name], value) for name, value in row.values.items())
+
+    def _ambiguous(self, row: Row, count: int) -> Outcome:
+        identity = self._mapper.identity_text(row)
+        return Outcome.failed(
+            row.number,
+            f"{count} rows of {self._table.name} have {identity}; what tells rows apart has to be "
+            "different in each",
+            field=self._mapper.identifiers[0],
         )
-        wanted = [row.identity for row in rows]
-        among = (
-            columns[0].in_([one for (one,) in wanted])
-            if len(columns) == 1
-            else sa.tuple_(*columns).in_(wanted)
+
+    def _missing(self, row: Row) -> Outcome:
+        identity = self._mapper.identity_text(row)
+        return Outcome.failed(
+            row.number,
+            f"{self._table.name} has no row with {identity}; the action upsert would make it",
+            field=self._mapper.identifiers[0],
         )
-        select = sa.select(*(self._table.sql.c[name] for name in compared)).where(among)
-        there: dict[Identity, list[Mapping[str, Any]]] = {}
-        for found in (await self._connection.execute(select)).mappings():
-            row = {name: found[name] for name in compared}
-            there.setdefault(tuple(row[name] for name in place.names), []).append(row)
-        return there
 
     # --- statements ---
 
-    async def _insert(self, rows: Sequence[_Row]) -> list[Outcome]:
-        statement: Any = sa.insert(self._table.sql)
-        key = self._table.key
-        if key and not all(name in rows[0].values for name in key):
-            statement = statement.returning(
-                *(self._table.sql.c[n] for n in key), sort_by_parameter_order=True
-            )
-            made = (
-                await self._connection.execute(statement, [dict(row.values) for row in rows])
-            ).all()
-            return [
-                Outcome(row.number, OutcomeKind.CREATED, _joined(new))
-                for row, new in zip(rows, made, strict=True)
-            ]
-        await self._connection.execute(statement, [dict(row.values) for row in rows])
-        return [Outcome(row.number, OutcomeKind.CREATED, self._id(row.values)) for row in rows]
-
-    async def _update(self, rows: Sequence[_Row], place: "_Place") -> list[Outcome]:
-        changed = {
-            name: sa.bindparam(f"new_{name}", type_=self._table.sql.c[name].type)
-            for name in rows[0].columns
-            if name not in place.names
-        }
-        statement = sa.update(self._table.sql).where(*self._same(place)).values(changed)
-        await self._connection.execute(
-            statement,
-            [{**_named("new", row.values, changed), **_known(row, place)} for row in rows],
-        )
-        return [Outcome(row.number, OutcomeKind.UPDATED, row.id) for row in rows]
-
-    async def _delete(self, rows: Sequence[_Row], place: "_Place") -> list[Outcome]:
-        await self._connection.execute(
-            sa.delete(self._table.sql).where(*self._same(place)),
-            [_known(row, place) for row in rows],
-        )
-        return [Outcome(row.number, OutcomeKind.DELETED, row.id) for row in rows]
-
-    def _same(self, place: "_Place") -> list[Any]:
-        columns = [self._table.sql.c[name] for name in place.names]
+    async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
+        statement = sa.insert(self._table.sql)
+        values = [dict(row.values) for row in rows]
+        if rows[0].values.keys() >= set(self._table.key):
+            await self._connection.execute(statement, values)
+            ids = [self._table.id_of(row.values) for row in rows]
+        else:
+            # The database makes the key, and says which one each row got.
+            key = self._table.sql_columns(self._table.key)
+            returning = statement.returning(*key, sort_by_parameter_order=True)
+            ids = list(map(id_text, await self._connection.execute(returning, values)))
         return [
-            column == sa.bindparam(f"old_{column.name}", type_=column.type) for column in columns
+            Outcome(row.number, OutcomeKind.CREATED, row_id)
+            for row, row_id in zip(rows, ids, strict=True)
         ]
 
-    def _id(self, values: Mapping[str, Any]) -> str | None:
-        key = self._table.key
-        return (
-            _joined([values[name] for name in key])
-            if key and all(name in values for name in key)
-            else None
+    async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
+        changed = [name for name in rows[0].columns if name not in self._mapper.identifiers]
+        columns = self._table.sql_columns(changed)
+        statement = (
+            sa.update(self._table.sql)
+            .where(*self._has_identity())
+            .values({column.name: _parameter("new", column) for column in columns})
         )
+        parameters = [
+            {**self._identity(row), **_parameters("new", changed, row.values)} for row in rows
+        ]
+        await self._connection.execute(statement, parameters)
+        return _outcomes(OutcomeKind.UPDATED, rows)
+
+    async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
+        statement = sa.delete(self._table.sql).where(*self._has_identity())
+        await self._connection.execute(statement, [self._identity(row) for row in rows])
+        return _outcomes(OutcomeKind.DELETED, rows)
+
+    def _has_identity(self) -> list[sa.ColumnElement[bool]]:
+        """The condition for the table's row that a row changes; `_identity` is its parameters."""
+        columns = self._table.sql_columns(self._mapper.identifiers)
+        return [column == _parameter("old", column) for column in columns]
+
+    def _identity(self, row: Row) -> dict[str, Any]:
+        names = self._mapper.identifiers
+        return _parameters("old", names, dict(zip(names, row.identity, strict=True)))
 
     # --- a bad row among good ones ---
 
-    async def _grouped(self, rows: Sequence[_Row], do: "_Do") -> list[Outcome]:
-        """Do it for all rows with the same columns at once. Rows that were refused because others were to come first
-        are tried once more."""
-        groups: dict[tuple[str, ...], list[_Row]] = {}
+    async def _execute(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
+        """Execute a statement for all rows: at once for those with the same columns."""
+        groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in rows:
-            groups.setdefault(row.columns, []).append(row)
-        outcomes = [
-            outcome for group in groups.values() for outcome in await self._isolated(group, do)
-        ]
-        refused = {outcome.row for outcome in outcomes if outcome.kind is OutcomeKind.FAILED}
-        if len(groups) == 1 or not refused:
-            return outcomes
-        kept = [outcome for outcome in outcomes if outcome.row not in refused]
-        again = [[row for row in group if row.number in refused] for group in groups.values()]
-        return kept + [
-            outcome for group in again if group for outcome in await self._isolated(group, do)
-        ]
+            groups[row.columns].append(row)
+        outcomes = await self._execute_groups(groups.values(), statement)
+        if len(groups) > 1:
+            # A foreign key may refer to a row of a later group, which is there now: try once more.
+            failed = {row for row, one in outcomes.items() if one.kind is OutcomeKind.FAILED}
+            again = [[row for row in group if row.number in failed] for group in groups.values()]
+            outcomes |= await self._execute_groups(filter(None, again), statement)
+        return list(outcomes.values())
 
-    async def _isolated(self, rows: Sequence[_Row], do: "_Do") -> list[Outcome]:
-        """All of them at once; where that fails because of one, half of them at a time, down to that one."""
+    async def _execute_groups(
+        self, groups: Iterable[Sequence[Row]], statement: Statement
+    ) -> dict[int, Outcome]:
+        """The outcomes of the groups' rows, by the rows' numbers."""
+        outcomes: list[Outcome] = []
+        for group in groups:
+            outcomes += await self._isolate(group, statement)
+        return {outcome.row: outcome for outcome in outcomes}
+
+    async def _isolate(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
+        """Execute a statement for all rows. Where it fails, try each half, down to the bad row.
+
+        A savepoint undoes what failed, and nothing else.
+        """
         try:
             async with self._connection.begin_nested():
-                outcomes = await do(rows)
-                if (
-                    not self._is_sqlite
-                ):  # what would only be checked at the end has to be known now, to blame the row
-                    await self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+                outcomes = await statement(rows)
+                await self._check_constraints()
                 return outcomes
         except DBAPIError as error:
             if not is_of_a_row(error):
                 raise
             if len(rows) == 1:
-                return [refused_row(rows[0].number, error)]
+                return [row_failure(rows[0].number, error)]
         half = len(rows) // 2
-        return await self._isolated(rows[:half], do) + await self._isolated(rows[half:], do)
+        first = await self._isolate(rows[:half], statement)
+        return first + await self._isolate(rows[half:], statement)
+
+    async def _check_constraints(self) -> None:
+        """Check now what PostgreSQL would check at the end: only now is the row at fault known.
+
+        https://www.postgresql.org/docs/15/sql-set-constraints.html
+        """
+        if not self._mapper.is_sqlite:
+            await self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-_Do = Callable[[Sequence[_Row]], Awaitable[list[Outcome]]]
+def _outcomes(kind: OutcomeKind, rows: Sequence[Row]) -> list[Outcome]:
+    return [Outcome(row.number, kind, row.id) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """How records become rows of a table."""
-
-    table: Table
-    target: Target
-    names: tuple[str, ...]
-    """The columns that tell rows apart; none where all rows are new."""
-    zone: tzinfo
-
-    @classmethod
-    def of(cls, table: Table, target: Target) -> "_Place":
-        """Raises FieldError where the target makes no sense for any record."""
-        zone = _zone(target.options.get("timeZone"))
-        if target.action is Action.CREATE:
-            return cls(table, target, (), zone)
-        if target.identifier_field:
-            return cls(table, target, (table.column(target.identifier_field).name,), zone)
-        if not table.key:
-            raise FieldError(
-                "identifierFieldName",
-                f"{table.name} has no primary key; metaData.identifierFieldName has to say what tells its rows apart",
-            )
-        return cls(table, target, table.key, zone)
-
-    def row(self, record: Record, *, is_sqlite: bool) -> _Row:
-        """Raises FieldError."""
-        values: dict[str, Any] = {}
-        for name, value in record.values.items():
-            column = self.table.column(name)
-            if column.is_generated and column.name not in self.names:
-                raise FieldError(
-                    name, f"{column.name} is computed by the database; leave its column out"
-                )
-            known = taken(column, value, self.zone)
-            values[column.name] = as_sqlite(known) if is_sqlite else known
-        missing = [name for name in self.names if values.get(name) is None]
-        if (
-            missing
-            and self.target.action is Action.UPSERT
-            and self._is_made_by_the_database(missing)
-        ):
-            return _Row(
-                record.row, {name: value for name, value in values.items() if name not in missing}
-            )
-        if missing:
-            raise FieldError(missing[0], f"{missing[0]} is missing: it says which row is meant")
-        return _Row(record.row, values, tuple(values[name] for name in self.names))
-
-    def _is_made_by_the_database(self, missing: Sequence[str]) -> bool:
-        return not self.target.identifier_field and all(
-            self.table.columns[name].has_default for name in missing
-        )
-
-    def told(self, row: _Row) -> str:
-        """What tells a row apart, for a person."""
-        return ", ".join(
-            f"{name} = {shown(value)!r}"
-            for name, value in zip(self.names, row.identity, strict=True)
-        )
+def _is_one_of(
+    columns: Sequence[sa.Column[Any]], identities: Sequence[Identity]
+) -> sa.ColumnElement[bool]:
+    if len(columns) == 1:
+        return columns[0].in_(list(chain.from_iterable(identities)))
+    return sa.tuple_(*columns).in_(identities)
 
 
-def _first_of_each(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
-    """The first row of each identity, and the others: those have to wait for it."""
-    first: dict[Any, _Row] = {}
-    others: list[_Row] = []
-    for row in rows:
-        name: Any = tuple(map(str, row.identity)) or row.number
-        if name in first:
-            others.append(row)
-        else:
-            first[name] = row
-    return list(first.values()), others
+def _is_same(found: Any, value: Any) -> bool:
+    """Whether a column holds a value already.
+
+    A text is compared as text: the driver has types, such as addresses, that openbulk has not.
+    """
+    if isinstance(value, str):
+        return str(found) == value
+    return bool(found == value)
 
 
-def _is_same(there: Any, value: Any) -> bool:
-    """Whether a column holds a value already; what Python has a type for, and we have not, is compared as a text."""
-    return bool(there == value) or (
-        isinstance(value, str) and not isinstance(there, str) and str(there) == value
-    )
+def _parameter(prefix: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"{prefix}_{column.name}", type_=column.type)
 
 
-def _zone(name: Any) -> tzinfo:
-    try:
-        return ZoneInfo(str(name)) if name else UTC
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise FieldError(
-            "timeZone", f"metaData.timeZone {name!r} is no time zone; one is Europe/Berlin"
-        ) from error
-
-
-def _named(prefix: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(prefix: str, names: Iterable[str], values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{name}": values[name] for name in names}
-
-
-def _known(row: _Row, place: _Place) -> dict[str, Any]:
-    return {f"old_{name}": value for name, value in zip(place.names, row.identity, strict=True)}
-
-
-def _joined(values: Sequence[Any]) -> str:
-    return ",".join(str(shown(value)) for value in values)
-
-
-def _as_json(outcome: Outcome) -> list[Any]:
-    kept: list[Any] = [outcome.row, outcome.kind.value, outcome.id]
-    if outcome.problem is not None:
-        kept += [outcome.problem.message, outcome.problem.field, outcome.problem.provider_message]
-    return kept
-
-
-def _outcome(kept: Sequence[Any]) -> Outcome:
-    row, kind, record_id, *problem = kept
-    return Outcome(row, OutcomeKind(kind), record_id, Problem(*problem) if problem else None)

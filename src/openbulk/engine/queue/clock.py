@@ -3,30 +3,30 @@
 import time
 from datetime import UTC, datetime
 
-
-def elapsed() -> float:
-    """Seconds since some moment; they also pass while the machine sleeps, where it says so."""
-    return time.clock_gettime(_COUNTS_SLEEP)
-
-
+# CLOCK_BOOTTIME also counts the time for which the machine was suspended; macOS has no such clock.
 _COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def elapsed() -> float:
+    """Seconds since some moment, also those for which the machine slept, where it can tell."""
+    return time.clock_gettime(_COUNTS_SLEEP)
+
+
 class Clock:
-    """Unix time, by this machine's clock until it is set by another one; from then on no step of this machine's clock
-    moves it."""
+    """Unix time. Once the clock is set, no step of this machine's own clock moves it."""
 
     def __init__(self) -> None:
         self._ahead: float | None = None
+        """Seconds that Unix time is ahead of `elapsed`; None until the clock is set."""
 
-    def set(self, now: float, asked_at: float, answered_at: float) -> None:
-        """The other clock said `now`, between two moments of `elapsed`."""
-        self._ahead = now - (asked_at + answered_at) / 2
+    def set(self, now: float, sent_at: float, received_at: float) -> None:
+        """Another clock showed `now` between two moments of `elapsed`."""
+        self._ahead = now - (sent_at + received_at) / 2
 
     def time(self) -> float:
         """Seconds since 1970."""
         return time.time() if self._ahead is None else elapsed() + self._ahead
 
     def now(self) -> datetime:
-        """The same as a point in time."""
+        """This moment, in UTC."""
         return datetime.fromtimestamp(self.time(), UTC)

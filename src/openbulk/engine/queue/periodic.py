@@ -1,4 +1,4 @@
-"""What is looked at again and again, for as long as the process works."""
+"""Work that is repeated for as long as the process works."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,15 +10,18 @@ log = structlog.get_logger()
 
 
 async def run_forever(
-    what: str, look: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]]
+    name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]]
 ) -> None:
-    """Look, pause, and so on. A look that fails is logged: nothing else depends on it, and the next may fare better.
-    A database that is away is no failure, nor is a full disk."""
+    """Work and pause, again and again.
+
+    Work that fails is logged and repeated after the pause: nothing else depends on it. A database
+    that is away is no failure, nor is a full disk.
+    """
     while True:
         try:
-            await look()
+            await work()
         except (Unavailable, DiskFull):
             pass
         except Exception:
-            log.exception("look failed", what=what)
+            log.exception("periodic work failed", work=name)
         await pause()

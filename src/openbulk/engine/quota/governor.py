@@ -1,6 +1,7 @@
-"""The governor: how many calls each service gets, shared out between jobs, learned from refusals, remembered.
+"""The governor: how many calls each service gets, shared between jobs, learned from refusals.
 
-Calls are granted in reservations (`engine/quota/reservations.py`), from windows that slide (`engine/quota/sliding_window.py`).
+Calls are granted in reservations (`reservations.py`) from windows that slide (`sliding_window.py`),
+and are remembered in the ledger (`storage/budgets.py`).
 """
 
 import asyncio
@@ -8,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import structlog
 
@@ -19,21 +19,22 @@ from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.reservations import Reservations
 from openbulk.engine.quota.sliding_window import (
     PROBE_SECONDS,
-    blamed,
+    budget_at_fault,
+    close,
+    end_probe,
     learn_less,
     learn_more,
-    probed,
 )
 from openbulk.storage.budgets import Budgets, Spending
 
 log = structlog.get_logger()
 
 PATIENCE_SECONDS = 1.5
-"""A call waits this long for leave; what takes longer ends the turn."""
+"""A call waits so long for a permit; a longer wait ends the slice."""
 
 
 class Governor:
-    """Gives leave for calls, for all instances of this process."""
+    """Gives permits for calls, for all instances of this process."""
 
     def __init__(
         self, budgets: Budgets, now: Callable[[], float] = time.time, lease: Lease | None = None
@@ -44,20 +45,18 @@ class Governor:
         self._reservations = Reservations(budgets, now)
         self._unanswered: Counter[str] = Counter()
         self._refused_in_a_row: Counter[str] = Counter()
-        self._probing: dict[str, asyncio.Event] = {}
-
-    def pace(self) -> "InstancePace":
-        """The pace of one instance."""
-        return InstancePace(self)
+        self._probes: dict[str, asyncio.Event] = {}
+        """The probes under way, by scope."""
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """Leave for one call. Raises RetryLater where that takes more than a moment."""
+        """Take a permit for one call. Raises RetryLater where that takes more than a moment."""
+        # A short wait costs less than a slice that ends and begins again, with few calls at a time.
         patience = PATIENCE_SECONDS
         while True:
-            await self._probe_to_end(budgets)
+            await self._wait_for_probes(budgets)
             granted = await self._reservations.take(budgets)
             for scope in granted.probes:
-                self._probing[scope] = asyncio.Event()
+                self._probes[scope] = asyncio.Event()
             if granted.calls:
                 self._unanswered.update(budget.scope for budget in budgets)
                 return Permit(budgets, granted.probes)
@@ -67,114 +66,104 @@ class Governor:
             await asyncio.sleep(granted.after)
 
     def close(self) -> None:
-        """No calls are made any more."""
+        """Stop: no calls are made any more."""
         self._reservations.close()
 
-    async def _probe_to_end(self, budgets: Sequence[Budget]) -> None:
+    async def _wait_for_probes(self, budgets: Sequence[Budget]) -> None:
         for budget in budgets:
-            if (probe := self._probing.get(budget.scope)) is not None:
-                try:
-                    await asyncio.wait_for(probe.wait(), PROBE_SECONDS)
-                except TimeoutError:
-                    self._end_probe(budget.scope)
+            probe = self._probes.get(budget.scope)
+            if probe is None:
+                continue
+            # A probe that was lost with its caller must not stop the others for ever.
+            try:
+                await asyncio.wait_for(probe.wait(), PROBE_SECONDS)
+            except TimeoutError:
+                self._forget_probe(budget.scope)
 
     async def report_answer(self, permit: Permit) -> None:
-        """The call is over; one that went beyond a limit has shown that there is more."""
-        self._over(permit)
-        for scope in (
-            budget.scope for budget in permit.budgets if budget.scope in self._refused_in_a_row
-        ):
-            del self._refused_in_a_row[scope]
-        if not permit.probes:
-            return
-        gone_beyond = [budget for budget in permit.budgets if budget.scope in permit.probes]
+        """The call was answered. A probe has shown that there is more than its budget's limit."""
+        self._end_call(permit)
+        for budget in permit.budgets:
+            self._refused_in_a_row.pop(budget.scope, None)
+        if permit.probes:
+            await self._learn_more(permit)
+
+    async def _learn_more(self, permit: Permit) -> None:
+        probed = [budget for budget in permit.budgets if budget.scope in permit.probes]
 
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
-            return [
-                learn_more(budget, spending)
-                for budget, spending in zip(gone_beyond, spent, strict=True)
-            ], None
+            return list(map(learn_more, probed, spent)), None
 
         try:
-            with suppress(
-                DiskFull
-            ):  # what it has taught is learned another time; the call was made
+            # The call was made. On a full disk its lesson is learned another time.
+            with suppress(DiskFull):
                 await self._budgets.change(permit.probes, change)
         finally:
-            self._end_probes(permit)
+            self._forget_probes(permit)
 
     async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """Slow the budget that is to blame."""
+        """The call was refused: slow the budget that is at fault."""
         metrics.REFUSALS.inc()
-        log.info(
-            "call refused",
-            reason=throttle.message,
-            scopes=[budget.scope for budget in permit.budgets],
-        )
+        scopes = [budget.scope for budget in permit.budgets]
+        log.info("call refused", reason=throttle.message, scopes=scopes)
         try:
-            await self._slow(permit, throttle)
+            if permit.budgets:
+                await self._slow_down(permit, throttle)
         finally:
             self.report_loss(permit)
         return RetryLater(
             throttle.message, after=throttle.after, provider_message=throttle.provider_message
         )
 
-    async def _slow(self, permit: Permit, throttle: Throttle) -> None:
-        if not permit.budgets:
-            return
-        now, narrowest = self._now(), permit.budgets[-1].scope
+    async def _slow_down(self, permit: Permit, throttle: Throttle) -> None:
+        now = self._now()
+        narrowest = permit.budgets[-1].scope
         self._refused_in_a_row[narrowest] += 1
         in_a_row = self._refused_in_a_row[narrowest]
-        unanswered = {budget.scope: self._outstanding(budget) for budget in permit.budgets}
+        scopes = [budget.scope for budget in permit.budgets]
+        unanswered = {scope: self._calls_without_answer(scope) for scope in scopes}
 
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
-            at_fault = blamed(permit, throttle, spent, in_a_row, now)
-            return [
-                probed(spending)
-                if budget != at_fault
-                else _slowed(budget, probed(spending), throttle, unanswered[budget.scope], now)
-                for budget, spending in zip(permit.budgets, spent, strict=True)
-            ], None
+            at_fault = budget_at_fault(permit, throttle, spent, in_a_row, now)
+            after = list(map(end_probe, spent))
+            for index, budget in enumerate(permit.budgets):
+                if budget != at_fault:
+                    continue
+                if throttle.after is None:
+                    count = unanswered[budget.scope]
+                    after[index] = learn_less(budget, after[index], count, now)
+                else:
+                    after[index] = close(after[index], throttle, now)
+            return after, None
 
         with suppress(DiskFull):
-            await self._budgets.change([budget.scope for budget in permit.budgets], change)
+            await self._budgets.change(scopes, change)
 
     def report_loss(self, permit: Permit) -> None:
         """The call is over, and teaches nothing."""
-        self._over(permit)
-        self._end_probes(permit)
+        self._end_call(permit)
+        self._forget_probes(permit)
 
-    def _outstanding(self, budget: Budget) -> int:
-        """Calls of this process that were granted and have no answer yet: made or not, the refused one among them."""
-        return self._unanswered[budget.scope] + self._reservations.left(budget.scope)
+    def _calls_without_answer(self, scope: str) -> int:
+        """The calls that were granted and have no answer: made or not, a refused one among them."""
+        return self._unanswered[scope] + self._reservations.calls_not_made(scope)
 
-    def _over(self, permit: Permit) -> None:
+    def _end_call(self, permit: Permit) -> None:
         for budget in permit.budgets:
             self._unanswered[budget.scope] -= 1
 
-    def _end_probes(self, permit: Permit) -> None:
+    def _forget_probes(self, permit: Permit) -> None:
         for scope in permit.probes:
-            self._end_probe(scope)
+            self._forget_probe(scope)
 
-    def _end_probe(self, scope: str) -> None:
-        if (probe := self._probing.pop(scope, None)) is not None:
+    def _forget_probe(self, scope: str) -> None:
+        probe = self._probes.pop(scope, None)
+        if probe is not None:
             probe.set()
 
 
-def _slowed(
-    budget: Budget, spending: Spending, throttle: Throttle, unanswered: int, now: float
-) -> Spending:
-    if throttle.after is None:
-        return learn_less(budget, spending, unanswered, now)
-    return replace(
-        spending,
-        closed_until=max(now + throttle.after, spending.closed_until),
-        closed_for=throttle.message,
-    )
-
-
 class InstancePace:
-    """The governor, as one instance sees it: its jobs take turns, and each turn has its share."""
+    """The governor as one instance sees it: each slice gets its job's share of every budget."""
 
     def __init__(self, governor: Governor) -> None:
         self._governor = governor
@@ -182,43 +171,49 @@ class InstancePace:
         self._taken: Counter[str] = Counter()
 
     def begin_slice(self, jobs: int) -> None:
-        """A turn of one of so many jobs begins: it may take its share of each budget."""
+        """Begin a slice of one of so many jobs that share the budgets."""
         self._jobs = jobs
         self._taken.clear()
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
         """Take a permit for one call.
 
-        Raises RetryLater where the slice has had its share or the budget is used up, and CallWithdrawn where another
-        process has taken the slice over.
+        Raises RetryLater where the slice has had its share or the budget is used up, and
+        CallWithdrawn where another process has taken the slice over.
         """
-        if self._jobs > 1 and any(self._taken[b.scope] * self._jobs >= b.calls for b in budgets):
-            raise RetryLater("another job of this instance takes its turn", after=0.0)
-        scopes = [budget.scope for budget in budgets]
-        self._taken.update(scopes)
+        self._take_from_share(budgets)
         try:
             permit = await self._governor.take(budgets)
         except BaseException:
-            self._taken.subtract(scopes)
+            self._taken.subtract(budget.scope for budget in budgets)
             raise
         try:
             await self._governor.lease.hold()
-        except BaseException as error:
+        except Fenced as error:
             self._governor.report_loss(permit)
-            if isinstance(error, Fenced):
-                # The permit is taken deep inside a connector, and connectors raise ServiceError alone.
-                raise CallWithdrawn from error
+            # The permit is taken deep inside a connector, and connectors raise ServiceError alone.
+            raise CallWithdrawn from error
+        except BaseException:
+            self._governor.report_loss(permit)
             raise
         return permit
 
+    def _take_from_share(self, budgets: Sequence[Budget]) -> None:
+        if self._jobs > 1 and any(self._has_had_its_share(budget) for budget in budgets):
+            raise RetryLater("another job of this instance has its turn", after=0.0)
+        self._taken.update(budget.scope for budget in budgets)
+
+    def _has_had_its_share(self, budget: Budget) -> bool:
+        return self._taken[budget.scope] * self._jobs >= budget.calls
+
     async def report_answer(self, permit: Permit) -> None:
-        """The service dealt with the call."""
+        """The service handled the call."""
         await self._governor.report_answer(permit)
 
     async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The service took the call for one too many."""
+        """The service refused the call because a budget is used up."""
         return await self._governor.report_refusal(permit, throttle)
 
     def report_loss(self, permit: Permit) -> None:
-        """Nobody knows what became of the call."""
+        """The call has no answer."""
         self._governor.report_loss(permit)

@@ -1,45 +1,61 @@
-"""What is left of a budget: calls counted in buckets of a window that slides."""
+"""What is left of a budget: calls are counted in the buckets of a window that slides.
+
+These functions only compute. `Spending` is what the ledger remembers of a budget. Times are Unix
+time in seconds.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.storage.budgets import Spending
 
 BUCKETS = 240
-"""A window is counted in as many buckets: 0.25 s each for a minute, 6 min for a day."""
+"""Buckets of a window: each is 0.25 s of a minute, or 6 min of a day."""
 NEARLY_FULL = 0.95
-"""A refusal is blamed on the widest budget of which so much is used."""
+"""A refusal is blamed on the widest budget of which this share is used."""
 PROBES_IN_A_ROW = 2
 NEARLY_FULL_IN_A_ROW = 3
 IN_A_ROW = 8
-"""So many refusals with no answer between them are no hiccup of the service: of a call that goes beyond a limit, where
-a budget is nearly used up, and where none is; then the narrowest has a limit that nobody has documented."""
+"""Refusals with no answer between them that are more than a hiccup of the service.
+
+The first number is for a probe, the second where a budget is nearly used up, the third where none
+is: then the narrowest budget has a limit that is documented nowhere.
+"""
 GRACE = 0.5
-"""A call may reach the service this much later (in seconds) than it was granted, and count from then on."""
+"""Seconds that a call may take to the service, which counts it from then on."""
 WORTH_WAKING = 0.05
-"""A job that has to wait goes on when this share of a budget is free: fewer calls are not worth a turn."""
+"""A job waits until this share of a budget is free: fewer calls are not worth a slice."""
 PROBE_AGAIN_SECONDS = 60.0
 PROBE_SECONDS = 5.0
-"""A call that finds out whether there is more is waited for at most this long."""
-PROBE_LOOK_SECONDS = 0.1
+"""The longest that other calls wait for a probe."""
+PROBE_POLL_SECONDS = 0.1
 PROBING = "one call finds out whether there is more"
 FIRST_GROWTH = 20.0
 LATER_GROWTH = 1.1
+"""The answer to a probe multiplies the limit: by the first, until the service has refused one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What budgets give together."""
+    """The calls that budgets give together."""
 
     calls: int
     after: float = 0.0
-    """Seconds until there is more, where there are no calls."""
+    """Seconds until there are more, where there are none."""
     reason: str = ""
     """Why there are none, in a sentence."""
     probes: tuple[str, ...] = ()
     """The scopes whose limits the one call granted goes beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """Calls that were granted, and are not made."""
+
+    calls: int
+    granted_at: float
 
 
 def limit_of(budget: Budget, spending: Spending) -> int:
@@ -47,9 +63,29 @@ def limit_of(budget: Budget, spending: Spending) -> int:
     return budget.calls if spending.learned is None else spending.learned
 
 
-def used(budget: Budget, spending: Spending, now: float) -> int:
-    """Calls that count on the window that ends now."""
-    return sum(calls for bucket, calls in spending.buckets if _freed_at(budget, bucket) > now)
+def calls_in_window(budget: Budget, spending: Spending, now: float) -> int:
+    """The calls that count in the window that ends now."""
+    return sum(calls for bucket, calls in spending.buckets if _expiry_of(budget, bucket) > now)
+
+
+def reserve(
+    budgets: Sequence[Budget],
+    spent: Sequence[Spending],
+    *,
+    wanted: int,
+    now: float,
+    unused: Iterable[Unused],
+    may_probe: bool,
+) -> tuple[Sequence[Spending], Grant]:
+    """Give unused calls back, then grant calls; return the spending after that, and the grant."""
+    spent = give_all_back(budgets, spent, unused)
+    granted = grant(budgets, spent, wanted, now, may_probe=may_probe)
+    pairs = zip(budgets, spent, strict=True)
+    after = [spend(budget, spending, granted.calls, now) for budget, spending in pairs]
+    for index, budget in enumerate(budgets):
+        if budget.scope in granted.probes:
+            after[index] = close_for_probe(after[index], now)
+    return after, granted
 
 
 def grant(
@@ -60,119 +96,151 @@ def grant(
     *,
     may_probe: bool = True,
 ) -> Grant:
-    """As many of the wanted calls as every budget has left; or when there are some again."""
+    """Grant as many of the wanted calls as every budget has left; else say when there are some."""
     for spending in spent:
         if spending.closed_until > now:
-            after = (
-                PROBE_LOOK_SECONDS
-                if spending.closed_for == PROBING
-                else spending.closed_until - now
-            )
-            return Grant(0, after, spending.closed_for)
-    left = [limit_of(b, s) - used(b, s, now) for b, s in zip(budgets, spent, strict=True)]
+            return _none_while_closed(spending, now)
+    pairs = list(zip(budgets, spent, strict=True))
+    left = [limit_of(*pair) - calls_in_window(*pair, now) for pair in pairs]
     calls = min([wanted, *left])
     if calls > 0:
         return Grant(calls)
-    empty = [(b, s) for b, s, free in zip(budgets, spent, left, strict=True) if free <= 0]
-    if may_probe and all(_may_probe(budget, spending, now) for budget, spending in empty):
+    empty = [pair for pair, free in zip(pairs, left, strict=True) if free <= 0]
+    if may_probe and all(_may_probe(*pair, now) for pair in empty):
         return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
     after, budget = max(
-        ((_free_in(budget, spending, now), budget) for budget, spending in empty),
-        key=lambda pair: pair[0],
+        ((_seconds_until_free(*pair, now), pair[0]) for pair in empty), key=lambda wait: wait[0]
     )
     return Grant(0, after, f"{budget.says}, and all are used")
 
 
+def _none_while_closed(spending: Spending, now: float) -> Grant:
+    after = spending.closed_until - now
+    if spending.closed_for == PROBING:
+        after = PROBE_POLL_SECONDS  # most probes are answered sooner than in PROBE_SECONDS
+    return Grant(0, after, spending.closed_for)
+
+
 def spend(budget: Budget, spending: Spending, calls: int, now: float) -> Spending:
-    """The budget after so many calls were granted; what has left the window is forgotten."""
-    buckets = {
-        bucket: count for bucket, count in spending.buckets if _freed_at(budget, bucket) > now
-    }
+    """Count calls that are granted now, and forget those that have left the window."""
+    buckets = dict(spending.buckets)
     current = int(now // _bucket_seconds(budget))
     buckets[current] = buckets.get(current, 0) + calls
-    return replace(spending, buckets=tuple(sorted(buckets.items())))
+    kept = [(bucket, n) for bucket, n in buckets.items() if _expiry_of(budget, bucket) > now]
+    return replace(spending, buckets=tuple(sorted(kept)))
 
 
 def give_back(budget: Budget, spending: Spending, calls: int, granted_at: float) -> Spending:
-    """The budget without calls that were granted at a moment and not made."""
-    current = int(granted_at // _bucket_seconds(budget))
-    return replace(
-        spending,
-        buckets=tuple(
-            (bucket, max(0, count - calls) if bucket == current else count)
-            for bucket, count in spending.buckets
-        ),
-    )
+    """Count calls no longer that were granted at a moment and not made."""
+    buckets = dict(spending.buckets)
+    bucket = int(granted_at // _bucket_seconds(budget))
+    if bucket in buckets:
+        buckets[bucket] = max(0, buckets[bucket] - calls)
+    return replace(spending, buckets=tuple(buckets.items()))
 
 
-def blamed(
+def give_all_back(
+    budgets: Sequence[Budget], spent: Sequence[Spending], unused: Iterable[Unused]
+) -> Sequence[Spending]:
+    """Give calls back to all the budgets that they count against."""
+    for one in unused:
+        pairs = zip(budgets, spent, strict=True)
+        spent = [give_back(*pair, one.calls, one.granted_at) for pair in pairs]
+    return spent
+
+
+# --- what refusals and probes teach ---
+
+
+def budget_at_fault(
     permit: Permit, throttle: Throttle, spent: Sequence[Spending], in_a_row: int, now: float
 ) -> Budget | None:
-    """The budget that a refusal is about: the one that was gone beyond, or is nearly used up; None where it may be
-    a hiccup of the service."""
-    pairs = [
+    """The budget that a refusal is about: the one that was probed, or is nearly used up.
+
+    None where the refusal may be a hiccup of the service.
+    """
+    pairs = list(zip(permit.budgets, spent, strict=True))
+    suspects = [pair for pair in pairs if _is_suspect(pair[0], permit, throttle)] or pairs
+    nearly_full = [
         (budget, spending)
-        for budget, spending in zip(permit.budgets, spent, strict=True)
-        if (not permit.probes or budget.scope in permit.probes)
-        and throttle.label in (None, budget.label)
-    ] or list(zip(permit.budgets, spent, strict=True))
-    full = [b for b, s in pairs if used(b, s, now) >= limit_of(b, s) * NEARLY_FULL]
-    enough = PROBES_IN_A_ROW if permit.probes else NEARLY_FULL_IN_A_ROW if full else IN_A_ROW
+        for budget, spending in suspects
+        if calls_in_window(budget, spending, now) >= limit_of(budget, spending) * NEARLY_FULL
+    ]
+    enough = IN_A_ROW
+    if permit.probes:
+        enough = PROBES_IN_A_ROW
+    elif nearly_full:
+        enough = NEARLY_FULL_IN_A_ROW
     if throttle.after is None and in_a_row < enough:
         return None
-    return full[0] if full else pairs[-1][0]
+    widest_first = nearly_full or suspects[-1:]
+    return widest_first[0][0]
 
 
-def closed_for_probe(spending: Spending, now: float) -> Spending:
-    """One call goes beyond the limit: nobody else's does, on whatever machine, until it is answered."""
+def _is_suspect(budget: Budget, permit: Permit, throttle: Throttle) -> bool:
+    if permit.probes and budget.scope not in permit.probes:
+        return False
+    return throttle.label in (None, budget.label)
+
+
+def close_for_probe(spending: Spending, now: float) -> Spending:
+    """Let no other call go beyond the limit, on whatever machine, until the probe is answered."""
     return replace(spending, closed_until=now + PROBE_SECONDS, closed_for=PROBING)
 
 
-def probed(spending: Spending) -> Spending:
-    """That call was answered, or refused."""
-    return (
-        replace(spending, closed_until=0.0, closed_for="")
-        if spending.closed_for == PROBING
-        else spending
-    )
+def end_probe(spending: Spending) -> Spending:
+    """Open a budget again whose probe was answered or refused."""
+    if spending.closed_for != PROBING:
+        return spending
+    return replace(spending, closed_until=0.0, closed_for="")
+
+
+def close(spending: Spending, throttle: Throttle, now: float) -> Spending:
+    """Close a budget for as long as the service asks."""
+    until = max(now + (throttle.after or 0.0), spending.closed_until)
+    return replace(spending, closed_until=until, closed_for=throttle.message)
 
 
 def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) -> Spending:
-    """The service refused a call: its limit is what it had answered until then."""
-    answered = used(budget, spending, now) - unanswered
-    return replace(
-        spending, learned=max(1, min(limit_of(budget, spending), answered)), refused_at=now
-    )
+    """Lower the limit after a refusal, to the calls that the service had answered until then."""
+    answered = calls_in_window(budget, spending, now) - unanswered
+    learned = max(1, min(limit_of(budget, spending), answered))
+    return replace(spending, learned=learned, refused_at=now)
 
 
 def learn_more(budget: Budget, spending: Spending) -> Spending:
-    """The service answered a call beyond the limit that we knew."""
+    """Raise the limit after the answer to a call beyond it."""
     growth = LATER_GROWTH if spending.refused_at else FIRST_GROWTH
-    return replace(probed(spending), learned=math.ceil(limit_of(budget, spending) * growth))
+    learned = math.ceil(limit_of(budget, spending) * growth)
+    return replace(end_probe(spending), learned=learned)
 
 
 def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:
-    return budget.may_be_more and (
-        not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS
-    )
+    if not budget.may_be_more:
+        return False
+    return not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS
+
+
+# --- buckets ---
 
 
 def _bucket_seconds(budget: Budget) -> float:
     return budget.seconds / BUCKETS
 
 
-def _freed_at(budget: Budget, bucket: int) -> float:
-    """When the calls of a bucket no longer count."""
+def _expiry_of(budget: Budget, bucket: int) -> float:
+    """When the calls in a bucket no longer count."""
     return (bucket + 1) * _bucket_seconds(budget) + budget.seconds + GRACE
 
 
-def _free_in(budget: Budget, spending: Spending, now: float) -> float:
-    """Seconds until there are enough calls to be worth a turn."""
+def _seconds_until_free(budget: Budget, spending: Spending, now: float) -> float:
+    """Seconds until there are enough calls to be worth a slice."""
     limit = limit_of(budget, spending)
-    missing = used(budget, spending, now) - limit + math.ceil(limit * WORTH_WAKING)
+    missing = calls_in_window(budget, spending, now) - limit + math.ceil(limit * WORTH_WAKING)
     for bucket, calls in spending.buckets:
-        if _freed_at(budget, bucket) > now:
+        expiry = _expiry_of(budget, bucket)
+        if expiry > now:
             missing -= calls
             if missing <= 0:
-                return _freed_at(budget, bucket) - now
+                return expiry - now
     return budget.seconds

@@ -1,14 +1,18 @@
-"""One turn of a download: pages come from the service, and what is wanted of them is kept in parts.
+"""One slice of a download: it reads pages from the service, and keeps the wanted records in parts.
 
-A part and the position behind it are written down together: whatever dies, the next turn goes on behind the last part.
-Where a service keeps a feed of changes, a download that has read to its end leaves a bookmark, and one that wants what
-was changed since a later moment begins there. Where the service has forgotten the place, everything is read anew.
+A part and the position behind it are committed together. Whatever dies, the next slice continues
+behind the last part.
+
+Where a service keeps a feed of changes, a download that reads to the end leaves a bookmark. A later
+download of what was changed since then begins at that bookmark. If the service has forgotten a
+cursor or a bookmark, the download restarts, and reads everything.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import orjson
@@ -25,9 +29,10 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.job import Download, Position, Status
-from openbulk.domain.query import Bookmark, Page, PageRequest, Query, fields_of, holds
-from openbulk.domain.records import flatten, nest, value_at
+from openbulk.domain.job import Position, Status
+from openbulk.domain.query import Bookmark, Page, PageRequest, Query
+from openbulk.domain.records import flatten, select_fields
+from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
@@ -35,48 +40,58 @@ from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.engine.slices.sorting import forget_unsorted, sort
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import SliceLedger, Turn
+from openbulk.storage.slice_ledger import SliceLedger
 
 log = structlog.get_logger()
 
-PAGE_SIZE = 2_500
-"""Most records that are asked for at a time; they are held in memory."""
-POLL_FIRST = 0.05
-POLL_MOST = 2.0
-"""Seconds between two questions whether a service has records ready."""
+MAX_PAGE_SIZE = 2_500
+"""Most records in one page; they are held in memory."""
+FIRST_POLL_SECONDS = 0.05
+MAX_POLL_SECONDS = 2.0
+"""Pauses between two reads while the service still prepares the records."""
 MAX_RESTARTS = 3
-"""How often a job reads from the beginning again, before it ends."""
+"""A job that has to restart more often fails."""
 
 
 class DownloadSlice:
-    """Runs one turn of one job."""
+    """Runs one slice of one job."""
 
     def __init__(
         self,
-        turn: Turn,
+        ledger: SliceLedger,
         *,
         connector: Connector,
-        ledger: SliceLedger,
         files: FileStore,
         deadline: SliceDeadline,
     ) -> None:
-        self._job = turn.job
-        self._fence = turn.fence
+        self._job = ledger.job
         self._connector = connector
         self._ledger = ledger
         self._files = files
         self._deadline = deadline
-        self._kept = turn.job.cursor
-        self._wanted = turn.job.download.where
+        self._download = ledger.job.download
+        self._query = self._download.query
+        self._condition = self._query.where
+        self._page_size = min(self._download.page_size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+        self._page_limit = _or_infinity(self._download.page_limit)
+        # What openbulk sorts, it reads to the end: which records are the first is not known before.
+        self._limit = inf if self._download.is_sorted_here else _or_infinity(self._query.limit)
+        self._kept = ledger.job.cursor
         self._feed: Feed | None = None
-        self._part = _Part(turn.job.columns, turn.job.position)
+        self._part = _Part(ledger.job.columns, ledger.job.position)
 
     async def run(self) -> Ending:
-        """Read until the turn ends; how it ended. Raises Fenced where somebody else took over."""
+        """Read until the slice ends, and return how it ended.
+
+        Raises Fenced where another process has taken the slice over.
+        """
         if self._job.records is not None:
             return Complete()
-        if self._job.position.is_end and self._job.download.is_sorted_here:
+        if self._job.position.is_end and self._download.is_sorted_here:
             return await self._sort()
+        return await self._read_with_resends()
+
+    async def _read_with_resends(self) -> Ending:
         resends = 0
         while True:
             begin = self._part.position
@@ -85,204 +100,193 @@ class DownloadSlice:
             except NotFound as error:
                 return Fail(Status.ERROR, error.message)
             except CursorExpired as error:
-                if not self._may_restart:
-                    return Fail(Status.ERROR, f"{error.message}: ask for it as a new job")
+                if not self._may_restart():
+                    return Fail(Status.ERROR, f"{error.message}: start a new job")
                 await self._restart()
             except CallWithdrawn as error:
                 raise Fenced from error
             except ServiceError as error:
-                resends = 0 if self._part.position != begin else resends + 1
+                # What was read before the failure counts: only failures in a row end the slice.
+                resends = resends + 1 if self._part.position == begin else 0
                 await self._keep()
-                if not _is_hiccup(error) or resends > MAX_RESENDS or await self._deadline.is_over():
+                if resends > MAX_RESENDS or not await self._may_resend(error):
                     return ending_of(error)
                 await asyncio.sleep(wait_before_resend(resends + 1, random.random()))  # noqa: S311
 
+    async def _may_resend(self, error: ServiceError) -> bool:
+        """Whether to read the page again within this slice. Reading a page twice does no harm."""
+        is_short = isinstance(error, AnswerLost) or (
+            isinstance(error, RetryLater) and error.after is None
+        )
+        return is_short and not await self._deadline.is_over()
+
     async def _read(self) -> Ending:
         objects = await self._connector.objects()
-        name, told = resolve_object(self._job.download.object, objects)
-        if (refusal := refusal_to_read(name, objects)) is not None:
+        resolved = resolve_object(self._query.object, objects)
+        refusal = refusal_to_read(resolved.name, objects)
+        if refusal is not None:
             return Fail(Status.ERROR, refusal)
-        self._wanted = None if objects[name].applies_where else self._job.download.where
-        await self._choose_feed(name, told, objects[name])
-        pause = POLL_FIRST
-        async for page in self._pages(name, told):
+        features = objects[resolved.name]
+        if features.applies_where:
+            self._condition = None
+        query = query_for_connector(
+            self._query, resolved, is_sorted_by_service=self._download.is_sorted_by_service
+        )
+        await self._choose_feed(query, features)
+        return await self._read_pages(query)
+
+    async def _read_pages(self, query: Query) -> Ending:
+        pause = FIRST_POLL_SECONDS
+        async for page in self._pages(query):
             self._take(page)
-            if self._part.is_full or self._part.position.is_end:
+            is_end = self._part.position.is_end
+            if is_end or self._part.is_full:
                 await self._keep()
-            if not page.records and page.next:
+            if is_end:
+                return await self._sort() if self._download.is_sorted_here else Complete()
+            if page.is_pending:
                 pause = await self._wait_for_records(pause)
-            if self._part.position.is_end:
-                return await self._sort() if self._job.download.is_sorted_here else Complete()
             if await self._deadline.is_over():
                 await self._keep()
                 return Continue()
         raise AssertionError("a connector's last page says that it is the last")
 
-    async def _choose_feed(self, name: str, told: Mapping[str, str], features: Features) -> None:
-        """Begin at a bookmark, where there is one from which on every change is known that is asked for.
-
-        Not where a limit bounds what is read: the records that come first in a list of changes are others.
-        """
-        if not features.has_changes:
-            return
-        download = self._job.download
-        parameters = {**told, **download.parameters}
-        self._feed = feed_of(self._job.instance_id, name, parameters, _page_size(download))
-        is_bounded = self._limit is not None or download.page_limit is not None
-        if self._part.position != Position() or download.changed_since is None or is_bounded:
-            return
-        since = await self._ledger.bookmark(self._feed, download.changed_since)
-        self._part.position = Position(since=since)
-
-    @property
-    def _may_restart(self) -> bool:
-        """Not where what was read before belongs to another job, and not for ever."""
-        return not self._part.position.continues and self._part.position.restarts < MAX_RESTARTS
-
-    async def _restart(self) -> None:
-        """Forget what was kept, and the bookmark: from now on everything is read, whenever it was changed."""
-        before, until = self._part.position, self._job.download.changed_since
-        position = Position(restarts=before.restarts + 1)
-        lost = (self._feed, until) if self._feed and before.since and until else None
-        await self._ledger.restart_download(self._job.id, self._fence, position, lost=lost)
-        log.info(
-            "reading anew", job=self._job.id, kept=self._kept, of_changes=before.since is not None
-        )
-        self._kept, self._part = 0, _Part((), position)
-
-    async def _sort(self) -> Ending:
-        """Everything has been read: bring it into its order, in one go."""
-        download = self._job.download
-        parts = await self._ledger.parts_from(self._job.id, 1)
-        done = await sort(
-            self._files,
-            download.file,
-            parts,
-            download.order,
-            download.limit,
-            self._deadline.is_called_off,
-        )
-        if done is None:
-            return Continue()
-        await self._ledger.replace_parts(self._job.id, self._fence, done.records, done.first_rows)
-        await forget_unsorted(self._files, download.file)
-        return Complete()
-
-    @property
-    def _limit(self) -> int | None:
-        """How many records to read: all of them, where they are sorted before they are counted."""
-        return None if self._job.download.is_sorted_here else self._job.download.limit
-
-    async def _wait_for_records(self, pause: float) -> float:
-        """The service still works on them; how long to wait the next time."""
-        await self._keep()
-        await asyncio.sleep(pause)
-        return min(POLL_MOST, pause * 1.5)
-
-    async def _pages(self, name: str, told: Mapping[str, str]) -> AsyncIterator[Page]:
-        download, position = self._job.download, self._part.position
-        if position.is_end:  # of the job that this one goes on with
+    async def _pages(self, query: Query) -> AsyncIterator[Page]:
+        position = self._part.position
+        if position.is_end:  # the job that this one continues has read everything
             yield Page([], None)
             return
-        query = query_of(download, name, told, position)
-        request = PageRequest(_page_size(download), position.after, position.since)
+        if position.restarts:
+            # Reading everything leaves a new bookmark; `where` selects what was changed.
+            query = replace(query, changed_since=None)
+        request = PageRequest(self._page_size, position.after, position.since)
         async for page in self._connector.read(query, request):
             yield page
 
+    async def _wait_for_records(self, pause: float) -> float:
+        """Pause while the service prepares the records, and return the next pause."""
+        await self._keep()
+        await asyncio.sleep(pause)
+        return min(MAX_POLL_SECONDS, pause * 1.5)
+
+    # --- changes ---
+
+    async def _choose_feed(self, query: Query, features: Features) -> None:
+        """Begin at a bookmark, where one is known that has all wanted changes behind it.
+
+        Not with a limit: the first records in a list of changes are not the first of the object.
+        """
+        if not features.has_changes:
+            return
+        self._feed = feed_of(self._job.instance_id, query.object, query.parameters, self._page_size)
+        is_limited = min(self._limit, self._page_limit) < inf
+        if is_limited or query.changed_since is None or self._part.position != Position():
+            return
+        since = await self._ledger.bookmark(self._feed, query.changed_since)
+        self._part.position = Position(since=since)
+
+    def _may_restart(self) -> bool:
+        """Not where an earlier job has read what is before this one, and not for ever."""
+        position = self._part.position
+        return not position.continues and position.restarts < MAX_RESTARTS
+
+    async def _restart(self) -> None:
+        """Forget the kept records and the lost bookmark.
+
+        From now on the job reads all records, whenever they were changed; `where` selects.
+        """
+        before, since = self._part.position, self._query.changed_since
+        position = Position(restarts=before.restarts + 1)
+        lost = None
+        if self._feed and before.since and since:
+            lost = (self._feed, since)
+        await self._ledger.restart_download(position, lost=lost)
+        log.info(
+            "download restarted",
+            job=self._job.id,
+            kept=self._kept,
+            had_bookmark=before.since is not None,
+        )
+        self._kept, self._part = 0, _Part((), position)
+
+    # --- parts ---
+
     def _take(self, page: Page) -> None:
-        """Take the records of a page that are wanted, as many as are."""
-        download, part = self._job.download, self._part
-        begin = part.position.skip
-        for number, record in enumerate(page.records[begin:], begin + 1):
-            if self._limit is not None and self._kept + len(part.lines) >= self._limit:
-                part.position = replace(part.position, skip=number - 1, is_end=True)
-                return
-            if self._wanted is None or holds(self._wanted, record):
-                part.add(chosen(record, download))
-        pages = part.position.pages + 1
-        is_enough = (self._limit is not None and self._kept + len(part.lines) >= self._limit) or (
-            download.page_limit is not None and pages >= download.page_limit
-        )
-        part.position = replace(
-            part.position,
-            after=page.next,
-            skip=0,
-            is_end=page.next is None or is_enough,
-            pages=pages,
-        )
-        part.bookmark = page.bookmark
+        """Add the wanted records of a page to the part, and move its position behind them."""
+        part = self._part
+        begin = part.position
+        records, position = take_wanted(page, begin, self._condition, self._room)
+        for record in records:
+            part.add(
+                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls)
+            )
+        is_end = self._room <= 0 or position.pages >= self._page_limit
+        part.position = replace(position, is_end=is_end or position.is_end)
+        # A bookmark stands for the whole list, so a page that was not read to its end leaves none.
+        if position.pages > begin.pages:
+            part.bookmark = page.bookmark
+
+    @property
+    def _room(self) -> float:
+        """How many more records are wanted."""
+        return self._limit - self._kept - len(self._part.lines)
 
     async def _keep(self) -> None:
-        """Write the part down. Raises Fenced."""
+        """Commit the part, and begin the next one. Raises Fenced."""
         part = self._part
         first_row = self._kept + 1
+        bookmark = None
+        if self._feed and part.bookmark:
+            bookmark = (self._feed, part.bookmark)
         if part.lines:
-            await self._deadline.hold()
-            await self._files.put(
-                Part(first_row, self._fence).path(self._job.download.file), b"\n".join(part.lines)
-            )
+            await self._ledger.hold()
+            # The fence is in the path: a process that lost the slice cannot overwrite this part.
+            path = Part(first_row, self._ledger.fence).path(self._download.file)
+            await self._files.put(path, b"\n".join(part.lines))
         await self._ledger.commit_part(
-            self._job.id,
-            self._fence,
             first_row=first_row,
             records=len(part.lines),
             position=part.position,
             columns=list(part.columns),
-            is_last=part.position.is_end and not self._job.download.is_sorted_here,
-            bookmark=(self._feed, part.bookmark) if self._feed and part.bookmark else None,
+            is_last=part.position.is_end and not self._download.is_sorted_here,
+            bookmark=bookmark,
         )
         self._kept += len(part.lines)
         self._part = _Part(tuple(part.columns), part.position)
 
-
-def query_of(download: Download, name: str, told: Mapping[str, str], position: Position) -> Query:
-    """What to ask the service for from a position on; `name` and `told` are its object by `resolve_object`."""
-    return Query(
-        name,
-        parameters={**told, **download.parameters},
-        fields=_needed(download),
-        # Reading everything leaves a new bookmark; the condition chooses what was changed since.
-        changed_since=None if position.restarts else download.changed_since,
-        where=download.where,
-        order=download.order if download.is_sorted_by_service else (),
-    )
-
-
-def _page_size(download: Download) -> int:
-    return min(download.page_size or PAGE_SIZE, PAGE_SIZE)
-
-
-def _needed(download: Download) -> tuple[str, ...]:
-    """The fields that are asked for, and those that the condition looks at."""
-    if not download.fields:
-        return ()
-    return (*download.fields, *(fields_of(download.where) if download.where else ()))
+    async def _sort(self) -> Ending:
+        """Sort all records, in one go: sorting leaves nothing that a later slice could continue."""
+        file = self._download.file
+        parts = await self._ledger.parts_from(1)
+        cut = await sort(
+            self._files,
+            file,
+            parts,
+            self._query.order,
+            self._query.limit,
+            self._deadline.is_called_off,
+        )
+        if cut is None:
+            return Continue()
+        # The ledger first: until it names the sorted parts, a restart needs the unsorted ones.
+        await self._ledger.replace_parts(cut.records, cut.first_rows)
+        await forget_unsorted(self._files, file)
+        return Complete()
 
 
-def _is_hiccup(error: ServiceError) -> bool:
-    """Whether a page may be asked for again at once: reading it twice does no harm."""
-    return isinstance(error, AnswerLost) or (isinstance(error, RetryLater) and error.after is None)
-
-
-def chosen(record: Mapping[str, Any], download: Download) -> Mapping[str, Any]:
-    """The fields of a record that were asked for, less those that it does not have."""
-    if not download.fields:
-        return record
-    found = {name: value_at(record, name) for name in download.fields}
-    return nest(
-        {name: value for name, value in found.items() if value is not None or download.keeps_nulls}
-    )
+def _or_infinity(limit: int | None) -> float:
+    return inf if limit is None else limit
 
 
 class _Part:
-    """Records on their way into the file store."""
+    """Records on their way into the file store, and the position behind them."""
 
     def __init__(self, columns: Sequence[str], position: Position) -> None:
         self.columns = dict.fromkeys(columns)
         self.position = position
         self.lines: list[bytes] = []
         self.bookmark: Bookmark | None = None
-        """Of the feed that has been read to its end."""
+        """Of the feed, once it has been read to its end."""
         self._bytes = 0
 
     def add(self, record: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from openbulk.storage.files import FileStore, Part
 
 RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 4 * 1024 * 1024
-"""A part is closed at whichever of the two it reaches first: what a slice holds in memory is bounded."""
+"""A part ends at whichever limit it reaches first: what a slice holds in memory is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ async def cut(
     read: Callable[[], Iterator[Row]],
     stop: Callable[[], Awaitable[bool]],
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None where `stop`, asked after each of them, said so before its end.
+    """Cut the rows of a job's file into parts; None where `stop` answers True after one of them.
 
     Cutting again makes the same parts. Raises BadInput where the file as a whole cannot be read.
     """
-    # Telling the encoding, or the order of dates, may read the whole file before the first row is there.
+    # Recognizing the encoding or the order of dates may take the whole file before the first row.
     rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
     records = 0
@@ -60,18 +60,19 @@ def _next_part(rows: Iterator[Row]) -> list[bytes]:
 
 
 def _pack(row: Row) -> bytes:
-    """A row as it is kept. One whose values no service could be sent (integers beyond 64 bits, half characters,
-    hundreds of levels) becomes a broken one."""
+    problem = None if row.problem is None else asdict(row.problem)
     try:
-        return orjson.dumps((row.line, row.values, row.problem and asdict(row.problem)))
+        return orjson.dumps((row.line, row.values, problem))
     except TypeError as error:
+        # No service takes such a value either: an integer beyond 64 bits, half of a surrogate pair,
+        # hundreds of nested levels. Its row alone fails.
         return _pack(Row(row.number, None, Problem(f"a value cannot be sent ({error})"), row.line))
 
 
 async def rows_of(
     files: FileStore, job: Job, parts: Sequence[Part], *, after: int
 ) -> AsyncIterator[Row]:
-    """The rows of a job's parts from behind a row on."""
+    """The rows of a job's parts, from behind a row on."""
     for part in parts:
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
@@ -81,4 +82,4 @@ async def rows_of(
 
 def _unpack(number: int, packed: Any) -> Row:
     line, values, problem = packed
-    return Row(number, values, problem and Problem(**problem), line)
+    return Row(number, values, None if problem is None else Problem(**problem), line)

@@ -1,40 +1,49 @@
-"""Records in an order: parts are sorted in runs that fit into memory, and the runs are merged (external merge sort)."""
+"""Sorts a download by external merge sort: in runs that fit into memory, which are then merged."""
 
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import total_ordering
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from openbulk.domain.query import Order, rank
+from openbulk.domain.comparison import rank
+from openbulk.domain.query import Order
 from openbulk.domain.records import value_at
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
 from openbulk.storage.files import FileStore, Part
 
 RUN_BYTES = 16 * 1024 * 1024
-"""Of the records that are sorted at one time; and of each run, a part is held while they are merged."""
+"""Size of a run, which is sorted in memory. While runs are merged, one part of each is in
+memory."""
 
 ShouldStop = Callable[[], Awaitable[bool]]
 Line = tuple[Any, bytes]
-"""A record's place in the order, and the record."""
+"""A record's key in the order, and the record."""
 
 
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=True)
-class _Backwards:
-    """A place in a descending order."""
+class _Descending:
+    """A value's rank in a descending order."""
 
-    place: Any
+    rank: Any
 
-    def __lt__(self, other: "_Backwards") -> bool:
-        return bool(other.place < self.place)
+    def __lt__(self, other: "_Descending") -> bool:
+        return bool(other.rank < self.rank)
+
+
+def sort_key(record: Mapping[str, Any], order: Sequence[Order]) -> tuple[Any, ...]:
+    """What to sort a record by, to bring records into an order."""
+    ranks = ((rank(value_at(record, one.field)), one.descending) for one in order)
+    return tuple(_Descending(place) if descending else place for place, descending in ranks)
 
 
 def sorted_file(file: str) -> str:
-    """Where the records of a download are kept once they are in their order."""
+    """Where the sorted records of a download are kept."""
     return f"{file}/sorted"
 
 
@@ -44,86 +53,82 @@ async def sort(
     parts: Sequence[Part],
     order: Sequence[Order],
     limit: int | None,
-    stop: ShouldStop,
+    should_stop: ShouldStop,
 ) -> Cut | None:
-    """Write the records of a download anew, in their order and no more than the limit, in other parts; None where
-    `stop` said so before the end.
+    """Write the first records of a download in their order, at most `limit`, as `sorted_file`.
 
-    Records that are alike keep the order in which they were read. Sorting again makes the same parts.
+    Records with equal keys keep the order in which they were read. A second call writes the same
+    parts. Returns None where `should_stop` ends it early.
     """
     runs: list[Sequence[str]] = []
     lines: list[Line] = []
     size = 0
-    for place, part in enumerate(parts, 1):
+    for number, part in enumerate(parts, 1):
         packed = await files.get(part.path(file))
-        lines += [(place_of(orjson.loads(line), order), line) for line in packed.split(b"\n")]
+        lines += _lines(packed, order)
         size += len(packed)
-        if size > RUN_BYTES or place == len(parts):
+        if size > RUN_BYTES or number == len(parts):
             runs.append(await _write_run(files, f"{file}/runs/{len(runs)}", lines))
             lines, size = [], 0
-        if await stop():
+        if await should_stop():
             return None
-    merged = heapq.merge(*(_run(files, run, order) for run in runs), key=lambda line: line[0])
-    return await _write_all(files, sorted_file(file), merged, limit, stop)
+    # heapq.merge takes equal keys from the earlier run first, so the whole sort is stable.
+    merged = heapq.merge(*(_read_run(files, run, order) for run in runs), key=_key)
+    wanted = merged if limit is None else islice(merged, limit)
+    return await _write_sorted(files, sorted_file(file), wanted, should_stop)
 
 
 async def forget_unsorted(files: FileStore, file: str) -> None:
-    """Delete what the sorted parts were made of."""
+    """Delete the runs, and the parts in the order in which they were read."""
     for name in ("runs", "parts"):
         await files.delete(f"{file}/{name}")
 
 
-def place_of(record: Mapping[str, Any], order: Sequence[Order]) -> tuple[Any, ...]:
-    """A record's place in an order: what to sort it by."""
-    places = ((rank(value_at(record, one.field)), one.descending) for one in order)
-    return tuple(_Backwards(place) if descending else place for place, descending in places)
+def _lines(packed: bytes, order: Sequence[Order]) -> Iterator[Line]:
+    for line in packed.split(b"\n"):
+        yield sort_key(orjson.loads(line), order), line
+
+
+def _key(line: Line) -> Any:
+    return line[0]
 
 
 async def _write_run(files: FileStore, name: str, lines: list[Line]) -> Sequence[str]:
-    """Sort, and write in parts; their paths."""
-    await asyncio.to_thread(lines.sort, key=lambda line: line[0])
+    """Sort the lines, write them in parts, and return the parts' paths."""
+    await asyncio.to_thread(lines.sort, key=_key)
     paths: list[str] = []
     for begin in range(0, len(lines), RECORDS_PER_PART):
+        part = lines[begin : begin + RECORDS_PER_PART]
         paths.append(Part(begin + 1).path(name))
-        await files.put(
-            paths[-1], b"\n".join(line for _, line in lines[begin : begin + RECORDS_PER_PART])
-        )
+        await files.put(paths[-1], b"\n".join(line for _, line in part))
     return paths
 
 
-def _run(files: FileStore, paths: Sequence[str], order: Sequence[Order]) -> Iterator[Line]:
+def _read_run(files: FileStore, paths: Sequence[str], order: Sequence[Order]) -> Iterator[Line]:
     for path in paths:
-        for line in files.get_now(path).split(b"\n"):
-            yield place_of(orjson.loads(line), order), line
+        yield from _lines(files.get_now(path), order)
 
 
-async def _write_all(
-    files: FileStore, name: str, merged: Iterator[Line], limit: int | None, stop: ShouldStop
+async def _write_sorted(
+    files: FileStore, name: str, lines: Iterator[Line], should_stop: ShouldStop
 ) -> Cut | None:
     first_rows: list[int] = []
     records = 0
-    while lines := await asyncio.to_thread(
-        _next_part, merged, None if limit is None else limit - records
-    ):
-        await files.put(Part(records + 1).path(name), b"\n".join(lines))
+    while part := await asyncio.to_thread(_next_part, lines):
+        await files.put(Part(records + 1).path(name), b"\n".join(part))
         first_rows.append(records + 1)
-        records += len(lines)
-        if await stop():
+        records += len(part)
+        if await should_stop():
             return None
     return Cut(records, first_rows)
 
 
-def _next_part(merged: Iterator[Line], most: int | None) -> list[bytes]:
-    lines: list[bytes] = []
+def _next_part(lines: Iterator[Line]) -> list[bytes]:
+    part: list[bytes] = []
     size = 0
-    while (
-        (most is None or len(lines) < most)
-        and len(lines) < RECORDS_PER_PART
-        and size < BYTES_PER_PART
-    ):
-        found = next(merged, None)
-        if found is None:
+    for _, line in islice(lines, RECORDS_PER_PART):
+        part.append(line)
+        size += len(line)
+        if size >= BYTES_PER_PART:
             break
-        lines.append(found[1])
-        size += len(found[1])
-    return lines
+    return part

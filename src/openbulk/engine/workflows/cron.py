@@ -14,26 +14,32 @@ EXAMPLE = "0 0 12 ? * MON-FRI"
 _FIELDS = (6, 7)
 _LONGEST = 120
 _YEARS = 100
-"""Quartz knows years up to 2099; a schedule that is not due for so long is due no more."""
+"""Quartz knows years up to 2099: a schedule that is not due for so long is never due again."""
 _NUMBERED_DAY = re.compile(r"(?<![\d#/])\d(?!\d)")
-"""A day of the week by its number; what stands behind `#` and `/` is a count."""
+"""The number of a day of the week. A number behind `#` or `/` is a count."""
 _LAST_OF_ITS_KIND = re.compile(r"(\w+)L", re.IGNORECASE)
 _SATURDAY = "6"
 
 
 def next_after(expression: str, moment: datetime) -> datetime | None:
-    """When a schedule is due next after a moment; None where it never is again. Raises BadInput."""
+    """The first moment after another at which a schedule is due; None where there is none.
+
+    Raises BadInput.
+    """
     if len(expression) > _LONGEST or len(expression.split()) not in _FIELDS:
         raise BadInput(
-            f"the schedule {expression[:_LONGEST]!r} is not one of six or seven fields "
+            f"the schedule {expression[:_LONGEST]!r} does not have six or seven fields "
             f"(second, minute, hour, day, month, weekday, year); it looks like {EXAMPLE!r}"
         )
-    if all(field not in ("*", "?") for field in (expression.split()[3], expression.split()[5])):
+    # Quartz, too, refuses both a day of the month and a day of the week.
+    fields = expression.split()
+    if fields[3] not in ("*", "?") and fields[5] not in ("*", "?"):
         raise BadInput(
-            f"the schedule {expression!r} names a day of the month and one of the week; put ? in place of one of them"
+            f"the schedule {expression!r} names a day of the month and a day of the week; "
+            "put ? in place of one of them"
         )
     try:
-        found = croniter(
+        times = croniter(
             _as_croniter(expression),
             moment,
             second_at_beginning=True,
@@ -44,14 +50,17 @@ def next_after(expression: str, moment: datetime) -> datetime | None:
             f"the schedule {expression!r} is not understood ({error}); it looks like {EXAMPLE!r}"
         ) from error
     try:
-        due: datetime = found.get_next(datetime)  # type: ignore[no-untyped-call]
+        due: datetime = times.get_next(datetime)  # type: ignore[no-untyped-call]
     except ValueError:
         return None
     return due
 
 
 def _as_croniter(expression: str) -> str:
-    """The same as croniter writes it: no `?`, days of the week from 0, and `L5` for the last Friday, Quartz's `6L`."""
+    """Translate to croniter: no `?`, days of the week from 0.
+
+    The last Friday is `L5`, where Quartz has `6L`.
+    """
     fields = ["*" if field == "?" else field for field in expression.split()]
     fields[5] = ",".join(map(_weekday, fields[5].split(",")))
     return " ".join(fields)
@@ -62,7 +71,7 @@ def _weekday(field: str) -> str:
         return _SATURDAY
     field = _NUMBERED_DAY.sub(_from_sunday, field)
     last = _LAST_OF_ITS_KIND.fullmatch(field)
-    return f"L{last[1]}" if last else field
+    return field if last is None else f"L{last[1]}"
 
 
 def _from_sunday(day: re.Match[str]) -> str:

@@ -1,25 +1,37 @@
-"""Workflows: a download in one instance, then an upload of what it has read into another, as durable work.
+"""Workflows: a download from one instance, then an upload of its records into another.
 
-A transfer's two jobs are known by the names of their files, which are written down before there is a job: whoever takes
-the next step, and however often, there is one job of each.
+The ledger has the names of a transfer's two files before there is a job, and a file has one job.
+So there is one download and one upload, whichever process takes the next step, and however often.
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 
 from openbulk.domain.job import Download, Job, Status, Upload
-from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer, bounded
+from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 
 log = structlog.get_logger()
 
-Submit = Callable[[Upload | Download, int, Run], Awaitable[Job]]
-"""Has a job done in an instance, for a run."""
+
+class Submit(Protocol):
+    """Takes a job in."""
+
+    async def __call__(
+        self,
+        work: Upload | Download,
+        *,
+        organization_id: int,
+        instance_id: int,
+        request_id: str | None,
+    ) -> Job:
+        """Return the job of the work's file. Work with the same file is taken in once."""
 
 
 class Workflows:
@@ -41,32 +53,32 @@ class Workflows:
         instance_id: int,
         request_id: str | None,
     ) -> Run:
-        """Take a run in. Once this returns it will be carried out, whatever happens to this process."""
+        """Take a run in. Once this returns, it is carried out whatever happens to this process."""
         run = Run(
             uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id
         )
         await self._runs.add(run, plans)
         log.info("workflow created", run=run.id, transfers=len(plans))
-        await self.go_on(run)
+        await self.advance(run)
         return run
 
     async def job_finished(self, job: Job) -> None:
         """Take the next step of the run that a finished job belongs to, if any."""
         if (run := await self._runs.with_file(job.work.file)) is not None:
-            await self.go_on(run)
+            await self.advance(run)
 
     async def sweep(self) -> None:
-        """Take up the runs that a process which died dropped."""
+        """Continue the runs that a process which died has dropped."""
         for run in await self._runs.unfinished():
-            await self.go_on(run)
+            await self.advance(run)
 
-    async def go_on(self, run: Run) -> None:
-        """Take the steps of a run that can be taken now: nothing happens where it waits for a job."""
+    async def advance(self, run: Run) -> None:
+        """Take the steps of a run that are due now. Nothing happens while it waits for a job."""
         failed = False
         for transfer in await self._runs.transfers(run):
             status = transfer.status
             if status is RunStatus.RUNNING:
-                status = await self._go_on(transfer)
+                status = await self._advance_transfer(transfer)
             if status is RunStatus.RUNNING:
                 return
             failed |= status is RunStatus.ERROR
@@ -74,8 +86,8 @@ class Workflows:
         await self._runs.end(run.id, ended, self._now())
         log.info("workflow finished", run=run.id, status=ended)
 
-    async def _go_on(self, transfer: Transfer) -> RunStatus:
-        """Take the next steps of a transfer; how it stands then."""
+    async def _advance_transfer(self, transfer: Transfer) -> RunStatus:
+        """Take the next steps of a transfer; return its status after them."""
         plan = transfer.plan
         jobs = await self._ledger.jobs_with_files([transfer.read_file, transfer.sent_file])
         reading = jobs.get(transfer.read_file) or await self._read(transfer)
@@ -84,12 +96,14 @@ class Workflows:
         if reading.status is not Status.COMPLETE or plan.destination is None:
             return await self._end(transfer, reading)
         sending = jobs.get(transfer.sent_file) or await self._send(transfer, reading)
-        return await self._end(transfer, sending) if sending.is_finished else RunStatus.RUNNING
+        if not sending.is_finished:
+            return RunStatus.RUNNING
+        return await self._end(transfer, sending)
 
     async def _read(self, transfer: Transfer) -> Job:
         plan = transfer.plan
-        download = replace(bounded(plan.download, plan.changes), file=transfer.read_file)
-        return await self._submit(download, transfer.run.instance_id, transfer.run)
+        download = replace(plan.download.restrict_to(plan.changes), file=transfer.read_file)
+        return await self._submit_for(transfer.run, download, transfer.run.instance_id)
 
     async def _send(self, transfer: Transfer, reading: Job) -> Job:
         destination = transfer.plan.destination
@@ -102,13 +116,22 @@ class Workflows:
             callback_url=destination.callback_url,
             records_of=reading.id,
         )
-        return await self._submit(upload, destination.instance_id, transfer.run)
+        return await self._submit_for(transfer.run, upload, destination.instance_id)
+
+    async def _submit_for(self, run: Run, work: Upload | Download, instance_id: int) -> Job:
+        return await self._submit(
+            work,
+            organization_id=run.organization_id,
+            instance_id=instance_id,
+            request_id=run.request_id,
+        )
 
     async def _end(self, transfer: Transfer, last: Job) -> RunStatus:
         """A transfer ends as its last job did."""
-        error = None
-        if last.status is not Status.COMPLETE:
-            what = "reading" if last.is_download else "sending"
-            error = f"{what} ended as {last.status.value}: {last.error or 'it was cancelled'}"
+        if last.status is Status.COMPLETE:
+            await self._runs.end_transfer(transfer.id, None, self._now())
+            return RunStatus.COMPLETED
+        step = "reading" if last.is_download else "sending"
+        error = f"{step} ended as {last.status.value}: {last.error or 'it was cancelled'}"
         await self._runs.end_transfer(transfer.id, error, self._now())
-        return RunStatus.ERROR if error else RunStatus.COMPLETED
+        return RunStatus.ERROR

@@ -1,7 +1,7 @@
-"""Has workflows carried out when they are due."""
+"""Begins the runs of workflows when their schedules are due."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,16 +14,18 @@ from openbulk.storage.schedules import Schedules
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 1.0
+SCHEDULE_POLL_SECONDS = 1.0
 SETTLING = timedelta(minutes=1)
-"""A scheduled run carries over what was changed until so long ago, and the next one goes on from there: the service's
-clock may be a little behind ours, and a change may take a moment to be seen in its lists."""
+"""A scheduled run transfers changes up to so long ago, and the next run continues from there.
+
+The service's clock may be a little behind ours, and a change takes a moment to show in lists."""
 
 
 class Scheduler:
-    """Looks, once a second, whether a schedule is due. Of several that look, one takes it.
+    """Begins a run for each schedule that is due. Of several processes, one begins it.
 
-    What was due while nobody looked is made up for once. What is due while the last run is still going on is left out.
+    A schedule that was due several times while no process worked has one run. A schedule that is
+    due while its last run is unfinished has none.
     """
 
     def __init__(
@@ -33,37 +35,31 @@ class Scheduler:
         self._workflows = workflows
         self._now = now
 
-    async def look(self) -> None:
-        """Have carried out what is due."""
+    async def run_due(self) -> None:
+        """Begin the runs that are due."""
         for schedule in await self._schedules.due(self._now()):
-            now = self._now()
-            run = None
-            plans: Sequence[Plan] = ()
-            if await self._schedules.is_running(schedule.id):
-                log.info("schedule left out: its last run is still going on", schedule=schedule.id)
-            else:
-                run = Run(
-                    uuid.uuid4().hex,
-                    schedule.organization_id,
-                    schedule.instance_id,
-                    now,
-                    schedule.id,
-                )
-                plans = [
-                    await self._of_this_run(schedule, place, now)
-                    for place in range(len(schedule.plans))
-                ]
-            taken = await self._schedules.take(schedule, next_after(schedule.cron, now), run, plans)
-            if taken and run is not None:
-                log.info("schedule is due", schedule=schedule.id, run=run.id)
-                await self._workflows.go_on(run)
+            await self._run(schedule, self._now())
 
-    async def _of_this_run(self, schedule: Schedule, place: int, now: datetime) -> Plan:
-        """A schedule's plan, from where its last run has ended: what changed until then is there already."""
+    async def _run(self, schedule: Schedule, now: datetime) -> None:
+        due_next = next_after(schedule.cron, now)
+        if await self._schedules.is_running(schedule.id):
+            log.info("schedule skipped: its last run is unfinished", schedule=schedule.id)
+            await self._schedules.take(schedule, due_next, None, ())
+            return
+        run = Run(
+            uuid.uuid4().hex, schedule.organization_id, schedule.instance_id, now, schedule.id
+        )
+        places = range(len(schedule.plans))
+        plans = [await self._plan_of_this_run(schedule, place, now) for place in places]
+        if await self._schedules.take(schedule, due_next, run, plans):
+            log.info("schedule is due", schedule=schedule.id, run=run.id)
+            await self._workflows.advance(run)
+
+    async def _plan_of_this_run(self, schedule: Schedule, place: int, now: datetime) -> Plan:
+        """A schedule's plan for the changes since its last run."""
         plan = schedule.plans[place]
         if plan.changes is None or plan.changes.since is None:
             return plan
-        since = await self._schedules.carried_out_before(schedule.id, place) or plan.changes.since
-        return replace(
-            plan, changes=replace(plan.changes, since=since, before=max(since, now - SETTLING))
-        )
+        since = await self._schedules.end_of_changes(schedule.id, place) or plan.changes.since
+        changes = replace(plan.changes, since=since, before=max(since, now - SETTLING))
+        return replace(plan, changes=changes)

@@ -45,9 +45,10 @@ def _read_person(found: Property, remarks: list[str]) -> dict[str, Any]:
         remarks.append(f"{found.place} is left out: {found.show()} is no mail address")
         return {}
     person = {"email": email}
-    name = found.parameters.get("CN", "").strip() or name
-    if name not in {"", email}:
-        person["displayName"] = name
+    stated = found.parameters.get("CN", "")
+    display_name = stated if stated.strip() else name
+    if display_name not in {"", email}:
+        person["displayName"] = display_name
     return person
 
 

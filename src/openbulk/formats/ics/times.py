@@ -70,11 +70,7 @@ def read_times(
             f"the event that begins on line {event.line} has no DTSTART; it looks like "
             "DTSTART;TZID=Europe/Berlin:20260530T100000"
         )
-    original_start = _read_original_start(event, calendar, series_start or start)
-    if original_start is not None and series_start is not None:
-        original_start = fit_to(
-            series_start, original_start, event.require("RECURRENCE-ID"), calendar
-        )
+    original_start = _read_original_start(event, calendar, start, series_start)
     return EventTimes(start, end, original_start, _is_this_and_future(event))
 
 
@@ -140,13 +136,20 @@ def _add_duration(event: Properties, start: TimeValue) -> TimeValue:
 
 
 def _read_original_start(
-    event: Properties, calendar: CalendarProperties, start: TimeValue | None
+    event: Properties,
+    calendar: CalendarProperties,
+    start: TimeValue | None,
+    series_start: TimeValue | None,
 ) -> TimeValue | None:
+    """RECURRENCE-ID, in the type and the zone of its series where the file has that."""
     found = event.get("RECURRENCE-ID")
     if found is None:
         return None
-    zone = start.zone if start is not None and not start.is_day else None
-    return parse_time(found, calendar, zone or calendar.zone)
+    if series_start is not None:
+        return fit_to(series_start, parse_time(found, calendar, series_start.zone), found, calendar)
+    # Without a zone in the calendar, it has none, either: the service has the series.
+    is_zoned = calendar.zone is not None and start is not None and start.zone is not None
+    return parse_time(found, calendar, start.zone if is_zoned and start else calendar.zone)
 
 
 def _is_this_and_future(event: Properties) -> bool:

@@ -1,4 +1,4 @@
-// Shows the document that this server has of itself. Nothing is kept in the browser: secrets are typed in anew.
+// Shows the OpenAPI document of this server. The browser keeps nothing: secrets are typed in each time.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#document",

@@ -1,0 +1,177 @@
+"""The records of a download that is complete: page by page, or as a file."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from openbulk.api.bulk.job_requests import DownloadId, find_job
+from openbulk.api.http.callers import SignedInUser
+from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
+from openbulk.api.http.parameters import ObjectInPath, parse_whole_number
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.wire.result_files import file_name, result_columns
+from openbulk.api.wire.schema import Record
+from openbulk.domain.errors import BadInput, Conflict, KeyMissing
+from openbulk.domain.job import Job, Status
+from openbulk.engine.slices.downloaded_records import result_of
+from openbulk.formats import MEDIA_TYPES
+from openbulk.formats.base import Format
+from openbulk.formats.recognition import resolve_format_name
+
+router = APIRouter(tags=["Bulk"], responses=may_answer(400, 401, 404, 405, 409))
+
+_EXAMPLES = {
+    "csv": "id,summary\nchoir2026,Choir practice\n",
+    "json": '[{"id": "choir2026", "summary": "Choir practice"}]',
+    "jsonl": '{"id": "choir2026", "summary": "Choir practice"}\n',
+    "ics": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n",
+    "xlsx": "(the bytes of a workbook)",
+}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file. A CSV ends in a newline.",
+        "content": {
+            MEDIA_TYPES[name]: {"schema": {"type": "string"}, "example": example}
+            for name, example in _EXAMPLES.items()
+        },
+    }
+}
+_ANY_FORMAT = frozenset({"*/*", "text/*", "application/*"})
+
+
+@router.get(
+    "/bulk/{job_id}/{object:path}/data",
+    summary="List the records of a download",
+    responses=answers(list[Record]),
+)
+async def page(
+    response: Response,
+    job_id: DownloadId,
+    object: ObjectInPath,
+    services: ServicesOfApp,
+    user: SignedInUser,
+    page_size: PageSize = "",
+    next_page: NextPage = "",
+) -> list[Any]:
+    """A page of the records that a download has read, with the token of the next page."""
+    job = await find_job(services, user, job_id)
+    _require_complete_download(job)
+    size = parse_page_size(page_size)
+    begin = parse_whole_number(next_page or "1", "nextPage", least=1)
+    result = await result_of(services.ledger, services.files, job, begin)
+    with _conflict_without_key(job):
+        records = await asyncio.to_thread(lambda: list(islice(result, size)))
+    behind = begin + len(records)
+    set_page_headers(response, len(records), behind if behind <= job.cursor else None)
+    return records
+
+
+@router.get(
+    "/bulk/{job_id}/{object:path}",
+    summary="Get the file of a download",
+    response_class=StreamingResponse,
+    responses=_FILE,
+)
+async def file(
+    request: Request,
+    job_id: DownloadId,
+    object: ObjectInPath,
+    services: ServicesOfApp,
+    user: SignedInUser,
+) -> StreamingResponse:
+    """The records that a download has read, in the format that the header `Accept` names."""
+    job = await find_job(services, user, job_id)
+    _require_complete_download(job)
+    chosen = await _choose_format(services, job, request.headers.get("accept", ""))
+    result = await result_of(services.ledger, services.files, job)
+    pieces = chosen.write(result, result_columns(job))
+    # The first piece shows whether the file can be written. Once it is sent, the status is final.
+    with _conflict_without_key(job):
+        first = await asyncio.to_thread(next, pieces, b"")
+    headers = {
+        "content-type": MEDIA_TYPES[chosen.name],
+        "content-disposition": _content_disposition(file_name(job, chosen.name)),
+    }
+    return StreamingResponse(_stream(first, pieces), headers=headers)
+
+
+def _content_disposition(name: str) -> str:
+    """The header with a file's name: in ASCII for old clients, and whole (RFC 6266, appendix D)."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    whole = "" if plain == name else f"; filename*=UTF-8''{quote(name)}"
+    return f'attachment; filename="{plain}"{whole}'
+
+
+async def _stream(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+def _require_complete_download(job: Job) -> None:
+    if not job.is_download:
+        raise BadInput(
+            f"job {job.id} is an upload; /bulk/{job.id}/errors has the records that were not taken"
+        )
+    if not job.is_finished:
+        raise Conflict(
+            f"job {job.id} is {job.status.value}; its records are there once it is finished"
+        )
+    if job.status is not Status.COMPLETE:
+        reason = job.error or "it was cancelled"
+        raise Conflict(f"job {job.id} ended as {job.status.value}: {reason}")
+
+
+@contextmanager
+def _conflict_without_key(job: Job) -> Iterator[None]:
+    """Raise Conflict where the records are sealed with a key that the server does not have."""
+    try:
+        yield
+    except KeyMissing as error:
+        raise Conflict(
+            f"the records of job {job.id} were sealed with a master key that this server does not "
+            "have any more; they can be read when it stands in OPENBULK_MASTER_KEY again, behind "
+            "the first"
+        ) from error
+
+
+async def _choose_format(services: Services, job: Job, accept: str) -> Format:
+    """The format by the header `Accept`. The format of a job of v3 is fixed: raises BadInput."""
+    own = job.download.file_format
+    name = _accepted_format(accept, default=own)
+    if job.download.is_v3 and name != own:
+        media_type = MEDIA_TYPES[own]
+        raise BadInput(f"job {job.id} was created for {media_type}; send Accept: {media_type}")
+    if name == "json" and await _has_json_lines(services, job.instance_id):
+        name = "jsonl"
+    return services.formats[name]
+
+
+async def _has_json_lines(services: Services, instance_id: int) -> bool:
+    """Whether an instance's configuration replaces JSON by JSON lines."""
+    instance = await services.accounts.instance(instance_id)
+    if instance is None:
+        return False
+    return instance.configuration.get("bulk.json.lines", "").lower() == "true"
+
+
+def _accepted_format(accept: str, *, default: str) -> str:
+    """The first format in a header `Accept` that openbulk knows, whatever its quality values."""
+    entries = [entry for entry in accept.split(",") if entry.strip()]
+    if not entries:
+        return default
+    for entry in entries:
+        kind = entry.partition(";")[0].strip().lower()
+        if kind in _ANY_FORMAT:
+            return default
+        with suppress(BadInput):
+            return resolve_format_name(kind) or default
+    known = ", ".join(MEDIA_TYPES.values())
+    raise BadInput(f"Accept {accept[:100]!r} is not known; it can be {known}")

@@ -1,0 +1,51 @@
+"""Parameters that operations of several resources take."""
+
+from typing import Annotated
+
+from fastapi import Path, Query, Request
+
+from openbulk.api.services import Services
+from openbulk.api.wire.ids import parse_id
+from openbulk.domain.errors import BadInput
+from openbulk.notify.egress import check_url
+
+ObjectInPath = Annotated[
+    str,
+    Path(
+        description="Name of an object, as `/objects` lists it, or one of its paths.",
+        examples=["events"],
+    ),
+]
+Fields = Annotated[
+    str,
+    Query(
+        description="Keys to return, comma-separated. All of them if empty.",
+        examples=["id"],
+    ),
+]
+CALLBACK_URL = {
+    "name": "Elements-Async-Callback-Url",
+    "in": "header",
+    "description": "URL that openbulk calls when the job finishes.",
+    "required": False,
+    "schema": {"type": "string", "examples": ["https://example.com/hooks/openbulk"]},
+}
+
+
+def callback_url_of(request: Request) -> str | None:
+    """The URL in the header `Elements-Async-Callback-Url`; an empty one counts as absent."""
+    return request.headers.get("elements-async-callback-url") or None
+
+
+def check_callback_url(url: str | None, services: Services) -> None:
+    """Raises BadInput if this server must not call the URL."""
+    if url is not None:
+        check_url(url, allow_private=services.allow_private_addresses)
+
+
+def parse_whole_number(text: str, name: str, *, least: int) -> int:
+    """The whole number that a parameter is. Raises BadInput if it is none or below `least`."""
+    number = parse_id(text)
+    if number is None or number < least:
+        raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
+    return number

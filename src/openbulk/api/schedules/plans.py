@@ -1,0 +1,158 @@
+"""Plans: what a workflow or a schedule reads, and where the records go."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from openbulk.api.bulk.download_request import download_of_body, download_of_query
+from openbulk.api.bulk.metadata import parse_metadata, parse_target
+from openbulk.api.http.parameters import check_callback_url
+from openbulk.api.services import Services
+from openbulk.api.wire.schema import MASK
+from openbulk.connectors.targets import refusal_of, resolve_object
+from openbulk.domain.errors import BadInput
+from openbulk.domain.instance import Instance
+from openbulk.domain.records import Action, Target
+from openbulk.domain.workflow import Destination, Plan
+from openbulk.engine.queries import DownloadRequest, resolve_download
+
+WORKFLOWS, QUERY, DOWNLOAD = "/bulk/workflows", "/bulk/query", "/bulk/download"
+"""The requests that can be scheduled."""
+MAX_TRANSFERS = 100
+EXAMPLE = (
+    '[{"query": "select * from events", '
+    '"targetConfiguration": {"token": "...", "objectName": "records"}}]'
+)
+_NOT_POSSIBLE = {
+    "fileUpload": "upload the file into the target itself: POST /bulk/{object}",
+    "notificationConfiguration": "there is no connector to mail; "
+    "use the header Elements-Async-Callback-Url",
+    "addToCampaign": "no connector knows campaigns that records are added to in this way",
+}
+"""Keys of the contract that no connector here can serve, and what to do instead."""
+_ACTIONS = {
+    "POST": Action.CREATE,
+    "PUT": Action.UPDATE,
+    "PATCH": Action.UPDATE,
+    "DELETE": Action.DELETE,
+}
+_QUERY_KEYS = ("query", "from", "to", "lastRunDate", "metaData")
+
+
+async def make_plans(
+    services: Services, instance: Instance, uri: str, body: Any, callback_url: str | None
+) -> Sequence[Plan]:
+    """The plans that a request to `uri` asks for, checked with the services.
+
+    Raises BadInput if one cannot be carried out, ServiceError if a service does not answer.
+    """
+    check_callback_url(callback_url, services)
+    if uri == WORKFLOWS:
+        return [
+            await _plan_transfer(services, instance, item, callback_url)
+            for item in _transfer_items(body)
+        ]
+    if uri == QUERY:
+        request = download_of_query(_require_object(body), "", callback_url)
+    elif uri == DOWNLOAD:
+        request = download_of_body(_require_object(body), "")
+    else:
+        possible = ", ".join((WORKFLOWS, QUERY, DOWNLOAD))
+        raise BadInput(f"{uri!r} cannot be scheduled; what can is: {possible}")
+    return [await _plan_download(services, instance, request, body)]
+
+
+async def _plan_download(
+    services: Services,
+    instance: Instance,
+    request: DownloadRequest,
+    shown_request: Mapping[str, Any],
+    destination: Destination | None = None,
+) -> Plan:
+    if request.continue_from:
+        # A single job ends at one position; a schedule would read from that position every time.
+        raise BadInput(
+            "continueFromJobId belongs to a single download; use from, and each run continues "
+            "where the last one ended"
+        )
+    connector = (await services.connections.to(instance.id)).connector
+    resolved = await resolve_download(request, connector)
+    check_callback_url(resolved.download.callback_url, services)
+    return Plan(resolved.download, resolved.changes, destination, dict(shown_request))
+
+
+async def _plan_transfer(
+    services: Services, instance: Instance, item: Any, callback_url: str | None
+) -> Plan:
+    transfer = _require_object(item)
+    target = transfer.get("targetConfiguration")
+    if not isinstance(target, Mapping):
+        raise BadInput(f"targetConfiguration is missing; a workflow looks like {EXAMPLE}")
+    for name, instead in _NOT_POSSIBLE.items():
+        if transfer.get(name) or target.get(name):
+            raise BadInput(f"{name} is not possible: {instead}")
+    destination = await _find_destination(services, instance, target, callback_url)
+    query = {name: transfer[name] for name in _QUERY_KEYS if name in transfer}
+    object_name = str(transfer.get("objectName") or "")
+    request = download_of_query(query, "", None, object_name=object_name)
+    # The ledger keeps the request to show it: never with the token of the target.
+    shown_request = {**transfer, "targetConfiguration": {**target, "token": MASK}}
+    return await _plan_download(services, instance, request, shown_request, destination)
+
+
+async def _find_destination(
+    services: Services,
+    instance: Instance,
+    configuration: Mapping[str, Any],
+    callback_url: str | None,
+) -> Destination:
+    """The instance and the object that a `targetConfiguration` names. Raises BadInput."""
+    token = str(configuration.get("token") or "")
+    destination = await services.accounts.instance_with_token(token)
+    if destination is None or destination.organization_id != instance.organization_id:
+        raise BadInput(
+            "targetConfiguration.token is not the token of an instance; it is in the answer that "
+            "created the instance"
+        )
+    options = parse_metadata(configuration.get("metaData"))
+    target = parse_target(_object_name(configuration), options, {}, _default_action(configuration))
+    objects = await (await services.connections.to(destination.id)).connector.objects()
+    name = resolve_object(target.object, objects).name
+    refusal = refusal_of(Target(name, target.action), objects)
+    if refusal is not None:
+        raise BadInput(f"targetConfiguration: {refusal}")
+    return Destination(destination.id, target, callback_url)
+
+
+def _default_action(configuration: Mapping[str, Any]) -> Action:
+    """The action for records if `metaData` names none."""
+    method = str(configuration.get("method") or "POST").upper()
+    if method not in _ACTIONS:
+        methods = ", ".join(_ACTIONS)
+        raise BadInput(f"targetConfiguration.method {method!r} is not known; it can be {methods}")
+    return _ACTIONS[method]
+
+
+def _object_name(configuration: Mapping[str, Any]) -> str:
+    """The object to write: `objectName`, or what stands behind the hub in `path`."""
+    if configuration.get("objectName"):
+        return str(configuration["objectName"])
+    steps = urlsplit(str(configuration.get("path") or "")).path.strip("/").split("/")
+    if steps[0] == "hubs":
+        steps = steps[2:]
+    return "/".join(steps)
+
+
+def _transfer_items(body: Any) -> Sequence[Any]:
+    items = body if isinstance(body, list) else [body]
+    if not 0 < len(items) <= MAX_TRANSFERS:
+        raise BadInput(
+            f"a workflow has from 1 to {MAX_TRANSFERS} transfers; it looks like {EXAMPLE}"
+        )
+    return items
+
+
+def _require_object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{str(value)[:40]!r} is not an object; a workflow looks like {EXAMPLE}")
+    return value

@@ -1,0 +1,190 @@
+"""Hubs and elements on the wire: the services that instances can be made of."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from openbulk.api.wire.schema import EXACT, doc
+from openbulk.connectors import base
+
+HUBS = frozenset(
+    [
+        "messaging",
+        "documents",
+        "esignature",
+        "idmanagement",
+        "marketing",
+        "pointofsale",
+        "general",
+        "finance",
+        "questback",
+        "ocr",
+        "monitoring",
+        "db",
+        "sageaccounting",
+        "sagepayroll",
+        "native",
+        "fsa",
+        "helpdesk",
+        "ecommerce",
+        "collaboration",
+        "conferencing",
+        "payment",
+        "billing",
+        "expense",
+        "employee",
+        "scheduling",
+        "crm",
+        "analytics",
+        "erp",
+        "humancapital",
+        "social",
+        "rewards",
+        "screening",
+    ]
+)
+"""The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
+PLATFORM_SETTINGS = (
+    base.Setting("event.notification.signature.key", "Key that signs notifications.", secret=True),
+    base.Setting(
+        "event.notification.callback.headers", "Headers to add to notifications.", secret=True
+    ),
+    base.Setting(
+        "bulk.json.lines",
+        "true: application/json answers of downloads are JSON Lines, as some clients expect.",
+    ),
+    base.Setting("event.notification.basic.username", "User name for notifications."),
+    base.Setting("event.notification.basic.password", "Password for notifications.", secret=True),
+)
+"""Settings that an instance of every service takes."""
+
+
+# --- shapes ---
+
+
+@with_config(EXACT)
+class Hub(TypedDict):
+    """A kind of service."""
+
+    key: Annotated[str, doc("Key of the hub, as paths have it.", "scheduling")]
+    name: Annotated[str, doc("Equal to `key`.", "scheduling")]
+
+
+HubName = Annotated[str, Field(examples=["scheduling"])]
+
+
+@with_config(EXACT)
+class Element(TypedDict):
+    """A service that instances can be made of."""
+
+    id: Annotated[int, doc("Number of the service on this server.", 1)]
+    key: Annotated[str, doc("Key of the service, as paths and bodies have it.", "googlecalendar")]
+    name: Annotated[str, doc("Name of the service.", "Google Calendar")]
+    hub: Annotated[str, doc("Hub that the service belongs to.", "scheduling")]
+
+
+@with_config(EXACT)
+class Setting(TypedDict):
+    """An entry of the configuration that the instances of a service take."""
+
+    key: Annotated[str, doc("Name of the entry.", "oauth.api.key")]
+    description: Annotated[str, doc("What the entry is for.", "Client id of the application.")]
+    type: Annotated[
+        Literal["PASSWORD", "TEXTFIELD_255"],
+        doc("PASSWORD for a secret, which no answer shows.", "TEXTFIELD_255"),
+    ]
+
+
+@with_config(EXACT)
+class ElementWithSettings(Element):
+    """A service, with the configuration that its instances take."""
+
+    configuration: list[Setting]
+
+
+@with_config(EXACT)
+class Bulk(TypedDict):
+    """Bulk operations of a service."""
+
+    upload: Annotated[bool, doc("Whether files can be uploaded.", True)]
+    download: Annotated[bool, doc("Whether records can be downloaded.", True)]
+
+
+@with_config(EXACT)
+class Support(TypedDict):
+    """Whether an object supports a bulk operation."""
+
+    supported: Annotated[bool, doc("Whether the operation is possible.", True)]
+    native: NotRequired[
+        Annotated[bool, doc("Whether uploads use the bulk import of the service.", False)]
+    ]
+
+
+@with_config(EXACT)
+class ObjectBulk(TypedDict):
+    """Bulk operations of an object."""
+
+    upload: Support
+    download: Support
+
+
+@with_config(EXACT)
+class ObjectSupport(TypedDict):
+    """An object, and what it supports."""
+
+    name: Annotated[str, doc("Name of the object.", "events")]
+    bulk: ObjectBulk
+
+
+@with_config(EXACT)
+class ElementMetadata(Element):
+    """A service, and what it can do."""
+
+    bulk: Bulk
+    resources: NotRequired[
+        Annotated[
+            list[ObjectSupport],
+            doc("Objects of the calling instance. Absent if the service does not answer."),
+        ]
+    ]
+
+
+# --- services as shapes ---
+
+
+def present_hub(hub: str) -> dict[str, Any]:
+    """A hub."""
+    return {"key": hub, "name": hub}
+
+
+def present_element(provider: base.Provider, element_id: int) -> dict[str, Any]:
+    """A service."""
+    return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
+
+
+def present_settings(provider: base.Provider) -> list[dict[str, Any]]:
+    """The configuration that the instances of a service take."""
+    return [
+        {
+            "key": setting.name,
+            "description": setting.help,
+            "type": "PASSWORD" if setting.secret else "TEXTFIELD_255",
+        }
+        for setting in (*provider.settings, *PLATFORM_SETTINGS)
+    ]
+
+
+def present_objects(objects: Mapping[str, base.Features]) -> list[dict[str, Any]]:
+    """The bulk operations that each object supports."""
+    return [
+        {
+            "name": name,
+            "bulk": {
+                "upload": {"supported": bool(features.actions), "native": features.native},
+                "download": {"supported": features.can_read},
+            },
+        }
+        for name, features in objects.items()
+    ]

@@ -1,0 +1,155 @@
+"""Instances on the wire: accounts of services that a person has signed in to."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired
+
+from pydantic import with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from openbulk.api.wire.elements import PLATFORM_SETTINGS, Element, present_element
+from openbulk.api.wire.schema import EXACT, MASK, doc, without_none
+from openbulk.connectors.base import Provider
+from openbulk.domain import instance as domain
+from openbulk.storage.accounts import User
+
+_SOUNDS_SECRET = re.compile(
+    r"secret|password|passwd|token|key|credential|private|auth", re.IGNORECASE
+)
+
+
+# --- shapes ---
+
+
+@with_config(EXACT)
+class InstanceUser(TypedDict):
+    """A user of the organization."""
+
+    id: Annotated[int, doc("Number of the user.", 1)]
+    emailAddress: Annotated[str, doc("Email address of the user.", "admin@localhost")]
+
+
+@with_config(EXACT)
+class Instance(TypedDict):
+    """An account of a service that openbulk can work with."""
+
+    id: Annotated[int, doc("Number of the instance.", 1)]
+    name: Annotated[str, doc("Name of the instance.", "Calendar of the choir")]
+    token: Annotated[
+        str,
+        doc(
+            "Token for calls to this instance. Only the answer that creates the instance shows it.",
+            MASK,
+        ),
+    ]
+    element: Element
+    configuration: Annotated[
+        dict[str, str],
+        doc(
+            "Configuration of the instance, with its secrets masked.",
+            {"oauth.api.key": "client", "oauth.api.secret": MASK},
+        ),
+    ]
+    tags: Annotated[list[str], doc("Tags that find the instance in lists.", ["choir"])]
+    provisionInteractions: Annotated[list[Any], doc("Always empty.", [])]
+    valid: Annotated[bool, doc("Always true: the credentials worked when they were set.", True)]
+    disabled: Annotated[bool, doc("Whether its jobs wait until it is enabled.", False)]
+    createdDate: Annotated[
+        str, doc("When the instance was created (ISO 8601).", "2026-05-30T10:00:00+00:00")
+    ]
+    user: InstanceUser
+
+
+@with_config(EXACT)
+class ConfigurationEntry(TypedDict):
+    """An entry of an instance's configuration."""
+
+    id: Annotated[int, doc("Number of the entry in this instance.", 9)]
+    key: Annotated[str, doc("Name of the entry.", "quota.user.minute")]
+    propertyValue: NotRequired[
+        Annotated[str, doc("Value of the entry, masked if secret. Absent if not set.", "600")]
+    ]
+    description: NotRequired[
+        Annotated[str, doc("What the entry is for.", "Calls a minute that the user has.")]
+    ]
+
+
+@with_config(EXACT)
+class SignInAddress(TypedDict):
+    """The page on which a person signs in."""
+
+    element: Annotated[str, doc("Key of the service.", "googlecalendar")]
+    oauthUrl: Annotated[
+        str,
+        doc(
+            "URL to open in a browser.",
+            "https://accounts.google.com/o/oauth2/v2/auth?client_id=client",
+        ),
+    ]
+    state: NotRequired[
+        Annotated[
+            str,
+            doc("With `pkce`: the state that returns with the code. Send it in providerData."),
+        ]
+    ]
+
+
+# --- instances as shapes ---
+
+
+def present_instance(
+    instance: domain.Instance, provider: Provider, element_id: int, user: User, token: str = MASK
+) -> dict[str, Any]:
+    """An instance. Its token is shown once, by the answer that creates it; its secrets never."""
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "token": token,
+        "element": present_element(provider, element_id),
+        "configuration": _mask_secrets(instance.configuration, provider),
+        "tags": list(instance.tags),
+        "provisionInteractions": [],
+        "valid": True,
+        "disabled": instance.disabled,
+        "createdDate": instance.created_at.isoformat(timespec="seconds"),
+        "user": {"id": user.id, "emailAddress": user.email},
+    }
+
+
+def present_configuration(instance: domain.Instance, provider: Provider) -> list[dict[str, Any]]:
+    """The settings that an instance takes, then the other entries of its configuration."""
+    descriptions = {
+        setting.name: setting.help for setting in (*provider.settings, *PLATFORM_SETTINGS)
+    }
+    values = _mask_secrets(instance.configuration, provider)
+    names = [*descriptions, *sorted(values.keys() - descriptions.keys())]
+    return [
+        without_none(
+            {
+                "id": number,
+                "key": name,
+                "propertyValue": values.get(name),
+                "description": descriptions.get(name),
+            }
+        )
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def present_sign_in_address(
+    element_key: str, address: str, state: str | None = None
+) -> dict[str, Any]:
+    """Where a person signs in, and the state to send back with the code if there is one."""
+    return without_none({"element": element_key, "oauthUrl": address, "state": state})
+
+
+def _mask_secrets(configuration: Mapping[str, str], provider: Provider) -> dict[str, str]:
+    is_secret = {
+        setting.name: setting.secret for setting in (*provider.settings, *PLATFORM_SETTINGS)
+    }
+    masked = dict(configuration)
+    for name in configuration:
+        # The name decides for an entry that nobody has declared: better hide one too many.
+        if is_secret.get(name, _SOUNDS_SECRET.search(name) is not None):
+            masked[name] = MASK
+    return masked

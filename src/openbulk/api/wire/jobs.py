@@ -1,0 +1,345 @@
+"""Bulk jobs on the wire: the answer to a new one, its status, its place in a list, its errors."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NotRequired
+
+import orjson
+from pydantic import with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
+from openbulk.domain.job import Download, Job, Status
+from openbulk.storage import ledger
+
+JobState = Literal[
+    "CREATED",
+    "RUNNING",
+    "CANCELLATION_PENDING",
+    "COMPLETE",
+    "COMPLETED",
+    "CANCELLED",
+    "ABORTED",
+    "ERROR",
+]
+Direction = Literal["UPLOAD", "DOWNLOAD"]
+
+
+# --- shapes ---
+
+
+@with_config(EXACT)
+class JobCreated(TypedDict):
+    """A job that was accepted. Poll `/bulk/{job_id}/status` to follow it."""
+
+    id: Annotated[str, doc("Id of the job.", "1")]
+    status: Annotated[Literal["CREATED"], doc("Always CREATED: the job is accepted.", "CREATED")]
+    instanceId: Annotated[int, doc("Instance that the job works with.", 1)]
+
+
+@with_config(EXACT)
+class JobStatus(TypedDict):
+    """Status of an upload, or of a download that was requested with `POST /bulk/query`."""
+
+    id: Annotated[str, doc("Id of the job.", "1")]
+    instanceId: Annotated[int, doc("Instance that the job works with.", 1)]
+    status: Annotated[
+        JobState,
+        doc(
+            "A finished job is COMPLETE (COMPLETED if the server is configured so), CANCELLED, "
+            "ABORTED (openbulk could not continue; `error` says why) or ERROR (the service "
+            "refused the work).",
+            "COMPLETE",
+        ),
+    ]
+    object_name: Annotated[str, doc("Object that the job reads or writes.", "events")]
+    job_direction: Annotated[
+        Direction, doc("UPLOAD into the service or DOWNLOAD from it.", "UPLOAD")
+    ]
+    recordsCount: Annotated[
+        int,
+        doc("Records with an outcome, failed ones included. For a download: records read.", 2),
+    ]
+    recordsFailedCount: Annotated[
+        int, doc("Records that failed. `/bulk/{job_id}/errors` lists them.", 1)
+    ]
+    fileFormat: Annotated[
+        str, doc("Format of the file: csv, json, jsonl, xlsx, ics or googlecsv.", "csv")
+    ]
+    fileSize: NotRequired[Annotated[int, doc("Size of the uploaded file, in bytes.", 207)]]
+    metadata: Annotated[
+        dict[str, Any], doc("The `metaData` of the request, unchanged.", {"action": "create"})
+    ]
+    requestId: Annotated[
+        str, doc("Id of the request that created the job.", "4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55")
+    ]
+    bulk_start_time: NotRequired[
+        Annotated[
+            EpochMs, doc("When the job started, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
+        ]
+    ]
+    bulk_finish_time: NotRequired[
+        Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
+    ]
+    infoMessage: NotRequired[
+        Annotated[str, doc("Further information, such as why the job waits and until when.")]
+    ]
+    error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
+
+
+@with_config(EXACT)
+class DownloadStatus(TypedDict):
+    """Status of a download that was requested with `POST /bulk/download`."""
+
+    id: Annotated[int, doc("Id of the job.", 3)]
+    instanceId: Annotated[int, doc("Instance that the job works with.", 1)]
+    status: Annotated[JobState, doc("Equal to `jobStatus`.", "COMPLETE")]
+    jobStatus: Annotated[JobState, doc("Status of the job, as in JobStatus.", "COMPLETE")]
+    objectName: Annotated[str, doc("Object that the job reads.", "events")]
+    jobDirection: Annotated[Literal["DOWNLOAD"], doc("Always DOWNLOAD.", "DOWNLOAD")]
+    recordCount: Annotated[int, doc("Records read.", 1)]
+    errorCount: Annotated[int, doc("Always 0: a download has no failed records.", 0)]
+    statusMessage: NotRequired[
+        Annotated[str, doc("The status in words.", "Successfully downloaded 1 records")]
+    ]
+    error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
+    createdDate: Annotated[
+        EpochMs, doc("When the job was created, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
+    ]
+    completionTime: NotRequired[
+        Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
+    ]
+    fileFormat: Annotated[str, doc("Format of the file to download.", "CSV")]
+    jobCriteria: Annotated[
+        dict[str, Any], doc("Body of the request, unchanged.", {"objectName": "events"})
+    ]
+    metaData: Annotated[
+        dict[str, Any], doc("The object's name, as in `objectName`.", {"object": "events"})
+    ]
+    notificationUrl: NotRequired[
+        Annotated[str, doc("URL that openbulk calls when the job finishes.")]
+    ]
+    defaultSelectFields: Annotated[
+        str, doc("Selected fields, comma-separated. Empty if all are selected.", "id,summary")
+    ]
+    native: Annotated[bool, doc("Always false.", False)]
+
+
+@with_config(EXACT)
+class JobItem(TypedDict, total=False):
+    """A job in a list of jobs. `fields` selects its keys."""
+
+    id: Annotated[int, doc("Id of the job.", 3)]
+    instanceId: Annotated[int, doc("Instance that the job works with.", 1)]
+    status: Annotated[JobState, doc("Status of the job, as in JobStatus.", "COMPLETE")]
+    job_status: Annotated[JobState, doc("Equal to `status`.", "COMPLETE")]
+    object_name: Annotated[str, doc("Object that the job reads or writes.", "events")]
+    job_direction: Annotated[
+        Direction, doc("UPLOAD into the service or DOWNLOAD from it.", "DOWNLOAD")
+    ]
+    job_query: Annotated[str, doc("Query of a download.", "select id, summary from events")]
+    job_state: Annotated[str, doc("What the job waits for.")]
+    job_reset_attempt: Annotated[int, doc("Failed attempts since the last progress.", 0)]
+    record_count: Annotated[
+        int,
+        doc("Records with an outcome, failed ones included. For a download: records read.", 1),
+    ]
+    error_count: Annotated[int, doc("Records that failed.", 0)]
+    fileFormat: Annotated[
+        str, doc("Format of the file: csv, json, jsonl, xlsx, ics or googlecsv.", "csv")
+    ]
+    notification_url: Annotated[str, doc("URL that openbulk calls when the job finishes.")]
+    createdDate: Annotated[
+        EpochMs, doc("When the job was created, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
+    ]
+    completion_time: Annotated[
+        EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)
+    ]
+
+
+JOB_FIELDS = (
+    "id",
+    "instanceId",
+    "status",
+    "job_status",
+    "object_name",
+    "job_direction",
+    "job_query",
+    "job_state",
+    "job_reset_attempt",
+    "record_count",
+    "error_count",
+    "fileFormat",
+    "notification_url",
+    "createdDate",
+    "completion_time",
+)
+"""The keys of a JobItem, which a filter on the list of jobs can name."""
+
+
+@with_config(EXACT)
+class RecordError(TypedDict, total=False):
+    """A record that failed. `fields` selects its keys."""
+
+    rowNum: Annotated[int, doc("Number of the record, counted from 1.", 2)]
+    lineNum: Annotated[
+        int, doc("Line of the file on which the record starts. The header is line 1.", 3)
+    ]
+    status: Annotated[
+        str, doc("Equal to `error`.", "2026-02-30 is not a date; dates look like 2026-02-28")
+    ]
+    error: Annotated[
+        str,
+        doc(
+            "What is wrong, and what would be right.",
+            "2026-02-30 is not a date; dates look like 2026-02-28",
+        ),
+    ]
+    field: Annotated[str, doc("Field with the wrong value.", "start.dateTime")]
+    response: Annotated[str, doc("Error message of the service.")]
+
+
+# --- jobs as shapes ---
+
+
+def present_new_job(job: Job) -> dict[str, Any]:
+    """The answer to a new job."""
+    # No `message` here: clients of the contract take an answer with one for an error.
+    return {"id": str(job.id), "status": Status.CREATED.value, "instanceId": job.instance_id}
+
+
+def present_job(job: Job, completed_status: str) -> dict[str, Any]:
+    """The status of a job, with the keys that belong to the request that created it."""
+    if job.is_download and job.download.is_v3:
+        return without_none(_status_v3(job, completed_status))
+    return without_none(_status_v2(job, completed_status))
+
+
+def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
+    status = status_word(job, completed_status)
+    success = f"Successfully downloaded {job.cursor} records" if job.is_finished else None
+    return {
+        "id": job.id,
+        "instanceId": job.instance_id,
+        "status": status,
+        "jobStatus": status,
+        "objectName": job.object,
+        "jobDirection": "DOWNLOAD",
+        "recordCount": job.cursor,
+        "errorCount": 0,
+        "statusMessage": info_message(job) or success,
+        "error": job.error,
+        "createdDate": epoch_ms(job.created_at),
+        "completionTime": epoch_ms(job.finished_at),
+        "fileFormat": job.work.file_format.upper(),  # v3 has it in upper case, v2 in lower case
+        "jobCriteria": dict(job.options),
+        "metaData": {"object": job.object},
+        "notificationUrl": job.work.callback_url,
+        "defaultSelectFields": ",".join(job.download.query.fields),
+        "native": False,
+    }
+
+
+def _status_v2(job: Job, completed_status: str) -> dict[str, Any]:
+    """The status with the contract's keys and no others, because strict clients break on more."""
+    return {
+        "id": str(job.id),
+        "status": status_word(job, completed_status),
+        "instanceId": job.instance_id,
+        "object_name": job.object,
+        "job_direction": _direction(job),
+        "recordsCount": _record_count(job),
+        "recordsFailedCount": failed_count(job),
+        "fileFormat": job.work.file_format,
+        "fileSize": None if isinstance(job.work, Download) else job.work.file_size,
+        "metadata": dict(job.options),
+        "requestId": job.request_id,
+        "bulk_start_time": epoch_ms(job.started_at),
+        "bulk_finish_time": epoch_ms(job.finished_at),
+        "infoMessage": info_message(job),
+        "error": job.error,
+    }
+
+
+def present_job_item(job: Job, completed_status: str) -> dict[str, Any]:
+    """A job in a list of jobs."""
+    status = status_word(job, completed_status)
+    return without_none(
+        {
+            "id": job.id,
+            "instanceId": job.instance_id,
+            "status": status,
+            "job_status": status,
+            "object_name": job.object,
+            "job_direction": _direction(job),
+            "job_query": job.download.text if job.is_download else None,
+            "job_state": job.waiting_for,
+            "job_reset_attempt": job.slice_attempts,
+            "record_count": _record_count(job),
+            "error_count": failed_count(job),
+            "fileFormat": job.work.file_format,
+            "notification_url": job.work.callback_url,
+            "createdDate": epoch_ms(job.created_at),
+            "completion_time": epoch_ms(job.finished_at),
+        }
+    )
+
+
+def present_record_error(error: ledger.RecordError) -> dict[str, Any]:
+    """A record that failed."""
+    return without_none(
+        {
+            "rowNum": error.row,
+            "lineNum": error.line,
+            # Some clients of the contract read the message from `status`, others from `error`.
+            "status": error.problem,
+            "error": error.problem,
+            "field": error.field,
+            "response": error.provider_message,
+        }
+    )
+
+
+def notification_body(job: Job, completed_status: str) -> bytes:
+    """The JSON that a callback receives: the job's status, and the caller's `callback-payload`."""
+    shape = present_job(job, completed_status)
+    if "callback-payload" in job.options:
+        shape["callback-payload"] = job.options["callback-payload"]
+    return orjson.dumps(shape)
+
+
+def status_word(job: Job, completed_status: str) -> str:
+    """The word for a job's status; `completed_status` is the one for a complete job."""
+    return completed_status if job.status is Status.COMPLETE else job.status.value
+
+
+def failed_count(job: Job) -> int:
+    """Records that failed, with those whose outcome is unknown."""
+    return job.counts.failed + job.counts.unknown
+
+
+def _record_count(job: Job) -> int:
+    return job.cursor if job.is_download else job.counts.total
+
+
+def _direction(job: Job) -> str:
+    return "DOWNLOAD" if job.is_download else "UPLOAD"
+
+
+def info_message(job: Job) -> str | None:
+    """What a person should know about a job beyond its numbers; None if that is nothing."""
+    return "; ".join(_remarks(job)) or None
+
+
+def _remarks(job: Job) -> Iterator[str]:
+    if job.waiting_for is not None:
+        yield job.waiting_for
+        if job.waiting_until:
+            yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
+    if job.mailed_outside:
+        yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
+    if job.counts.unknown:
+        yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
+    if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
+        yield "the job was cancelled after its last record"
+    if job.is_finished and not job.is_download and job.not_reached:
+        yield f"{job.not_reached} of {job.records} records were not reached"

@@ -1,0 +1,56 @@
+"""What all answers share: how a key is described in `/openapi.json`, and how values are spelled.
+
+The modules beside this one hold, for each resource, the shapes of its answers and the functions
+that present it. `/openapi.json` shows the descriptions and examples of these shapes, and tests
+compare both with what a running server answers.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+EXACT = ConfigDict(extra="forbid")
+"""For a shape that has the described keys and no others."""
+MASK = "********"
+"""Stands for a secret in every answer."""
+EXAMPLE_TIME = 1_780_134_000_000
+"""Milliseconds. When the things in the examples were made."""
+
+EpochMs = int
+Record = Annotated[
+    dict[str, Any],
+    Field(
+        description="A record, as the service has it.",
+        examples=[{"id": "choir2026", "summary": "Choir practice"}],
+    ),
+]
+
+
+def doc(description: str, *examples: Any) -> Any:
+    """Describes a key of an answer. A key that few answers have needs no example."""
+    return Field(description=description, examples=list(examples) or None)
+
+
+@with_config(EXACT)
+class Nothing(TypedDict):
+    """The request was carried out. There is nothing to return."""
+
+
+def without_none(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """A shape without the keys that have no value."""
+    return {name: value for name, value in shape.items() if value is not None}
+
+
+def select_fields(items: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Reduce items to the named keys, in that order; without names, they stay whole."""
+    if not names:
+        return list(items)
+    return [{name: item[name] for name in names if name in item} for item in items]
+
+
+def epoch_ms(time: datetime | None) -> int | None:
+    """Milliseconds since 1970, as the wire contract has times."""
+    return None if time is None else round(time.timestamp() * 1000)

@@ -1,0 +1,175 @@
+"""Writes calendars, entries of the person's list, and rules of access.
+
+A service account owns the calendars that it creates for good
+(https://developers.google.com/workspace/calendar/api/v3/reference/calendars/insert).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.diff import changes
+from openbulk.connectors.googlecalendar.directory import (
+    CALENDARS,
+    COLLECTIONS,
+    Collection,
+    Directory,
+    mark_of,
+    path_for,
+    without_mark,
+)
+from openbulk.connectors.googlecalendar.errors import (
+    RecordRefused,
+    read_existing,
+    require_accepted,
+)
+from openbulk.connectors.googlecalendar.event_rows import calendar_of
+from openbulk.connectors.googlecalendar.fields import convert, require_fields
+from openbulk.connectors.http import Answer
+from openbulk.domain.query import PageRequest, Query
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRow:
+    """A record of one of the three collections, prepared for Google."""
+
+    record: Record
+    target: Target
+    collection: Collection
+    calendar: str
+    body: Mapping[str, Any]
+    """The fields in Google's types."""
+    identity: Mapping[str, Any]
+    """The fields that say which record of the collection it is; empty where the row has none."""
+    parameters: Mapping[str, str]
+    """The query parameters of a call that writes."""
+
+    def path(self, id: str | None = None) -> str:
+        """Where Google creates the record; with its id, where it is."""
+        return path_for(self.collection.path, self.calendar, id)
+
+    @property
+    def label(self) -> str:
+        """The name of the record for a person."""
+        return str(self.identity.get("id") or self.body.get("summary") or "no id")
+
+    def outcome(self, kind: OutcomeKind, id: str | None = None) -> Outcome:
+        """The outcome of the record."""
+        return Outcome(self.record.row, kind, id)
+
+
+def directory_row(record: Record, target: Target) -> DirectoryRow:
+    """A record, prepared for Google. Raises FieldError."""
+    collection = COLLECTIONS[target.object]
+    values = dict(record.values)
+    calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
+    body = without_mark(convert(values, collection.schema()))
+    identity = collection.identity(body)
+    parameters = collection.write_parameters(body, target.options)
+    return DirectoryRow(record, target, collection, calendar, body, identity, parameters)
+
+
+class DirectoryUploads:
+    """Writes the three collections of one account."""
+
+    def __init__(self, api: CalendarApi, directory: Directory) -> None:
+        self._api = api
+        self._directory = directory
+        self._actions: Mapping[Action, Callable[[DirectoryRow], Awaitable[Outcome]]] = {
+            Action.CREATE: self._create,
+            Action.UPDATE: self._change,
+            Action.UPSERT: self._change,
+            Action.DELETE: self._delete,
+        }
+
+    async def write(self, record: Record, target: Target) -> Outcome:
+        """Do the target's action with one record. Raises ServiceError."""
+        try:
+            row = directory_row(record, target)
+            return await self._actions[target.action](row)
+        except (FieldError, RecordRefused) as error:
+            return error.outcome(record.row)
+
+    async def _create(self, row: DirectoryRow) -> Outcome:
+        body = {**row.body, **row.identity}
+        require_fields(body, row.collection.schema())
+        if row.collection.has_given_ids:
+            # The mark finds the calendar again when the answer is lost (directory.py).
+            body.pop("id", None)
+            body["description"] = f"{body.get('description', '')}\n{mark_of(row.record)}".lstrip()
+        answer = await self._write("POST", row.path(), row, body)
+        return row.outcome(OutcomeKind.CREATED, str(answer.json().get("id")))
+
+    async def _change(self, row: DirectoryRow) -> Outcome:
+        known_id = await self._find_id(row)
+        if known_id is None:
+            return await self._create_missing(row, None)
+        answer = await self._api.read(row.path(known_id))
+        current = read_existing(answer)
+        if current is None:
+            return await self._create_missing(row, known_id)
+        fields = {name: row.body[name] for name in row.body if name not in row.identity}
+        different = changes(fields, without_mark(current))
+        if not different:
+            return row.outcome(OutcomeKind.UNCHANGED, known_id)
+        await self._write("PATCH", row.path(known_id), row, different)
+        return row.outcome(OutcomeKind.UPDATED, known_id)
+
+    async def _create_missing(self, row: DirectoryRow, known_id: str | None) -> Outcome:
+        """Create what an upsert did not find, unless Google would give it another id than known."""
+        is_possible = known_id is None or not row.collection.has_given_ids
+        if row.target.action is Action.UPSERT and is_possible:
+            return await self._create(row)
+        raise FieldError(
+            "id", f"{row.target.object} has none with {row.label}; the action create makes new ones"
+        )
+
+    async def _delete(self, row: DirectoryRow) -> Outcome:
+        known_id = await self._find_id(row)
+        if known_id is None:
+            return row.outcome(OutcomeKind.UNCHANGED)
+        answer = await self._call("DELETE", row.path(known_id), row)
+        if answer.status == 404:
+            return row.outcome(OutcomeKind.UNCHANGED, known_id)
+        # Google answers 410 where it was deleted before: our retry, or a person.
+        if answer.status != 410:
+            require_accepted(answer)
+        return row.outcome(OutcomeKind.DELETED, known_id)
+
+    async def _write(
+        self, method: str, path: str, row: DirectoryRow, body: Mapping[str, Any]
+    ) -> Answer:
+        answer = await self._call(method, path, row, params=row.parameters, body=body)
+        require_accepted(answer)
+        return answer
+
+    async def _call(self, method: str, path: str, row: DirectoryRow, **content: Any) -> Answer:
+        calendar = row.calendar if row.collection.is_of_calendar else None
+        return await self._api.write(method, path, calendar, **content)
+
+    async def _find_id(self, row: DirectoryRow) -> str | None:
+        """The id that a row means; None where it can only mean a new calendar. Raises FieldError.
+
+        The caller may name calendars by their summary (`identifierFieldName`).
+        """
+        if row.identity:
+            return str(row.identity["id"])
+        if row.collection.has_given_ids and row.target.identifier_field == "summary":
+            return await self._find_calendar(str(row.body.get("summary", "")))
+        if row.collection.has_given_ids and row.target.action is Action.UPSERT:
+            return None
+        raise FieldError("id", f"id is missing: nothing says which of {row.target.object} is meant")
+
+    async def _find_calendar(self, summary: str) -> str | None:
+        ids: list[str] = []
+        async for page in self._directory.read(Query(CALENDARS), PageRequest()):
+            ids += [str(one["id"]) for one in page.records if one.get("summary") == summary]
+        if len(ids) > 1:
+            raise FieldError(
+                "summary",
+                f"{len(ids)} calendars are called {summary!r}; name the one by its id",
+            )
+        return ids[0] if ids else None

@@ -1,0 +1,149 @@
+"""The calls that write one event: Google's `insert`, `import`, `patch`, `update` and `delete`.
+
+They are described at https://developers.google.com/workspace/calendar/api/v3/reference/events.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
+from openbulk.connectors.googlecalendar.errors import (
+    DUPLICATE,
+    RecordRefused,
+    read_existing,
+    read_refusal,
+    require_accepted,
+)
+from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
+from openbulk.connectors.googlecalendar.events import Event
+from openbulk.connectors.googlecalendar.times import time_field
+from openbulk.connectors.http import Answer
+
+_EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
+"""An id that a new event may have. Google itself makes others, too: those of imported events and of
+occurrences."""
+_MAIL = "sendUpdates"
+_CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
+    "date": {"dateTime": None, "timeZone": None},
+    "dateTime": {"date": None},
+    None: {},
+}
+"""What a new start or end clears, by the field that has its value; a zone alone clears nothing."""
+
+Properties = Mapping[str, str]
+"""Private properties to add to those of the row."""
+
+
+class EventCalls:
+    """Makes the calls for the rows of one account. Each raises RecordRefused and ServiceError."""
+
+    def __init__(self, api: CalendarApi) -> None:
+        self._api = api
+
+    async def insert(self, row: EventRow, event_id: str, properties: Properties) -> Event | None:
+        """Create an event; None where its id is taken. Raises FieldError.
+
+        Google takes an id or an iCalUID for a new event, not both.
+        """
+        if not _EVENT_ID.fullmatch(event_id):
+            raise FieldError(
+                "id",
+                f"id {event_id!r} is not a legal event id: "
+                "5 to 1024 of the characters a to v and 0 to 9",
+            )
+        _require_times(row)
+        body = with_private_properties({**row.fields, "id": event_id}, properties)
+        path = events_path(row.calendar)
+        answer = await self._api.write("POST", path, row.calendar, params=row.parameters, body=body)
+        if not answer.is_success:
+            _require_duplicate(answer, row)
+            return None
+        return dict(answer.json())
+
+    async def import_event(self, row: EventRow, properties: Properties) -> Event | None:
+        """Make a private copy of an event that was made elsewhere, and that keeps its iCalUID.
+
+        None where Google calls it a duplicate. Raises FieldError.
+        """
+        _require_times(row)
+        body = {**row.fields, **row.organizer, "iCalUID": row.identity.value}
+        body = with_private_properties(body, properties)
+        parameters = dict(row.parameters)
+        del parameters[_MAIL]  # this method sends no mail, and does not know the parameter
+        path = f"{events_path(row.calendar)}/import"
+        answer = await self._api.write("POST", path, row.calendar, params=parameters, body=body)
+        if not answer.is_success:
+            _require_duplicate(answer, row)
+            return None
+        return dict(answer.json())
+
+    async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
+        """Change fields of an event; None where it does not exist any more."""
+        path = event_path(row.calendar, event_id)
+        body = patch_body(fields)
+        answer = await self._api.write(
+            "PATCH", path, row.calendar, params=row.parameters, body=body
+        )
+        return read_existing(answer, calendar=row.calendar)
+
+    async def revive(self, row: EventRow, event_id: str) -> Event:
+        """Bring a deleted event back, as the row has it. Google does not allow it to everybody."""
+        path = event_path(row.calendar, event_id)
+        # `events.update` replaces the whole event: nothing is left of the one that was deleted.
+        body = {"status": "confirmed", **row.fields}
+        answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
+        hint = (
+            f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "
+        )
+        require_accepted(answer, hint=hint)
+        return dict(answer.json())
+
+    async def delete(self, row: EventRow, event_id: str) -> bool:
+        """Delete an event; False where the calendar has never had it, or is missing itself."""
+        path = event_path(row.calendar, event_id)
+        parameters = {_MAIL: row.parameters[_MAIL]}
+        answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
+        # 404 may be about the event or about its calendar.
+        if answer.status == 404:
+            return False
+        # Google answers 410 where the event was deleted before: our retry, or a person.
+        if answer.status != 410:
+            require_accepted(answer, calendar=row.calendar)
+        return True
+
+
+def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of `events.patch`: the fields, and what they clear.
+
+    Google merges the objects of a patch into the event's. So the date has to be cleared where the
+    event has a time now, and the event's own reminders where it has the calendar's
+    (https://developers.google.com/workspace/calendar/api/guides/performance#patch).
+    """
+    body = dict(fields)
+    for name in body.keys() & {"start", "end"}:
+        body[name] = {**_CLEARED_FIELDS[time_field(body[name])], **body[name]}
+    if body.get("reminders", {}).get("useDefault"):
+        body["reminders"] = {"overrides": [], **body["reminders"]}
+    return body
+
+
+def _require_times(row: EventRow) -> None:
+    """A new event needs start and end. Raises FieldError."""
+    for name in ("start", "end"):
+        if time_field(row.fields.get(name, {})) is None:
+            raise FieldError(
+                name,
+                f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) "
+                f"or {name}.date (2026-03-01)",
+            )
+
+
+def _require_duplicate(answer: Answer, row: EventRow) -> None:
+    """Raise RecordRefused for any refusal but `duplicate`, which says that the id is taken.
+
+    Google says so of an id that an event has, or had before it was deleted.
+    """
+    if read_refusal(answer).reason != DUPLICATE:
+        raise RecordRefused(answer, calendar=row.calendar)

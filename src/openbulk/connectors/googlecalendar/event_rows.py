@@ -1,0 +1,157 @@
+"""A row of a job, prepared for Google: which event it means, and what to write to it."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.events import CANCELLED
+from openbulk.connectors.googlecalendar.fields import convert
+from openbulk.connectors.googlecalendar.identity import ID, Identity, event_id, identity_of
+from openbulk.connectors.googlecalendar.schema import event_schema
+from openbulk.domain.records import Record, Target
+
+PRIMARY = "primary"
+"""Google's name for the main calendar of the signed-in account."""
+_CALENDAR_PATH = re.compile(r"/?calendars/(?P<calendar>[^/]+)(?:/events)?/?")
+_SEND_UPDATES = ("none", "all", "externalOnly")
+KEY_PROPERTY = "openbulkKey"
+RUN_PROPERTY = "openbulkRun"
+_IDENTITY_FIELDS = frozenset({"id", "iCalUID", "recurringEventId", "originalStartTime"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """What one row writes, and to which event."""
+
+    target: Target
+    number: int
+    calendar: str
+    fields: Mapping[str, Any]
+    """The fields to write, in Google's types, without those that identify the event."""
+    identity: Identity
+    """Where the row has none, an id that is made of the record's key: the same for every sending of
+    the record."""
+    is_cancelled: bool
+    """The row wants the event deleted, or the occurrence called off."""
+    series_id: str | None
+    """The id of the series that an occurrence belongs to, where the row has it."""
+    organizer: Mapping[str, Any]
+    """The organizer that an imported event keeps: a field of the import's body, or none."""
+    parameters: Mapping[str, str]
+    """The query parameters of a call that writes."""
+    sends_mail: bool
+    """Google mails the attendees."""
+    record_mark: Mapping[str, str]
+    """The private property of an event that this record created, and not another one with the same
+    id; empty where the id is made of the record's key."""
+    job_mark: Mapping[str, str]
+    """The private property of an event that this job created; empty where the job has no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventDraft:
+    """A row in Google's types, whose times may still lack their zone."""
+
+    record: Record
+    target: Target
+    calendar: str
+    organizer: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+
+def draft_of(record: Record, target: Target) -> EventDraft:
+    """A record in Google's types. Raises FieldError."""
+    values = dict(record.values)
+    calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
+    organizer = _organizer(values.pop("organizer", None))
+    schema = event_schema()
+    column = target.identifier_field
+    if column and column not in schema["properties"]:
+        values.pop(column, None)  # the event keeps it in its private properties
+    return EventDraft(record, target, calendar, organizer, convert(values, schema))
+
+
+def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
+    """The row, ready to be written. Raises FieldError.
+
+    `body` is the draft's, its times resolved.
+    """
+    record, target = draft.record, draft.target
+    parameters = _parameters(body, target.options)
+    record_mark = {KEY_PROPERTY: _digest(record.key)}
+    job_mark = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
+    identity = identity_of({**record.values, **body}, body, target)
+    if identity is None:
+        identity, record_mark = Identity(ID, event_id(record.key)), {}
+    fields = {name: value for name, value in body.items() if name not in _IDENTITY_FIELDS}
+    if identity.is_property and not identity.occurrence:
+        fields = with_private_properties(fields, {identity.field: identity.value})
+    return EventRow(
+        target=target,
+        number=record.row,
+        calendar=draft.calendar,
+        fields=fields,
+        identity=identity,
+        is_cancelled=fields.get("status") == CANCELLED,
+        series_id=body.get("recurringEventId"),
+        organizer=draft.organizer,
+        parameters=parameters,
+        sends_mail=parameters["sendUpdates"] != "none",
+        record_mark=record_mark,
+        job_mark=job_mark,
+    )
+
+
+def with_private_properties(
+    body: Mapping[str, Any], properties: Mapping[str, str]
+) -> dict[str, Any]:
+    """The body of an event with private properties added to its own."""
+    extended = body.get("extendedProperties", {})
+    private = {**extended.get("private", {}), **properties}
+    return {**body, "extendedProperties": {**extended, "private": private}}
+
+
+def calendar_of(options: Mapping[str, Any]) -> str:
+    """The calendar that metaData names; the primary one where it names none.
+
+    It names one by `calendarId`, or by `path` (`/calendars/{id}/events`).
+    """
+    if options.get("calendarId"):
+        return str(options["calendarId"])
+    match = _CALENDAR_PATH.fullmatch(str(options.get("path") or ""))
+    return unquote(match["calendar"]) if match else PRIMARY
+
+
+def _organizer(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        return {}
+    organizer = {name: str(value[name]) for name in ("email", "displayName") if value.get(name)}
+    return {"organizer": organizer} if organizer else {}
+
+
+def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
+    """The query parameters. Google sends no mail unless the caller wants it to."""
+    send_updates = str(options.get("sendUpdates") or "none")
+    if send_updates not in _SEND_UPDATES:
+        raise FieldError(
+            "sendUpdates",
+            f"metaData.sendUpdates {send_updates!r} is not known; "
+            f"it can be {', '.join(_SEND_UPDATES)}",
+        )
+    parameters = {"sendUpdates": send_updates}
+    # Without its parameter, Google ignores such a field of the body
+    # (https://developers.google.com/workspace/calendar/api/v3/reference/events/insert).
+    if "conferenceData" in body:
+        parameters["conferenceDataVersion"] = "1"
+    if "attachments" in body:
+        parameters["supportsAttachments"] = "true"
+    return parameters
+
+
+def _digest(text: str) -> str:
+    """A text as 32 characters that do not reveal it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

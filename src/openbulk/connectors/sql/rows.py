@@ -1,0 +1,135 @@
+"""Records as rows of a table, and what tells rows apart."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.schema import Table
+from openbulk.connectors.sql.values import Column, to_database, to_json
+from openbulk.domain.records import Action, Outcome, Record, Target
+
+Identity = tuple[Any, ...]
+"""The values of the columns that tell rows apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record in the types of the table."""
+
+    number: int
+    """The record's row in its file."""
+    values: Mapping[str, Any]
+    identity: Identity = ()
+    """Empty where the row is new in any case."""
+    id: str | None = None
+    """The id of the table's row that it changes."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns, in one order for all rows that have the same ones."""
+        return tuple(sorted(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class RowMapper:
+    """Turns records into rows of a table."""
+
+    table: Table
+    target: Target
+    identifiers: tuple[str, ...]
+    """The columns that tell rows apart; none where all rows are new."""
+    zone: tzinfo
+    """The time zone of times without an offset."""
+    is_sqlite: bool
+
+    @classmethod
+    def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
+        """The mapper for a target. Raises FieldError where the target fits no record at all."""
+        zone = _zone_of(target.options.get("timeZone"))
+        return cls(table, target, _identifiers_of(table, target), zone, is_sqlite)
+
+    def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
+        """The rows of a batch, and the outcomes of the records that make none."""
+        rows: list[Row] = []
+        failed: list[Outcome] = []
+        for record in batch:
+            try:
+                rows.append(self.row(record))
+            except FieldError as error:
+                failed.append(error.outcome(record.row))
+        return rows, failed
+
+    def row(self, record: Record) -> Row:
+        """The row of a record. Raises FieldError."""
+        values: dict[str, Any] = {}
+        for name, value in record.values.items():
+            column = self.table.column(name)
+            self._require_writable(column, name)
+            values[column.name] = to_database(column, value, self.zone, is_sqlite=self.is_sqlite)
+        missing = [name for name in self.identifiers if values.get(name) is None]
+        if not missing:
+            return Row(record.row, values, tuple(values[name] for name in self.identifiers))
+        if not self._may_be_missing(missing):
+            raise FieldError(missing[0], f"{missing[0]} is missing: it says which row is meant")
+        for name in missing:
+            values.pop(name, None)
+        return Row(record.row, values)
+
+    def identity_text(self, row: Row) -> str:
+        """The identity of a row in words: `land = 'DE', city = 'Bonn'`."""
+        pairs = zip(self.identifiers, row.identity, strict=True)
+        return ", ".join(f"{name} = {to_json(value)!r}" for name, value in pairs)
+
+    def _require_writable(self, column: Column, name: str) -> None:
+        # A generated column can still say which row is meant.
+        if column.is_generated and column.name not in self.identifiers:
+            raise FieldError(
+                name, f"{column.name} is computed by the database; leave its column out"
+            )
+
+    def _may_be_missing(self, names: Sequence[str]) -> bool:
+        """Whether an upsert without these columns is a new row, whose key the database makes."""
+        is_upsert_by_key = self.target.action is Action.UPSERT and not self.target.identifier_field
+        return is_upsert_by_key and all(self.table.columns[name].has_default for name in names)
+
+
+def waves(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows in groups to write one after another: each group has an identity only once.
+
+    Rows with the same identity keep their order. A row without an identity is in the first group.
+    """
+    seen: Counter[Any] = Counter()
+    groups: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        # As text: a value need not be hashable (a list, a JSON object).
+        identity = tuple(map(str, row.identity)) or row.number
+        groups[seen[identity]].append(row)
+        seen[identity] += 1
+    return list(groups.values())
+
+
+def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:
+    if target.action is Action.CREATE:
+        return ()
+    if target.identifier_field:
+        return (table.column(target.identifier_field).name,)
+    if not table.key:
+        raise FieldError(
+            "identifierFieldName",
+            f"{table.name} has no primary key; metaData.identifierFieldName has to say what tells "
+            "its rows apart",
+        )
+    return table.key
+
+
+def _zone_of(name: Any) -> tzinfo:
+    try:
+        return ZoneInfo(str(name)) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise FieldError(
+            "timeZone", f"metaData.timeZone {name!r} is no time zone; one is Europe/Berlin"
+        ) from error

@@ -1,0 +1,107 @@
+"""Picks up what processes have dropped, and forgets what is old."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import timedelta
+
+import structlog
+
+from openbulk.domain.job import Job
+from openbulk.engine.notifications import Notifications
+from openbulk.engine.queue.clock import Clock
+from openbulk.engine.queue.dbos_queue import LaneQueue, NextSlice
+from openbulk.engine.workflows.runner import Workflows
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 30
+KEEP_FINISHED_SLICES = timedelta(days=1)
+KEEP_ORPHANS = timedelta(days=1)
+"""Another server may be receiving a file that no job owns yet. No upload takes so long."""
+
+
+class Housekeeping:
+    """Sweeps, for as long as the process works."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        files: FileStore,
+        queue: LaneQueue,
+        notifications: Notifications,
+        workflows: Workflows,
+        jobs_under_way: Collection[int],
+        keep_files: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._queue = queue
+        self._notifications = notifications
+        self._workflows = workflows
+        self._jobs_under_way = jobs_under_way
+        self._keep_files = keep_files
+        self._now = clock.now
+
+    async def until_next_sweep(self) -> None:
+        """Wait half a minute, or one second where the queue has lost work."""
+        for _ in range(SWEEP_SECONDS):
+            await asyncio.sleep(1.0)
+            if self._queue.has_lost_work:
+                return
+
+    async def sweep(self) -> None:
+        """Enqueue again what was dropped between ledger and queue, and forget what is old.
+
+        A process drops work where it dies, or where the disk of its queue is full.
+        """
+        if requeued := await self._queue.requeue_lost():
+            log.warning("requeued what could not be recorded", slices=requeued)
+        await self._enqueue_dropped_slices()
+        await self._notifications.sweep()
+        await self._workflows.sweep()
+        await self._forget_files()
+        finished_before = self._now() - KEEP_FINISHED_SLICES
+        await self._queue.forget(finished_before=finished_before.isoformat())
+
+    async def _enqueue_dropped_slices(self) -> None:
+        # A job whose slice runs here was not dropped, whatever the queue says of that slice.
+        under_way = self._jobs_under_way
+        jobs = [job for job in await self._ledger.active_jobs() if job.id not in under_way]
+        slices = {job.id: NextSlice.of(job, self._now()) for job in jobs}
+        is_unfinished = await self._queue.is_unfinished_by_id([one.id for one in slices.values()])
+        for job in jobs:
+            due = slices[job.id]
+            if due.id not in is_unfinished:
+                await self._queue.enqueue_slice(due)
+            elif not is_unfinished[due.id]:
+                await self._enqueue_in_place_of(job)
+
+    async def _enqueue_in_place_of(self, job: Job) -> None:
+        """The queue takes the slice that is due for finished: enqueue another one."""
+        skipped = await self._ledger.skip_slice(job.id, job.slice)
+        if skipped is not None:
+            await self._queue.enqueue_slice(NextSlice.of(skipped, self._now()))
+
+    async def _forget_files(self) -> None:
+        finished_before = self._now() - self._keep_files
+        for name in await self._ledger.files_of_jobs_finished_before(finished_before):
+            # In this order: a process that dies in between deletes once more, and leaves no file.
+            await self._files.delete(name)
+            await self._ledger.forget_file(name)
+
+    async def delete_orphans(self, *, is_shared: bool) -> int:
+        """Delete the files that no job owns; return how many. For the start of a process.
+
+        Where other processes share the file store, files that they may be receiving are kept.
+        """
+        orphans = await self._files.names() - await self._ledger.files()
+        if is_shared:
+            old = self._now() - KEEP_ORPHANS
+            orphans = frozenset([name for name in orphans if await self._files.is_older(name, old)])
+        for name in orphans:
+            await self._files.delete(name)
+        return len(orphans)

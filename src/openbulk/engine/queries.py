@@ -1,0 +1,227 @@
+"""Resolves queries: which object and which fields a query means, and what the service itself does.
+
+A condition may name the service's own parameters (`where timeMin = '2026-01-01T00:00:00Z'`).
+They are passed through; openbulk applies the rest of the condition.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.targets import refusal_to_read, resolve_object
+from openbulk.domain.comparison import as_text
+from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, fields_of
+from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
+from openbulk.domain.job import Download, Job
+from openbulk.domain.query import ChangedRange, Query
+from openbulk.storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class DateFilter:
+    """When the wanted records were changed, before it is known how the service dates changes."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    field: str = ""
+    """The field with the date; empty for the service's own."""
+
+
+NO_DATES = DateFilter()
+NO_OPTIONS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedQuery:
+    """A query that the service can answer."""
+
+    query: Query
+    """With the service's parameters among `parameters`, and no longer in `where`."""
+    changes: ChangedRange | None
+    """Not yet in the query: each run of a schedule has another range."""
+    is_sorted_by_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadRequest:
+    """A download as its caller describes it."""
+
+    download: Download
+    """Its query has no object where only `continue_from` says what to read."""
+    continue_from: str = ""
+    """Id of the earlier job to continue, as the caller wrote it; empty for none."""
+    dates: DateFilter = NO_DATES
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options that may be parameters of the service; those that it does not know are ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedDownload:
+    """A download that can be submitted, once it is restricted to its changes."""
+
+    download: Download
+    changes: ChangedRange | None
+
+
+async def resolve_download(request: DownloadRequest, connector: Connector) -> ResolvedDownload:
+    """The download that a request means at a service.
+
+    Raises BadInput for an object or a field that does not exist, and ServiceError where the
+    service does not say which objects it has.
+    """
+    resolved = await resolve_query(
+        request.download.query, connector, dates=request.dates, options=request.options
+    )
+    download = replace(
+        request.download,
+        query=resolved.query,
+        is_sorted_by_service=resolved.is_sorted_by_service,
+    )
+    return ResolvedDownload(download, resolved.changes)
+
+
+async def resolve_query(
+    query: Query,
+    connector: Connector,
+    *,
+    dates: DateFilter = NO_DATES,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> ResolvedQuery:
+    """A query in the service's terms; `options` as in `DownloadRequest`.
+
+    Raises BadInput for an object or a field that does not exist, and ServiceError where the
+    service does not say which objects it has.
+    """
+    objects = await connector.objects()
+    name = resolve_object(query.object, objects).name
+    refusal = refusal_to_read(name, objects)
+    if refusal is not None:
+        raise BadInput(refusal)
+    features = objects[name]
+    query = _pass_parameters(query, features, options)
+    changes = _range_of(dates, query.object, features)
+    await _require_fields(query.restrict_to(changes), name, connector)
+    return ResolvedQuery(query, changes, features.sorts)
+
+
+async def job_to_continue(ledger: Ledger, instance_id: int, job_id: int) -> Job:
+    """A finished download of an instance.
+
+    Raises NotFound where the instance has no such job, BadInput where it is an upload, and
+    Conflict where it is not finished.
+    """
+    job = await ledger.job(job_id)
+    if job is None or job.instance_id != instance_id:
+        raise NotFound(f"this instance has no bulk job {job_id}")
+    if not job.is_download:
+        raise BadInput(f"job {job_id} is an upload; only a download can be continued")
+    if not job.is_finished:
+        raise Conflict(f"job {job_id} is {job.status.value}; continue it once it is finished")
+    return job
+
+
+def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
+    """A request that continues behind an earlier job: with its query, but a limit of its own.
+
+    Raises BadInput where the earlier job cannot be continued.
+    """
+    download, before, position = request.download, earlier.download, earlier.position
+    # It has read everything, and kept the first records: no position says which are left.
+    if before.is_sorted_here:
+        raise BadInput(
+            f"job {earlier.id} sorted its records, so it cannot be continued; remove `order by`"
+        )
+    query = before.query
+    if download.query.limit is not None:
+        query = replace(query, limit=download.query.limit)
+    has_more = position.after is not None or position.skip > 0
+    continued = replace(
+        download,
+        query=query,
+        # Page limits count the pages of one job.
+        begin=replace(position, is_end=not has_more, pages=0, continues=True),
+        page_size=before.page_size,
+        page_limit=download.page_limit or before.page_limit,
+        keeps_nulls=before.keeps_nulls,
+        text=before.text,
+    )
+    return replace(request, download=continued)
+
+
+def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any]) -> Query:
+    """A query whose parameters have what its condition and the options say of them."""
+    parameters = {
+        name: str(value) for name, value in options.items() if name in features.parameters
+    }
+    parameters |= query.parameters
+    rest: list[Condition] = []
+    for part in conjuncts(query.where):
+        match part:
+            case Comparison(name, "=", (value,)) if name in features.parameters:
+                parameters[name] = as_text(value)
+            case _:
+                rest.append(part)
+    where = All(tuple(rest)) if rest else None
+    for name in fields_of(where):
+        if name in features.parameters:
+            raise BadInput(
+                f"{name} is a parameter of the service: compare it with =, and join it with and"
+            )
+    return replace(query, parameters=parameters, where=where)
+
+
+def _range_of(dates: DateFilter, object: str, features: Features) -> ChangedRange | None:
+    if dates.since is None and dates.until is None:
+        return None
+    name = dates.field or features.changed
+    if name is None:
+        raise BadInput(f"{object!r} does not say when a record was changed; leave from and to out")
+    return ChangedRange(
+        name, dates.since, dates.until, is_known_to_service=name == features.changed
+    )
+
+
+# --- fields ---
+
+
+async def _require_fields(query: Query, object: str, connector: Connector) -> None:
+    """Raise BadInput for a field that the object does not have.
+
+    A condition on a misspelt field would select no records, and nothing would say why.
+    """
+    order = [one.field for one in query.order]
+    for name in order:
+        if query.fields and name not in query.fields:
+            raise BadInput(f"order by {name} needs {name} among the selected fields")
+    names = (*query.fields, *order, *fields_of(query.where))
+    if not names:
+        return
+    try:
+        schema = await connector.metadata(object)
+    except ServiceError:
+        return  # the job will meet the same failure, and wait for the service
+    for name in names:
+        if not _has_field(schema, name.split(".")):
+            near = get_close_matches(name, list(_field_names(schema)), 1)
+            hint = "".join(f"; did you mean {one!r}?" for one in near)
+            raise BadInput(f"{object!r} has no field {name!r}{hint}")
+
+
+def _has_field(schema: Mapping[str, Any], steps: Sequence[str]) -> bool:
+    # A schema without a type allows any value (JSON Schema, validation, section 6.1.1).
+    if not steps or "type" not in schema:
+        return True
+    if schema["type"] != "object":
+        return False
+    nested = schema.get("properties", {}).get(steps[0], schema.get("additionalProperties"))
+    return isinstance(nested, Mapping) and _has_field(nested, steps[1:])
+
+
+def _field_names(schema: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted names of all fields, each object's before the fields in it."""
+    for name, nested in schema.get("properties", {}).items():
+        yield f"{prefix}{name}"
+        yield from _field_names(nested, f"{prefix}{name}.")

@@ -1,0 +1,52 @@
+"""The records that a download has read, from the parts in which they are kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from openbulk.domain.errors import NotFound
+from openbulk.domain.job import Job
+from openbulk.domain.records import Row
+from openbulk.engine.slices.sorting import sorted_file
+from openbulk.storage.files import FileStore, Part
+from openbulk.storage.ledger import Ledger
+
+
+class Result:
+    """The records of a download in their order, from the record `begin` (counted from 1) on.
+
+    Each iteration begins at the first of them. It blocks, so iterate in a thread; it holds one
+    part in memory. It raises NotFound where the records are not kept any more, and KeyMissing
+    where the key that seals them is gone.
+    """
+
+    def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:
+        self._files = files
+        self._file = file
+        self._parts = parts
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for part in self._parts:
+            try:
+                lines = self._files.get_now(part.path(self._file)).split(b"\n")
+            except FileNotFoundError as error:
+                raise NotFound(
+                    "the records of this job are not kept any more; start the download again"
+                ) from error
+            for line in lines[max(0, self._begin - part.first_row) :]:
+                yield orjson.loads(line)
+
+
+async def result_of(ledger: Ledger, files: FileStore, job: Job, begin: int = 1) -> Result:
+    """The records of a download, from the record `begin` on."""
+    file = job.download.file
+    if job.download.is_sorted_here:
+        file = sorted_file(file)
+    return Result(files, file, await ledger.parts_from(job.id, begin), begin)
+
+
+def as_rows(result: Result) -> Iterator[Row]:
+    """The records of a download as the rows of an upload."""
+    return (Row(number, values) for number, values in enumerate(result, 1))

@@ -1,0 +1,225 @@
+"""Runs a slice of a job from its beginning to its end, and says which slice follows."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from openbulk.connectors.base import Connector
+from openbulk.domain.errors import Fenced, FileStoreUnavailable, Unavailable
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.records import Row
+from openbulk.engine import metrics
+from openbulk.engine.connections import Connections
+from openbulk.engine.queue.clock import Clock
+from openbulk.engine.queue.dbos_queue import NextSlice
+from openbulk.engine.queue.lease import Lease
+from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
+from openbulk.engine.slices.deadline import SliceDeadline
+from openbulk.engine.slices.download import DownloadSlice
+from openbulk.engine.slices.downloaded_records import as_rows, result_of
+from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
+from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.upload import UploadSlice
+from openbulk.formats.base import Format
+from openbulk.storage.files import FileStore
+from openbulk.storage.ledger import Ledger
+from openbulk.storage.outage import (
+    retry_until_written,
+    retry_while_disk_full,
+    retry_while_unavailable,
+)
+from openbulk.storage.slice_ledger import SliceLedger
+
+log = structlog.get_logger()
+
+UNAVAILABLE_PAUSE_SECONDS = 0.5
+
+Announce = Callable[[Job], Awaitable[None]]
+"""Tells a job's caller that it is finished. May be called twice."""
+
+
+class SliceRunner:
+    """Runs slices, one at a time for each job."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        files: FileStore,
+        formats: Mapping[str, Format],
+        connections: Connections,
+        announce: Announce,
+        lease: Lease,
+        draining: asyncio.Event,
+        clock: Clock,
+        worker: str,
+    ) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._formats = formats
+        self._connections = connections
+        self._announce = announce
+        self._lease = lease
+        self._draining = draining
+        self._now = clock.now
+        self._worker = worker
+        self.jobs_under_way: set[int] = set()
+        """The jobs of which a slice runs in this process."""
+
+    async def run(self, job_id: int, number: int) -> NextSlice | None:
+        """Run a slice; return the one that follows it, None where none does.
+
+        Where the slice is not due, that is the slice which is due instead.
+        """
+        while True:
+            with self._lease.slice():
+                try:
+                    return await self._run(job_id, number)
+                except Fenced:
+                    # The runner that has taken the slice over enqueues the next one.
+                    return None
+                except Unavailable:
+                    # No call is under way any more: begin again from what the ledger says.
+                    if self._draining.is_set():
+                        raise
+            await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
+
+    async def _run(self, job_id: int, number: int) -> NextSlice | None:
+        begin = partial(
+            self._ledger.begin_slice,
+            job_id,
+            number,
+            self._now(),
+            worker=self._worker,
+            lease=self._lease,
+            draining=self._draining,
+        )
+        ledger = await retry_until_written(begin, self._draining)
+        if ledger is None:
+            return await self._slice_due_instead(job_id, number)
+        self.jobs_under_way.add(job_id)
+        try:
+            ending = await self._work(ledger)
+            return await self._end(ledger, ending)
+        finally:
+            self.jobs_under_way.discard(job_id)
+
+    async def _slice_due_instead(self, job_id: int, number: int) -> NextSlice | None:
+        job = await retry_while_unavailable(partial(self._ledger.job, job_id), self._draining)
+        if job is None or job.is_finished or job.slice == number:
+            return None
+        return NextSlice.of(job, self._now())
+
+    # --- the work ---
+
+    async def _work(self, ledger: SliceLedger) -> Ending:
+        try:
+            return await self._cut_and_transfer(ledger)
+        except FileStoreUnavailable as error:
+            log.warning("file store is unavailable", job=ledger.job.id, reason=error.reason)
+            return ending_of(error)
+        except (Fenced, Unavailable):
+            raise
+        except Exception as error:
+            return ending_of(error)
+
+    async def _cut_and_transfer(self, ledger: SliceLedger) -> Ending:
+        job = ledger.job
+        if job.slice_attempts > MAX_SLICE_ATTEMPTS:
+            reason = f"failed {MAX_SLICE_ATTEMPTS} times in a row without progress"
+            return Fail(Status.ABORTED, reason)
+        if job.status is Status.CANCELLATION_PENDING:
+            # The runner that was to end the job has died: `_end` does.
+            return Continue()
+        if not job.is_download and job.records is None:
+            is_cut = await self._cut_file(ledger)
+            # A large file is cut outside the lane, so that no other job waits for it. The next
+            # slice, in the lane, sends its records.
+            if not is_cut or not job.upload.is_small:
+                return Continue()
+        connector = await self._connector(ledger)
+        slice_class = DownloadSlice if job.is_download else UploadSlice
+        deadline = SliceDeadline(ledger, self._draining, self._now)
+        work = slice_class(ledger, connector=connector, files=self._files, deadline=deadline)
+        return await work.run()
+
+    async def _cut_file(self, ledger: SliceLedger) -> bool:
+        """Cut a job's file into parts; False where the slice is called off before the end."""
+        upload = ledger.job.upload
+        deadline = SliceDeadline(ledger, self._draining, self._now)
+        read = await self._reader_of(upload)
+        done = await cut(self._files, upload.file, read, deadline.is_called_off)
+        if done is None:
+            return False
+        await ledger.set_parts(done.records, done.first_rows)
+        log.info("file is cut", job=ledger.job.id, records=done.records)
+        return True
+
+    async def _reader_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
+        """A function that reads an upload's rows: from its file, or from a download's records."""
+        if upload.records_of is None:
+            file = self._files.open(upload.file, upload.file_size)
+            return partial(self._formats[upload.file_format].read, file, upload.target.options)
+        find = partial(self._ledger.job, upload.records_of)
+        source = await retry_while_unavailable(find, self._draining)
+        assert source is not None
+        find_result = partial(result_of, self._ledger, self._files, source)
+        return partial(as_rows, await retry_while_unavailable(find_result, self._draining))
+
+    async def _connector(self, ledger: SliceLedger) -> Connector:
+        """The connector of the job's instance. The slice gets its share of the service's quota."""
+        connection = await self._connections.to(ledger.job.instance_id)
+        connection.pace.begin_slice(await ledger.unfinished_jobs())
+        return connection.connector
+
+    # --- the end ---
+
+    async def _end(self, ledger: SliceLedger, ending: Ending) -> NextSlice | None:
+        match ending:
+            case Complete():
+                await self._finish(ledger, Status.COMPLETE)
+            case Fail(status=status, reason=reason):
+                await self._finish(ledger, status, reason)
+            case _ if await ledger.is_cancelled():
+                await self._finish(ledger, Status.CANCELLED)
+            case _:
+                return NextSlice.of(await self._continue(ledger, ending), self._now())
+        return None
+
+    async def _continue(self, ledger: SliceLedger, ending: Continue | Snooze | Crash) -> Job:
+        match ending:
+            case Continue():
+                return await ledger.end()
+            case Snooze():
+                return await self._snooze(ledger, ending)
+            case Crash(error=error):
+                return await self._try_again(ledger, error)
+
+    async def _finish(self, ledger: SliceLedger, status: Status, reason: str | None = None) -> None:
+        job = await ledger.finish(status, now=self._now(), error=reason)
+        metrics.JOBS.labels(job.status).inc()
+        log.info("job finished", job=job.id, status=job.status, records=job.cursor, reason=reason)
+        await retry_while_disk_full(partial(self._announce, job), self._draining)
+
+    async def _snooze(self, ledger: SliceLedger, ending: Snooze) -> Job:
+        chance = random.random()  # noqa: S311
+        seconds = wait_before_retry(ledger.waits, ending.after, chance, ending.most)
+        metrics.WAITS.inc()
+        log.info("job waits", job=ledger.job.id, reason=ending.reason, seconds=round(seconds, 1))
+        return await ledger.end(
+            wait_until=self._now() + timedelta(seconds=seconds), wait_for=ending.reason
+        )
+
+    async def _try_again(self, ledger: SliceLedger, error: Exception) -> Job:
+        attempt = ledger.job.slice_attempts
+        log.error("slice failed", job=ledger.job.id, attempt=attempt, exc_info=error)
+        seconds = wait_before_retry(attempt - 1, None, 0.0)
+        return await ledger.end(
+            crashed=True,
+            wait_until=self._now() + timedelta(seconds=seconds),
+            wait_for=f"an unexpected failure ({type(error).__name__}); openbulk tries again",
+        )

@@ -1,0 +1,38 @@
+"""What is looked at again and again."""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+import pytest
+from structlog.testing import capture_logs
+
+from openbulk.domain.errors import DiskFull, Unavailable
+from openbulk.engine.queue.periodic import run_forever
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (Unavailable("away"), []),
+        (DiskFull("files"), []),
+        (ValueError("a flaw"), ["periodic work failed"]),
+    ],
+)
+async def test_a_look_that_fails_is_not_the_last(error: Exception, logged: list[str]) -> None:
+    """It is logged, unless the database is away or the disk is full."""
+    seen = asyncio.Event()
+    looks = iter([error, None])
+
+    async def look() -> None:
+        if failure := next(looks, None):
+            raise failure
+        seen.set()
+
+    with capture_logs() as logs:
+        task = asyncio.create_task(run_forever("it", look, partial(asyncio.sleep, 0)))
+        await asyncio.wait_for(seen.wait(), 5)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert [line["event"] for line in logs] == logged

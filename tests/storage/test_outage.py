@@ -1,0 +1,67 @@
+"""Work that waits for a database which is away."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from openbulk.domain.errors import Unavailable
+from openbulk.storage import outage as outage_module
+from openbulk.storage.outage import Outage, retry_while_unavailable
+
+
+class Store:
+    """Is away for so many calls."""
+
+    def __init__(self, away: int) -> None:
+        self._away = away
+
+    async def ask(self) -> str:
+        """The answer."""
+        if self._away:
+            self._away -= 1
+            raise Unavailable("away") from OSError("connection failed:\n\tIs the server running?")
+        return "answer"
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that this process's outage goes by."""
+    clock = [100.0]
+    monkeypatch.setattr(outage_module, "outage", Outage(lambda: clock[0]))
+    return clock
+
+
+async def test_who_waits_is_answered_and_the_log_has_two_lines_of_it(now: list[float]) -> None:
+    with capture_logs() as logs:
+        assert await retry_while_unavailable(Store(away=3).ask, asyncio.Event()) == "answer"
+    assert [(line["event"], line.get("reason")) for line in logs] == [
+        ("database is away", "connection failed: Is the server running?"),
+        ("database is back", None),
+    ]
+
+
+async def test_who_does_not_wait_is_told_and_nothing_is_logged(now: list[float]) -> None:
+    draining = asyncio.Event()
+    draining.set()
+    with capture_logs() as logs, pytest.raises(Unavailable):
+        await retry_while_unavailable(Store(away=1).ask, draining)
+    assert logs == []
+
+
+def test_a_database_that_stays_away_is_said_every_half_minute_however_many_wait(
+    now: list[float],
+) -> None:
+    outage = outage_module.outage
+    with capture_logs() as logs:
+        for _ in range(100):
+            outage.away(OSError("refused"))
+            outage.away(OSError("refused"))
+            now[0] += 1
+        outage.back()
+        outage.back()
+    said = [(line["event"], line["seconds"]) for line in logs]
+    assert said == [
+        *[("database is away", seconds) for seconds in (0, 30, 60, 90)],
+        ("database is back", 100.0),
+    ]
