@@ -22,12 +22,13 @@ _UTF8_SEQUENCE = re.compile(
 """A character of two to four bytes (RFC 3629, section 4, less some rules on what is overlong)."""
 # In Windows-1252, words of other alphabets are rows of accented letters, or have signs in them:
 # "Ïðèâåò" is Russian in Windows-1251, "³¹cznoœæ" Polish in Windows-1250.
+_LETTER = rb"[a-z\xc0-\xff]"
+_SIGN = rb"[\xa2-\xa9\xac\xae\xb0\xb1\xb3\xb6\xb8\xb9\xbc-\xbe]"
 _NOT_WESTERN = (
     _UTF8_SEQUENCE,
     re.compile(rb"[\xc0-\xff]{4}"),
-    re.compile(
-        rb"[a-z\xc0-\xff][\xa1-\xa9\xac\xae\xb0\xb1\xb3\xb6\xb8\xb9\xbc-\xbf][a-z\xc0-\xff]"
-    ),
+    re.compile(_LETTER + _SIGN + rb"+" + _LETTER),
+    re.compile(_SIGN + rb"{2}" + _LETTER),
 )
 _CP1252_UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _LINES_FOR_ONE_DAMAGED = 1_000

@@ -6,7 +6,7 @@ goes to disk where it grows (https://sqlite.org/inmemorydb.html).
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from hashlib import blake2b
 from itertools import groupby
@@ -32,13 +32,24 @@ CREATE TABLE events (
 );
 CREATE INDEX by_uid ON events (uid, occurrence, line);
 CREATE TABLE verdicts (line INTEGER PRIMARY KEY, standing TEXT, problem TEXT);
+CREATE TABLE series (
+    uid BLOB PRIMARY KEY, start BLOB, last_line INTEGER, changes INTEGER
+) WITHOUT ROWID;
 CREATE VIEW current_events AS
     SELECT events.* FROM events JOIN verdicts USING (line) WHERE standing = 'current';
 """
-_PLACE = """
-SELECT uid, occurrence, standing, problem FROM events JOIN verdicts USING (line) WHERE line = ?
+_ADD_SERIES = """
+INSERT INTO series SELECT uid, max(iif(occurrence = '', start, NULL)), max(line), max(is_change)
+FROM current_events WHERE occurrence = '' OR is_change GROUP BY uid HAVING min(occurrence) = ''
 """
-_SERIES = "SELECT line, start FROM current_events WHERE uid = ? AND occurrence = ''"
+_PLACE = """
+SELECT occurrence, is_change, standing, problem, series.start, last_line, changes
+FROM events JOIN verdicts USING (line) LEFT JOIN series USING (uid) WHERE line = ?
+"""
+_HAS_EARLY = """
+SELECT 1 FROM current_events JOIN series USING (uid)
+WHERE occurrence <> '' AND NOT is_change AND line < last_line
+"""
 _PARTS_OF_CHANGING_SERIES = """
 SELECT component, line, calendar FROM current_events
 WHERE uid = ? AND component IS NOT NULL AND (occurrence = '' OR is_change)
@@ -57,14 +68,18 @@ class Place:
 
     standing: Standing = Standing.CURRENT
     problem: str = ""
-    series_line: int | None = None
-    """Where its series begins; None for what is no occurrence of a series in this file."""
+    last_line: int = 0
+    """The last line on which an event begins that it is an occurrence of; 0 for none.
+
+    A series may have several of them: it changes from some occurrences on.
+    """
     series_start: TimeValue | None = None
+    is_in_changing_series: bool = False
+    """Whether its series changes from some occurrence on, in this file."""
 
     def is_early(self, line: int) -> bool:
         """Whether an event on that line is an occurrence that stands before its series."""
-        is_current = self.standing is Standing.CURRENT
-        return is_current and self.series_line is not None and line < self.series_line
+        return self.standing is Standing.CURRENT and line < self.last_line
 
 
 class FileIndex:
@@ -75,7 +90,7 @@ class FileIndex:
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")
         self._calendars: tuple[int, CalendarProperties] = (0, CalendarProperties())
-        self._segments: tuple[bytes, Sequence[Segment]] = (b"", ())
+        self._segments: tuple[bytes, Sequence[Segment] | ValueError] = (b"", ())
         self._add_calendars_and_uids(lines())
         self._has_shared_uids = self._is_any("SELECT 1 FROM uids WHERE events > 1")
         if self._has_shared_uids:
@@ -101,31 +116,32 @@ class FileIndex:
         row = self._database.execute(_PLACE, (line,)).fetchone() if self._has_shared_uids else None
         if row is None:
             return Place()
-        uid, occurrence, standing, problem = row
-        series = self._database.execute(_SERIES, (uid,)).fetchone() if occurrence else None
-        if series is None:
-            return Place(Standing(standing), problem)
-        return Place(Standing(standing), problem, series[0], _unpack_time(series[1]))
+        occurrence, is_change, standing, problem, start, last_line, changes = row
+        own = Place(Standing(standing), problem, is_in_changing_series=bool(changes))
+        if not occurrence or last_line is None:
+            return own
+        return replace(
+            own, series_start=_unpack_time(start), last_line=0 if is_change else last_line
+        )
 
     def segments(self, uid: str) -> Sequence[Segment]:
-        """The segments of a series that changes from one occurrence on; empty for other series.
+        """The segments of a series that changes from one occurrence on.
 
-        Raises ValueError with half a sentence where it cannot be split.
+        Empty where it is called off, or not there. Raises ValueError with half a sentence where it
+        cannot be split.
         """
         key = _digest(uid)
-        if self._has_shared_uids and self._segments[0] != key:
+        if self._segments[0] != key:
             rows = self._database.execute(_PARTS_OF_CHANGING_SERIES, (key,)).fetchall()
             self._segments = (key, _split(self._parse(*row) for row in rows))
-        return self._segments[1] if self._segments[0] == key else ()
+        if isinstance(self._segments[1], ValueError):
+            raise ValueError(*self._segments[1].args)
+        return self._segments[1]
 
     @property
     def has_early_occurrences(self) -> bool:
         """Whether an occurrence stands before its series."""
-        query = """
-            SELECT 1 FROM current_events AS one JOIN current_events AS series USING (uid)
-            WHERE one.occurrence <> '' AND series.occurrence = '' AND one.line < series.line
-        """
-        return self._has_shared_uids and self._is_any(query)
+        return self._has_shared_uids and self._is_any(_HAS_EARLY)
 
     def _is_any(self, query: str) -> bool:
         return bool(self._database.execute(f"SELECT EXISTS ({query})").fetchone()[0])
@@ -187,13 +203,17 @@ class FileIndex:
                     "INSERT INTO verdicts VALUES (?, ?, ?)",
                     (verdict.line, verdict.standing, verdict.problem),
                 )
+        self._database.execute(_ADD_SERIES)
 
 
-def _split(events: Iterator[ParsedEvent]) -> Sequence[Segment]:
+def _split(events: Iterator[ParsedEvent]) -> Sequence[Segment] | ValueError:
     parts = list(events)
-    if len(parts) < 2 or parts[0].times.original_start is not None or parts[0].is_cancelled:
+    if not parts or parts[0].times.original_start is not None or parts[0].is_cancelled:
         return ()
-    return split_series(parts[0], parts[1:])
+    try:
+        return split_series(parts[0], parts[1:])
+    except ValueError as error:
+        return error
 
 
 def _watch_uids(lines: Iterator[bytes], note: Callable[[str], None]) -> Iterator[bytes]:

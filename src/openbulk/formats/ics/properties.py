@@ -97,7 +97,7 @@ class Property:
     def _decode_base64(self) -> bytes:
         try:
             return binascii.a2b_base64("".join(self.value.split()), strict_mode=True)
-        except binascii.Error:
+        except ValueError:
             raise ValueError(
                 f"{self.place} says that it is BASE64 and is not; "
                 "write the text as it is, without ENCODING"

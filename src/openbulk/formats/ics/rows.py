@@ -39,7 +39,7 @@ def _read_row(
         if place.standing is Standing.DOUBTFUL:
             raise ValueError(place.problem)
         event = parse_event(component, index.calendar(component.calendar), place.series_start)
-        values = _place_in_series(event, index)
+        values = _move_in_series(event, index) if place.is_in_changing_series else event.values
     except OverflowError:
         problem = Problem(
             f"the event on line {component.line} has a date before the year 1 or after 9999; "
@@ -53,11 +53,11 @@ def _read_row(
             yield Row(next(numbers), values, line=component.line, remarks=event.remarks)
 
 
-def _place_in_series(event: ParsedEvent, index: FileIndex) -> Mapping[str, Any] | None:
+def _move_in_series(event: ParsedEvent, index: FileIndex) -> Mapping[str, Any] | None:
     """The fields of an event, whose series may be split; None where nothing is left of it."""
     original_start = event.times.original_start
     try:
-        segments = index.segments(event.uid) if event.uid else ()
+        segments = index.segments(event.uid)
     except ValueError as error:
         if not event.times.is_this_and_future:
             return event.values
