@@ -903,3 +903,47 @@ def test_a_byte_order_mark_wins_over_the_name_of_an_encoding() -> None:
         (row,) = read(encoded, encoding="windows-1252")
         assert row.values is not None
         assert row.values["summary"] == "Frühstück"
+
+
+# --- what would keep the server busy, or the event from its row ---
+
+
+def test_a_rule_until_the_end_of_time_is_one() -> None:
+    """Exchange writes the last day of the year 9999."""
+    start = "DTSTART;TZID=America/New_York:20260604T100000\n"
+    assert series("RRULE:FREQ=DAILY;UNTIL=99991231", start=start) == [
+        "RRULE:FREQ=DAILY;UNTIL=99991231T235959Z"
+    ]
+
+
+def test_a_name_of_many_parts_and_a_rule_of_many_times_take_no_time() -> None:
+    """Each is refused at once."""
+    assert "is not known" in problem(f"DTSTART;TZID={'a/' * 100_000}b:20260604T100000")
+    numbers = ",".join(map(str, range(60)))
+    rule = f"RRULE:FREQ=DAILY;BYHOUR=1,2;BYMINUTE={numbers};BYSECOND={numbers}"
+    days = "EXDATE;VALUE=DATE:" + ",".join(["20260604"] * 10_000)
+    assert "the event recurs several times a day" in problem(f"{START}{rule}\n{days}")
+
+
+def test_blanks_in_a_file_by_hand_cost_nothing() -> None:
+    """Also behind BEGIN: and END:."""
+    text = calendar(f"UID: a\n{START}").replace("BEGIN:", "BEGIN: ").replace("END:", "END : ")
+    (row,) = read(text.replace("DTEND : ", "DTEND:"))
+    assert row.values is not None
+    assert Ics().recognizes(text.encode())
+
+
+def test_a_day_of_a_series_that_recurs_several_times_on_it_is_refused() -> None:
+    """RECURRENCE-ID has to say which occurrence is meant."""
+    whole = f"UID:a\n{START}RRULE:FREQ=DAILY;BYHOUR=8,10"
+    _, moved = read(calendar(whole, f"UID:a\nRECURRENCE-ID;VALUE=DATE:20260611\n{START}"))
+    assert moved.problem is not None
+    assert moved.problem.message.startswith("RECURRENCE-ID on line 11 is a day, and the series")
+
+
+def test_an_end_at_midnight_in_the_calendars_zone_is_a_day() -> None:
+    """Of an all-day event."""
+    values = event(
+        "DTSTART;VALUE=DATE:20260604\nDTEND:20260604T220000Z", "X-WR-TIMEZONE:Europe/Berlin\n"
+    )
+    assert values["end"] == {"date": "2026-06-05"}

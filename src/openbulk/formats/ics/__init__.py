@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from openbulk.domain.records import Row
 from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.ics.components import border
 from openbulk.formats.ics.content_lines import fold_lines
 from openbulk.formats.ics.events import event_lines
 from openbulk.formats.ics.file_index import FileIndex
@@ -32,7 +33,7 @@ class Ics:
 
     def recognizes(self, head: bytes) -> bool:
         """It begins with BEGIN:VCALENDAR, in any case."""
-        return head.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"
+        return border(head.lstrip()[:32]).startswith(b"BEGIN:VCALENDAR")
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events, each of them after its series. One that cannot be read is a broken row.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from openbulk.formats.ics.components import Component, calendar_lines
+from openbulk.formats.ics.components import Component, border, calendar_lines
 from openbulk.formats.ics.iana_zones import (
     VTimezone,
     find_iana_zone,
@@ -71,13 +71,13 @@ def read_calendars(lines: Iterator[bytes]) -> Iterator[CalendarProperties]:
     """
     yield CalendarProperties()
     draft: _Draft | None = None
-    for number, raw, border in _lines_outside_events(lines):
-        if border == b"BEGIN:VCALENDAR":
+    for number, raw, edge in _lines_outside_events(lines):
+        if edge == b"BEGIN:VCALENDAR":
             if draft is not None:
                 yield draft.finish()
             draft = _Draft()
         elif draft is not None:
-            draft.add(number, raw, border)
+            draft.add(number, raw, edge)
     if draft is not None:
         yield draft.finish()
 
@@ -86,14 +86,14 @@ def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes, 
     """Each line with its number, and in capitals. Of an event, only its END is one of them."""
     is_in_event = False
     for number, raw in calendar_lines(lines):
-        border = raw.rstrip().upper()
-        match border:
+        edge = border(raw)
+        match edge:
             case b"BEGIN:VEVENT":
                 is_in_event = True
             case b"END:VEVENT" | b"BEGIN:VCALENDAR":
                 is_in_event = False
         if not is_in_event:
-            yield number, raw, border
+            yield number, raw, edge
 
 
 class _Draft:
@@ -105,23 +105,23 @@ class _Draft:
         self._is_closed = False
         self._is_in_header = False
 
-    def add(self, number: int, raw: bytes, border: bytes) -> None:
-        """Take a line in, in capitals as `border`."""
-        self._is_closed = self._is_closed or border == b"END:VCALENDAR"
+    def add(self, number: int, raw: bytes, edge: bytes) -> None:
+        """Take a line in, with what `border` makes of it."""
+        self._is_closed = self._is_closed or edge == b"END:VCALENDAR"
         if self._is_closed:
             return
-        if border == b"BEGIN:VTIMEZONE" and len(self._time_zones) < _MAX_VTIMEZONES:
+        if edge == b"BEGIN:VTIMEZONE" and len(self._time_zones) < _MAX_VTIMEZONES:
             self._time_zones.append(Component(number))
         open_zone = self._time_zones[-1] if self._time_zones else None
         if open_zone is None or open_zone.is_closed:
-            self._add_to_header(number, raw, border)
+            self._add_to_header(number, raw, edge)
         elif open_zone.size < _MAX_VTIMEZONE_BYTES:
             open_zone.add(number, raw)
-            open_zone.is_closed = border == b"END:VTIMEZONE"
+            open_zone.is_closed = edge == b"END:VTIMEZONE"
 
-    def _add_to_header(self, number: int, raw: bytes, border: bytes) -> None:
+    def _add_to_header(self, number: int, raw: bytes, edge: bytes) -> None:
         if not raw.startswith((b" ", b"\t")):
-            self._is_in_header = border.startswith((b"X-WR-TIMEZONE", b"METHOD"))
+            self._is_in_header = edge.startswith((b"X-WR-TIMEZONE", b"METHOD"))
         if self._is_in_header:
             self._header.add(number, raw)
 

@@ -9,6 +9,8 @@ MAX_EVENT_BYTES = 1024 * 1024
 _MARKED_BEGIN = re.compile(codecs.BOM_UTF8 + rb"(?=BEGIN:VCALENDAR)", re.I)
 _JOINED_BORDERS = re.compile(rb"END:VCALENDAR\s*(?:\xef\xbb\xbf)?(?=BEGIN:VCALENDAR)", re.I)
 _IS_QUOTED_PRINTABLE = re.compile(rb"[^:]*;\s*(?:ENCODING=)?QUOTED-PRINTABLE\b", re.I)
+_MAX_EMPTY_LINES = 3
+"""As many between two lines are kept: a text that is not folded may have some."""
 _BEFORE_NEXT = frozenset({b"BEGIN:VEVENT", b"BEGIN:VCALENDAR", b"END:VCALENDAR"})
 """Lines before which an event has ended, with or without its END."""
 _BORDERS = _BEFORE_NEXT | {b"END:VEVENT"}
@@ -40,6 +42,7 @@ class Component:
     raw_lines: list[RawLine] = field(default_factory=list)
     size: int = 0
     is_closed: bool = False
+    _empty_lines: int = 0
 
     def add(self, number: int, raw: bytes) -> None:
         """Take a line in."""
@@ -48,13 +51,14 @@ class Component:
             return
         text = raw.rstrip(b"\r\n")
         last = self.raw_lines[-1] if self.raw_lines else None
-        if last is not None and last.is_unfinished and text.rstrip().upper() not in _BORDERS:
+        if last is not None and last.is_unfinished and border(text) not in _BORDERS:
             self._continue_quoted(last, text)
         # A line that begins with a blank continues the one before it (RFC 5545, section 3.1).
         elif last is not None and text.startswith((b" ", b"\t")):
             self._continue_folded(text)
-        else:
+        elif text.strip() or self._empty_lines < _MAX_EMPTY_LINES:
             self.raw_lines.append(RawLine(number, bytearray(text)))
+        self._empty_lines = 0 if text.strip() else self._empty_lines + 1
 
     def _continue_quoted(self, last: RawLine, text: bytes) -> None:
         # Some programs fold such a line like others, here inside of the three characters of a byte.
@@ -112,23 +116,31 @@ def calendar_lines(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, _MARKED_BEGIN.sub(b"", raw, count=1)
 
 
+def border(raw: bytes) -> bytes:
+    """The line in capitals, and without blanks where it begins or ends a component.
+
+    A line with a blank before its BEGIN or END continues a text (RFC 5545, section 3.1).
+    """
+    line = raw.rstrip().upper()
+    return b"".join(line.split()) if line.startswith((b"BEGIN", b"END")) else line
+
+
 def split_events(lines: Iterator[bytes]) -> Iterator[Component]:
     """The events of a file, also those without an end. Other components are left out."""
     event: Component | None = None
     calendars = _CalendarCounter()
     for number, raw in calendar_lines(lines):
-        # A line with a blank before its BEGIN or END continues a text (RFC 5545, section 3.1).
-        border = raw.rstrip().upper()
-        calendars.pass_line(border)
-        if event is not None and border in _BEFORE_NEXT:
+        edge = border(raw)
+        calendars.pass_line(edge)
+        if event is not None and edge in _BEFORE_NEXT:
             yield event
             event = None
-        if border == b"BEGIN:VEVENT":
+        if edge == b"BEGIN:VEVENT":
             event = Component(number, calendars.current)
         if event is None:
             continue
         event.add(number, raw)
-        if border == b"END:VEVENT":
+        if edge == b"END:VEVENT":
             event.is_closed = True
             yield event
             event = None
@@ -143,10 +155,10 @@ class _CalendarCounter:
         self.current = 0
         self._begun = 0
 
-    def pass_line(self, border: bytes) -> None:
-        """Go on behind a line, in capitals."""
-        if border == b"BEGIN:VCALENDAR":
+    def pass_line(self, edge: bytes) -> None:
+        """Go on behind a line, as `border` gives it."""
+        if edge == b"BEGIN:VCALENDAR":
             self._begun += 1
             self.current = self._begun
-        elif border == b"END:VCALENDAR":
+        elif edge == b"END:VCALENDAR":
             self.current = 0

@@ -18,8 +18,7 @@ from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.components import Component
 from openbulk.formats.ics.content_lines import content_line, escape_text, format_local_time
 from openbulk.formats.ics.recurrence import Recurrence, read_recurrence, recurrence_lines
-from openbulk.formats.ics.time_values import TimeValue
-from openbulk.formats.ics.times import EventTimes, read_times, time_lines
+from openbulk.formats.ics.times import EventTimes, SeriesStart, read_times, time_lines
 from openbulk.formats.ics.vevent import Properties, parse_vevent
 
 _TEXTS = {
@@ -83,9 +82,9 @@ class ParsedEvent:
 
 
 def parse_event(
-    component: Component, calendar: CalendarProperties, series_start: TimeValue | None = None
+    component: Component, calendar: CalendarProperties, series: SeriesStart | None = None
 ) -> ParsedEvent:
-    """An event. `series_start` is the start of its series, where the file has it.
+    """An event. `series` is what it is an occurrence of, where the file has that.
 
     Raises ValueError with a sentence, and OverflowError for a date outside the years 1 to 9999.
     """
@@ -99,7 +98,7 @@ def parse_event(
     remarks: list[str] = []
     texts, choices = _read_texts(event), _read_choices(event, calendar)
     is_cancelled = choices.get("status") == "cancelled"
-    times = read_times(event, calendar, is_cancelled=is_cancelled, series_start=series_start)
+    times = read_times(event, calendar, is_cancelled=is_cancelled, series=series)
     recurrence = _read_recurrence(event, times, calendar, remarks)
     lines = recurrence.lines()
     sequence = _read_sequence(event, remarks)

@@ -21,6 +21,7 @@ from openbulk.formats.ics.iana_zones import VTimezone
 from openbulk.formats.ics.properties import parse_property
 from openbulk.formats.ics.series_splits import Segment, split_series
 from openbulk.formats.ics.time_values import TimeValue
+from openbulk.formats.ics.times import SeriesStart
 from openbulk.formats.ics.versions import Standing, Version, judge
 
 _SCHEMA = """
@@ -73,7 +74,7 @@ class Place:
 
     A series may have several of them: it changes from some occurrences on.
     """
-    series_start: TimeValue | None = None
+    series: SeriesStart | None = None
     is_in_changing_series: bool = False
     """Whether its series changes from some occurrence on, in this file."""
 
@@ -120,9 +121,7 @@ class FileIndex:
         own = Place(Standing(standing), problem, is_in_changing_series=bool(changes))
         if not occurrence or last_line is None:
             return own
-        return replace(
-            own, series_start=_unpack_time(start), last_line=0 if is_change else last_line
-        )
+        return replace(own, series=_unpack_start(start), last_line=0 if is_change else last_line)
 
     def segments(self, uid: str) -> Sequence[Segment]:
         """The segments of a series that changes from one occurrence on.
@@ -148,7 +147,7 @@ class FileIndex:
 
     def _parse(self, packed: bytes, line: int, calendar: int) -> ParsedEvent:
         component = Component.unpack(packed, line, calendar)
-        return parse_event(component, self.calendar(calendar), self.place(line).series_start)
+        return parse_event(component, self.calendar(calendar), self.place(line).series)
 
     # --- how it is made ---
 
@@ -187,7 +186,7 @@ class FileIndex:
             _digest(event.uid),
             _name_occurrence(original_start, is_change=is_change),
             orjson.dumps(_pack_version(Version.of(event, component.line))),
-            _pack_time(event.times.start),
+            _pack_start(event),
             is_change,
             component.pack() if is_kept else None,
             component.calendar,
@@ -253,16 +252,19 @@ def _name_occurrence(original_start: TimeValue | None, *, is_change: bool) -> st
 # --- values as they are kept ---
 
 
-def _pack_time(value: TimeValue | None) -> bytes | None:
-    return None if value is None else orjson.dumps((value.moment.isoformat(), value.zone))
+def _pack_start(event: ParsedEvent) -> bytes | None:
+    start = event.times.start
+    if start is None:
+        return None
+    return orjson.dumps((start.moment.isoformat(), start.zone, event.recurrence.is_once_a_day))
 
 
-def _unpack_time(packed: bytes | None) -> TimeValue | None:
+def _unpack_start(packed: bytes | None) -> SeriesStart | None:
     if packed is None:
         return None
-    text, zone = orjson.loads(packed)
+    text, zone, is_once_a_day = orjson.loads(packed)
     kind = datetime if "T" in text else date
-    return TimeValue(kind.fromisoformat(text), zone)
+    return SeriesStart(TimeValue(kind.fromisoformat(text), zone), is_once_a_day)
 
 
 def _pack_version(version: Version) -> Sequence[object]:

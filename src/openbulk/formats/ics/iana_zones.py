@@ -37,6 +37,7 @@ _SAMPLES = (
 """Moments on a zone's own clocks: the weeks of a year, then the months since America's rules."""
 
 
+_MAX_NAME_CHARACTERS = 250
 _ZONE_NAMES = frozenset({"TZID", "X-LIC-LOCATION"})
 _NOT_PLACES = frozenset({"localtime", "Factory"})
 """Files in the folder of zones that stand for the machine's own zone, or for none."""
@@ -86,6 +87,8 @@ def find_iana_zone(name: str, described: str = "") -> str | None:
     `described` is the zone that a VTIMEZONE of that name describes. None where no zone fits.
     """
     name = zone_name(name)
+    if len(name) > _MAX_NAME_CHARACTERS:
+        return None
     by_name = _names_of_places(name)
     return _first_known([name, described, *by_name, _zone_of_offset(name), *_city_zones(name)])
 
@@ -162,7 +165,7 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     """
     found = filter(None, map(parse_property, lines))
     names = {one.name: zone_name(one.text) for one in found if one.name in _ZONE_NAMES}
-    name = names.get("TZID", "")
+    name = names.get("TZID", "")[:_MAX_NAME_CHARACTERS]
     zone = _first_known([name, *_names_of_places(name), names.get("X-LIC-LOCATION", "")])
     if zone is not None:
         return VTimezone(name, zone)

@@ -8,7 +8,7 @@ values and written anew: in the type and the zone of DTSTART.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from openbulk.formats.ics.calendar_properties import CalendarProperties
@@ -27,6 +27,7 @@ from openbulk.formats.ics.vevent import Properties
 _LINE = re.compile(
     r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>(?:;[^:]*)?):(?P<value>.*)", re.I
 )
+_NOON = time(12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ class Recurrence:
     """RDATE: further occurrences."""
     left_out: Sequence[TimeValue] = ()
     """EXDATE: occurrences that are none."""
+
+    @property
+    def is_once_a_day(self) -> bool:
+        """Whether a day says which of its occurrences is meant."""
+        by_rule = [rule.times_of_day(_NOON) for rule in self.rules if rule.name == "RRULE"]
+        return all(len(times) == 1 for times in by_rule)
 
     def lines(self) -> Sequence[str]:
         """As in the Calendar API."""
@@ -100,15 +107,13 @@ def _occurrences_on(
     if not value.is_day or start.is_day:
         yield value
         return
-    repeated = [rule for rule in rules if rule.name == "RRULE"]
-    if any(rule.is_within_day for rule in repeated):
+    by_rule = [rule.times_of_day(start.local.time()) for rule in rules if rule.name == "RRULE"]
+    if not all(by_rule):
         raise ValueError(
             f"{found.place} has the day {value.day:%Y%m%d}, and the event recurs several times a "
             f"day; write each time, like EXDATE:{value.day:%Y%m%d}T100000Z"
         )
-    times = {start.local.time()}
-    for rule in repeated:
-        times |= set(rule.times_of_day(start.local.time()))
+    times = {start.local.time()}.union(*by_rule)
     times |= {one.local.time() for one in added if one.day == value.day}
     for moment in sorted(times):
         yield TimeValue(datetime.combine(value.day, moment), start.zone)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import product
 
 from dateutil.rrule import rrulestr
 
@@ -33,6 +34,7 @@ _RANGES: Mapping[str, tuple[int, int]] = {
 _SINGLE = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
 _WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
 """Parts of RFC 7529 that mean what a rule means without them, with these values."""
+_MAX_TIMES_OF_DAY = 100
 _EXAMPLE = "it looks like RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20261218T225959Z"
 _END_OF_DAY = time(23, 59, 59)
 _FIRST_HOUR_OF_NEXT_DAY = 10
@@ -60,19 +62,16 @@ class Rule:
         """The parts as in a file."""
         return ";".join(f"{key}={value}" for key, value in parts.items() if value)
 
-    @property
-    def is_within_day(self) -> bool:
-        """Whether it may recur several times a day by its frequency."""
-        return self.parts["FREQ"] in _WITHIN_DAY
-
-    def times_of_day(self, start: time) -> Iterator[time]:
-        """The times at which it recurs, for a start at that time."""
+    def times_of_day(self, start: time) -> frozenset[time]:
+        """The times at which it recurs on a day, for a start at that time; empty for too many."""
         hours = _numbers(self.parts.get("BYHOUR"), start.hour)
         minutes = _numbers(self.parts.get("BYMINUTE"), start.minute)
         seconds = _numbers(self.parts.get("BYSECOND"), start.second)
-        for hour in hours:
-            for minute in minutes:
-                yield from (time(hour, minute, min(second, 59)) for second in seconds)
+        is_many = len(hours) * len(minutes) * len(seconds) > _MAX_TIMES_OF_DAY
+        if is_many or self.parts["FREQ"] in _WITHIN_DAY:
+            return frozenset()
+        times = product(hours, minutes, seconds)
+        return frozenset(time(hour, minute, min(second, 59)) for hour, minute, second in times)
 
     def expand(self, start: datetime, last: datetime) -> Iterator[datetime]:
         """Its occurrences up to the last one, on the clocks of the start's zone.
@@ -84,8 +83,8 @@ class Rule:
         yield from rrulestr(self.text_of(parts), dtstart=start)
 
 
-def _numbers(text: str | None, default: int) -> list[int]:
-    return [int(number) for number in text.split(",")] if text else [default]
+def _numbers(text: str | None, default: int) -> set[int]:
+    return {int(number) for number in text.split(",")} if text else {default}
 
 
 def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) -> Rule:
@@ -173,7 +172,10 @@ def _read_until(
         return _last_day(found, rule, start, until, calendar)
     if until.is_day:
         until = TimeValue(datetime.combine(until.day, _END_OF_DAY), start.zone)
-    return until.in_zone("UTC") if until.zone else until
+    try:
+        return until.in_zone("UTC") if until.zone else until
+    except OverflowError:  # the last day of the year 9999, in the west
+        return TimeValue(datetime.combine(date.max, _END_OF_DAY), "UTC")
 
 
 def _last_day(

@@ -38,7 +38,7 @@ def _read_row(
     try:
         if place.standing is Standing.DOUBTFUL:
             raise ValueError(place.problem)
-        event = parse_event(component, index.calendar(component.calendar), place.series_start)
+        event = parse_event(component, index.calendar(component.calendar), place.series)
         values = _move_in_series(event, index) if place.is_in_changing_series else event.values
     except OverflowError:
         problem = Problem(

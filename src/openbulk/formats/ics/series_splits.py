@@ -127,6 +127,8 @@ def _restrict(rule: Rule, segment: Segment, start: TimeValue, end: datetime | No
 
 
 def _count_before(rule: Rule, start: TimeValue, moment: datetime) -> int:
+    if not rule.times_of_day(start.local.time()):
+        raise ValueError(f"the series recurs many times a day; {_ADVICE}")
     occurrences = rule.expand(start.local, moment - _SECOND)
     count = sum(1 for _ in islice(occurrences, _MAX_COUNTED))
     if count == _MAX_COUNTED:

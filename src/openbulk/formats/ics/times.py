@@ -49,6 +49,14 @@ class EventTimes:
         return fields
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesStart:
+    """When a series starts, and whether a day says which of its occurrences is meant."""
+
+    time: TimeValue
+    is_once_a_day: bool = True
+
+
 # --- from a file ---
 
 
@@ -57,9 +65,9 @@ def read_times(
     calendar: CalendarProperties,
     *,
     is_cancelled: bool,
-    series_start: TimeValue | None = None,
+    series: SeriesStart | None = None,
 ) -> EventTimes:
-    """The times of an event. `series_start` is the start of its series, where the file has it.
+    """The times of an event. `series` is what it is an occurrence of, where the file has that.
 
     Raises ValueError where it has no start. A cancelled one needs none: UID and RECURRENCE-ID
     identify it (RFC 5546, section 3.2.5).
@@ -70,7 +78,7 @@ def read_times(
             f"the event that begins on line {event.line} has no DTSTART; it looks like "
             "DTSTART;TZID=Europe/Berlin:20260530T100000"
         )
-    original_start = _read_original_start(event, calendar, start, series_start)
+    original_start = _read_original_start(event, calendar, start, series)
     return EventTimes(start, end, original_start, _is_this_and_future(event))
 
 
@@ -96,7 +104,7 @@ def _read_end(
     if found is None:
         return None
     end = parse_time(found, calendar, start.zone)
-    if start.is_day and not end.is_day and end.local.time() == datetime.min.time():
+    if start.is_day and not end.is_day and _is_midnight(end, calendar):
         end = to_day(end, found, calendar)
     if start.is_day != end.is_day:
         kinds = ("a day", "a time") if start.is_day else ("a time", "a day")
@@ -106,6 +114,12 @@ def _read_end(
         )
     # Many programs write the day itself as the end of one day.
     return end.add(_ONE_DAY) if end.is_day and end.day == start.day else end
+
+
+def _is_midnight(end: TimeValue, calendar: CalendarProperties) -> bool:
+    """Whether a day ends then, where it is written or in the calendar's zone."""
+    home = end.in_zone(calendar.home_zone) if calendar.home_zone and end.zone else end
+    return datetime.min.time() in {end.local.time(), home.local.time()}
 
 
 def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
@@ -139,14 +153,20 @@ def _read_original_start(
     event: Properties,
     calendar: CalendarProperties,
     start: TimeValue | None,
-    series_start: TimeValue | None,
+    series: SeriesStart | None,
 ) -> TimeValue | None:
     """RECURRENCE-ID, in the type and the zone of its series where the file has that."""
     found = event.get("RECURRENCE-ID")
     if found is None:
         return None
-    if series_start is not None:
-        return fit_to(series_start, parse_time(found, calendar, series_start.zone), found, calendar)
+    if series is not None:
+        original_start = parse_time(found, calendar, series.time.zone)
+        if original_start.is_day and not series.time.is_day and not series.is_once_a_day:
+            raise ValueError(
+                f"{found.place} is a day, and the series recurs several times on it; write which "
+                f"one is meant, like RECURRENCE-ID:{original_start.day:%Y%m%d}T100000Z"
+            )
+        return fit_to(series.time, original_start, found, calendar)
     # Without a zone in the calendar, it has none, either: the service has the series.
     is_zoned = calendar.zone is not None and start is not None and start.zone is not None
     return parse_time(found, calendar, start.zone if is_zoned and start else calendar.zone)

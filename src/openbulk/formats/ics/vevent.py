@@ -141,14 +141,14 @@ def parse_vevent(component: Component) -> Vevent:
     open_blocks = [event]
     for raw in component.raw_lines[1:-1]:
         text = raw.content.decode(errors="replace")
-        keyword, _, name = text.strip().upper().partition(":")
+        keyword, _, name = "".join(text.upper().split()).partition(":")
         if keyword == "BEGIN":
-            block = _Block(name.strip(), raw.number)
-            if name.strip() == "VALARM" and open_blocks == [event]:
+            block = _Block(name, raw.number)
+            if name == "VALARM" and open_blocks == [event]:
                 alarms.append(block)
             open_blocks.append(block)
         elif keyword == "END":
-            _close(open_blocks, name.strip())
+            _close(open_blocks, name)
         else:
             open_blocks[-1].add(raw, text)
     if len(open_blocks) > 1:
