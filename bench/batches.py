@@ -1,4 +1,6 @@
-"""Google's batches against kept-alive connections: 2,000 events into the sandbox, each way (docs/decisions/0013).
+"""Google's batches against kept-alive connections: 2,000 events into the sandbox in each way.
+
+Decision 13 has its figures (docs/decisions/0013).
 
 .venv/bin/python bench/batches.py
 """
@@ -20,7 +22,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 from support.harness import Processes  # noqa: E402
 
 EVENTS = 2_000
-OF_BATCH = 50
+BATCH_SIZE = 50
 EVENT = {
     "summary": "Lesson",
     "location": "Room 4",
@@ -32,14 +34,14 @@ BODY = json.dumps(EVENT)
 PARTS = [
     f"--b\r\nContent-Type: application/http\r\nContent-ID: <{number}>\r\n\r\n"
     f"POST {PATH}\r\nContent-Type: application/json\r\n\r\n{BODY}\r\n"
-    for number in range(OF_BATCH)
+    for number in range(BATCH_SIZE)
 ]
 BATCH = "".join([*PARTS, "--b--\r\n"])
 
 
 @asynccontextmanager
 async def signed_in(url: str, connections: int) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that may call as Ann, over so many connections."""
+    """A client that calls as Ann, over at most so many connections."""
     async with (
         aiohttp.ClientSession() as http,
         http.post(f"{url}/sandbox/tokens", json={"user": "ann@x.y"}) as answer,
@@ -53,33 +55,33 @@ async def signed_in(url: str, connections: int) -> AsyncIterator[aiohttp.ClientS
 
 
 async def one_event(http: aiohttp.ClientSession, url: str) -> None:
-    """A call of its own."""
+    """Make one event by one call."""
     headers = {"Content-Type": "application/json"}
     async with http.post(url + PATH, data=BODY, headers=headers) as answer:
         assert answer.status == 200, await answer.text()
 
 
 async def one_batch(http: aiohttp.ClientSession, url: str) -> None:
-    """As many calls in one request as Google takes."""
+    """Make as many events in one request as Google takes."""
     headers = {"Content-Type": "multipart/mixed; boundary=b"}
     async with http.post(f"{url}/batch/calendar/v3", data=BATCH, headers=headers) as answer:
         text = await answer.text()
-        assert text.count("HTTP/1.1 200") == OF_BATCH, text[:1000]
+        assert text.count("HTTP/1.1 200") == BATCH_SIZE, text[:1000]
 
 
 Send = Callable[[aiohttp.ClientSession, str], Awaitable[None]]
 WAYS: tuple[tuple[str, Send, int, int], ...] = (
-    ("one connection, a call an event (200 of them)", one_event, EVENTS // 10, 1),
-    ("32 kept-alive connections, a call an event", one_event, EVENTS, 32),
-    ("64 kept-alive connections, a call an event", one_event, EVENTS, 64),
-    ("batches of 50, one after another", one_batch, EVENTS // OF_BATCH, 1),
-    ("batches of 50, two at a time", one_batch, EVENTS // OF_BATCH, 2),
-    ("batches of 50, eight at a time", one_batch, EVENTS // OF_BATCH, 8),
+    ("one connection, one call per event (200 events)", one_event, EVENTS // 10, 1),
+    ("32 kept-alive connections, one call per event", one_event, EVENTS, 32),
+    ("64 kept-alive connections, one call per event", one_event, EVENTS, 64),
+    ("batches of 50, one after another", one_batch, EVENTS // BATCH_SIZE, 1),
+    ("batches of 50, two at a time", one_batch, EVENTS // BATCH_SIZE, 2),
+    ("batches of 50, eight at a time", one_batch, EVENTS // BATCH_SIZE, 8),
 )
 
 
 async def seconds(url: str, send: Send, requests: int, connections: int) -> float:
-    """How long so many requests take over so many connections."""
+    """The seconds that so many requests take over so many connections."""
     async with signed_in(url, connections) as http:
         began = time.monotonic()
         await asyncio.gather(*(send(http, url) for _ in range(requests)))
@@ -96,7 +98,7 @@ def main() -> None:
             ):
                 sandbox = started.sandbox("google", "--latency-ms", str(latency))
                 taken = asyncio.run(seconds(sandbox.url, send, requests, connections))
-            events = requests * (OF_BATCH if send is one_batch else 1)
+            events = requests * (BATCH_SIZE if send is one_batch else 1)
             print(f"{latency} ms, {name}: {events / taken:,.0f} events/s", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""What others would write: the same file of events into the same Google Calendar, without openbulk.
-
-bench/peers.py runs this in an environment of its own (bench/peers-requirements.txt), which has nothing of openbulk's:
+"""Uploads without openbulk: other clients send a file of events to Google Calendar.
 
 python clients.py WAY URL TOKEN FILE [CONCURRENCY]
 
-It prints the seconds from the first row read to the last answer; starting Python and importing are left out.
+The program prints the seconds from the first row that it reads to the last answer, without the
+start of Python and its imports. bench/peers.py runs it in an environment without openbulk, made
+from bench/peers-requirements.txt.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from gcsa.google_calendar import GoogleCalendar
 from google.oauth2.credentials import Credentials
 from googleapiclient import discovery, discovery_cache
 
-OF_BATCH = 50
-"""Calls in one request: what Google takes at work (googleapis/google-api-dotnet-client#1621)."""
+BATCH_SIZE = 50
+"""Calls in one request: the most that Google takes (googleapis/google-api-dotnet-client#1621)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a client is to do."""
+    """The task of a client."""
 
     url: str
     token: str
@@ -38,7 +38,7 @@ class Work:
     concurrency: int
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The rows, as the Calendar API wants them."""
+        """The rows, as events of the Calendar API."""
         with self.file.open(newline="") as lines:
             for row in csv.DictReader(lines):
                 start, end = {"date": row["start.date"]}, {"date": row["end.date"]}
@@ -46,19 +46,22 @@ class Work:
 
 
 def service(work: Work) -> Any:
-    """google-api-python-client, pointed elsewhere by a discovery document of another root: batches follow that, too."""
+    """google-api-python-client, calling the sandbox.
+
+    A discovery document with another root URL sends its batches there, too.
+    """
     document = orjson.loads(discovery_cache.get_static_doc("calendar", "v3"))
     document["rootUrl"] = f"{work.url}/"
     return discovery.build_from_document(document, credentials=credentials(work))
 
 
 def credentials(work: Work) -> Credentials:
-    """A person's, who has signed in."""
+    """The credentials of a person who has signed in."""
     return Credentials(work.token)  # type: ignore[no-untyped-call]
 
 
 def one_by_one(work: Work) -> None:
-    """google-api-python-client as its first page shows it."""
+    """google-api-python-client, as its first page shows it."""
     events = service(work).events()
     for event in work.events():
         events.insert(calendarId="primary", body=event).execute()
@@ -68,15 +71,15 @@ def batches(work: Work) -> None:
     """google-api-python-client's BatchHttpRequest, one after another."""
     calendar = service(work)
     calls = [calendar.events().insert(calendarId="primary", body=event) for event in work.events()]
-    for begin in range(0, len(calls), OF_BATCH):
-        batch = calendar.new_batch_http_request(callback=taken)
-        for call in calls[begin : begin + OF_BATCH]:
+    for begin in range(0, len(calls), BATCH_SIZE):
+        batch = calendar.new_batch_http_request(callback=check_call)
+        for call in calls[begin : begin + BATCH_SIZE]:
             batch.add(call)
         batch.execute()
 
 
-def taken(_number: str, _event: Any, error: Exception | None) -> None:
-    """Of one call in a batch."""
+def check_call(_number: str, _event: Any, error: Exception | None) -> None:
+    """The callback of a batch: fail if one of its calls has failed."""
     if error is not None:
         raise error
 
@@ -91,12 +94,12 @@ def gcsa(work: Work) -> None:
 
 
 def by_hand(work: Work) -> None:
-    """asyncio, aiohttp and orjson: so many kept-alive connections, each taking the next row when it is free."""
-    asyncio.run(all_by_hand(work))
+    """asyncio, aiohttp and orjson: each kept-alive connection sends row after row."""
+    asyncio.run(send_all(work))
 
 
-async def all_by_hand(work: Work) -> None:
-    """The rows by so many workers."""
+async def send_all(work: Work) -> None:
+    """Send the rows by `concurrency` workers."""
     headers = {"Authorization": f"Bearer {work.token}", "Content-Type": "application/json"}
     url = f"{work.url}/calendar/v3/calendars/primary/events"
     rows = work.events()
@@ -110,7 +113,7 @@ async def all_by_hand(work: Work) -> None:
 
 
 async def send(http: aiohttp.ClientSession, url: str, rows: Iterator[dict[str, Any]]) -> None:
-    """One worker: until no row is left."""
+    """Send rows until none is left."""
     for event in rows:
         async with http.post(url, data=orjson.dumps(event)) as answer:
             made = orjson.loads(await answer.read())
@@ -126,7 +129,7 @@ WAYS: Mapping[str, Callable[[Work], None]] = {
 
 
 def main() -> None:
-    """Work, and say how long it took."""
+    """Do the task, and print its seconds."""
     way, url, token, file, *rest = sys.argv[1:]
     work = Work(url, token, Path(file), int(rest[0]) if rest else 1)
     began = time.perf_counter()

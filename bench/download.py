@@ -1,4 +1,4 @@
-"""What does a large download take? A million records out of memory, and fetched as a CSV over HTTP."""
+"""What does a large download take? A million records of `memory`, fetched as CSV over HTTP."""
 
 import time
 import urllib.request
@@ -9,7 +9,7 @@ from support.harness import BASE_PATH, Server
 
 
 def measure(quick: bool) -> Iterator[Figure]:
-    """Memory beyond that which holding the records takes, and the time of both halves."""
+    """Memory beyond that of the stored records, and the time of reading and of fetching."""
     rows = 50_000 if quick else 1_000_000
     with processes() as started:
         server = started.server().instance("memory")
@@ -21,20 +21,20 @@ def measure(quick: bool) -> Iterator[Figure]:
         read = time.monotonic() - began
         assert status["recordsCount"] == rows, status
         began = time.monotonic()
-        lines, size = fetched(server, f"/bulk/{job_id}/records")
-        taken = time.monotonic() - began
+        lines, size = count_lines_and_bytes(server, f"/bulk/{job_id}/records")
+        fetched = time.monotonic() - began
         assert lines == rows + 1
         more = server.process.peak_memory_mb() - before
     yield Figure(
-        f"{rows:,} records downloaded, read in pages of 2,500 and fetched as CSV ({size / 1e6:.0f} MB)",
-        f"{more:.0f} MB more than before; read in {read:.1f} s ({rows / read:,.0f}/s), fetched in {taken:.1f} s "
-        f"({rows / taken:,.0f}/s)",
+        f"{rows:,} records read in pages of 2,500 and fetched as CSV ({size / 1e6:.0f} MB)",
+        f"{more:.0f} MB more than before; read in {read:.1f} s ({rows / read:,.0f}/s), "
+        f"fetched in {fetched:.1f} s ({rows / fetched:,.0f}/s)",
         "flat memory",
     )
 
 
-def fetched(server: Server, path: str) -> tuple[int, int]:
-    """Lines and bytes of a file that is fetched and not kept."""
+def count_lines_and_bytes(server: Server, path: str) -> tuple[int, int]:
+    """Fetch a file without keeping it."""
     address = urllib.request.Request(
         f"{server.process.url}{BASE_PATH}{path}", headers={"Authorization": server.authorization}
     )

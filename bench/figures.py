@@ -1,4 +1,4 @@
-"""What a measurement says, and what measurements start from: real processes, and files of rows."""
+"""Figures, and what measurements start with: real processes and files of rows."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from support.postgres import Postgres, binaries, running_cluster
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A line of the table."""
+    """One line of the table."""
 
     what: str
     measured: str
@@ -22,7 +22,7 @@ class Figure:
 
 @contextmanager
 def processes() -> Iterator[Processes]:
-    """A place for one measurement's processes."""
+    """The processes of one measurement; they end with it."""
     with (
         tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder,
         Processes(Path(folder)) as started,
@@ -32,7 +32,7 @@ def processes() -> Iterator[Processes]:
 
 @contextmanager
 def postgresql() -> Iterator[Postgres]:
-    """A PostgreSQL server as people run it: what is committed is on the disk (fsync)."""
+    """A PostgreSQL server as people run it: with fsync."""
     folder = binaries()
     assert folder is not None, "PostgreSQL is not installed"
     with running_cluster(folder, fsync=True) as cluster:
@@ -40,7 +40,7 @@ def postgresql() -> Iterator[Postgres]:
 
 
 def stats(sandbox: Process) -> dict[str, Any]:
-    """What a sandbox has counted."""
+    """The counters of a sandbox."""
     counted: dict[str, Any] = request("GET", f"{sandbox.url}/sandbox/stats").json
     return counted
 
@@ -52,7 +52,7 @@ def lessons(count: int) -> bytes:
 
 
 def contacts(count: int) -> bytes:
-    """A CSV of seven columns, as the sample has them."""
+    """A CSV with the seven columns of examples/sample.csv."""
     line = (
         "person{n}@example.com,Ann,Smith,Design Engineer,(333) 333-1234,Acme,http://www.acme.com\n"
     )

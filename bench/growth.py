@@ -1,20 +1,26 @@
-"""What does a record, a job and an idle process cost PostgreSQL? The figures that docs/explanation/growing.md computes with.
+"""What does a record, a job and an idle process cost PostgreSQL?
 
-Rows go into `memory`, which costs next to nothing, so that what is measured is openbulk: what it writes down
-(transactions, WAL, bytes in tables), and how many records one process writes down in a second.
+docs/explanation/growing.md computes with these figures.
+
+Rows go into `memory`, which costs next to nothing. So the figures are those of openbulk: its
+transactions, WAL and bytes in tables, and the records that one process records in a second.
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from figures import Figure, contacts, postgresql, processes
 from support.harness import Server
 
-OUR_TABLES = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind = 'r' AND {where}"
+OUR_TABLES = (
+    "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
+    "WHERE relkind = 'r' AND {where}"
+)
 OUTCOMES = OUR_TABLES.format(where="relname = 'outcomes'")
 LEDGER = OUR_TABLES.format(
     where="relnamespace = 'public'::regnamespace AND relname NOT IN ('outcomes', 'parts')"
@@ -24,8 +30,8 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'o
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What PostgreSQL has counted until now."""
+class Usage:
+    """PostgreSQL's counters at one moment."""
 
     transactions: int
     wal: int
@@ -46,11 +52,11 @@ class Database:
         assert row is not None
         return int(row[0])
 
-    def account(self) -> Account:
-        """What it has counted until now; its own statistics are a second late."""
+    def usage(self) -> Usage:
+        """Its counters now. Its statistics are up to a second late."""
         time.sleep(2)
         self._connection.execute("SELECT pg_stat_clear_snapshot()")
-        return Account(
+        return Usage(
             self.one("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"),
             self.one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"),
             self.one(OUTCOMES),
@@ -67,57 +73,64 @@ def measure(quick: bool) -> Iterator[Figure]:
         server = started.server(OPENBULK_DATABASE_URL=url).instance("memory", {"keep": "false"})
         server.done("records", contacts(10))
         database = Database(url)
-        yield idle(database, "a server that has nothing to do", seconds)
+        yield idle(database, "a server without work", seconds)
         yield large(database, server, started.folder, rows)
         yield small(database, server, jobs)
         started.worker(OPENBULK_DATABASE_URL=url)
-        yield idle(database, "a server and a worker that have nothing to do", seconds)
+        yield idle(database, "a server and a worker without work", seconds)
 
 
 def idle(database: Database, who: str, seconds: int) -> Figure:
-    """What processes cost that wait for work."""
-    before = database.account()
+    """The cost of processes without work."""
+    before = database.usage()
     began = time.monotonic()
     time.sleep(seconds)
-    after = database.account()
+    after = database.usage()
     rate = (after.transactions - before.transactions) / (time.monotonic() - began)
-    return Figure(f"{who}", f"{rate:.0f} transactions/s, {database.one(CONNECTIONS)} connections")
+    return Figure(who, f"{rate:.0f} transactions/s, {database.one(CONNECTIONS)} connections")
 
 
 def large(database: Database, server: Server, folder: Path, rows: int) -> Figure:
-    """What a record costs."""
-    before, files = database.account(), size_of(folder / "data" / "files")
+    """The cost of a record."""
+    before, files = database.usage(), size_of(folder / "data" / "files")
     began = time.monotonic()
     status = server.done("records", contacts(rows), within=600, every=0.25)
     taken = time.monotonic() - began
     assert status["recordsCount"] == rows, status
-    after, kept = database.account(), size_of(folder / "data" / "files")
+    after, kept = database.usage(), size_of(folder / "data" / "files")
+    transactions = after.transactions - before.transactions
     return Figure(
         f"{rows:,} records into memory, one process",
-        f"{rows / taken:,.0f} records/s, {1000 * (after.transactions - before.transactions) / rows:.1f} transactions "
-        f"per 1,000; a record: {(after.wal - before.wal) / rows:.0f} bytes of WAL, "
-        f"{(after.outcomes - before.outcomes) / rows:.0f} bytes of outcomes, {(kept - files) / rows:.0f} of files",
+        f"{rows / taken:,.0f} records/s, {1000 * transactions / rows:.1f} transactions per 1,000; "
+        f"a record: {(after.wal - before.wal) / rows:.0f} bytes of WAL, "
+        f"{(after.outcomes - before.outcomes) / rows:.0f} bytes of outcomes, "
+        f"{(kept - files) / rows:.0f} of files",
     )
 
 
 def small(database: Database, server: Server, jobs: int) -> Figure:
-    """What a job costs."""
-    before = database.account()
+    """The cost of a job."""
+    before = database.usage()
     for _ in range(jobs):
         server.upload("records", contacts(10))
-    while any(
-        "completion_time" not in job for job in server.call("GET", "/bulk/jobs?pageSize=200").json
-    ):
+    while not all("completion_time" in job for job in latest_jobs(server)):
         time.sleep(0.5)
-    after = database.account()
+    after = database.usage()
     return Figure(
         f"{jobs:,} jobs of ten records, one after another",
         f"a job: {(after.transactions - before.transactions) / jobs:.0f} transactions, "
-        f"{(after.wal - before.wal) / jobs / 1000:.0f} kB of WAL, {(after.ledger - before.ledger) / jobs:,.0f} bytes "
-        f"in the ledger, {(after.lanes - before.lanes) / jobs:,.0f} in the lanes",
+        f"{(after.wal - before.wal) / jobs / 1000:.0f} kB of WAL, "
+        f"{(after.ledger - before.ledger) / jobs:,.0f} bytes in the ledger, "
+        f"{(after.lanes - before.lanes) / jobs:,.0f} in the lanes",
     )
 
 
+def latest_jobs(server: Server) -> list[dict[str, Any]]:
+    """The last 200 jobs of an instance."""
+    jobs: list[dict[str, Any]] = server.call("GET", "/bulk/jobs?pageSize=200").json
+    return jobs
+
+
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """The bytes of all files below a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

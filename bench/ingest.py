@@ -1,4 +1,4 @@
-"""What does reading a CSV cost beyond what Python's csv module costs? In one process, without a server."""
+"""What does reading a CSV cost, against Python's csv module? In one process, without a server."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ Read = Callable[[bytes], Iterable[Any]]
 
 
 def measure(quick: bool) -> Iterator[Figure]:
-    """Rows a second: cells, cells by name, and records as a job has them (checked, numbered, nested)."""
+    """Rows per second: cells, cells by name, and a job's records (checked, numbered, nested)."""
     rows, times = (100_000, 1) if quick else (500_000, 3)
     file = contacts(rows)
     alone = rate(lambda content: csv.reader(text_of(content)), file, rows + 1, times)
@@ -23,17 +23,18 @@ def measure(quick: bool) -> Iterator[Figure]:
     yield Figure(f"{rows:,} rows of CSV read by csv.reader alone", f"{alone:,.0f} rows/s")
     yield Figure(
         f"{rows:,} rows of CSV read into records by openbulk ({times} times each)",
-        f"{ours:,.0f} rows/s: {ours / alone:.2f}x csv.reader (cells without names), {ours / named:.2f}x csv.DictReader",
+        f"{ours:,.0f} rows/s: {ours / alone:.2f}x csv.reader (cells without names), "
+        f"{ours / named:.2f}x csv.DictReader",
     )
 
 
 def text_of(content: bytes) -> TextIO:
-    """A file's text, as the csv module wants it."""
+    """The text of a file, for the csv module."""
     return io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
 
 
 def rate(read: Read, file: bytes, rows: int, times: int) -> float:
-    """Rows a second, in the middle of several times."""
+    """Rows per second, the median of several times."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()

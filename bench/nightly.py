@@ -1,6 +1,7 @@
-"""What does a download of what was changed since the last night take? 100 of 10,000 events.
+"""What does a nightly download of changes take? 100 of 10,000 events have changed.
 
-With a bookmark and without; where Google lists changes by their date, and where the last night is too long ago for it.
+With a bookmark and without; where Google lists changes by date, and where the last night is too
+long ago for that.
 """
 
 import time
@@ -13,7 +14,7 @@ from support.harness import Process, Server
 
 
 def measure(quick: bool) -> Iterator[Figure]:
-    """The sandbox's count of calls, and the time."""
+    """The calls that the sandbox counts, and the seconds."""
     count, changed = (1_000, 10) if quick else (10_000, 100)
     for when, options in (
         ("last night", ()),
@@ -25,28 +26,25 @@ def measure(quick: bool) -> Iterator[Figure]:
             known = server.google(sandbox)
             upsert = {"action": "upsert", "identifierFieldName": "ref"}
             known.done("events", timetable(count, 0), upsert, within=300)
-            downloaded(known, sandbox)
+            measure_download(known, sandbox)
             time.sleep(1.5)
-            since = datetime.now(UTC).isoformat()
+            since = {"from": datetime.now(UTC).isoformat()}
             known.done("events", timetable(count, changed), upsert, within=300)
-            for how, asking in (
-                ("from a bookmark", known),
-                ("without one", server.google(sandbox)),
-            ):
-                records, calls, taken = downloaded(asking, sandbox, since)
+            new = server.google(sandbox)
+            for how, caller in (("with a bookmark", known), ("without one", new)):
+                records, calls, taken = measure_download(caller, sandbox, **since)
                 assert records == changed
                 yield Figure(
                     f"{changed} of {count:,} events changed since {when}, downloaded {how}",
                     f"{calls} calls, {taken:.2f} s",
-                    "1 call" if asking is known else "",
+                    "1 call" if caller is known else "",
                 )
 
 
-def downloaded(server: Server, sandbox: Process, since: str = "") -> tuple[int, int, float]:
-    """How many records a download gave, the calls that it took, and its seconds."""
+def measure_download(server: Server, sandbox: Process, **since: str) -> tuple[int, int, float]:
+    """Download events. Returns the number of records, of calls, and of seconds."""
     before, began = stats(sandbox)["calls"], time.monotonic()
-    asked = {"objectName": "events", **({"from": since} if since else {})}
-    status = server.finished(
-        server.call("POST", "/bulk/download", json_body=asked).json["id"], within=300
-    )
+    body = {"objectName": "events", **since}
+    job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
+    status = server.finished(job_id, within=300)
     return status["recordCount"], stats(sandbox)["calls"] - before, time.monotonic() - began

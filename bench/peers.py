@@ -1,9 +1,9 @@
-"""How fast is openbulk beside what else one would use? Events into the Google sandbox, 100 ms away, without a quota.
+"""How fast is openbulk beside other clients? Events into the Google sandbox, 100 ms away, no quota.
 
-openbulk is measured end to end: from the first byte of the upload to the status that says finished, everything
-written down. The others (clients.py) are measured from the first row read to the last answer. Each has a sandbox of
-its own that has just been started, and the same rows. The client by hand is tried with several numbers of connections;
-it and openbulk are then measured in turns, and the middle counts.
+openbulk is measured end to end: from the first byte of the upload to the status of a finished job.
+The others (clients.py) are measured from the first row that they read to the last answer. Each run
+has a new sandbox and the same rows. The client by hand runs with several numbers of connections;
+then its best and openbulk alternate, and the medians count.
 """
 
 import statistics
@@ -22,9 +22,9 @@ CONCURRENCIES = (64, 128, 256, 512, 1_024)
 
 
 def measure(quick: bool) -> Iterator[Figure]:
-    """Events a second, and openbulk's ratio to each."""
+    """Events per second of each, and openbulk's ratio to it."""
     many, few, times = (1_000, 50, 1) if quick else (10_000, 200, 3)
-    python = installed()
+    python = install_peers()
     by_concurrency = {
         at_once: client(python, "by_hand", many, at_once) for at_once in CONCURRENCIES
     }
@@ -56,16 +56,17 @@ def measure(quick: bool) -> Iterator[Figure]:
 
 
 def spread(count: int, rates: Sequence[float]) -> str:
-    """A rate, and how far it varied."""
-    middle = statistics.median(rates)
+    """A median rate, and how far the rates varied."""
+    median = statistics.median(rates)
+    digits = 0 if median > 100 else 1
     varied = f" ({min(rates):,.0f} to {max(rates):,.0f})" if len(rates) > 1 else ""
-    return f"{middle:,.{0 if middle > 100 else 1}f} events/s{varied}, {count / middle:.1f} s"
+    return f"{median:,.{digits}f} events/s{varied}, {count / median:.1f} s"
 
 
 def beside(
     ours: float, what: str, count: int, rates: Sequence[float], target: float, more: str = ""
 ) -> Figure:
-    """Another's rate, and openbulk's in relation to it."""
+    """The rate of another client, and openbulk's ratio to it."""
     ratio = ours / statistics.median(rates)
     return Figure(
         what,
@@ -75,7 +76,7 @@ def beside(
 
 
 def openbulk(count: int) -> float:
-    """Events a second by openbulk, end to end."""
+    """Events per second by openbulk, end to end."""
     with processes() as started:
         sandbox = started.sandbox("google", "--latency-ms", "100")
         server = started.server().google(sandbox)
@@ -88,7 +89,7 @@ def openbulk(count: int) -> float:
 
 
 def client(python: Path, way: str, count: int, concurrency: int = 1) -> float:
-    """Events a second in one of the ways of clients.py."""
+    """Events per second in one of the ways of clients.py."""
     with processes() as started:
         sandbox = started.sandbox("google", "--latency-ms", "100")
         tokens = request(
@@ -96,38 +97,24 @@ def client(python: Path, way: str, count: int, concurrency: int = 1) -> float:
         ).json
         file = started.folder / "events.csv"
         file.write_bytes(lessons(count))
-        command = [
-            python,
-            HERE / "clients.py",
-            way,
-            sandbox.url,
-            tokens["access_token"],
-            file,
-            str(concurrency),
-        ]
+        task = [sandbox.url, tokens["access_token"], file, str(concurrency)]
+        command = [python, HERE / "clients.py", way, *task]
         ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
         check(sandbox, count)
     return count / float(ended.stdout)
 
 
 def check(sandbox: Process, count: int) -> None:
-    """Every event is there."""
+    """Every event is in the calendar."""
     assert stats(sandbox)["inserted"] == count
 
 
-def installed() -> Path:
-    """The Python of the others' environment, which is made where it is missing or out of date."""
+def install_peers() -> Path:
+    """The Python of the other clients. Makes its environment if it is missing or out of date."""
     python, made_from = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "requirements.txt"
     if not made_from.exists() or made_from.read_text() != REQUIREMENTS.read_text():
-        pip: list[str | Path] = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
-        ]
+        options = ("--quiet", "--disable-pip-version-check", "--require-hashes")
+        pip = (python, "-m", "pip", "install", *options)
         subprocess.run(["python3", "-m", "venv", "--clear", ENVIRONMENT], check=True)
         subprocess.run([*pip, "-r", REQUIREMENTS], check=True)
         made_from.write_text(REQUIREMENTS.read_text())

@@ -1,8 +1,8 @@
-"""Measures real processes from outside, prints each figure, and writes the table in RESULTS.md. `make bench` runs it.
+"""Measures real processes from outside, prints each figure, and writes RESULTS.md (`make bench`).
 
 .venv/bin/python bench/run.py [--quick] [NAME ...]
 
-With names, or with --quick (small numbers, to see that everything runs), nothing is written.
+With names or --quick (small numbers, to check that everything runs) it writes nothing.
 """
 
 import argparse
@@ -46,25 +46,25 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
 
 
 def main() -> None:
-    """Measure what is asked for; write it down where that is everything."""
+    """Measure the names given, or all of them; write the table after all."""
     arguments = argparse.ArgumentParser(description="Measure openbulk.")
     arguments.add_argument(
         "names", nargs="*", metavar="NAME", help=f"one of {', '.join(MEASURES)}; default: all"
     )
     arguments.add_argument(
-        "--quick", action="store_true", help="small numbers, to see that everything runs"
+        "--quick", action="store_true", help="small numbers, to check that everything runs"
     )
-    asked = arguments.parse_args()
-    if unknown := set(asked.names) - set(MEASURES):
+    options = arguments.parse_args()
+    if unknown := set(options.names) - set(MEASURES):
         arguments.error(f"there is no {', '.join(unknown)}; there are {', '.join(MEASURES)}")
     began = time.monotonic()
-    figures = {name: list(printed(name, asked.quick)) for name in asked.names or MEASURES}
-    if not asked.names and not asked.quick:
+    figures = {name: list(print_figures(name, options.quick)) for name in options.names or MEASURES}
+    if not options.names and not options.quick:
         write(figures, time.monotonic() - began)
 
 
-def printed(name: str, quick: bool) -> Iterator[Figure]:
-    """The figures of one question, each printed when it is known."""
+def print_figures(name: str, quick: bool) -> Iterator[Figure]:
+    """The figures of one name; prints each as soon as it is known."""
     for figure in MEASURES[name](quick):
         target = f" (target: {figure.target})" if figure.target else ""
         print(f"{name}: {figure.what}: {figure.measured}{target}", flush=True)
@@ -72,14 +72,16 @@ def printed(name: str, quick: bool) -> Iterator[Figure]:
 
 
 def write(figures: Mapping[str, list[Figure]], seconds: float) -> None:
-    """RESULTS.md, as it stands after this run."""
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    """Write RESULTS.md."""
+    python = f"Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}"
     lines = [
         "# What `make bench` measured",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; servers, workers, PostgreSQL, sandbox and caller share one machine;",
-        f"one run of {seconds / 60:.0f} minutes, SQLite where nothing else is said. [README.md](README.md) says how",
-        "each figure is measured; `.venv/bin/python bench/run.py NAME` measures those of one name again.",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}. Servers, workers, PostgreSQL, sandbox and",
+        f"caller share this machine. One run of {seconds / 60:.0f} minutes, on SQLite unless a",
+        "line says otherwise. [README.md](README.md) explains each name;",
+        "`.venv/bin/python bench/run.py NAME` measures one name again.",
         "",
         "| name | what | measured | target |",
         "|---|---|---|---|",

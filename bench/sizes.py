@@ -1,9 +1,9 @@
-"""Does a large file cost more than a small one? Peak memory, and seconds a record, by the size of the file.
+"""Does a large file cost more per record than a small one? Peak memory, and seconds per record.
 
-What any job costs, however small, would hide what a record costs: a job of ten rows takes as long as some thousand
-records. So it is measured beside, on the same server, and taken off: seconds a record are (a job of so many rows, less
-a job of ten rows) / rows, both the mean of several, on a server that has done a job before. Each begins after a pause
-of chance: small ones right behind one another would always wait the longest for the next look into the lanes.
+The fixed cost of a job would hide the cost of a record: a job of ten rows takes as long as some
+thousand records. So seconds per record are (a job of many rows - a job of ten rows) / rows. Both
+are means of several jobs, on a server that has done a job before. A random pause precedes each job:
+without it, small jobs would always wait the longest for the next poll of the lanes.
 """
 
 import random
@@ -19,19 +19,19 @@ TIMES = {10_000: 40, 100_000: 5, 1_000_000: 2}
 SMALL = 10
 SMALL_TIMES = 40
 PAUSE_MOST = 0.3
-"""Seconds; the lanes are looked into every 0.15."""
+"""Seconds; the server polls its lanes every 0.15 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What files of one size cost."""
+    """The cost of files of one size."""
 
     whole: float
-    """Seconds, from the first byte sent to the status that says finished."""
+    """Seconds from the first byte sent to the status of the finished job."""
     small: float
-    """Seconds of a job of ten rows on the same server."""
+    """Seconds of a job of ten rows, on the same server."""
     each: float
-    """Seconds a record, beyond those of any job."""
+    """Seconds per record, without the fixed cost of a job."""
     peak_mb: float
 
 
@@ -44,8 +44,9 @@ def measure(quick: bool) -> Iterator[Figure]:
         cost = costs[rows] = cost_of(file, rows, often)
         yield Figure(
             f"{rows:,} rows ({len(file) / 1e6:.0f} MB of CSV) into memory ({often} times)",
-            f"{cost.peak_mb:.0f} MB at the peak; {cost.whole:.2f} s, {rows / cost.whole:,.0f} rows/s; less a job of "
-            f"ten rows ({cost.small:.2f} s) {cost.each * 1e6:.1f} µs a record",
+            f"{cost.peak_mb:.0f} MB at the peak; "
+            f"{cost.whole:.2f} s, {rows / cost.whole:,.0f} rows/s; "
+            f"less a job of ten rows ({cost.small:.2f} s) {cost.each * 1e6:.1f} µs per record",
             "under 250 MB",
         )
     least, most = min(costs), max(costs)
@@ -56,14 +57,14 @@ def measure(quick: bool) -> Iterator[Figure]:
         "at most +20 %",
     )
     yield Figure(
-        f"cost a record, {against}",
+        f"cost per record, {against}",
         f"{costs[most].each / costs[least].each - 1:+.0%}",
         "within 10 %",
     )
 
 
 def cost_of(file: bytes, rows: int, often: int) -> Cost:
-    """What uploads of one file cost a new server."""
+    """The cost of uploads of one file, on a new server."""
     with processes() as started:
         server = started.server().instance("memory", {"keep": "false"})
         seconds(server, contacts(SMALL), SMALL)
@@ -75,7 +76,7 @@ def cost_of(file: bytes, rows: int, often: int) -> Cost:
 
 
 def seconds(server: Server, file: bytes, rows: int) -> float:
-    """How long an upload takes, until all of its rows are there."""
+    """The seconds of an upload, until its job is finished."""
     time.sleep(random.uniform(0, PAUSE_MOST))
     began = time.monotonic()
     status = server.done("records", file, within=900)

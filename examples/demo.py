@@ -1,7 +1,7 @@
-"""The two flows of the README, from nothing to records in the service. Everything runs on this machine.
+"""Shows the two flows of the README, from nothing to records in the service, on this machine alone.
 
-Starts openbulk and two sandboxes on free ports of loopback, shows each request as a curl command with its answer,
-and stops everything. `make demo` runs it.
+`make demo` runs it. It starts openbulk and two sandboxes on free ports of loopback, shows each
+request as a curl command with its answer, and stops everything.
 """
 
 import json
@@ -14,75 +14,81 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 API = "/elements/api-v2"
 CALLBACK = "https://app.example.com/signed-in"
+WIDTH = 100
+SECRET = re.compile(r'("(?:token|password|code|oauth\.api\.secret)": ")[^"]+"')
 
 
 def main() -> None:
     """Run both flows."""
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="openbulk-demo-") as folder:
-        say("Starting openbulk, and stand-ins for Oracle Eloqua and Google")
+        heading("Start openbulk, and a sandbox for each service")
         eloqua = stack.enter_context(started("sandbox", "eloqua", "--port", "0"))
         google = stack.enter_context(started("sandbox", "google", "--port", "0"))
-        server = stack.enter_context(
-            started(
-                "serve",
-                "--port",
-                "0",
-                "--data-dir",
-                folder,
-                OPENBULK_ALLOW_PRIVATE_ADDRESSES="true",
-            )
-        )
+        # The sandboxes are on loopback, which openbulk calls only if it is allowed to.
+        allowed = {"OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true"}
+        serve = ("serve", "--port", "0", "--data-dir", folder)
+        server = stack.enter_context(started(*serve, **allowed))
         caller = Caller(server.address + API, *server.secrets())
-        marketing(caller, eloqua.address)
-        calendar(caller, google.address)
-        say("Done. Everything that was started has been stopped.")
+        introduce(server.address, eloqua.address, google.address)
+        upload_contacts(caller, eloqua.address)
+        upload_events(caller, google.address)
+        download_events(caller)
+    heading("Done. All programs are stopped.")
 
 
-def marketing(caller: "Caller", eloqua: str) -> None:
-    """The page that openbulk began with: contacts into a marketing service."""
-    say("1. Contacts into a marketing service (Oracle Eloqua)")
-    note("Sign in. The answer holds the instance's token, which the next calls carry.")
+def introduce(server: str, eloqua: str, google: str) -> None:
+    """Say what runs where, and what the commands leave out."""
+    show(f"""
+openbulk                   {server}
+Oracle Eloqua (sandbox)    {eloqua}
+Google Calendar (sandbox)  {google}
+
+The commands below leave out two things that are the same in each:
+$API   {server}{API}
+$AUTH  User ..., Organization ...   the secrets that openbulk prints at its first start;
+       and after a sign-in:         Element ..., the token of the instance""")
+
+
+def upload_contacts(caller: "Caller", eloqua: str) -> None:
+    """The first flow: a file of contacts goes into a marketing service."""
+    heading("Flow 1: ten contacts into Oracle Eloqua")
+    step("1. Sign in to Eloqua. This makes an instance; the answer holds its token.")
     configuration = {"base.url": eloqua, "username": "Acme\\admin", "password": "secret"}
     caller.sign_in(
         {"element": {"key": "eloqua"}, "name": "Marketing", "configuration": configuration}
     )
-    note("Which objects are there?")
+    step("2. List the objects of the service.")
     caller.get("/hubs/marketing/objects")
-    note("Upload the file. The answer comes at once; the work goes on behind it.")
+    step("3. Upload a file of contacts. The answer comes at once: the upload is a job now.")
     job = caller.upload("/hubs/marketing/bulk/contact?path=/sample.csv", "sample.csv")
-    note("How does the job stand?")
+    step("4. Ask for the status until the job is COMPLETE. No record has failed.")
     status = caller.finished(f"/hubs/marketing/bulk/{job}/status")
-    note("Log in to the cloud service and find the new contacts:")
+    step("5. Log in to Eloqua, and find the new contacts.")
     contacts = get_json(f"{eloqua}/sandbox/contacts")
     show_table(contacts, ("C_EmailAddress", "C_FirstName", "C_LastName", "C_Title"))
     require(status["recordsCount"] == len(contacts) == 10 and status["recordsFailedCount"] == 0)
 
 
-def calendar(caller: "Caller", google: str) -> None:
-    """Events into Google Calendar, signed in through OAuth."""
-    say("2. Events into Google Calendar")
-    note("Where does a person allow openbulk to act for them?")
-    query = {
-        "apiKey": "demo",
-        "apiSecret": "demo-secret",
-        "callbackUrl": CALLBACK,
-        "siteAddress": google,
-    }
-    url = caller.get(f"/elements/googlecalendar/oauth/url?{urllib.parse.urlencode(query)}")[
-        "oauthUrl"
-    ]
-    note("They open that address and press Allow. It leads back with a code:")
+def upload_events(caller: "Caller", google: str) -> None:
+    """The second flow: a file of events goes into a calendar, after an OAuth sign-in."""
+    heading("Flow 2: three events into Google Calendar, and back")
+    step("1. Get the address where a person allows openbulk to use their calendar.")
+    keys = {"apiKey": "demo", "apiSecret": "demo-secret"}
+    parameters = {**keys, "callbackUrl": CALLBACK, "siteAddress": google}
+    url = caller.get("/elements/googlecalendar/oauth/url", parameters)["oauthUrl"]
+    step("2. The person opens it and presses Allow. Google sends them back with a code.")
     code = press_allow(url)
-    print(f"   {CALLBACK}?code={code[:12]}...\n")
-    note("Sign in with the code.")
+    show(f"{CALLBACK}?code={code[:8]}...")
+    step("3. Sign in with that code.")
     configuration = {
         "base.url": google,
         "oauth.api.key": "demo",
@@ -91,58 +97,59 @@ def calendar(caller: "Caller", google: str) -> None:
     }
     body = {"element": {"key": "googlecalendar"}, "name": "School", "configuration": configuration}
     caller.sign_in({**body, "providerData": {"code": code}})
-    note("Upload the events.")
+    step("4. Upload a file of events.")
     job = caller.upload("/bulk/events", "events.csv")
+    step("5. Ask for the status until the job is COMPLETE.")
     status = caller.finished(f"/bulk/{job}/status")
-    note("In the calendar:")
+    step("6. Open the calendar, and find the events.")
     events = get_json(f"{google}/sandbox/events")
-    rows = [
-        {"summary": e["summary"], "start": e["start"]["dateTime"], "location": e["location"]}
-        for e in events
-    ]
+    rows = [{**event, "start": event["start"]["dateTime"]} for event in events]
     show_table(rows, ("summary", "start", "location"))
     require(status["recordsCount"] == len(events) == 3 and status["recordsFailedCount"] == 0)
-    note("And back again: a query brings them out, as a job.")
-    job = caller.ask(
-        "select summary, start.dateTime, location from events where location != 'Garden'"
-    )
+
+
+def download_events(caller: "Caller") -> None:
+    """The way back: a query makes a job, whose records come as a file."""
+    step("7. Now back: a query makes a job, too.")
+    query = "select summary, start.dateTime, location from events where location != 'Garden'"
+    job = caller.post("/bulk/query", {"q": query})["id"]
+    step("8. Ask for its status until it is COMPLETE.")
     caller.finished(f"/bulk/{job}/status")
-    note("Its file, as CSV; 'Accept: text/calendar' would make it a calendar file.")
+    step("9. Fetch its file as CSV. With 'Accept: text/calendar' it would be a calendar file.")
     require(len(caller.fetch(f"/bulk/{job}/events").splitlines()) == 3)
 
 
+@dataclass
 class Program:
     """A program that runs beside the demo."""
 
-    def __init__(self, output: Path) -> None:
-        self._output = output
+    output: Path
 
     @property
     def address(self) -> str:
-        """Where it listens, once it does."""
+        """The address where it listens."""
         return self._wait_for(r"listens on (\S+)")
 
     def secrets(self) -> tuple[str, str]:
-        """The secrets that a first start prints."""
+        """The user's and the organization's secret, which a first start prints."""
         return self._wait_for(r"User secret +(\S+)"), self._wait_for(r"Organization secret +(\S+)")
 
     def _wait_for(self, pattern: str) -> str:
         for _ in range(600):
-            if match := re.search(pattern, self._output.read_text()):
+            if match := re.search(pattern, self.output.read_text()):
                 return match[1]
             time.sleep(0.05)
-        raise SystemExit(f"it did not start:\n{self._output.read_text()}")
+        raise SystemExit(f"the program did not start:\n{self.output.read_text()}")
 
 
 @contextmanager
 def started(*arguments: str, **env: str) -> Iterator[Program]:
-    """Run `openbulk` with these arguments until the demo is over."""
-    settings = {
-        name: value for name, value in os.environ.items() if not name.startswith("OPENBULK_")
-    } | env
+    """Run `openbulk` with these arguments until the end of the demo."""
+    foreign = "OPENBULK_"
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     with tempfile.NamedTemporaryFile(prefix="openbulk-demo-", suffix=".log") as log:
         command = [sys.executable, "-m", "openbulk", *arguments]
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=settings)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=own | env)
         try:
             yield Program(Path(log.name))
         finally:
@@ -151,7 +158,7 @@ def started(*arguments: str, **env: str) -> Iterator[Program]:
 
 
 class Caller:
-    """Calls openbulk, and shows what it does."""
+    """Calls openbulk, and shows each call as a curl command with its answer."""
 
     def __init__(self, base: str, user: str, organization: str) -> None:
         self._base = base
@@ -159,145 +166,157 @@ class Caller:
         self._token = ""
 
     def sign_in(self, body: Mapping[str, Any]) -> None:
-        """Make an instance, and carry its token from now on."""
+        """Make an instance; later calls send its token."""
         self._token = ""
-        answer = self._call(
-            "POST",
-            "/instances",
-            f"-d '{hidden(body)}'",
-            json.dumps(body).encode(),
-            "application/json",
-        )
-        self._token = f", Element {answer['token']}"
+        kind = "application/json"
+        command = "curl $API/instances"
+        show_command(command, f'-H "Content-Type: {kind}"', f"-d '{as_json(body)}'")
+        sent = json.dumps(body).encode()
+        answer = self._call("POST", "/instances", sent, {"Content-Type": kind})
+        self._token = f", Element {show_json(answer)['token']}"
 
-    def get(self, path: str) -> Any:
-        """Make a GET request."""
-        return self._call("GET", path)
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+        """Make a GET request. Returns the answer's JSON."""
+        if parameters:
+            return self._call_with("GET", "curl -G", path, parameters)
+        show_command(f"curl $API{path}")
+        return show_json(self._call("GET", path))
 
-    def ask(self, query: str) -> str:
-        """Ask for records by a query; the id of its job."""
-        return str(self._call("POST", f"/bulk/query?{urllib.parse.urlencode({'q': query})}")["id"])
-
-    def fetch(self, path: str) -> str:
-        """The file of a download."""
-        request = urllib.request.Request(
-            self._base + path, headers={"Authorization": self._secrets + self._token}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text: str = answer.read().decode()
-        print(
-            f"   $ curl -H 'Authorization: Element ..., User ..., Organization ...' '{self._base}{path}'"
-        )
-        print("\n".join(f"   {line}" for line in text.splitlines()), end="\n\n")
-        return text
+    def post(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """Make a POST request, with parameters in the address. Returns the answer's JSON."""
+        return self._call_with("POST", "curl -X POST -G", path, parameters)
 
     def upload(self, path: str, name: str) -> str:
-        """Upload a file; the id of its job."""
-        content = (HERE / name).read_bytes()
+        """Upload a file from beside this program. Returns the id of the job."""
+        show_command(f'curl "$API{path}"', f"-F file=@{name}")
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
-        body = head.encode() + content + b"\r\n--b--\r\n"
-        answer = self._call(
-            "POST", path, f"-F file=@{name}", body, "multipart/form-data; boundary=b"
-        )
-        return str(answer["id"])
+        form = head.encode() + (HERE / name).read_bytes() + b"\r\n--b--\r\n"
+        kind = "multipart/form-data; boundary=b"
+        answer = self._call("POST", path, form, {"Content-Type": kind})
+        return str(show_json(answer)["id"])
 
     def finished(self, path: str) -> Any:
-        """Ask for a status until the job is finished; shows the last answer."""
+        """Poll a status until its job is finished; show and return the last answer."""
         for _ in range(600):
-            status = self._call("GET", path, quiet=True)
-            if status["status"] not in {"CREATED", "RUNNING"}:
+            if json.loads(self._call("GET", path))["status"] not in {"CREATED", "RUNNING"}:
                 break
             time.sleep(0.05)
-        return self._call("GET", path)
+        return self.get(path)
+
+    def fetch(self, path: str) -> str:
+        """Fetch the file of a download."""
+        show_command(f"curl $API{path}", '-H "Accept: text/csv"')
+        text = self._call("GET", path, headers={"Accept": "text/csv"})
+        show(text)
+        return text
+
+    def _call_with(self, method: str, curl: str, path: str, parameters: Mapping[str, str]) -> Any:
+        # curl's -G puts the parameters into the address.
+        options = (f'--data-urlencode "{name}={value}"' for name, value in parameters.items())
+        show_command(f"{curl} $API{path}", *options)
+        return show_json(self._call(method, f"{path}?{urllib.parse.urlencode(parameters)}"))
 
     def _call(
         self,
         method: str,
         path: str,
-        what: str = "",
         body: bytes | None = None,
-        kind: str = "",
-        *,
-        quiet: bool = False,
-    ) -> Any:
-        headers = {"Authorization": self._secrets + self._token} | (
-            {"Content-Type": kind} if kind else {}
-        )
-        request = urllib.request.Request(self._base + path, body, headers, method=method)
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        sent = {"Authorization": self._secrets + self._token, **(headers or {})}
+        request = urllib.request.Request(self._base + path, body, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                result = json.load(answer)
+                text: str = answer.read().decode()
         except urllib.error.HTTPError as error:
-            raise SystemExit(
-                f"{method} {path} answered {error.code}: {error.read().decode()}"
-            ) from error
-        if not quiet:
-            element = "Element ..., " if self._token else ""
-            print(
-                f"   $ curl -X {method} -H 'Authorization: {element}User ..., Organization ...' {what}".rstrip()
-            )
-            print(f"     '{self._base}{path if len(path) < 100 else path[:97] + '...'}'")
-            print("\n".join(f"   {line}" for line in hidden(result, 2).splitlines()), end="\n\n")
-        return result
-
-
-def hidden(value: Any, indent: int | None = None) -> str:
-    """JSON for a person to read, tokens and passwords shortened."""
-    text = json.dumps(value, indent=indent)
-    return re.sub(r'("(?:token|password|code|oauth\.api\.secret)": ")[^"]+"', r'\1..."', text)
+            problem = f"{method} {path} was answered {error.code}: {error.read().decode()}"
+            raise SystemExit(problem) from error
+        return text
 
 
 def press_allow(url: str) -> str:
-    """What a person's browser does with the consent page; the code that comes back."""
+    """Do what the person's browser does on the consent page. Returns the code."""
     with urllib.request.urlopen(url, timeout=30) as page:
         fields = re.findall(r"name='([^']+)' value='([^']*)'", page.read().decode())
     form = {name: value.replace("&amp;", "&") for name, value in fields} | {"decision": "allow"}
-    opener = urllib.request.build_opener(_Stay())
+    browser = urllib.request.build_opener(_NoRedirect())
     try:
-        opener.open(url, urllib.parse.urlencode(form).encode(), timeout=30)
+        browser.open(url, urllib.parse.urlencode(form).encode(), timeout=30)
     except urllib.error.HTTPError as redirect:
-        return urllib.parse.parse_qs(urllib.parse.urlsplit(redirect.headers["Location"]).query)[
-            "code"
-        ][0]
-    raise SystemExit("the sign-in page did not lead back")
+        query = urllib.parse.urlsplit(redirect.headers["Location"]).query
+        return urllib.parse.parse_qs(query)["code"][0]
+    raise SystemExit("the consent page did not redirect")
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Does not follow the redirect: the address that it leads to is the caller's own."""
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Stops at the redirect: its address belongs to the caller's application."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Stay."""
+        """Do not follow it."""
 
 
 def get_json(url: str) -> Any:
-    """What an address holds."""
+    """The JSON at an address."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)
 
 
-def show_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """Print some columns of records."""
-    widths = [
-        max(len(str(row.get(column, ""))) for row in [*rows, {column: column}])
-        for column in columns
-    ]
-    for row in [{column: column for column in columns}, *rows]:
-        cells = (
-            str(row.get(column, "")).ljust(width)
-            for column, width in zip(columns, widths, strict=True)
-        )
-        print(f"   {'  '.join(cells)}".rstrip())
-    print()
+# --- what the demo prints ---
 
 
-def say(text: str) -> None:
-    """A heading."""
-    print(f"\n=== {text}\n", flush=True)
+def heading(text: str) -> None:
+    """Begin a part of the demo."""
+    print(f"\n\n{text}\n{'=' * len(text)}", flush=True)
 
 
-def note(text: str) -> None:
-    """What comes next."""
-    print(f"-- {text}\n", flush=True)
+def step(text: str) -> None:
+    """Say what happens next."""
+    print(f"\n{text}\n", flush=True)
+
+
+def show_command(curl: str, *options: str) -> None:
+    """Print a curl command, each option on a line of its own."""
+    command = " \\\n".join((f"$ {curl}", '-H "Authorization: $AUTH"', *options))
+    indented = command.replace("\n", "\n          ")
+    print(f"   {indented}\n", flush=True)
+
+
+def show_json(text: str) -> Any:
+    """Print the JSON of an answer, and return it."""
+    value = json.loads(text)
+    show(as_json(value))
+    return value
+
+
+def show(text: str) -> None:
+    """Print an answer, and cut its long lines."""
+    for line in text.splitlines():
+        cut = line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+        print(f"   {cut}".rstrip(), flush=True)
+
+
+def show_table(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print some fields of records."""
+    table = [columns, *([str(one.get(name, "")) for name in columns] for one in records)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        show("  ".join(cells).rstrip())
+
+
+def as_json(value: Any) -> str:
+    """JSON for a person: an entry on each line if it fits, secrets hidden."""
+    text = json.dumps(value)
+    if isinstance(value, dict):
+        entries = ",\n".join(f"{json.dumps(key)}: {_entry(one)}" for key, one in value.items())
+        text = "{\n  " + entries.replace("\n", "\n  ") + "\n}"
+    return SECRET.sub(r'\1..."', text)
+
+
+def _entry(value: Any) -> str:
+    text = json.dumps(value)
+    is_long = isinstance(value, dict) and len(text) > WIDTH - 30
+    return json.dumps(value, indent=2) if is_long else text
 
 
 def require(holds: bool) -> None:

@@ -235,10 +235,10 @@ def _problem(action: Action, record: Record, answer: Answer) -> Outcome:
             return Outcome(record.row, OutcomeKind.UNCHANGED)
         case 404, _:
             message = f"there is no contact with the id {record.values['id']!r}"
-            return Outcome.failed(record.row, message, field="id")
+            return Outcome.failure(record.row, message, field="id")
         case 400, _:
             error = answer.json()["error"]
-            return Outcome.failed(
+            return Outcome.failure(
                 record.row,
                 error["message"],
                 field=error.get("field"),

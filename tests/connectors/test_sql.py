@@ -413,8 +413,8 @@ class TestPostgresql(SqlTests):
             "CREATE TYPE mood AS ENUM ('good', 'bad')",
             "CREATE DOMAIN zip AS text CHECK (VALUE ~ '^[0-9]{5}$')",
             "CREATE TABLE things (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamptz, "
-            "data jsonb, tags text[], raw bytea, mood mood, zip zip, host inet, big numeric, t time, "
-            "double_ int GENERATED ALWAYS AS (1 + 1) STORED)",
+            "data jsonb, tags text[], raw bytea, mood mood, zip zip, host inet, big numeric, "
+            "t time, double_ int GENERATED ALWAYS AS (1 + 1) STORED)",
         )
         connector = PostgresqlProvider(resolve).connect(
             ConnectionContext(postgres.configuration(database), http, forget)

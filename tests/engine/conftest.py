@@ -1,4 +1,4 @@
-"""A bench of its own for each test that asks for one."""
+"""A bench of its own for each test."""
 
 import os
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The governor shares out what a service allows, and remembers it."""
+"""The governor shares out the calls that a service allows, and remembers them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ NOW = 1_800_000_000.0
 
 
 class Clock:
-    """A time that passes when told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -43,8 +43,8 @@ def budgets(ledger: AsyncEngine) -> Budgets:
     return Budgets(ledger)
 
 
-async def taken(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
-    """How many of so many calls got leave at once."""
+async def permits_of(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
+    """How many of so many calls got a permit at once."""
     answers = await asyncio.gather(
         *(pace.take([budget]) for _ in range(calls)), return_exceptions=True
     )
@@ -52,9 +52,9 @@ async def taken(pace: InstancePace, calls: int, budget: Budget = USER) -> int:
 
 
 async def test_calls_are_granted_until_the_budget_is_used_up(budgets: Budgets) -> None:
-    """Then the wait is said, and why."""
+    """Then the error says how long to wait, and why."""
     pace = InstancePace(Governor(budgets, Clock()))
-    assert await taken(pace, 150) == 100
+    assert await permits_of(pace, 150) == 100
     with pytest.raises(RetryLater, match="100 calls a minute") as busy:
         await pace.take([USER])
     assert busy.value.after is not None
@@ -62,20 +62,20 @@ async def test_calls_are_granted_until_the_budget_is_used_up(budgets: Budgets) -
 
 
 async def test_what_was_spent_outlives_the_process(budgets: Budgets) -> None:
-    """Another governor on the same ledger goes on where the first one left off."""
-    assert await taken(InstancePace(Governor(budgets, Clock())), 96) == 96
-    assert await taken(InstancePace(Governor(budgets, Clock())), 50) <= 4
+    """Another governor on the same ledger continues where the first one stopped."""
+    assert await permits_of(InstancePace(Governor(budgets, Clock())), 96) == 96
+    assert await permits_of(InstancePace(Governor(budgets, Clock())), 50) <= 4
 
 
 async def test_two_governors_never_grant_a_call_twice(budgets: Budgets) -> None:
     """As two machines on one ledger."""
     clock = Clock()
     both = [InstancePace(Governor(budgets, clock)) for _ in range(2)]
-    assert sum(await asyncio.gather(*(taken(pace, 80) for pace in both))) <= 100
+    assert sum(await asyncio.gather(*(permits_of(pace, 80) for pace in both))) <= 100
 
 
-async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEngine) -> None:
-    """A reservation is good for its time from when it was written down, however long that took."""
+async def test_a_slow_ledger_is_not_called_for_every_call(ledger: AsyncEngine) -> None:
+    """A reservation is good for its time once it is recorded, however long that took."""
     clock, asked = Clock(), 0
 
     class Slow(Budgets):
@@ -87,12 +87,14 @@ async def test_a_ledger_that_is_slow_is_not_asked_for_every_call(ledger: AsyncEn
             return result
 
     pace = InstancePace(Governor(Slow(ledger), clock))
-    assert await taken(pace, 64) == 64
+    assert await permits_of(pace, 64) == 64
     assert asked < 5
 
 
-async def test_the_next_lot_is_there_before_the_last_one_is_used_up(ledger: AsyncEngine) -> None:
-    """While the ledger is asked, calls are made: only those before the reservations have grown wait for it."""
+async def test_the_next_reservation_arrives_before_the_last_one_is_used_up(
+    ledger: AsyncEngine,
+) -> None:
+    """Only the first calls, before reservations have grown, wait for the ledger."""
     waiting = 0
 
     class Slow(Budgets):
@@ -111,8 +113,10 @@ async def test_the_next_lot_is_there_before_the_last_one_is_used_up(ledger: Asyn
     assert waiting < 5
 
 
-async def test_nobody_waits_for_a_lot_that_somebody_else_was_told_of(ledger: AsyncEngine) -> None:
-    """Whoever finds no call left asks by himself, in the moment in which the next reservation is asked for as well."""
+async def test_no_call_waits_for_a_reservation_that_another_call_has_received(
+    ledger: AsyncEngine,
+) -> None:
+    """A caller that finds no call left fetches, also while another fetches ahead."""
 
     class Slow(Budgets):
         async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
@@ -131,23 +135,23 @@ async def test_nobody_waits_for_a_lot_that_somebody_else_was_told_of(ledger: Asy
     governor.close()
 
 
-async def test_what_is_left_of_a_lot_is_given_back(budgets: Budgets) -> None:
-    """Also where nobody asks for another one: a moment later the others have it."""
+async def test_the_rest_of_a_reservation_is_given_back(budgets: Budgets) -> None:
+    """Also without another fetch: a moment later other processes have it."""
     governor = Governor(budgets)
-    assert await taken(InstancePace(governor), 70) == 70
+    assert await permits_of(InstancePace(governor), 70) == 70
     await asyncio.sleep(3 * RESERVATION_SECONDS)
-    assert await taken(InstancePace(Governor(budgets)), 30) == 30
+    assert await permits_of(InstancePace(Governor(budgets)), 30) == 30
     governor.close()
 
 
-async def test_a_turn_takes_its_share(budgets: Budgets) -> None:
-    """With two jobs, half of the budget; then it is the other one's turn."""
+async def test_a_slice_takes_its_share(budgets: Budgets) -> None:
+    """With two jobs, half of the budget; the other half is for the other job."""
     pace = InstancePace(Governor(budgets, Clock()))
     for _ in range(2):
         pace.begin_slice(2)
-        assert await taken(pace, 80) == 50
+        assert await permits_of(pace, 80) == 50
     pace.begin_slice(2)
-    assert await taken(pace, 1) == 0
+    assert await permits_of(pace, 1) == 0
 
 
 async def test_a_slice_that_was_taken_over_gets_no_permit(budgets: Budgets) -> None:
@@ -180,7 +184,7 @@ async def test_a_usage_limit_stops_all_calls_until_it_is_lifted(budgets: Budgets
 async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_it(
     budgets: Budgets,
 ) -> None:
-    """Refused, it was one refusal; answered, the others go on."""
+    """A refusal costs one call; after an answer, the others continue."""
     may_be_more = Budget(
         "user", "user", 100, 60.0, "one user has 100 calls a minute", may_be_more=True
     )
@@ -188,7 +192,7 @@ async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_
     permits = [await pace.take([may_be_more]) for _ in range(100)]
     probe = await pace.take([may_be_more])
     assert [permit.probes for permit in (permits[-1], probe)] == [(), ("user",)]
-    waiting = asyncio.create_task(taken(pace, 20, may_be_more))
+    waiting = asyncio.create_task(permits_of(pace, 20, may_be_more))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await pace.report_answer(probe)

@@ -1,4 +1,4 @@
-"""What is looked at again and again."""
+"""Work that is repeated for as long as the process works."""
 
 import asyncio
 from contextlib import suppress
@@ -19,18 +19,18 @@ from openbulk.engine.queue.periodic import run_forever
         (ValueError("a flaw"), ["periodic work failed"]),
     ],
 )
-async def test_a_look_that_fails_is_not_the_last(error: Exception, logged: list[str]) -> None:
+async def test_work_that_fails_is_repeated(error: Exception, logged: list[str]) -> None:
     """It is logged, unless the database is away or the disk is full."""
     seen = asyncio.Event()
-    looks = iter([error, None])
+    failures = iter([error, None])
 
-    async def look() -> None:
-        if failure := next(looks, None):
+    async def work() -> None:
+        if failure := next(failures, None):
             raise failure
         seen.set()
 
     with capture_logs() as logs:
-        task = asyncio.create_task(run_forever("it", look, partial(asyncio.sleep, 0)))
+        task = asyncio.create_task(run_forever("it", work, partial(asyncio.sleep, 0)))
         await asyncio.wait_for(seen.wait(), 5)
         task.cancel()
         with suppress(asyncio.CancelledError):

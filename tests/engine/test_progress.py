@@ -34,7 +34,7 @@ def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(
 
 def test_only_rows_with_a_problem_keep_their_line() -> None:
     progress = Progress(0, lines={1: 2, 2: 3})
-    progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failed(2, "no")])
+    progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failure(2, "no")])
     results, lines = progress.take()
     assert [outcome.row for outcome in results] == [1, 2]
     assert lines == {2: 3}
@@ -47,7 +47,7 @@ def test_an_outcome_that_a_connector_forgot_is_unknown() -> None:
     assert [outcome.kind for outcome in outcomes] == [OutcomeKind.UNKNOWN, OutcomeKind.CREATED]
 
 
-def test_created_records_are_keyed_by_file_and_row_whatever_their_identifier_says() -> None:
+def test_the_key_of_a_created_record_is_its_file_and_row_also_with_an_identifier() -> None:
     row = Row(7, {"ref": "a"})
     assert key_of(job(identifier="ref"), row) == "f00d:7"
     assert key_of(job(Action.UPSERT, identifier="ref"), row) == "ref=a"
@@ -55,7 +55,7 @@ def test_created_records_are_keyed_by_file_and_row_whatever_their_identifier_say
     assert key_of(job(Action.UPSERT, identifier="a.b"), Row(9, {"a": {"b": 1}})) == "a.b=1"
 
 
-def test_what_an_object_cannot_do_is_said_with_what_it_can() -> None:
+def test_a_refusal_says_what_an_object_can_do() -> None:
     objects = {"events": Features(frozenset({Action.CREATE})), "activities": Features()}
     assert refusal_of(target_of(job(), objects), objects) is None
     assert (
@@ -72,8 +72,8 @@ def test_what_an_object_cannot_do_is_said_with_what_it_can() -> None:
     )
 
 
-def test_an_object_may_be_named_by_its_path() -> None:
-    """What the path says beside the object is metaData."""
+def test_a_path_may_name_an_object() -> None:
+    """Its parameters become metaData."""
     objects = {"events": Features(frozenset(Action), paths=("calendars/{calendarId}/events",))}
     target = target_of(job(object="calendars/team%40example.com/events"), objects)
     assert (target.object, target.options) == ("events", {"calendarId": "team@example.com"})
@@ -81,7 +81,7 @@ def test_an_object_may_be_named_by_its_path() -> None:
     assert target_of(job(object="events"), objects).options == {}
 
 
-def test_records_of_one_thing_stand_in_one_line() -> None:
+def test_records_of_one_thing_have_one_ordering_key() -> None:
     """By the caller's identifier, else by the first of the object's own that the record has."""
     features = Features(frozenset(Action), identifiers=("id", "iCalUID"))
     by_uid = Record(2, {"iCalUID": "u1", "ref": "r"}, key="f:2")

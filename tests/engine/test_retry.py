@@ -1,4 +1,4 @@
-"""When a job goes on that has to wait."""
+"""How long a job waits before it tries again."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,5 +23,5 @@ def test_waits_double_until_the_bound() -> None:
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_credentials_that_a_person_has_to_mend_are_looked_at_less_and_less_often() -> None:
+def test_credentials_that_a_person_has_to_renew_are_tried_less_and_less_often() -> None:
     assert wait_before_retry(20, None, 0.0, most=300) == 300

@@ -1,4 +1,4 @@
-"""When schedules are due, and what each of their runs carries over."""
+"""When schedules are due, and which changes each of their runs transfers."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,7 +11,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.query import ChangedRange, Query
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Destination, Plan, RunStatus, Schedule
+from openbulk.domain.workflow import Destination, RunStatus, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
@@ -82,7 +82,7 @@ class Clock:
 
 
 class Office:
-    """A scheduler over a real ledger; its jobs are finished by the test."""
+    """A scheduler over a real ledger. The test finishes its jobs."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
@@ -111,7 +111,7 @@ class Office:
         )
 
     async def finish_jobs(self, status: Status = Status.COMPLETE) -> list[Job]:
-        """Finish what is under way, and what follows from it."""
+        """Finish the jobs under way, and those that follow."""
         done = []
         while jobs := await self.ledger.active_jobs():
             for job in jobs:
@@ -122,7 +122,7 @@ class Office:
         return done
 
     async def due(self, after: timedelta = timedelta(hours=1)) -> list[Job]:
-        """Let time go by, look, and do what there is to do."""
+        """Let time pass, run what is due, and finish its jobs."""
         self.clock.time += after
         await self.scheduler().run_due()
         return await self.finish_jobs()
@@ -140,7 +140,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 DESTINATION = Destination(2, Target("things", Action.UPSERT, "ref"))
 
 
-async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
+async def add(office: Office, spec: TransferSpec, name: str = "s") -> Schedule:
     made = Schedule(
         name,
         1,
@@ -149,7 +149,7 @@ async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
         "",
         EVERY_HOUR,
         {},
-        [plan],
+        [spec],
         office.clock(),
         next_after(EVERY_HOUR, office.clock()),
     )
@@ -158,14 +158,14 @@ async def add(office: Office, plan: Plan, name: str = "s") -> Schedule:
 
 
 def window(job: Job) -> tuple[str, str]:
-    """The bounds of a download that was dated."""
+    """The bounds of a download's condition on dates."""
     where = job.download.query.where
     assert where is not None
     return tuple(f"{part.operator}{part.values[0]}" for part in where.parts)  # type: ignore[union-attr, return-value]
 
 
-async def test_a_plan_comes_back_as_it_was_written_down(office: Office) -> None:
-    plan = Plan(
+async def test_a_plan_comes_back_as_it_was_stored(office: Office) -> None:
+    spec = TransferSpec(
         Download(
             Query("events", fields=("id",), limit=3, parameters={"a": "b"}),
             "",
@@ -175,14 +175,14 @@ async def test_a_plan_comes_back_as_it_was_written_down(office: Office) -> None:
         replace(DESTINATION, callback_url="https://example.com/"),
         {"query": "select id from events"},
     )
-    await add(office, plan)
+    await add(office, spec)
     found = await office.schedules.get("s")
     assert found is not None
-    assert found.plans == [plan]
+    assert found.specs == [spec]
 
 
-async def test_a_schedule_is_carried_out_once_by_whoever_takes_it(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+async def test_one_of_two_processes_takes_a_schedule_that_is_due(office: Office) -> None:
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     office.clock.time += timedelta(hours=1)
     (schedule,) = await office.schedules.due(office.clock())
     assert await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
@@ -190,15 +190,15 @@ async def test_a_schedule_is_carried_out_once_by_whoever_takes_it(office: Office
     assert await office.due(timedelta()) == []
 
 
-async def test_what_was_due_many_times_is_made_up_for_once(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+async def test_a_schedule_that_was_due_many_times_runs_once(office: Office) -> None:
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     assert len(await office.due(timedelta(days=2))) == 2
     assert len(await office.due(timedelta(minutes=5))) == 0
     assert len(await office.due()) == 2
 
 
-async def test_what_is_due_while_the_last_run_is_going_on_is_left_out(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+async def test_a_schedule_that_is_due_during_its_last_run_is_skipped(office: Office) -> None:
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     for _ in range(3):
         office.clock.time += timedelta(hours=1)
         await office.scheduler().run_due()
@@ -207,13 +207,15 @@ async def test_what_is_due_while_the_last_run_is_going_on_is_left_out(office: Of
     assert len(await office.due()) == 2
 
 
-async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(
+async def test_each_run_begins_where_the_last_completed_one_has_ended(
     office: Office,
 ) -> None:
-    """The windows lie side by side: a change is in one of them, and in no other."""
+    """The windows lie side by side: every change is in exactly one of them."""
     await add(
         office,
-        Plan(Download(Query("events"), ""), ChangedRange("updated", since=BEGIN), DESTINATION),
+        TransferSpec(
+            Download(Query("events"), ""), ChangedRange("updated", since=BEGIN), DESTINATION
+        ),
     )
     windows = [window((await office.due())[0])]
     office.clock.time += timedelta(hours=1)
@@ -227,16 +229,16 @@ async def test_each_run_begins_where_the_last_one_that_was_completed_has_ended(
     assert third[1] == f"<{(office.clock() - SETTLING).isoformat()}"
 
 
-async def test_without_a_date_each_run_carries_everything_over(office: Office) -> None:
-    await add(office, Plan(Download(Query("events"), ""), destination=DESTINATION))
+async def test_without_a_date_each_run_transfers_everything(office: Office) -> None:
+    await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     assert [(await office.due())[0].download.query.where for _ in range(2)] == [None, None]
 
 
-async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(
+async def test_a_run_continues_after_a_crash_and_makes_each_job_once(
     office: Office,
 ) -> None:
     run = await office.workflows.begin(
-        [Plan(Download(Query("events"), ""), destination=DESTINATION)] * 2,
+        [TransferSpec(Download(Query("events"), ""), destination=DESTINATION)] * 2,
         organization_id=1,
         instance_id=1,
         request_id=None,
@@ -244,13 +246,13 @@ async def test_a_run_is_gone_on_with_whoever_died_and_its_jobs_are_made_once(
     for _ in range(3):
         await office.workflows.sweep()
     assert len(await office.finish_jobs()) == 4
-    assert await office.runs.unfinished() == []
+    assert await office.runs.unfinished_runs() == []
     assert [one.status for one in await office.runs.transfers(run)] == [RunStatus.COMPLETED] * 2
 
 
-async def test_what_cannot_be_read_is_not_sent_and_the_run_says_so(office: Office) -> None:
+async def test_a_failed_download_is_not_sent_and_the_run_says_so(office: Office) -> None:
     run = await office.workflows.begin(
-        [Plan(Download(Query("events"), ""), destination=DESTINATION)],
+        [TransferSpec(Download(Query("events"), ""), destination=DESTINATION)],
         organization_id=1,
         instance_id=1,
         request_id=None,

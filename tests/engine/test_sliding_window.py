@@ -29,7 +29,7 @@ NOW = 1_800_000_000.0
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 300)), max_size=60))
 def test_no_window_holds_more_calls_than_its_budget(asks: list[tuple[float, int]]) -> None:
-    """Whenever calls are asked for, and however many: within any 60 seconds at most 600 are granted."""
+    """Within any 60 seconds at most 600 calls are granted, however many are wanted."""
     spending, now = Spending(), NOW
     granted: list[tuple[float, int]] = []
     for pause, wanted in asks:
@@ -42,7 +42,7 @@ def test_no_window_holds_more_calls_than_its_budget(asks: list[tuple[float, int]
 
 
 def test_a_window_gives_all_of_its_budget_at_once_and_again_a_minute_later() -> None:
-    """A job of 500 does not wait; what was spent is free again after a little more than a minute."""
+    """A job of 500 does not wait. Its calls are free again after a little more than a minute."""
     spending = spend(USER, Spending(), grant([USER], [Spending()], 1_000, NOW).calls, NOW)
     assert calls_in_window(USER, spending, NOW) == 600
     nothing = grant([USER], [spending], 1, NOW)
@@ -53,26 +53,26 @@ def test_a_window_gives_all_of_its_budget_at_once_and_again_a_minute_later() -> 
 
 
 def test_the_narrowest_budget_bounds_the_others() -> None:
-    """A call counts on all of them."""
+    """A call counts against all of them."""
     spent = spend(PROJECT, Spending(), 9_900, NOW)
     assert grant([PROJECT, USER], [spent, Spending()], 1_000, NOW).calls == 100
 
 
 def test_calls_that_were_not_made_are_given_back() -> None:
-    """To the bucket that they were taken from."""
+    """To the bucket from which they were taken."""
     spending = spend(USER, Spending(), 100, NOW)
     assert calls_in_window(USER, give_back(USER, spending, 40, NOW), NOW + 1) == 60
 
 
 def test_a_refusal_teaches_how_many_calls_there_are() -> None:
-    """What was answered until then; what is under way has not been."""
+    """As many as were answered until then. Calls under way were not."""
     spending = learn_less(USER, spend(USER, Spending(), 332, NOW), 32, NOW)
     assert limit_of(USER, spending) == 300
     assert grant([USER], [spending], 1, NOW).calls == 0
 
 
-def test_a_documented_limit_that_may_be_more_is_gone_beyond_by_one_call() -> None:
-    """Answered, there is much more; refused, it stands, and is tried again after a while."""
+def test_one_call_probes_a_documented_limit_that_may_be_higher() -> None:
+    """An answer raises the limit by much. After a refusal it stays, and is probed again later."""
     budget = replace(USER, may_be_more=True)
     full = spend(budget, Spending(), 600, NOW)
     probe = grant([budget], [full], 50, NOW)
@@ -86,7 +86,7 @@ def test_a_documented_limit_that_may_be_more_is_gone_beyond_by_one_call() -> Non
 
 
 def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
-    """Else on the narrowest, which nobody has documented, when it is no hiccup; a probe is to blame for itself."""
+    """Else on the narrowest, whose limit is documented nowhere. A probe is blamed itself."""
     calendar = replace(USER, scope="calendar", label="calendar")
     budgets = [PROJECT, USER, calendar]
     throttle = Throttle("too fast")
@@ -107,7 +107,7 @@ def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
 
 
 def test_a_closed_budget_says_why_and_until_when() -> None:
-    """Nothing is taken from it."""
+    """It grants no call."""
     closed = Spending(closed_until=NOW + 3_600, closed_for="too many events were made")
     nothing = grant([PROJECT, USER], [Spending(), closed], 1, NOW)
     assert (nothing.calls, nothing.after, nothing.reason) == (0, 3_600, "too many events were made")

@@ -1,4 +1,4 @@
-"""A turn, against services that fail in every way: what is committed, what is sent again, how the turn ends."""
+"""A slice of an upload, against services that fail in every way."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ def created(batch: Sequence[Record]) -> list[Outcome]:
 
 @dataclass
 class Scripted:
-    """A service that answers as it is told to: the answers in turn, then success."""
+    """A service that gives the answers of a list, then success."""
 
     features: Features
     answers: list[Answer] = field(default_factory=list)
@@ -98,8 +98,8 @@ class Bench:
     job: Job
     luck: "Luck | None" = None
 
-    async def turn(self, connector: Scripted, draining: asyncio.Event | None = None) -> Ending:
-        """Run the turn that is due."""
+    async def run_slice(self, connector: Scripted, draining: asyncio.Event | None = None) -> Ending:
+        """Run the slice that is due."""
         job = await self.now()
         begun = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC))
         assert begun is not None
@@ -156,25 +156,25 @@ UNKEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1)
 
 async def test_every_record_gets_its_outcome(bench: Bench) -> None:
     connector = Scripted(KEYED)
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     job = await bench.now()
     assert (job.cursor, job.counts.created, job.counts.total) == (10, 10, 10)
     assert connector.sent == list(range(1, 11))
 
 
-async def test_a_busy_service_ends_the_turn_and_the_next_one_goes_on_where_it_was(
+async def test_a_busy_service_ends_the_slice_and_the_next_one_continues(
     bench: Bench,
 ) -> None:
     connector = Scripted(KEYED, [created, created, RetryLater("busy", after=7)])
-    assert await bench.turn(connector) == Snooze("busy", 7)
+    assert await bench.run_slice(connector) == Snooze("busy", 7)
     assert (await bench.now()).cursor == 2
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, 2, 3, *range(3, 11)]
 
 
 async def test_a_lost_answer_is_sent_again_where_that_is_harmless(bench: Bench) -> None:
     connector = Scripted(KEYED, [AnswerLost("lost")])
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
 
@@ -183,7 +183,7 @@ async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench
     connector = Scripted(
         UNKEYED, [AnswerLost("lost"), AnswerLost("lost")], known={"f00d:2": "id-2"}
     )
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     job = await bench.now()
     assert connector.sent == list(range(1, 11)), "nothing is sent twice"
     assert (job.counts.created, job.counts.unknown) == (9, 1)
@@ -191,18 +191,18 @@ async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench
     assert (error.row, error.line, error.kind) == (1, 2, OutcomeKind.UNKNOWN)
 
 
-async def test_what_was_under_way_at_a_crash_is_not_sent_again_where_that_would_double(
+async def test_records_under_way_at_a_crash_are_not_sent_again_where_that_would_double(
     bench: Bench,
 ) -> None:
     await SliceLedger(bench.ledger._engine, bench.job, 0).record_intents([1, 2])
     connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     counts = (await bench.now()).counts
     assert connector.sent == list(range(3, 11))
     assert (counts.created, counts.unknown) == (9, 1)
 
 
-async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and_not_sent_again(
+async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later(
     bench: Bench,
 ) -> None:
     connector = Scripted(UNKEYED, [AnswerLost("lost")], known={"f00d:1": "id-1"})
@@ -212,9 +212,9 @@ async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later_and
         raise RetryLater("down")
 
     connector.find = down  # type: ignore[method-assign]
-    assert await bench.turn(connector) == Snooze("down")
+    assert await bench.run_slice(connector) == Snooze("down")
     connector.find = find  # type: ignore[method-assign]
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     assert connector.sent == list(range(1, 11))
     assert (await bench.now()).counts.created == 10
 
@@ -223,15 +223,15 @@ async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_doubl
     bench: Bench,
 ) -> None:
     connector = Scripted(UNKEYED, [RetryLater("busy", after=0.1)])
-    assert await bench.turn(connector) == Snooze("busy", 0.1)
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Snooze("busy", 0.1)
+    assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_hiccup_of_the_service_does_not_end_the_turn(bench: Bench) -> None:
+async def test_a_hiccup_of_the_service_does_not_end_the_slice(bench: Bench) -> None:
     connector = Scripted(KEYED, [RetryLater("busy")])
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
 
@@ -242,7 +242,7 @@ async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(be
     outcomes = [Outcome(3, OutcomeKind.CREATED), Outcome(5, OutcomeKind.CREATED)]
     await begun.record_outcomes(outcomes, cursor=0, lines={})
     connector = Scripted(KEYED)
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, 2, 4, 6, 7, 8, 9, 10]
     assert (await bench.now()).counts.created == 10
 
@@ -257,14 +257,14 @@ async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
 
     connector.write = overtaken_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Fenced):
-        await bench.turn(connector)
+        await bench.run_slice(connector)
     assert (await bench.now()).counts.total == 0
 
 
 async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
     """Whether the slice wanted to write, or to look up what an earlier slice wrote."""
     with pytest.raises(Fenced):
-        await bench.turn(Scripted(KEYED, [CallWithdrawn()]))
+        await bench.run_slice(Scripted(KEYED, [CallWithdrawn()]))
     unanswered = Scripted(UNKEYED, [AnswerLost("lost")])
 
     async def withdrawn(target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
@@ -272,7 +272,7 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
 
     unanswered.find = withdrawn  # type: ignore[method-assign]
     with pytest.raises(Fenced):
-        await bench.turn(unanswered)
+        await bench.run_slice(unanswered)
     assert (await bench.now()).counts.total == 0
 
 
@@ -283,29 +283,29 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
         (SignInAgain("expired"), Snooze("expired", most=300.0)),
     ],
 )
-async def test_a_service_that_refuses_stops_the_job_and_one_that_forgot_us_is_waited_for(
+async def test_a_refusal_stops_the_job_and_expired_credentials_let_it_wait(
     bench: Bench, error: Exception, ending: Ending
 ) -> None:
-    assert await bench.turn(Scripted(KEYED, [created, error])) == ending
+    assert await bench.run_slice(Scripted(KEYED, [created, error])) == ending
     assert (await bench.now()).cursor == 1
 
 
 async def test_an_unforeseen_failure_loses_no_outcome(bench: Bench) -> None:
-    ending = await bench.turn(Scripted(KEYED, [created, ZeroDivisionError("oops")]))
+    ending = await bench.run_slice(Scripted(KEYED, [created, ZeroDivisionError("oops")]))
     assert isinstance(ending, Crash)
     assert (await bench.now()).counts.created == 1
 
 
 @dataclass
 class Luck:
-    """What will fail once."""
+    """The calls that will fail once."""
 
     record_fails: bool = False
-    look_fails: bool = False
+    read_fails: bool = False
 
 
 class Unlucky(SliceLedger):
-    """A ledger that once cannot write, after a while, and once cannot be asked."""
+    """A ledger that once fails to write, after a while, and once fails to read."""
 
     def __init__(self, engine: AsyncEngine, job: Job, fence: int, *, luck: Luck) -> None:
         super().__init__(engine, job, fence)
@@ -319,55 +319,55 @@ class Unlucky(SliceLedger):
         await super()._record_outcomes(*args)
 
     async def is_cancelled(self) -> bool:
-        if self._luck.look_fails:
-            self._luck.look_fails = False
+        if self._luck.read_fails:
+            self._luck.read_fails = False
             raise OSError("the pool is exhausted")
         return await super().is_cancelled()
 
 
-async def test_outcomes_that_could_not_be_written_down_are_not_passed_over(
+async def test_no_cursor_passes_over_outcomes_that_could_not_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that became known meanwhile is written with a cursor behind them: the next turn sends them again."""
+    """Later outcomes are not recorded either: the next slice sends all of them again."""
     monkeypatch.setattr(upload_module, "UNRECORDED_MOST", 20)
     monkeypatch.setattr(upload_module, "RECORD_SECONDS", 0.05)
     bench = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(400)))
     bench.luck = Luck(record_fails=True)
     connector = Scripted(replace(KEYED, concurrency=10), takes=0.01)
     with pytest.raises(OSError, match="locked"):
-        await bench.turn(connector)
+        await bench.run_slice(connector)
     assert (await bench.now()).cursor == 0
     assert len(connector.sent) < 400
-    assert await bench.turn(connector) == Complete()
+    assert await bench.run_slice(connector) == Complete()
     assert (await bench.now()).counts.created == 400
     await bench.ledger._engine.dispose()
 
 
-async def test_a_turn_of_which_nobody_can_say_whether_it_is_over_ends(
+async def test_a_slice_ends_when_the_ledger_cannot_say_whether_it_is_over(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else nobody could cancel it, or take over the lane, until the end of the file."""
+    """Else it could not be cancelled, and would keep its lane, until the end of the file."""
     monkeypatch.setattr(upload_module, "DEADLINE_POLL_SECONDS", 0.05)
-    bench.luck = Luck(look_fails=True)
+    bench.luck = Luck(read_fails=True)
     connector = Scripted(KEYED, takes=0.1)
     with pytest.raises(OSError, match="exhausted"):
-        await bench.turn(connector)
+        await bench.run_slice(connector)
     assert 0 < (await bench.now()).cursor < 10
 
 
-async def test_a_turn_ends_when_the_server_shuts_down(bench: Bench) -> None:
+async def test_a_slice_ends_when_the_process_drains(bench: Bench) -> None:
     draining = asyncio.Event()
 
     def answer(batch: Sequence[Record]) -> list[Outcome]:
         draining.set()
         return created(batch)
 
-    assert await bench.turn(Scripted(KEYED, [answer], takes=0.4), draining) == Continue()
+    assert await bench.run_slice(Scripted(KEYED, [answer], takes=0.4), draining) == Continue()
     assert 0 < (await bench.now()).cursor < 10
 
 
 class Ticketed:
-    """A native bulk import that needs some asking."""
+    """A native bulk import that is polled a few times."""
 
     def __init__(self, asks: int) -> None:
         self.submitted: list[list[int]] = []
@@ -385,7 +385,7 @@ class Ticketed:
             return None
         assert [record.row for record in batch] == self.submitted[int(ticket.split()[1]) - 1]
         return [
-            Outcome.failed(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED)
+            Outcome.failure(r.row, "no") if r.row % 4 == 0 else Outcome(r.row, OutcomeKind.CREATED)
             for r in batch
         ]
 
@@ -398,11 +398,11 @@ async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(
     features = Features(frozenset({Action.CREATE}), max_batch=3, native=True)
     draining = asyncio.Event()
     asyncio.get_running_loop().call_later(0.2, draining.set)
-    assert await bench.turn(Scripted(features, native=native), draining) == Continue()
+    assert await bench.run_slice(Scripted(features, native=native), draining) == Continue()
     assert native.submitted == [[1, 2, 4]]
 
     native._asks = 0
-    assert await bench.turn(Scripted(features, native=native)) == Complete()
+    assert await bench.run_slice(Scripted(features, native=native)) == Complete()
     assert native.submitted == [[1, 2, 4], [5, 6]]
     job = await bench.now()
     assert (job.cursor, job.counts.created, job.counts.failed) == (6, 4, 2)

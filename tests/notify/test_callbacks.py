@@ -293,9 +293,7 @@ async def test_an_address_that_cannot_be_called_is_given_up_at_once(
     http: aiohttp.ClientSession, url: str
 ) -> None:
     attempt = await deliver(http, Notification(42, url, BODY), {}, datetime.now(UTC))
-    assert attempt == Attempt(
-        "the callback URL cannot be called", is_hopeless=True
-    )
+    assert attempt == Attempt("the callback URL cannot be called", is_hopeless=True)
     assert wait_before_next(attempt, 1, chance=0) is None
 
 

@@ -14,16 +14,18 @@ from openbulk.domain.errors import AddressNotAllowed, BadInput
 from openbulk.notify.egress import check_url, guarded_connector, is_public
 from support.receiver import Receiver
 
-# From the IANA registries of special-purpose addresses, typed out here so that the tests do not ask the library
-# that the code asks. https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry,
+# From the IANA registries of special-purpose addresses, typed out here so that the tests do not
+# rely on the library that the code uses.
+# https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry,
 # .../ipv6-address-space
 SPECIAL_V4 = [
-    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24",
-    "192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4",
+    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24",
+    "192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24",
+    "224.0.0.0/4 240.0.0.0/4",
 ]
 SPECIAL_V6 = [
-    "::/128 ::1/128 ::/96 64:ff9b:1::/48 100::/64 2001::/23 2001::/32 2001:db8::/32 3fff::/20 4000::/3 5f00::/16",
-    "fc00::/7 fe80::/10 fec0::/10 ff00::/8",
+    "::/128 ::1/128 ::/96 64:ff9b:1::/48 100::/64 2001::/23 2001::/32 2001:db8::/32 3fff::/20",
+    "4000::/3 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8",
 ]
 NETWORKS_V4 = [IPv4Network(network) for line in SPECIAL_V4 for network in line.split()]
 NETWORKS_V6 = [IPv6Network(network) for line in SPECIAL_V6 for network in line.split()]
@@ -166,7 +168,7 @@ PUBLIC = "192.31.196.1"
 
 
 async def _call_briefly(client: aiohttp.ClientSession, url: str) -> None:
-    """Try a public address, which may be out of reach of a test machine, but is not refused for what it is."""
+    """Try a public address. It may be out of reach of a test machine, but it is not refused."""
     try:
         async with client.post(url, timeout=aiohttp.ClientTimeout(sock_connect=0.3)):
             pass

@@ -67,7 +67,7 @@ async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Account
     assert await accounts.change_instance(made, changed) is None
 
 
-async def test_what_somebody_else_has_changed_in_the_same_moment_stays(accounts: Accounts) -> None:
+async def test_a_change_by_another_process_in_the_same_moment_stays(accounts: Accounts) -> None:
     """Such as a refresh token that a worker has renewed while a person changes the name."""
     read = await instance(accounts)
     await accounts.update_configuration(read.id, {"token": "new", "added": "1"})
@@ -94,7 +94,7 @@ async def test_no_secret_can_be_read_in_the_database(accounts: Accounts, tmp_pat
         assert secret not in held
 
 
-async def test_a_new_master_key_seals_everything_anew(
+async def test_a_new_master_key_seals_everything_again(
     accounts: Accounts, engine: AsyncEngine
 ) -> None:
     made = await instance(accounts)
@@ -106,7 +106,9 @@ async def test_a_new_master_key_seals_everything_anew(
         await accounts.instance(made.id)
 
 
-async def test_whoever_made_the_first_user_is_told_so_again(engine: AsyncEngine) -> None:
+async def test_adding_the_first_user_again_says_again_that_it_is_the_first(
+    engine: AsyncEngine,
+) -> None:
     """The first answer may have been lost, and with it secrets that are shown once."""
     accounts = Accounts(engine, Sealer([OLD]))
     for _ in range(2):

@@ -38,7 +38,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_the_migrations_make_them_to_the_letter(sqlite: AsyncEngine, tmp_path: Path) -> None:
-    """Defaults, partial indexes and tables without row ids too, which the comparison above does not see."""
+    """Also defaults, partial indexes and tables without row ids, which Alembic does not compare."""
     declared = open_ledger_engine(f"sqlite:///{tmp_path / 'declared.db'}")
     async with declared.begin() as connection:
         await connection.run_sync(metadata.create_all)
@@ -49,7 +49,7 @@ async def test_the_migrations_make_them_to_the_letter(sqlite: AsyncEngine, tmp_p
 
 
 async def statements(engine: AsyncEngine) -> dict[str, list[str]]:
-    """What each table and index was made with: its columns and constraints, in whatever order they came."""
+    """The columns and constraints of each table and index, in order."""
     query = (
         "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
     )
@@ -60,7 +60,7 @@ async def statements(engine: AsyncEngine) -> dict[str, list[str]]:
 
 
 def parts(statement: str) -> list[str]:
-    """What stands between the commas of a statement, less those within parentheses of a column's own."""
+    """The parts of a statement between its commas, but for commas in a column's own parentheses."""
     found, depth = [""], 0
     for character in statement:
         depth += {"(": 1, ")": -1}.get(character, 0)
@@ -82,7 +82,7 @@ async def test_migrating_again_changes_nothing(sqlite: AsyncEngine) -> None:
 
 
 async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(database: str) -> None:
-    """One makes the tables and the first user, the others find them. A file of SQLite's has one process."""
+    """One makes the tables and the first user. A SQLite file has one process."""
     engines = [open_ledger_engine(database) for _ in range(4)]
     try:
         await asyncio.gather(*(migrate(engine) for engine in engines))
@@ -112,7 +112,7 @@ async def test_every_commit_reaches_the_disk(sqlite: AsyncEngine) -> None:
 async def test_a_file_that_another_program_holds_for_too_long_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a database server is that does not answer: it is waited for, and no turn fails for it."""
+    """Like a database server that does not answer: slices wait for it, and none fails."""
     monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_MS", 50)
     opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     await migrate(opened)

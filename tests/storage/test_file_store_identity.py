@@ -1,4 +1,4 @@
-"""A process that looks for the ledger's files elsewhere is told so."""
+"""A process with another file store than its ledger's does not start."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ async def test_files_that_are_gone_are_done_without_where_a_person_says_so(
 async def test_the_files_of_another_ledger_are_refused_until_its_mark_is_deleted(
     engine: AsyncEngine,
 ) -> None:
-    """Whoever starts upon them would take all of them for nobody's, and delete them."""
+    """A process that started with them would take all of them for orphans, and delete them."""
     store = MemoryStore()
     obstore.put(store, "mark", b"another")
     for _ in range(2):

@@ -50,7 +50,7 @@ class TestFilesInS3(FileStoreTests):
         ("az://container/files", "Account must be specified"),
     ],
 )
-def test_an_address_where_no_files_can_be_kept_is_refused(url: str, said: str) -> None:
+def test_a_url_that_is_no_object_store_is_refused(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         open_store(url)
 

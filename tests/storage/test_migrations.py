@@ -125,14 +125,14 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     assert await ledger.job_with_key(7, "k") == (job, IdempotencyKey("k", "abc"))
     spending = await Budgets(engine).change(["s"], lambda spent: (spent, spent[0]))
     assert spending == Spending(buckets=((3, 4),))
-    (run,) = await runs.unfinished()
+    (run,) = await runs.unfinished_runs()
     assert run.status is RunStatus.RUNNING
     (transfer,) = await runs.transfers(run)
     assert transfer.status is RunStatus.COMPLETED
     (schedule,) = await schedules.due(datetime(2030, 1, 1, tzinfo=UTC))
-    for plan in (transfer.plan, *schedule.plans):
-        assert plan.request == PLAN["told"]
-        assert plan.download.query.object == "events"
+    for spec in (transfer.spec, *schedule.specs):
+        assert spec.request == PLAN["told"]
+        assert spec.download.query.object == "events"
     async with engine.connect() as connection:
         found = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
         assert tuple(found) == ("w0rd", "here")

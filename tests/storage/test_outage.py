@@ -1,4 +1,4 @@
-"""Work that waits for a database which is away."""
+"""Waiting for a database that is away."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return clock
 
 
-async def test_who_waits_is_answered_and_the_log_has_two_lines_of_it(now: list[float]) -> None:
+async def test_a_call_that_waits_is_answered_and_the_log_has_two_lines(now: list[float]) -> None:
     with capture_logs() as logs:
         assert await retry_while_unavailable(Store(away=3).ask, asyncio.Event()) == "answer"
     assert [(line["event"], line.get("reason")) for line in logs] == [
@@ -41,7 +41,7 @@ async def test_who_waits_is_answered_and_the_log_has_two_lines_of_it(now: list[f
     ]
 
 
-async def test_who_does_not_wait_is_told_and_nothing_is_logged(now: list[float]) -> None:
+async def test_a_process_that_drains_does_not_wait_and_logs_nothing(now: list[float]) -> None:
     draining = asyncio.Event()
     draining.set()
     with capture_logs() as logs, pytest.raises(Unavailable):
@@ -49,7 +49,7 @@ async def test_who_does_not_wait_is_told_and_nothing_is_logged(now: list[float])
     assert logs == []
 
 
-def test_a_database_that_stays_away_is_said_every_half_minute_however_many_wait(
+def test_a_database_that_stays_away_is_logged_every_half_minute_however_many_wait(
     now: list[float],
 ) -> None:
     outage = outage_module.outage

@@ -61,7 +61,7 @@ class FileStoreTests:
         file.seek(-6, os.SEEK_CUR)
         assert file.read(10) == content[-6:]
 
-    async def test_nothing_is_left_of_a_file_that_was_given_up(self, files: FileStore) -> None:
+    async def test_nothing_is_left_of_a_discarded_file(self, files: FileStore) -> None:
         """An upload that is cut off leaves nothing."""
         writer = files.writer("f00d")
         await writer.write(os.urandom(BLOCK_BYTES + 1))
@@ -124,24 +124,22 @@ class FileStoreTests:
         with pytest.raises(FileTruncated):
             files.open("f00d", 100).read()
 
-    async def test_a_file_that_is_written_now_is_told_from_an_old_one(
-        self, files: FileStore
-    ) -> None:
+    async def test_a_file_that_is_written_now_is_not_older(self, files: FileStore) -> None:
         """One that no job owns may be an upload that another server is receiving."""
         await self.written(files, b"young")
         now = datetime.now(UTC)
         assert not await files.is_older("f00d", now - timedelta(hours=1))
         assert await files.is_older("f00d", now + timedelta(hours=1))
 
-    async def test_whether_files_can_be_kept_is_found_out_without_keeping_one(
-        self, files: FileStore
-    ) -> None:
-        """For those who ask whether the server is ready."""
+    async def test_a_check_of_the_store_keeps_no_file(self, files: FileStore) -> None:
+        """It answers whether the server is ready."""
         await files.check()
         assert await files.names() == frozenset()
 
-    async def test_a_mark_stands_among_files_and_is_none_of_them(self, files: FileStore) -> None:
-        """So nobody takes it for what a job has left."""
+    async def test_the_identity_is_among_the_files_and_is_none_of_them(
+        self, files: FileStore
+    ) -> None:
+        """So it is not deleted as an orphan."""
         assert await files.identity() is None
         for word in ("first", "second"):
             await files.set_identity(word)

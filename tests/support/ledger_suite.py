@@ -27,16 +27,16 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def slice_ledger(ledger: Ledger, job: Job, fence: int = 0) -> SliceLedger:
-    """The ledger of a slice that was begun with this fence; with 0, of one that was never begun."""
+    """The ledger of a slice with this fence; 0 is the fence before the first slice."""
     return SliceLedger(ledger._engine, job, fence)
 
 
 class LedgerTests:
-    """Inherit this and override the fixtures `ledger`, an empty one with an organization of id 1, and `deliveries`."""
+    """Inherit this, and override the fixtures `ledger` and `deliveries`."""
 
     @pytest.fixture
     async def ledger(self) -> AsyncIterator[Ledger]:
-        """An empty ledger."""
+        """An empty ledger with an organization of id 1."""
         pytest.skip("override the fixture `ledger`")
         yield
 
@@ -53,7 +53,7 @@ class LedgerTests:
         records: int | None = 10,
         size: int = 7,
     ) -> Job:
-        """A job whose file has been read."""
+        """A job whose file has been cut."""
         upload = Upload(
             Target("things", Action.CREATE, "ref", {"a": [1]}),
             file,
@@ -70,7 +70,7 @@ class LedgerTests:
         return await self.now(ledger, made.id)
 
     async def now(self, ledger: Ledger, job_id: int) -> Job:
-        """The job as it stands."""
+        """The job as it is now."""
         found = await ledger.job(job_id)
         assert found is not None
         return found
@@ -87,7 +87,7 @@ class LedgerTests:
         return begun
 
     async def test_a_job_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
-        """To the last option, and with points in time in UTC."""
+        """To the last option, and with times in UTC."""
         job = await self.job(ledger)
         assert job.upload == Upload(
             Target("things", Action.CREATE, "ref", {"a": [1]}),
@@ -101,7 +101,7 @@ class LedgerTests:
         assert await ledger.files() == {"f00d"}
 
     async def test_a_key_stands_for_one_job_of_an_instance(self, ledger: Ledger) -> None:
-        """However many ask at the same time; another instance has keys of its own, and jobs without one are many."""
+        """Also for requests at the same time. Another instance has its own keys."""
 
         async def asked(file: str, instance: int = 1) -> Job | None:
             upload = Upload(Target("things", Action.CREATE, None, {}), file, 7, "csv")
@@ -133,7 +133,7 @@ class LedgerTests:
         assert len({(await self.job(ledger, name)).id for name in ("c", "d")}) == 2
 
     async def test_the_jobs_that_are_not_finished_come_oldest_first(self, ledger: Ledger) -> None:
-        """Whatever they are doing."""
+        """Whether they have begun or not."""
         fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
         await (await self.begin(ledger, done)).finish(Status.ABORTED, now=NOW, error="no")
         await self.begin(ledger, running)
@@ -145,7 +145,7 @@ class LedgerTests:
         begun = await self.begin(ledger, job)
         results = [
             Outcome(1, OutcomeKind.CREATED, "a"),
-            Outcome.failed(2, "no", field="f", provider_message="p"),
+            Outcome.failure(2, "no", field="f", provider_message="p"),
         ]
         await begun.record_outcomes(results, cursor=2, lines={2: 3})
         job = await self.now(ledger, job.id)
@@ -184,7 +184,7 @@ class LedgerTests:
     async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(
         self, ledger: Ledger
     ) -> None:
-        """However many workers believe that it is theirs."""
+        """However many workers begin it."""
         job = await self.job(ledger)
         slices = await asyncio.gather(*(self.begin(ledger, job) for _ in range(5)))
         slices = sorted(slices, key=lambda begun: begun.fence)
@@ -198,8 +198,8 @@ class LedgerTests:
         assert last is None
         assert (await self.now(ledger, job.id)).counts.created == 1
 
-    async def test_a_slice_is_begun_only_when_it_is_its_turn(self, ledger: Ledger) -> None:
-        """Not one that is over, not one that is yet to come, not one of a finished job."""
+    async def test_a_slice_is_begun_only_when_it_is_due(self, ledger: Ledger) -> None:
+        """Not one that is over, not a later one, not one of a finished job."""
         job = await self.job(ledger)
         assert await ledger.begin_slice(job.id, 1, NOW) is None
         begun = await self.begin(ledger, job)
@@ -210,7 +210,7 @@ class LedgerTests:
         assert await ledger.begin_slice(job.id, 1, NOW) is None
 
     async def test_a_job_started_when_its_first_slice_did(self, ledger: Ledger) -> None:
-        """Every later slice leaves that as it is."""
+        """Later slices do not change that."""
         job = await self.job(ledger)
         for minutes in (1, 2):
             begun = await ledger.begin_slice(job.id, 0, NOW + timedelta(minutes=minutes))
@@ -218,7 +218,7 @@ class LedgerTests:
             assert begun.job.started_at == NOW + timedelta(minutes=1)
 
     async def test_waiting_spends_no_attempt_and_crashing_does(self, ledger: Ledger) -> None:
-        """Getting on forgives both."""
+        """Progress resets both."""
         job = await self.job(ledger)
         for _ in range(3):
             await (await self.begin(ledger, job)).end(wait_until=NOW, wait_for="busy")
@@ -237,7 +237,7 @@ class LedgerTests:
         assert begun.waits == 0
 
     async def test_a_download_is_remembered_as_it_was_asked_for(self, ledger: Ledger) -> None:
-        """To the last option; it needs the service from its first turn on."""
+        """To the last option. It calls its service from the first slice on."""
         asked = Download(
             Query(
                 "things",
@@ -269,7 +269,7 @@ class LedgerTests:
     async def test_a_part_and_the_position_behind_it_are_written_together(
         self, ledger: Ledger
     ) -> None:
-        """Or not at all, where somebody else has taken over."""
+        """Or not at all, where another runner has taken over."""
         job = await ledger.add_job(
             Download(Query("things"), "d0d0"),
             organization_id=1,
@@ -298,7 +298,7 @@ class LedgerTests:
     async def test_a_bookmark_is_written_with_the_last_part_and_found_by_its_date(
         self, ledger: Ledger
     ) -> None:
-        """Or not at all, where somebody else has taken over; that of another feed is none."""
+        """Or not at all, where another runner has taken over. Other feeds do not have it."""
         job = await ledger.add_job(
             Download(Query("things"), "d0d0"),
             organization_id=1,
@@ -327,8 +327,8 @@ class LedgerTests:
         ):
             assert await begun.bookmark(other, NOW + day) is None
 
-    async def test_a_download_that_begins_anew_has_kept_nothing(self, ledger: Ledger) -> None:
-        """And its bookmark is forgotten with those before it: all of it, or nothing where somebody has taken over."""
+    async def test_a_download_that_restarts_has_kept_nothing(self, ledger: Ledger) -> None:
+        """Its bookmark and older ones are forgotten. An overtaken runner changes nothing."""
         job = await ledger.add_job(
             Download(Query("things"), "d0d0"),
             organization_id=1,
@@ -366,7 +366,7 @@ class LedgerTests:
         assert await begun.bookmark(feed, NOW + 2 * day) == "night 2"
 
     async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
-        """As a whole, and only by whoever works on the job."""
+        """All at once, and only by the newest runner."""
         job = await ledger.add_job(
             Download(Query("things"), "d0d0"),
             organization_id=1,
@@ -405,7 +405,7 @@ class LedgerTests:
     async def test_a_job_is_cancelled_at_once_unless_a_slice_of_it_runs(
         self, ledger: Ledger
     ) -> None:
-        """Then the slice is asked to end."""
+        """Then the slice has to end it."""
         idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
         begun = await self.begin(ledger, busy)
         cancelled = await ledger.cancel(idle.id, NOW)
@@ -421,10 +421,10 @@ class LedgerTests:
         assert await ledger.cancel(busy.id, NOW) is None
         assert (await self.now(ledger, busy.id)).counts.created == 1
 
-    async def test_a_job_that_is_cancelled_while_its_last_record_is_written_down_is_cancelled(
+    async def test_a_job_that_is_cancelled_while_its_last_outcome_is_recorded_is_cancelled(
         self, ledger: Ledger
     ) -> None:
-        """Its caller was told so; ending it again changes nothing."""
+        """As its caller was answered. Finishing it again changes nothing."""
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         await ledger.cancel(job.id, NOW)
@@ -432,8 +432,8 @@ class LedgerTests:
         assert ended.status is Status.CANCELLED
         assert await begun.finish(Status.COMPLETE, now=NOW) == ended
 
-    async def test_a_job_that_was_complete_can_be_called_cancelled(self, ledger: Ledger) -> None:
-        """Its counts stay; one that is not complete stays as it is."""
+    async def test_a_complete_job_can_become_cancelled(self, ledger: Ledger) -> None:
+        """Its counts stay. A job that is not complete does not change."""
         job, other = await self.job(ledger, "a"), await self.job(ledger, "b")
         await (await self.begin(ledger, job)).finish(Status.COMPLETE, now=NOW)
         assert await ledger.cancel(job.id, NOW) is None
@@ -457,7 +457,7 @@ class LedgerTests:
     async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(
         self, ledger: Ledger
     ) -> None:
-        """By the next runner, where the one that was asked has died: it ends the job."""
+        """By the next runner, where the first has died: it ends the job."""
         job = await self.job(ledger)
         await self.begin(ledger, job)
         await ledger.cancel(job.id, NOW)
@@ -465,8 +465,8 @@ class LedgerTests:
         assert begun is not None
         assert begun.job.status is Status.CANCELLATION_PENDING
 
-    async def test_a_slice_that_the_lanes_lost_is_skipped_once(self, ledger: Ledger) -> None:
-        """And its runner, should it live, is shut out."""
+    async def test_a_slice_that_the_queue_has_lost_is_skipped_once(self, ledger: Ledger) -> None:
+        """Its runner, where it still lives, can write nothing."""
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         skipped = await ledger.skip_slice(job.id, 0)
@@ -477,7 +477,7 @@ class LedgerTests:
             await begun.end()
 
     async def test_a_waiting_job_can_be_woken(self, ledger: Ledger) -> None:
-        """One that works cannot."""
+        """A running job cannot."""
         job = await self.job(ledger)
         assert await ledger.wake(job.id) is None
         later = NOW + timedelta(hours=1)
@@ -488,8 +488,8 @@ class LedgerTests:
         assert woken.slice == 2
         assert (await self.now(ledger, job.id)).waiting_until is None
 
-    async def test_only_a_job_that_could_work_now_is_a_rival(self, ledger: Ledger) -> None:
-        """Of the same instance, not waiting, and read or so small that it is read in its lane."""
+    async def test_another_job_is_ready_only_when_it_could_run_now(self, ledger: Ledger) -> None:
+        """It is of the same instance, does not wait, and its file is cut or small."""
         job = await self.job(ledger, "a")
         assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
         await self.job(ledger, "b", instance=2)
@@ -517,10 +517,8 @@ class LedgerTests:
         assert begun is not None
         assert begun.ticket is None
 
-    async def test_intents_without_an_outcome_are_what_may_have_been_sent(
-        self, ledger: Ledger
-    ) -> None:
-        """Those with one, and those taken back, are not."""
+    async def test_intents_without_an_outcome_are_open(self, ledger: Ledger) -> None:
+        """Intents with an outcome are not open, nor are those that were dropped."""
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         await begun.record_intents([1, 2, 3])
@@ -528,8 +526,8 @@ class LedgerTests:
         await begun.drop_intents([2])
         assert await begun.open_intents() == {3}
 
-    async def test_what_somebody_may_have_sent_is_not_intended_again(self, ledger: Ledger) -> None:
-        """Nor is anything of the same batch."""
+    async def test_a_row_with_an_open_intent_gets_no_second_one(self, ledger: Ledger) -> None:
+        """Nor do the other rows of the batch get one."""
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         await begun.record_intents([3])
@@ -538,10 +536,10 @@ class LedgerTests:
         assert await begun.open_intents() == {3}
 
     @pytest.mark.parametrize("running", [True, False])
-    async def test_what_may_have_been_sent_when_a_job_ends_is_unknown(
+    async def test_records_with_open_intents_are_unknown_when_the_job_ends(
         self, ledger: Ledger, running: bool
     ) -> None:
-        """Whether its slice ends it or somebody cancels it while it waits; nobody will look it up any more."""
+        """Whether its slice ends it, or its caller cancels it while it waits."""
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         await begun.record_intents([1, 2, 3])
@@ -572,7 +570,7 @@ class LedgerTests:
         ]
 
     async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: Ledger) -> None:
-        """Also none, where it holds no record."""
+        """Also where it has no record, and no part."""
         job = await self.job(ledger)
         await slice_ledger(ledger, job).set_parts(3, [1, 3])
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
@@ -587,14 +585,14 @@ class LedgerTests:
         job = await self.job(ledger)
         begun = await self.begin(ledger, job)
         results = [
-            Outcome.failed(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED)
+            Outcome.failure(row, f"no {row}") if row % 2 else Outcome(row, OutcomeKind.CREATED)
             for row in (9, 1, 4, 3, 7)
         ]
         await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
         assert await begun.rows_with_outcome(3) == {4, 7, 9}
 
-    async def test_a_finished_job_is_announced_until_that_is_written_down_and_then_delivered(
+    async def test_a_finished_job_is_to_notify_until_it_has_a_notification(
         self, ledger: Ledger, deliveries: Deliveries
     ) -> None:
         """One notification a job, whatever dies in between."""
@@ -614,10 +612,10 @@ class LedgerTests:
         await deliveries.end_attempt(first.id, 2, "200", due_at=NOW, finished_at=NOW)
         assert await deliveries.open() == []
 
-    async def test_a_job_has_one_notification_however_often_it_is_written_down_at_once(
+    async def test_a_job_has_one_notification_however_often_it_is_added_at_once(
         self, ledger: Ledger, deliveries: Deliveries
     ) -> None:
-        """And none where nobody asked for one."""
+        """A job without a callback URL has none."""
         job = await self.job(ledger)
         job = await (await self.begin(ledger, job)).finish(Status.COMPLETE, now=NOW)
         added = await asyncio.gather(
@@ -637,7 +635,7 @@ class LedgerTests:
         await ledger.cancel(silent.id, NOW)
         assert await deliveries.jobs_to_notify() == []
 
-    async def test_files_that_have_served_their_time_are_told_once(self, ledger: Ledger) -> None:
+    async def test_files_of_jobs_finished_long_ago_are_listed_once(self, ledger: Ledger) -> None:
         """Those of jobs that are not finished are kept."""
         job = await self.job(ledger, "old")
         await self.job(ledger, "unfinished")

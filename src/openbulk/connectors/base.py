@@ -1,7 +1,7 @@
 """The interface between openbulk and a service: a connector.
 
-To add a service, copy `connectors/memory/`, keep its order, and run `openbulk.testing.connectors`
-over it.
+To add a service, copy `examples/connector/`, keep its order, and run `openbulk.testing.connectors`
+over it. CONTRIBUTING.md lists the steps.
 
 OBJECT    a kind of record at the service, named as the service names it: `events`, `contact`
 RECORD    one thing of that kind; `Record.key` stays the same however often it is sent

@@ -25,7 +25,7 @@ class FieldError(OpenbulkError):
 
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row."""
-        return Outcome.failed(row, self.message, field=self.field)
+        return Outcome.failure(row, self.message, field=self.field)
 
 
 def parse_boolean(field: str, value: Any) -> bool:

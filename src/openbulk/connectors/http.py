@@ -193,9 +193,10 @@ class Client:
         except BaseException:
             self._pace.report_loss(permit)
             raise
-        throttle = self._throttle_of(answer, self._service)
-        if throttle is not None:
-            raise await self._pace.report_refusal(permit, throttle)
+        if not answer.is_success:
+            throttle = self._throttle_of(answer, self._service)
+            if throttle is not None:
+                raise await self._pace.report_refusal(permit, throttle)
         await self._pace.report_answer(permit)
         return answer
 

@@ -38,7 +38,9 @@ def compare(name: str, left: Any, right: Any) -> bool:
 
 def rank(value: Any) -> tuple[int, Any]:
     """A value's place in an order: numbers, moments, texts, and at last the absent values."""
-    return (_ABSENT, 0) if value is None else _kind_and_value(value)
+    if value is None:
+        return _ABSENT, 0
+    return _kind_and_value(value)
 
 
 def is_text(value: str) -> bool:

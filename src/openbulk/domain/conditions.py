@@ -120,7 +120,9 @@ def conjuncts(condition: Condition | None) -> Sequence[Condition]:
     """The parts that must all hold; none where there is no condition."""
     if condition is None:
         return ()
-    return condition.parts if isinstance(condition, All) else (condition,)
+    if isinstance(condition, All):
+        return condition.parts
+    return (condition,)
 
 
 def fields_of(condition: Condition | None) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class Outcome:
     """Whether the service mailed people outside the caller's organization about it."""
 
     @classmethod
-    def failed(
+    def failure(
         cls,
         row: int,
         message: str,

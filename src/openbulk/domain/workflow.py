@@ -1,9 +1,9 @@
 """A workflow copies records from one instance's object into another's, at once or by a schedule.
 
-PLAN      what is read, and where it goes
-TRANSFER  a plan in progress: a download, then an upload of its records
+SPEC      what is read, and where it goes
+TRANSFER  a spec in progress: a download, then an upload of its records
 RUN       the transfers of one request, one after another
-SCHEDULE  plans with a cron expression, which says when each of their runs begins
+SCHEDULE  specs with a cron expression, which says when each of their runs begins
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TransferSpec:
     """What is read, and where it goes."""
 
     download: Download
@@ -66,11 +66,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A plan in progress, or done."""
+    """A spec in progress, or done."""
 
     id: int
     run: Run
-    plan: Plan
+    spec: TransferSpec
     read_file: str
     """File of the job that reads. It identifies the job, so that the job is made once."""
     sent_file: str
@@ -94,7 +94,7 @@ class Schedule:
     """When they run: a cron expression as Quartz writes it, in UTC."""
     request: Mapping[str, Any]
     """The request that runs, secrets masked: method, uri, query, body."""
-    plans: Sequence[Plan]
+    specs: Sequence[TransferSpec]
     created_at: datetime
     due_at: datetime | None
     """When it runs next; None where it is disabled, or has run for the last time."""

@@ -1,1 +1,1 @@
-"""Jobs that survive: whose turn it is, what is sent again, and when a job ends."""
+"""Jobs that survive: which slice runs when, what is sent again, and how a job ends."""

@@ -57,6 +57,7 @@ class Connections:
             raise NotFound(f"instance {instance_id} does not exist any more")
         if instance.disabled:
             raise SignInAgain(f"instance {instance_id} is disabled; enable it to continue")
+        # Another task may have connected meanwhile: all use the first connection.
         return self._open.setdefault(instance_id, self._connect(instance))
 
     def _connect(self, instance: Instance) -> Connection:

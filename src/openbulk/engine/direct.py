@@ -194,14 +194,14 @@ class Direct:
     ) -> Mapping[str, Any]:
         """A record after it was written, as the service shows it; else the values that were
         sent."""
-        features = resource.features
-        if outcome.id is None or not features.can_read or features.id is None:
+        written = replace(resource, id=outcome.id)
+        if outcome.id is None or "read" not in written.can:
             return values
         try:
-            return await self.get(replace(resource, id=outcome.id))
+            return await self.get(written)
         except (NotFound, ServiceError):
             # The write has succeeded; that it cannot be shown is no reason to report a failure.
-            return {**values, features.id: outcome.id}
+            return {**values, str(resource.features.id): outcome.id}
 
     async def _write(
         self, resource: Resource, action: Action, record: Record, options: Mapping[str, Any]

@@ -13,7 +13,7 @@ from openbulk.engine.connections import Connections
 from openbulk.engine.housekeeping import Housekeeping
 from openbulk.engine.intake import Intake
 from openbulk.engine.notifications import Notifications
-from openbulk.engine.queue.clock import Clock, elapsed
+from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.queue.heartbeat import Heartbeat
 from openbulk.engine.queue.lease import Lease
@@ -114,7 +114,7 @@ class Engine:
         Their calls to the service are finished, and their outcomes are recorded.
         """
         if not self._draining.is_set():
-            self._drained_by = elapsed() + DRAIN_SECONDS
+            self._drained_by = seconds_since_boot() + DRAIN_SECONDS
             self._draining.set()
             self._queue.drain()
 
@@ -123,7 +123,7 @@ class Engine:
         self.drain()
         for task in self._periodic:
             task.cancel()
-        while not self._queue.is_idle and elapsed() < self._drained_by:  # noqa: ASYNC110 - slices begin and end
+        while not self._queue.is_idle and seconds_since_boot() < self._drained_by:  # noqa: ASYNC110 - slices begin and end
             await asyncio.sleep(0.02)
         if self._heartbeat is not None:
             await self._heartbeat.stop_watching()

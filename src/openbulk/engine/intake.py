@@ -66,6 +66,7 @@ class Intake:
                 await self._wake(job)
 
     async def _wake(self, job: Job) -> None:
+        # A new slice is due in place of the one that waits: the queue runs a slice once.
         woken = await self._ledger.wake(job.id)
         if woken is not None:
             await self._queue.enqueue_slice(NextSlice.of(woken, self._now()))

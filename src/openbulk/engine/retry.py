@@ -19,15 +19,15 @@ def wait_before_resend(resends: int, chance: float) -> float:
 
 
 def wait_before_retry(
-    waits: int, asked: float | None, chance: float, most: float = BACKOFF_MOST
+    waits: int, after: float | None, chance: float, most: float = BACKOFF_MOST
 ) -> float:
     """Seconds until a job continues that has waited `waits` times in a row without progress.
 
-    That is the time that the service asked for; without one it is 1 s, doubled with each wait up to
-    `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it
+    That is `after`, where the service asked for a time; else it is 1 s, doubled with each wait up
+    to `most`. `chance` (0 to 1) spreads jobs out, so that they do not all return in one moment: it
     adds up to a tenth, and at most a quarter of a second, to a time that the service asked for, and
     takes up to half from any other.
     """
-    if asked is not None:
-        return max(asked, 0.05) + min(0.1 * asked, SPREAD_MOST) * chance
+    if after is not None:
+        return max(after, 0.05) + min(0.1 * after, SPREAD_MOST) * chance
     return float(min(most, BACKOFF_FIRST * 2 ** min(waits, 10))) * (1 - 0.5 * chance)

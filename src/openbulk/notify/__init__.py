@@ -1,1 +1,1 @@
-"""Telling callers that their jobs are finished, and which addresses this server may call."""
+"""Callbacks to callers, and the addresses that this server may call."""

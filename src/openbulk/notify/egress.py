@@ -40,12 +40,18 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
     An IPv6 address with an IPv4 address inside (mapped, 6to4, NAT64) is as public as that one.
     """
-    if isinstance(address, IPv6Address):
-        address = _embedded_ipv4(address) or address
-    is_v4 = isinstance(address, IPv4Address)
-    is_special = any(address in network for network in (_SPECIAL_V4 if is_v4 else _SPECIAL_V6))
-    is_unicast = not address.is_multicast if is_v4 else address in _UNICAST_V6
-    return address.is_global and is_unicast and not is_special
+    if isinstance(address, IPv4Address):
+        return _is_public_v4(address)
+    embedded = _embedded_ipv4(address)
+    if embedded is not None:
+        return _is_public_v4(embedded)
+    is_special = any(address in network for network in _SPECIAL_V6)
+    return address.is_global and address in _UNICAST_V6 and not is_special
+
+
+def _is_public_v4(address: IPv4Address) -> bool:
+    is_special = any(address in network for network in _SPECIAL_V4)
+    return address.is_global and not address.is_multicast and not is_special
 
 
 def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
@@ -144,9 +150,9 @@ def check_url(url: str, *, allow_private: bool) -> None:
 
 
 def _problem_of(parts: SplitResult) -> str | None:
+    # The service we replace also took URLs of its own platform, such as
+    # /formulas/instances/1/executions: they have no scheme.
     if not parts.scheme:
-        # The service we replace also took URLs of its own platform, such as
-        # /formulas/instances/1/executions.
         return (
             f"the address is relative, which is not supported; write all of it, such as {EXAMPLE}"
         )

@@ -1,1 +1,1 @@
-"""What is remembered: the ledger of jobs and their outcomes, and the files."""
+"""What openbulk remembers: the ledger of jobs and their outcomes, and the file store."""

@@ -136,6 +136,7 @@ class Accounts:
             "created_at": now,
         }
         async with self._engine.begin() as connection:
+            # A configuration is sealed for its instance, whose id is not known before the insert.
             made = await connection.execute(
                 insert(instances).values(
                     **values, token_fingerprint=fingerprint(token), sealed_configuration=b""
@@ -228,6 +229,7 @@ class Accounts:
             ).first()
             if row is None:
                 return None
+            # Only these entries: a person may have changed others meanwhile.
             configuration = {**self._instance(row).configuration, **changes}
             version: int | None = await connection.scalar(
                 update(instances)
@@ -282,14 +284,14 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
     change = (
         update(instances)
         .where(instances.c.id == bindparam("of"))
-        .values(sealed_configuration=bindparam("anew"))
+        .values(sealed_configuration=bindparam("sealed"))
     )
     changed = 0
     while rows := (await connection.execute(others)).all():
         opened = [(row.id, sealer.open(row.sealed_configuration, _context(row.id))) for row in rows]
         await connection.execute(
             change,
-            [{"of": id_, "anew": sealer.seal(plain, _context(id_))} for id_, plain in opened],
+            [{"of": id_, "sealed": sealer.seal(plain, _context(id_))} for id_, plain in opened],
         )
         changed += len(rows)
     return changed

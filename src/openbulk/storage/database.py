@@ -29,6 +29,7 @@ from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.storage.outage import outage
 
 _BUSY_TIMEOUT_MS = 30_000
+"""A writer of a SQLite file waits so long for another one."""
 _POSTGRESQL = {"postgresql", "postgres"}
 _POOL_SIZE = 10
 _POOL_MOST = 40
@@ -55,7 +56,9 @@ _AWAY = frozenset(
 )
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """The second is for a file beside the database (https://sqlite.org/rescode.html#ioerr_shmsize)."""
-AWAY = "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
+DATABASE_AWAY = (
+    "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
+)
 
 
 def is_shared(url: str) -> bool:
@@ -98,7 +101,7 @@ def _open_postgresql(url: URL) -> AsyncEngine:
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_MOST - _POOL_SIZE,
-        pool_pre_ping=True,
+        pool_pre_ping=True,  # a connection may have died with the server since its last use
         connect_args=_connect_arguments(url),
     )
     event.listen(engine.sync_engine, "handle_error", _translate_away)
@@ -115,6 +118,8 @@ def _connect_arguments(url: URL) -> dict[str, Any]:
     options = f"{given} -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}"
     return {
         "connect_timeout": 5,
+        # libpq's own values notice a machine that has vanished after two hours
+        # (https://www.postgresql.org/docs/current/libpq-connect.html).
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
@@ -133,7 +138,7 @@ def _translate_away(context: ExceptionContext) -> Exception | None:
         return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
     if context.is_disconnect or cannot_connect or error.sqlstate in _AWAY:
-        return Unavailable(AWAY)
+        return Unavailable(DATABASE_AWAY)
     return None
 
 
@@ -149,12 +154,13 @@ def _translate_full(context: ExceptionContext) -> Exception | None:
 def _translate_busy(context: ExceptionContext) -> Exception | None:
     """Translate the error of a SQLite file that another program has held for too long."""
     if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return Unavailable(AWAY)
+        return Unavailable(DATABASE_AWAY)
     return None
 
 
 def for_reading(engine: AsyncEngine) -> AsyncEngine:
     """A view of an engine for single reads: they begin no transaction, and wait for no writer."""
+    # On SQLite a transaction begins IMMEDIATE, and would keep writers waiting.
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -248,7 +254,9 @@ def _make_sqlite_durable(engine: Engine) -> None:
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        # Readers and the writer do not wait for each other (https://sqlite.org/wal.html).
         cursor.execute("PRAGMA journal_mode=WAL")
+        # In WAL mode, NORMAL may lose the last commits at a power cut.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()

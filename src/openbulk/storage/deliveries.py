@@ -1,4 +1,4 @@
-"""Notifications on their way to callers."""
+"""Notifications, until they are delivered or given up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from openbulk.storage.tables import deliveries, jobs
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A notification on its way."""
+    """A notification, and the attempts to deliver it."""
 
     id: int
     job_id: int
@@ -30,7 +30,7 @@ class Delivery:
 
 
 class Deliveries:
-    """Remembers notifications until they are delivered or given up."""
+    """Remembers notifications."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -33,7 +33,9 @@ BLOCK_BYTES = 1024 * 1024
 
 
 READ_BYTES = 256 * 1024
-AWAY = "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
+FILE_STORE_AWAY = (
+    "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
+)
 _IDENTITY = "mark"
 """Its name in the store. It is no folder, and so it is not among `names`."""
 _TRY_AGAIN: "RetryConfig" = {
@@ -95,7 +97,7 @@ class FileStore:
                 if self._root is not None:
                     await asyncio.to_thread(_reach_disk, self._root, path)
         except FileNotFoundError as error:  # the bucket, or the folder of all files
-            raise FileStoreUnavailable(AWAY) from error
+            raise FileStoreUnavailable(FILE_STORE_AWAY) from error
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
@@ -187,7 +189,7 @@ class FileWriter:
             del self._buffer[:BLOCK_BYTES]
 
     async def close(self) -> None:
-        """Write down what is left; the file is there from now on."""
+        """Write the rest. From now on the file is complete."""
         if self._buffer:
             await self._put_block(bytes(self._buffer))
             self._buffer.clear()
@@ -302,7 +304,7 @@ def _translate_errors() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if _is_full(error):
             raise DiskFull("files") from error
-        raise FileStoreUnavailable(AWAY) from error
+        raise FileStoreUnavailable(FILE_STORE_AWAY) from error
 
 
 def _is_full(error: Exception) -> bool:
@@ -314,6 +316,6 @@ def _is_full(error: Exception) -> bool:
 
 
 def _delete_folder(folder: Path) -> None:
-    """Also takes what a store that was killed in mid-write left beside its objects."""
+    """Delete a folder, also what a store that was killed while it wrote has left there."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)

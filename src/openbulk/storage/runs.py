@@ -8,25 +8,25 @@ from typing import Any
 from sqlalchemy import Row, Select, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer
+from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.storage.database import for_reading
-from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.tables import runs, transfers
+from openbulk.storage.transfer_codec import spec_of, spec_values
 
 
 class Runs:
-    """Remembers what was asked for together, and how far it came."""
+    """Remembers runs, and the transfers in them."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = for_reading(engine)
 
-    async def add(self, run: Run, plans: Sequence[Plan]) -> None:
-        """Write a run down; from here on its transfers will be carried out."""
+    async def add(self, run: Run, specs: Sequence[TransferSpec]) -> None:
+        """Add a run: from now on its transfers will be carried out."""
         async with self._engine.begin() as connection:
-            await insert_run(connection, run, plans)
+            await insert_run(connection, run, specs)
 
-    async def unfinished(self) -> Sequence[Run]:
+    async def unfinished_runs(self) -> Sequence[Run]:
         """The runs whose transfers are not all finished, oldest first."""
         chosen = (
             select(runs).where(runs.c.status == RunStatus.RUNNING.value).order_by(runs.c.created_at)
@@ -76,7 +76,7 @@ class Runs:
         )
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
-        """A transfer is finished, well or not; the first who says so is right."""
+        """End a transfer. Only the first call has an effect."""
         status = RunStatus.COMPLETED if error is None else RunStatus.ERROR
         async with self._engine.begin() as connection:
             await connection.execute(
@@ -86,7 +86,7 @@ class Runs:
             )
 
     async def end(self, run_id: str, status: RunStatus, now: datetime) -> None:
-        """All transfers of a run are finished."""
+        """End a run whose transfers are finished."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(runs)
@@ -103,8 +103,8 @@ class Runs:
             return [_transfer(row) for row in await connection.execute(chosen)]
 
 
-async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan]) -> None:
-    """Write a run and its transfers down, in a transaction of the caller's."""
+async def insert_run(connection: AsyncConnection, run: Run, specs: Sequence[TransferSpec]) -> None:
+    """Add a run and its transfers, in the caller's transaction."""
     await connection.execute(
         insert(runs).values(
             id=run.id,
@@ -120,13 +120,14 @@ async def insert_run(connection: AsyncConnection, run: Run, plans: Sequence[Plan
         {
             "run_id": run.id,
             "place": place,
-            "plan": plan_values(plan),
-            "changed_before": plan.changes and plan.changes.before,
+            "spec": spec_values(spec),
+            "changed_before": spec.changes and spec.changes.before,
+            # The names of files whose jobs do not exist yet: each file gets one job.
             "read_file": uuid.uuid4().hex,
             "sent_file": uuid.uuid4().hex,
             "status": RunStatus.RUNNING.value,
         }
-        for place, plan in enumerate(plans)
+        for place, spec in enumerate(specs)
     ]
     await connection.execute(insert(transfers), rows)
 
@@ -155,7 +156,7 @@ def _transfer(row: Row[Any]) -> Transfer:
     return Transfer(
         id=of[transfers.c.id],
         run=_run(row),
-        plan=plan_of(of[transfers.c.plan]),
+        spec=spec_of(of[transfers.c.spec]),
         read_file=of[transfers.c.read_file],
         sent_file=of[transfers.c.sent_file],
         status=RunStatus(of[transfers.c.status]),

@@ -7,22 +7,22 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.domain.workflow import Plan, Run, RunStatus, Schedule
+from openbulk.domain.workflow import Run, RunStatus, Schedule, TransferSpec
 from openbulk.storage.database import for_reading
-from openbulk.storage.plan_codec import plan_of, plan_values
 from openbulk.storage.runs import insert_run
 from openbulk.storage.tables import runs, schedules, transfers
+from openbulk.storage.transfer_codec import spec_of, spec_values
 
 
 class Schedules:
-    """Remembers what is carried out again and again."""
+    """Remembers the schedules of workflows."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = for_reading(engine)
 
     async def add(self, schedule: Schedule) -> None:
-        """Write a schedule down; from here on it will be carried out whenever it is due."""
+        """Add a schedule: from now on it runs whenever it is due."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(schedules).values(
@@ -33,7 +33,7 @@ class Schedules:
                     description=schedule.description,
                     cron=schedule.cron,
                     request=dict(schedule.request),
-                    plans=[plan_values(plan) for plan in schedule.plans],
+                    specs=[spec_values(spec) for spec in schedule.specs],
                     created_at=schedule.created_at,
                     due_at=schedule.due_at,
                 )
@@ -61,7 +61,7 @@ class Schedules:
             return [_schedule(row) for row in rows]
 
     async def set_time(self, schedule_id: str, cron: str, due_at: datetime | None) -> None:
-        """When a schedule is due from now on; None: not until it is told again."""
+        """Set when a schedule is due; with None it is never due until it is set again."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(schedules)
@@ -70,7 +70,7 @@ class Schedules:
             )
 
     async def delete(self, schedule_id: str) -> None:
-        """Forget a schedule; what it has had carried out stays."""
+        """Forget a schedule. Its runs stay."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(schedules).where(schedules.c.id == schedule_id))
 
@@ -82,7 +82,7 @@ class Schedules:
             )
 
     async def is_running(self, schedule_id: str) -> bool:
-        """Whether a run of it is not finished."""
+        """Whether a run of a schedule is unfinished."""
         chosen = select(runs.c.id).where(
             runs.c.schedule_id == schedule_id, runs.c.status == RunStatus.RUNNING.value
         )
@@ -90,7 +90,10 @@ class Schedules:
             return (await connection.execute(chosen.limit(1))).first() is not None
 
     async def end_of_changes(self, schedule_id: str, place: int) -> datetime | None:
-        """Up to when its transfer at a place has carried changes over; None where it never did."""
+        """The moment up to which a schedule has transferred changes; None where it never did.
+
+        `place` is that of the transfer in the schedule.
+        """
         chosen = (
             select(transfers.c.changed_before)
             .join(runs, runs.c.id == transfers.c.run_id)
@@ -108,7 +111,11 @@ class Schedules:
         return moment
 
     async def take(
-        self, schedule: Schedule, due_at: datetime | None, run: Run | None, plans: Sequence[Plan]
+        self,
+        schedule: Schedule,
+        due_at: datetime | None,
+        run: Run | None,
+        specs: Sequence[TransferSpec],
     ) -> bool:
         """Take a schedule that is due: set when it is due next, and add its run, if it has one.
 
@@ -123,7 +130,7 @@ class Schedules:
             if not taken.rowcount:
                 return False
             if run is not None:
-                await insert_run(connection, run, plans)
+                await insert_run(connection, run, specs)
         return True
 
 
@@ -136,7 +143,7 @@ def _schedule(row: Row[Any]) -> Schedule:
         description=row.description,
         cron=row.cron,
         request=row.request,
-        plans=[plan_of(plan) for plan in row.plans],
+        specs=[spec_of(spec) for spec in row.specs],
         created_at=row.created_at,
         due_at=row.due_at,
     )

@@ -1,4 +1,4 @@
-"""The seal of a ledger shows which master key is right: another would seal what nobody can open."""
+"""The seal of a ledger: it shows whether a process has the right master key."""
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine

@@ -1,4 +1,4 @@
-"""The ledger's tables, as the code sees them; `migrations/` makes them."""
+"""The ledger's tables. `migrations/` makes them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -51,7 +51,7 @@ class SafeText(TypeDecorator[str]):
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only where the key is spelled INTEGER."""
+"""SQLite numbers rows by itself only with the type INTEGER (https://sqlite.org/autoinc.html)."""
 
 organizations = Table(
     "organizations",
@@ -177,9 +177,9 @@ intents = Table(
     Column("row", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
-"""Rows about to be sent to an object that does not honour keys.
+"""Rows that are about to be sent to an object without idempotent writes.
 
-One that has no outcome after a crash may have been sent or not.
+A row without an outcome after a crash may have been sent or not.
 """
 
 idempotency_keys = Table(
@@ -191,7 +191,7 @@ idempotency_keys = Table(
     Column("job_id", ForeignKey("jobs.id"), nullable=False),
     sqlite_with_rowid=False,
 )
-"""By what a request is known again that its caller may send twice; written with its job."""
+"""Identifies a request, so that a retry does not create a second job."""
 
 budgets = Table(
     "budgets",
@@ -204,7 +204,7 @@ budgets = Table(
     Column("closed_for", SafeText, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What was spent of a service's budgets, and what the service has taught about them."""
+"""The spending of services' budgets, and the limits that the services have taught."""
 
 bookmarks = Table(
     "bookmarks",
@@ -243,7 +243,7 @@ schedules = Table(
     Column("description", SafeText, nullable=False),
     Column("cron", SafeText, nullable=False),
     Column("request", JSON, nullable=False),
-    Column("plans", JSON, nullable=False),
+    Column("specs", JSON, nullable=False),
     Column("created_at", Timestamp, nullable=False),
     Column("due_at", Timestamp),
     Index("schedules_due", "due_at"),
@@ -263,7 +263,7 @@ runs = Table(
     Index("runs_of_schedule", "schedule_id", "created_at"),
     Index("runs_by_status", "status"),
 )
-"""Transfers that were asked for together; of a schedule, one a time that it was due."""
+"""Runs of workflows: one for each request, and one for each time that a schedule is due."""
 
 transfers = Table(
     "transfers",
@@ -271,7 +271,7 @@ transfers = Table(
     Column("id", Id, primary_key=True),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("place", Integer, nullable=False),
-    Column("plan", JSON, nullable=False),
+    Column("spec", JSON, nullable=False),
     # What was changed before this moment is in it: where the next run of a schedule begins.
     Column("changed_before", Timestamp),
     # The names under which its two jobs are found, and made once.
@@ -282,7 +282,7 @@ transfers = Table(
     Column("finished_at", Timestamp),
     UniqueConstraint("run_id", "place"),
 )
-"""A plan that is carried out: a download, then an upload of what it has read."""
+"""The transfers of runs: each is a download, then an upload of its records."""
 
 workers = Table(
     "workers",
@@ -298,7 +298,7 @@ seal = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("sealed", LargeBinary, nullable=False),
 )
-"""One row that was sealed under the master key: who cannot open it has another key."""
+"""One row, sealed under the master key: a process that cannot open it has another key."""
 
 file_store = Table(
     "file_store",

@@ -52,6 +52,7 @@ class Workers:
         for its end before it learns that it was taken for dead.
         """
         async with self._engine.begin() as connection:
+            # Of several processes one looks for the dead; the others try again a second later.
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(TAKEOVER))):
                 yield None
                 return
@@ -60,4 +61,5 @@ class Workers:
 
 
 def _now() -> ColumnElement[float]:
+    # now() would be the begin of the transaction, which may have waited for a lock since.
     return literal_column("extract(epoch FROM clock_timestamp())::float8")

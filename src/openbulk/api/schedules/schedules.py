@@ -12,7 +12,7 @@ from openbulk.api.http.bodies import BoundedRoute, parse_json
 from openbulk.api.http.callers import SignedInUser, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import PageSize, parse_page_size, set_page_headers
-from openbulk.api.schedules import plans
+from openbulk.api.schedules import transfer_specs
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import schedules as wire
 from openbulk.api.wire.elements import HUBS
@@ -20,7 +20,7 @@ from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import BadInput, NotFound
 from openbulk.domain.instance import Instance
-from openbulk.domain.workflow import Plan, Run, Schedule
+from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
 from openbulk.storage.accounts import User
 
@@ -109,8 +109,8 @@ async def create(
     content = _content(body)
     headers = {name.lower(): value for name, value in body.headers.items()}
     callback_url = headers.get("elements-async-callback-url") or None
-    made = await plans.make_plans(services, instance, uri, content, callback_url)
-    requests = [dict(plan.request) for plan in made]
+    made = await transfer_specs.make_specs(services, instance, uri, content, callback_url)
+    requests = [dict(spec.request) for spec in made]
     shown_request = {
         "method": "POST",
         "uri": uri,
@@ -154,21 +154,21 @@ def _content(body: ScheduleBody) -> Any:
     """The body of the request to repeat, with its query parameters. Raises BadInput."""
     content = body.body or {}
     if isinstance(content, str):
-        content = parse_json(content.encode(), plans.EXAMPLE)
+        content = parse_json(content.encode(), transfer_specs.EXAMPLE)
     return {**content, **body.query} if isinstance(content, dict) else content
 
 
 async def add_schedule(
     services: Services,
     instance: Instance,
-    plans: Sequence[Plan],
+    specs: Sequence[TransferSpec],
     cron: str,
     shown_request: Mapping[str, Any],
     *,
     name: str = "",
     description: str = "",
 ) -> Schedule:
-    """Repeat plans whenever a schedule is due. Raises BadInput if it never is.
+    """Repeat specs whenever a schedule is due. Raises BadInput if it never is.
 
     `shown_request` is what answers show of it: the request without its secrets.
     """
@@ -181,7 +181,7 @@ async def add_schedule(
         description=description,
         cron=cron,
         request=shown_request,
-        plans=plans,
+        specs=specs,
         created_at=now,
         due_at=_next_time(cron, now),
     )

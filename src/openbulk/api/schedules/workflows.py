@@ -15,8 +15,8 @@ from openbulk.api.http.paging import (
     take_page,
 )
 from openbulk.api.http.parameters import CALLBACK_URL, callback_url_of
-from openbulk.api.schedules.plans import EXAMPLE, MAX_TRANSFERS, WORKFLOWS, make_plans
 from openbulk.api.schedules.schedules import add_schedule
+from openbulk.api.schedules.transfer_specs import EXAMPLE, MAX_TRANSFERS, WORKFLOWS, make_specs
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.schedules import ScheduledWorkflow, present_schedule
 from openbulk.api.wire.workflows import (
@@ -116,18 +116,18 @@ async def start(
     `GET /bulkloader` lists the transfers with their status.
     """
     body = parse_json(await read_body(request), EXAMPLE)
-    plans = await make_plans(services, instance, WORKFLOWS, body, callback_url_of(request))
+    specs = await make_specs(services, instance, WORKFLOWS, body, callback_url_of(request))
     cron = request.headers.get("elements-schedule-request")
     if cron:
         shown_request = {
             "method": "POST",
             "uri": WORKFLOWS,
-            "body": [dict(plan.request) for plan in plans],
+            "body": [dict(spec.request) for spec in specs],
         }
-        schedule = await add_schedule(services, instance, plans, cron, shown_request)
+        schedule = await add_schedule(services, instance, specs, cron, shown_request)
         return {**present_schedule(schedule, schedule.created_at), "status": "CREATED"}
     run = await services.workflows.begin(
-        plans,
+        specs,
         organization_id=instance.organization_id,
         instance_id=instance.id,
         request_id=request.state.request_id,

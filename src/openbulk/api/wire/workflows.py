@@ -121,16 +121,16 @@ def present_transfer(
         "completionTime": epoch_ms(transfer.finished_at),
         "status": transfer.status.value,
         "statusMessage": transfer.error,
-        "payload": dict(transfer.plan.request),
+        "payload": dict(transfer.spec.request),
         "sourceElementKey": elements.get(transfer.run.instance_id),
-        "sourceObjectName": transfer.plan.download.query.object,
+        "sourceObjectName": transfer.spec.download.query.object,
     }
     if read_job is not None:
         shape |= _job_keys("source", read_job, completed_status)
         shape["sourceRecordCount"] = read_job.cursor
-    if transfer.plan.destination is not None:
-        shape["targetElementKey"] = elements.get(transfer.plan.destination.instance_id)
-        shape["targetObjectName"] = transfer.plan.destination.target.object
+    if transfer.spec.destination is not None:
+        shape["targetElementKey"] = elements.get(transfer.spec.destination.instance_id)
+        shape["targetObjectName"] = transfer.spec.destination.target.object
         if write_job is not None:
             shape |= _job_keys("target", write_job, completed_status)
             shape["targetErrorCount"] = failed_count(write_job)

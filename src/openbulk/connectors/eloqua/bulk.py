@@ -72,7 +72,7 @@ class Staged:
     @classmethod
     def nothing(cls, batch: Sequence[Record], problem: str) -> "Staged":
         """No record of the batch can be staged, for one reason."""
-        return cls([], [], {}, "", [Outcome.failed(record.row, problem) for record in batch])
+        return cls([], [], {}, "", [Outcome.failure(record.row, problem) for record in batch])
 
 
 class EloquaBulk:
@@ -286,7 +286,7 @@ def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
 def _reject_outcome(record: Record, reject: Mapping[str, Any]) -> Outcome:
     code, message = str(reject.get("statusCode")), str(reject.get("message"))
     fields = reject.get("invalidFields") or [None]
-    return Outcome.failed(
+    return Outcome.failure(
         record.row,
         _HINTS.get(code, message),
         field=fields[0],
@@ -297,6 +297,6 @@ def _reject_outcome(record: Record, reject: Mapping[str, Any]) -> Outcome:
 def _all_failed(staged: Staged, logs: Sequence[Mapping[str, Any]]) -> Iterator[Outcome]:
     reason = errors_in(logs) or "the sync ended in error"
     for record in staged.records:
-        yield Outcome.failed(
+        yield Outcome.failure(
             record.row, f"Eloqua could not import the batch: {reason}", provider_message=reason
         )

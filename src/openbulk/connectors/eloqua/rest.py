@@ -91,7 +91,7 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
         answer = await service.call("POST", asset.path, json=values)
         return _outcome(record, answer, OutcomeKind.CREATED)
     if not asset_id:
-        return Outcome.failed(
+        return Outcome.failure(
             record.row, f"id is missing: it says which {asset.object} to {action}", field="id"
         )
     path = f"{asset.path}/{asset_id}"
@@ -108,10 +108,10 @@ def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
         asset = answer.json() if answer.body else {}
         return Outcome(record.row, kind, str(asset.get("id") or asset_id))
     if answer.status == 404:
-        return Outcome.failed(
+        return Outcome.failure(
             record.row, f"Eloqua has nothing with the id {asset_id!r}", field="id"
         )
-    return Outcome.failed(record.row, _problem_in(answer), provider_message=answer.text())
+    return Outcome.failure(record.row, _problem_in(answer), provider_message=answer.text())
 
 
 def _problem_in(answer: Answer) -> str:

@@ -78,7 +78,7 @@ class Calendars(Collection):
 
     def records(self, entries: Sequence[Fields]) -> Sequence[Fields]:
         """The entries of own calendars, with the fields of a calendar."""
-        # The list has the calendars of others, too, which only their owners may change.
+        # The list has the calendars of others, too.
         own = [entry for entry in entries if entry.get("accessRole") == "owner"]
         return [{name: entry[name] for name in self._fields if name in entry} for entry in own]
 

@@ -97,7 +97,7 @@ class RecordRefused(OpenbulkError):
 
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row."""
-        return Outcome.failed(row, self.message, provider_message=self.provider_message)
+        return Outcome.failure(row, self.message, provider_message=self.provider_message)
 
 
 def read_refusal(answer: Answer) -> Refusal:

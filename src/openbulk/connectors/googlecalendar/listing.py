@@ -50,7 +50,7 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
         if prefix:
             parameters.pop(_SINCE, None)
         answer = await api.read(path, parameters)
-        # The cursors of the whole calendar have a prefix: a later page must not have the date again.
+        # The prefix keeps the date out of the calls for the later pages, too.
         if _is_too_long_ago(answer, parameters):
             prefix = _WHOLE
             continue

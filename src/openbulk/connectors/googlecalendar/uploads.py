@@ -50,7 +50,7 @@ class EventUploads:
         except FieldError as error:
             return error.outcome(record.row)
         except OverflowError:
-            return Outcome.failed(
+            return Outcome.failure(
                 record.row, "a date is too early or too late; calendars go from year 1 to 9999"
             )
         except RecordRefused as error:

@@ -82,7 +82,7 @@ class Memory:
         outcomes: list[Outcome] = []
         for record in batch:
             if reason := record.values.get("fail"):
-                outcomes.append(Outcome.failed(record.row, str(reason), field="fail"))
+                outcomes.append(Outcome.failure(record.row, str(reason), field="fail"))
             else:
                 outcomes.append(act(record, records, self._keep))
         return outcomes
@@ -136,7 +136,7 @@ def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
 
 
 def _no_such_record(record: Record) -> Outcome:
-    return Outcome.failed(
+    return Outcome.failure(
         record.row,
         f"there is no record {record.key!r}; metaData.identifierFieldName names its field",
     )

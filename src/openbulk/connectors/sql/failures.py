@@ -37,7 +37,7 @@ def row_failure(row: int, error: DBAPIError) -> Outcome:
     """The outcome of a row that the database refuses."""
     message = _message(error)
     diagnostics: Any = getattr(error.orig, "diag", None)
-    return Outcome.failed(
+    return Outcome.failure(
         row,
         f"the database refuses the row: {message}",
         field=getattr(diagnostics, "column_name", None),

@@ -123,7 +123,7 @@ class _RowWriter:
 
     def _ambiguous(self, row: Row, count: int) -> Outcome:
         identity = self._mapper.identity_text(row)
-        return Outcome.failed(
+        return Outcome.failure(
             row.number,
             f"{count} rows of {self._table.name} have {identity}; what tells rows apart has to be "
             "different in each",
@@ -132,7 +132,7 @@ class _RowWriter:
 
     def _missing(self, row: Row) -> Outcome:
         identity = self._mapper.identity_text(row)
-        return Outcome.failed(
+        return Outcome.failure(
             row.number,
             f"{self._table.name} has no row with {identity}; the action upsert would make it",
             field=self._mapper.identifiers[0],

@@ -1,1 +1,1 @@
-"""Who works when: lanes on DBOS, leases, heartbeats and the clock."""
+"""Which process runs which slice, and when: lanes on DBOS, leases, heartbeats and the clock."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 _COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def elapsed() -> float:
+def seconds_since_boot() -> float:
     """Seconds since some moment, also those for which the machine slept, where it can tell."""
     return time.clock_gettime(_COUNTS_SLEEP)
 
@@ -17,15 +17,15 @@ class Clock:
 
     def __init__(self) -> None:
         self._ahead: float | None = None
-        """Seconds that Unix time is ahead of `elapsed`; None until the clock is set."""
+        """Seconds that Unix time is ahead of `seconds_since_boot`; None until the clock is set."""
 
     def set(self, now: float, sent_at: float, received_at: float) -> None:
-        """Another clock showed `now` between two moments of `elapsed`."""
+        """Another clock showed `now` between two moments of `seconds_since_boot`."""
         self._ahead = now - (sent_at + received_at) / 2
 
     def time(self) -> float:
         """Seconds since 1970."""
-        return time.time() if self._ahead is None else elapsed() + self._ahead
+        return time.time() if self._ahead is None else seconds_since_boot() + self._ahead
 
     def now(self) -> datetime:
         """This moment, in UTC."""

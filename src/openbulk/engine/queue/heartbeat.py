@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from openbulk.domain.errors import Unavailable
-from openbulk.engine.queue.clock import Clock, elapsed
+from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.queue.periodic import run_forever
@@ -70,7 +70,7 @@ class Heartbeat:
                 await self._workers.deregister(self._name)
 
     async def _register(self) -> None:
-        sent_at = elapsed()
+        sent_at = seconds_since_boot()
         self._note_beat(sent_at, await self._workers.register(self._name))
 
     async def _beat_forever(self) -> None:
@@ -80,7 +80,7 @@ class Heartbeat:
 
     async def _beat(self) -> bool:
         """Write a heartbeat; return whether it was written."""
-        sent_at = elapsed()
+        sent_at = seconds_since_boot()
         try:
             async with asyncio.timeout(BEAT_TIMEOUT_SECONDS):
                 now = await self._workers.beat(self._name)
@@ -102,7 +102,7 @@ class Heartbeat:
         await self._register()
 
     def _note_beat(self, sent_at: float, now: float) -> None:
-        received_at = elapsed()
+        received_at = seconds_since_boot()
         if received_at - self._beat_at > DEAD_AFTER_SECONDS:
             # The database was away, or this process was frozen: give the others time to write a
             # heartbeat, too.
@@ -112,8 +112,10 @@ class Heartbeat:
         self._lease.renew(sent_at)
 
     async def _reap_dead(self) -> None:
-        if not self._lease.is_fresh() or elapsed() <= self._trusts_others_from:
+        if not self._lease.is_fresh() or seconds_since_boot() <= self._trusts_others_from:
             return
+        # Inside the block: a worker that wakes now learns of its death after its slices are taken
+        # over, and begins none of them again.
         async with self._workers.reap_dead(DEAD_AFTER_SECONDS) as living:
             if living is not None and (count := await self._queue.take_over(living)):
                 log.warning("took over the slices of dead workers", slices=count)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from openbulk.domain.errors import Fenced
-from openbulk.engine.queue.clock import elapsed
+from openbulk.engine.queue.clock import seconds_since_boot
 
 _life_of_slice: ContextVar[int | None] = ContextVar("openbulk_life_of_slice", default=None)
 """The life of the process in which the current slice began; None outside of slices."""
@@ -19,7 +19,9 @@ class Lease:
     run on.
     """
 
-    def __init__(self, seconds: float = float("inf"), clock: Callable[[], float] = elapsed) -> None:
+    def __init__(
+        self, seconds: float = float("inf"), clock: Callable[[], float] = seconds_since_boot
+    ) -> None:
         self._seconds = seconds
         self._clock = clock
         self._life = 0

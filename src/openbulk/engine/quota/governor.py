@@ -200,7 +200,7 @@ class InstancePace:
 
     def _take_from_share(self, budgets: Sequence[Budget]) -> None:
         if self._jobs > 1 and any(self._has_had_its_share(budget) for budget in budgets):
-            raise RetryLater("another job of this instance has its turn", after=0.0)
+            raise RetryLater("another job of this instance takes its share", after=0.0)
         self._taken.update(budget.scope for budget in budgets)
 
     def _has_had_its_share(self, budget: Budget) -> bool:

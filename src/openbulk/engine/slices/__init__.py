@@ -1,1 +1,1 @@
-"""Slices: a bounded piece of a job's work, run, paced, and written down."""
+"""Slices: bounded pieces of a job's work, from their beginning to their end."""

@@ -39,6 +39,7 @@ async def cut(
     rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
     records = 0
+    # In a thread: parsing a part takes longer than the event loop may be kept from other work.
     while packed := await asyncio.to_thread(_next_part, rows):
         await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)

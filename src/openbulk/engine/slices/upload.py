@@ -20,7 +20,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
+from openbulk.domain.records import Outcome, OutcomeKind, Record
 from openbulk.engine import metrics
 from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
@@ -106,9 +106,8 @@ class UploadSlice:
         return self._ending or Continue()
 
     async def _refuse_all(self, reason: str) -> None:
-        async for row in self._pending_rows():
-            if not self._fail_if_broken(row):
-                self._progress.add([Outcome.failed(row.number, reason)])
+        async for record in self._pending_records():
+            self._progress.add([Outcome.failure(record.row, reason)])
             await self._record_if_due()
             if self._ending:
                 return
@@ -264,62 +263,54 @@ class UploadSlice:
         return outcomes
 
     async def _native_batch(self, most: int) -> tuple[list[Record], int]:
-        """The next batch and the last row that it reaches. Broken rows on the way fail."""
+        """The next batch, and the last row in it."""
         batch: list[Record] = []
         until = self._progress.cursor
         stop_at = self._ledger.ticket.until if self._ledger.ticket else self._job.records
         assert stop_at is not None
-        async for row in self._pending_rows():
-            if row.number > stop_at or len(batch) == most:
+        async for record in self._pending_records():
+            if record.row > stop_at or len(batch) == most:
                 break
-            if not self._fail_if_broken(row):
-                batch.append(self._record_of(row))
-            until = row.number
+            batch.append(record)
+            until = record.row
         return batch, until
 
-    # --- rows ---
+    # --- records ---
 
-    async def _pending_rows(self) -> AsyncIterator[Row]:
-        """The rows that have no outcome yet."""
+    async def _pending_records(self) -> AsyncIterator[Record]:
+        """The records that have no outcome yet. Rows that could not be read fail on the way."""
         progress = self._progress
         async for row in rows_of(self._files, self._job, self._parts, after=progress.cursor):
-            if row.number > progress.cursor and row.number not in progress.done:
-                progress.lines[row.number] = row.line
-                yield row
+            if row.number <= progress.cursor or row.number in progress.done:
+                continue
+            if len(progress.results) >= UNRECORDED_MOST:
+                await self._record()
+            progress.lines[row.number] = row.line
+            if row.values is None:
+                progress.add([Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)])
+            else:
+                yield Record(row.number, row.values, key_of(self._job, row))
 
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []
-        async for row in self._pending_rows():
-            if len(self._progress.results) >= UNRECORDED_MOST:
-                await self._record()
-            if self._fail_if_broken(row):
-                continue
-            batch.append(self._record_of(row))
+        async for record in self._pending_records():
+            batch.append(record)
             if len(batch) == size:
                 yield batch
                 batch = []
         if batch:
             yield batch
 
-    async def _records_at(self, numbers: frozenset[int]) -> list[Record]:
+    async def _records_at(self, rows: frozenset[int]) -> list[Record]:
         """The records in these rows, as far as they have no outcome."""
         records: list[Record] = []
-        last = max(numbers)
-        async for row in self._pending_rows():
-            if row.number in numbers:
-                records.append(self._record_of(row))
-            if row.number >= last:
+        last = max(rows)
+        async for record in self._pending_records():
+            if record.row in rows:
+                records.append(record)
+            if record.row >= last:
                 break
         return records
-
-    def _fail_if_broken(self, row: Row) -> bool:
-        """Whether the row could not be read. Then its outcome is that it failed."""
-        if row.values is None:
-            self._progress.add([Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)])
-        return row.values is None
-
-    def _record_of(self, row: Row) -> Record:
-        return Record(row.number, row.values or {}, key_of(self._job, row))
 
     # --- how the slice ends, and what it records ---
 

@@ -71,7 +71,9 @@ def _weekday(field: str) -> str:
         return _SATURDAY
     field = _NUMBERED_DAY.sub(_from_sunday, field)
     last = _LAST_OF_ITS_KIND.fullmatch(field)
-    return field if last is None else f"L{last[1]}"
+    if last is None:
+        return field
+    return f"L{last[1]}"
 
 
 def _from_sunday(day: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from openbulk.domain.job import Download, Job, Status, Upload
-from openbulk.domain.workflow import Plan, Run, RunStatus, Transfer
+from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 
@@ -35,7 +35,7 @@ class Submit(Protocol):
 
 
 class Workflows:
-    """Carries plans out, one transfer after another."""
+    """Carries specs out, one transfer after another."""
 
     def __init__(
         self, runs: Runs, ledger: Ledger, submit: Submit, now: Callable[[], datetime]
@@ -47,7 +47,7 @@ class Workflows:
 
     async def begin(
         self,
-        plans: Sequence[Plan],
+        specs: Sequence[TransferSpec],
         *,
         organization_id: int,
         instance_id: int,
@@ -57,8 +57,8 @@ class Workflows:
         run = Run(
             uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id
         )
-        await self._runs.add(run, plans)
-        log.info("workflow created", run=run.id, transfers=len(plans))
+        await self._runs.add(run, specs)
+        log.info("workflow created", run=run.id, transfers=len(specs))
         await self.advance(run)
         return run
 
@@ -69,7 +69,7 @@ class Workflows:
 
     async def sweep(self) -> None:
         """Continue the runs that a process which died has dropped."""
-        for run in await self._runs.unfinished():
+        for run in await self._runs.unfinished_runs():
             await self.advance(run)
 
     async def advance(self, run: Run) -> None:
@@ -88,12 +88,12 @@ class Workflows:
 
     async def _advance_transfer(self, transfer: Transfer) -> RunStatus:
         """Take the next steps of a transfer; return its status after them."""
-        plan = transfer.plan
+        spec = transfer.spec
         jobs = await self._ledger.jobs_with_files([transfer.read_file, transfer.sent_file])
         reading = jobs.get(transfer.read_file) or await self._read(transfer)
         if not reading.is_finished:
             return RunStatus.RUNNING
-        if reading.status is not Status.COMPLETE or plan.destination is None:
+        if reading.status is not Status.COMPLETE or spec.destination is None:
             return await self._end(transfer, reading)
         sending = jobs.get(transfer.sent_file) or await self._send(transfer, reading)
         if not sending.is_finished:
@@ -101,12 +101,12 @@ class Workflows:
         return await self._end(transfer, sending)
 
     async def _read(self, transfer: Transfer) -> Job:
-        plan = transfer.plan
-        download = replace(plan.download.restrict_to(plan.changes), file=transfer.read_file)
+        spec = transfer.spec
+        download = replace(spec.download.restrict_to(spec.changes), file=transfer.read_file)
         return await self._submit_for(transfer.run, download, transfer.run.instance_id)
 
     async def _send(self, transfer: Transfer, reading: Job) -> Job:
-        destination = transfer.plan.destination
+        destination = transfer.spec.destination
         assert destination is not None
         upload = Upload(
             destination.target,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from openbulk.domain.workflow import Plan, Run, Schedule
+from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.schedules import Schedules
@@ -49,17 +49,19 @@ class Scheduler:
         run = Run(
             uuid.uuid4().hex, schedule.organization_id, schedule.instance_id, now, schedule.id
         )
-        places = range(len(schedule.plans))
-        plans = [await self._plan_of_this_run(schedule, place, now) for place in places]
-        if await self._schedules.take(schedule, due_next, run, plans):
+        places = range(len(schedule.specs))
+        specs = [await self._spec_of_this_run(schedule, place, now) for place in places]
+        if await self._schedules.take(schedule, due_next, run, specs):
             log.info("schedule is due", schedule=schedule.id, run=run.id)
             await self._workflows.advance(run)
 
-    async def _plan_of_this_run(self, schedule: Schedule, place: int, now: datetime) -> Plan:
-        """A schedule's plan for the changes since its last run."""
-        plan = schedule.plans[place]
-        if plan.changes is None or plan.changes.since is None:
-            return plan
-        since = await self._schedules.end_of_changes(schedule.id, place) or plan.changes.since
-        changes = replace(plan.changes, since=since, before=max(since, now - SETTLING))
-        return replace(plan, changes=changes)
+    async def _spec_of_this_run(
+        self, schedule: Schedule, place: int, now: datetime
+    ) -> TransferSpec:
+        """A schedule's spec for the changes since its last run."""
+        spec = schedule.specs[place]
+        if spec.changes is None or spec.changes.since is None:
+            return spec
+        since = await self._schedules.end_of_changes(schedule.id, place) or spec.changes.since
+        changes = replace(spec.changes, since=since, before=max(since, now - SETTLING))
+        return replace(spec, changes=changes)

@@ -94,7 +94,7 @@ def define_export(uri: str, entity: Entity, body: Mapping[str, Any]) -> Export:
     _check_durations(body)
     defaults = {"dataRetentionDuration": "PT12H", "kbUsed": 0}
     fields = {name: known[statement] for name, statement in requested.items()}
-    return Export(uri, entity, {**defaults, **body, **_made(uri)}, fields, predicate)
+    return Export(uri, entity, {**defaults, **body, **_creation_parameters(uri)}, fields, predicate)
 
 
 def define_import(uri: str, entity: Entity, body: Mapping[str, Any]) -> Import:
@@ -108,10 +108,12 @@ def define_import(uri: str, entity: Entity, body: Mapping[str, Any]) -> Import:
     _check_durations(body)
     defaults = {"updateRule": "always", "dataRetentionDuration": "P7D", "kbUsed": 0}
     switches = {name: _parse_switch(body, name, default) for name, default in _SWITCHES.items()}
-    return Import(uri, entity, {**defaults, **body, **switches, **_made(uri)}, fields)
+    return Import(
+        uri, entity, {**defaults, **body, **switches, **_creation_parameters(uri)}, fields
+    )
 
 
-def _made(uri: str) -> dict[str, Any]:
+def _creation_parameters(uri: str) -> dict[str, Any]:
     """The parameters that Eloqua fills when it makes a definition."""
     made = {
         "createdAt": now(),

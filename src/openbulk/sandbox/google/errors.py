@@ -52,7 +52,7 @@ def bad_request() -> Rejected:
     return Rejected(400, "badRequest", "Bad Request")
 
 
-def required(message: str) -> Rejected:
+def missing_value(message: str) -> Rejected:
     """400 `required`."""
     return Rejected(400, "required", message)
 

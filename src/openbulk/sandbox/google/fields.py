@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.sandbox.google.errors import bad_request, invalid, required
+from openbulk.sandbox.google.errors import bad_request, invalid, missing_value
 
 FIELDS: Mapping[str, type] = {
     "anyoneCanAddSelf": bool,
@@ -92,7 +92,7 @@ def check_lists(body: Mapping[str, Any]) -> None:
 def _check_attendee(attendee: Any) -> None:
     # Google's own words: kewisch/gdata-provider#82, googleapis/google-api-php-client#1605.
     if not isinstance(attendee, dict) or not attendee.get("email"):
-        raise required("Missing attendee email.")
+        raise missing_value("Missing attendee email.")
     if not isinstance(attendee["email"], str) or not _EMAIL.fullmatch(attendee["email"]):
         raise invalid("Invalid attendee email.")
 

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from openbulk.sandbox.google.bodies import read_body
-from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, not_found, required
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, missing_value, not_found
 from openbulk.sandbox.google.store import Calendar, Store
 from openbulk.sandbox.google.times import is_zone
 from openbulk.sandbox.google.tokens import Tokens
@@ -115,7 +115,7 @@ class Sharing:
         user = self._tokens.user_of(request)
         body = await read_body(request)
         if not isinstance(body.get("id"), str):
-            raise required("Required")
+            raise missing_value("Required")
         calendar = self._store.calendar(user, body["id"])
         calendar.listed.setdefault(user, {}).update(_select(body, _ENTRY_FIELDS))
         return json_response(_entry_resource(user, self._store.save_calendar(calendar)))
@@ -237,7 +237,7 @@ def _parse_scope(scope: Any) -> str:
 def _parse_role(body: Mapping[str, Any]) -> str:
     role = body.get("role")
     if role is None:
-        raise required("Required")
+        raise missing_value("Required")
     if role not in ROLES:
         raise invalid("Invalid value for: role")
     return str(role)

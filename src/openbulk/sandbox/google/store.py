@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, not_found, required
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, missing_value, not_found
 from openbulk.sandbox.google.fields import apply_patch, check_lists, encode_event, writable_fields
 from openbulk.sandbox.google.occurrences import find_occurrence, occurrences, series_id
 from openbulk.sandbox.google.times import check_times, is_zone, now
@@ -178,7 +178,7 @@ class Store:
         """Make a secondary calendar. Raises Rejected (400)."""
         summary, zone = body.get("summary"), body.get("timeZone") or "UTC"
         if not isinstance(summary, str) or not summary:
-            raise required("Missing title.")
+            raise missing_value("Missing title.")
         if not is_zone(zone):
             raise invalid("Invalid time zone.")
         name = f"c_{secrets.token_hex(32)}@group.calendar.google.com"
@@ -212,7 +212,7 @@ class Store:
         """
         uid = body.get("iCalUID")
         if not uid or not isinstance(uid, str):
-            raise required("Required")
+            raise missing_value("Required")
         event_id = "_" + base64.b32hexencode(uid.encode()).decode().rstrip("=").lower()
         # A second import of one iCalUID is 409 here (insanum/gcalcli#712). Others saw it change
         # the event (insanum/gcalcli#599): Google does not document it.

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, required
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, missing_value
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # RFC 3339: Google refuses a time without seconds or with a blank for the T (Sonarr/Sonarr#8685).
@@ -20,7 +20,7 @@ def check_times(body: Mapping[str, Any], calendar_zone: str) -> tuple[float, flo
     # (googleapis/google-api-nodejs-client#565).
     for name in ("end", "start"):
         if not _forms(body.get(name, {})):
-            raise required(f"Missing {name} time.")
+            raise missing_value(f"Missing {name} time.")
     forms = _forms(body["start"]) | _forms(body["end"])
     if len(forms) > 1:
         raise invalid("Start and end times must either both be date or both be dateTime.")
@@ -46,7 +46,7 @@ def _check_zone(name: str, place: Mapping[str, Any], *, is_recurring: bool) -> N
     is_local = _parse(_DATE_TIME, place["dateTime"]).tzinfo is None
     # A local time needs a zone; a series needs one too, since its offset changes over the year.
     if not zone and (is_local or is_recurring):
-        raise required(f"Missing time zone definition for {name} time.")
+        raise missing_value(f"Missing time zone definition for {name} time.")
 
 
 def unix_time(place: Mapping[str, Any], calendar_zone: str) -> float:

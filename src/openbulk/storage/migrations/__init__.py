@@ -1,1 +1,1 @@
-"""The ledger's history: each version makes the tables of the one before into its own. Only ever forward."""
+"""The ledger's history: each version changes the tables of the one before. Only ever forward."""

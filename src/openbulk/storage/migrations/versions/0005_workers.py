@@ -1,4 +1,4 @@
-"""Many machines: who lives, whose slice it is, which instance has changed, and which master key is the right one."""
+"""Many machines: live workers, owners of slices, changes of instances, the master key in use."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,7 @@
 """Columns and keys get the words that the code uses (docs/decisions/0024).
 
-A process of an earlier version cannot work beside this one: CHANGELOG.md says that this version is started alone.
+A process of an earlier version cannot work beside this one: CHANGELOG.md says that this version is
+started alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ RENAMED_COLUMNS = (
     ("idempotency_keys", "content", "digest"),
     ("mark", "word", "identity"),
     ("mark", "place", "location"),
+    ("transfers", "plan", "spec"),
+    ("schedules", "plans", "specs"),
 )
 
 Document = Mapping[str, Any]
@@ -29,16 +32,17 @@ Document = Mapping[str, Any]
 def upgrade() -> None:
     """Rename columns, a table and an index, and the keys of two kinds of JSON documents."""
     for table, old, new in RENAMED_COLUMNS:
-        # Alembic renames columns on SQLite by copying the table; the statement itself is known to both databases.
+        # Alembic would copy the table to rename a column on SQLite; both databases know the
+        # statement.
         op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
     op.rename_table("mark", "file_store")
     if op.get_context().dialect.name == "postgresql":
         op.execute("ALTER INDEX mark_pkey RENAME TO file_store_pkey")
     op.drop_index("runs_by_progress", table_name="runs")
     op.create_index("runs_by_status", "runs", ["status"], unique=False)
-    _rewrite("jobs", "position", lambda position: _renamed(position, "anew", "restarts"))
-    _rewrite("transfers", "plan", _plan_of_now)
-    _rewrite("schedules", "plans", lambda plans: [_plan_of_now(plan) for plan in plans])
+    _rewrite("jobs", "position", lambda position: _rename_key(position, "anew", "restarts"))
+    _rewrite("transfers", "spec", _current_spec)
+    _rewrite("schedules", "specs", lambda specs: [_current_spec(spec) for spec in specs])
 
 
 def _rewrite(table: str, column: str, change: Callable[[Any], Any]) -> None:
@@ -52,13 +56,13 @@ def _rewrite(table: str, column: str, change: Callable[[Any], Any]) -> None:
             connection.execute(change_row.values({column: change(document)}))
 
 
-def _renamed(document: Document, old: str, new: str) -> Document:
+def _rename_key(document: Document, old: str, new: str) -> Document:
     return {new if key == old else key: value for key, value in document.items()}
 
 
-def _plan_of_now(plan: Document) -> Document:
-    download = plan["download"]
+def _current_spec(spec: Document) -> Document:
+    download = spec["download"]
     position = download.get("position")
     if position is not None:
-        download = {**download, "position": _renamed(position, "anew", "restarts")}
-    return _renamed({**plan, "download": download}, "told", "request")
+        download = {**download, "position": _rename_key(position, "anew", "restarts")}
+    return _rename_key({**spec, "download": download}, "told", "request")

@@ -13,7 +13,7 @@ from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import Instance
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Destination, Plan
+from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.engine.queries import DownloadRequest, resolve_download
 
 WORKFLOWS, QUERY, DOWNLOAD = "/bulk/workflows", "/bulk/query", "/bulk/download"
@@ -39,17 +39,17 @@ _ACTIONS = {
 _QUERY_KEYS = ("query", "from", "to", "lastRunDate", "metaData")
 
 
-async def make_plans(
+async def make_specs(
     services: Services, instance: Instance, uri: str, body: Any, callback_url: str | None
-) -> Sequence[Plan]:
-    """The plans that a request to `uri` asks for, checked with the services.
+) -> Sequence[TransferSpec]:
+    """The specs that a request to `uri` asks for, checked with the services.
 
     Raises BadInput if one cannot be carried out, ServiceError if a service does not answer.
     """
     check_callback_url(callback_url, services)
     if uri == WORKFLOWS:
         return [
-            await _plan_transfer(services, instance, item, callback_url)
+            await _spec_of_transfer(services, instance, item, callback_url)
             for item in _transfer_items(body)
         ]
     if uri == QUERY:
@@ -59,16 +59,16 @@ async def make_plans(
     else:
         possible = ", ".join((WORKFLOWS, QUERY, DOWNLOAD))
         raise BadInput(f"{uri!r} cannot be scheduled; what can is: {possible}")
-    return [await _plan_download(services, instance, request, body)]
+    return [await _spec_of_download(services, instance, request, body)]
 
 
-async def _plan_download(
+async def _spec_of_download(
     services: Services,
     instance: Instance,
     request: DownloadRequest,
     shown_request: Mapping[str, Any],
     destination: Destination | None = None,
-) -> Plan:
+) -> TransferSpec:
     if request.continue_from:
         # A single job ends at one position; a schedule would read from that position every time.
         raise BadInput(
@@ -78,12 +78,12 @@ async def _plan_download(
     connector = (await services.connections.to(instance.id)).connector
     resolved = await resolve_download(request, connector)
     check_callback_url(resolved.download.callback_url, services)
-    return Plan(resolved.download, resolved.changes, destination, dict(shown_request))
+    return TransferSpec(resolved.download, resolved.changes, destination, dict(shown_request))
 
 
-async def _plan_transfer(
+async def _spec_of_transfer(
     services: Services, instance: Instance, item: Any, callback_url: str | None
-) -> Plan:
+) -> TransferSpec:
     transfer = _require_object(item)
     target = transfer.get("targetConfiguration")
     if not isinstance(target, Mapping):
@@ -97,7 +97,7 @@ async def _plan_transfer(
     request = download_of_query(query, "", None, object_name=object_name)
     # The ledger keeps the request to show it: never with the token of the target.
     shown_request = {**transfer, "targetConfiguration": {**target, "token": MASK}}
-    return await _plan_download(services, instance, request, shown_request, destination)
+    return await _spec_of_download(services, instance, request, shown_request, destination)
 
 
 async def _find_destination(

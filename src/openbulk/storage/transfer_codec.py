@@ -1,4 +1,4 @@
-"""Turns plans of workflows into JSON's types, and back."""
+"""Turns specs of workflows into JSON's types, and back."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -7,25 +7,25 @@ from typing import Any
 from openbulk.domain.job import Download
 from openbulk.domain.query import ChangedRange
 from openbulk.domain.records import Action, Target
-from openbulk.domain.workflow import Destination, Plan
+from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.storage.job_rows import moment_of, moment_text, work_of, work_values
 
 
-def plan_values(plan: Plan) -> dict[str, Any]:
-    """A plan in JSON's types; `plan_of` reads it back."""
+def spec_values(spec: TransferSpec) -> dict[str, Any]:
+    """A spec in JSON's types; `spec_of` reads it back."""
     return {
-        "download": work_values(plan.download),
-        "changes": plan.changes and _changes_values(plan.changes),
-        "destination": plan.destination and _destination_values(plan.destination),
-        "request": dict(plan.request),
+        "download": work_values(spec.download),
+        "changes": spec.changes and _changes_values(spec.changes),
+        "destination": spec.destination and _destination_values(spec.destination),
+        "request": dict(spec.request),
     }
 
 
-def plan_of(kept: Mapping[str, Any]) -> Plan:
-    """A plan that was kept."""
+def spec_of(kept: Mapping[str, Any]) -> TransferSpec:
+    """A spec that was kept."""
     download = work_of(SimpleNamespace(**kept["download"]))
     assert isinstance(download, Download)
-    return Plan(
+    return TransferSpec(
         download,
         changes=kept["changes"] and _changes_of(kept["changes"]),
         destination=kept["destination"] and _destination_of(kept["destination"]),
