@@ -41,19 +41,21 @@ class CalendarProperties:
         if self.zone is not None:
             return self.zone
         zones = {one.zone for one in self.described_zones.values()}
-        return next(iter(zones)) or None if len(zones) == 1 else None
+        if len(zones) != 1:
+            return None
+        return zones.pop() or None
 
     def require_zone(self, name: str, place: str) -> str:
         """The IANA zone of a name in this calendar.
 
         Raises ValueError with a sentence about the property at `place` where no zone fits.
         """
-        described = self.described_zones.get(name)
-        zone = find_iana_zone(name, described.zone if described else "")
+        described = self.described_zones.get(name, VTimezone(name))
+        zone = find_iana_zone(name, described.zone)
         if zone is not None:
             return zone
         shown = Property("", name).show()
-        if described is None:
+        if not described.problem:
             raise ValueError(
                 f"{place} is in the time zone {shown}, which is not known; use an IANA name like "
                 "Europe/Berlin, or describe the zone in a VTIMEZONE of that name"
@@ -133,15 +135,14 @@ class _Draft:
         found = [parse_property(text, number) for number, text in lines]
         header = {one.name: one for one in found if one is not None and one.value.strip()}
         stated = header.get("X-WR-TIMEZONE")
-        name = zone_name(stated.text) if stated else ""
+        name = "" if stated is None else zone_name(stated.text)
         calendar_zone = find_iana_zone(name)
         # A description may fit several zones, and the calendar's may be one that is described.
         described = {
             one.name: one for one in map(partial(_identify, calendar_zone), self._time_zones)
         }
-        calendar = CalendarProperties(
-            described_zones=described, method=header["METHOD"].word if "METHOD" in header else ""
-        )
+        method = header.get("METHOD", Property("METHOD", ""))
+        calendar = CalendarProperties(described_zones=described, method=method.word)
         if stated is None:
             return calendar
         try:

@@ -90,10 +90,13 @@ def read_recurrence(
 def _read_dates(
     found: Property, start: TimeValue, calendar: CalendarProperties
 ) -> Iterator[TimeValue]:
-    for text in split_values(found):
-        value = parse_time(found, calendar, start.zone, text)
+    for one in split_values(found):
+        value = parse_time(one, calendar, start.zone)
         # A day of a series with times may be several of its occurrences.
-        yield value if value.is_day and not start.is_day else fit_to(start, value, found, calendar)
+        if value.is_day and not start.is_day:
+            yield value
+        else:
+            yield fit_to(start, value, one, calendar)
 
 
 def _occurrences_on(
@@ -123,17 +126,17 @@ def _read_additions(
     found: Property, start: TimeValue, end: TimeValue, calendar: CalendarProperties
 ) -> Iterator[TimeValue]:
     is_period = found.parameters.get("VALUE", "").strip().upper() == "PERIOD"
-    for text in split_values(found):
-        if not is_period and "/" not in text:
-            value = parse_time(found, calendar, start.zone, text)
+    for one in split_values(found):
+        if not is_period and "/" not in one.value:
+            value = parse_time(one, calendar, start.zone)
         else:
-            value, length = parse_period(found, calendar, start.zone, text)
+            value, length = parse_period(one, calendar, start.zone)
             if length != end.since(start):
                 raise ValueError(
-                    f"{found.place} has the period {found.show(text)}, which is not as long as the "
+                    f"{found.place} has the period {one.show()}, which is not as long as the "
                     "event; write that occurrence as an event of its own, with RECURRENCE-ID"
                 )
-        yield fit_to(start, value, found, calendar)
+        yield fit_to(start, value, one, calendar)
 
 
 # --- to a file ---

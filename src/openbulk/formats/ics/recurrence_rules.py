@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import product
 
@@ -54,7 +54,9 @@ class Rule:
 
     def __str__(self) -> str:
         """As in a line of `recurrence`: `RRULE:FREQ=WEEKLY;BYDAY=MO`."""
-        parts = {**self.parts, "UNTIL": self.until.as_property()[1]} if self.until else self.parts
+        parts = dict(self.parts)
+        if self.until is not None:
+            parts["UNTIL"] = self.until.as_property()[1]
         return f"{self.name}:{self.text_of(parts)}"
 
     @staticmethod
@@ -107,7 +109,9 @@ def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) 
     if start.is_day:
         parts = _without_times_of_day(found, parts)
     rule = Rule(found.name, parts)
-    return Rule(found.name, parts, _read_until(found, rule, start, calendar)) if until else rule
+    if not until:
+        return rule
+    return replace(rule, until=_read_until(found, rule, start, calendar))
 
 
 def _split_parts(found: Property) -> dict[str, str]:
@@ -167,13 +171,13 @@ def _read_until(
     Many programs write it otherwise, and Google refuses such a rule. Where the start has no zone,
     UNTIL has none, either: the calendar's zone at the service is not known here.
     """
-    until = parse_time(found, calendar, start.zone, rule.parts["UNTIL"])
+    until = parse_time(replace(found, value=rule.parts["UNTIL"]), calendar, start.zone)
     if start.is_day:
         return _last_day(found, rule, start, until, calendar)
     if until.is_day:
         until = TimeValue(datetime.combine(until.day, _END_OF_DAY), start.zone)
     try:
-        return until.in_zone("UTC") if until.zone else until
+        return until.in_utc()
     except OverflowError:  # the last day of the year 9999, in the west
         return TimeValue(datetime.combine(date.max, _END_OF_DAY), "UTC")
 

@@ -9,7 +9,7 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.ics.components import Component, split_events
 from openbulk.formats.ics.events import ParsedEvent, parse_event
 from openbulk.formats.ics.file_index import FileIndex, Lines, Place
-from openbulk.formats.ics.series_splits import Segment, segment_of
+from openbulk.formats.ics.series_splits import segment_of
 from openbulk.formats.ics.versions import Standing
 
 
@@ -39,7 +39,9 @@ def _read_row(
         if place.standing is Standing.DOUBTFUL:
             raise ValueError(place.problem)
         event = parse_event(component, index.calendar(component.calendar), place.series)
-        values = _move_in_series(event, index) if place.is_in_changing_series else event.values
+        values: Mapping[str, Any] | None = event.values
+        if place.is_in_changing_series:
+            values = _move_in_series(event, index)
     except OverflowError:
         problem = Problem(
             f"the event on line {component.line} has a date before the year 1 or after 9999; "
@@ -66,15 +68,10 @@ def _move_in_series(event: ParsedEvent, index: FileIndex) -> Mapping[str, Any] |
         ) from None
     if not segments:
         return event.values
-    segment = segments[0] if original_start is None else segment_of(segments, original_start)
+    segment = segment_of(segments, original_start)
     if segment.is_empty:
         return None
-    is_whole = original_start is None or event.times.is_this_and_future
-    return segment.values if is_whole else _move_occurrence(event, segment)
-
-
-def _move_occurrence(event: ParsedEvent, segment: Segment) -> Mapping[str, Any]:
-    """An occurrence of a series as one of the segment that it is in."""
-    assert event.times.original_start is not None, "it is an occurrence"
-    moved = segment.move(event.times.original_start).as_api()
+    if original_start is None or event.times.is_this_and_future:
+        return segment.values
+    moved = segment.move(original_start).as_api()
     return {**event.values, "iCalUID": segment.uid, "originalStartTime": moved}

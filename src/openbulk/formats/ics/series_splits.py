@@ -74,8 +74,10 @@ def _begin(change: ParsedEvent) -> datetime:
     return original_start.local
 
 
-def segment_of(segments: Sequence[Segment], original_start: TimeValue) -> Segment:
-    """The segment that an occurrence is in."""
+def segment_of(segments: Sequence[Segment], original_start: TimeValue | None) -> Segment:
+    """The segment that an occurrence is in; the first one for None."""
+    if original_start is None:
+        return segments[0]
     begun = (one for one in segments if one.begin is None or one.begin <= original_start.local)
     return list(begun)[-1]
 
@@ -120,7 +122,7 @@ def _restrict(rule: Rule, segment: Segment, start: TimeValue, end: datetime | No
             parts["COUNT"] = str(int(parts["COUNT"]) - _count_before(rule, start, segment.begin))
         parts = _shift_parts(parts, segment)
         until = _shift_until(rule.until, segment, start)
-        has_ended = until is not None and until.moment < _first_moment(segment, until)
+        has_ended = until is not None and until.moment < _first_moment(segment)
         if has_ended or parts.get("COUNT", "1").startswith(("0", "-")):
             raise ValueError(f"the series has ended before this occurrence; {_ADVICE}")
     return _ending(replace(rule, parts=parts, until=until), segment, end, start)
@@ -161,21 +163,22 @@ def _shift_until(until: TimeValue | None, segment: Segment, start: TimeValue) ->
         return until
     if until.is_day:
         return segment.move(until)
-    moved = segment.move(until.in_zone(start.zone) if start.zone else until)
-    return moved.in_zone("UTC") if moved.zone else moved
+    local = until.in_zone(start.zone) if start.zone else until
+    return segment.move(local).in_utc()
 
 
-def _first_moment(segment: Segment, until: TimeValue) -> date | datetime:
+def _first_moment(segment: Segment) -> date | datetime:
     first = segment.event.times.start
     assert first is not None, "a change has a start"
-    return first.in_zone("UTC").moment if until.zone else first.moment
+    return first.in_utc().moment
 
 
 def _ending(rule: Rule, segment: Segment, end: datetime | None, start: TimeValue) -> Rule:
     """The rule of a segment, which ends before the next one begins."""
     if end is None:
         return rule
-    border = segment.move(TimeValue(end.date() if start.is_day else end, start.zone))
+    first_of_next = end.date() if start.is_day else end
+    border = segment.move(TimeValue(first_of_next, start.zone))
     until = _just_before(border)
     if rule.until is not None and rule.until.moment <= until.moment:
         return rule
@@ -186,5 +189,5 @@ def _ending(rule: Rule, segment: Segment, end: datetime | None, start: TimeValue
 def _just_before(border: TimeValue) -> TimeValue:
     if border.is_day:
         return TimeValue(border.day - timedelta(days=1))
-    until = border.in_zone("UTC") if border.zone else border
+    until = border.in_utc()
     return TimeValue(until.local - _SECOND, until.zone)

@@ -53,8 +53,9 @@ class TimeValue:
     @property
     def local(self) -> datetime:
         """The time on the clocks; midnight for a day."""
-        is_time = isinstance(self.moment, datetime)
-        return self.moment if is_time else datetime.combine(self.moment, _MIDNIGHT)  # type: ignore[return-value]
+        if isinstance(self.moment, datetime):
+            return self.moment
+        return datetime.combine(self.moment, _MIDNIGHT)
 
     @property
     def instant(self) -> datetime | None:
@@ -69,6 +70,12 @@ class TimeValue:
         if instant is None or self.zone == zone:
             return TimeValue(self.moment, zone)
         return TimeValue(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), zone)
+
+    def in_utc(self) -> "TimeValue":
+        """The same moment in UTC; itself where no zone says which moment it is."""
+        if self.zone is None:
+            return self
+        return self.in_zone("UTC")
 
     def add(self, duration: timedelta) -> "TimeValue":
         """A later time. Days go by the calendar, hours by the clock (RFC 5545, section 3.3.6).
@@ -97,7 +104,7 @@ class TimeValue:
             return {"dateTime": self.moment.isoformat()}
         # Of two times that clocks show alike, a local time is the first (RFC 5545, 3.3.5).
         if self.zone == "UTC" or self.local.fold:
-            return {"dateTime": _utc_text(self), "timeZone": self.zone}
+            return {"dateTime": f"{self.in_utc().local.isoformat()}Z", "timeZone": self.zone}
         return {"dateTime": self.moment.isoformat(), "timeZone": self.zone}
 
     def as_property(self) -> tuple[str, str]:
@@ -105,31 +112,29 @@ class TimeValue:
         if self.is_day:
             return ";VALUE=DATE", f"{self.moment:%Y%m%d}".zfill(8)
         if self.zone == "UTC" or self.local.fold:
-            return "", f"{format_local_time(self.in_zone('UTC').local)}Z"
-        return f";TZID={self.zone}" if self.zone else "", format_local_time(self.local)
-
-
-def _utc_text(value: TimeValue) -> str:
-    return f"{value.in_zone('UTC').local.isoformat()}Z"
+            return "", f"{format_local_time(self.in_utc().local)}Z"
+        zone = f";TZID={self.zone}" if self.zone else ""
+        return zone, format_local_time(self.local)
 
 
 # --- DATE and DATE-TIME ---
 
 
-def split_values(found: Property) -> Iterator[str]:
-    """The values of a list; some programs end it with a comma."""
-    return filter(None, (part.strip() for part in found.value.split(",")))
+def split_values(found: Property) -> Iterator[Property]:
+    """A property for each value of a list; some programs end it with a comma."""
+    values = (part.strip() for part in found.value.split(","))
+    return (replace(found, value=value) for value in values if value)
 
 
 def parse_time(
-    found: Property, calendar: CalendarProperties, default_zone: str | None, text: str | None = None
+    found: Property, calendar: CalendarProperties, default_zone: str | None
 ) -> TimeValue:
-    """The time that a property is, or one of the times in it, which is `text`.
+    """The time that a property is.
 
     A time that is neither in UTC nor in a named zone is in `default_zone`, else without one. Raises
     ValueError with a sentence, and OverflowError for a time outside of the years 1 to 9999.
     """
-    value = (found.value if text is None else text).strip().strip('"')
+    value = found.value.strip().strip('"')
     match = _TIME.fullmatch(value)
     if match is None:
         raise ValueError(
@@ -140,7 +145,9 @@ def parse_time(
     if not isinstance(moment, datetime):
         return TimeValue(moment)
     read = _with_zone(match["offset"], moment, found, calendar, default_zone)
-    return to_day(read, found, calendar) if _is_stated_day(found) else read
+    if _is_stated_day(found):
+        return to_day(read, found, calendar)
+    return read
 
 
 def _is_stated_day(found: Property) -> bool:
@@ -237,16 +244,16 @@ def fit_to(
         return TimeValue(datetime.combine(value.day, start.local.time()), start.zone)
     if start.zone is None:
         # Its zone is the calendar's at the service, which is not known here: a moment is in UTC.
-        return value.in_zone("UTC") if value.zone else value
+        return value.in_utc()
     return value.in_zone(start.zone)
 
 
 # --- DURATION and PERIOD ---
 
 
-def parse_duration(found: Property, text: str | None = None) -> timedelta:
+def parse_duration(found: Property) -> timedelta:
     """A duration, which may be negative. Raises ValueError with a sentence."""
-    value = "".join((found.value if text is None else text).split())
+    value = "".join(found.value.split())
     match = _DURATION.fullmatch(value)
     if match is None or value.upper().endswith("T") or len(value) > _MAX_DURATION_CHARACTERS:
         raise ValueError(
@@ -259,12 +266,13 @@ def parse_duration(found: Property, text: str | None = None) -> timedelta:
 
 
 def parse_period(
-    found: Property, calendar: CalendarProperties, default_zone: str | None, text: str
+    found: Property, calendar: CalendarProperties, default_zone: str | None
 ) -> tuple[TimeValue, timedelta]:
     """The start and the length of a period (RFC 5545, section 3.3.9). Raises ValueError."""
-    begin, _, end = text.partition("/")
-    start = parse_time(found, calendar, default_zone, begin)
+    begin, _, end = found.value.partition("/")
+    start = parse_time(replace(found, value=begin), calendar, default_zone)
+    end_of_it = replace(found, value=end)
     if end.strip().upper().startswith(("P", "+P")):
-        return start, parse_duration(found, end)
-    last = parse_time(found, calendar, default_zone, end)
+        return start, parse_duration(end_of_it)
+    last = parse_time(end_of_it, calendar, default_zone)
     return start, last.since(start)

@@ -113,7 +113,9 @@ def _read_end(
             "as times"
         )
     # Many programs write the day itself as the end of one day.
-    return end.add(_ONE_DAY) if end.is_day and end.day == start.day else end
+    if end.is_day and end.day == start.day:
+        return end.add(_ONE_DAY)
+    return end
 
 
 def _is_midnight(end: TimeValue, calendar: CalendarProperties) -> bool:
@@ -138,8 +140,10 @@ def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
 def _add_duration(event: Properties, start: TimeValue) -> TimeValue:
     """The end by DURATION, else a day or no time at all (RFC 5545, section 3.6.1)."""
     found = event.get("DURATION")
-    duration = parse_duration(found) if found else timedelta()
-    if found is not None and duration < timedelta():
+    if found is None:
+        return start.add(_ONE_DAY if start.is_day else timedelta())
+    duration = parse_duration(found)
+    if duration < timedelta():
         raise ValueError(
             f"{found.place} is {found.show()}, and an event ends after it starts; "
             "it looks like DURATION:PT1H30M"
@@ -168,14 +172,18 @@ def _read_original_start(
             )
         return fit_to(series.time, original_start, found, calendar)
     # Without a zone in the calendar, it has none, either: the service has the series.
-    is_zoned = calendar.zone is not None and start is not None and start.zone is not None
-    return parse_time(found, calendar, start.zone if is_zoned and start else calendar.zone)
+    zone = calendar.zone
+    if zone is not None and start is not None and start.zone is not None:
+        zone = start.zone
+    return parse_time(found, calendar, zone)
 
 
 def _is_this_and_future(event: Properties) -> bool:
     found = event.get("RECURRENCE-ID")
-    stated = found.parameters.get("RANGE", "").strip().upper() if found else ""
-    if found is not None and stated not in {"", _THIS_AND_FUTURE}:
+    if found is None:
+        return False
+    stated = found.parameters.get("RANGE", "").strip().upper()
+    if stated not in {"", _THIS_AND_FUTURE}:
         raise ValueError(
             f"{found.place} has RANGE={stated}, which RFC 5545 no longer has; "
             f"write RANGE={_THIS_AND_FUTURE}, or an event for each occurrence"
