@@ -417,14 +417,15 @@ def test_a_rule_is_written_anew(rule: str, right: str) -> None:
             "RRULE:FREQ=DAILY;FOO=3",
             "RRULE on line 6 has the part FOO, which is not known; it looks",
         ),
-        ("RRULE:FREQ=DAILY;UNTIL=soon", "RRULE on line 6 is 'SOON', which is neither a day nor a"),
+        ("RRULE:FREQ=DAILY;UNTIL=soon", "UNTIL on line 6 is 'SOON', which is neither a day nor a"),
         ("EXDATE:20260611T100000Z,x", "EXDATE on line 6 is 'x', which is neither a day nor a time"),
         (
             "EXDATE;TZID=Mars:20260611T100000",
             "EXDATE on line 6 is in the time zone 'Mars', which is",
         ),
         ("RDATE:20260631", "RDATE on line 6 is '20260631', which no calendar and no clock has"),
-        ("RDATE;VALUE=PERIOD:20260706T080000Z/PT2H", "RDATE on line 6 has the period '20260706T0"),
+        ("RDATE;VALUE=PERIOD:20260706T080000Z/PT2H", "RDATE on line 6 has a period that is not as"),
+        ("RDATE;VALUE=PERIOD:20260706T080000Z/x", "RDATE on line 6 is 'x', which is neither a day"),
         (
             "RRULE:FREQ=HOURLY;COUNT=30\nEXDATE;VALUE=DATE:20260604",
             "EXDATE on line 7 has the day 20260604, and the event recurs several times a day",
@@ -947,3 +948,57 @@ def test_an_end_at_midnight_in_the_calendars_zone_is_a_day() -> None:
         "DTSTART;VALUE=DATE:20260604\nDTEND:20260604T220000Z", "X-WR-TIMEZONE:Europe/Berlin\n"
     )
     assert values["end"] == {"date": "2026-06-05"}
+
+
+def test_a_period_of_another_length_is_an_occurrence_of_its_own() -> None:
+    """Behind its series, which has it with the usual length."""
+    period = "RDATE;VALUE=PERIOD:20260706T080000Z/PT2H,20260707T080000Z/PT1H"
+    whole, longer = (row.values or {} for row in read(calendar(f"UID:a\n{START}{period}")))
+    assert whole["recurrence"] == ["RDATE;TZID=Europe/Berlin:20260706T100000,20260707T100000"]
+    start = {"dateTime": "2026-07-06T10:00:00", "timeZone": "Europe/Berlin"}
+    assert longer == {
+        "iCalUID": "a",
+        "originalStartTime": start,
+        "start": start,
+        "end": {"dateTime": "2026-07-06T12:00:00", "timeZone": "Europe/Berlin"},
+    }
+
+
+# --- occurrences that a series leaves out, and brings back ---
+
+
+def left_out(
+    series_sequence: int, occurrence_sequence: int, status: str = "CONFIRMED"
+) -> list[str]:
+    """The starts of a series that leaves out an occurrence, which the file has moved."""
+    whole = f"UID:a\nSEQUENCE:{series_sequence}\n{START}RRULE:FREQ=WEEKLY;COUNT=3\n{BERLIN_EXDATE}"
+    moved = (
+        f"UID:a\nSEQUENCE:{occurrence_sequence}\nRECURRENCE-ID:20260611T080000Z\nSTATUS:{status}\n"
+        "DTSTART;TZID=Europe/Berlin:20260612T100000"
+    )
+    found: set[str] = set()
+    for events in ((whole, moved), (moved, whole)):
+        values = [row.values or {} for row in read(calendar(*events))]
+        found.add(" ".join(f"{start:%d}" for start, _ in occurrences(values)))
+    assert len(found) == 1
+    return found.pop().split()
+
+
+def test_an_occurrence_that_a_newer_series_leaves_out_is_gone() -> None:
+    """It was deleted after it was moved."""
+    assert left_out(series_sequence=2, occurrence_sequence=1) == ["04", "18"]
+
+
+def test_an_occurrence_that_is_as_new_as_its_series_is_there() -> None:
+    """Exchange leaves it out of the series and writes it as an event."""
+    assert left_out(series_sequence=1, occurrence_sequence=1) == ["04", "12", "18"]
+    assert left_out(series_sequence=1, occurrence_sequence=2) == ["04", "12", "18"]
+
+
+def test_a_further_date_of_a_long_event_is_one_row() -> None:
+    """Also where clocks change within it: a day by the calendar has 23 or 25 hours then."""
+    lines = (
+        "UID:a\nDTSTART;TZID=Europe/Berlin:20260604T100000\nDTEND;TZID=Europe/Berlin:20260606T100000\n"
+        "RDATE;TZID=Europe/Berlin:20261024T100000\nRRULE:FREQ=YEARLY"
+    )
+    assert len(read(calendar(lines))) == 1

@@ -28,24 +28,35 @@ _SCHEMA = """
 CREATE TABLE calendars (number INTEGER PRIMARY KEY, properties BLOB);
 CREATE TABLE uids (uid BLOB PRIMARY KEY, events INTEGER) WITHOUT ROWID;
 CREATE TABLE events (
-    line INTEGER PRIMARY KEY, uid BLOB, occurrence TEXT, version BLOB, start BLOB,
-    is_change INTEGER, component BLOB, calendar INTEGER
+    line INTEGER PRIMARY KEY, uid BLOB, occurrence TEXT, sequence INTEGER, is_cancelled INTEGER,
+    version BLOB, start BLOB, original_start BLOB, is_change INTEGER, component BLOB,
+    calendar INTEGER
 );
 CREATE INDEX by_uid ON events (uid, occurrence, line);
 CREATE TABLE verdicts (line INTEGER PRIMARY KEY, standing TEXT, problem TEXT);
 CREATE TABLE series (
-    uid BLOB PRIMARY KEY, start BLOB, last_line INTEGER, changes INTEGER
+    uid BLOB PRIMARY KEY, start BLOB, last_line INTEGER, changes INTEGER, occurrences INTEGER
 ) WITHOUT ROWID;
 CREATE VIEW current_events AS
     SELECT events.* FROM events JOIN verdicts USING (line) WHERE standing = 'current';
 """
+_ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_SERIES = """
-INSERT INTO series SELECT uid, max(iif(occurrence = '', start, NULL)), max(line), max(is_change)
-FROM current_events WHERE occurrence = '' OR is_change GROUP BY uid HAVING min(occurrence) = ''
+INSERT INTO series
+SELECT uid, max(iif(occurrence = '', start, NULL)), max(iif(occurrence = '' OR is_change, line, 0)),
+    max(is_change), sum(occurrence <> '')
+FROM current_events GROUP BY uid HAVING min(occurrence) = ''
 """
 _PLACE = """
-SELECT occurrence, is_change, standing, problem, series.start, last_line, changes
+SELECT occurrence, is_change, standing, problem, series.start, last_line, changes, occurrences
 FROM events JOIN verdicts USING (line) LEFT JOIN series USING (uid) WHERE line = ?
+"""
+_PARTS_OF_SERIES = """
+SELECT component, line, calendar FROM current_events WHERE uid = ? AND occurrence = ''
+"""
+_NEWER_OCCURRENCES = """
+SELECT original_start FROM current_events
+WHERE uid = ? AND occurrence <> '' AND sequence >= ? AND NOT is_cancelled
 """
 _HAS_EARLY = """
 SELECT 1 FROM current_events JOIN series USING (uid)
@@ -77,6 +88,8 @@ class Place:
     series: SeriesStart | None = None
     is_in_changing_series: bool = False
     """Whether its series changes from some occurrence on, in this file."""
+    has_occurrences: bool = False
+    """Whether the file has occurrences of its series that differ from it."""
 
     def is_early(self, line: int) -> bool:
         """Whether an event on that line is an occurrence that stands before its series."""
@@ -91,6 +104,7 @@ class FileIndex:
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")
         self._calendars: tuple[int, CalendarProperties] = (0, CalendarProperties())
+        self._series: tuple[bytes, ParsedEvent | None] = (b"", None)
         self._segments: tuple[bytes, Sequence[Segment] | ValueError] = (b"", ())
         self._add_calendars_and_uids(lines())
         self._has_shared_uids = self._is_any("SELECT 1 FROM uids WHERE events > 1")
@@ -117,8 +131,13 @@ class FileIndex:
         row = self._database.execute(_PLACE, (line,)).fetchone() if self._has_shared_uids else None
         if row is None:
             return Place()
-        occurrence, is_change, standing, problem, start, last_line, changes = row
-        own = Place(Standing(standing), problem, is_in_changing_series=bool(changes))
+        occurrence, is_change, standing, problem, start, last_line, changes, occurrences = row
+        own = Place(
+            Standing(standing),
+            problem,
+            is_in_changing_series=bool(changes),
+            has_occurrences=bool(occurrences),
+        )
         if not occurrence or last_line is None:
             return own
         return replace(own, series=_unpack_start(start), last_line=0 if is_change else last_line)
@@ -136,6 +155,30 @@ class FileIndex:
         if isinstance(self._segments[1], ValueError):
             raise ValueError(*self._segments[1].args)
         return self._segments[1]
+
+    def left_out(self, series: ParsedEvent) -> Sequence[TimeValue]:
+        """The occurrences that a series leaves out, and that no event as new as it brings back."""
+        given = series.recurrence.left_out
+        if not given or series.times.start is None:
+            return given
+        rows = self._database.execute(_NEWER_OCCURRENCES, (_digest(series.uid), series.sequence))
+        start = series.times.start
+        newer = {_key(_unpack_time(packed), start) for (packed,) in rows}
+        return [one for one in given if _key(one, start) not in newer]
+
+    def is_left_out(self, occurrence: ParsedEvent) -> bool:
+        """Whether a newer version of the series leaves an occurrence out."""
+        key = _digest(occurrence.uid)
+        if self._series[0] != key:
+            row = self._database.execute(_PARTS_OF_SERIES, (key,)).fetchone()
+            is_kept = row is not None and row[0] is not None
+            self._series = (key, self._parse(*row) if is_kept else None)
+        series, original_start = self._series[1], occurrence.times.original_start
+        if series is None or series.times.start is None or original_start is None:
+            return False
+        start = series.times.start
+        left_out = {_key(one, start) for one in series.recurrence.left_out}
+        return occurrence.sequence < series.sequence and _key(original_start, start) in left_out
 
     @property
     def has_early_occurrences(self) -> bool:
@@ -185,13 +228,16 @@ class FileIndex:
             component.line,
             _digest(event.uid),
             _name_occurrence(original_start, is_change=is_change),
+            event.sequence,
+            event.is_cancelled,
             orjson.dumps(_pack_version(Version.of(event, component.line))),
             _pack_start(event),
+            _pack_time(original_start),
             is_change,
             component.pack() if is_kept else None,
             component.calendar,
         )
-        self._database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._database.execute(_ADD_EVENT, row)
 
     def _add_verdicts(self) -> None:
         query = "SELECT uid, occurrence, version FROM events ORDER BY uid, occurrence, line"
@@ -252,19 +298,37 @@ def _name_occurrence(original_start: TimeValue | None, *, is_change: bool) -> st
 # --- values as they are kept ---
 
 
+def _key(value: TimeValue, start: TimeValue) -> date | datetime:
+    """What an occurrence of a series with that start is known by: its day, or its moment."""
+    if start.is_day:
+        return value.day
+    if value.is_day:
+        return datetime.combine(value.day, start.local.time())
+    return value.in_zone(start.zone).local if start.zone else value.local
+
+
+def _pack_time(value: TimeValue | None) -> bytes | None:
+    return None if value is None else orjson.dumps((value.moment.isoformat(), value.zone))
+
+
+def _unpack_time(packed: bytes) -> TimeValue:
+    text, zone = orjson.loads(packed)
+    kind = datetime if "T" in text else date
+    return TimeValue(kind.fromisoformat(text), zone)
+
+
 def _pack_start(event: ParsedEvent) -> bytes | None:
-    start = event.times.start
+    start = _pack_time(event.times.start)
     if start is None:
         return None
-    return orjson.dumps((start.moment.isoformat(), start.zone, event.recurrence.is_once_a_day))
+    return orjson.dumps((start.decode(), event.recurrence.is_once_a_day))
 
 
 def _unpack_start(packed: bytes | None) -> SeriesStart | None:
     if packed is None:
         return None
-    text, zone, is_once_a_day = orjson.loads(packed)
-    kind = datetime if "T" in text else date
-    return SeriesStart(TimeValue(kind.fromisoformat(text), zone), is_once_a_day)
+    start, is_once_a_day = orjson.loads(packed)
+    return SeriesStart(_unpack_time(start), is_once_a_day)
 
 
 def _pack_version(version: Version) -> Sequence[object]:

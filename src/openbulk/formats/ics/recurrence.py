@@ -8,7 +8,7 @@ values and written anew: in the type and the zone of DTSTART.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from openbulk.formats.ics.calendar_properties import CalendarProperties
@@ -40,6 +40,8 @@ class Recurrence:
     """RDATE: further occurrences."""
     left_out: Sequence[TimeValue] = ()
     """EXDATE: occurrences that are none."""
+    periods: Sequence[tuple[TimeValue, TimeValue]] = ()
+    """The start and the end of those in `added` that are not as long as the event."""
 
     @property
     def is_once_a_day(self) -> bool:
@@ -77,14 +79,31 @@ def read_recurrence(
         for name in ("RRULE", "EXRULE")
         for found in event.each(name)
     ]
-    added: list[TimeValue] = []
-    for found in event.each("RDATE"):
-        added += _read_additions(found, start, end, calendar)
+    usual = end.since(start)
+    additions = [
+        one
+        for found in event.each("RDATE")
+        for one in _read_additions(found, start, usual, calendar)
+    ]
+    added = [one for one, _ in additions]
+    periods = [(one, one.add(length)) for one, length in additions if length != usual]
+    _require_uid(event, periods)
     left_out: list[TimeValue] = []
     for found in event.each("EXDATE"):
         for value in _read_dates(found, start, calendar):
             left_out += _occurrences_on(found, value, start, rules, added)
-    return Recurrence(rules, added, left_out)
+    kept = [(one, last) for one, last in periods if one not in left_out]
+    return Recurrence(rules, added, left_out, kept)
+
+
+def _require_uid(event: Properties, periods: Sequence[object]) -> None:
+    """Raises ValueError for an occurrence of another length whose series nothing identifies."""
+    if periods and event.get("UID") is None:
+        found = event.each("RDATE")[0]
+        raise ValueError(
+            f"{found.place} has a period that is not as long as the event, and the event has no "
+            "UID; give it one, or write that occurrence as an event of its own"
+        )
 
 
 def _read_dates(
@@ -123,20 +142,16 @@ def _occurrences_on(
 
 
 def _read_additions(
-    found: Property, start: TimeValue, end: TimeValue, calendar: CalendarProperties
-) -> Iterator[TimeValue]:
+    found: Property, start: TimeValue, usual: timedelta, calendar: CalendarProperties
+) -> Iterator[tuple[TimeValue, timedelta]]:
+    """Start and length of each occurrence that an RDATE adds; the length is `usual` by default."""
     is_period = found.parameters.get("VALUE", "").strip().upper() == "PERIOD"
     for one in split_values(found):
-        if not is_period and "/" not in one.value:
-            value = parse_time(one, calendar, start.zone)
-        else:
+        if is_period or "/" in one.value:
             value, length = parse_period(one, calendar, start.zone)
-            if length != end.since(start):
-                raise ValueError(
-                    f"{found.place} has the period {one.show()}, which is not as long as the "
-                    "event; write that occurrence as an event of its own, with RECURRENCE-ID"
-                )
-        yield fit_to(start, value, one, calendar)
+        else:
+            value, length = parse_time(one, calendar, start.zone), usual
+        yield fit_to(start, value, one, calendar), length
 
 
 # --- to a file ---

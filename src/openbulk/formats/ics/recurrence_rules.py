@@ -171,7 +171,8 @@ def _read_until(
     Many programs write it otherwise, and Google refuses such a rule. Where the start has no zone,
     UNTIL has none, either: the calendar's zone at the service is not known here.
     """
-    until = parse_time(replace(found, value=rule.parts["UNTIL"]), calendar, start.zone)
+    stated = Property("UNTIL", rule.parts["UNTIL"], line=found.line)
+    until = parse_time(stated, calendar, start.zone)
     if start.is_day:
         return _last_day(found, rule, start, until, calendar)
     if until.is_day:

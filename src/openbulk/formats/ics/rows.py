@@ -1,7 +1,8 @@
 """The rows of a calendar file: one for each event that counts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -32,16 +33,12 @@ def read_rows(lines: Lines, index: FileIndex) -> Iterator[Row]:
 def _read_row(
     component: Component, place: Place, index: FileIndex, numbers: Iterator[int]
 ) -> Iterator[Row]:
-    """The row of an event; none for one that does not count."""
-    if place.standing is Standing.SUPERSEDED:
-        return
+    """The row of an event; none for one that does not count.
+
+    Occurrences with a length of their own are further rows.
+    """
     try:
-        if place.standing is Standing.DOUBTFUL:
-            raise ValueError(place.problem)
-        event = parse_event(component, index.calendar(component.calendar), place.series)
-        values: Mapping[str, Any] | None = event.values
-        if place.is_in_changing_series:
-            values = _move_in_series(event, index)
+        events = _resolve(component, place, index)
     except OverflowError:
         problem = Problem(
             f"the event on line {component.line} has a date before the year 1 or after 9999; "
@@ -51,8 +48,47 @@ def _read_row(
     except ValueError as error:
         yield Row(next(numbers), problem=Problem(str(error)), line=component.line)
     else:
-        if values is not None:
-            yield Row(next(numbers), values, line=component.line, remarks=event.remarks)
+        for event in events:
+            yield Row(next(numbers), event.values, line=component.line, remarks=event.remarks)
+
+
+def _resolve(component: Component, place: Place, index: FileIndex) -> Sequence[ParsedEvent]:
+    """An event as it is beside the others of its UID; empty for one that does not count."""
+    if place.standing is Standing.SUPERSEDED:
+        return ()
+    if place.standing is Standing.DOUBTFUL:
+        raise ValueError(place.problem)
+    event = parse_event(component, index.calendar(component.calendar), place.series)
+    if place.has_occurrences:
+        event = _with_newer_occurrences(event, index)
+        if index.is_left_out(event):
+            return ()
+    if place.is_in_changing_series:
+        moved = _move_in_series(event, index)
+        return () if moved is None else [replace(event, values=moved)]
+    return [event, *_occurrences_of_other_length(event)]
+
+
+def _occurrences_of_other_length(series: ParsedEvent) -> Iterator[ParsedEvent]:
+    """Occurrences that RDATE has with a length of their own: the Calendar API has no periods."""
+    for start, end in series.recurrence.periods:
+        place = start.as_api()
+        fields = {**series.values, "originalStartTime": place, "start": place, "end": end.as_api()}
+        del fields["recurrence"]
+        yield replace(series, values=fields, remarks=())
+
+
+def _with_newer_occurrences(event: ParsedEvent, index: FileIndex) -> ParsedEvent:
+    """A series that does not leave out what an event as new as it brings back.
+
+    Exchange writes both of an occurrence that was moved.
+    """
+    if event.times.original_start is not None or not event.recurrence.left_out:
+        return event
+    recurrence = replace(event.recurrence, left_out=index.left_out(event))
+    return replace(
+        event, recurrence=recurrence, values={**event.values, "recurrence": recurrence.lines()}
+    )
 
 
 def _move_in_series(event: ParsedEvent, index: FileIndex) -> Mapping[str, Any] | None:

@@ -155,6 +155,8 @@ def _is_stated_day(found: Property) -> bool:
 
 
 def _looks_like(found: Property) -> str:
+    if found.name == "UNTIL":
+        return "UNTIL=20261218T225959Z"
     if _is_stated_day(found):
         return f"{found.name};VALUE=DATE:20260530"
     return f"{found.name};TZID=Europe/Berlin:20260530T100000"
