@@ -57,10 +57,10 @@ from openbulk.storage.database import (
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
+from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
-from openbulk.storage.seal import Seal
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -171,7 +171,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal all credentials with the first master key; return of how many instances.
+    """MasterKeyCheck all credentials with the first master key; return of how many instances.
 
     The server must be stopped.
     """
@@ -210,7 +210,7 @@ async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
     engine = _ledger_engine(settings)
     parts.push_async_callback(engine.dispose)
     await migrate(engine)
-    return _Ledger(engine, *await _open_seal(settings, Seal(engine)))
+    return _Ledger(engine, *await _checked_sealer(settings, MasterKeyCheck(engine)))
 
 
 async def _start_server(settings: Settings, secrets: FirstSecrets, parts: AsyncExitStack) -> Server:
@@ -257,10 +257,12 @@ async def _start_services(
     return services
 
 
-async def _open_seal(settings: Settings, seal: Seal) -> tuple[security.Sealer, int]:
+async def _checked_sealer(
+    settings: Settings, key_check: MasterKeyCheck
+) -> tuple[security.Sealer, int]:
     """The sealer with the ledger's keys, and how many instances it has sealed again."""
     # In this order: another process that starts in the same folder writes its key before it seals.
-    is_sealed = await seal.is_set()
+    is_sealed = await key_check.is_set()
     has_key = settings.master_key is not None or master_key_file(settings).exists()
     if is_sealed and not has_key:
         raise CannotStart(
@@ -270,7 +272,7 @@ async def _open_seal(settings: Settings, seal: Seal) -> tuple[security.Sealer, i
         )
     sealer = sealer_of(settings)
     try:
-        return sealer, await seal.renew(sealer)
+        return sealer, await key_check.renew(sealer)
     except WrongKey as error:
         raise CannotStart(
             "the ledger is sealed with another master key than this machine's; "

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import Counter
 
 from acceptance.pages import ROOT, blocks_of, check, run_page
-from openbulk.api.http import problems
+from openbulk.api.http import error_responses
 from openbulk.engine import metrics
 from openbulk.settings import Settings
 from support.harness import Processes
@@ -148,7 +148,7 @@ def test_every_route_is_documented() -> None:
 
 def test_every_status_of_an_error_is_documented() -> None:
     rows = (DOCS / "reference" / "errors.md").read_text()
-    for status in {*problems.STATUS.values(), 500}:
+    for status in {*error_responses.STATUS.values(), 500}:
         assert f"\n| {status} |" in rows, status
 
 

@@ -8,7 +8,7 @@ import pytest
 from obstore.store import LocalStore
 
 from openbulk.engine.slices import download as download_module
-from openbulk.engine.slices import sorting
+from openbulk.engine.slices import external_sort
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
@@ -20,8 +20,8 @@ from support.downloads import Bench
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(download_module, "RECORDS_PER_PART", 6)
-    monkeypatch.setattr(sorting, "RECORDS_PER_PART", 3)
-    monkeypatch.setattr(sorting, "RUN_BYTES", 100)
+    monkeypatch.setattr(external_sort, "RECORDS_PER_PART", 3)
+    monkeypatch.setattr(external_sort, "RUN_BYTES", 100)
     monkeypatch.setattr(download_module, "wait_before_resend", lambda resends, chance: 0.0)
     sealer = Sealer([os.urandom(32)])
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -16,7 +16,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.downloaded_records import Result
 from openbulk.engine.slices.ending import Ending
-from openbulk.engine.slices.sorting import sorted_file
+from openbulk.engine.slices.external_sort import sorted_file
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger

@@ -4,10 +4,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from openbulk.api.bulk import downloads, jobs, results, uploads
-from openbulk.api.http import health, viewer
+from openbulk.api.http import docs_page, health
+from openbulk.api.http.error_responses import UnhandledErrors, present_errors
 from openbulk.api.http.idempotency import REPLAYED
 from openbulk.api.http.openapi import describe
-from openbulk.api.http.problems import UnhandledErrors, present_errors
 from openbulk.api.http.request_ids import RequestIds
 from openbulk.api.platform import authorization, catalogue, instances
 from openbulk.api.platform.catalogue import HubKey, check_hub
@@ -76,7 +76,7 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
-    api.include_router(viewer.router)
+    api.include_router(docs_page.router)
     # Last, because every path that no other route has belongs to an object.
     api.include_router(records.make_router("resource"), prefix=BASE_PATH)
     api.include_router(

@@ -12,7 +12,7 @@ from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.instance import Instance
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.outage import retry_while_unavailable
+from openbulk.storage.retry import retry_while_unavailable
 
 
 @dataclass(slots=True)

@@ -30,9 +30,9 @@ from openbulk.domain.errors import (
 from openbulk.domain.job import Position
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, select_fields
+from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.pages import query_for_connector, take_wanted
-from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
-from openbulk.engine.slices.sorting import sort_key
+from openbulk.engine.slices.external_sort import sort_key
 
 PATIENCE_SECONDS = 10.0
 """A service that puts a call off for longer is not waited for."""

@@ -15,7 +15,7 @@ from openbulk.engine.queue.dbos_queue import LaneQueue, NextAttempt
 from openbulk.notify.callbacks import Attempt, Notification, deliver, wait_before_next
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries, Delivery
-from openbulk.storage.outage import retry_until_written, retry_while_unavailable
+from openbulk.storage.retry import retry_until_written, retry_while_unavailable
 
 log = structlog.get_logger()
 

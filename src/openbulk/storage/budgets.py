@@ -11,7 +11,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.storage.outage import retry_while_unavailable
+from openbulk.storage.retry import retry_while_unavailable
 from openbulk.storage.tables import budgets
 
 T = TypeVar("T")

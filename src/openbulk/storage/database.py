@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from openbulk.domain.errors import DiskFull, Unavailable
-from openbulk.storage.outage import outage
+from openbulk.storage.retry import outage
 
 _BUSY_TIMEOUT_MS = 30_000
 """A writer of a SQLite file waits so long for another one."""

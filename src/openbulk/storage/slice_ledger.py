@@ -36,8 +36,8 @@ from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, ne
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of
-from openbulk.storage.outage import retry_until_written, retry_while_unavailable
 from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
+from openbulk.storage.retry import retry_until_written, retry_while_unavailable
 from openbulk.storage.tables import intents, jobs, outcomes, parts
 
 T = TypeVar("T")

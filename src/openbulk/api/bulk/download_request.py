@@ -1,6 +1,6 @@
 """Parses the two requests for a download, `POST /bulk/query` and `POST /bulk/download`.
 
-Whether the service can answer them is the engine's to find out: `engine/queries.py`.
+Whether the service can answer them is the engine's to find out: `engine/query_resolution.py`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from openbulk.domain.comparison import in_utc
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download
 from openbulk.domain.query import Query
-from openbulk.engine.queries import DateFilter, DownloadRequest
+from openbulk.engine.query_resolution import DateFilter, DownloadRequest
 from openbulk.formats.recognition import resolve_format_name
 
 

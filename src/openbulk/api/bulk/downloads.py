@@ -23,7 +23,12 @@ from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.query_language import EXAMPLE
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey
-from openbulk.engine.queries import DownloadRequest, continue_job, job_to_continue, resolve_download
+from openbulk.engine.query_resolution import (
+    DownloadRequest,
+    continue_job,
+    job_to_continue,
+    resolve_download,
+)
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(400, 404, 405, 409, 413, *OF_THE_SERVICE))
 

@@ -26,7 +26,7 @@ from openbulk.domain.errors import BadInput, NotPossible
 from openbulk.domain.job import Position
 from openbulk.domain.query import Query
 from openbulk.engine.direct import Direct, Resource
-from openbulk.engine.queries import resolve_query
+from openbulk.engine.query_resolution import resolve_query
 
 OF_THE_PLATFORM = (
     "bulk",

@@ -14,7 +14,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import Instance
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, TransferSpec
-from openbulk.engine.queries import DownloadRequest, resolve_download
+from openbulk.engine.query_resolution import DownloadRequest, resolve_download
 
 WORKFLOWS, QUERY, DOWNLOAD = "/bulk/workflows", "/bulk/query", "/bulk/download"
 """The requests that can be scheduled."""

@@ -6,8 +6,12 @@ from typing import Any
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.batches import Batches
-from openbulk.connectors.googlecalendar.directory import CALENDARS, COLLECTIONS, Directory
-from openbulk.connectors.googlecalendar.directory_uploads import DirectoryUploads
+from openbulk.connectors.googlecalendar.collection_uploads import CollectionUploads
+from openbulk.connectors.googlecalendar.collections import (
+    CALENDARS,
+    COLLECTIONS,
+    CalendarCollections,
+)
 from openbulk.connectors.googlecalendar.errors import read_refusal, throttle_of
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.events import is_deleted
@@ -46,8 +50,8 @@ class GoogleCalendar:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._events = EventUploads(api)
-        self._directory = Directory(api)
-        self._directory_uploads = DirectoryUploads(api, self._directory)
+        self._collections = CalendarCollections(api)
+        self._collection_uploads = CollectionUploads(api, self._collections)
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -72,7 +76,7 @@ class GoogleCalendar:
         if query.object == EVENTS:
             pages = read_events(self._api, query, request)
         else:
-            pages = self._directory.read(query, request)
+            pages = self._collections.read(query, request)
         async for page in pages:
             yield page
 
@@ -80,7 +84,7 @@ class GoogleCalendar:
         """An event of the calendar that `calendarId` names, or a record of another object."""
         _require_object(object)
         if object != EVENTS:
-            return await self._directory.get(object, id, parameters)
+            return await self._collections.get(object, id, parameters)
         event = await self._api.get(event_path(parameters.get("calendarId") or PRIMARY, id))
         if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
@@ -88,12 +92,12 @@ class GoogleCalendar:
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """The calendars that these records have created: every other object honours keys."""
-        return await self._directory.find(batch) if target.object == CALENDARS else {}
+        return await self._collections.find(batch) if target.object == CALENDARS else {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the target's action with each record; one call each, but for what is looked up."""
-        is_directory = target.object in COLLECTIONS
-        write = self._directory_uploads.write if is_directory else self._events.write
+        is_collection = target.object in COLLECTIONS
+        write = self._collection_uploads.write if is_collection else self._events.write
         return [await write(record, target) for record in batch]
 
     async def close(self) -> None:

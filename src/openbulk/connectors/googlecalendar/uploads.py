@@ -11,10 +11,10 @@ from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_marked
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
-from openbulk.connectors.googlecalendar.lookup import Lookup
 from openbulk.connectors.googlecalendar.times import (
     needs_zone,
     resolve_times,
@@ -32,7 +32,7 @@ class EventUploads:
 
     def __init__(self, api: CalendarApi) -> None:
         self._calls = EventCalls(api)
-        self._lookup = Lookup(api)
+        self._finder = EventFinder(api)
         self._missing: dict[tuple[str, str], RecordRefused] = {}
         """The refusals of calendars that do not exist, by job and calendar."""
         self._actions: Mapping[Action, Callable[[EventRow], Awaitable[Outcome]]] = {
@@ -68,7 +68,7 @@ class EventUploads:
             return event_row(draft, draft.body)
         zone = options.zone
         if zone is None and needs_zone(draft.body):
-            zone = await self._lookup.zone_of(draft.calendar)
+            zone = await self._finder.zone_of(draft.calendar)
         is_update = target.action is Action.UPDATE
         body = resolve_times(draft.body, options, zone=zone or "UTC", is_update=is_update)
         return event_row(draft, body)
@@ -90,7 +90,7 @@ class EventUploads:
         return await self._insert_once(row)
 
     async def _update(self, row: EventRow) -> Outcome:
-        event = await self._lookup.find(row)
+        event = await self._finder.find(row)
         if event is not None:
             outcome = await self._change(row, event)
             if outcome is not None:
@@ -104,7 +104,7 @@ class EventUploads:
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
-        event = await self._lookup.find(row)
+        event = await self._finder.find(row)
         if event is not None:
             outcome = await self._change(row, event)
             if outcome is not None:
@@ -120,7 +120,7 @@ class EventUploads:
             return await self._remove(row, await self._occurrence_id(row))
         if row.identity.field == ID:
             return await self._remove(row, row.identity.value)
-        event = await self._lookup.find(row)
+        event = await self._finder.find(row)
         if event is None:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         return await self._remove(row, str(event["id"]))
@@ -136,7 +136,7 @@ class EventUploads:
         # An id that is made of the record's key is taken by the record itself. An id of the
         # caller's may be another event's: then that one lacks the mark of this record.
         if row.record_mark:
-            event = await self._lookup.fetch_taken(row, new_id)
+            event = await self._finder.fetch_taken(row, new_id)
             if not is_marked(event, row.record_mark):
                 raise _id_conflict(row)
         return Outcome(row.number, OutcomeKind.CREATED, new_id)
@@ -169,12 +169,12 @@ class EventUploads:
         """Create an event, or change the one that has the id; None where that one was deleted."""
         event = await self._calls.insert(row, new_id, row.job_mark)
         if event is not None:
-            self._lookup.remember(row, event)
+            self._finder.remember(row, event)
             return _outcome(row, OutcomeKind.CREATED, new_id, event)
-        event = await self._lookup.fetch_taken(row, new_id)
+        event = await self._finder.fetch_taken(row, new_id)
         if is_cancelled(event):
             return None
-        self._lookup.remember(row, event)
+        self._finder.remember(row, event)
         return await self._change(row, event)
 
     async def _import(self, row: EventRow) -> Outcome:
@@ -187,12 +187,12 @@ class EventUploads:
         event = await self._calls.import_event(row, row.record_mark)
         if event is None:
             return await self._resolve_duplicate(row)
-        self._lookup.remember(row, event)
+        self._finder.remember(row, event)
         return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import whose iCalUID is taken."""
-        event = await self._lookup.fetch(row, {"showDeleted": "true"})
+        event = await self._finder.fetch(row, {"showDeleted": "true"})
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
@@ -223,9 +223,9 @@ class EventUploads:
             return Outcome(row.number, _kind_of_unchanged(row, event), old_id)
         changed = await self._calls.patch(row, old_id, different)
         if changed is None:
-            self._lookup.forget(row, old_id)
+            self._finder.forget(row, old_id)
             return None
-        self._lookup.remember(row, changed)
+        self._finder.remember(row, changed)
         return _outcome(row, OutcomeKind.UPDATED, old_id, changed)
 
     async def _change_occurrence(self, row: EventRow) -> Outcome:
@@ -238,7 +238,7 @@ class EventUploads:
             raise FieldError(
                 "originalStartTime", f"the series {row.identity} has no occurrence at that time"
             )
-        self._lookup.remember(row, changed)
+        self._finder.remember(row, changed)
         return _outcome(row, OutcomeKind.UPDATED, occurrence_id, changed)
 
     async def _occurrence_id(self, row: EventRow) -> str:
@@ -251,7 +251,7 @@ class EventUploads:
         series = row.identity.series
         if series.field == ID:
             return series.value
-        event = await self._lookup.find(replace(row, identity=series))
+        event = await self._finder.find(replace(row, identity=series))
         if event is None:
             raise FieldError(
                 series.field,
@@ -261,11 +261,11 @@ class EventUploads:
 
     async def _remove(self, row: EventRow, old_id: str) -> Outcome:
         has_existed = await self._calls.delete(row, old_id)
-        self._lookup.forget(row, old_id)
+        self._finder.forget(row, old_id)
         if has_existed:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
         # The call for the zone fails where the calendar is missing, and then the row does.
-        await self._lookup.zone_of(row.calendar)
+        await self._finder.zone_of(row.calendar)
         return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
 
 

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure
-from openbulk.connectors.sql.notes import Notes, delete_old_notes, notes_table
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
+from openbulk.connectors.sql.write_log import WriteLog, delete_old_notes, notes_table
 from openbulk.connectors.sql.writing import write_batch
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
@@ -95,7 +95,7 @@ class Sql:
         is_committing = False
         try:
             async with self._engine.connect() as connection, connection.begin() as transaction:
-                notes = Notes(connection, self._notes, target.run)
+                notes = WriteLog(connection, self._notes, target.run)
                 outcomes = await write_batch(connection, table, target, notes, batch)
                 is_committing = True
                 await transaction.commit()

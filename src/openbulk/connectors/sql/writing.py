@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.failures import is_of_a_row, row_failure
-from openbulk.connectors.sql.notes import Notes
 from openbulk.connectors.sql.rows import Identity, Row, RowMapper, waves
 from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 Statement = Callable[[Sequence[Row]], Awaitable[list[Outcome]]]
@@ -25,7 +25,11 @@ Statement = Callable[[Sequence[Row]], Awaitable[list[Outcome]]]
 
 
 async def write_batch(
-    connection: AsyncConnection, table: Table, target: Target, notes: Notes, batch: Sequence[Record]
+    connection: AsyncConnection,
+    table: Table,
+    target: Target,
+    notes: WriteLog,
+    batch: Sequence[Record],
 ) -> list[Outcome]:
     """Write the records that are not noted yet, and note them: an outcome for each of the batch.
 

@@ -32,12 +32,12 @@ from openbulk.domain.errors import (
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import flatten, select_fields
+from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.pages import query_for_connector, take_wanted
-from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
+from openbulk.engine.slices.external_sort import forget_unsorted, sort
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
-from openbulk.engine.slices.sorting import forget_unsorted, sort
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.slice_ledger import SliceLedger

@@ -8,7 +8,7 @@ import orjson
 from openbulk.domain.errors import NotFound
 from openbulk.domain.job import Job
 from openbulk.domain.records import Row
-from openbulk.engine.slices.sorting import sorted_file
+from openbulk.engine.slices.external_sort import sorted_file
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger
 

@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Status
-from openbulk.engine.retry import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
+from openbulk.engine.backoff import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
 
 
 @dataclass(frozen=True, slots=True)

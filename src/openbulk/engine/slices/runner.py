@@ -13,11 +13,11 @@ from openbulk.domain.errors import Fenced, FileStoreUnavailable, Unavailable
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.engine import metrics
+from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import NextSlice
 from openbulk.engine.queue.lease import Lease
-from openbulk.engine.retry import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.downloaded_records import as_rows, result_of
@@ -27,7 +27,7 @@ from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
-from openbulk.storage.outage import (
+from openbulk.storage.retry import (
     retry_until_written,
     retry_while_disk_full,
     retry_while_unavailable,

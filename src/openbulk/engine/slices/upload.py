@@ -22,7 +22,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.records import Outcome, OutcomeKind, Record
 from openbulk.engine import metrics
-from openbulk.engine.retry import MAX_RESENDS, wait_before_resend
+from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of

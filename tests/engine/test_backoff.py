@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.engine.retry import BACKOFF_MOST, wait_before_retry
+from openbulk.engine.backoff import BACKOFF_MOST, wait_before_retry
 
 chances = st.floats(0, 1)
 

@@ -13,7 +13,7 @@ _PLACE = "the ledger's seal"
 _PLAIN = b"openbulk"
 
 
-class Seal:
+class MasterKeyCheck:
     """A word that the first process seals, and that every other process has to open."""
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -25,7 +25,7 @@ class Seal:
             return await connection.scalar(select(seal.c.sealed)) is not None
 
     async def renew(self, sealer: Sealer) -> int:
-        """Seal the word and all credentials with the first key; return of how many instances.
+        """MasterKeyCheck the word and all credentials with the first key; return of how many instances.
 
         It does all or nothing, in one process at a time. Raises WrongKey, and SealBroken where
         credentials cannot be opened.

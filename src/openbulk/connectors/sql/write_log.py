@@ -1,4 +1,4 @@
-"""Notes of what was written, in the database itself, so that no batch is written twice.
+"""WriteLog of what was written, in the database itself, so that no batch is written twice.
 
 A note is written in the transaction of its batch: either both are there, or neither is. A batch
 whose answer was lost, or whose job died before it recorded the outcomes, is found here.
@@ -39,7 +39,7 @@ def delete_old_notes(table: sa.Table) -> sa.Delete:
     return sa.delete(table).where(table.c.written_at < time.time() - KEEP_SECONDS)
 
 
-class Notes:
+class WriteLog:
     """The notes of one run, on a connection whose transaction has begun.
 
     Without a run (`Target.run`) there is nothing to recognize a batch by: none is found or noted.

@@ -10,16 +10,16 @@ from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
-from openbulk.connectors.googlecalendar.diff import changes
-from openbulk.connectors.googlecalendar.directory import (
+from openbulk.connectors.googlecalendar.collections import (
     CALENDARS,
     COLLECTIONS,
+    CalendarCollections,
     Collection,
-    Directory,
     mark_of,
     path_for,
     without_mark,
 )
+from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import (
     RecordRefused,
     read_existing,
@@ -33,7 +33,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 
 @dataclass(frozen=True, slots=True)
-class DirectoryRow:
+class CollectionRow:
     """A record of one of the three collections, prepared for Google."""
 
     record: Record
@@ -61,7 +61,7 @@ class DirectoryRow:
         return Outcome(self.record.row, kind, id)
 
 
-def directory_row(record: Record, target: Target) -> DirectoryRow:
+def collection_row(record: Record, target: Target) -> CollectionRow:
     """A record, prepared for Google. Raises FieldError."""
     collection = COLLECTIONS[target.object]
     values = dict(record.values)
@@ -69,16 +69,16 @@ def directory_row(record: Record, target: Target) -> DirectoryRow:
     body = without_mark(convert(values, collection.schema()))
     identity = collection.identity(body)
     parameters = collection.write_parameters(body, target.options)
-    return DirectoryRow(record, target, collection, calendar, body, identity, parameters)
+    return CollectionRow(record, target, collection, calendar, body, identity, parameters)
 
 
-class DirectoryUploads:
+class CollectionUploads:
     """Writes the three collections of one account."""
 
-    def __init__(self, api: CalendarApi, directory: Directory) -> None:
+    def __init__(self, api: CalendarApi, collections: CalendarCollections) -> None:
         self._api = api
-        self._directory = directory
-        self._actions: Mapping[Action, Callable[[DirectoryRow], Awaitable[Outcome]]] = {
+        self._collections = collections
+        self._actions: Mapping[Action, Callable[[CollectionRow], Awaitable[Outcome]]] = {
             Action.CREATE: self._create,
             Action.UPDATE: self._change,
             Action.UPSERT: self._change,
@@ -88,22 +88,22 @@ class DirectoryUploads:
     async def write(self, record: Record, target: Target) -> Outcome:
         """Do the target's action with one record. Raises ServiceError."""
         try:
-            row = directory_row(record, target)
+            row = collection_row(record, target)
             return await self._actions[target.action](row)
         except (FieldError, RecordRefused) as error:
             return error.outcome(record.row)
 
-    async def _create(self, row: DirectoryRow) -> Outcome:
+    async def _create(self, row: CollectionRow) -> Outcome:
         body = {**row.body, **row.identity}
         require_fields(body, row.collection.schema())
         if row.collection.has_given_ids:
-            # The mark finds the calendar again when the answer is lost (directory.py).
+            # The mark finds the calendar again when the answer is lost (collections.py).
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{mark_of(row.record)}".lstrip()
         answer = await self._write("POST", row.path(), row, body)
         return row.outcome(OutcomeKind.CREATED, str(answer.json().get("id")))
 
-    async def _change(self, row: DirectoryRow) -> Outcome:
+    async def _change(self, row: CollectionRow) -> Outcome:
         known_id = await self._find_id(row)
         if known_id is None:
             return await self._create_missing(row, None)
@@ -118,7 +118,7 @@ class DirectoryUploads:
         await self._write("PATCH", row.path(known_id), row, different)
         return row.outcome(OutcomeKind.UPDATED, known_id)
 
-    async def _create_missing(self, row: DirectoryRow, known_id: str | None) -> Outcome:
+    async def _create_missing(self, row: CollectionRow, known_id: str | None) -> Outcome:
         """Create what an upsert did not find, unless Google would give it another id than known."""
         is_possible = known_id is None or not row.collection.has_given_ids
         if row.target.action is Action.UPSERT and is_possible:
@@ -127,7 +127,7 @@ class DirectoryUploads:
             "id", f"{row.target.object} has none with {row.label}; the action create makes new ones"
         )
 
-    async def _delete(self, row: DirectoryRow) -> Outcome:
+    async def _delete(self, row: CollectionRow) -> Outcome:
         known_id = await self._find_id(row)
         if known_id is None:
             return row.outcome(OutcomeKind.UNCHANGED)
@@ -140,17 +140,17 @@ class DirectoryUploads:
         return row.outcome(OutcomeKind.DELETED, known_id)
 
     async def _write(
-        self, method: str, path: str, row: DirectoryRow, body: Mapping[str, Any]
+        self, method: str, path: str, row: CollectionRow, body: Mapping[str, Any]
     ) -> Answer:
         answer = await self._call(method, path, row, params=row.parameters, body=body)
         require_accepted(answer)
         return answer
 
-    async def _call(self, method: str, path: str, row: DirectoryRow, **content: Any) -> Answer:
+    async def _call(self, method: str, path: str, row: CollectionRow, **content: Any) -> Answer:
         calendar = row.calendar if row.collection.is_of_calendar else None
         return await self._api.write(method, path, calendar, **content)
 
-    async def _find_id(self, row: DirectoryRow) -> str | None:
+    async def _find_id(self, row: CollectionRow) -> str | None:
         """The id that a row means; None where it can only mean a new calendar. Raises FieldError.
 
         The caller may name calendars by their summary (`identifierFieldName`).
@@ -165,7 +165,7 @@ class DirectoryUploads:
 
     async def _find_calendar(self, summary: str) -> str | None:
         ids: list[str] = []
-        async for page in self._directory.read(Query(CALENDARS), PageRequest()):
+        async for page in self._collections.read(Query(CALENDARS), PageRequest()):
             ids += [str(one["id"]) for one in page.records if one.get("summary") == summary]
         if len(ids) > 1:
             raise FieldError(

@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from openbulk.domain.errors import Unavailable
-from openbulk.storage import outage as outage_module
-from openbulk.storage.outage import Outage, retry_while_unavailable
+from openbulk.storage import retry as retry_module
+from openbulk.storage.retry import Outage, retry_while_unavailable
 
 
 class Store:
@@ -28,7 +28,7 @@ class Store:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that this process's outage goes by."""
     clock = [100.0]
-    monkeypatch.setattr(outage_module, "outage", Outage(lambda: clock[0]))
+    monkeypatch.setattr(retry_module, "outage", Outage(lambda: clock[0]))
     return clock
 
 
@@ -52,7 +52,7 @@ async def test_a_process_that_drains_does_not_wait_and_logs_nothing(now: list[fl
 def test_a_database_that_stays_away_is_logged_every_half_minute_however_many_wait(
     now: list[float],
 ) -> None:
-    outage = outage_module.outage
+    outage = retry_module.outage
     with capture_logs() as logs:
         for _ in range(100):
             outage.away(OSError("refused"))

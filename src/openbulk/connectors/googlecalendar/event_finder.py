@@ -17,7 +17,7 @@ FEW_RECORDS = 20
 MAX_CACHES = 8
 
 
-class Lookup:
+class EventFinder:
     """Finds events in the calendars of one account, by one listing for a large job."""
 
     def __init__(self, api: CalendarApi) -> None:

@@ -147,7 +147,7 @@ COLLECTIONS: Mapping[str, Collection] = {
 }
 
 
-class Directory:
+class CalendarCollections:
     """Reads the collections of one account."""
 
     def __init__(self, api: CalendarApi) -> None:
