@@ -206,8 +206,10 @@ def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
     rules = [line for line in lines if line.upper().startswith("RRULE")]
     if len(rules) > _MAX_RULES or not all(map(_YEARLY_RULE.fullmatch, rules)):
         return ()
+    # The library remembers a zone for each name that it sees, for as long as the process lives.
+    renamed = ["TZID:openbulk" if line.upper().startswith("TZID") else line for line in lines]
     try:
-        component: Any = Timezone.from_ical("\r\n".join(lines) + "\r\n")
+        component: Any = Timezone.from_ical("\r\n".join(renamed) + "\r\n")
         return _offsets(component.to_tz(lookup_tzid=False))
     except Exception:
         # The library raises errors of all kinds. An event in this zone reports it as not known.
