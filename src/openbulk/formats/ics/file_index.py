@@ -156,7 +156,7 @@ class FileIndex:
             raise ValueError(*self._segments[1].args)
         return self._segments[1]
 
-    def left_out(self, series: ParsedEvent) -> Sequence[TimeValue]:
+    def exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
         """The occurrences that a series leaves out, and that no event as new as it brings back."""
         given = series.recurrence.left_out
         if not given or series.times.start is None:

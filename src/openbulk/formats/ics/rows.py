@@ -85,7 +85,7 @@ def _with_newer_occurrences(event: ParsedEvent, index: FileIndex) -> ParsedEvent
     """
     if event.times.original_start is not None or not event.recurrence.left_out:
         return event
-    recurrence = replace(event.recurrence, left_out=index.left_out(event))
+    recurrence = replace(event.recurrence, left_out=index.exceptions_of(event))
     return replace(
         event, recurrence=recurrence, values={**event.values, "recurrence": recurrence.lines()}
     )
