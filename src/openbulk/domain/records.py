@@ -88,6 +88,8 @@ class Row:
     line: int | None = None
     """The line of the file on which the row begins, from 1, with the header; None where a format
     has no lines."""
+    remarks: Sequence[str] = ()
+    """What was left out of the values, because no service takes it, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
