@@ -22,9 +22,9 @@ class Budget:
     """Which of a service's limits it is, as a `Throttle` names it: `user`."""
     calls: int
     seconds: float
-    says: str
+    limit_text: str
     """The limit in a sentence: "Google allows 600 calls a minute for one user"."""
-    may_be_more: bool = False
+    may_probe: bool = False
     """`calls` is the documented limit, and some accounts have a higher one. When the budget is used
     up, one call beyond it (a probe) finds out."""
 
