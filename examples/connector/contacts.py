@@ -307,5 +307,5 @@ def _budget_of(key: str) -> Budget:
         label="key",
         calls=CALLS_PER_MINUTE,
         seconds=60.0,
-        says=f"Contacts allows {CALLS_PER_MINUTE} calls a minute for one key",
+        limit_text=f"Contacts allows {CALLS_PER_MINUTE} calls a minute for one key",
     )

@@ -73,7 +73,7 @@ def test_a_refusal_teaches_how_many_calls_there_are() -> None:
 
 def test_one_call_probes_a_documented_limit_that_may_be_higher() -> None:
     """An answer raises the limit by much. After a refusal it stays, and is probed again later."""
-    budget = replace(USER, may_be_more=True)
+    budget = replace(USER, may_probe=True)
     full = spend(budget, Spending(), 600, NOW)
     probe = grant([budget], [full], 50, NOW)
     assert (probe.calls, probe.probes) == (1, ("user",))

@@ -46,9 +46,9 @@ class _Quota:
             label=self.label,
             calls=int(text),
             seconds=self.seconds,
-            says=f"Google takes {int(text):,} calls {self.period}",
+            limit_text=f"Google takes {int(text):,} calls {self.period}",
             # Google charges for more than the million a day: openbulk never exceeds it by itself.
-            may_be_more=self.seconds == _MINUTE and self.setting not in configuration,
+            may_probe=self.seconds == _MINUTE and self.setting not in configuration,
         )
 
 
@@ -110,7 +110,7 @@ class Limits:
         sentence = f"Google takes {minute:,} calls a minute for one calendar"
         return (
             *self.shared,
-            Budget(scope, "calendar", minute, _MINUTE, sentence, may_be_more=True),
+            Budget(scope, "calendar", minute, _MINUTE, sentence, may_probe=True),
         )
 
 

@@ -111,7 +111,7 @@ def grant(
     after, budget = max(
         ((_seconds_until_free(*pair, now), pair[0]) for pair in empty), key=lambda wait: wait[0]
     )
-    return Grant(0, after, f"{budget.says}, and all are used")
+    return Grant(0, after, f"{budget.limit_text}, and all are used")
 
 
 def _none_while_closed(spending: Spending, now: float) -> Grant:
@@ -216,7 +216,7 @@ def learn_more(budget: Budget, spending: Spending) -> Spending:
 
 
 def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:
-    if not budget.may_be_more:
+    if not budget.may_probe:
         return False
     return not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS
 
