@@ -73,7 +73,7 @@ class SqlTests(ConnectorTests):
         """Every call of `send` is a job of its own, unless a test names a run."""
         return replace(super().target(), run="")
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_writes_are_idempotent(
+    async def test_a_batch_that_is_sent_twice_creates_once_if_writes_are_idempotent(
         self, connect: Connect
     ) -> None:
         """Within one job."""
@@ -141,8 +141,8 @@ class SqlTests(ConnectorTests):
             connect, by_key, [record(1, {"id": 99, "age": 1}), record(2, {"age": 1})]
         )
         assert [problem(one) for one in missing] == [
-            "people has no row with id = 99; the action upsert would make it",
-            "id is missing: it says which row is meant",
+            "people has no row with id = 99; use action upsert to create it",
+            "id is missing: it identifies the row",
         ]
         gone = replace(by_name, action=Action.DELETE)
         assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
@@ -209,8 +209,10 @@ class SqlTests(ConnectorTests):
         )
         assert [one.kind for outcomes in done for one in outcomes] == [OutcomeKind.CREATED] * 12
 
-    async def test_a_batch_that_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
-        """By another process, too, with batches cut otherwise, and in a table without a key."""
+    async def test_a_batch_that_is_sent_again_is_found_in_the_write_log(
+        self, connect: Connect
+    ) -> None:
+        """Also by another process, with batches cut differently, and in a table without a key."""
         target = Target("log", Action.CREATE, run="job 1")
         lines = [record(row, {"line": f"line {row}"}) for row in range(1, 11)]
         await send(connect, target, lines[:4])

@@ -239,7 +239,7 @@ class Client:
                 provider_message=answer.text(),
             )
         if answer.status == 503:
-            # The service did not handle the request, and may do so later (RFC 9110, section 15.6.4).
+            # The service did not handle the request, and may later (RFC 9110, section 15.6.4).
             raise RetryLater(
                 f"{self._service} is busy ({answer.status})",
                 after=seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC)),

@@ -134,7 +134,7 @@ class ConnectorTests:
         batch = [record(row, values) for row, values in zip(rows, self.good, strict=True)]
         assert [outcome.row for outcome in await send(connect, self.target(), batch)] == rows
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_writes_are_idempotent(
+    async def test_a_batch_that_is_sent_twice_creates_once_if_writes_are_idempotent(
         self, connect: Connect
     ) -> None:
         """A lost answer does no harm: the batch is sent again, and no record is there twice."""
