@@ -200,7 +200,7 @@ class SqlTests(ConnectorTests):
         assert "no primary key" in problem(outcome)
 
     async def test_many_batches_begin_at_the_same_time(self, connect: Connect) -> None:
-        """In a database that has no table for notes yet, from several connectors."""
+        """In a database that has no write log yet, from several connectors."""
         connectors = [connect() for _ in range(3)]
         batches = [[record(n, {"line": f"{n}"})] for n in range(1, 13)]
         target = Target("log", Action.CREATE, run="at once")
@@ -488,7 +488,7 @@ class TestPostgresql(SqlTests):
         ]
         await connector.close()
 
-    async def test_a_user_without_rights_to_create_the_notes_gets_the_statement(
+    async def test_a_user_without_rights_to_create_the_write_log_gets_the_statement(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
         """Somebody else can execute it. A table that the user may not write stops the job, too."""
@@ -504,7 +504,7 @@ class TestPostgresql(SqlTests):
         target = Target("things", Action.CREATE)
         with pytest.raises(Refused) as refused:
             await connector.write(target, [record(1, {"id": 1})])
-        statement = refused.value.message.partition("or make it: ")[2]
+        statement = refused.value.message.partition("or create it: ")[2]
         with postgres.connect(database) as owner:
             owner.execute(statement.encode())
             owner.execute(f"GRANT SELECT, INSERT, DELETE ON openbulk_writes TO {user}".encode())
@@ -517,7 +517,7 @@ class TestPostgresql(SqlTests):
     async def test_a_connection_that_was_cut_is_made_again(
         self, postgres: Postgres, database: str, connect: Connect
     ) -> None:
-        """The call that was under way has done nothing."""
+        """The call in flight has done nothing."""
         connector = connect()
         await connector.write(self.target(), self.records())
         with postgres.connect() as owner:

@@ -34,7 +34,7 @@ REFRESH_TOKEN = "oauth.user.refresh_token"  # noqa: S105 - the name of a setting
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Where a service issues tokens, and the application that they are issued to."""
+    """The URL that issues a service's tokens, and the application that they are issued to."""
 
     url: str
     client_id: str = ""

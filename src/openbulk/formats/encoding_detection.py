@@ -1,4 +1,4 @@
-"""Which encoding a text file is in: as its caller states, else as its bytes show."""
+"""Detects the encoding of a text file: as its caller states, else as its bytes show."""
 
 import codecs
 import re
@@ -37,19 +37,19 @@ _UTF16_ZERO_SHARE = 0.8
 _UTF8_SEQUENCE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
-"""A character of two to four bytes (RFC 3629, section 4, less some rules on what is overlong)."""
+"""A character of two to four bytes (RFC 3629, section 4, less its rules on overlong forms)."""
 _CP1252_UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _LINES_FOR_ONE_DAMAGED = 1_000
-"""One bad line in so many is damage to a UTF-8 file; more of them are another encoding."""
+"""One bad line in this many is damage to a UTF-8 file; more of them are another encoding."""
 
 
 def detect_encoding(file: BinaryIO, options: Mapping[str, Any]) -> str:
     """The encoding of a file: `utf-8`, `utf-16-le`, `utf-16-be` or `cp1252`.
 
     `metaData.encoding` decides, else a byte order mark, else the file. Text that is valid UTF-8 is
-    UTF-8. Other text is Windows-1252 where nothing speaks against it: no valid sequence of UTF-8,
-    no byte that Windows-1252 lacks, and more than one bad line in a thousand. Otherwise it is UTF-8
-    with damaged lines. May read the whole file; leaves it at its beginning. Raises BadInput.
+    UTF-8. Other text is Windows-1252 if it has no valid sequence of UTF-8, no byte that
+    Windows-1252 lacks, and more than one bad line in a thousand. Otherwise it is UTF-8 with damaged
+    lines. May read the whole file; leaves it at its beginning. Raises BadInput.
     """
     head = file.read(_UTF16_SAMPLE_BYTES)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""Where an Eloqua account lives, and signed-in calls to it.
+"""Finds the address of an Eloqua account, and makes signed-in calls to it.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/GettingStarted/DeterminingBaseURL.htm
 """

@@ -35,7 +35,7 @@ def write_log_table(schema: str | None) -> sa.Table:
 
 
 def delete_old_entries(table: sa.Table) -> sa.Delete:
-    """The statement that deletes entries that no job needs any more."""
+    """The statement that deletes entries that no job still needs."""
     return sa.delete(table).where(table.c.written_at < time.time() - KEEP_SECONDS)
 
 
