@@ -107,8 +107,8 @@ def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     sandbox.wake()
     without = serve(NEW)
     message = (
-        "was sealed with a master key that is not configured any more; the job continues when "
-        "OPENBULK_MASTER_KEY has that key again"
+        "was sealed with a master key that is not configured any more; to continue the job, "
+        "add that key to OPENBULK_MASTER_KEY"
     )
     until(
         lambda: message in without.status(upload).get("infoMessage", ""),

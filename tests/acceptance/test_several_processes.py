@@ -109,9 +109,9 @@ def test_a_worker_that_wakes_after_a_freeze_sends_and_writes_nothing_more(
     called, before = calls(sandbox), job_in(ledger, job_id)
     frozen.process.wake()
     until(
-        lambda: "taken for dead" in frozen.process.log(),
+        lambda: "considered dead" in frozen.process.log(),
         10,
-        "it notices that it was taken for dead",
+        "it notices that it was considered dead",
     )
     time.sleep(1)
     assert job_in(ledger, job_id) == before

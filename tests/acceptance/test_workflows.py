@@ -344,7 +344,7 @@ REFUSED_SCHEDULES: list[tuple[dict[str, Any], str]] = [
     ({"trigger": {"cron": "every day"}}, "does not have six or seven fields"),
     ({"trigger": {"cron": "0 0 0 30 2 ?"}}, "is never due"),
     ({"trigger": {"cron": "0 0 0 1 * MON"}}, "put ? in place of one of them"),
-    ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is no day of the week"),
+    ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is not a day of the week"),
     ({"method": "DELETE"}, "method 'DELETE' is not possible"),
     ({"uri": "/instances"}, "'/instances' cannot be scheduled"),
     (

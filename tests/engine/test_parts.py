@@ -84,7 +84,7 @@ async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files:
     assert "cannot be sent" in rows[1].problem.message
 
 
-async def test_cutting_stops_when_the_slice_is_called_off(files: FileStore) -> None:
+async def test_cutting_stops_when_the_slice_must_stop(files: FileStore) -> None:
     job, _ = await parts_of(files, b"n\n" + b"1\n" * 5_000)
 
     async def at_once() -> bool:

@@ -1,4 +1,4 @@
-"""Which encoding a text file is in: as its caller states, else as its bytes show."""
+"""Detects the encoding of a text file: as its caller states, else as its bytes show."""
 
 import codecs
 import re
@@ -32,7 +32,7 @@ _NOT_WESTERN = (
 )
 _CP1252_UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _LINES_FOR_ONE_DAMAGED = 1_000
-"""One bad line in so many is damage to a UTF-8 file; more of them are another encoding."""
+"""One bad line in this many is damage to a UTF-8 file; more of them are another encoding."""
 
 
 def detect_encoding(file: BinaryIO, options: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ def describe_damage(line: bytes, error: UnicodeDecodeError, encoding: str) -> st
     """A sentence on a line of `text_lines` that is not valid UTF-8, with the place and a remedy."""
     place = f"at position {len(line[: error.start].decode()) + 1} of the line"
     if encoding.startswith("utf-16"):
-        return f"half a character stands {place}; save the file as UTF-8"
+        return f"half a character is {place}; save the file as UTF-8"
     return (
         f"byte 0x{line[error.start]:02X} {place} is not {_SPOKEN_NAMES[encoding]}; "
         "save the file as UTF-8, or name its encoding in metaData.encoding"
@@ -48,7 +48,7 @@ def describe_damage(line: bytes, error: UnicodeDecodeError, encoding: str) -> st
 
 
 def read_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a file, from where it stands to its end."""
+    """The bytes of a file, from its current position to its end."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
@@ -70,7 +70,7 @@ def _transcode(encoding: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _transcode_utf16(encoding: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Half a surrogate pair comes out as its three bytes, which UTF-8 does not allow."""
+    """Half a surrogate pair becomes three bytes that UTF-8 does not allow."""
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
@@ -127,7 +127,7 @@ class _UnfinishedLine:
 
 
 def _chunks_with_whole_line_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut the chunks elsewhere, so that no CRLF is in two of them. None is empty."""
+    """The chunks, cut so that no CRLF spans two of them. No chunk is empty."""
     held = b""
     for chunk in chunks:
         joined = held + chunk

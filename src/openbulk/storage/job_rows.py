@@ -68,7 +68,7 @@ def _remarks_of(kept: Mapping[str, Any] | None) -> Remarks:
 
 
 def work_values(work: Upload | Download) -> dict[str, Any]:
-    """The columns of a job's row that say what its work is; `work_of` reads them back."""
+    """The columns of a job's row that describe its work; `work_of` reads them back."""
     return _download_values(work) if isinstance(work, Download) else _upload_values(work)
 
 
@@ -160,10 +160,10 @@ def _query_of(object: str, kept: Mapping[str, Any]) -> Query:
 
 
 def moment_text(moment: datetime | None) -> str | None:
-    """A moment in JSON's types; `moment_of` reads it back."""
+    """A datetime as ISO 8601 text; `moment_of` reads it back."""
     return moment.isoformat() if moment else None
 
 
 def moment_of(text: str | None) -> datetime | None:
-    """A moment from what `moment_text` returned."""
+    """A datetime from the text of `moment_text`."""
     return datetime.fromisoformat(text) if text else None

@@ -1,4 +1,4 @@
-"""A job's file, cut into parts: a slice starts at any record without reading what is before it."""
+"""Cuts a job's file into parts: a slice starts at any record without reading those before it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from openbulk.storage.files import FileStore, Part
 
 RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 4 * 1024 * 1024
-"""A part ends at whichever limit it reaches first: what a slice holds in memory is bounded."""
+"""A part ends at whichever limit it reaches first. This bounds the memory of a slice."""
 KEPT_REMARKS = 20
 """Rows whose remarks are kept; the others are counted."""
 REMARK_CHARACTERS = 300
@@ -22,7 +22,7 @@ REMARK_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Records that were cut into parts, to their end."""
+    """A file that was cut into parts, to its end."""
 
     records: int
     first_rows: Sequence[int]
@@ -57,10 +57,10 @@ async def cut(
     read: Callable[[], Iterator[Row]],
     stop: Callable[[], Awaitable[bool]],
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None where `stop` answers True after one of them.
+    """Cut the rows of a job's file into parts; None if `stop` returns True after one of them.
 
-    Cutting again makes the same parts and remarks. Raises BadInput where the file as a whole
-    cannot be read.
+    Cutting again makes the same parts and remarks. Raises BadInput if the file as a whole cannot be
+    read.
     """
     # Recognizing the encoding or the order of dates may take the whole file before the first row.
     rows = await asyncio.to_thread(read)
@@ -110,7 +110,7 @@ def _shorten(text: str) -> str:
 async def rows_of(
     files: FileStore, job: Job, parts: Sequence[Part], *, after: int
 ) -> AsyncIterator[Row]:
-    """The rows of a job's parts, from behind a row on."""
+    """The rows of a job's parts after the row `after`."""
     for part in parts:
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
