@@ -230,7 +230,11 @@ REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"query": "select * from nothing"}, {}, "there is no object 'nothing' to read"),
     ({"query": "select name"}, {}, "select * from"),
     ({"fileUpload": True}, {}, "upload the file into the target itself"),
-    ({"notificationConfiguration": {"to": "ann@example.com"}}, {}, "there is no connector to mail"),
+    (
+        {"notificationConfiguration": {"to": "ann@example.com"}},
+        {},
+        "openbulk has no connector for mail",
+    ),
     ({"from": "2026-09-01T00:00:00Z"}, {}, "does not say when a record was changed"),
 ]
 

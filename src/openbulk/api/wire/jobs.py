@@ -81,7 +81,7 @@ class JobStatus(TypedDict):
         Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
     ]
     infoMessage: NotRequired[
-        Annotated[str, doc("Further information, such as why the job waits and until when.")]
+        Annotated[str, doc("Remarks, such as why the job waits and until when.")]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
 
@@ -99,7 +99,7 @@ class DownloadStatus(TypedDict):
     recordCount: Annotated[int, doc("Records read.", 1)]
     errorCount: Annotated[int, doc("Always 0: a download has no failed records.", 0)]
     statusMessage: NotRequired[
-        Annotated[str, doc("The status in words.", "Successfully downloaded 1 records")]
+        Annotated[str, doc("The status as a sentence.", "Successfully downloaded 1 records")]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
     createdDate: Annotated[
@@ -173,7 +173,7 @@ JOB_FIELDS = (
     "createdDate",
     "completion_time",
 )
-"""The keys of a JobItem, which a filter on the list of jobs can name."""
+"""The keys of a JobItem. A filter on the list of jobs can name them."""
 
 
 @with_config(EXACT)
@@ -203,12 +203,12 @@ class RecordError(TypedDict, total=False):
 
 def present_new_job(job: Job) -> dict[str, Any]:
     """The answer to a new job."""
-    # No `message` here: clients of the contract take an answer with one for an error.
+    # Without `message`: a client of the contract treats an answer that has one as an error.
     return {"id": str(job.id), "status": Status.CREATED.value, "instanceId": job.instance_id}
 
 
 def present_job(job: Job, completed_status: str) -> dict[str, Any]:
-    """The status of a job, with the keys that belong to the request that created it."""
+    """The status of a job, with the keys of the contract's version that created it."""
     if job.is_download and job.download.is_v3:
         return without_none(_status_v3(job, completed_status))
     return without_none(_status_v2(job, completed_status))
@@ -230,7 +230,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "error": job.error,
         "createdDate": epoch_ms(job.created_at),
         "completionTime": epoch_ms(job.finished_at),
-        "fileFormat": job.work.file_format.upper(),  # v3 has it in upper case, v2 in lower case
+        "fileFormat": job.work.file_format.upper(),  # upper case in v3, lower case in v2
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
@@ -240,7 +240,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
 
 
 def _status_v2(job: Job, completed_status: str) -> dict[str, Any]:
-    """The status with the contract's keys and no others, because strict clients break on more."""
+    """The status in version 2, without any further keys: strict clients refuse them."""
     return {
         "id": str(job.id),
         "status": status_word(job, completed_status),
@@ -313,7 +313,7 @@ def status_word(job: Job, completed_status: str) -> str:
 
 
 def failed_count(job: Job) -> int:
-    """Records that failed, with those whose outcome is unknown."""
+    """Number of failed records. An unknown outcome counts as failed."""
     return job.counts.failed + job.counts.unknown
 
 
@@ -326,7 +326,7 @@ def _direction(job: Job) -> str:
 
 
 def info_message(job: Job) -> str | None:
-    """What a person should know about a job beyond its numbers; None if that is nothing."""
+    """Remarks about a job for a person, such as why it waits; None without any."""
     return "; ".join(_remarks(job)) or None
 
 
