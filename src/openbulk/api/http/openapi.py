@@ -92,7 +92,7 @@ def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(api: FastAPI) -> None:
-    """Make an app serve this document. It has no 422: FastAPI adds it, and openbulk never sends it."""
+    """Make an app serve this document. It lacks FastAPI's 422, which openbulk never sends."""
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:

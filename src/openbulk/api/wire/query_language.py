@@ -63,7 +63,7 @@ _CLAUSES = {
 }
 _KNOWN_CLAUSES = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
 _KNOWN_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
-"""Parts of a condition that this module reads. To ignore another one, such as `escape`, would change
+"""Parts of a condition that this module reads. Ignoring another, such as `escape`, would change
 the meaning."""
 
 
