@@ -33,18 +33,18 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 API_URL = "https://api.contacts.example"
 PATH = "/v1/contacts"
 MAX_PAGE = 100
-"""Most contacts in a page of a list. The service refuses a larger `limit`."""
+"""Maximum contacts in a page of a list. The service refuses a larger `limit`."""
 CALLS_PER_MINUTE = 600
 STATUSES = ("lead", "customer", "former")
 
 OBJECTS: Mapping[str, Features] = {
     "contacts": Features(
         frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}),
-        # The service takes one record a call, and up to eight calls at a time.
+        # The service accepts one record a call, and up to eight calls at a time.
         max_batch=1,
         concurrency=8,
         # A second POST with the same `externalKey` creates nothing, a second PATCH or DELETE
-        # changes nothing: when an answer is lost, the engine sends the call again.
+        # changes nothing: if an answer is lost, the engine sends the call again.
         idempotent_writes=True,
         # Contacts with the same address are written in the order of the file.
         identifiers=("id", "email"),
@@ -74,11 +74,11 @@ class Contacts:
         self._budgets = budgets
 
     async def check(self) -> None:
-        """The cheapest call that needs the key. Raises SignInAgain where the key is refused."""
+        """The cheapest call that needs the key. Raises SignInAgain if the key is refused."""
         _require_success(await self._call("GET", "/v1/account"))
 
     async def objects(self) -> Mapping[str, Features]:
-        """The same for every address book. Other services list their objects by a call."""
+        """Every address book has these objects. Other services list theirs by a call."""
         return OBJECTS
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
@@ -89,21 +89,21 @@ class Contacts:
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Contacts in the service's own order.
 
-        The service cannot filter or sort, and `Features` says so: the engine applies the query's
-        condition and order itself.
+        The service cannot filter or sort, so `Features` does not offer it: the engine applies the
+        query's condition and order itself.
         """
         _require_object(query.object)
         size = min(request.size, MAX_PAGE)
-        cursor = request.after
+        page_token = request.after
         while True:
             parameters = {**query.parameters, "limit": str(size)}
-            if cursor is not None:
-                parameters["cursor"] = cursor
+            if page_token is not None:
+                parameters["cursor"] = page_token
             page = _require_success(await self._call("GET", PATH, params=parameters)).json()
-            cursor = page["next"]
-            yield Page(page["contacts"], cursor)
-            # The last page is the one without a cursor. It may hold no records.
-            if cursor is None:
+            page_token = page["next"]
+            yield Page(page["contacts"], page_token)
+            # The last page has no page token. It may hold no records.
+            if page_token is None:
                 return
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -116,11 +116,11 @@ class Contacts:
         return contact
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Not needed: the engine calls this where writes are not idempotent."""
+        """Not needed: the engine calls this only if writes are not idempotent."""
         return {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Write each record of the batch. A record at fault is an outcome, and no exception."""
+        """Write each record of the batch. A refused record is an outcome, not an exception."""
         return [await self._write_one(target.action, record) for record in batch]
 
     async def close(self) -> None:
@@ -145,11 +145,11 @@ class Contacts:
 # --- records to calls ---
 
 Call = tuple[str, str, Mapping[str, Any] | None]
-"""Method, path, and what is sent as JSON."""
+"""Method, path, and JSON body."""
 
 
 def _create(record: Record) -> Call:
-    # `Record.key` is the same for every sending of a record, after a restart, too.
+    # `Record.key` stays the same each time a record is sent, even after a restart.
     return "POST", PATH, {**_body_of(record), "externalKey": record.key}
 
 
@@ -175,12 +175,12 @@ _DONE: Mapping[Action, OutcomeKind] = {
 
 
 def _body_of(record: Record) -> dict[str, Any]:
-    """A record in the service's types: a CSV file holds texts only. Raises FieldError.
+    """A record in the service's types: a CSV file holds text only. Raises FieldError.
 
-    Check here only what makes the message better than the service's own, or saves a call that is
+    Check a value here only if that improves on the service's own message, or saves a call that is
     certain to fail. The service checks the rest.
     """
-    # A file that was downloaded has ids. The service makes its own for new contacts.
+    # A downloaded file has ids. The service makes its own for new contacts.
     given = {name: value for name, value in record.values.items() if name != "id"}
     return {name: _convert(name, value) for name, value in given.items()}
 
@@ -203,7 +203,7 @@ def _convert(name: str, value: Any) -> Any:
 
 def _require_id(record: Record, verb: str) -> str:
     if not record.values.get("id"):
-        raise FieldError("id", f"id is missing: it says which contact to {verb}")
+        raise FieldError("id", f"id is missing: it identifies the contact to {verb}")
     return str(record.values["id"])
 
 
@@ -216,7 +216,7 @@ def _path_of(contact_id: str) -> str:
 
 
 def _id_of(record: Record, answer: Answer) -> str:
-    """The id of the contact that was written. A DELETE is answered without a body (204)."""
+    """The id of the written contact. The service answers a DELETE without a body (204)."""
     if answer.body:
         return str(answer.json()["id"])
     return str(record.values["id"])
@@ -225,7 +225,7 @@ def _id_of(record: Record, answer: Answer) -> str:
 def _problem(action: Action, record: Record, answer: Answer) -> Outcome:
     """The outcome of a record that the service did not write. Raises ServiceError.
 
-    Only here is decided which answers are about the record, and which about the whole call.
+    This function alone decides whether an answer is about the record or about the whole call.
     """
     match answer.status, action:
         case 409, Action.CREATE:
@@ -254,9 +254,9 @@ def _require_success(answer: Answer) -> Answer:
 
 
 def _failure(answer: Answer) -> ServiceError:
-    """What an answer means that is about the whole call: name the error for what comes next.
+    """The error for an answer about the whole call, chosen by what the engine does next.
 
-    The client has raised already for 401, 429 and 5xx, and where there was no answer.
+    The client has already raised for 401, 429 and 5xx, and if there was no answer.
     """
     if answer.status == 410:
         return CursorExpired("the list has changed too much to be continued from this page")
@@ -277,7 +277,7 @@ class ContactsProvider:
     settings: Sequence[Setting] = (
         Setting("api.key", "API key of the address book.", secret=True),
         Setting(
-            "base.url", f"Where the service is; default: {API_URL}. For sandboxes and proxies."
+            "base.url", f"Address of the service; default: {API_URL}. For sandboxes and proxies."
         ),
     )
     oauth: OAuth | None = None
@@ -297,8 +297,8 @@ class ContactsProvider:
 def _budget_of(key: str) -> Budget:
     """The service counts the calls of a key: instances with the same key share its budget.
 
-    A refusal (429 with Retry-After) is read by the client. Pass it `throttle_of` where a service
-    refuses in another way.
+    The client reads a refusal (429 with Retry-After). Pass it `throttle_of` if a service refuses in
+    another way.
     """
     # Scopes are stored and logged, so the key is not in them.
     owner = hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -307,5 +307,5 @@ def _budget_of(key: str) -> Budget:
         label="key",
         calls=CALLS_PER_MINUTE,
         seconds=60.0,
-        says=f"Contacts allows {CALLS_PER_MINUTE} calls a minute for one key",
+        limit_text=f"Contacts allows {CALLS_PER_MINUTE} calls a minute for one key",
     )

@@ -1,4 +1,4 @@
-"""A stand-in for Contacts: the same calls, answers and refusals, in memory.
+"""Stands in for Contacts: the same calls, answers and refusals, in memory.
 
 A sandbox imports nothing of openbulk, so that it cannot share a mistake with the connector. Hold it
 against the service's own documentation.
@@ -21,7 +21,7 @@ class Sandbox:
     """One address book with one key."""
 
     def __init__(self, key: str = "secret", calls: int = 1_000_000) -> None:
-        """After so many calls, the sandbox refuses the next ones with 429."""
+        """After `calls` calls, the sandbox refuses all others with 429."""
         self.contacts: dict[str, dict[str, Any]] = {}
         self._ids: dict[str, str] = {}
         """External keys to the ids of their contacts."""

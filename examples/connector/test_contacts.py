@@ -32,7 +32,7 @@ def connector(http: aiohttp.ClientSession, url: str, key: str = "secret") -> Con
 
 
 async def remember(changes: Mapping[str, str]) -> None:
-    """A key never changes."""
+    """Do nothing: a key never changes."""
 
 
 # --- the promises of every connector: these twenty lines are all that they need ---

@@ -62,7 +62,7 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     reply = server.upload("records", b"name\n" + b"x" * 40 * MIB)
     assert (reply.status, set(reply.json)) == (507, {"message", "requestId"})
     assert "the server has no room left for files: its disk is full" in reply.json["message"]
-    assert "send it again when whoever runs the server has made room" in reply.json["message"]
+    assert "send it again once the operator of the server has made room" in reply.json["message"]
     assert files_in(data) == before
     filler = fill(disk)
     for _ in range(3):

@@ -400,13 +400,21 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(
     ("arguments", "env", "says"),
     [
         (("serve",), {"OPENBULK_PORT": "abc"}, "OPENBULK_PORT: Input should be a valid integer"),
-        (("serve",), {"OPENBULK_MASTER_KEY": "s3cret"}, "a master key is written in base64"),
         (
-            ("serve",),
+            ("serve", "--port", "0"),
+            {"OPENBULK_MASTER_KEY": "s3cret"},
+            "a master key is written in base64",
+        ),
+        (
+            ("serve", "--port", "0"),
             {"OPENBULK_DATABASE_URL": "mysql://x/y"},
             "has to begin with sqlite:/// or postgresql://",
         ),
-        (("serve",), {"OPENBULK_DATABASE_URL": "nonsense"}, "the database cannot be used"),
+        (
+            ("serve", "--port", "0"),
+            {"OPENBULK_DATABASE_URL": "nonsense"},
+            "the database cannot be used",
+        ),
         (("serve", "--host", "192.0.2.1"), {}, "cannot listen on 192.0.2.1"),
         (("sandbox", "google", "--faults", "nonsense=1"), {}, "there is no fault 'nonsense'"),
         (("sandbox", "eloqua", "--faults", "slow=2"), {}, "a share is a number from 0 to 1"),

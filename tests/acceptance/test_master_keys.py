@@ -76,7 +76,7 @@ def test_a_single_server_takes_a_new_key_in_one_step(processes: Processes, tmp_p
         assert instances(server) == [1]
     server.process.stop()
     done = processes.command(
-        "serve", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD}
+        "serve", "--port", "0", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD}
     )
     assert done.returncode == 1
     assert "sealed with a master key that this machine does not have" in done.stderr
@@ -107,8 +107,8 @@ def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     sandbox.wake()
     without = serve(NEW)
     message = (
-        "was sealed with a master key that this server no longer has; the job continues when "
-        "OPENBULK_MASTER_KEY has that key again"
+        "was sealed with a master key that this server no longer has; to continue the job, "
+        "add that key to OPENBULK_MASTER_KEY"
     )
     until(
         lambda: message in without.status(upload).get("infoMessage", ""),

@@ -179,7 +179,7 @@ def test_an_outage_of_the_database_is_logged_once_and_its_end_once(
     time.sleep(3)
     cluster.start()
     assert server.finished(uploaded.json["id"], within=60)["recordsCount"] == 1_000
-    (away,) = lines(server.process, "database is away")
+    (away,) = lines(server.process, "database is unavailable")
     (back,) = lines(server.process, "database is back")
     assert away.keys() == {"event", "level", "timestamp", "reason", "seconds"}
     assert "\n" not in away["reason"]

@@ -229,7 +229,7 @@ REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"addToCampaign": {"id": 1}}, "addToCampaign is not possible"),
     ({"query": "select * from nothing"}, {}, "there is no object 'nothing' to read"),
     ({"query": "select name"}, {}, "select * from"),
-    ({"fileUpload": True}, {}, "upload the file into the target itself"),
+    ({"fileUpload": True}, {}, "upload the file into the target instance"),
     (
         {"notificationConfiguration": {"to": "ann@example.com"}},
         {},
@@ -345,11 +345,11 @@ def test_schedules_are_made_shown_changed_and_deleted(server: Server) -> None:
 
 
 REFUSED_SCHEDULES: list[tuple[dict[str, Any], str]] = [
-    ({"trigger": {"cron": "every day"}}, "is not one of six or seven fields"),
+    ({"trigger": {"cron": "every day"}}, "does not have six or seven fields"),
     ({"trigger": {"cron": "0 0 0 30 2 ?"}}, "is never due"),
     ({"trigger": {"cron": "0 0 0 1 * MON"}}, "put ? in place of one of them"),
-    ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is no day of the week"),
-    ({"method": "DELETE"}, "method 'DELETE' is not possible"),
+    ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is not a day of the week"),
+    ({"method": "DELETE"}, "method 'DELETE' cannot be scheduled"),
     ({"uri": "/instances"}, "'/instances' cannot be scheduled"),
     (
         {"query": {"q": "select * from records", "continueFromJobId": "1"}},

@@ -137,7 +137,7 @@ async def test_the_secret_is_in_the_form_or_in_the_header(
                 "error_description": "code_verifier or verifier is not needed.",
             },
             SignInAgain,
-            "for any other code, give none",
+            "otherwise give no state",
             ANY,
         ),
         (400, {"error": "org_internal"}, SignInAgain, r"\(org_internal\)", None),

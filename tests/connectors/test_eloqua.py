@@ -96,7 +96,7 @@ class TestContacts(EloquaTests):
         assert [problem(o) for o in outcomes if o.problem] == [
             "the e-mail address is not valid; addresses look like ann@example.com",
             "the identifier is in the file twice; keep one of the rows",
-            "C_EmailAddress is required: it tells records apart",
+            "C_EmailAddress is required: it identifies the record",
             "'C_EmailAdress' is not a field of contact; did you mean 'C_EmailAddress'?",
             "a value does not fit its field's type",
             "'C_DateCreated' is filled by Eloqua; leave the column out",
@@ -302,7 +302,7 @@ def test_staged_data_is_split_by_bytes_and_nothing_is_left_out() -> None:
         {"C_EmailAddress": f"person{n}@example.com", "C_FirstName": "ä" * (n % 50)}
         for n in range(1_000)
     ]
-    bodies = list(staging_bodies(rows, most=10_000))
+    bodies = list(staging_bodies(rows, max_bytes=10_000))
     assert len(bodies) > 5
     assert all(len(body) <= 10_000 for body in bodies)
     assert [row for body in bodies for row in orjson.loads(body)] == rows

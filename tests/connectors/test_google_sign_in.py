@@ -230,9 +230,9 @@ async def test_a_subject_that_is_no_address_costs_no_call(
         ("{}", "lacks client_email and private_key"),
         (
             '{"web": {"client_id": "x", "client_secret": "y"}}',
-            "belong into oauth.api.key and oauth.api.secret",
+            "belong in oauth.api.key and oauth.api.secret",
         ),
-        ('{"installed": {}}', "belong into oauth.api.key and oauth.api.secret"),
+        ('{"installed": {}}', "belong in oauth.api.key and oauth.api.secret"),
         ({"client_email": None}, "lacks client_email;"),
         ({"private_key": 7}, "lacks private_key;"),
         (

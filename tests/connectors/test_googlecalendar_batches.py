@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.connectors.googlecalendar.batches import (
-    FEWEST_CALLS,
-    MOST_CALLS,
+    MAX_CALLS,
+    MIN_CALLS,
     READY_TOGETHER_SECONDS,
     Batches,
     read_batch,
@@ -65,11 +65,11 @@ async def test_calls_that_are_ready_together_go_in_one_request(
     http: aiohttp.ClientSession, url: str, connector: Connector
 ) -> None:
     await connector.check()
-    outcomes = await write_together(connector, lessons(2 * MOST_CALLS))
+    outcomes = await write_together(connector, lessons(2 * MAX_CALLS))
     assert all(
         isinstance(outcome, Outcome) and outcome.kind is OutcomeKind.CREATED for outcome in outcomes
     )
-    assert len(await held(http, url)) == 2 * MOST_CALLS
+    assert len(await held(http, url)) == 2 * MAX_CALLS
     assert await batches(http, url) == 2
 
 
@@ -85,7 +85,7 @@ async def test_a_call_whose_caller_has_gone_does_not_leave_any_more() -> None:
     request = Request(
         "POST", "http://127.0.0.1/calendar/v3/calendars/primary/events", None, b"{}", {}
     )
-    calls = [asyncio.create_task(together.send(request)) for _ in range(FEWEST_CALLS)]
+    calls = [asyncio.create_task(together.send(request)) for _ in range(MIN_CALLS)]
     await asyncio.sleep(0)
     for call in calls:
         call.cancel()
@@ -98,7 +98,7 @@ async def test_few_have_a_connection_each(
     http: aiohttp.ClientSession, url: str, connector: Connector
 ) -> None:
     await connector.check()
-    await write_together(connector, lessons(FEWEST_CALLS - 1))
+    await write_together(connector, lessons(MIN_CALLS - 1))
     assert await batches(http, url) == 0
 
 

@@ -130,10 +130,10 @@ async def test_a_date_becomes_a_time(
 
 
 async def test_an_update_of_what_is_not_there_says_so(connector: Connector) -> None:
-    """And what would make it."""
+    """And how to create it."""
     (outcome,) = await write_rows(connector, target(Action.UPDATE, "ref"), event("Maths", ref="1"))
     assert outcome.problem is not None
-    assert "has no event with ref '1'; the action upsert would make it" in outcome.problem.message
+    assert "has no event with ref '1'; use action upsert to create it" in outcome.problem.message
 
 
 async def test_an_update_needs_to_know_which_event_is_meant(connector: Connector) -> None:

@@ -139,7 +139,7 @@ async def test_a_calendar_that_is_not_there_is_not_made_by_its_id(connector: Con
         connector, "calendars", Action.UPSERT, {"id": "no@x", "summary": "x"}
     )
     assert outcome.problem is not None
-    assert "the action create makes new ones" in outcome.problem.message
+    assert "use action create to make one" in outcome.problem.message
 
 
 # --- who may see a calendar ---

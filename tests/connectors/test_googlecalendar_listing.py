@@ -248,5 +248,5 @@ async def test_a_page_that_google_has_forgotten_asks_to_read_again(calendar: Cal
         await calendar.do(("create", name))
     page = await anext(calendar.connector().read(Query("events"), PageRequest(1)))
     await calendar.say("forget", {"tokens": "page"})
-    with pytest.raises(CursorExpired, match="read it from its beginning"):
+    with pytest.raises(CursorExpired, match="read the list from its beginning"):
         await anext(calendar.connector().read(Query("events"), PageRequest(1, page.next)))

@@ -73,7 +73,7 @@ class SqlTests(ConnectorTests):
         """Every call of `send` is a job of its own, unless a test names a run."""
         return replace(super().target(), run="")
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_writes_are_idempotent(
+    async def test_a_batch_that_is_sent_twice_creates_once_if_writes_are_idempotent(
         self, connect: Connect
     ) -> None:
         """Within one job."""
@@ -141,8 +141,8 @@ class SqlTests(ConnectorTests):
             connect, by_key, [record(1, {"id": 99, "age": 1}), record(2, {"age": 1})]
         )
         assert [problem(one) for one in missing] == [
-            "people has no row with id = 99; the action upsert would make it",
-            "id is missing: it says which row is meant",
+            "people has no row with id = 99; use action upsert to create it",
+            "id is missing: it identifies the row",
         ]
         gone = replace(by_name, action=Action.DELETE)
         assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
@@ -200,7 +200,7 @@ class SqlTests(ConnectorTests):
         assert "no primary key" in problem(outcome)
 
     async def test_many_batches_begin_at_the_same_time(self, connect: Connect) -> None:
-        """In a database that has no table for notes yet, from several connectors."""
+        """In a database that has no write log yet, from several connectors."""
         connectors = [connect() for _ in range(3)]
         batches = [[record(n, {"line": f"{n}"})] for n in range(1, 13)]
         target = Target("log", Action.CREATE, run="at once")
@@ -209,8 +209,10 @@ class SqlTests(ConnectorTests):
         )
         assert [one.kind for outcomes in done for one in outcomes] == [OutcomeKind.CREATED] * 12
 
-    async def test_a_batch_that_is_sent_again_is_found_in_the_notes(self, connect: Connect) -> None:
-        """By another process, too, with batches cut otherwise, and in a table without a key."""
+    async def test_a_batch_that_is_sent_again_is_found_in_the_write_log(
+        self, connect: Connect
+    ) -> None:
+        """Also by another process, with batches cut differently, and in a table without a key."""
         target = Target("log", Action.CREATE, run="job 1")
         lines = [record(row, {"line": f"line {row}"}) for row in range(1, 11)]
         await send(connect, target, lines[:4])
@@ -486,7 +488,7 @@ class TestPostgresql(SqlTests):
         ]
         await connector.close()
 
-    async def test_a_user_without_rights_to_create_the_notes_gets_the_statement(
+    async def test_a_user_without_rights_to_create_the_write_log_gets_the_statement(
         self, postgres: Postgres, http: aiohttp.ClientSession
     ) -> None:
         """Somebody else can execute it. A table that the user may not write stops the job, too."""
@@ -502,7 +504,7 @@ class TestPostgresql(SqlTests):
         target = Target("things", Action.CREATE)
         with pytest.raises(Refused) as refused:
             await connector.write(target, [record(1, {"id": 1})])
-        statement = refused.value.message.partition("or make it: ")[2]
+        statement = refused.value.message.partition("or create it: ")[2]
         with postgres.connect(database) as owner:
             owner.execute(statement.encode())
             owner.execute(f"GRANT SELECT, INSERT, DELETE ON openbulk_writes TO {user}".encode())
@@ -515,7 +517,7 @@ class TestPostgresql(SqlTests):
     async def test_a_connection_that_was_cut_is_made_again(
         self, postgres: Postgres, database: str, connect: Connect
     ) -> None:
-        """The call that was under way has done nothing."""
+        """The call in flight has done nothing."""
         connector = connect()
         await connector.write(self.target(), self.records())
         with postgres.connect() as owner:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.domain.comparison import rank
+from openbulk.domain.comparison import sort_key
 from openbulk.domain.conditions import (
     All,
     Comparison,
@@ -56,7 +56,7 @@ RECORD: dict[str, Any] = {
 def test_values_are_compared_as_what_they_are(
     field: str, operator: str, values: tuple[Any, ...], expected: bool
 ) -> None:
-    """Numbers as numbers, moments as moments, also where a file has only texts."""
+    """Numbers as numbers, timestamps as timestamps, even if a file has only text."""
     assert holds(Comparison(field, operator, values), RECORD) is expected
 
 
@@ -97,9 +97,9 @@ def test_a_condition_is_kept_and_read_back() -> None:
 
 
 def test_values_of_all_kinds_have_a_place_in_an_order() -> None:
-    """Numbers, moments, texts, absent values last; a text that looks like a number is one."""
+    """Numbers, timestamps, text, missing values last; text that looks like a number is one."""
     values = ["b", None, "2026-05-30T10:00:00+02:00", 10, "9", "2026-05-30T09:00:00Z", "a", True]
-    assert sorted(values, key=rank) == [
+    assert sorted(values, key=sort_key) == [
         "9",
         10,
         "2026-05-30T10:00:00+02:00",

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.engine.backoff import BACKOFF_MOST, wait_before_retry
+from openbulk.engine.backoff import MAX_BACKOFF, wait_before_retry
 
 chances = st.floats(0, 1)
 
@@ -15,7 +15,7 @@ def test_a_time_that_the_service_asked_for_is_never_undercut(chance: float) -> N
 
 @given(st.integers(0, 10_000), chances)
 def test_waits_are_bounded(waits: int, chance: float) -> None:
-    assert 0.5 <= wait_before_retry(waits, None, chance) <= BACKOFF_MOST
+    assert 0.5 <= wait_before_retry(waits, None, chance) <= MAX_BACKOFF
 
 
 def test_waits_double_until_the_bound() -> None:
@@ -24,4 +24,4 @@ def test_waits_double_until_the_bound() -> None:
 
 
 def test_credentials_that_a_person_has_to_renew_are_tried_less_and_less_often() -> None:
-    assert wait_before_retry(20, None, 0.0, most=300) == 300
+    assert wait_before_retry(20, None, 0.0, max_wait=300) == 300

@@ -49,7 +49,7 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
 async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     bench: Bench, error: ServiceError
 ) -> None:
-    """A hiccup is none of the job's business."""
+    """A transient error does not end the slice."""
     job = await bench.job()
     connector = Numbered(failures={3: error, 5: error})
     assert await bench.run_slice(job, connector) == Complete()
@@ -58,7 +58,7 @@ async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
 
 
 async def test_what_was_read_before_a_failure_is_kept(bench: Bench) -> None:
-    """The job waits as long as it was asked to, and goes on behind it."""
+    """The job waits as long as the service asks, and continues after the last page."""
     job = await bench.job()
     connector = Numbered(failures={4: RetryLater("quota", after=60), 6: SignInAgain("expired")})
     assert await bench.run_slice(job, connector) == Snooze("quota", 60)

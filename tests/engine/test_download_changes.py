@@ -1,4 +1,4 @@
-"""Downloads of changes: from a bookmark on, and exact also where the service forgot it."""
+"""Downloads of changes: from a bookmark on, and exact even if the bookmark has expired."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -185,14 +185,12 @@ async def test_one_call_finds_out_whether_there_is_more_and_the_others_wait_for_
     budgets: Budgets,
 ) -> None:
     """A refusal costs one call; after an answer, the others continue."""
-    may_be_more = Budget(
-        "user", "user", 100, 60.0, "one user has 100 calls a minute", may_be_more=True
-    )
+    probed = Budget("user", "user", 100, 60.0, "one user has 100 calls a minute", may_probe=True)
     pace = InstancePace(Governor(budgets, Clock()))
-    permits = [await pace.take([may_be_more]) for _ in range(100)]
-    probe = await pace.take([may_be_more])
+    permits = [await pace.take([probed]) for _ in range(100)]
+    probe = await pace.take([probed])
     assert [permit.probes for permit in (permits[-1], probe)] == [(), ("user",)]
-    waiting = asyncio.create_task(permits_of(pace, 20, may_be_more))
+    waiting = asyncio.create_task(permits_of(pace, 20, probed))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await pace.report_answer(probe)

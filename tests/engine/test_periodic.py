@@ -14,13 +14,13 @@ from openbulk.engine.queue.periodic import run_forever
 @pytest.mark.parametrize(
     ("error", "logged"),
     [
-        (Unavailable("away"), []),
+        (Unavailable("unavailable"), []),
         (DiskFull("files"), []),
         (ValueError("a flaw"), ["periodic work failed"]),
     ],
 )
 async def test_work_that_fails_is_repeated(error: Exception, logged: list[str]) -> None:
-    """It is logged, unless the database is away or the disk is full."""
+    """It is logged, unless the database is unavailable or the disk is full."""
     seen = asyncio.Event()
     failures = iter([error, None])
 

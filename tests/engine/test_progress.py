@@ -9,7 +9,13 @@ from openbulk.connectors.base import Features
 from openbulk.connectors.targets import refusal_of
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Row, Target
-from openbulk.engine.slices.progress import Progress, key_of, one_each, ordering_key, target_of
+from openbulk.engine.slices.progress import (
+    Progress,
+    complete_outcomes,
+    key_of,
+    ordering_key,
+    target_of,
+)
 
 
 def job(
@@ -43,7 +49,7 @@ def test_only_rows_with_a_problem_keep_their_line() -> None:
 
 def test_an_outcome_that_a_connector_forgot_is_unknown() -> None:
     batch = [Record(1, {}), Record(2, {})]
-    outcomes = one_each(batch, [Outcome(2, OutcomeKind.CREATED)])
+    outcomes = complete_outcomes(batch, [Outcome(2, OutcomeKind.CREATED)])
     assert [outcome.kind for outcome in outcomes] == [OutcomeKind.UNKNOWN, OutcomeKind.CREATED]
 
 

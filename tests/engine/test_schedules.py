@@ -111,7 +111,7 @@ class Office:
         )
 
     async def finish_jobs(self, status: Status = Status.COMPLETE) -> list[Job]:
-        """Finish the jobs under way, and those that follow."""
+        """Finish the running jobs, and those that follow."""
         done = []
         while jobs := await self.ledger.active_jobs():
             for job in jobs:

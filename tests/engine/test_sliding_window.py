@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from openbulk.connectors.pace import Budget, Permit, Throttle
 from openbulk.engine.quota.sliding_window import (
-    IN_A_ROW,
-    NEARLY_FULL_IN_A_ROW,
+    NEARLY_FULL_REFUSALS_TO_LEARN,
     PROBE_AGAIN_SECONDS,
-    PROBES_IN_A_ROW,
+    PROBE_REFUSALS_TO_LEARN,
+    REFUSALS_TO_LEARN,
     budget_at_fault,
     calls_in_window,
     give_back,
@@ -65,7 +65,7 @@ def test_calls_that_were_not_made_are_given_back() -> None:
 
 
 def test_a_refusal_teaches_how_many_calls_there_are() -> None:
-    """As many as were answered until then. Calls under way were not."""
+    """As many as were answered until then. Calls in flight were not."""
     spending = learn_less(USER, spend(USER, Spending(), 332, NOW), 32, NOW)
     assert limit_of(USER, spending) == 300
     assert grant([USER], [spending], 1, NOW).calls == 0
@@ -73,7 +73,7 @@ def test_a_refusal_teaches_how_many_calls_there_are() -> None:
 
 def test_one_call_probes_a_documented_limit_that_may_be_higher() -> None:
     """An answer raises the limit by much. After a refusal it stays, and is probed again later."""
-    budget = replace(USER, may_be_more=True)
+    budget = replace(USER, may_probe=True)
     full = spend(budget, Spending(), 600, NOW)
     probe = grant([budget], [full], 50, NOW)
     assert (probe.calls, probe.probes) == (1, ("user",))
@@ -92,16 +92,20 @@ def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
     throttle = Throttle("too fast")
     few = [Spending()] * 3
     assert budget_at_fault(Permit(budgets), throttle, few, 1, NOW) is None
-    assert budget_at_fault(Permit(budgets), throttle, few, IN_A_ROW, NOW) == calendar
+    assert budget_at_fault(Permit(budgets), throttle, few, REFUSALS_TO_LEARN, NOW) == calendar
     many = [Spending(), spend(USER, Spending(), 580, NOW), Spending()]
-    assert budget_at_fault(Permit(budgets), throttle, many, NEARLY_FULL_IN_A_ROW, NOW) == USER
+    assert (
+        budget_at_fault(Permit(budgets), throttle, many, NEARLY_FULL_REFUSALS_TO_LEARN, NOW) == USER
+    )
     assert (
         budget_at_fault(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW)
         == USER
     )
     assert budget_at_fault(Permit(budgets, probes=("project",)), throttle, many, 1, NOW) is None
     assert (
-        budget_at_fault(Permit(budgets, probes=("project",)), throttle, many, PROBES_IN_A_ROW, NOW)
+        budget_at_fault(
+            Permit(budgets, probes=("project",)), throttle, many, PROBE_REFUSALS_TO_LEARN, NOW
+        )
         == PROJECT
     )
 

@@ -146,7 +146,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
     done = await cut(files, upload.file, read, never)
     assert done is not None
-    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows)
+    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows, done.remarks)
     return Bench(ledger, files, job)
 
 
@@ -172,14 +172,14 @@ async def test_a_busy_service_ends_the_slice_and_the_next_one_continues(
     assert connector.sent == [1, 2, 3, *range(3, 11)]
 
 
-async def test_a_lost_answer_is_sent_again_where_that_is_harmless(bench: Bench) -> None:
+async def test_a_lost_answer_is_sent_again_if_that_is_harmless(bench: Bench) -> None:
     connector = Scripted(KEYED, [AnswerLost("lost")])
     assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench: Bench) -> None:
+async def test_a_lost_answer_is_looked_up_if_sending_again_would_double(bench: Bench) -> None:
     connector = Scripted(
         UNKEYED, [AnswerLost("lost"), AnswerLost("lost")], known={"f00d:2": "id-2"}
     )
@@ -191,7 +191,7 @@ async def test_a_lost_answer_is_looked_up_where_sending_again_would_double(bench
     assert (error.row, error.line, error.kind) == (1, 2, OutcomeKind.UNKNOWN)
 
 
-async def test_records_under_way_at_a_crash_are_not_sent_again_where_that_would_double(
+async def test_records_in_flight_at_a_crash_are_not_sent_again_if_that_would_double(
     bench: Bench,
 ) -> None:
     await SliceLedger(bench.ledger._engine, bench.job, 0).record_intents([1, 2])
@@ -219,7 +219,7 @@ async def test_a_lost_answer_that_cannot_be_looked_up_now_is_looked_up_later(
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_double(
+async def test_a_deferred_call_is_sent_again_even_if_that_could_double(
     bench: Bench,
 ) -> None:
     connector = Scripted(UNKEYED, [RetryLater("busy", after=0.1)])
@@ -229,14 +229,14 @@ async def test_a_call_that_was_put_off_is_sent_again_also_where_that_could_doubl
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_hiccup_of_the_service_does_not_end_the_slice(bench: Bench) -> None:
+async def test_a_transient_error_does_not_end_the_slice(bench: Bench) -> None:
     connector = Scripted(KEYED, [RetryLater("busy")])
     assert await bench.run_slice(connector) == Complete()
     assert connector.sent == [1, *range(1, 11)]
     assert (await bench.now()).counts.created == 10
 
 
-async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(bench: Bench) -> None:
+async def test_rows_that_have_an_outcome_after_the_cursor_are_not_sent_again(bench: Bench) -> None:
     begun = await bench.ledger.begin_slice(bench.job.id, 0, datetime.now(UTC))
     assert begun is not None
     outcomes = [Outcome(3, OutcomeKind.CREATED), Outcome(5, OutcomeKind.CREATED)]
@@ -247,7 +247,7 @@ async def test_rows_that_have_an_outcome_behind_the_cursor_are_not_sent_again(be
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_runner_that_was_overtaken_writes_nothing(bench: Bench) -> None:
+async def test_a_superseded_runner_writes_nothing(bench: Bench) -> None:
     connector = Scripted(KEYED)
     write = connector.write
 
@@ -280,7 +280,7 @@ async def test_a_withdrawn_call_stops_the_slice_as_fenced(bench: Bench) -> None:
     ("error", "ending"),
     [
         (Refused("forbidden"), Fail(Status.ERROR, "forbidden")),
-        (SignInAgain("expired"), Snooze("expired", most=300.0)),
+        (SignInAgain("expired"), Snooze("expired", max_wait=300.0)),
     ],
 )
 async def test_a_refusal_stops_the_job_and_expired_credentials_let_it_wait(
@@ -329,7 +329,7 @@ async def test_no_cursor_passes_over_outcomes_that_could_not_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Later outcomes are not recorded either: the next slice sends all of them again."""
-    monkeypatch.setattr(upload_module, "UNRECORDED_MOST", 20)
+    monkeypatch.setattr(upload_module, "MAX_UNRECORDED", 20)
     monkeypatch.setattr(upload_module, "RECORD_SECONDS", 0.05)
     bench = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(400)))
     bench.luck = Luck(record_fails=True)

@@ -147,7 +147,7 @@ class TestCsv(FormatTests):
             (
                 3,
                 4,
-                "there is text behind a closing quote, or a quote is not closed; "
+                "there is text after a closing quote, or a quote is not closed; "
                 'double a quote that belongs to the text ("")',
             ),
             (
@@ -213,7 +213,7 @@ class TestCsv(FormatTests):
             (
                 "\ufeffa,b\n1,\ud83d\n".encode("utf-16-le", "surrogatepass"),
                 None,
-                "half a character stands at position 3",
+                "half a character is at position 3",
             ),
         ],
     )

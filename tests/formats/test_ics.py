@@ -288,7 +288,7 @@ def test_a_zone_described_by_outlook_is_identified_by_its_offsets(
     )
     if found is None:
         assert row.problem is not None
-        assert f"the time zone '{zone}', which is not known" in row.problem.message
+        assert f"the time zone '{zone}', whose VTIMEZONE on line 6 " in row.problem.message
         return
     assert row.values is not None, row.problem
     assert row.values["end"] == {"dateTime": "2026-05-30T11:00:00", "timeZone": found}
@@ -337,7 +337,7 @@ def test_an_event_that_cannot_be_read_says_why_and_on_which_line() -> None:
     messages = [row.problem.message for row in found if row.problem]
     assert "has no DTSTART" in messages[0]
     assert "in the time zone 'Middle Earth', which is not known" in messages[1]
-    assert "DTSTART cannot be read" in messages[2]
+    assert messages[2].startswith("DTSTART on line 14 is 'soon', which is neither a day nor a time")
     assert [row.line for row in found] == [3, 7, 10, 13, 16]
 
 
@@ -378,15 +378,15 @@ def test_alarms_become_reminders() -> None:
     [
         (
             "DTSTART:20260530T100000Z\nDTSTART:20260531T100000Z",
-            "the event has DTSTART 2 times; keep one",
+            "the event has DTSTART 2 times, on lines 4 and 5; keep one",
         ),
         (
             "DTSTART:20260530T100000Z\nSUMMARY:a\nSUMMARY:b",
-            "the event has SUMMARY 2 times; keep one",
+            "the event has SUMMARY 2 times, on lines 5 and 6; keep one",
         ),
         (
             "DTSTART:20260530T100000Z\nBEGIN:VALARM",
-            "BEGIN:VALARM in the event has no END:VALARM; add it",
+            "BEGIN:VALARM on line 5 has no END:VALARM in the event; add it",
         ),
     ],
 )
@@ -518,7 +518,9 @@ def _places(draw: st.DrawFn) -> dict[str, Any]:
     """Start and end."""
     day, length = draw(_DAYS), draw(st.integers(0, 100))
     if draw(st.booleans()):
-        return {"start": {"date": f"{day}"}, "end": {"date": f"{day + timedelta(days=length)}"}}
+        # The end of an all-day event is the day behind it: one on its start is read as a day later.
+        last = day + timedelta(days=length + 1)
+        return {"start": {"date": f"{day}"}, "end": {"date": f"{last}"}}
     zone = draw(st.none() | st.just("UTC") | _ZONES)
     begin = datetime.combine(day, draw(st.times()).replace(microsecond=0))
     mark, beside = ("Z" if zone == "UTC" else ""), ({"timeZone": zone} if zone else {})
@@ -600,7 +602,7 @@ def _events(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # of the machine, which may be busy
-@given(st.lists(_events(), max_size=4))
+@given(st.lists(_events(), max_size=4, unique_by=lambda event: event["iCalUID"].strip()))
 def test_written_events_are_read_as_they_were(events: list[dict[str, Any]]) -> None:
     """All-day, timed, recurring, with guests and alarms. Lines are folded."""
     content = write(*events)

@@ -50,7 +50,7 @@ class TestJson(FormatTests):
         rows = self.read(b'[{"a": 1}, {"a": 2}, {"a": }, {"a": 4}]')
         assert [row.values for row in rows] == [{"a": 1}, {"a": 2}, None]
         assert rows[-1].problem is not None
-        assert "the JSON breaks behind element 2" in rows[-1].problem.message
+        assert "the JSON breaks after element 2" in rows[-1].problem.message
 
     def test_numbers_are_numbers(self) -> None:
         (row,) = self.read(b'[{"a": 1, "b": 1.5, "c": 1e3, "d": null, "e": true}]')

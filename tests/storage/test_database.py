@@ -109,7 +109,7 @@ async def test_every_commit_reaches_the_disk(sqlite: AsyncEngine) -> None:
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
-async def test_a_file_that_another_program_holds_for_too_long_is_away(
+async def test_a_file_that_another_program_locks_for_too_long_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Like a database server that does not answer: slices wait for it, and none fails."""

@@ -24,7 +24,7 @@ from openbulk.domain.errors import (
 )
 
 RENEW_EARLY_SECONDS = 60.0
-"""A token is renewed this long before it runs out, so that none runs out on its way."""
+"""Tokens are renewed this long before they expire, so that none expires in transit."""
 DEFAULT_LIFE_SECONDS = 3600.0
 """For answers without `expires_in`, which is optional (RFC 6749, section 5.1)."""
 API_KEY = "oauth.api.key"
@@ -34,7 +34,7 @@ REFRESH_TOKEN = "oauth.user.refresh_token"  # noqa: S105 - the name of a setting
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Where a service issues tokens, and the application that they are issued to."""
+    """The URL that issues a service's tokens, and the application that they are issued to."""
 
     url: str
     client_id: str = ""
@@ -49,17 +49,17 @@ class Token:
 
     access: str = field(repr=False)
     life: float
-    """Seconds until it runs out."""
+    """Seconds until it expires."""
     refresh: str | None = field(default=None, repr=False)
     scope: str | None = None
-    """What it allows, in the service's words; None where the answer has no scope."""
+    """What it allows, as the service spells it; None if the answer has no scope."""
 
 
 FetchToken = Callable[[], Awaitable[Token]]
 
 
 def authorize_url(address: str, parameters: Mapping[str, str | None]) -> str:
-    """The address at which a person lets an application act for them (RFC 6749, section 4.1.1).
+    """The URL at which a person allows an application to act for them (RFC 6749, section 4.1.1).
 
     Parameters without a value are left out.
     """
@@ -70,7 +70,7 @@ def authorize_url(address: str, parameters: Mapping[str, str | None]) -> str:
 def challenge_of(verifier: str) -> str:
     """The challenge that binds a code to a verifier (RFC 7636, section 4.2, method S256).
 
-    The code is worth nothing without the verifier.
+    The service accepts the code only together with the verifier.
     """
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -79,7 +79,7 @@ def challenge_of(verifier: str) -> str:
 async def request_token(
     http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]
 ) -> Token:
-    """Request a token. Raises SignInAgain where the service refuses, RetryLater where it fails."""
+    """Request a token. Raises SignInAgain if the service refuses, RetryLater if it fails."""
     fields, headers = dict(form), {}
     if endpoint.secret_in_header:
         headers["Authorization"] = aiohttp.encode_basic_auth(
@@ -92,7 +92,7 @@ async def request_token(
             "POST", endpoint.url, data=fields, headers=headers
         )
     except AnswerLost as error:
-        # A token that got lost on its way does no harm: request another one.
+        # A lost token does no harm: the caller requests another one.
         raise RetryLater(error.message, provider_message=error.provider_message) from error
     except SignInAgain as error:
         # 401 means invalid_client (RFC 6749, section 5.2), whether the body says so or not.
@@ -117,7 +117,7 @@ def _token_of(body: Any) -> Token:
 
 
 _TEMPORARY = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
-"""Errors that pass, whatever the status; google-auth retries them (`google.oauth2._client`)."""
+"""Transient errors, whatever the status; google-auth retries them (`google.oauth2._client`)."""
 _REFUSALS = {
     "invalid_grant": "the sign-in has expired or was revoked, or its code was used before; sign in "
     "again",
@@ -128,15 +128,16 @@ _REFUSALS = {
     "redirect_uri_mismatch": "oauth.callback.url is not the address that was used to sign in",
 }
 _NOT_VERIFIED = (
-    "the code and providerData.state are not of one sign-in: for a code of an address made with "
-    "pkce=true, give the state that came back with it; for any other code, give none"
+    "the code and providerData.state are not of one sign-in: if the sign-in address was made with "
+    "pkce=true, give the state that came back with the code; otherwise give no state"
 )
 
 
 def _refusal(body: str, default: str) -> ServiceError:
-    """The error for a refusal, in words for the person who has to act (RFC 6749, section 5.2).
+    """The error for a refusal, with a message for the person who must act.
 
-    `default` is the error code to assume where the body is not an error response of that RFC.
+    `default` is the error code to assume if the body is not an error response of RFC 6749,
+    section 5.2.
     """
     try:
         fields = orjson.loads(body)
@@ -145,7 +146,7 @@ def _refusal(body: str, default: str) -> ServiceError:
         error, description = default, body or None
     if error in _TEMPORARY:
         return RetryLater(
-            f"the sign-in service is not well ({error})", provider_message=description
+            f"the sign-in service has a temporary fault ({error})", provider_message=description
         )
     message = _REFUSALS.get(error, f"the service refused to sign in ({error})")
     if error == "invalid_grant" and "verifier" in (description or ""):
@@ -159,7 +160,7 @@ def _refusal(body: str, default: str) -> ServiceError:
 def endpoint_of(
     configuration: Mapping[str, str], url: str, *, secret_in_header: bool = False
 ) -> TokenEndpoint:
-    """The token endpoint, with the application of an instance's configuration. Raises BadInput."""
+    """The token endpoint for the application in a configuration. Raises BadInput."""
     missing = [name for name in (API_KEY, API_SECRET) if not configuration.get(name)]
     if missing:
         raise BadInput(
@@ -182,7 +183,7 @@ async def token_for_code(
         "redirect_uri": configuration.get("oauth.callback.url", ""),
     }
     if verifier:
-        # Services refuse a verifier without a challenge, so it is sent only where there is one.
+        # Services refuse a verifier for a code without a challenge.
         form["code_verifier"] = verifier
     return await request_token(http, endpoint, form)
 
@@ -190,21 +191,21 @@ async def token_for_code(
 def refresh_token_entry(token: Token, *, element: str) -> Mapping[str, str]:
     """The configuration entry that keeps a token's refresh token. Raises SignInAgain without one.
 
-    `element` is the service's key. The message names its sign-in address, which leads to a code
-    that comes with a refresh token.
+    `element` is the service's key. The error message names the sign-in address that yields a code
+    with a refresh token.
     """
     if token.refresh is None:
         raise SignInAgain(
             "the service gave no refresh token; sign in at the address that "
-            f"/elements/{element}/oauth/url gives"
+            f"/elements/{element}/oauth/url returns"
         )
     return {REFRESH_TOKEN: token.refresh}
 
 
 async def revoke_token(http: aiohttp.ClientSession, url: str, token: str) -> None:
-    """Revoke a token (RFC 7009). Raises ServiceError where the service did not.
+    """Revoke a token (RFC 7009). Raises ServiceError if the service does not.
 
-    A token that the service does not know counts as revoked: Google answers `invalid_token` then.
+    An unknown token counts as revoked: Google answers `invalid_token` for one.
     """
     answer = await Client(http, NO_AUTH, "the sign-in service").call(
         "POST", url, data={"token": token}
@@ -221,8 +222,7 @@ def token_refresher(
 ) -> FetchToken:
     """A function that fetches access tokens with a refresh token.
 
-    Where the service replaces the refresh token at a use, the new one is remembered (RFC 6749,
-    section 6).
+    If the service issues a new refresh token, the function remembers it (RFC 6749, section 6).
     """
     current = refresh_token
 
@@ -240,7 +240,7 @@ def token_refresher(
 
 
 class BearerAuth:
-    """Puts an access token on calls (RFC 6750). Calls that need a new one at once share one."""
+    """Adds an access token to calls (RFC 6750). Concurrent calls share one renewal."""
 
     def __init__(self, fetch: FetchToken, clock: Callable[[], float] = monotonic) -> None:
         self._fetch = fetch
@@ -250,19 +250,19 @@ class BearerAuth:
         self._valid_until = 0.0
 
     async def headers(self) -> Mapping[str, str]:
-        """The header with a token that does not run out soon. Raises SignInAgain, RetryLater."""
+        """The header, with a token that does not expire soon. Raises SignInAgain, RetryLater."""
         if self._clock() >= self._valid_until:
             await self._join_fetch()
         return self._header
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Fetch another token, unless another call has done so. The call may be sent again."""
+        """Fetch another token, unless another call has done so. True: send the call again."""
         if refused == self._header:
             await self._join_fetch()
         return True
 
     async def _join_fetch(self) -> None:
-        """Wait for the fetch under way, or start one. Callers share its result or error."""
+        """Wait for the running fetch, or start one. Callers share its result or error."""
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch_token())
         # Cancelling a caller does not cancel the fetch: a refresh token can be valid for one use

@@ -1,4 +1,4 @@
-"""One value of one record: what is wrong with it, found before a call is spent on it."""
+"""Checks the values of a record before a call is spent on it."""
 
 from collections.abc import Collection
 from datetime import date
@@ -21,7 +21,7 @@ class FieldError(OpenbulkError):
     def __init__(self, field: str | None, message: str) -> None:
         super().__init__(message)
         self.field = field
-        """The column or field at fault; None where it is the record as a whole."""
+        """The column or field at fault; None if it is the record as a whole."""
 
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row."""
@@ -29,7 +29,7 @@ class FieldError(OpenbulkError):
 
 
 def parse_boolean(field: str, value: Any) -> bool:
-    """True or false, as a file writes it, in any case. Raises FieldError."""
+    """Parse true or false as files write them, in any case. Raises FieldError."""
     try:
         return _BOOLEANS[str(value).strip().lower()]
     except KeyError as error:
@@ -37,7 +37,7 @@ def parse_boolean(field: str, value: Any) -> bool:
 
 
 def parse_date(field: str, value: Any) -> date:
-    """A date in ISO 8601. Raises FieldError."""
+    """Parse a date in ISO 8601. Raises FieldError."""
     try:
         return date.fromisoformat(str(value).strip())
     except ValueError as error:
@@ -52,9 +52,9 @@ def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError
 
 
 def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
-    """Ends a message about an unknown name: suggests the known name that is most like it.
+    """The end of a message about an unknown name: suggests the most similar known name.
 
-    `otherwise` is what to say where none is like it.
+    `otherwise` is the end of the message if no known name is similar.
     """
     for similar in get_close_matches(name, known, 1):
         return f"did you mean {similar!r}?"

@@ -1,6 +1,6 @@
 """HTTP calls to a cloud service: signed in, paced and timed.
 
-A call ends with the service's answer, or with the `ServiceError` that says what became of it.
+A call returns the service's answer, or raises the `ServiceError` that says what happened.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ from openbulk.domain.errors import (
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_RENEWALS = 3
-"""How often one call is sent with new credentials. Once is not enough where many calls share them:
-the new ones may have run out, too, before this call is sent."""
+"""How many times one call is resent with new credentials. Once is not enough if many calls share
+them: the new ones may have expired too before this call is sent."""
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Methods that may change something at the service (RFC 9110, section 9.2.1). A call that was sent
 with one of them and has no answer may have taken effect."""
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A service's answer, its body read to the end."""
+    """A service's answer, with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -62,7 +62,7 @@ class Answer:
     def date(self) -> datetime | None:
         """The header `Date`: when the service answered, by its own clock, to the second.
 
-        None where the header is missing or is not a date (RFC 9110, section 6.6.1).
+        None if the header is missing or is not a date (RFC 9110, section 6.6.1).
         """
         try:
             return parsedate_to_datetime(self.headers["Date"])
@@ -84,17 +84,17 @@ class Answer:
 
 
 class Auth(Protocol):
-    """Puts an instance's credentials on its calls."""
+    """Adds an instance's credentials to its calls."""
 
     async def headers(self) -> Mapping[str, str]:
         """The headers to add to a call, with valid credentials. Raises ServiceError."""
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """The service answered 401 to the headers `refused`. True: send the call once more."""
+        """Renew the credentials after a 401 to the headers `refused`. True: send the call again."""
 
 
 class HeaderAuth:
-    """Puts headers that never change on every call: an API key, or a user name and password."""
+    """Adds constant headers to every call: an API key, or a user name and password."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
@@ -104,7 +104,7 @@ class HeaderAuth:
         return self._headers
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """A key or a password that the service refuses is wrong, and stays wrong."""
+        """False: a key or a password that the service refuses stays wrong."""
         return False
 
 
@@ -112,18 +112,18 @@ NO_AUTH = HeaderAuth({})
 """For calls that need no credentials."""
 
 ThrottleOf = Callable[[Answer, str], Throttle | None]
-"""Reads an answer of a service, given with the service's name: a Throttle where the answer refuses
-the call because a budget is used up, None for any other answer."""
+"""From an answer and the service's name: a Throttle if the answer refuses the call because a budget
+is used up, None for any other answer."""
 
 Send = Callable[[Request], Awaitable[Answer]]
-"""Sends a request and returns its answer. Raises ServiceError where there is none."""
+"""Sends a request and returns its answer. Raises ServiceError if there is none."""
 
 
 class Client:
     """Speaks HTTP for one instance of a service.
 
     `call` returns every answer that is about the request itself, whatever its status. It raises
-    where the service as a whole cannot answer:
+    if the service as a whole cannot answer:
 
     - RetryLater: 429 or 503, or the service cannot be reached; nothing was done
     - AnswerLost: the answer was lost, or is another 5xx, and the method is unsafe
@@ -141,7 +141,7 @@ class Client:
     ) -> None:
         """`wrap_send` gets the function that sends one request, and returns the one to use instead.
 
-        A connector that sends several requests together, as one batch, passes it.
+        A connector that sends several requests as one batch passes it.
         """
         self._http = http
         self._auth = auth
@@ -165,8 +165,8 @@ class Client:
     ) -> Answer:
         """Make one call as soon as its budgets allow it, and return the answer.
 
-        `json` is sent as JSON, `data` as it is (a mapping as form fields). Raises ServiceError as
-        the class says.
+        `json` is sent as JSON, `data` unchanged (a mapping as form fields). Raises the errors that
+        the class lists.
         """
         extra = dict(headers or {})
         if json is not None:
@@ -185,7 +185,7 @@ class Client:
     async def _send_paced(
         self, budgets: Sequence[Budget], request: Request, credentials: Mapping[str, str]
     ) -> Answer:
-        """Send a request under a permit. Raises RetryLater where the service throttles the call."""
+        """Send a request under a permit. Raises RetryLater if the service throttles the call."""
         permit = await self._pace.take(budgets)
         signed = replace(request, headers={**request.headers, **credentials})
         try:
@@ -209,7 +209,7 @@ class Client:
                 data=request.body,
                 headers=request.headers,
                 timeout=TIMEOUT,
-                # Credentials go to the configured address, and nowhere else.
+                # Send credentials to the configured address only.
                 allow_redirects=False,
             ) as response:
                 return Answer(response.status, response.headers, await _read_body(response))
@@ -224,7 +224,7 @@ class Client:
             raise _no_answer(request.method)(reason) from error
 
     def _connection_failure(self, url: str, error: Exception) -> ServiceError:
-        """The error for a request that was never sent, so that nothing was done."""
+        """The error for a request that was never sent: nothing was done."""
         if isinstance(error, aiohttp.InvalidURL):
             return Refused(f"{url!r} is not an address that can be called; check base.url")
         cause = getattr(error, "os_error", None)
@@ -239,7 +239,7 @@ class Client:
                 provider_message=answer.text(),
             )
         if answer.status == 503:
-            # The service did not handle the request, and takes it later (RFC 9110, section 15.6.4).
+            # The service did not handle the request, and may later (RFC 9110, section 15.6.4).
             raise RetryLater(
                 f"{self._service} is busy ({answer.status})",
                 after=seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC)),
@@ -258,7 +258,7 @@ def _no_answer(method: str) -> type[AnswerLost | RetryLater]:
 
 
 def throttle_by_status(answer: Answer, service: str) -> Throttle | None:
-    """Reads status 429 (RFC 6585, section 4): for services that have no rule of their own."""
+    """The throttle in a 429 (RFC 6585, section 4), for services without a rule of their own."""
     if answer.status != 429:
         return None
     after = seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC))
@@ -279,7 +279,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
     """The seconds in a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3).
 
-    None where there is no header, or its value is neither.
+    None if the header is missing, or its value is neither.
     """
     if retry_after is None:
         return None

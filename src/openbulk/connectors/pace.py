@@ -19,12 +19,12 @@ class Budget:
     scope: str
     """Whose calls are counted together, across all instances: `googlecalendar/user/3f0a...`."""
     label: str
-    """Which of a service's limits it is, as a `Throttle` names it: `user`."""
+    """The name of the limit, as in `Throttle.label`: `user`."""
     calls: int
     seconds: float
-    says: str
+    limit_text: str
     """The limit in a sentence: "Google allows 600 calls a minute for one user"."""
-    may_be_more: bool = False
+    may_probe: bool = False
     """`calls` is the documented limit, and some accounts have a higher one. When the budget is used
     up, one call beyond it (a probe) finds out."""
 
@@ -35,9 +35,9 @@ class Throttle:
 
     message: str
     label: str | None = None
-    """The label of that budget; None where the service does not name a limit."""
+    """The label of that budget; None if the service does not name a limit."""
     after: float | None = None
-    """Seconds until the service takes calls again; None where neither answer nor docs say."""
+    """Seconds until the service takes calls again; None if neither answer nor docs say."""
     provider_message: str | None = None
 
 
@@ -48,7 +48,7 @@ class Permit:
     budgets: Sequence[Budget]
     """From the widest to the narrowest."""
     probes: tuple[str, ...] = ()
-    """The scopes whose documented limits this call goes beyond."""
+    """The scopes for which this call is a probe."""
 
 
 class Pace(Protocol):
@@ -57,18 +57,18 @@ class Pace(Protocol):
     async def take(self, budgets: Sequence[Budget]) -> Permit:
         """Take a permit for one call that counts against these budgets.
 
-        Raises RetryLater where none is available within a moment, and CallWithdrawn where the
-        caller must not make calls any more.
+        Raises RetryLater if none becomes available soon, and CallWithdrawn if the caller must make
+        no more calls.
         """
 
     async def report_answer(self, permit: Permit) -> None:
-        """The service handled the call, whether it did what the call wanted or not."""
+        """Report that the service handled the call, whether it succeeded or not."""
 
     async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The service refused the call because a budget is used up. Raise the error returned."""
+        """Report that the call was refused because a budget is used up. Raise the result."""
 
     def report_loss(self, permit: Permit) -> None:
-        """The call has no answer: it was not sent, or its answer was lost."""
+        """Report that the call has no answer: it was not sent, or its answer was lost."""
 
 
 class Unpaced:
@@ -79,13 +79,13 @@ class Unpaced:
         return Permit(budgets)
 
     async def report_answer(self, permit: Permit) -> None:
-        """An answer teaches nothing."""
+        """Do nothing: there are no limits to learn."""
 
     async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The refusal as the service worded it."""
+        """The refusal, in the service's words."""
         return RetryLater(
             throttle.message, after=throttle.after, provider_message=throttle.provider_message
         )
 
     def report_loss(self, permit: Permit) -> None:
-        """No budget has anything to take back."""
+        """Do nothing: there is no budget to correct."""

@@ -10,16 +10,16 @@ from openbulk.domain.records import Target
 
 @dataclass(frozen=True, slots=True)
 class ResolvedObject:
-    """What a name or a path of an object means at a service."""
+    """The object that a name or a path refers to."""
 
     name: str
-    """The service's own name; what the caller wrote, where the service has no such object."""
+    """The service's own name; the caller's spelling if the service has no such object."""
     path_parameters: Mapping[str, str] = field(default_factory=dict)
     """The values in the path: `{"calendarId": "primary"}` of `calendars/primary/events`."""
 
 
 def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> ResolvedObject:
-    """The object that a name or one of its paths stands for."""
+    """Find the object that a name or a path refers to."""
     for name, features in objects.items():
         for template in features.paths:
             parameters = _path_parameters(template, name_or_path)
@@ -29,7 +29,7 @@ def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> Resolv
 
 
 def _path_parameters(template: str, path: str) -> dict[str, str] | None:
-    """The values that a path has where a template has `{name}`; None where the two do not match."""
+    """The values in a path at the template's `{name}`s; None if the two do not match."""
     names, steps = template.split("/"), path.strip("/").split("/")
     if len(names) != len(steps):
         return None
@@ -43,9 +43,9 @@ def _path_parameters(template: str, path: str) -> dict[str, str] | None:
 
 
 def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
-    """Why a service can take no record of an upload; None where it can.
+    """Why a service can accept no record of an upload; None if it can.
 
-    Its object does not exist there, or cannot do its action.
+    Either the object does not exist, or it cannot do the action.
     """
     features = objects.get(target.object)
     if features is None:
@@ -59,9 +59,9 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
 
 
 def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
-    """Why a service can show no record of an object; None where it can.
+    """Why a service can show no record of an object; None if it can.
 
-    The object does not exist there, or can only be written.
+    Either the object does not exist, or it is write-only.
     """
     readable = [name for name, features in objects.items() if features.can_read]
     if object in readable:

@@ -1,1 +1,1 @@
-"""The words of openbulk: what a job, a record and an outcome are. Standard library only."""
+"""The domain model: jobs, records, outcomes, queries, errors. Standard library only."""

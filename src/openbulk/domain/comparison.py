@@ -1,6 +1,6 @@
-"""How two values of records compare: as numbers, as moments in time, or as text.
+"""Compares two values of records: as numbers, as timestamps or as text.
 
-A CSV has only texts, and JSON has no dates, so a text that looks like a number or a date is one.
+CSV has only text, and JSON has no dates, so text that looks like a number or a date is one.
 """
 
 import operator
@@ -12,9 +12,9 @@ from typing import Any
 
 # Digits are bounded: floats end at 309 digits, and all longer ones would be equal.
 _NUMBER_TEXT = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
-_MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
-_NUMBER, _MOMENT, _TEXT, _ABSENT = range(4)
-"""The kinds of values, in the order in which they are sorted."""
+_TIMESTAMP_TEXT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.ASCII)
+_NUMBER, _TIMESTAMP, _TEXT, _MISSING = range(4)
+"""The kinds of values, in sorting order."""
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -28,7 +28,7 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 def compare(name: str, left: Any, right: Any) -> bool:
     """Whether a comparison holds between two values; `name` is one of COMPARISONS.
 
-    Two numbers compare as numbers and two moments as moments; all other pairs compare as text.
+    Two numbers compare as numbers and two timestamps as timestamps; other pairs compare as text.
     """
     (kind, first), (other_kind, second) = _kind_and_value(left), _kind_and_value(right)
     if kind != other_kind:
@@ -36,20 +36,20 @@ def compare(name: str, left: Any, right: Any) -> bool:
     return COMPARISONS[name](first, second)
 
 
-def rank(value: Any) -> tuple[int, Any]:
-    """A value's place in an order: numbers, moments, texts, and at last the absent values."""
+def sort_key(value: Any) -> tuple[int, Any]:
+    """Sort key: numbers, then timestamps, then text; missing values last."""
     if value is None:
-        return _ABSENT, 0
+        return _MISSING, 0
     return _kind_and_value(value)
 
 
 def is_text(value: str) -> bool:
-    """Whether a text compares as text: it looks neither like a number nor like a date."""
+    """Whether text compares as text, because it looks neither like a number nor like a date."""
     return _kind_and_value(value)[0] == _TEXT
 
 
 def is_like(value: Any, pattern: str) -> bool:
-    """Whether a value matches a pattern: `%` stands for any text, and `_` for one character."""
+    """Whether a value matches a pattern: `%` matches any text, and `_` one character."""
     # One regular expression with many `.*` can take minutes; its pieces, one by one, cannot.
     text = as_text(value)
     first, *others = pattern.split("%")
@@ -71,13 +71,13 @@ def _piece(pattern: str) -> re.Pattern[str]:
 
 
 def _kind_and_value(value: Any) -> tuple[int, Any]:
-    """The kind of a value, and the value as one of that kind."""
+    """The kind of a value, and the value converted to that kind."""
     number = _number(value)
     if number is not None:
         return _NUMBER, number
-    moment = _moment(value)
-    if moment is not None:
-        return _MOMENT, moment
+    timestamp = _timestamp(value)
+    if timestamp is not None:
+        return _TIMESTAMP, timestamp
     return _TEXT, as_text(value)
 
 
@@ -91,9 +91,9 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _moment(value: Any) -> datetime | None:
+def _timestamp(value: Any) -> datetime | None:
     """A date, or a date and time."""
-    if not isinstance(value, str) or not _MOMENT_TEXT.fullmatch(value):
+    if not isinstance(value, str) or not _TIMESTAMP_TEXT.fullmatch(value):
         return None
     try:
         return in_utc(datetime.fromisoformat(value))
@@ -102,10 +102,10 @@ def _moment(value: Any) -> datetime | None:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A moment as it is where it has an offset; in UTC where it has none."""
+    """The datetime, taken as UTC if it has no offset."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def as_text(value: Any) -> str:
-    """A value as text; true and false as JSON writes them."""
+    """A value as text; booleans as `true` and `false`, like JSON."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,7 +1,6 @@
 """Conditions on records: comparisons, joined by and, or and not.
 
-As in SQL, there are three truths: a comparison with an absent value is neither true nor false. Its
-truth is None.
+SQL's three-valued logic: a comparison with a missing value is None (unknown).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,10 @@ OPERATORS = (*COMPARISONS, "like", "in", "is null")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A field against values: one, or for `in` many, or for `is null` none."""
+    """Compares a field with one value; with many for `in`, with none for `is null`."""
 
     field: str
-    """Dotted where it is nested."""
+    """Its dotted name, if it is nested."""
     operator: str
     """One of OPERATORS."""
     values: tuple[Any, ...] = ()
@@ -30,7 +29,7 @@ class Comparison:
         return (self.field,)
 
     def truth(self, record: Mapping[str, Any]) -> bool | None:
-        """Whether the comparison holds of a record; None where the record lacks the field."""
+        """Whether the comparison holds for a record; None if the record lacks the field."""
         value = value_at(record, self.field)
         if self.operator == "is null":
             return value is None
@@ -49,11 +48,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Conditions that are joined by one word."""
+    """Conditions joined by one word: `and` or `or`."""
 
     word: ClassVar[str]
     decisive: ClassVar[bool]
-    """One part with this truth decides the truth of the group."""
+    """The value that short-circuits the group."""
     parts: tuple["Condition", ...]
 
     @property
@@ -62,7 +61,7 @@ class _Group:
         return tuple(name for part in self.parts for name in part.fields)
 
     def truth(self, record: Mapping[str, Any]) -> bool | None:
-        """Whether the group holds of a record; None where the parts do not decide it."""
+        """Whether the group holds for a record; None if its parts leave it unknown."""
         truths = {part.truth(record) for part in self.parts}
         if self.decisive in truths:
             return self.decisive
@@ -99,7 +98,7 @@ class Not:
         return self.part.fields
 
     def truth(self, record: Mapping[str, Any]) -> bool | None:
-        """The opposite of the part; None where that is neither true nor false."""
+        """The opposite of the part; None if the part is unknown."""
         truth = self.part.truth(record)
         return None if truth is None else not truth
 
@@ -112,12 +111,12 @@ Condition = Comparison | All | Either | Not
 
 
 def holds(condition: Condition | None, record: Mapping[str, Any]) -> bool:
-    """Whether a record is wanted: the condition is true of it, or there is none."""
+    """Whether a condition is true for a record; True if there is no condition."""
     return condition is None or condition.truth(record) is True
 
 
 def conjuncts(condition: Condition | None) -> Sequence[Condition]:
-    """The parts that must all hold; none where there is no condition."""
+    """The parts that must all hold; none if there is no condition."""
     if condition is None:
         return ()
     if isinstance(condition, All):
@@ -126,12 +125,12 @@ def conjuncts(condition: Condition | None) -> Sequence[Condition]:
 
 
 def fields_of(condition: Condition | None) -> tuple[str, ...]:
-    """The fields that a condition reads; none where there is no condition."""
+    """The fields that a condition reads; none if there is no condition."""
     return () if condition is None else condition.fields
 
 
 def condition_of(kept: Sequence[Any]) -> Condition:
-    """A condition from what its `as_json` returned. Raises ValueError for anything else."""
+    """Restore a condition from its `as_json`. Raises ValueError for anything else."""
     match kept:
         case ["not", part]:
             return Not(condition_of(part))
@@ -141,4 +140,4 @@ def condition_of(kept: Sequence[Any]) -> Condition:
             return Either(tuple(map(condition_of, parts)))
         case [name, field, values]:
             return Comparison(field, name, tuple(values))
-    raise ValueError(f"{kept!r} is no condition")
+    raise ValueError(f"{kept!r} is not a condition")

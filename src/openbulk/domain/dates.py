@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, time
 
 EXAMPLES: Mapping[str, str] = {"MDY": "05/30/2026", "DMY": "30/05/2026", "YMD": "2026-05-30"}
-"""The orders of month, day and year, each with a date in it."""
+"""The orders of month, day and year, each with an example."""
 _DATE = re.compile(r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})", re.ASCII)
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)", re.ASCII)
 _TIME = re.compile(
@@ -21,20 +21,20 @@ _FIRST_SHORT_YEAR_OF_1900S = 70
 
 
 def needs_date_order(text: str) -> bool:
-    """Whether a text is three numbers with `/`, `.` or `-` between them, but not ISO 8601."""
+    """Whether text is three numbers joined by `/`, `.` or `-`, but not an ISO 8601 date."""
     return _DATE.fullmatch(text) is not None and _ISO_DATE.match(text) is None
 
 
 def parse_date(text: str, order: str) -> date:
-    """A date whose numbers are in `order` (a key of EXAMPLES).
+    """Parse a date whose numbers are in `order` (a key of EXAMPLES).
 
-    A date in ISO 8601 is read in any order. Raises ValueError with a sentence.
+    An ISO 8601 date is accepted with any order. Raises ValueError; its message is a sentence.
     """
     text = text.strip()
     match = _DATE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a date")
-    # A year of four digits in front is ISO 8601 to everybody, whatever the rest of the file is.
+    # A leading four-digit year means ISO 8601, whatever the order in the rest of the file.
     if _ISO_DATE.match(text):
         order = "YMD"
     numbers = dict(zip(order, match.groups(), strict=True))
@@ -58,9 +58,9 @@ def _full_year(digits: str) -> int:
 
 
 def parse_time(text: str) -> time:
-    """A time of day: `10:00 AM`, `10 am`, `22:00`, `22:00:30`.
+    """Parse a time of day: `10:00 AM`, `10 am`, `22:00`, `22:00:30`.
 
-    Raises ValueError with a sentence.
+    Raises ValueError; its message is a sentence.
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:

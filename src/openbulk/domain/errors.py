@@ -1,7 +1,7 @@
-"""What can go wrong, named by what the catcher does next.
+"""Exceptions, classified by what the handler does next.
 
 OpenbulkError
-├── CallerError                the request cannot be done as it stands; nothing was done
+├── CallerError                the request cannot be carried out; nothing was done
 │   ├── BadInput               ... correct the request
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── NotAllowed             ... ask somebody who may
@@ -26,9 +26,9 @@ OpenbulkError
 └── ServiceError               a call to a service failed; its class says what became of the records
     ├── RetryLater             not done: send it again after a while
     ├── AnswerLost             the answer was lost: it may have been done
-    ├── Refused                not done, and never will be as things stand: stop the job
-    ├── SignInAgain            not done: the service does not accept the credentials any more
-    ├── CursorExpired          a list cannot be continued there: read it from its beginning
+    ├── Refused                not done, and a retry will not help: stop the job
+    ├── SignInAgain            not done: the service no longer accepts the credentials
+    ├── CursorExpired          the page token has expired: read the list from its beginning
     └── CallWithdrawn          not done: another process may have taken the slice over
 """
 
@@ -42,11 +42,11 @@ class OpenbulkError(Exception):
         super().__init__(message)
         self.message = message
         self.provider_message = provider_message
-        """The cloud service's own message, word for word; None where it sent none."""
+        """The cloud service's own message, word for word; None if it sent none."""
 
 
 class CallerError(OpenbulkError):
-    """The caller's request cannot be done as it stands; nothing was done."""
+    """The caller's request cannot be carried out; nothing was done."""
 
 
 class BadInput(CallerError):
@@ -93,7 +93,7 @@ class IdempotencyKeyTaken(OpenbulkError):
 
 
 class Unavailable(OpenbulkError):
-    """Openbulk's own database does not answer for a moment. A write may have taken effect."""
+    """Openbulk's own database does not answer at the moment. A write may have taken effect."""
 
 
 class FileStoreUnavailable(Unavailable):
@@ -118,7 +118,7 @@ class DiskFull(OpenbulkError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"the server has no room left for {what}: its disk is full. Nothing was lost; "
-            "send it again when whoever runs the server has made room"
+            "send it again once the operator of the server has made room"
         )
         self.what = what
         """What does not fit on the disk."""
@@ -129,11 +129,11 @@ class FileTruncated(OpenbulkError):
 
 
 class SealBroken(OpenbulkError):
-    """Sealed bytes were changed, belong somewhere else, or their key is not on the ring."""
+    """Sealed bytes were changed, belong somewhere else, or their key is not on the key ring."""
 
 
 class KeyMissing(SealBroken):
-    """The key of sealed bytes is not on the ring: a person has to put it back."""
+    """The key of sealed bytes is not on the key ring: a person has to put it back."""
 
 
 class CannotStart(OpenbulkError):
@@ -153,14 +153,14 @@ class ServiceError(OpenbulkError):
 
 
 class RetryLater(ServiceError):
-    """The service is busy, throttled or down, and did nothing. Waiting for it is no failure."""
+    """The service is busy, throttled or down, and did nothing. Waiting for it is not a failure."""
 
     def __init__(
         self, message: str, *, after: float | None = None, provider_message: str | None = None
     ) -> None:
         super().__init__(message, provider_message=provider_message)
         self.after = after
-        """Seconds to wait, as the service demands; None where it does not say."""
+        """Seconds to wait, as the service demands; None if it does not say."""
 
 
 class AnswerLost(ServiceError):
@@ -172,11 +172,11 @@ class Refused(ServiceError):
 
 
 class SignInAgain(ServiceError):
-    """The service does not accept the credentials any more: a person has to sign in again."""
+    """The service no longer accepts the credentials: a person has to sign in again."""
 
 
 class CursorExpired(ServiceError):
-    """The service has forgotten a cursor or a bookmark: drop both, and read from the beginning."""
+    """A page token or a bookmark has expired: drop both, and read from the beginning."""
 
 
 class CallWithdrawn(ServiceError):
@@ -193,6 +193,6 @@ class CallWithdrawn(ServiceError):
 class AddressNotAllowed(OpenbulkError, OSError):
     """This server may not connect to the address: it is private, loopback or link-local.
 
-    The error is an OSError, too: HTTP clients and drivers treat it as a connection that the network
-    refused.
+    It is also an OSError, so that HTTP clients and drivers treat it as a connection that the
+    network refused.
     """

@@ -15,9 +15,9 @@ class Instance:
     """Key of its connector, such as `googlecalendar`."""
     name: str
     configuration: Mapping[str, str]
-    """What the caller configured, secrets among it."""
+    """The caller's settings, secrets included."""
     created_at: datetime
     tags: Sequence[str] = field(default_factory=tuple)
     disabled: bool = False
     version: int = field(default=0, compare=False)
-    """Raised at each change, whoever made it."""
+    """Raised by each change, also by other processes."""

@@ -11,7 +11,7 @@ from openbulk.domain.records import OutcomeKind, Target
 
 
 class Status(StrEnum):
-    """Where a job stands. The words are the wire contract's; `COMPLETE` is the seed's spelling."""
+    """A job's status, as the wire contract spells it. Why `COMPLETE`: decision 4."""
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
@@ -19,7 +19,7 @@ class Status(StrEnum):
     COMPLETE = "COMPLETE"
     CANCELLED = "CANCELLED"
     ABORTED = "ABORTED"
-    """openbulk could not continue: the file cannot be read, or a slice failed again and again."""
+    """openbulk could not continue: the file cannot be read, or a slice kept failing."""
     ERROR = "ERROR"
     """The service refused to continue."""
 
@@ -31,12 +31,12 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR})
 SMALL_FILE = 64 * 1024
-"""Bytes. A larger file is read in a slice of its own, before the first that sends its records."""
+"""Bytes. A larger file is cut in a slice of its own, before the first slice that sends records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many records have which kind of outcome."""
+    """The number of records with each kind of outcome."""
 
     created: int = 0
     updated: int = 0
@@ -48,7 +48,7 @@ class Counts:
 
     @classmethod
     def of(cls, kinds: Mapping[OutcomeKind, int]) -> "Counts":
-        """Counts from a number of records for each kind; a missing kind counts as 0."""
+        """Counts from the number of records of each kind; a missing kind counts as 0."""
         return cls(**{kind.value: kinds.get(kind, 0) for kind in OutcomeKind})
 
     @property
@@ -70,11 +70,11 @@ class Upload:
     """By its name in `formats.FORMATS`, such as `csv`."""
     callback_url: str | None = None
     records_of: int | None = None
-    """Id of a download whose records are sent, in place of a file."""
+    """Id of the download whose records are sent; None if they come from an uploaded file."""
 
     @property
     def is_small(self) -> bool:
-        """Whether the file is read in the slice that begins to send its records."""
+        """Whether the first slice that sends records also cuts the file."""
         return self.records_of is None and self.file_size <= SMALL_FILE
 
 
@@ -89,18 +89,18 @@ class Download:
     """The format in which the file is fetched, unless the request that fetches it names another."""
     callback_url: str | None = None
     begin: "Position | None" = None
-    """Where an earlier job ended, which this one continues; None at the beginning."""
+    """The end of the earlier job that this one continues; None to read from the beginning."""
     page_size: int | None = None
     page_limit: int | None = None
-    """Most pages to read from the service; the rest is for a job that continues this one."""
+    """Maximum pages to read from the service; a job that continues this one reads the rest."""
     is_sorted_by_service: bool = False
-    """Otherwise openbulk reads everything first, and sorts it then."""
+    """If False, openbulk reads all records and then sorts them."""
     keeps_nulls: bool = False
-    """Whether a selected field that a record does not have is null; otherwise it is left out."""
+    """Whether a selected field that a record lacks becomes null; otherwise it is left out."""
     text: str = ""
-    """The query as it is shown."""
+    """The query as text, for display."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData` as it came; of `POST /bulk/download`, the whole body."""
+    """The caller's `metaData`, unchanged; for `POST /bulk/download`, the whole body."""
     is_v3: bool = False
     """Whether it was created by `POST /bulk/download`, whose status has keys of its own."""
 
@@ -110,7 +110,7 @@ class Download:
         return bool(self.query.order) and not self.is_sorted_by_service
 
     def restrict_to(self, changes: ChangedRange | None) -> "Download":
-        """This download, for records changed within a range; for all records where it is None."""
+        """This download, restricted to records changed within a range; unchanged if it is None."""
         return replace(self, query=self.query.restrict_to(changes))
 
 
@@ -119,7 +119,7 @@ class IdempotencyKey:
     """Identifies a request, so that a retry does not create a second job."""
 
     key: str
-    """The caller's; no two jobs of an instance have the same."""
+    """The caller's key: unique among the jobs of an instance."""
     digest: str
     """Digest of the whole request, the file's bytes included."""
 
@@ -129,19 +129,42 @@ class Position:
     """How far a download has read."""
 
     after: str | None = None
-    """The cursor of the last page that was read; None before the first."""
+    """Page token of the last page that was read completely; None before the first page."""
     skip: int = 0
-    """Records of the page behind the cursor that were taken already."""
+    """Records already taken from the page after the page token."""
     is_end: bool = False
     """Whether everything has been read."""
     pages: int = 0
-    """Pages that were read to their end."""
+    """Pages read completely."""
     since: str | None = None
-    """The bookmark from which changes are read; None where the records themselves are."""
+    """The bookmark from which changes are read; None if the records themselves are read."""
     continues: bool = False
     """Whether an earlier job has read up to here: this one cannot restart from the beginning."""
     restarts: int = 0
-    """How often reading restarted, because the service had forgotten a cursor or a bookmark."""
+    """How often reading restarted, because a page token or a bookmark had expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRemark:
+    """What was left out of one row."""
+
+    row: int
+    line: int | None
+    """The line of the file on which the row begins; None where a format has no lines."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What was left out of a job's rows, because no service takes it."""
+
+    rows: int = 0
+    """Rows from which something was left out."""
+    first: tuple[RowRemark, ...] = ()
+    """The first of these rows, in the order of the file; the others are only counted."""
+
+
+NO_REMARKS = Remarks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +182,8 @@ class Job:
     request_id: str | None = None
     records: int | None = None
     """Records in the file; None until it has been read to its end."""
+    remarks: Remarks = NO_REMARKS
+    """What was left out of the records; nothing until the file has been read to its end."""
     cursor: int = 0
     """Every record up to this row has an outcome."""
     counts: Counts = field(default_factory=Counts)
@@ -180,19 +205,19 @@ class Job:
 
     @property
     def upload(self) -> Upload:
-        """The work, where the job is an upload."""
+        """The work of an upload job."""
         assert isinstance(self.work, Upload)
         return self.work
 
     @property
     def download(self) -> Download:
-        """The work, where the job is a download."""
+        """The work of a download job."""
         assert isinstance(self.work, Download)
         return self.work
 
     @property
     def is_download(self) -> bool:
-        """Whether records come out of the service."""
+        """Whether the job reads records from the service."""
         return isinstance(self.work, Download)
 
     @property
@@ -205,14 +230,14 @@ class Job:
 
     @property
     def object(self) -> str:
-        """The object of the job, by the name that the caller used."""
+        """The job's object, by the name that the caller used."""
         if isinstance(self.work, Download):
             return self.work.query.object
         return self.work.target.object
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The caller's `metaData`, as it came."""
+        """The caller's `metaData`, unchanged."""
         if isinstance(self.work, Download):
             return self.work.options
         return self.work.target.options

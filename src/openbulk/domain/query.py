@@ -1,8 +1,8 @@
 """A query says which records to read; a page request says where in the answer to begin.
 
 QUERY     object, fields, condition, order, limit, the service's own parameters, date of change
-PAGE      some records of the answer, and the cursor to the rest
-BOOKMARK  a place in a service's feed of changes: a later reading gets what was changed since
+PAGE      some records of the answer, and the page token for the rest
+BOOKMARK  a place in a service's feed of changes: a later reading returns the changes since
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ class Order:
     """A field to sort by."""
 
     field: str
-    """Dotted where it is nested."""
+    """Its dotted name, if it is nested."""
     descending: bool = False
 
 
@@ -31,22 +31,22 @@ class Query:
     fields: tuple[str, ...] = ()
     """The wanted fields, dotted; () for all of them. A service may leave out the others."""
     where: Condition | None = None
-    """What has to hold of the records. A service that does not apply it (`Features.applies_where`)
-    may still leave out records that it knows to be unwanted."""
+    """The condition on the records. A service that does not apply it (`Features.applies_where`) may
+    still leave out records that cannot match."""
     order: tuple[Order, ...] = ()
-    """What to sort by, the first field first. A connector gets it only where its service sorts
-    (`Features.sorts`)."""
+    """The fields to sort by, the most significant first. A connector gets them only if its service
+    sorts (`Features.sorts`)."""
     limit: int | None = None
-    """Most records wanted. Connectors do not apply it: openbulk counts the records for which
-    `where` holds."""
+    """Maximum number of records. Connectors ignore it: openbulk counts the records that match
+    `where`."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The service's own query parameters, passed through."""
     changed_since: datetime | None = None
-    """A hint for the service: it may leave out records that were last changed before. `where` says
-    so, too."""
+    """A hint for the service: it may leave out records last changed before this time; `where` has
+    the same condition."""
 
     def restrict_to(self, changes: "ChangedRange | None") -> "Query":
-        """This query, for records changed within a range; for all records where it is None."""
+        """This query, restricted to records changed within a range; unchanged if it is None."""
         if changes is None:
             return self
         return replace(
@@ -58,18 +58,18 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ChangedRange:
-    """When the wanted records were last changed."""
+    """The time range in which the wanted records were last changed."""
 
     field: str
     """The field with the date of change."""
     since: datetime | None = None
-    """Changed at this moment or later."""
+    """Changed at this time or later."""
     until: datetime | None = None
-    """Changed at this moment or earlier."""
+    """Changed at this time or earlier."""
     before: datetime | None = None
-    """Changed earlier than this moment."""
+    """Changed before this time."""
     is_known_to_service: bool = True
-    """Whether the service dates changes by this field, too: then it can leave out older records."""
+    """Whether the service dates changes by this field, and so can leave out older records."""
 
     @property
     def conditions(self) -> list[Comparison]:
@@ -87,33 +87,33 @@ class PageRequest:
     """Where in the answer to a query to begin, and how large its pages are."""
 
     size: int = 200
-    """Most records a page may hold; a service may give fewer."""
+    """Maximum records in a page; a service may return fewer."""
     after: str | None = None
-    """The cursor of an earlier page; reading begins behind it. None begins at the first page."""
+    """Page token; reading starts after that page. None starts at the first page."""
     since: str | None = None
-    """The text of a bookmark (`Features.has_changes`), to read only what was changed since."""
+    """The text of a bookmark (`Features.has_changes`), to read only the changes since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """A place in a service's feed of changes: a later reading gets what was changed since."""
+    """A place in a service's feed of changes: a later reading returns the changes since."""
 
     text: str
-    """As the service wrote it."""
+    """The service's own text."""
     taken_at: datetime
-    """By the service's own clock, and not before the bookmark was taken: every later change is
-    behind it."""
+    """Service time, no earlier than the bookmark: reading from it returns all changes after this
+    time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records of an answer, and the cursor to the rest."""
+    """Some records of an answer, and the page token for the rest."""
 
     records: Sequence[Mapping[str, Any]]
     next: str | None
-    """None on the last page."""
+    """Page token; None on the last page."""
     bookmark: Bookmark | None = None
-    """On the last page, where the service keeps a feed of changes for this query."""
+    """On the last page, if the service keeps a feed of changes for this query."""
 
     @property
     def is_pending(self) -> bool:

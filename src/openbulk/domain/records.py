@@ -29,7 +29,7 @@ class OutcomeKind(StrEnum):
     DELETED = "deleted"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """The service may have taken the record, and cannot say: a person has to look."""
+    """The service may have taken the record: a person has to check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Problem:
     message: str
     """What is wrong and what would be right, in a sentence."""
     field: str | None = None
-    """The column or field at fault; None where no single one is."""
+    """The column or field at fault; None if no single one is."""
     provider_message: str | None = None
     """The service's own message, word for word."""
 
@@ -54,8 +54,8 @@ class Record:
     """Field name to value, nested objects as mappings, lists as sequences. A field without a value
     is absent."""
     key: str = ""
-    """The same whenever this record is sent. It makes a repeated call harmless where writes are
-    idempotent."""
+    """Stays the same each time this record is sent. If writes are idempotent, it makes a repeated
+    call harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,15 @@ class Target:
     object: str
     action: Action
     identifier_field: str | None = None
-    """The field that tells records apart, where the caller names one (`identifierFieldName`)."""
+    """The field that identifies records, if the caller names one (`identifierFieldName`)."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData` as it came. A connector reads the keys that it documents, and ignores
+    """The caller's `metaData`, unchanged. A connector reads the keys that it documents, and ignores
     the rest."""
     run: str = ""
-    """Identifies the job: what a connector has looked up for one of its records holds for the
-    others."""
+    """Identifies the job. Connectors cache lookups under it."""
     records: int | None = None
-    """Number of records in the job; None where it is not known yet. It decides whether looking all
-    of them up at once pays."""
+    """Number of records in the job; None until it is known. It decides whether one lookup of all
+    records pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,10 @@ class Row:
     values: Mapping[str, Any] | None = None
     problem: Problem | None = None
     line: int | None = None
-    """The line of the file on which the row begins, from 1, with the header; None where a format
-    has no lines."""
+    """The line of the file on which the row begins, from 1, header included; None if the format has
+    no lines."""
+    remarks: Sequence[str] = ()
+    """Sentences on what the values lack, because no service takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,9 @@ class Outcome:
     row: int
     kind: OutcomeKind
     id: str | None = None
-    """The record's id at the service; None where it has none, or the service does not say."""
+    """The record's id at the service; None if it has none, or the service does not return it."""
     problem: Problem | None = None
-    """Set exactly where the kind is `failed` or `unknown`."""
+    """Set if and only if the kind is `failed` or `unknown`."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
 
@@ -112,15 +113,15 @@ class Outcome:
         field: str | None = None,
         provider_message: str | None = None,
     ) -> "Outcome":
-        """The outcome of a record that was refused; the message says why."""
+        """The outcome of a refused record; the message says why."""
         return cls(row, OutcomeKind.FAILED, problem=Problem(message, field, provider_message))
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Nested values from dotted names: `{"start": {"date": d}}` from `{"start.date": d}`.
 
-    `attendees[0].email` makes a list; an index that no name has is left out. Raises ValueError
-    where a name has both a value and fields below it (`start` and `start.date`).
+    `attendees[0].email` makes a list; missing indexes are skipped. Raises ValueError if a name has
+    both a value and fields below it (`start` and `start.date`).
     """
     root: dict[Any, Any] = {}
     for name, value in flat.items():
@@ -139,7 +140,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def value_at(values: Mapping[str, Any], path: str) -> object:
-    """The value of a field by its dotted name, nested or not; None where there is none."""
+    """The value of a field by its dotted name, nested or not; None if there is none."""
     place: object = values
     for step in path.split("."):
         place = place.get(step) if isinstance(place, Mapping) else None
@@ -149,9 +150,9 @@ def value_at(values: Mapping[str, Any], path: str) -> object:
 def select_fields(
     record: Mapping[str, Any], fields: Sequence[str], *, keep_nulls: bool = False
 ) -> Mapping[str, Any]:
-    """A record with only these dotted fields; the whole record where there are none.
+    """A record with only these dotted fields; the whole record if none are given.
 
-    A field that the record does not have is left out, or null with `keep_nulls`.
+    A field that the record lacks is left out, or null with `keep_nulls`.
     """
     if not fields:
         return record
@@ -163,7 +164,7 @@ def select_fields(
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """A value, so that one that is itself a dict is not taken for a step of a name."""
+    """Wraps a value, so that a dict value is not mistaken for an inner node."""
 
     value: Any
 
@@ -179,7 +180,7 @@ def _steps(name: str) -> list[str | int]:
 
 
 def _unwrap(node: Any) -> Any:
-    """A tree of dicts as the values in it, with lists where all steps are indexes."""
+    """A tree without its wrappers; a dict whose steps are all indexes becomes a list."""
     if isinstance(node, _Leaf):
         return node.value
     if node and all(isinstance(step, int) for step in node):

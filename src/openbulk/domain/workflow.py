@@ -1,6 +1,6 @@
 """A workflow copies records from one instance's object into another's, at once or by a schedule.
 
-SPEC      what is read, and where it goes
+SPEC      the records that are read, and where they go
 TRANSFER  a spec in progress: a download, then an upload of its records
 RUN       the transfers of one request, one after another
 SCHEDULE  specs with a cron expression, which says when each of their runs begins
@@ -28,17 +28,17 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class TransferSpec:
-    """What is read, and where it goes."""
+    """The records that are read, and where they go."""
 
     download: Download
     """Its file gets its name when a run begins."""
     changes: ChangedRange | None = None
-    """When the records to read were changed. Where it has a `since`, each run of a schedule begins
-    where the run before ended."""
+    """The changes to read. With a `since`, each run of a schedule begins where the previous run
+    ended."""
     destination: Destination | None = None
-    """None where the records are only kept, for the caller to fetch."""
+    """None if the records are only kept, for the caller to fetch."""
     request: Mapping[str, Any] = field(default_factory=dict)
-    """The request as the caller sent it, secrets masked: to be shown."""
+    """The caller's request with secrets masked, for display."""
 
 
 class RunStatus(StrEnum):
@@ -66,13 +66,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A spec in progress, or done."""
+    """A spec in progress or finished."""
 
     id: int
     run: Run
     spec: TransferSpec
     read_file: str
-    """File of the job that reads. It identifies the job, so that the job is made once."""
+    """File of the job that reads. It identifies the job, so that the job is created once."""
     sent_file: str
     """File of the job that sends; it identifies that job."""
     status: RunStatus = RunStatus.RUNNING
@@ -82,7 +82,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Plans that run again and again."""
+    """Transfer specs, and the cron expression that starts them."""
 
     id: str
     organization_id: int
@@ -91,10 +91,10 @@ class Schedule:
     name: str
     description: str
     cron: str
-    """When they run: a cron expression as Quartz writes it, in UTC."""
+    """A cron expression in Quartz's syntax, in UTC."""
     request: Mapping[str, Any]
-    """The request that runs, secrets masked: method, uri, query, body."""
+    """The scheduled request, secrets masked: method, uri, query, body."""
     specs: Sequence[TransferSpec]
     created_at: datetime
     due_at: datetime | None
-    """When it runs next; None where it is disabled, or has run for the last time."""
+    """The time of the next run; None if the schedule is disabled, or has run for the last time."""

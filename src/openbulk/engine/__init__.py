@@ -1,1 +1,1 @@
-"""Jobs that survive: which slice runs when, what is sent again, and how a job ends."""
+"""The job engine: runs jobs in slices, retries calls, and survives crashes."""

@@ -1,4 +1,4 @@
-"""What follows when a job is finished, and how a caller finishes one early."""
+"""Announces finished jobs, and cancels jobs."""
 
 import structlog
 
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 class Completion:
-    """Announces jobs that are finished, and cancels jobs."""
+    """Notifies callers and workflows of finished jobs, and cancels jobs."""
 
     def __init__(
         self, ledger: Ledger, notifications: Notifications, workflows: Workflows, clock: Clock
@@ -30,8 +30,7 @@ class Completion:
     async def cancel(self, job: Job) -> Job:
         """Cancel a job: nothing more is sent, and what was sent stays sent.
 
-        A job that is complete becomes cancelled, too, as its caller expects. One that has failed
-        stays as it is.
+        A complete job becomes cancelled, too, as its caller expects. A failed job stays failed.
         """
         cancelled = await self._ledger.cancel(job.id, self._now())
         if cancelled is None:

@@ -1,4 +1,4 @@
-"""The connectors of the instances in use: made once, and kept until the instance changes."""
+"""Keeps the connectors of the instances in use until the instance changes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Connection:
     connector: Connector
     pace: InstancePace
     version: int
-    """The version of the instance that it was made from."""
+    """The version of the instance that the connector was created from."""
 
 
 class Connections:
@@ -44,9 +44,9 @@ class Connections:
         self._open: dict[int, Connection] = {}
 
     async def to(self, instance_id: int) -> Connection:
-        """The connection of an instance as it is now, also where another process has changed it.
+        """The connection of an instance's current version, even if another process has changed it.
 
-        Raises NotFound where it was deleted, SignInAgain where it is disabled.
+        Raises NotFound if the instance was deleted, SignInAgain if it is disabled.
         """
         if (connection := self._open.get(instance_id)) is not None:
             if connection.version == await self._accounts.version_of(instance_id):
@@ -57,7 +57,7 @@ class Connections:
             raise NotFound(f"instance {instance_id} does not exist any more")
         if instance.disabled:
             raise SignInAgain(f"instance {instance_id} is disabled; enable it to continue")
-        # Another task may have connected meanwhile: all use the first connection.
+        # Another task may have connected meanwhile: all tasks use the first connection.
         return self._open.setdefault(instance_id, self._connect(instance))
 
     def _connect(self, instance: Instance) -> Connection:
@@ -67,7 +67,7 @@ class Connections:
             change = partial(self._accounts.update_configuration, instance.id, changes)
             version = await retry_while_unavailable(change, self._draining)
             if version == connection.version + 1:
-                # Nobody else has changed the instance meanwhile: this connection is still right.
+                # Nobody else has changed the instance meanwhile: this connection is still current.
                 connection.version = version
 
         pace = InstancePace(self._governor)
@@ -82,7 +82,7 @@ class Connections:
             await connection.connector.close()
 
     async def close(self) -> None:
-        """Close all connections, once no call is under way."""
+        """Close all connections, once no call is in flight."""
         for instance_id in list(self._open):
             await self.forget(instance_id)
         self._governor.close()

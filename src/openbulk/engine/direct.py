@@ -1,7 +1,7 @@
 """Reads, creates, changes and deletes single records at once, without a job.
 
-The calls go through the connectors and budgets of the jobs. A person waits for the answer, so a
-service may put a call off for some seconds only; after that, the caller gets its error.
+The calls use the same connectors and budgets as jobs. A person waits for the answer: if the service
+defers a call for more than some seconds, the caller gets its error.
 """
 
 import asyncio
@@ -32,31 +32,31 @@ from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, select_fields
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.pages import query_for_connector, take_wanted
-from openbulk.engine.slices.external_sort import sort_key
+from openbulk.engine.slices.external_sort import record_sort_key
 
-PATIENCE_SECONDS = 10.0
-"""A service that puts a call off for longer is not waited for."""
+MAX_WAIT_SECONDS = 10.0
+"""Maximum seconds to repeat a call that the service defers."""
 MIN_PAUSE_SECONDS = 0.1
 IMPORT_SECONDS = 60.0
-"""A service's own bulk import that takes longer is not waited for."""
+"""Maximum seconds to wait for a service's own bulk import."""
 POLL_SECONDS = 0.25
 PAGE_SECONDS = 10.0
-"""A page that takes longer to fill is answered as it is; the rest is on the next page."""
+"""After this time a page is returned with the records it has; the rest is on the next page."""
 MAX_SORTED = 10_000
-"""Most records that are sorted here for one page."""
+"""Maximum records that openbulk sorts for one page."""
 MIN_PAGE_SIZE = 50
-"""With a condition, only some of the records are wanted: pages of at least this size are read."""
+"""With a condition, only some records are wanted, so openbulk reads pages of at least this size."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An object of an instance, or one record of it, as a path names it."""
+    """An object of an instance, or one record of it, named by a path."""
 
     object: ResolvedObject
     id: str | None
-    """None where the path names the object."""
+    """None if the path names the object."""
     features: Features
 
     @property
@@ -66,7 +66,7 @@ class Resource:
 
     @property
     def can(self) -> frozenset[str]:
-        """What can be done with it: of read, create, update and delete."""
+        """The allowed actions: some of read, create, update and delete."""
         if self.id is not None and self.features.id is None:
             return frozenset()
         writes = {Action.UPDATE, Action.DELETE}
@@ -83,7 +83,7 @@ class Direct:
         self.connector = connector
 
     async def resource(self, path: str) -> Resource:
-        """The object or the record that a path names. Raises NotFound where it names neither.
+        """The object or the record that a path names. Raises NotFound if it names neither.
 
         Paths look like `events`, `events/abc` or `calendars/primary/events/abc`.
         """
@@ -107,9 +107,9 @@ class Direct:
     async def page(
         self, resource: Resource, query: Query, begin: Position, size: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
-        """Records that a query selects, from a position on, and the position behind them.
+        """The records that a query selects after a position, and the position after them.
 
-        There are at most `size`, and fewer where finding them takes longer than PAGE_SECONDS.
+        At most `size` records; fewer if finding them takes longer than PAGE_SECONDS.
         """
         _require_readable(resource)
         if query.order and not resource.features.sorts:
@@ -138,10 +138,10 @@ class Direct:
         records, position = await self.page(resource, unsorted, Position(), MAX_SORTED)
         if not position.is_end:
             raise BadInput(
-                "there are too many records to sort them at once; narrow them down by where, or "
-                "have a job sort them: POST /bulk/query with an order by"
+                "there are too many records to sort at once; narrow them down with `where`, or let "
+                "a job sort them: POST /bulk/query with `order by`"
             )
-        records.sort(key=lambda record: sort_key(record, query.order))
+        records.sort(key=lambda record: record_sort_key(record, query.order))
         end = skip + size
         shown = [select_fields(record, query.fields) for record in records[skip:end]]
         return shown, Position(skip=end, is_end=end >= len(records))
@@ -161,7 +161,7 @@ class Direct:
     ) -> Mapping[str, Any]:
         """Create a record, and return it as the service shows it.
 
-        Raises BadInput where the service refuses it.
+        Raises BadInput if the service refuses it.
         """
         record = Record(1, values, key=uuid.uuid4().hex)
         outcome = await self._write(resource, Action.CREATE, record, options)
@@ -172,17 +172,17 @@ class Direct:
     ) -> Mapping[str, Any]:
         """Change the given fields of a record, and return it as the service shows it.
 
-        Raises NotFound, and BadInput where the service refuses the change.
+        Raises NotFound, and BadInput if the service refuses the change.
         """
         record_id = _id_of(resource)
-        # NotFound comes first: nothing is sent about a record that does not exist.
+        # Look first: nothing is sent for a record that does not exist.
         await self.get(resource)
         record = Record(1, {**values, str(resource.features.id): record_id}, key=record_id)
         outcome = await self._write(resource, Action.UPDATE, record, options)
         return await self._record_after(outcome, resource, record.values)
 
     async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
-        """Delete a record. Raises NotFound where there is none."""
+        """Delete a record. Raises NotFound if there is none."""
         record_id = _id_of(resource)
         record = Record(1, {str(resource.features.id): record_id}, key=record_id)
         outcome = await self._write(resource, Action.DELETE, record, options)
@@ -192,15 +192,14 @@ class Direct:
     async def _record_after(
         self, outcome: Outcome, resource: Resource, values: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """A record after it was written, as the service shows it; else the values that were
-        sent."""
+        """The written record as the service shows it; the sent values if it cannot be read."""
         written = replace(resource, id=outcome.id)
         if outcome.id is None or "read" not in written.can:
             return values
         try:
             return await self.get(written)
         except (NotFound, ServiceError):
-            # The write has succeeded; that it cannot be shown is no reason to report a failure.
+            # The write has succeeded: a failure to show the record is not a failure to write it.
             return {**values, str(resource.features.id): outcome.id}
 
     async def _write(
@@ -242,8 +241,8 @@ async def _import(native: NativeBulk, target: Target, record: Record) -> Sequenc
             return outcomes
         await asyncio.sleep(POLL_SECONDS)
     raise Refused(
-        f"the service did not say within {IMPORT_SECONDS:.0f} s whether it takes the record; "
-        "look there"
+        f"the service did not report within {IMPORT_SECONDS:.0f} s whether it took the record; "
+        "check there"
     )
 
 
@@ -255,9 +254,7 @@ def _require_readable(resource: Resource) -> None:
 
 def _id_of(resource: Resource) -> str:
     if resource.id is None or resource.features.id is None:
-        why = (
-            f"the records of {resource.name!r} have no id to ask for them by; select them by where"
-        )
+        why = f"the records of {resource.name!r} have no id; select them with `where`"
         raise NotPossible(why, can=resource.can)
     return resource.id
 
@@ -269,13 +266,13 @@ async def _first(pages: AsyncIterator[Page]) -> Page:
 
 
 async def _call(call: Callable[[], Awaitable[Result]], *, is_idempotent: bool = True) -> Result:
-    """Make a call, and repeat it where the service puts it off, or its answer is lost.
+    """Make a call; repeat it if the service defers it, or if the answer is lost.
 
-    A call whose answer is lost is repeated only if it `is_idempotent`. Raises the ServiceError
-    after MAX_RESENDS repetitions, or where the pause would end after PATIENCE_SECONDS.
+    After a lost answer, only a call that `is_idempotent` is repeated. Raises the ServiceError after
+    MAX_RESENDS repetitions, or if the pause would end after MAX_WAIT_SECONDS.
     """
     clock = asyncio.get_running_loop().time
-    until = clock() + PATIENCE_SECONDS
+    until = clock() + MAX_WAIT_SECONDS
     resends = 0
     while True:
         try:
@@ -288,7 +285,7 @@ async def _call(call: Callable[[], Awaitable[Result]], *, is_idempotent: bool = 
             pause = None
             if resends == MAX_RESENDS or not is_idempotent:
                 raise
-        # Only pauses that the service did not name count: one that it names ends by itself.
+        # A pause that the service asks for does not count: MAX_WAIT_SECONDS bounds those.
         if pause is None:
             resends += 1
             pause = wait_before_resend(resends, random.random())  # noqa: S311

@@ -1,4 +1,4 @@
-"""The engine's life: its parts, how they start, how they drain, and how they stop."""
+"""The engine: assembles its parts, starts, drains and stops them."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -30,11 +30,11 @@ from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 
 DRAIN_SECONDS = 4.5
-"""Slices under way have so long to end, so that a process stops within 5 s."""
+"""Running slices have this long to end, so that a process stops within 5 s."""
 
 
 class Engine:
-    """Runs jobs so that they survive: whatever dies, a job continues from what the ledger says."""
+    """Runs jobs durably: after any crash, a job continues from its state in the ledger."""
 
     def __init__(
         self,
@@ -88,14 +88,14 @@ class Engine:
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,
-            jobs_under_way=self._runner.jobs_under_way,
+            running_jobs=self._runner.running_jobs,
             keep_files=keep_files,
             clock=clock,
         )
         self._scheduler = Scheduler(schedules, self.workflows, clock.now)
 
     async def start(self) -> None:
-        """Begin to work, also on what was under way when the last process ended."""
+        """Start to work, and resume the work that the last process left unfinished."""
         is_shared = self._heartbeat is not None
         await self._housekeeping.delete_orphans(is_shared=is_shared)
         # Before the queue: others would take over the slices of a worker that is not registered.
@@ -109,7 +109,7 @@ class Engine:
         self._periodic = [asyncio.create_task(sweep), asyncio.create_task(schedules)]
 
     def drain(self) -> None:
-        """Begin no more slices, and end those under way.
+        """Begin no more slices, and end the running ones.
 
         Their calls to the service are finished, and their outcomes are recorded.
         """
@@ -133,6 +133,6 @@ class Engine:
             await self._heartbeat.stop()
 
     def is_working(self) -> bool:
-        """Whether this process polls its queue, and no other can take it for dead."""
+        """Whether this process polls its queue, and no other can consider it dead."""
         is_alive = self._queue.is_polling and self._lease.is_fresh()
         return is_alive and not self._draining.is_set()

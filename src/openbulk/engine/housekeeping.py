@@ -1,4 +1,4 @@
-"""Picks up what processes have dropped, and forgets what is old."""
+"""Enqueues work that processes have dropped, and deletes what is old."""
 
 import asyncio
 from collections.abc import Collection
@@ -19,11 +19,11 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 30
 KEEP_FINISHED_SLICES = timedelta(days=1)
 KEEP_ORPHANS = timedelta(days=1)
-"""Another server may be receiving a file that no job owns yet. No upload takes so long."""
+"""Another server may be receiving a file that no job owns yet. No upload takes this long."""
 
 
 class Housekeeping:
-    """Sweeps, for as long as the process works."""
+    """The periodic sweep."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Housekeeping:
         queue: LaneQueue,
         notifications: Notifications,
         workflows: Workflows,
-        jobs_under_way: Collection[int],
+        running_jobs: Collection[int],
         keep_files: timedelta,
         clock: Clock,
     ) -> None:
@@ -42,24 +42,24 @@ class Housekeeping:
         self._queue = queue
         self._notifications = notifications
         self._workflows = workflows
-        self._jobs_under_way = jobs_under_way
+        self._running_jobs = running_jobs
         self._keep_files = keep_files
         self._now = clock.now
 
     async def until_next_sweep(self) -> None:
-        """Wait half a minute, or one second where the queue has lost work."""
+        """Wait half a minute; return within a second if the queue has lost work."""
         for _ in range(SWEEP_SECONDS):
             await asyncio.sleep(1.0)
             if self._queue.has_lost_work:
                 return
 
     async def sweep(self) -> None:
-        """Enqueue again what was dropped between ledger and queue, and forget what is old.
+        """Enqueue work that is in the ledger but not in the queue, and forget what is old.
 
-        A process drops work where it dies, or where the disk of its queue is full.
+        A process drops work if it dies, or if the disk of its queue is full.
         """
         if requeued := await self._queue.requeue_lost():
-            log.warning("requeued what could not be recorded", slices=requeued)
+            log.warning("requeued slices whose end could not be recorded", slices=requeued)
         await self._enqueue_dropped_slices()
         await self._notifications.sweep()
         await self._workflows.sweep()
@@ -68,9 +68,9 @@ class Housekeeping:
         await self._queue.forget(finished_before=finished_before.isoformat())
 
     async def _enqueue_dropped_slices(self) -> None:
-        # A job whose slice runs here was not dropped, whatever the queue says of that slice.
-        under_way = self._jobs_under_way
-        jobs = [job for job in await self._ledger.active_jobs() if job.id not in under_way]
+        # A job whose slice runs here was not dropped, whatever the queue records of that slice.
+        running = self._running_jobs
+        jobs = [job for job in await self._ledger.active_jobs() if job.id not in running]
         slices = {job.id: NextSlice.of(job, self._now()) for job in jobs}
         is_unfinished = await self._queue.is_unfinished_by_id([one.id for one in slices.values()])
         for job in jobs:
@@ -81,7 +81,7 @@ class Housekeeping:
                 await self._enqueue_in_place_of(job)
 
     async def _enqueue_in_place_of(self, job: Job) -> None:
-        """The queue takes the slice that is due for finished: enqueue another one."""
+        """Enqueue another slice, because the queue considers the one that is due finished."""
         skipped = await self._ledger.skip_slice(job.id, job.slice)
         if skipped is not None:
             await self._queue.enqueue_slice(NextSlice.of(skipped, self._now()))
@@ -89,14 +89,14 @@ class Housekeeping:
     async def _forget_files(self) -> None:
         finished_before = self._now() - self._keep_files
         for name in await self._ledger.files_of_jobs_finished_before(finished_before):
-            # In this order: a process that dies in between deletes once more, and leaves no file.
+            # In this order: if the process dies in between, the next sweep deletes the file again.
             await self._files.delete(name)
             await self._ledger.forget_file(name)
 
     async def delete_orphans(self, *, is_shared: bool) -> int:
-        """Delete the files that no job owns; return how many. For the start of a process.
+        """Delete the files that no job owns; return their number. Called when a process starts.
 
-        Where other processes share the file store, files that they may be receiving are kept.
+        If other processes share the file store, files that they may be receiving are kept.
         """
         orphans = await self._files.names() - await self._ledger.files()
         if is_shared:

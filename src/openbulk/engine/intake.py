@@ -1,4 +1,4 @@
-"""Takes jobs in."""
+"""Accepts jobs."""
 
 import asyncio
 
@@ -13,11 +13,11 @@ from openbulk.storage.ledger import Ledger
 log = structlog.get_logger()
 
 ENQUEUE_SECONDS = 2.0
-"""The longest that a caller waits until the first slice of its job is in the queue."""
+"""Maximum seconds that a caller waits for the first slice of its job to be enqueued."""
 
 
 class Intake:
-    """Takes jobs in, and wakes those that wait."""
+    """Accepts jobs, and wakes waiting ones."""
 
     def __init__(
         self, ledger: Ledger, queue: LaneQueue, connections: Connections, clock: Clock
@@ -36,7 +36,7 @@ class Intake:
         request_id: str | None,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Take a job in. Once this returns, the job is done whatever happens to this process.
+        """Accept a job. Once this returns, the job will be done, even if this process dies.
 
         Raises IdempotencyKeyTaken.
         """
@@ -54,19 +54,19 @@ class Intake:
             async with asyncio.timeout(ENQUEUE_SECONDS):
                 await self._queue.enqueue_slice(first_slice)
         except Exception:
-            # The ledger has the job, so it is taken: the sweep enqueues its first slice.
-            log.exception("job is taken, but has to wait for the sweep", job=job.id)
+            # The ledger has the job, so it is accepted: the sweep enqueues its first slice.
+            log.exception("job is accepted, but has to wait for the sweep", job=job.id)
         return job
 
     async def instance_changed(self, instance_id: int) -> None:
-        """Connect the instance again, and let its waiting jobs try at once."""
+        """Reconnect the instance, and let its waiting jobs try at once."""
         await self._connections.forget(instance_id)
         for job in await self._ledger.active_jobs():
             if job.instance_id == instance_id:
                 await self._wake(job)
 
     async def _wake(self, job: Job) -> None:
-        # A new slice is due in place of the one that waits: the queue runs a slice once.
+        # A new slice replaces the waiting one, because the queue runs each slice once.
         woken = await self._ledger.wake(job.id)
         if woken is not None:
             await self._queue.enqueue_slice(NextSlice.of(woken, self._now()))

@@ -1,4 +1,4 @@
-"""Notifies callers that their jobs are finished, as durable work of its own."""
+"""Notifies callers of finished jobs. Each notification is durable work of its own."""
 
 import asyncio
 import random
@@ -42,7 +42,7 @@ class Notifications:
         self._draining = draining
 
     async def announce(self, job: Job) -> None:
-        """Have the caller of a finished job notified, where it gave a callback URL."""
+        """Have the caller of a finished job notified, if it gave a callback URL."""
         url = job.work.callback_url
         if url is None:
             return
@@ -51,7 +51,7 @@ class Notifications:
         await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1))
 
     async def sweep(self) -> None:
-        """Pick up the notifications that a process which died has dropped."""
+        """Resume the notifications that a dead process has dropped."""
         for job in await self._deliveries.jobs_to_notify():
             await self.announce(job)
         for delivery in await self._deliveries.open():
@@ -60,7 +60,7 @@ class Notifications:
             await self._queue.enqueue_attempt(due)
 
     async def deliver(self, delivery_id: int, number: int) -> NextAttempt | None:
-        """Make an attempt; return the one that follows where it has to be repeated."""
+        """Make an attempt; return the next one if it has to be repeated."""
         find = partial(self._deliveries.get, delivery_id)
         delivery = await retry_while_unavailable(find, self._draining)
         if delivery is None or delivery.finished_at is not None or delivery.attempts >= number:
@@ -89,8 +89,8 @@ class Notifications:
         find = partial(self._accounts.instance, delivery.instance_id)
         instance = await retry_while_unavailable(find, self._draining)
         notification = Notification(delivery.id, delivery.url, delivery.body)
-        # An instance may be deleted while its notifications are repeated: they are sent without
-        # the headers and signatures that it had configured.
+        # An instance may be deleted while its notifications are repeated: they are then sent
+        # without the headers and signatures that it had configured.
         configuration = instance.configuration if instance else {}
         return await deliver(self._http, notification, configuration, self._now())
 

@@ -1,4 +1,4 @@
-"""Reads pages from a connector: which query it gets, and which of its records are wanted."""
+"""Reading pages: the query that a connector gets, and the records that are wanted."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ from openbulk.domain.query import Page, Query
 def query_for_connector(
     query: Query, resolved: ResolvedObject, *, is_sorted_by_service: bool
 ) -> Query:
-    """A query as a connector gets it: with the object's name, and the fields that `where` reads."""
+    """The query for a connector: with the object's name, and the fields that `where` reads."""
     fields = query.fields
     if fields:
         fields = (*fields, *fields_of(query.where))
@@ -29,9 +29,9 @@ def query_for_connector(
 def take_wanted(
     page: Page, position: Position, condition: Condition | None, room: float
 ) -> tuple[list[Mapping[str, Any]], Position]:
-    """The records of a page for which a condition holds, at most `room`, and the position behind.
+    """The records of a page that match a condition, at most `room`, and the position after them.
 
-    `position` is that at which the page was read; its first `skip` records are left out.
+    The page was read at `position`; its first `skip` records are left out.
     """
     taken: list[Mapping[str, Any]] = []
     for number, record in enumerate(page.records[position.skip :], position.skip):
@@ -39,7 +39,7 @@ def take_wanted(
             return taken, replace(position, skip=number)
         if holds(condition, record):
             taken.append(record)
-    behind = replace(
+    next_position = replace(
         position, after=page.next, skip=0, is_end=page.next is None, pages=position.pages + 1
     )
-    return taken, behind
+    return taken, next_position

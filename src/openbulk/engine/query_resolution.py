@@ -1,4 +1,4 @@
-"""Resolves queries: which object and which fields a query means, and what the service itself does.
+"""Resolves queries: checks their object and fields, and finds what the service itself applies.
 
 A condition may name the service's own parameters (`where timeMin = '2026-01-01T00:00:00Z'`).
 They are passed through; openbulk applies the rest of the condition.
@@ -22,7 +22,7 @@ from openbulk.storage.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class DateFilter:
-    """When the wanted records were changed, before it is known how the service dates changes."""
+    """The caller's time range of changes, before the service's field for it is known."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -50,12 +50,12 @@ class DownloadRequest:
     """A download as its caller describes it."""
 
     download: Download
-    """Its query has no object where only `continue_from` says what to read."""
+    """Its query has no object if only `continue_from` defines what to read."""
     continue_from: str = ""
     """Id of the earlier job to continue, as the caller wrote it; empty for none."""
     dates: DateFilter = NO_DATES
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options that may be parameters of the service; those that it does not know are ignored."""
+    """Options that may be parameters of the service; unknown ones are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ class ResolvedDownload:
 
 
 async def resolve_download(request: DownloadRequest, connector: Connector) -> ResolvedDownload:
-    """The download that a request means at a service.
+    """A requested download in the service's terms.
 
-    Raises BadInput for an object or a field that does not exist, and ServiceError where the
-    service does not say which objects it has.
+    Raises BadInput for an object or a field that does not exist, and ServiceError if the service
+    does not list its objects.
     """
     resolved = await resolve_query(
         request.download.query, connector, dates=request.dates, options=request.options
@@ -92,8 +92,8 @@ async def resolve_query(
 ) -> ResolvedQuery:
     """A query in the service's terms; `options` as in `DownloadRequest`.
 
-    Raises BadInput for an object or a field that does not exist, and ServiceError where the
-    service does not say which objects it has.
+    Raises BadInput for an object or a field that does not exist, and ServiceError if the service
+    does not list its objects.
     """
     objects = await connector.objects()
     name = resolve_object(query.object, objects).name
@@ -110,8 +110,8 @@ async def resolve_query(
 async def job_to_continue(ledger: Ledger, instance_id: int, job_id: int) -> Job:
     """A finished download of an instance.
 
-    Raises NotFound where the instance has no such job, BadInput where it is an upload, and
-    Conflict where it is not finished.
+    Raises NotFound if the instance has no such job, BadInput if it is an upload, and Conflict if it
+    is not finished.
     """
     job = await ledger.job(job_id)
     if job is None or job.instance_id != instance_id:
@@ -124,12 +124,12 @@ async def job_to_continue(ledger: Ledger, instance_id: int, job_id: int) -> Job:
 
 
 def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
-    """A request that continues behind an earlier job: with its query, but a limit of its own.
+    """A request that continues an earlier job: with its query, but a limit of its own.
 
-    Raises BadInput where the earlier job cannot be continued.
+    Raises BadInput if the earlier job cannot be continued.
     """
     download, before, position = request.download, earlier.download, earlier.position
-    # It has read everything, and kept the first records: no position says which are left.
+    # It read everything and kept only the first records: no position tells which are left.
     if before.is_sorted_here:
         raise BadInput(
             f"job {earlier.id} sorted its records, so it cannot be continued; remove `order by`"
@@ -152,7 +152,7 @@ def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
 
 
 def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any]) -> Query:
-    """A query whose parameters have what its condition and the options say of them."""
+    """Move the service's parameters from the condition and the options into `parameters`."""
     parameters = {
         name: str(value) for name, value in options.items() if name in features.parameters
     }
@@ -190,7 +190,7 @@ def _range_of(dates: DateFilter, object: str, features: Features) -> ChangedRang
 async def _require_fields(query: Query, object: str, connector: Connector) -> None:
     """Raise BadInput for a field that the object does not have.
 
-    A condition on a misspelt field would select no records, and nothing would say why.
+    A condition on a misspelt field would silently select no records.
     """
     order = [one.field for one in query.order]
     for name in order:

@@ -7,7 +7,7 @@ from openbulk.domain.records import Row
 
 
 class Format(Protocol):
-    """One way of writing records into a file. A stream both ways: memory does not grow with it."""
+    """A file format. It reads and writes streams: memory use does not grow with the file."""
 
     name: str
     """As in `metaData.format` and in the status: `csv`."""
@@ -15,7 +15,7 @@ class Format(Protocol):
     """What a file in this format looks like, for a person whose file differs. Half a sentence."""
 
     is_binary: bool
-    """Whether a file is not text. Then `recognizes` takes its bytes as they are."""
+    """Whether a file is not text. Then `recognizes` gets its bytes undecoded."""
 
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes looks like this format.
@@ -26,10 +26,10 @@ class Format(Protocol):
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The rows of a file, numbered from 1 without a gap.
 
-        `file` is seekable and stands at its beginning. `options` is the caller's `metaData`: a
+        `file` is seekable and at its beginning. `options` is the caller's `metaData`: a
         format reads the keys that it documents and ignores the rest. A record that cannot be read
-        is a Row with a problem, and reading continues behind it. Raises BadInput where the file as
-        a whole cannot be read.
+        is a Row with a problem, and reading continues after it. Raises BadInput if the file as a
+        whole cannot be read.
         """
 
     def write(
@@ -40,5 +40,5 @@ class Format(Protocol):
         `records` may be iterated more than once: pass a collection, or an object that starts from
         the beginning each time. `fields` are the columns of a table, in their order; without them
         it has one for each field that a record has. Formats without columns write what a record
-        has. Raises BadInput before the first piece where a record cannot be written.
+        has. Raises BadInput before the first piece if a record cannot be written.
         """

@@ -1,4 +1,4 @@
-"""Which encoding a text file is in: as its caller states, else as its bytes show."""
+"""Detects the encoding of a text file: as its caller states, else as its bytes show."""
 
 import codecs
 import re
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
+from openbulk.formats.encodings import ENCODING_NAMES, find_codec
 from openbulk.formats.text import byte_lines, read_chunks
 
 _BYTE_ORDER_MARKS = {
@@ -13,50 +14,47 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-# Latin-1 and its labels mean Windows-1252, and US-ASCII is read as UTF-8, which contains it
-# (WHATWG Encoding Standard, https://encoding.spec.whatwg.org/#names-and-labels).
-_LABELS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "utf-8-sig": "utf-8",
-    "utf-16": "utf-16-le",
-    "utf-16le": "utf-16-le",
-    "utf-16-le": "utf-16-le",
-    "utf-16be": "utf-16-be",
-    "utf-16-be": "utf-16-be",
-    "windows-1252": "cp1252",
-    "cp1252": "cp1252",
-    "latin-1": "cp1252",
-    "latin1": "cp1252",
-    "iso-8859-1": "cp1252",
-    "ascii": "utf-8",
-    "us-ascii": "utf-8",
-}
 _UTF16_SAMPLE_BYTES = 1024
 _UTF16_ZERO_SHARE = 0.8
 _UTF8_SEQUENCE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 """A character of two to four bytes (RFC 3629, section 4, less some rules on what is overlong)."""
+# In Windows-1252, words of other alphabets are rows of accented letters, or have signs in them:
+# "Ïðèâåò" is Russian in Windows-1251, "³¹cznoœæ" Polish in Windows-1250.
+_LETTER = rb"[a-z\xc0-\xff]"
+_SIGN = rb"[\xa2-\xa9\xac\xae\xb0\xb1\xb3\xb6\xb8\xb9\xbc-\xbe]"
+_NOT_WESTERN = (
+    _UTF8_SEQUENCE,
+    re.compile(rb"[\xc0-\xff]{4}"),
+    re.compile(_LETTER + _SIGN + rb"+" + _LETTER),
+    re.compile(_SIGN + rb"{2}" + _LETTER),
+)
 _CP1252_UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _LINES_FOR_ONE_DAMAGED = 1_000
-"""One bad line in so many is damage to a UTF-8 file; more of them are another encoding."""
+"""One bad line in this many is damage to a UTF-8 file; more of them are another encoding."""
 
 
 def detect_encoding(file: BinaryIO, options: Mapping[str, Any]) -> str:
-    """The encoding of a file: `utf-8`, `utf-16-le`, `utf-16-be` or `cp1252`.
+    """The encoding of a file, as the name of Python's codec.
 
-    `metaData.encoding` decides, else a byte order mark, else the file. Text that is valid UTF-8 is
-    UTF-8. Other text is Windows-1252 where nothing speaks against it: no valid sequence of UTF-8,
-    no byte that Windows-1252 lacks, and more than one bad line in a thousand. Otherwise it is UTF-8
-    with damaged lines. May read the whole file; leaves it at its beginning. Raises BadInput.
+    A byte order mark decides (https://encoding.spec.whatwg.org/#decode), else `metaData.encoding`,
+    else the file. Text that is valid UTF-8 is UTF-8. Other text is Windows-1252 where nothing
+    speaks against it: no valid sequence of UTF-8, no byte that Windows-1252 lacks, no word that
+    makes none in a Western language, and more than one bad line in a thousand. Otherwise it is
+    UTF-8 with damaged lines. May read the whole file; leaves it at its beginning. Raises BadInput.
     """
     head = file.read(_UTF16_SAMPLE_BYTES)
     file.seek(0)
-    visible = _encoding_by_mark(head) or _utf16_by_zero_bytes(head)
-    if label := options.get("encoding"):
-        return _encoding_by_label(label, visible)
-    return visible or _utf8_or_cp1252(file)
+    label = options.get("encoding")
+    stated = _encoding_by_label(label) if label else None
+    marked = _encoding_by_mark(head)
+    visible = marked or _utf16_by_zero_bytes(head)
+    # The label UTF-16 leaves the order of bytes open; the text shows it (RFC 2781, section 4.3).
+    is_order_open = str(label).strip().lower() == "utf-16" and visible == "utf-16-be"
+    if marked or is_order_open or stated is None:
+        return visible or _utf8_or_cp1252(file)
+    return stated
 
 
 def _encoding_by_mark(head: bytes) -> str | None:
@@ -64,16 +62,13 @@ def _encoding_by_mark(head: bytes) -> str | None:
     return next(matches, None)
 
 
-def _encoding_by_label(label: Any, visible: str | None) -> str:
-    encoding = _LABELS.get(str(label).lower())
+def _encoding_by_label(label: Any) -> str:
+    encoding = find_codec(str(label))
     if encoding is None:
         raise BadInput(
             f"metaData.encoding {label!r} is not known; "
-            "it can be utf-8, utf-16, utf-16be, windows-1252"
+            f"it can be {', '.join(ENCODING_NAMES.values())}"
         )
-    # The label UTF-16 leaves the order of bytes open; the text shows it (RFC 2781, section 4.3).
-    if str(label).lower() == "utf-16" and visible == "utf-16-be":
-        return visible
     return encoding
 
 
@@ -106,4 +101,4 @@ def _utf8_or_cp1252(file: BinaryIO) -> str:
 
 def _speaks_against_cp1252(line: bytes) -> bool:
     has_undefined_byte = not _CP1252_UNDEFINED.isdisjoint(line)
-    return has_undefined_byte or _UTF8_SEQUENCE.search(line) is not None
+    return has_undefined_byte or any(one.search(line) for one in _NOT_WESTERN)

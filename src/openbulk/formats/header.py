@@ -8,7 +8,7 @@ from openbulk.domain.errors import BadInput
 def parse_header(cells: Sequence[str], looks_like: str) -> list[str]:
     """The names of the fields, without the empty ones at the end.
 
-    `looks_like` describes the format, for a header without any name. Raises BadInput where a column
+    `looks_like` describes the format, for a header without any name. Raises BadInput if a column
     has no name, or two have the same.
     """
     names = [cell.strip() for cell in cells]

@@ -1,6 +1,6 @@
 """A JSON array of objects (RFC 8259), as a stream.
 
-A null stays None: JSON tells it from an absent field, and services take it for "clear this".
+A null stays None: JSON distinguishes it from an absent field, and services clear the field.
 """
 
 import re
@@ -20,7 +20,7 @@ from openbulk.formats.text import text_chunks
 
 MAX_ELEMENT_CHARACTERS = 16 * 1024 * 1024
 _NOT_BLANK = re.compile(r"[^ \t\n\r]|\Z")
-"""Or the end of the text. These four are blanks in JSON, and no others (RFC 8259, section 2)."""
+"""A character that is not blank, or the end. JSON has these four blanks (RFC 8259, section 2)."""
 
 
 class Json:
@@ -35,9 +35,9 @@ class Json:
         return head.lstrip()[:1] == b"["
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The elements of the array. Nothing behind an error of syntax can be read.
+        """The elements of the array. Nothing after a syntax error can be read.
 
-        JSON has no next line where reading could start over. Raises BadInput where the file is no
+        JSON has no next line at which reading could resume. Raises BadInput if the file is not an
         array.
         """
         text = _TextWindow(text_chunks(file, detect_encoding(file, options)))
@@ -57,7 +57,7 @@ class Json:
 
 
 def _rows(text: "_TextWindow") -> Iterator[Row]:
-    """The elements behind the opening bracket."""
+    """The elements after the opening bracket."""
     if text.take("]"):
         return
     number = 0
@@ -76,13 +76,13 @@ def _rows(text: "_TextWindow") -> Iterator[Row]:
     if not text.take("]"):
         yield _syntax_problem(number, text.line, "a comma or the closing bracket is missing")
     elif text.peek():
-        yield _syntax_problem(number, text.line, "there is text behind the closing bracket")
+        yield _syntax_problem(number, text.line, "there is text after the closing bracket")
 
 
 def _syntax_problem(number: int, line: int, reason: str) -> Row:
-    """The rest of the file, as a row behind the last one that could be read (`number`)."""
-    place = f"behind element {number}" if number else "at the first element"
-    message = f"the JSON breaks {place} ({reason}); nothing behind it could be read"
+    """The rest of the file, as a row after the last one that could be read (`number`)."""
+    place = f"after element {number}" if number else "at the first element"
+    message = f"the JSON breaks {place} ({reason}); nothing after it could be read"
     return Row(number + 1, line=line, problem=Problem(message))
 
 
@@ -116,7 +116,7 @@ class _TextWindow:
     def take_value(self) -> tuple[Any, str | None]:
         """The next value, and what is wrong in it.
 
-        Raises ValueError and RecursionError where there is no value.
+        Raises ValueError and RecursionError if there is no value.
         """
         while True:
             try:
@@ -127,7 +127,7 @@ class _TextWindow:
                 if is_too_long or not self._grow():
                     raise
                 continue
-            # A number that ends with the text may go on in the next piece.
+            # A number at the end of the text may continue in the next piece.
             if end < len(self._held) or not self._grow():
                 break
         problem = problem or _describe_undecoded(self._held[self._position : end])

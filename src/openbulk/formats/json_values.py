@@ -20,7 +20,7 @@ _MAX_INTEGER_CHARACTERS = 20
 
 
 class ValueDecoder:
-    """JSON to Python. Reports numbers that would not come out as they went in."""
+    """Decodes JSON. Reports numbers that would change on the way."""
 
     def __init__(self) -> None:
         self._problem: str | None = None
@@ -31,7 +31,7 @@ class ValueDecoder:
     def decode(self, text: str) -> tuple[Any, str | None]:
         """The only value of a text, and the problem of a number in it.
 
-        Raises ValueError where the text is not JSON, RecursionError where it is nested too deep.
+        Raises ValueError if the text is not JSON, RecursionError if it is nested too deep.
         """
         self._problem = None
         return self._decoder.decode(text), self._problem
@@ -99,7 +99,7 @@ _SPOKEN_TYPES = {
 
 
 def make_row(number: int, line: int, value: Any, problem: str | None, looks_like: str) -> Row:
-    """The row of a decoded value: a broken one where it has a problem or is no object."""
+    """The row of a decoded value: a broken one if it has a problem or is not an object."""
     if problem is None and not isinstance(value, dict):
         problem = f"{_SPOKEN_TYPES[type(value)]} is not an object; {looks_like}"
     if problem is not None:

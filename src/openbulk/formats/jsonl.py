@@ -26,7 +26,7 @@ class Jsonl:
         return head.lstrip()[:1] == b"{"
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The objects. Another line is a broken row, and a blank one is skipped."""
+        """The objects. Any other line is a broken row; blank lines are skipped."""
         encoding = detect_encoding(file, options)
         return self._rows(text_lines(file, encoding), encoding)
 

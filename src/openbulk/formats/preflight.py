@@ -11,7 +11,7 @@ EVENT_LOOKS_LIKE = (
 
 
 def require_reiterable(records: Iterable[Mapping[str, Any]]) -> None:
-    """Raises TypeError for an iterator: its second pass would write an empty file."""
+    """Raise TypeError for an iterator: its second pass would write an empty file."""
     if isinstance(records, Iterator):
         raise TypeError("records are read twice; pass a collection, not an iterator")
 
@@ -21,9 +21,9 @@ def require_writable(
     encode: Callable[[Mapping[str, Any]], object],
     looks_like: str,
 ) -> None:
-    """Raises BadInput for the first record that `encode` refuses, with its number.
+    """Raise BadInput for the first record that `encode` refuses, with its number.
 
-    `encode` may raise whatever a record of another shape makes it raise. `looks_like` describes a
+    `encode` may raise AttributeError, KeyError, TypeError or ValueError. `looks_like` describes a
     record that can be written.
     """
     require_reiterable(records)

@@ -1,4 +1,4 @@
-"""Which format a file has: as its caller states, else as its beginning shows."""
+"""Recognizes the format of a file: as its caller states, else as its beginning shows."""
 
 import io
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from openbulk.formats.text import text_chunks
 HEAD_BYTES = 64 * 1024
 """The part of a file that its format is recognized by."""
 INSPECTED_BYTES = 1024 * 1024
-"""The part of a file that has to hold a record, before a job is made of the file."""
+"""The part of a file that must hold a record before a job is created for the file."""
 
 _ALIASES = {
     "text/csv": "csv",
@@ -33,14 +33,14 @@ _MAGIC_BYTES = {
     b"%PDF": "a PDF",
     b"\x1f\x8b": "packed with gzip",
 }
-"""How files begin that are no text and have no format here."""
+"""The beginnings of files that are neither text nor in a supported format."""
 
 
 def inspect(file: BinaryIO, format_name: Any, options: Mapping[str, Any]) -> Format:
     """The format of a file that can be read and holds at least one record. Raises BadInput.
 
-    `format_name` is `metaData.format`, or None. Looks at the beginning of the file only, and leaves
-    it there.
+    `format_name` is `metaData.format`, or None. Reads only the beginning of the file, and seeks
+    back to it.
     """
     head = file.read(INSPECTED_BYTES)
     file.seek(0)

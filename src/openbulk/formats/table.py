@@ -1,4 +1,4 @@
-"""Records as a table: which columns it has, and the value of each cell.
+"""Records as a table: its columns, and the value of each cell.
 
 Nested fields are columns with dotted names (`start.dateTime`). A list is one cell, as JSON: a table
 does not grow a column for each of an event's two hundred guests.
@@ -22,10 +22,10 @@ class Table:
         self.columns = fields or _columns_of(records)
         parents = {prefix for name in self.columns for prefix in _prefixes(name)[:-1]}
         self._object_columns = frozenset(self.columns) - parents
-        """Columns with no column below them: one that is an object in a record shows it as JSON."""
+        """Columns without columns below them: an object in one of them becomes JSON."""
 
     def cells(self, record: Mapping[str, Any]) -> list[Cell]:
-        """A record's cell in each column; None where it has no value."""
+        """A record's cell in each column; None if it has no value."""
         flat = flatten(record)
         for name in self._object_columns - flat.keys():
             flat[name] = value_at(record, name)

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO
 
+from openbulk.formats.encodings import DAMAGE, ENCODING_NAMES
+
 CHUNK_BYTES = 256 * 1024
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _LINE_ENDS = (b"\n", b"\r")
-_SPOKEN_NAMES = {
-    "utf-8": "UTF-8",
-    "cp1252": "Windows-1252",
-}
+_SPOKEN_NAMES = {**ENCODING_NAMES, "utf-8": "UTF-8", "cp1252": "Windows-1252"}
 
 
 class CutLine(bytes):
@@ -38,7 +37,7 @@ def describe_damage(line: bytes, error: UnicodeDecodeError, encoding: str) -> st
     """A sentence on a line of `text_lines` that is not valid UTF-8, with the place and a remedy."""
     place = f"at position {len(line[: error.start].decode()) + 1} of the line"
     if encoding.startswith("utf-16"):
-        return f"half a character stands {place}; save the file as UTF-8"
+        return f"half a character is {place}; save the file as UTF-8"
     return (
         f"byte 0x{line[error.start]:02X} {place} is not {_SPOKEN_NAMES[encoding]}; "
         "save the file as UTF-8, or name its encoding in metaData.encoding"
@@ -49,26 +48,29 @@ def describe_damage(line: bytes, error: UnicodeDecodeError, encoding: str) -> st
 
 
 def read_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a file, from where it stands to its end."""
+    """The bytes of a file, from its current position to its end."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
 
 def _utf8_chunks(file: BinaryIO, encoding: str) -> Iterator[bytes]:
     """A file in UTF-8 without its byte order mark. Bytes that cannot be decoded stay invalid."""
-    chunks = _TRANSCODERS[encoding](read_chunks(file))
+    transcode = _TRANSCODERS.get(encoding, partial(_transcode, encoding))
+    chunks = transcode(read_chunks(file))
     yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
     yield from chunks
 
 
-def _transcode_cp1252(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A byte that Windows-1252 lacks comes out as itself, which no UTF-8 has in that place."""
+def _transcode(encoding: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A byte that the encoding lacks comes out as itself, which no UTF-8 has in that place."""
+    decoder = codecs.getincrementaldecoder(encoding)(DAMAGE)
     for chunk in chunks:
-        yield chunk.decode("cp1252", "surrogateescape").encode("utf-8", "surrogateescape")
+        yield decoder.decode(chunk).encode("utf-8", "surrogateescape")
+    yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
 
 
 def _transcode_utf16(encoding: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Half a surrogate pair comes out as its three bytes, which UTF-8 does not allow."""
+    """Half a surrogate pair becomes three bytes that UTF-8 does not allow."""
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
@@ -78,10 +80,10 @@ def _transcode_utf16(encoding: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 _TRANSCODERS: Mapping[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
     "utf-8": iter,
-    "cp1252": _transcode_cp1252,
     "utf-16-le": partial(_transcode_utf16, "utf-16-le"),
     "utf-16-be": partial(_transcode_utf16, "utf-16-be"),
 }
+"""Encodings with a way of their own."""
 
 
 # --- chunks to lines ---
@@ -125,7 +127,7 @@ class _UnfinishedLine:
 
 
 def _chunks_with_whole_line_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut the chunks elsewhere, so that no CRLF is in two of them. None is empty."""
+    """The chunks, cut so that no CRLF spans two of them. No chunk is empty."""
     held = b""
     for chunk in chunks:
         joined = held + chunk

@@ -1,1 +1,1 @@
-"""What openbulk remembers: the ledger of jobs and their outcomes, and the file store."""
+"""Storage: the ledger of jobs and their outcomes, and the file store."""

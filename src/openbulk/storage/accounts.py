@@ -1,4 +1,4 @@
-"""Who may call, and the instances that they have signed in."""
+"""Organizations, users, and the instances that they have signed in."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.tables import bookmarks, instances, organizations, users
 
 _SEALED_AT_ONCE = 500
-"""Configurations that one statement seals again."""
+"""Configurations that one statement reseals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Accounts:
         self._sealer = sealer
 
     async def version_of(self, instance_id: int) -> int | None:
-        """The version of an instance, which each change raises; None where there is none."""
+        """The version of an instance, which each change raises; None if the instance is gone."""
         async with self._reading.connect() as connection:
             found: int | None = await connection.scalar(
                 select(instances.c.version).where(instances.c.id == instance_id)
@@ -47,14 +47,14 @@ class Accounts:
         return found
 
     async def is_empty(self) -> bool:
-        """Whether nobody may call yet: the first start."""
+        """Whether there is no user yet, because this is the first start."""
         async with self._reading.connect() as connection:
             return (await connection.execute(select(users.c.id).limit(1))).first() is None
 
     async def add_first_organization(self, secret: str, user_email: str, user_secret: str) -> bool:
         """Add the first organization and its first user; return whether they are the first.
 
-        True also where just these are there: the answer to an earlier call may have been lost.
+        Also True if exactly these exist: the answer to an earlier call may have been lost.
         """
         async with self._engine.begin() as connection:
             await keep_others_out(connection, FIRST_START)
@@ -72,9 +72,9 @@ class Accounts:
     async def replace_secrets(
         self, organization_secret: str | None, user_secret: str | None
     ) -> Sequence[str]:
-        """Give the first organization and the first user new secrets; None leaves one as it is.
+        """Give the first organization and the first user new secrets; None leaves one unchanged.
 
-        Returns those of "organization" and "user" whose secret has changed.
+        Returns which of "organization" and "user" have a new secret.
         """
         replaced: list[str] = []
         async with self._engine.begin() as connection:
@@ -168,7 +168,7 @@ class Accounts:
         return None if row is None else self._instance(row)
 
     async def instance_with_token(self, token: str) -> Instance | None:
-        """The instance that a caller's `Element` token stands for."""
+        """The instance that a caller's `Element` token belongs to."""
         async with self._reading.connect() as connection:
             row = (
                 await connection.execute(
@@ -190,10 +190,10 @@ class Accounts:
             return [self._instance(row) for row in rows]
 
     async def change_instance(self, before: Instance, after: Instance) -> Instance | None:
-        """Change what differs between two readings; return the instance, None where it is gone.
+        """Apply the differences between two readings; return the instance, None if it is gone.
 
-        That is its name, tags, whether it is disabled, and entries of its configuration. Other
-        changes that were made meanwhile stay, such as a refresh token that a worker has renewed.
+        They may be in its name, tags, `disabled`, and entries of its configuration. Other changes
+        made meanwhile stay, such as a refresh token that a worker has renewed.
         """
         async with self._engine.begin() as connection:
             row = (
@@ -220,7 +220,7 @@ class Accounts:
     async def update_configuration(
         self, instance_id: int, changes: Mapping[str, str]
     ) -> int | None:
-        """Change entries of a configuration; return the version, None without an instance."""
+        """Change entries of a configuration; return the version, None if the instance is gone."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -229,7 +229,7 @@ class Accounts:
             ).first()
             if row is None:
                 return None
-            # Only these entries: a person may have changed others meanwhile.
+            # Change only these entries: a person may have changed others meanwhile.
             configuration = {**self._instance(row).configuration, **changes}
             version: int | None = await connection.scalar(
                 update(instances)
@@ -269,9 +269,9 @@ class Accounts:
 
 
 async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
-    """Seal the configurations that another key has sealed with the first master key.
+    """Reseal, with the first master key, the configurations that another key has sealed.
 
-    Returns how many. Raises SealBroken or KeyMissing where one cannot be opened.
+    Returns their number. Raises SealBroken or KeyMissing if one cannot be opened.
     """
     kept = instances.c.sealed_configuration
     others = (
@@ -314,7 +314,7 @@ async def _add_organization(
 
 
 def _merge_changes(now: Instance, before: Instance, after: Instance) -> Instance:
-    """An instance as it is now, with what differs between two readings."""
+    """The current instance, with the differences between two readings applied."""
     changes: dict[str, Any] = {
         name: getattr(after, name)
         for name in ("name", "tags", "disabled")
@@ -329,7 +329,7 @@ def _merge_changes(now: Instance, before: Instance, after: Instance) -> Instance
 def _merge_entries(
     now: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """A configuration as it is now, with the entries that were changed, added or removed."""
+    """The current configuration, with the differences between two readings applied."""
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     kept = {name: value for name, value in now.items() if name in after or name not in before}
     return {**kept, **changed}

@@ -1,4 +1,4 @@
-"""Bookmarks: where a download has stopped reading a feed of changes, and the next one begins."""
+"""Bookmarks: the places in feeds of changes where one download stopped and the next begins."""
 
 import hashlib
 import json
@@ -13,32 +13,32 @@ from openbulk.domain.query import Bookmark
 from openbulk.storage.tables import bookmarks
 
 KEPT_NEWEST = 3
-"""The newest of each feed: a job for changes since the last one began needs an older one."""
+"""Newest bookmarks kept of each feed: a job may need one from before the last job began."""
 KEPT_DAYS = 35
-"""And the newest of each of so many days, for a weekly or monthly job beside an hourly one."""
+"""Days of which the newest bookmark is also kept, for a weekly job next to an hourly one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed of changes: of those records of an instance that certain parameters choose."""
+    """A feed of changes to the records of an instance that certain parameters select."""
 
     instance_id: int
     digest: str
-    """The digest of the object and of all parameters that choose its records."""
+    """The digest of the object and of all parameters that select its records."""
 
 
 def feed_of(instance_id: int, object: str, parameters: Mapping[str, str], page_size: int) -> Feed:
     """The feed of an object."""
-    # Google wants all parameters as they were, and names no exception for the page size.
-    asked = json.dumps([object, page_size, sorted(parameters.items())])
-    return Feed(instance_id, hashlib.sha256(asked.encode()).hexdigest())
+    # Google requires the same parameters again, and documents no exception for the page size.
+    request = json.dumps([object, page_size, sorted(parameters.items())])
+    return Feed(instance_id, hashlib.sha256(request.encode()).hexdigest())
 
 
 async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: datetime) -> str | None:
-    """The text of a feed's newest bookmark that was taken at a moment or before."""
+    """The text of a feed's newest bookmark taken at or before `until`; None if there is none."""
     text: str | None = await connection.scalar(
         select(bookmarks.c.text)
-        .where(_of(feed), bookmarks.c.taken_at <= _cut(until))
+        .where(_of(feed), bookmarks.c.taken_at <= _to_millisecond(until))
         .order_by(bookmarks.c.taken_at.desc())
         .limit(1)
     )
@@ -47,7 +47,7 @@ async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: dateti
 
 async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookmark) -> None:
     """Remember a bookmark, and forget those that are no longer worth keeping."""
-    taken_at = _cut(bookmark.taken_at + timedelta(microseconds=999))
+    taken_at = _to_millisecond(bookmark.taken_at + timedelta(microseconds=999))
     await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at == taken_at))
     await connection.execute(
         insert(bookmarks).values(
@@ -62,21 +62,21 @@ async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookm
 
 
 async def forget_bookmarks(connection: AsyncConnection, feed: Feed, until: datetime) -> None:
-    """Forget the bookmarks up to a moment, which the service takes no longer."""
+    """Forget a feed's bookmarks taken at or before `until`: they have expired."""
     await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at <= until))
 
 
 def surplus_of(moments: Sequence[datetime]) -> Sequence[datetime]:
-    """Which bookmarks of a feed are not kept, by when they were taken."""
+    """The bookmarks of a feed that are not kept, by the times when they were taken."""
     newest_first = sorted(moments, reverse=True)
     newest_of_day = {moment.date(): moment for moment in sorted(moments)}
     kept = {*newest_first[:KEPT_NEWEST], *sorted(newest_of_day.values(), reverse=True)[:KEPT_DAYS]}
     return [moment for moment in newest_first if moment not in kept]
 
 
-def _cut(moment: datetime) -> datetime:
-    """The moment to the millisecond, as it is kept."""
-    # It is not rounded up: a bookmark must not be found for a moment before its own.
+def _to_millisecond(moment: datetime) -> datetime:
+    """The time cut to the millisecond, as the ledger keeps it."""
+    # Do not round up: a bookmark must not be found for a time before its own.
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

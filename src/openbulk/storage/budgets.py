@@ -1,4 +1,4 @@
-"""The spending of services' budgets: one window for all processes, which outlives each of them."""
+"""The spending of services' budgets: all processes share one window, which outlives them."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """The spending of one budget, and what its service has taught. Times are Unix seconds."""
+    """The calls spent of one budget, and its learned limit. Times are Unix seconds."""
 
     buckets: tuple[tuple[int, int], ...] = ()
     """Buckets of the window with the calls in each, in order."""
     learned: int | None = None
-    """The limit, where it is not the documented one."""
+    """The learned limit; None if the documented one holds."""
     refused_at: float = 0.0
-    """When the service last refused a call for being one too many."""
+    """When the service last refused a call because the budget was used up."""
     closed_until: float = 0.0
     closed_for: str = ""
-    """Why the budget is closed until then, in a sentence."""
+    """The reason why the budget is closed until then, in a sentence."""
 
 
 Change = Callable[[Sequence[Spending]], tuple[Sequence[Spending], T]]
@@ -45,8 +45,8 @@ class Budgets:
     async def change(self, scopes: Sequence[str], change: Change[T]) -> T:
         """Change the spending of these scopes in one transaction; return the result of `change`.
 
-        `change` may be called again: where another process adds the first row of a scope in the
-        same moment, or where the database was away. Raises Unavailable where it is away and the
+        `change` may be called again: if another process adds the first row of a scope at the same
+        time, or if the database was unavailable. Raises Unavailable if it is unavailable while the
         process drains.
         """
         return await retry_while_unavailable(

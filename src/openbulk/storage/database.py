@@ -29,11 +29,11 @@ from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.storage.retry import outage
 
 _BUSY_TIMEOUT_MS = 30_000
-"""A writer of a SQLite file waits so long for another one."""
+"""A writer of a SQLite file waits this long for another one."""
 _POSTGRESQL = {"postgresql", "postgres"}
 _POOL_SIZE = 10
-_POOL_MOST = 40
-"""Connections to PostgreSQL that a process keeps for its ledger, and the most that it opens."""
+_MAX_POOL_SIZE = 40
+"""Connections to PostgreSQL that a process keeps for its ledger, and the maximum it opens."""
 LANE_POOL_SIZE = 10
 _CONNECT_PAUSE_SECONDS = 0.5
 _IDLE_IN_TRANSACTION_MS = 3_000
@@ -41,10 +41,10 @@ _IDLE_IN_TRANSACTION_MS = 3_000
 MIGRATIONS = 0x6F62756C6B01
 FIRST_START = 0x6F62756C6B02
 TAKEOVER = 0x6F62756C6B03
-MARKING = 0x6F62756C6B04
+IDENTIFYING = 0x6F62756C6B04
 SEALING = 0x6F62756C6B05
-"""PostgreSQL's advisory locks for what one process does at a time: "obulk" and a number."""
-_AWAY = frozenset(
+"""PostgreSQL's advisory locks for work of one process at a time: "obulk" and a number."""
+_UNAVAILABLE = frozenset(
     {
         errors.AdminShutdown.sqlstate,
         errors.CrashShutdown.sqlstate,
@@ -56,7 +56,7 @@ _AWAY = frozenset(
 )
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """The second is for a file beside the database (https://sqlite.org/rescode.html#ioerr_shmsize)."""
-DATABASE_AWAY = (
+DATABASE_UNAVAILABLE = (
     "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
 )
 
@@ -71,7 +71,7 @@ def open_ledger_engine(url: str) -> AsyncEngine:
 
     On SQLite its transactions begin IMMEDIATE: one that reads first and writes later could
     otherwise be refused half-way (https://sqlite.org/lang_transaction.html). On PostgreSQL they are
-    READ COMMITTED. A database that is away raises Unavailable, a full disk raises DiskFull.
+    READ COMMITTED. An unavailable database raises Unavailable, a full disk raises DiskFull.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -89,7 +89,7 @@ def _open_sqlite(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # The event also comes where there is no transaction to begin.
+        # The event also fires if there is no transaction to begin.
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -100,19 +100,20 @@ def _open_postgresql(url: URL) -> AsyncEngine:
     engine = create_async_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
-        max_overflow=_POOL_MOST - _POOL_SIZE,
+        max_overflow=_MAX_POOL_SIZE - _POOL_SIZE,
         pool_pre_ping=True,  # a connection may have died with the server since its last use
         connect_args=_connect_arguments(url),
     )
-    event.listen(engine.sync_engine, "handle_error", _translate_away)
+    event.listen(engine.sync_engine, "handle_error", _translate_unavailable)
     event.listen(engine.sync_engine, "handle_error", _translate_full)
     return engine
 
 
 def _connect_arguments(url: URL) -> dict[str, Any]:
-    """Connection parameters beside those in the URL.
+    """Connection parameters in addition to those in the URL.
 
-    A database machine that has vanished is noticed, and a frozen process of ours blocks no other.
+    They detect that a database machine has vanished, and keep a frozen process from blocking
+    others.
     """
     given = " ".join(url.normalized_query.get("options", ()))
     options = f"{given} -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}"
@@ -129,16 +130,16 @@ def _connect_arguments(url: URL) -> dict[str, Any]:
     }
 
 
-def _translate_away(context: ExceptionContext) -> Exception | None:
-    """Translate the errors of a PostgreSQL that is away."""
+def _translate_unavailable(context: ExceptionContext) -> Exception | None:
+    """Translate the errors of an unavailable PostgreSQL."""
     error = context.original_exception
     # After a failed ping the pool opens another connection. A cancelled task loses its connection,
     # too, but not with a psycopg.Error.
     if context.is_pre_ping or not isinstance(error, psycopg.Error):
         return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
-    if context.is_disconnect or cannot_connect or error.sqlstate in _AWAY:
-        return Unavailable(DATABASE_AWAY)
+    if context.is_disconnect or cannot_connect or error.sqlstate in _UNAVAILABLE:
+        return Unavailable(DATABASE_UNAVAILABLE)
     return None
 
 
@@ -152,9 +153,9 @@ def _translate_full(context: ExceptionContext) -> Exception | None:
 
 
 def _translate_busy(context: ExceptionContext) -> Exception | None:
-    """Translate the error of a SQLite file that another program has held for too long."""
+    """Translate the error of a SQLite file that another program has locked for too long."""
     if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return Unavailable(DATABASE_AWAY)
+        return Unavailable(DATABASE_UNAVAILABLE)
     return None
 
 
@@ -185,10 +186,10 @@ def open_shared_lane_engine(url: str) -> Engine:
     )
 
 
-def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
-    """Let a lane engine wait for a database that is away while `waits`, then raise Unavailable.
+def wait_while_unavailable(engine: Engine, waits: Callable[[], bool]) -> None:
+    """Let a lane engine wait for an unavailable database while `waits()`, then raise Unavailable.
 
-    DBOS by itself waits for ever, with pauses of up to a minute: a process that stops cannot.
+    DBOS itself waits forever, with pauses of up to a minute: a process that stops cannot.
     """
 
     @event.listens_for(engine, "do_connect")
@@ -199,7 +200,7 @@ def wait_while_away(engine: Engine, waits: Callable[[], bool]) -> None:
     def translate(context: ExceptionContext) -> Exception | None:
         if waits():
             return None
-        return _translate_away(context) or _translate_full(context)
+        return _translate_unavailable(context) or _translate_full(context)
 
 
 def _connect(connect: Callable[[], Any], waits: Callable[[], bool]) -> Any:
@@ -210,31 +211,31 @@ def _connect(connect: Callable[[], Any], waits: Callable[[], bool]) -> Any:
         except psycopg.OperationalError as error:
             if not waits():
                 raise
-            outage.away(error)
+            outage.report_failure(error)
         else:
             if has_waited:
-                outage.back()
+                outage.report_success()
             return connection
         has_waited = True
         time.sleep(_CONNECT_PAUSE_SECONDS)
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Migrate the tables to this version, never back. Of several processes, the others wait."""
+    """Migrate the tables to this version, never back. Several processes take turns."""
     async with engine.begin() as connection:
-        await idle_at_will(connection)
+        await allow_idle(connection)
         await keep_others_out(connection, MIGRATIONS)
         await connection.run_sync(_upgrade)
 
 
-async def idle_at_will(connection: AsyncConnection) -> None:
-    """Let this transaction take longer than others between its statements."""
+async def allow_idle(connection: AsyncConnection) -> None:
+    """Let this transaction idle longer than others between its statements."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 async def keep_others_out(connection: AsyncConnection, lock: int) -> None:
-    """Hold a lock of all processes until this transaction ends."""
+    """Hold a lock among all processes until this transaction ends."""
     # On SQLite every transaction keeps all others out.
     if connection.dialect.name == "postgresql":
         await connection.execute(select(func.pg_advisory_xact_lock(lock)))

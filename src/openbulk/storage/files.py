@@ -1,8 +1,8 @@
 """The file store: uploads and the parts that they are cut into, each block sealed on its own.
 
 An upload is a folder of numbered blocks, each an object of its own. So it is written while it
-arrives, with one block in memory; it is the same on a disk and in an object store; nobody ever sees
-a block that is half-written; and the rest of an upload that was cut off is found by listing.
+arrives, with one block in memory; it works the same on a disk and in an object store; nobody ever
+sees a block that is half-written; and a listing finds the remains of an upload that was cut off.
 """
 
 import asyncio
@@ -29,16 +29,14 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 BLOCK_BYTES = 1024 * 1024
-"""Plain bytes in a block. One is held in memory for each upload under way."""
-
-
+"""Plain bytes in a block. One is held in memory for each running upload."""
 READ_BYTES = 256 * 1024
-FILE_STORE_AWAY = (
+FILE_STORE_UNAVAILABLE = (
     "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
 )
 _IDENTITY = "mark"
-"""Its name in the store. It is no folder, and so it is not among `names`."""
-_TRY_AGAIN: "RetryConfig" = {
+"""The identity's name in the store. It is not a folder, so `names` leaves it out."""
+_RETRIES: "RetryConfig" = {
     "max_retries": 6,
     "backoff": {
         "init_backoff": timedelta(seconds=0.1),
@@ -47,7 +45,7 @@ _TRY_AGAIN: "RetryConfig" = {
     },
     "retry_timeout": timedelta(seconds=10),
 }
-"""A store that is away for longer is an error: callers and lanes do not wait for it."""
+"""A store that is unavailable for longer is an error: callers and lanes do not wait for it."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -62,15 +60,15 @@ def open_store(url: str) -> ObjectStore:
     if scheme not in {"s3", "gs", "az"} or not place:
         raise ValueError("its address has to begin with s3://, gs://, az:// or file:///")
     try:
-        return from_url(url, retry_config=_TRY_AGAIN)
+        return from_url(url, retry_config=_RETRIES)
     except BaseError as error:
         raise ValueError(str(error).partition("\n")[0]) from error
 
 
 class FileStore:
-    """Keeps files by name. Names are made by openbulk, never by callers.
+    """Keeps files by name. Openbulk makes up the names, never the caller.
 
-    Its methods raise FileStoreUnavailable where the store does not answer, or refuses access.
+    Its methods raise FileStoreUnavailable if the store does not answer, or refuses access.
     """
 
     def __init__(self, store: ObjectStore, sealer: Sealer) -> None:
@@ -79,7 +77,7 @@ class FileStore:
         self._root = Path(store.prefix) if isinstance(store, LocalStore) and store.prefix else None
 
     def writer(self, name: str) -> "FileWriter":
-        """Begin a file; it is there once the writer is closed."""
+        """Begin a file; it is complete once the writer is closed."""
         return FileWriter(self, name)
 
     def open(self, name: str, size: int) -> BinaryIO:
@@ -87,7 +85,7 @@ class FileStore:
         return io.BufferedReader(StoredFile(self, name, size), READ_BYTES)
 
     async def put(self, path: str, plain: bytes) -> None:
-        """Keep one sealed object; on a disk, it has reached the disk on return. Raises DiskFull."""
+        """Write one sealed object. On a disk, it is durable on return. Raises DiskFull."""
         await self._keep(path, self._sealer.seal(plain, path))
 
     async def _keep(self, path: str, data: bytes) -> None:
@@ -97,7 +95,7 @@ class FileStore:
                 if self._root is not None:
                     await asyncio.to_thread(_reach_disk, self._root, path)
         except FileNotFoundError as error:  # the bucket, or the folder of all files
-            raise FileStoreUnavailable(FILE_STORE_AWAY) from error
+            raise FileStoreUnavailable(FILE_STORE_UNAVAILABLE) from error
 
     async def get(self, path: str) -> bytes:
         """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
@@ -113,7 +111,7 @@ class FileStore:
         return self._sealer.open(sealed, path)
 
     async def delete(self, name: str) -> None:
-        """Delete a file and everything below its name; nothing happens where there is none."""
+        """Delete a file and everything below its name. No-op if there is none."""
         with _translate_errors():
             if self._root is not None:
                 await asyncio.to_thread(_delete_folder, self._root / name)
@@ -122,19 +120,19 @@ class FileStore:
                 await obstore.delete_async(self._store, [item["path"] for item in page])
 
     async def give_up(self, name: str) -> None:
-        """Delete a file that no job will have, now or at a later start."""
+        """Delete a file that no job needs, now or at a later start."""
         with contextlib.suppress(FileStoreUnavailable):
             await self.delete(name)
 
     async def check(self) -> None:
-        """Raise where nothing can be written."""
+        """Raise FileStoreUnavailable or DiskFull if nothing can be written."""
         with _translate_errors():
             await obstore.put_async(self._store, "ready", b"")
 
     async def identity(self) -> str | None:
-        """The word that identifies the ledger of these files; None where there is none.
+        """The file store identity; None if there is none.
 
-        It is not sealed: it is no secret, and a person may have written it.
+        It is not sealed: it is not a secret, and a person may have written it.
         """
         try:
             with _translate_errors():
@@ -143,12 +141,12 @@ class FileStore:
         except FileNotFoundError:
             return None
 
-    async def set_identity(self, word: str) -> None:
-        """Write that word. On a disk, it has reached the disk on return. Raises DiskFull."""
-        await self._keep(_IDENTITY, word.encode())
+    async def set_identity(self, identity: str) -> None:
+        """Write the file store identity. On a disk, it is durable on return. Raises DiskFull."""
+        await self._keep(_IDENTITY, identity.encode())
 
     async def is_older(self, name: str, than: datetime) -> bool:
-        """Whether nothing was written to a file since a moment, by the store's clock."""
+        """Whether nothing was written to a file since `than`, by the store's clock."""
         with _translate_errors():
             async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
                 if any(item["last_modified"] > than for item in page):
@@ -156,7 +154,7 @@ class FileStore:
         return True
 
     async def names(self) -> frozenset[str]:
-        """The names of all files, also of those that were never closed."""
+        """The names of all files, including files that were never closed."""
         with _translate_errors():
             found = await obstore.list_with_delimiter_async(self._store)
         return frozenset(found["common_prefixes"])
@@ -195,7 +193,7 @@ class FileWriter:
             self._buffer.clear()
 
     async def discard(self) -> None:
-        """Leave nothing of the file behind."""
+        """Delete what was written of the file."""
         await self._files.give_up(self._name)
 
     async def _put_block(self, plain: bytes) -> None:
@@ -224,11 +222,11 @@ class StoredFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Where the next read begins, in bytes."""
+        """The offset of the next read, in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a place in the file."""
+        """Move to an offset in the file."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(0, start + offset)
         return self._position
@@ -269,10 +267,9 @@ class Part:
     first_row: int
     """The row that it begins with."""
     fence: int = 0
-    """The fence of the slice that wrote it; 0 where every slice would write the same.
+    """The fence of the slice that wrote it; 0 if every slice would write the same.
 
-    A slice that was overtaken may have other records. It writes beside the part that counts, and
-    never over it.
+    A superseded slice may have other records. It writes next to the valid part, never over it.
     """
 
     def path(self, name: str) -> str:
@@ -295,7 +292,7 @@ def _reach_disk(root: Path, path: str) -> None:
 def _translate_errors() -> Iterator[None]:
     """Translate the errors of a store or a folder to FileStoreUnavailable and DiskFull.
 
-    What is not there is still a FileNotFoundError.
+    A missing object stays a FileNotFoundError.
     """
     try:
         yield
@@ -304,7 +301,7 @@ def _translate_errors() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if _is_full(error):
             raise DiskFull("files") from error
-        raise FileStoreUnavailable(FILE_STORE_AWAY) from error
+        raise FileStoreUnavailable(FILE_STORE_UNAVAILABLE) from error
 
 
 def _is_full(error: Exception) -> bool:
@@ -316,6 +313,6 @@ def _is_full(error: Exception) -> bool:
 
 
 def _delete_folder(folder: Path) -> None:
-    """Delete a folder, also what a store that was killed while it wrote has left there."""
+    """Delete a folder, including what a store that was killed while writing has left there."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)

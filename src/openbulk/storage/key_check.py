@@ -1,4 +1,4 @@
-"""The seal of a ledger: it shows whether a process has the right master key."""
+"""Checks a process's master key against the seal of the ledger."""
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +14,7 @@ _PLAIN = b"openbulk"
 
 
 class MasterKeyCheck:
-    """A word that the first process seals, and that every other process has to open."""
+    """A word that the first process seals, and every other process has to open."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -25,9 +25,9 @@ class MasterKeyCheck:
             return await connection.scalar(select(seal.c.sealed)) is not None
 
     async def renew(self, sealer: Sealer) -> int:
-        """MasterKeyCheck the word and all credentials with the first key; return of how many instances.
+        """Reseal the word and all credentials with the first key; return the count of instances.
 
-        It does all or nothing, in one process at a time. Raises WrongKey, and SealBroken where
+        It reseals all or nothing, in one process at a time. Raises WrongKey, and SealBroken if
         credentials cannot be opened.
         """
         async with self._engine.begin() as connection:
@@ -39,8 +39,8 @@ class MasterKeyCheck:
                 )
             else:
                 _require_right_key(sealer, sealed)
-            # Also where the word is under the first key: a process that still has another key first
-            # may have sealed credentials since.
+            # Even if the word is sealed with the first key: a process that still has another key
+            # first may have sealed credentials since.
             changed = await reseal(connection, sealer)
             if sealed is not None and not sealer.is_current(sealed):
                 await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))

@@ -1,4 +1,4 @@
-"""The ledger: every job, how far it is, and the outcome of each of its records."""
+"""The ledger: every job, its progress, and the outcome of each of its records."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,7 @@ from typing import Any
 from sqlalchemy import (
     Case,
     Row,
-    and_,
     case,
-    func,
     insert,
     literal,
     null,
@@ -28,7 +26,7 @@ from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.outcomes import close_intents
-from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, parts_from
+from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, begin_slice, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
 
@@ -45,7 +43,7 @@ class RecordError:
 
 
 class Ledger:
-    """Remembers jobs. What a slice writes of its job is in `slice_ledger.py`."""
+    """Remembers jobs. The reads and writes of a slice are in `slice_ledger.py`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -65,7 +63,7 @@ class Ledger:
     ) -> Job:
         """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
 
-        A file has one job. Where it has one already, return that one.
+        A file has one job: if it has one already, return that one.
         """
         new = insert(jobs).values(
             organization_id=organization_id,
@@ -149,26 +147,13 @@ class Ledger:
         lease: Lease | None = None,
         draining: asyncio.Event | None = None,
     ) -> SliceLedger | None:
-        """Begin a slice and raise its job's fence; None where this slice is not due.
+        """Begin a slice and raise its job's fence; None if this slice is not due.
 
-        A worker that begins a slice which it had begun before spends no attempt: it had lost the
-        database. The slice's own writes wait until `draining` is set, and hold `lease`.
+        A worker that begins a slice again spends no attempt: it had lost the database. The slice's
+        own calls to the ledger wait until `draining` is set, and its writes hold `lease`.
         """
-        change = (
-            update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
-            .values(
-                status=_running_unless_cancelled(),
-                slice_running=True,
-                slice_attempts=_attempts_of(worker),
-                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
-                worker=worker,
-                started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
-                waiting_until=None,
-            )
-        )
         async with self._engine.begin() as connection:
-            row = (await connection.execute(change.returning(jobs))).first()
+            row = await begin_slice(connection, job_id, number, worker, now)
         if row is None:
             return None
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
@@ -185,9 +170,9 @@ class Ledger:
     # --- changes from outside their slices ---
 
     async def cancel(self, job_id: int, now: datetime) -> Job | None:
-        """Cancel a job: at once where no slice of it runs, else by telling the slice.
+        """Cancel a job: at once if no slice of it runs, else when its slice notices.
 
-        None where the job had finished before.
+        Returns None if the job has already finished.
         """
         async with self._engine.begin() as connection:
             row = (
@@ -209,7 +194,7 @@ class Ledger:
             return await close_intents(connection, job) if job.is_finished else job
 
     async def cancel_complete(self, job_id: int) -> Job | None:
-        """Change a complete job to cancelled; None where it is not complete."""
+        """Change a complete job to cancelled; None if it is not complete."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -222,7 +207,7 @@ class Ledger:
         return _job_or_none(row)
 
     async def wake(self, job_id: int) -> Job | None:
-        """End a job's wait: its next slice is due now. None where it does not wait."""
+        """End a job's wait: its next slice is due now. None if it does not wait."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -239,7 +224,7 @@ class Ledger:
         return _job_or_none(row)
 
     async def skip_slice(self, job_id: int, number: int) -> Job | None:
-        """Replace a slice that the queue has lost by the next one. None where it is not due."""
+        """Replace a slice that the queue has lost by the next one. None if it is not due."""
         async with self._engine.begin() as connection:
             row = (
                 await connection.execute(
@@ -254,7 +239,7 @@ class Ledger:
     # --- their files and records ---
 
     async def parts_from(self, job_id: int, row: int) -> Sequence[Part]:
-        """The part of a job's file that holds a row, and the parts behind it."""
+        """The part of a job's file that holds a row, and the parts after it."""
         async with self._reading.connect() as connection:
             return await parts_from(connection, job_id, row)
 
@@ -266,22 +251,22 @@ class Ledger:
             )
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
-        """The files of jobs that were finished before a moment."""
+        """The files of jobs that finished before a time."""
         old = select(jobs.c.file).where(jobs.c.has_file, jobs.c.finished_at < moment)
         async with self._reading.connect() as connection:
             return (await connection.scalars(old)).all()
 
     async def forget_file(self, name: str) -> None:
-        """Note that a job's file is deleted."""
+        """Record that a job's file is deleted."""
         async with self._engine.begin() as connection:
             await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
     async def errors(
         self, job_id: int, *, after: int, limit: int, skip: int = 0
     ) -> Sequence[RecordError]:
-        """The records of a job with a problem behind the row `after`, in the order of the file.
+        """The records of a job with a problem, after the row `after`, in the order of the file.
 
-        `skip` leaves out the first ones.
+        The first `skip` of them are left out.
         """
         async with self._reading.connect() as connection:
             rows = await connection.execute(
@@ -310,16 +295,6 @@ class Ledger:
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
-
-
-def _running_unless_cancelled() -> Case[str]:
-    pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
-
-
-def _attempts_of(worker: str | None) -> Case[int]:
-    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
-    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _cancel_status() -> Case[str]:

@@ -13,14 +13,14 @@ from openbulk.storage.tables import intents, jobs, outcomes
 
 _NEVER_LOOKED_UP = (
     "nobody knows whether the service has taken this record "
-    "(the job ended before it could be looked up); look there before sending it again"
+    "(the job ended before it could be looked up); check there before you send it again"
 )
 
 
 def outcome_values(
     job_id: int, outcome: Outcome, lines: Mapping[int, int | None]
 ) -> dict[str, Any]:
-    """The row of an outcome. `lines` has the lines of records in the file, by row."""
+    """The row of an outcome. `lines` has the line numbers of records in the file, by row."""
     problem = outcome.problem
     return {
         "job_id": job_id,

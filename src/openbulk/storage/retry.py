@@ -1,4 +1,4 @@
-"""Waiting for a database that is away, or a disk that is full, instead of failing."""
+"""Waits for an unavailable database or a full disk, instead of failing."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from openbulk.domain.errors import DiskFull, Unavailable
 log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS = 0.1
-LAST_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 1.0
 """Seconds between two attempts to reach the database: doubled from the first to the last."""
 DISK_FULL_PAUSE_SECONDS = 1.0
 REMINDER_SECONDS = 30.0
@@ -24,7 +24,7 @@ Call = Callable[[], Awaitable[T]]
 
 
 class Outage:
-    """Logs that the database is away: once, again every half minute, and once when it is back.
+    """Logs an unavailable database: once, then every half minute, and once when it is back.
 
     Any number of callers may wait for it, in any threads: together they log once.
     """
@@ -35,8 +35,8 @@ class Outage:
         self._began_at: float | None = None
         self._logged_at = 0.0
 
-    def away(self, error: BaseException) -> None:
-        """A caller waits because of this error."""
+    def report_failure(self, error: BaseException) -> None:
+        """Report that a caller waits because of this error."""
         with self._lock:
             now = self._clock()
             if self._began_at is None:
@@ -45,10 +45,11 @@ class Outage:
                 return
             self._logged_at = now
             reason = " ".join(str(error).split())  # PostgreSQL's messages have several lines
-            log.warning("database is away", reason=reason, seconds=round(now - self._began_at))
+            seconds = round(now - self._began_at)
+            log.warning("database is unavailable", reason=reason, seconds=seconds)
 
-    def back(self) -> None:
-        """A caller that waited got its answer."""
+    def report_success(self) -> None:
+        """Report that a caller which waited got its answer."""
         with self._lock:
             if self._began_at is not None:
                 seconds = round(self._clock() - self._began_at, 1)
@@ -61,10 +62,10 @@ outage = Outage()
 
 
 async def retry_while_unavailable(call: Call[T], draining: asyncio.Event) -> T:
-    """Make a call to the database, again and again while it is away.
+    """Make a call to the database, and repeat it while the database is unavailable.
 
     The call must do no harm when it is made twice: the answer to the first may have been lost.
-    Raises Unavailable where the database is away and the process drains.
+    Raises Unavailable if the database is unavailable while the process drains.
     """
     pause = FIRST_PAUSE_SECONDS
     has_waited = False
@@ -74,20 +75,20 @@ async def retry_while_unavailable(call: Call[T], draining: asyncio.Event) -> T:
         except Unavailable as error:
             if draining.is_set():
                 raise
-            outage.away(error.__cause__ or error)
+            outage.report_failure(error.__cause__ or error)
         else:
             if has_waited:
-                outage.back()
+                outage.report_success()
             return result
         has_waited = True
         await asyncio.sleep(pause)
-        pause = min(LAST_PAUSE_SECONDS, pause * 2)
+        pause = min(MAX_PAUSE_SECONDS, pause * 2)
 
 
 async def retry_while_disk_full(call: Call[T], draining: asyncio.Event) -> T:
-    """Make a call that writes, again and again while the disk is full.
+    """Make a call that writes, and repeat it while the disk is full.
 
-    Raises DiskFull where the disk is full and the process drains.
+    Raises DiskFull if the disk is full while the process drains.
     """
     while True:
         try:
@@ -102,7 +103,7 @@ async def retry_while_disk_full(call: Call[T], draining: asyncio.Event) -> T:
 
 
 async def retry_until_written(call: Call[T], draining: asyncio.Event) -> T:
-    """Write to the database what must not be lost: wait while it is away or its disk is full."""
+    """Make a write that must not be lost: wait while database or disk do not allow it."""
 
     async def write() -> T:
         return await retry_while_unavailable(call, draining)

@@ -137,7 +137,7 @@ def _with_runs() -> Select[Any]:
 
 
 def _run(row: Row[Any]) -> Run:
-    """The run in a row, which may have a transfer, too: both have columns of the same name."""
+    """The run in a row. The row may hold a transfer, too, with columns of the same names."""
     of = row._mapping
     return Run(
         id=of[runs.c.id],

@@ -61,7 +61,7 @@ class Schedules:
             return [_schedule(row) for row in rows]
 
     async def set_time(self, schedule_id: str, cron: str, due_at: datetime | None) -> None:
-        """Set when a schedule is due; with None it is never due until it is set again."""
+        """Set when a schedule is due; with None it is not due until it is set again."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(schedules)
@@ -90,9 +90,9 @@ class Schedules:
             return (await connection.execute(chosen.limit(1))).first() is not None
 
     async def end_of_changes(self, schedule_id: str, place: int) -> datetime | None:
-        """The moment up to which a schedule has transferred changes; None where it never did.
+        """The time up to which a schedule has transferred changes; None if it has not yet.
 
-        `place` is that of the transfer in the schedule.
+        `place` is the place of the transfer in the schedule.
         """
         chosen = (
             select(transfers.c.changed_before)
@@ -119,7 +119,7 @@ class Schedules:
     ) -> bool:
         """Take a schedule that is due: set when it is due next, and add its run, if it has one.
 
-        False, and nothing is written, where somebody else has taken it.
+        Returns False, and writes nothing, if another process has taken it.
         """
         async with self._engine.begin() as connection:
             taken = await connection.execute(

@@ -1,7 +1,6 @@
-"""The ledger in the hands of one slice: what the slice asks of it, and what it writes.
+"""One slice's reads and writes of the ledger.
 
-Every write is behind the slice's fence: once another runner has begun the slice, this one writes
-nothing.
+Every write checks the fence: once another runner has begun the slice, this one writes nothing.
 """
 
 import asyncio
@@ -21,6 +20,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -29,49 +29,50 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import SMALL_FILE, Job, Position, Status
+from openbulk.domain.job import NO_REMARKS, SMALL_FILE, Job, Position, Remarks, Status
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Outcome
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of
+from openbulk.storage.job_rows import ACTIVE, job_of, remarks_value
 from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
-from openbulk.storage.tables import intents, jobs, outcomes, parts
+from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
 
 
 class Lease(Protocol):
-    """The right of a process to go on with the slices that it has begun."""
+    """The right of a process to continue the slices that it has begun."""
 
-    async def hold(self) -> None:
-        """Return once nobody else can have taken the slice over. Raises Fenced where one has."""
+    async def wait_until_held(self) -> None:
+        """Wait until the lease is valid. Raises Fenced if another process has taken over."""
 
 
 class PermanentLease:
     """The lease of a process that shares its ledger with no other."""
 
-    async def hold(self) -> None:
+    async def wait_until_held(self) -> None:
         """Return at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A batch that a native bulk import works on: the rows behind the cursor up to `until`."""
+    """A batch that a native bulk import works on: rows cursor + 1 to `until`."""
 
     text: str
     until: int
 
 
 class SliceLedger:
-    """A slice that was begun, and all that it reads and writes in the ledger.
+    """A slice that has begun, and all its reads and writes of the ledger.
 
-    It waits where the database is away or the disk is full. Once the process drains it raises
-    Unavailable or DiskFull instead. Every write raises Fenced, and writes nothing, where another
-    runner has begun the slice since. Every write may be made twice: the second changes nothing.
+    It waits while the database is unavailable or the disk is full. Once the process drains it
+    raises Unavailable or DiskFull instead. Every write raises Fenced, and writes nothing, if
+    another runner has begun the slice since. Every write may be made twice: the second changes
+    nothing.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class SliceLedger:
         """The job as the slice found it, with the number of its records once they are counted."""
         self.fence = fence
         self.waits = waits
-        """How many slices of the job in a row have ended in a wait and got nothing done."""
+        """Consecutive slices that ended in a wait without progress."""
         self.ticket = ticket
         self._engine = engine
         self._reading = for_reading(engine)
@@ -98,9 +99,9 @@ class SliceLedger:
         self._recording = asyncio.Lock()
         self._lost: Exception | None = None
 
-    async def hold(self) -> None:
-        """Return once it is certain that the slice still belongs to this process. Raises Fenced."""
-        await self._lease.hold()
+    async def wait_until_held(self) -> None:
+        """Wait until the slice certainly belongs to this process. Raises Fenced."""
+        await self._lease.wait_until_held()
 
     # --- how it ends ---
 
@@ -128,7 +129,7 @@ class SliceLedger:
     async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
         """End the job for good, and return it.
 
-        A job that is complete is cancelled instead where its caller has cancelled it meanwhile.
+        A complete job ends as cancelled if its caller has cancelled it meanwhile.
         """
         return await self._write(partial(self._finish, status=status, now=now, error=error))
 
@@ -190,18 +191,24 @@ class SliceLedger:
 
     # --- an upload ---
 
-    async def set_parts(self, records: int, first_rows: Sequence[int]) -> None:
-        """Note that the file is cut: it has so many records, in parts that begin at these rows."""
+    async def set_parts(
+        self, records: int, first_rows: Sequence[int], remarks: Remarks = NO_REMARKS
+    ) -> None:
+        """Record that the file is cut: its number of records, and the first row of each part.
+
+        `remarks` says what was left out of its rows.
+        """
+        changes = {"records": records, "remarks": remarks_value(remarks)}
 
         async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, records=records)
+            await self._change_job(connection, **changes)
             await self._replace_parts(connection, first_rows)
 
         await self._write(write)
-        self.job = replace(self.job, records=records)
+        self.job = replace(self.job, records=records, remarks=remarks)
 
     async def parts_from(self, row: int) -> Sequence[Part]:
-        """The part of the job's file that holds a row, and the parts behind it."""
+        """The part of the job's file that holds a row, and the parts after it."""
         return await self._read(partial(parts_from, job_id=self.job.id, row=row))
 
     async def record_outcomes(
@@ -212,7 +219,7 @@ class SliceLedger:
         lines: Mapping[int, int | None],
         ticket_done: bool = False,
     ) -> None:
-        """Write outcomes and the cursor behind them in one transaction, one call after another.
+        """Write outcomes and the new cursor in one transaction. Concurrent calls are serialized.
 
         Once a call has failed, every later one fails with the same error: the outcomes of the
         failed call are lost to this slice, and no later cursor may pass over them.
@@ -226,7 +233,7 @@ class SliceLedger:
             self._lost = self._lost or error
             raise
         except BaseException:
-            # Later callers were not cancelled themselves: they get an error of their own.
+            # Later callers were not cancelled themselves: they get a different error.
             self._lost = self._lost or RuntimeError("a call that recorded outcomes was cancelled")
             raise
         if ticket_done:
@@ -258,8 +265,8 @@ class SliceLedger:
         try:
             await self._write(write)
         except IntegrityError:
-            # Some row has its outcome. That is no fault where an earlier call has written them all,
-            # and only its answer was lost.
+            # Some row has its outcome. That is fine if an earlier call has written them all, and
+            # only its answer was lost.
             if not await self._has_recorded(results):
                 raise
 
@@ -275,7 +282,7 @@ class SliceLedger:
         return await self._read(read) == kinds
 
     async def rows_with_outcome(self, after: int) -> frozenset[int]:
-        """The rows behind a row that have an outcome."""
+        """The rows after `after` that have an outcome."""
         question = select(outcomes.c.row).where(
             outcomes.c.job_id == self.job.id, outcomes.c.row > after
         )
@@ -286,9 +293,9 @@ class SliceLedger:
         return await self._read(read)
 
     async def record_intents(self, rows: Sequence[int]) -> None:
-        """Note that these rows are about to be sent, all of them in one batch.
+        """Record that these rows are about to be sent, all of them in one batch.
 
-        Also raises Fenced where an earlier slice may have sent one of them.
+        Also raises Fenced if an earlier slice may have sent one of them.
         """
 
         async def write(connection: AsyncConnection) -> None:
@@ -305,7 +312,7 @@ class SliceLedger:
                 raise Fenced from error
 
     async def drop_intents(self, rows: Sequence[int]) -> None:
-        """Note that these rows were not sent after all."""
+        """Record that these rows were not sent after all."""
         dropped = delete(intents).where(intents.c.job_id == self.job.id, intents.c.row.in_(rows))
 
         async def write(connection: AsyncConnection) -> None:
@@ -319,7 +326,7 @@ class SliceLedger:
         return await self._read(partial(open_intents, job_id=self.job.id))
 
     async def set_ticket(self, ticket: Ticket) -> None:
-        """Note that a native bulk import has taken a batch."""
+        """Record that a native bulk import has taken a batch."""
         changes: dict[str, Any] = {
             "ticket": ticket.text,
             "ticket_until": ticket.until,
@@ -340,10 +347,10 @@ class SliceLedger:
         is_last: bool,
         bookmark: tuple[Feed, Bookmark] | None = None,
     ) -> None:
-        """Note that a download has kept so many more records, in a part that begins at a row.
+        """Record a new part of a download: `records` records, starting at `first_row`.
 
-        `position` is behind the part. Where the part is the end of a feed of changes, `bookmark` is
-        where the next download begins to read that feed.
+        `position` is after the part. At the end of a feed of changes, `bookmark` is the place where
+        the next download begins to read that feed.
         """
         count = first_row - 1 + records
         changes: dict[str, Any] = {
@@ -361,7 +368,7 @@ class SliceLedger:
         async def write(connection: AsyncConnection) -> None:
             await self._change_job(connection, **changes)
             if records:
-                # A slice that was overtaken may have left a part here: this one counts.
+                # A superseded runner may have recorded a part here; replace it.
                 await connection.execute(delete(parts).filter_by(**part))
                 await connection.execute(insert(parts).values(**part, fence=self.fence))
             if bookmark is not None:
@@ -370,7 +377,7 @@ class SliceLedger:
         await self._write(write)
 
     async def bookmark(self, feed: Feed, until: datetime) -> str | None:
-        """The newest bookmark of a feed that knows all changes since a moment; None without one."""
+        """A feed's newest bookmark taken at or before `until`; None if there is none."""
         return await self._read(partial(newest_bookmark, feed=feed, until=until))
 
     async def restart_download(
@@ -378,7 +385,7 @@ class SliceLedger:
     ) -> None:
         """Begin the download again: forget its parts.
 
-        Also forget the bookmarks of a feed until a moment, where the service takes them no longer.
+        With `lost`, also forget that feed's bookmarks taken at or before that time.
         """
 
         async def write(connection: AsyncConnection) -> None:
@@ -390,7 +397,7 @@ class SliceLedger:
         await self._write(write)
 
     async def replace_parts(self, records: int, first_rows: Sequence[int]) -> None:
-        """Note that the records of a download are sorted, in other parts than before."""
+        """Record that a download was sorted and split into new parts."""
 
         async def write(connection: AsyncConnection) -> None:
             changes = {"cursor": records, "records": records, "slice_attempts": 0}
@@ -441,8 +448,29 @@ class SliceLedger:
         return and_(jobs.c.id == self.job.id, jobs.c.fence == self.fence)
 
 
+async def begin_slice(
+    connection: AsyncConnection, job_id: int, number: int, worker: str | None, now: datetime
+) -> Row[Any] | None:
+    """Begin a slice and raise its job's fence; return the job's row, None if it is not due."""
+    change = (
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
+        .values(
+            status=_running_unless_cancelled(),
+            slice_running=True,
+            slice_attempts=_attempts_of(worker),
+            fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
+            worker=worker,
+            started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
+            waiting_until=None,
+        )
+    )
+    row: Row[Any] | None = (await connection.execute(change.returning(jobs))).first()
+    return row
+
+
 async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequence[Part]:
-    """The part of a job's file that holds a row, and the parts behind it."""
+    """The part of a job's file that holds a row, and the parts after it."""
     holder = (
         select(func.max(parts.c.first_row))
         .where(parts.c.job_id == job_id, parts.c.first_row <= row)
@@ -454,7 +482,7 @@ async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequ
 
 
 def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
-    """What outcomes add to the counts in their job's row."""
+    """The new counts in the job's row, with these outcomes added."""
     tally = Counter(outcome.kind.value for outcome in results)
     tally["mailed_outside"] = sum(outcome.mails_outside for outcome in results)
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
@@ -469,6 +497,17 @@ def _calls_its_service() -> ColumnElement[bool]:
 def _complete_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
     return case((jobs.c.status == pending, Status.CANCELLED.value), else_=Status.COMPLETE.value)
+
+
+def _running_unless_cancelled() -> Case[str]:
+    pending = Status.CANCELLATION_PENDING.value
+    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+
+
+def _attempts_of(worker: str | None) -> Case[int]:
+    # A worker that begins a slice again had lost the database: that spends no attempt.
+    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
+    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _one_if_running() -> Case[int]:

@@ -1,4 +1,4 @@
-"""The ledger's tables. `migrations/` makes them."""
+"""The ledger's tables. `migrations/` creates them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +41,7 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 class SafeText(TypeDecorator[str]):
-    """A text of any origin. PostgreSQL takes no NUL in a text: U+FFFD is kept in its place."""
+    """Text of any origin. PostgreSQL allows no NUL in text: U+FFFD replaces it."""
 
     impl = Text
     cache_ok = True
@@ -101,7 +101,7 @@ jobs = Table(
     Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", SafeText),
     Column("records_of", BigInteger),
-    # Of a download: what was asked for, how far it has read, and the fields of what it has read.
+    # Downloads only: the query, how far it has read, and the fields of the records read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
     Column("columns", JSON(none_as_null=True)),
@@ -111,6 +111,8 @@ jobs = Table(
     Column("started_at", Timestamp),
     Column("finished_at", Timestamp),
     Column("records", BigInteger),
+    # What was left out of rows: how many, and the first of them as row, line and text.
+    Column("remarks", JSON(none_as_null=True)),
     Column("cursor", BigInteger, nullable=False, server_default="0"),
     Column("created", BigInteger, nullable=False, server_default="0"),
     Column("updated", BigInteger, nullable=False, server_default="0"),
@@ -126,7 +128,7 @@ jobs = Table(
     Column("slice_running", Boolean, nullable=False, server_default=false()),
     Column("slice_attempts", Integer, nullable=False, server_default="0"),
     Column("fence", BigInteger, nullable=False, server_default="0"),
-    Column("worker", Text),  # whose slice it is, or was the last time
+    Column("worker", Text),  # the process that runs the slice, or ran the last one
     Column("waits", Integer, nullable=False, server_default="0"),
     Column("waiting_until", Timestamp),
     Column("waiting_for", SafeText),
@@ -204,7 +206,7 @@ budgets = Table(
     Column("closed_for", SafeText, nullable=False),
     sqlite_with_rowid=False,
 )
-"""The spending of services' budgets, and the limits that the services have taught."""
+"""The spending of services' budgets, and the limits learned from the services."""
 
 bookmarks = Table(
     "bookmarks",
@@ -215,7 +217,7 @@ bookmarks = Table(
     Column("text", Text, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Places in services' feeds of changes, at which a later download begins to read changes."""
+"""Places in services' feeds of changes, where later downloads begin to read."""
 
 deliveries = Table(
     "deliveries",
@@ -272,9 +274,9 @@ transfers = Table(
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("place", Integer, nullable=False),
     Column("spec", JSON, nullable=False),
-    # What was changed before this moment is in it: where the next run of a schedule begins.
+    # The transfer covers the changes before this time; the next run of a schedule begins here.
     Column("changed_before", Timestamp),
-    # The names under which its two jobs are found, and made once.
+    # The files of its two jobs. They identify the jobs, so that each is created once.
     Column("read_file", String(32), nullable=False, unique=True),
     Column("sent_file", String(32), nullable=False, unique=True),
     Column("status", String(9), nullable=False),

@@ -22,7 +22,7 @@ def spec_values(spec: TransferSpec) -> dict[str, Any]:
 
 
 def spec_of(kept: Mapping[str, Any]) -> TransferSpec:
-    """A spec that was kept."""
+    """A spec from the result of `spec_values`."""
     download = work_of(SimpleNamespace(**kept["download"]))
     assert isinstance(download, Download)
     return TransferSpec(

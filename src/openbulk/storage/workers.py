@@ -29,7 +29,7 @@ class Workers:
         return now
 
     async def beat(self, id: str) -> float | None:
-        """Write a heartbeat; return the database's time, None for a worker taken for dead."""
+        """Write a heartbeat; return the database's time, None for a worker considered dead."""
         async with self._engine.begin() as connection:
             now: float | None = await connection.scalar(
                 update(workers)
@@ -48,11 +48,11 @@ class Workers:
     async def reap_dead(self, after: float) -> AsyncIterator[frozenset[str] | None]:
         """Remove workers without a heartbeat for `after` seconds; the block gets the living.
 
-        It gets None where another process does the same. A worker that wakes inside the block waits
-        for its end before it learns that it was taken for dead.
+        It gets None if another process is doing the same. A worker that wakes meanwhile waits for
+        the end of the block before it learns that it was considered dead.
         """
         async with self._engine.begin() as connection:
-            # Of several processes one looks for the dead; the others try again a second later.
+            # One process at a time looks for the dead; the others try again a second later.
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(TAKEOVER))):
                 yield None
                 return
@@ -61,5 +61,5 @@ class Workers:
 
 
 def _now() -> ColumnElement[float]:
-    # now() would be the begin of the transaction, which may have waited for a lock since.
+    # now() is the beginning of the transaction, which may have waited for a lock since.
     return literal_column("extract(epoch FROM clock_timestamp())::float8")

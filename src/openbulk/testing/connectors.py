@@ -29,7 +29,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 Connect = Callable[[], Connector]
 JSON_TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 COLLECT_SECONDS = 30.0
-"""The service has to answer for a native import, or come to the last page, within this time."""
+"""The service must finish a native import, or reach the last page, within this time."""
 POLL_SECONDS = 0.05
 CREATED = {OutcomeKind.CREATED, OutcomeKind.UPSERTED, OutcomeKind.UPDATED}
 """The outcomes of a record that is created. Some services only create or update."""
@@ -45,14 +45,14 @@ class ConnectorTests:
     object_name: ClassVar[str]
     """An object that records can be created in."""
     good: ClassVar[Sequence[Mapping[str, Any]]]
-    """Three records that the service takes."""
+    """Three records that the service accepts."""
     bad: ClassVar[Mapping[str, Any]]
     """A record that the service refuses."""
     distinct_field: ClassVar[str]
-    """A field in which each of the good records has another value, and which `read` returns."""
+    """A field that differs in each of the good records, and that `read` returns."""
 
     preexisting: ClassVar[frozenset[str]] = frozenset()
-    """The values of that field in records that exist always, such as a person's main calendar."""
+    """Its values in records that always exist, such as a person's main calendar."""
 
     @pytest.fixture
     async def connect(self) -> Connect:
@@ -116,12 +116,12 @@ class ConnectorTests:
         outcomes = await send(connect, self.target(), self.records())
         assert {outcome.kind for outcome in outcomes} <= CREATED, outcomes
         ids = {outcome.id for outcome in outcomes if outcome.id}
-        assert len(ids) in {0, len(self.good)}, "ids tell records apart"
+        assert len(ids) in {0, len(self.good)}, "each record has its own id"
         await self.skip_unless_readable(connector)
         assert await self.distinct_values(connector) == self.good_values()
 
     async def test_one_bad_record_does_not_sink_its_neighbours(self, connect: Connect) -> None:
-        """The bad record has a problem in words. The others are written."""
+        """The bad record has a problem with a message. The others are written."""
         values = [self.good[0], self.bad, self.good[1]]
         outcomes = await send(connect, self.target(), records_of(values))
         assert [outcome.kind is OutcomeKind.FAILED for outcome in outcomes] == [False, True, False]
@@ -129,15 +129,15 @@ class ConnectorTests:
         assert outcomes[1].problem.message.strip()
 
     async def test_an_outcome_has_the_row_of_its_record(self, connect: Connect) -> None:
-        """Not the record's place in the batch."""
+        """The row in the file, not the place in the batch."""
         rows = [7_000, 7_003, 9_999]
         batch = [record(row, values) for row, values in zip(rows, self.good, strict=True)]
         assert [outcome.row for outcome in await send(connect, self.target(), batch)] == rows
 
-    async def test_a_batch_that_is_sent_twice_creates_once_where_writes_are_idempotent(
+    async def test_a_batch_that_is_sent_twice_creates_once_if_writes_are_idempotent(
         self, connect: Connect
     ) -> None:
-        """A lost answer does no harm: the batch is sent again, and no record is there twice."""
+        """A lost answer does no harm: after a second sending, no record exists twice."""
         connector = connect()
         if not (await self.features(connector)).idempotent_writes:
             pytest.skip("writes of this object are not idempotent")
@@ -158,7 +158,7 @@ class ConnectorTests:
 
     # --- reading ---
 
-    async def test_pages_have_every_record_once_and_continue_behind_a_cursor(
+    async def test_pages_have_every_record_once_and_continue_after_a_page_token(
         self, connect: Connect
     ) -> None:
         """Pages of one record, each read by another connector."""
@@ -171,7 +171,7 @@ class ConnectorTests:
         assert sorted(seen) == sorted([*self.preexisting, *self.good_values()])
 
     async def test_a_record_is_read_by_its_id(self, connect: Connect) -> None:
-        """`get` returns it as `read` does, and raises NotFound where there is none."""
+        """`get` returns it as `read` does, and raises NotFound if there is none."""
         connector = connect()
         id_field = (await self.features(connector)).id
         await self.skip_unless_readable(connector)
@@ -187,7 +187,7 @@ class ConnectorTests:
             await connector.get(self.object_name, "987654321", {})
 
     async def test_an_object_that_does_not_exist_cannot_be_read(self, connect: Connect) -> None:
-        """`read` raises an error that says so."""
+        """`read` raises NotFound or another ServiceError."""
         with pytest.raises((NotFound, ServiceError)):
             await anext(connect().read(Query("no such object"), PageRequest()))
 
@@ -308,7 +308,7 @@ def record(row: int, values: Mapping[str, Any]) -> Record:
 
 
 async def wait_for_records(page: Page) -> None:
-    """Wait a moment after an empty page: the service still works on the records."""
+    """Wait a moment after an empty page: the service is still preparing the records."""
     if not page.records:
         await asyncio.sleep(POLL_SECONDS)
 

@@ -34,12 +34,12 @@ class FormatTests:
     def broken_file(self) -> bytes | None:
         """A file of RECORDS in which one record cannot be read.
 
-        None where the format cannot read on behind such a record.
+        None if the format cannot continue after such a record.
         """
         return None
 
     def writable_records(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """The records with what the format requires of one: an event has a start."""
+        """The records, completed with what the format requires: an event has a start."""
         return records
 
     def read(self, content: bytes, **options: Any) -> list[Row]:
@@ -57,7 +57,7 @@ class FormatTests:
     # --- promises ---
 
     def test_written_records_are_recognized_and_read_as_they_were(self) -> None:
-        """Record for record."""
+        """Each record is read back unchanged."""
         content = self.write(self.writable_records(RECORDS))
         assert inspect(io.BytesIO(content), None, {}).name == self.format.name
         assert self.read_values(content) == list(RECORDS)
@@ -73,13 +73,13 @@ class FormatTests:
         assert self.read(self.write([], ["name", "city"])) == []
 
     def test_a_large_file_is_written_in_pieces(self) -> None:
-        """None of them is large."""
+        """No piece is large."""
         pieces = [len(piece) for piece in self.format.write(self.writable_records(RECORDS * 1_000))]
         assert max(pieces) < 256 * 1024
         assert len(pieces) > 1
 
     def test_records_are_read_in_order_and_numbered_from_1(self) -> None:
-        """None of them has a problem."""
+        """No row has a problem."""
         rows = self.read(self.encode(RECORDS))
         assert [row.values for row in rows] == list(RECORDS)
         assert [row.number for row in rows] == list(range(1, len(RECORDS) + 1))
@@ -110,7 +110,7 @@ class FormatTests:
         assert [row.values for row in rows] == neighbours
 
     def test_it_recognizes_its_own_files(self) -> None:
-        """Without a name, and by its name in any case. The file is at its beginning afterwards."""
+        """Without a name, and by its name in any case. The file is back at its beginning."""
         file = io.BytesIO(self.encode(RECORDS))
         assert inspect(file, None, {}).name == self.format.name
         assert file.tell() == 0

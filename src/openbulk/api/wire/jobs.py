@@ -8,7 +8,7 @@ from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
-from openbulk.domain.job import Download, Job, Status
+from openbulk.domain.job import Download, Job, Remarks, RowRemark, Status
 from openbulk.storage import ledger
 
 JobState = Literal[
@@ -22,6 +22,8 @@ JobState = Literal[
     "ERROR",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
+SHOWN_REMARKS = 3
+"""Rows whose remarks `infoMessage` shows; the others are counted."""
 
 
 # --- shapes ---
@@ -81,7 +83,13 @@ class JobStatus(TypedDict):
         Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
     ]
     infoMessage: NotRequired[
-        Annotated[str, doc("Remarks, such as why the job waits and until when.")]
+        Annotated[
+            str,
+            doc(
+                "Further information, such as why the job waits and until when, or what was left "
+                "out of its rows."
+            ),
+        ]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
 
@@ -326,20 +334,42 @@ def _direction(job: Job) -> str:
 
 
 def info_message(job: Job) -> str | None:
-    """Remarks about a job for a person, such as why it waits; None without any."""
-    return "; ".join(_remarks(job)) or None
+    """Information about a job for a person, such as why it waits; None without any."""
+    return "; ".join(_information(job)) or None
 
 
-def _remarks(job: Job) -> Iterator[str]:
+def _information(job: Job) -> Iterator[str]:
     if job.waiting_for is not None:
         yield job.waiting_for
         if job.waiting_until:
             yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.mailed_outside:
         yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
+    if job.remarks.rows:
+        yield _left_out(job.remarks)
     if job.counts.unknown:
         yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
         yield "the job was cancelled after its last record"
     if job.is_finished and not job.is_download and job.not_reached:
         yield f"{job.not_reached} of {job.records} records were not reached"
+
+
+def _left_out(remarks: Remarks) -> str:
+    """A sentence about the values that rows were sent without."""
+    shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
+    more = remarks.rows - len(shown)
+    if more:
+        shown.append(f"and {more} more {_rows(more)}")
+    are = "is" if remarks.rows == 1 else "are"
+    count = f"{remarks.rows} {_rows(remarks.rows)}"
+    return f"{count} {are} sent without something that cannot be sent: {'; '.join(shown)}"
+
+
+def _row_remark(remark: RowRemark) -> str:
+    line = "" if remark.line is None else f" (line {remark.line})"
+    return f"row {remark.row}{line}: {remark.text}"
+
+
+def _rows(number: int) -> str:
+    return "row" if number == 1 else "rows"

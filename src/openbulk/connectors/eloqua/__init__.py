@@ -33,12 +33,12 @@ from openbulk.domain.records import Action, Outcome, Record, Target
 
 ACTIVITIES = "activities"
 RECORDS_PER_IMPORT = 20_000
-"""A few megabytes of staged data. Large enough that Eloqua's limit of 2,000 imports an hour is no
-obstacle (40 million records), small enough to be held in memory and to lose little when a sync
+"""A few megabytes of staged data. Large enough that Eloqua's limit of 2,000 imports an hour is not
+an obstacle (40 million records), small enough to be held in memory and to lose little when a sync
 fails."""
 
 POLL_SECONDS = 0.25
-"""Between two looks at an export of one record."""
+"""Seconds between two checks of an export of one record."""
 
 # An import always creates or updates: Eloqua has no other way to create a contact in bulk.
 _CONTACT = Features(
@@ -118,7 +118,7 @@ class Eloqua:
         raise NotFound(f"Eloqua has no {object} with the id {id!r}")
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Eloqua keeps nothing that tells which record a campaign or list was created from."""
+        """No record: Eloqua does not store which record created a campaign or a list."""
         return {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:

@@ -20,7 +20,7 @@ from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 MAX_IMPORT_FIELDS = 100
 """The limit of one definition (Reference/import-characteristics.htm)."""
 MAX_STAGING_BYTES = 32 * 1000 * 1000
-"""The limit of one staging call. The documentation says 32 MB; this is the smaller kind of MB."""
+"""The limit of one staging call. The documentation says 32 MB; this is the smaller reading."""
 DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
@@ -43,7 +43,7 @@ class Entity:
     object: str
     plural: str
     identifier: str
-    """The field that tells records apart, where the caller names none."""
+    """The field that identifies records if the caller names none."""
 
 
 ENTITIES: Mapping[str, Entity] = {
@@ -54,15 +54,15 @@ ENTITIES: Mapping[str, Entity] = {
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A batch in the form in which it is staged.
+    """A batch, prepared for staging.
 
-    It is a function of its records alone: after a restart, `collect` computes what `submit` staged.
+    It depends on the records alone: after a restart, `collect` computes what `submit` staged.
     """
 
     records: Sequence[Record]
     """The records to stage, in order."""
     values: Sequence[Mapping[str, Any]]
-    """What is staged of each of them, by the internal names of the fields."""
+    """The values to stage of each record, by the internal names of the fields."""
     fields: Mapping[str, Field]
     """The fields that any of them has a value for, by internal name."""
     identifier: str
@@ -71,15 +71,15 @@ class Staged:
 
     @classmethod
     def nothing(cls, batch: Sequence[Record], problem: str) -> "Staged":
-        """No record of the batch can be staged, for one reason."""
+        """A batch of which no record can be staged, for one reason."""
         return cls([], [], {}, "", [Outcome.failure(record.row, problem) for record in batch])
 
 
 class EloquaBulk:
     """Imports contacts and accounts.
 
-    An import creates or updates a record by its identifier, so the same import twice has the effect
-    of one.
+    An import creates or updates a record by its identifier, so importing twice has the effect of
+    importing once.
     """
 
     def __init__(self, service: Service) -> None:
@@ -95,8 +95,8 @@ class EloquaBulk:
     async def submit(self, target: Target, batch: Sequence[Record]) -> str:
         """Define an import, stage the batch, and start the sync.
 
-        Each submit has a definition of its own, which is synced when all of the batch is staged. A
-        submit that is cut off leaves staged data that is never imported.
+        Each submit creates its own definition, and syncs it once the whole batch is staged. An
+        interrupted submit leaves staged data that is never imported.
         """
         staged = stage(batch, target, await self.fields(target.object))
         if not staged.records:
@@ -117,7 +117,7 @@ class EloquaBulk:
     async def collect(
         self, ticket: str, target: Target, batch: Sequence[Record]
     ) -> Sequence[Outcome] | None:
-        """The outcomes once the sync has ended."""
+        """The outcomes; None until the sync has ended."""
         staged = stage(batch, target, await self.fields(target.object))
         uri = orjson.loads(ticket)["sync"]
         if uri is None:
@@ -125,7 +125,7 @@ class EloquaBulk:
         sync = await self._service.bulk("GET", uri)
         if is_running(sync):
             return None
-        # `warning` is an end, too: some records were rejected, and the others imported.
+        # `warning` also ends a sync: some records were rejected, and the others imported.
         rejects = await self._service.items(f"{uri}/rejects")
         logs = await self._service.items(f"{uri}/logs")
         if sync["status"] == "error" and not rejects:
@@ -139,7 +139,7 @@ def is_running(sync: Mapping[str, Any]) -> bool:
 
 
 def errors_in(logs: Sequence[Mapping[str, Any]]) -> str:
-    """The messages of a sync's errors; empty where its logs have none."""
+    """The messages of a sync's errors; empty if its logs have none."""
     return "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
 
 
@@ -177,14 +177,16 @@ def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
 def _values_of(
     record: Record, by_column: Mapping[str, Field | None], fields: Fields, identifier: Field
 ) -> dict[str, Any]:
-    """What to stage of a record, by the internal names of the fields. Raises FieldError."""
+    """The values to stage of a record, by internal field names. Raises FieldError."""
     writable = {
         column: _require_writable(column, by_column[column], fields) for column in record.values
     }
     # Two columns may mean one field, by its name and by its title. Either can identify the record.
     identities = [record.values[c] for c, field in writable.items() if field == identifier]
     if all(value in (None, "") for value in identities):
-        raise FieldError(identifier.name, f"{identifier.name} is required: it tells records apart")
+        raise FieldError(
+            identifier.name, f"{identifier.name} is required: it identifies the record"
+        )
     return {
         field.name: record.values[column]
         for column, field in by_column.items()
@@ -206,23 +208,23 @@ def _definition(target: Target, staged: Staged) -> dict[str, Any]:
         "name": f"openbulk {target.action} {target.object}"[:100],
         "fields": {name: field.statement for name, field in staged.fields.items()},
         "identifierFieldName": staged.identifier,
-        # A missing value leaves the one that Eloqua has: rows need not fill every column.
+        # A missing value keeps the one that Eloqua has: rows need not fill every column.
         "updateRule": str(target.options.get("updateRule") or "ifNewIsNotNull"),
-        # True, which is the default, would import what a submit staged before it was cut off.
+        # True, the default, would import what an interrupted submit has staged.
         "isSyncTriggeredOnImport": False,
         "autoDeleteDuration": DEFINITION_LIFE,
     }
 
 
 def staging_bodies(
-    values: Sequence[Mapping[str, Any]], most: int = MAX_STAGING_BYTES
+    values: Sequence[Mapping[str, Any]], max_bytes: int = MAX_STAGING_BYTES
 ) -> Iterator[bytes]:
-    """JSON arrays of records, each of at most `most` bytes."""
+    """JSON arrays of records, each of at most `max_bytes` bytes."""
     items: list[bytes] = []
     size = 2
     for item in map(orjson.dumps, values):
         # One byte for the comma.
-        if items and size + len(item) + 1 > most:
+        if items and size + len(item) + 1 > max_bytes:
             yield _array(items)
             items, size = [], 2
         items.append(item)
@@ -253,10 +255,10 @@ def outcomes_of(
 
 
 def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
-    """Whether Eloqua counts the staged records from 1 or from 0.
+    """The index of the first staged record, as rejects count: 1 or 0.
 
-    Its reference does not say, but each reject repeats the values of its record. Raises RetryLater
-    where the values fit neither way of counting, rather than blame the wrong rows.
+    Eloqua's reference does not say, but each reject repeats the values of its record. Raises
+    RetryLater if the values fit neither, rather than blame the wrong rows.
     """
     for first in (1, 0):
         if all(_is_about(staged, int(reject["recordIndex"]) - first, reject) for reject in rejects):
@@ -272,9 +274,9 @@ def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
 
 
 def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
-    """Created or updated: the sync has totals only, and no word on a single record.
+    """Created or updated, for all records: the sync has totals only.
 
-    Upserted, which means one of the two, where it has created some records and updated others.
+    Upserted, which means either, if the sync created some records and updated others.
     """
     codes = {log["statusCode"] for log in logs if log.get("count")}
     has_created, has_updated = not codes.isdisjoint(_CREATED), not codes.isdisjoint(_UPDATED)

@@ -3,8 +3,8 @@
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-contacts-exports-post.html
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-rest-api/op-api-bulk-2.0-syncs-id-data-get.html
 
-The cursor is the sync, and behind an `@` how many of its records were read: `/syncs/12` while it
-runs, `/syncs/12@2500` after that. Eloqua keeps exported records for twelve hours.
+The page token is the sync, and after an `@` the number of records read so far: `/syncs/12` while
+the sync runs, `/syncs/12@2500` after that. Eloqua keeps exported records for twelve hours.
 """
 
 import re
@@ -23,13 +23,13 @@ from openbulk.domain.query import Page, PageRequest, Query
 MAX_EXPORT_FIELDS = 250
 MAX_PAGE = 50_000
 MAX_FILTER = 1000
-"""Most characters in the filter of an export."""
+"""Maximum characters in the filter of an export."""
 ID = "id"
 CHANGED = {"contact": "C_DateModified", "account": "M_DateModified"}
 """The field with the date of a record's last change."""
 _MARKUP = {"contact": "Contact", "account": "Account"}
 _SPECIAL = re.compile(r"['\\{}]")
-"""Characters with a meaning in a filter. How to escape them is not documented."""
+"""Special characters of a filter. How to escape them is not documented."""
 
 
 async def read_export(
@@ -37,7 +37,7 @@ async def read_export(
 ) -> AsyncIterator[Page]:
     """The records of an entity: internal names of fields, and `id`, to values.
 
-    Pages are empty while Eloqua still works on the export.
+    Pages are empty while Eloqua is still preparing the export.
     """
     sync, _, offset = (request.after or "").partition("@")
     if not sync:
@@ -55,11 +55,11 @@ async def _read_data(service: Service, sync: str, begin: int, size: int) -> Asyn
     """The exported records of a sync that has ended, from the one at `begin` on."""
     while True:
         parameters = {"limit": str(size), "offset": str(begin)}
-        # The data of the sync. That of the definition changes with its next sync.
+        # Read the sync's data: the definition's data changes with its next sync.
         page = await service.bulk("GET", f"{sync}/data", params=parameters)
         items = page.get("items", [])
         begin += len(items)
-        # Without items, `hasMore` would be followed for ever.
+        # A page without items ends the loop, whatever `hasMore` says.
         has_more = bool(page.get("hasMore") and items)
         records = [_without_empty(item) for item in items]
         yield Page(records, f"{sync}@{begin}" if has_more else None)
@@ -68,7 +68,10 @@ async def _read_data(service: Service, sync: str, begin: int, size: int) -> Asyn
 
 
 async def _begin(service: Service, entity: Entity, fields: Fields, query: Query) -> str:
-    """Define an export and start its sync; the sync's URI. Raises Refused for too many fields."""
+    """Define an export, start its sync and return the sync's URI.
+
+    Raises Refused for too many fields.
+    """
     statements = {field.name: field.statement for field in fields.all}
     definition: dict[str, Any] = {
         "name": f"openbulk export {entity.object}",
@@ -78,7 +81,7 @@ async def _begin(service: Service, entity: Entity, fields: Fields, query: Query)
     }
     if filter_text := _filter(entity, {ID: _id_statement(entity), **statements}, query):
         definition["filter"] = filter_text
-    # A definition of its own for each export: one with an active sync must not be synced again.
+    # Each export has its own definition: one with an active sync must not be synced again.
     export = await service.bulk("POST", f"/{entity.plural}/exports", json=definition)
     sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": export["uri"]})
     return str(sync["uri"])
@@ -87,7 +90,7 @@ async def _begin(service: Service, entity: Entity, fields: Fields, query: Query)
 def _choose(
     statements: Mapping[str, str], wanted: Sequence[str], entity: Entity
 ) -> Mapping[str, str]:
-    """The statements of the wanted fields; of all of them where none is named. Raises Refused."""
+    """The statements of the wanted fields; of all fields if none is named. Raises Refused."""
     chosen = statements
     if wanted:
         chosen = {name: statements[name] for name in wanted if name in statements}
@@ -100,10 +103,10 @@ def _choose(
 
 
 def _filter(entity: Entity, statements: Mapping[str, str], query: Query) -> str:
-    """Those parts of the query that Eloqua can apply. The engine leaves out what passes too much.
+    """The parts of the query that Eloqua can apply. The engine leaves out surplus records.
 
-    Eloqua compares texts as its SQL server does, in any case and without blanks at the end: texts
-    that are equal here are equal there, and some others are, too.
+    Eloqua compares text as its SQL server does, ignoring case and trailing blanks: texts that are
+    equal here are equal there, and so are some others.
     """
     terms = [_equality(condition, statements) for condition in conjuncts(query.where)]
     changed = statements.get(CHANGED[entity.object])
@@ -119,7 +122,7 @@ def _filter(entity: Entity, statements: Mapping[str, str], query: Query) -> str:
 
 
 def _equality(condition: Condition, statements: Mapping[str, str]) -> str:
-    """A comparison in Eloqua's filter language; empty where Eloqua might let too little through."""
+    """A comparison in Eloqua's filter language; empty if Eloqua might leave out too much."""
     match condition:
         case Comparison(field=name, operator="=" | "in", values=values) if name in statements:
             is_same = _is_plain_id if name == ID else _is_plain_text
@@ -156,5 +159,5 @@ async def _is_running(service: Service, uri: str) -> bool:
 
 
 def _without_empty(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An export has an empty text where a record has no value."""
+    """A record without its empty fields: an export writes a missing value as empty text."""
     return {name: value for name, value in item.items() if value not in (None, "")}

@@ -38,7 +38,7 @@ class Fields:
         return by_name.get(wanted) or {field.title.lower(): field for field in self.all}.get(wanted)
 
     def unknown_field(self, column: str) -> FieldError:
-        """The error for a column that is no field."""
+        """The error for a column that is not a field."""
         names = [field.name for field in self.all]
         hint = did_you_mean(column, names, f"/objects/{self.object}/metadata lists the fields")
         return FieldError(column, f"{column!r} is not a field of {self.object}; {hint}")

@@ -104,7 +104,7 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
 def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
     asset_id = record.values.get("id")
     if answer.is_success:
-        # A deletion is answered without a body.
+        # Eloqua answers a deletion without a body.
         asset = answer.json() if answer.body else {}
         return Outcome(record.row, kind, str(asset.get("id") or asset_id))
     if answer.status == 404:
@@ -134,7 +134,7 @@ async def read_asset(service: Service, asset: Asset, asset_id: str) -> Mapping[s
 
 
 async def read_pages(service: Service, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-    """Records of an object, page by page. The cursor is the number of the next page."""
+    """Records of an object, page by page. The page token is the number of the next page."""
     number = int(request.after or 1)
     size = min(request.size, MAX_COUNT)
     while True:
@@ -147,7 +147,7 @@ async def read_pages(service: Service, query: Query, request: PageRequest) -> As
         answer = await service.call("GET", READABLE[query.object], params=parameters)
         body = _json_of(answer)
         records = body["elements"]
-        # An empty page ends the list, too: `total` may have shrunk.
+        # An empty page also ends the list: `total` may have shrunk.
         has_more = bool(records) and number * size < int(body.get("total", 0))
         number += 1
         yield Page(records, str(number) if has_more else None)
@@ -158,10 +158,10 @@ async def read_pages(service: Service, query: Query, request: PageRequest) -> As
 async def read_activities(
     service: Service, query: Query, request: PageRequest
 ) -> AsyncIterator[Page]:
-    """What contacts did: one page for each page of contacts.
+    """The activities of contacts: one page for each page of contacts.
 
     Eloqua lists the activities of one contact and one type at a time. The parameters `type`,
-    `startDate` and `endDate` (Unix time in seconds) choose some of them.
+    `startDate` and `endDate` (Unix time in seconds) select some of them.
     """
     period = {"startDate": "0", "endDate": str(int(time.time()))}
     parameters = {**period, **query.parameters}

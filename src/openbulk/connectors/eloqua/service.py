@@ -1,4 +1,4 @@
-"""Where an Eloqua account lives, and signed-in calls to it.
+"""Finds the address of an Eloqua account, and makes signed-in calls to it.
 
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/GettingStarted/DeterminingBaseURL.htm
 """
@@ -25,13 +25,13 @@ from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, 
 
 LOGIN_URL = "https://login.eloqua.com"
 PAGE = 1000
-"""Most items in a page of rejects, logs or fields."""
+"""Maximum items in a page of rejects, logs or fields."""
 
 
 class EloquaOAuth:
     """Eloqua's sign-in by authorization code.
 
-    A refresh token is valid for one use and comes with the next one. Oracle's documentation has
+    A refresh token is valid for one use and comes with the next one. Oracle documents
     neither PKCE nor a way to revoke a token.
     """
 
@@ -70,7 +70,7 @@ class EloquaOAuth:
 
 
 def auth_of(context: ConnectionContext) -> Auth:
-    """The credentials of an instance. Raises BadInput where it has none."""
+    """The credentials of an instance. Raises BadInput if it has none."""
     configuration = context.configuration
     user, password = configuration.get("username"), configuration.get("password")
     if user and password:
@@ -101,7 +101,7 @@ def _endpoint(configuration: Mapping[str, str]) -> TokenEndpoint:
 class Service:
     """Signed-in calls to the pod that holds the account.
 
-    The pod's address is requested once, and again after a call that failed: accounts do move.
+    The pod's address is requested once, and again after a failed call: accounts move between pods.
     """
 
     def __init__(self, client: Client, login_url: str) -> None:
@@ -110,7 +110,7 @@ class Service:
         self._base: str | None = None
 
     async def locate(self) -> str:
-        """The address of the pod of the account. Raises SignInAgain for refused credentials."""
+        """The address of the account's pod. Raises SignInAgain for refused credentials."""
         if self._base is None:
             answer = await self._client.call("GET", f"{self._login_url}/id")
             body = answer.json()
@@ -139,7 +139,7 @@ class Service:
         return answer.json() if answer.body else None
 
     async def items(self, path: str) -> list[dict[str, Any]]:
-        """All items of a list of the Bulk API. It is read a thousand at a time."""
+        """All items of a list of the Bulk API, read in pages."""
         items: list[dict[str, Any]] = []
         while True:
             parameters = {"limit": str(PAGE), "offset": str(len(items))}
@@ -150,7 +150,7 @@ class Service:
 
 
 def failure(answer: Answer) -> ServiceError:
-    """The error for an answer of the Bulk API that is no success."""
+    """The error for an answer of the Bulk API that is not a success."""
     text = answer.text()
     if answer.status in {409, 413}:
         # Other imports of the account empty the staging area as they end.

@@ -1,4 +1,4 @@
-"""Google Calendar: creates, changes and deletes each event exactly once, also after a crash."""
+"""Google Calendar: creates, changes and deletes each event exactly once, even after a crash."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -91,17 +91,17 @@ class GoogleCalendar:
         return event
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """The calendars that these records have created: every other object honours keys."""
+        """The calendars that these records created. Writes of other objects are idempotent."""
         return await self._collections.find(batch) if target.object == CALENDARS else {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the target's action with each record; one call each, but for what is looked up."""
+        """Do the target's action with each record: one call each, besides look-ups."""
         is_collection = target.object in COLLECTIONS
         write = self._collection_uploads.write if is_collection else self._events.write
         return [await write(record, target) for record in batch]
 
     async def close(self) -> None:
-        """Do nothing: the connector holds only what the whole server shares."""
+        """Nothing to close: the HTTP session belongs to the server."""
 
 
 def _require_object(object: str) -> None:
@@ -132,28 +132,28 @@ class GoogleCalendarProvider:
             "JSON key of a service account, instead of the above.",
             secret=True,
         ),
-        Setting("google.subject", "Address of the person whom the service account stands in for."),
+        Setting("google.subject", "Address of the person for whom the service account acts."),
         Setting(
-            "google.scope", "Scopes that the service account asks for; default: that of events."
+            "google.scope", "Scopes that the service account requests; default: the one for events."
         ),
         Setting(
             "quota.user.minute",
-            "Calls a minute that Google allows one user; default: 600, and what more it takes.",
+            "Calls a minute that Google allows one user; default: 600, or more if Google allows.",
         ),
         Setting(
             "quota.project.minute",
-            "Calls a minute for the whole project; default: 10000, likewise.",
+            "Calls a minute for the whole project; default: 10000, or more if Google allows.",
         ),
         Setting(
             "quota.project.day",
-            "Calls a day for the whole project; default: 1000000, where Google charges.",
+            "Calls a day for the whole project; default: 1000000, above which Google charges.",
         ),
-        Setting("base.url", "Where Google is; default: Google itself. For sandboxes and proxies."),
+        Setting("base.url", "Address of the API; default: Google's. For sandboxes and proxies."),
     )
     oauth: OAuth | None = GoogleOAuth()
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Raises BadInput where the configuration cannot work."""
+        """A connector for an instance. Raises BadInput if the configuration cannot work."""
         url = context.configuration.get("base.url") or API_URL
         client = Client(
             context.http,

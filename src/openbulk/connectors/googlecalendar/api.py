@@ -40,9 +40,9 @@ class CalendarApi:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Call a path below `/calendar/v3`; `calendar` is the one whose content it changes.
+        """Call a path below `/calendar/v3`; `calendar` is the calendar that the call changes.
 
-        Raises ServiceError; and FieldError where JSON cannot hold the body.
+        Raises ServiceError, and FieldError if JSON cannot hold the body.
         """
         content: dict[str, Any] = {}
         if body is not None:
@@ -52,7 +52,7 @@ class CalendarApi:
         return await self._client.call(method, url, params=params, budgets=budgets, **content)
 
     async def get(self, path: str) -> dict[str, Any]:
-        """The resource at a path. Raises NotFound, or Refused where Google refuses to show it."""
+        """The resource at a path. Raises NotFound, or Refused if Google refuses to show it."""
         answer = await self.read(path)
         require_success(answer)
         return dict(answer.json())
@@ -71,12 +71,12 @@ def event_path(calendar: str, event_id: str) -> str:
 def _encode_json(body: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
-    except TypeError as error:  # half a character, a number of more than 64 bits, a thousand levels
+    except TypeError as error:  # half a character, more than 64 bits, a thousand levels
         raise FieldError(None, f"the record cannot be written as JSON ({error})") from error
 
 
 def require_success(answer: Answer) -> None:
-    """Raise NotFound or Refused where Google did not answer with what the call reads."""
+    """Raise NotFound or Refused unless the call succeeded."""
     if answer.is_success:
         return
     refusal = read_refusal(answer)
@@ -87,12 +87,12 @@ def require_success(answer: Answer) -> None:
 def read_page(answer: Answer, parameters: Mapping[str, str]) -> dict[str, Any]:
     """A page of a list; `parameters` are those of its call.
 
-    Raises CursorExpired where Google does not know a token among the parameters any more, and
-    NotFound or Refused.
+    Raises CursorExpired if Google no longer knows a token among the parameters, NotFound, and
+    Refused.
     """
     if _TOKENS & parameters.keys() and is_expired_token(answer):
         raise CursorExpired(
-            "Google does not know this place in its list any more; read it from its beginning"
+            "Google no longer knows this place in its list; read the list from its beginning"
         )
     require_success(answer)
     return dict(answer.json())

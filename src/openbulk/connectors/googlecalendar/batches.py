@@ -1,7 +1,7 @@
 """Sends calls that are ready at the same moment together, up to 50 in one request.
 
 Each call is a part of `multipart/mixed`; Google counts, answers and refuses it as if it had come
-alone (https://developers.google.com/workspace/calendar/api/guides/batch). Where one call comes at a
+alone (https://developers.google.com/workspace/calendar/api/guides/batch). If calls come one at a
 time, nothing is batched (docs/decisions/0023).
 """
 
@@ -18,15 +18,15 @@ from openbulk.connectors.http import UNSAFE_METHODS, Answer, Request, Send
 from openbulk.domain.errors import AnswerLost, ServiceError
 
 PATH = "/batch/calendar/v3"
-MOST_CALLS = 50
-"""Google's page says 1000 today; Google's staff found 50 (google-api-dotnet-client issue 1621)."""
-MOST_BYTES = 1024 * 1024
-FEWEST_CALLS = 4
-"""Fewer than these have a connection each: Google answers a call alone sooner."""
+MAX_CALLS = 50
+"""Google's page says 1000; Google's staff say 50 (google-api-dotnet-client issue 1621)."""
+MAX_BYTES = 1024 * 1024
+MIN_CALLS = 4
+"""Fewer calls than this are sent alone: Google answers a single call sooner."""
 READY_TOGETHER_SECONDS = 0.005
 _NO_BATCHES = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 501})
-"""The statuses with which a proxy, or another service at `base.url`, refuses a batch as a whole: it
-did none of the calls. A redirect is one of them, since openbulk follows none."""
+"""Statuses by which a proxy, or another service at `base.url`, refuses a whole batch and makes none
+of its calls. Redirects are among them, since openbulk follows none."""
 _CRLF = b"\r\n"
 _CONTENT_ID = re.compile(r"<*(?:response-)?(?P<number>\d+)>*")
 _STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>\d+)(?:\s|$)")
@@ -34,14 +34,14 @@ _STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>\d+)(?:\s|$)")
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """A request that waits for others, and its answer to come."""
+    """A request that waits for others, and the future of its answer."""
 
     request: Request
     answer: asyncio.Future[Answer]
 
     @property
     def authorization(self) -> str | None:
-        """The credentials: only calls with equal ones go together."""
+        """The credentials: only calls with equal credentials are batched."""
         return self.request.headers.get("Authorization")
 
     def finish(self, result: Answer | BaseException) -> None:
@@ -55,7 +55,7 @@ class PendingCall:
 
 
 class Batches:
-    """Sends requests, several in one where they are ready together."""
+    """Sends requests; those that are ready together go in one."""
 
     def __init__(self, send: Send, base_url: str) -> None:
         """`send` sends one request alone."""
@@ -67,15 +67,15 @@ class Batches:
         self._is_supported = True
 
     async def send(self, request: Request) -> Answer:
-        """Send a request, with those that are ready a moment later. Raises ServiceError."""
-        # Calls that read go alone: an answer that is lost is then one call's, and it is repeated.
+        """Send a request, batched with others that are ready in time. Raises ServiceError."""
+        # Reads go alone: if an answer is lost, only that call is repeated.
         if not self._is_supported or request.method not in UNSAFE_METHODS:
             return await self._send_alone(request)
         loop = asyncio.get_running_loop()
         call = PendingCall(request, loop.create_future())
         self._pending.append(call)
         self._pending_bytes += len(request.body or b"")
-        if len(self._pending) == MOST_CALLS or self._pending_bytes >= MOST_BYTES:
+        if len(self._pending) == MAX_CALLS or self._pending_bytes >= MAX_BYTES:
             self._send_pending()
         elif len(self._pending) == 1:
             loop.call_later(READY_TOGETHER_SECONDS, self._send_pending)
@@ -88,7 +88,7 @@ class Batches:
             if not call.answer.done():  # its caller was cancelled
                 groups.setdefault(call.authorization, []).append(call)
         for calls in groups.values():
-            if len(calls) >= FEWEST_CALLS:
+            if len(calls) >= MIN_CALLS:
                 self._start(calls)
             else:
                 for call in calls:
@@ -96,11 +96,11 @@ class Batches:
 
     def _start(self, calls: Sequence[PendingCall]) -> None:
         # The event loop keeps only a weak reference to a task (asyncio.create_task).
-        task = asyncio.get_running_loop().create_task(self._carry(calls))
+        task = asyncio.get_running_loop().create_task(self._send_group(calls))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, calls: Sequence[PendingCall]) -> None:
+    async def _send_group(self, calls: Sequence[PendingCall]) -> None:
         """Send calls, and finish each with its answer or its error."""
         results: Sequence[Answer | BaseException]
         try:
@@ -156,7 +156,7 @@ def write_batch(requests: Sequence[Request], boundary: str) -> bytes:
 
 
 def _write_request(request: Request) -> bytes:
-    """A request as HTTP/1.1 writes it, less the credentials, which the batch has for all parts."""
+    """A request in HTTP/1.1, without the credentials: the batch has them for all parts."""
     path = urlsplit(request.url).path
     query = f"?{urlencode(request.params)}" if request.params else ""
     body = request.body or b""

@@ -26,7 +26,7 @@ _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
 class CalendarCache:
-    """One calendar, as far as one job has seen it."""
+    """The events of one calendar, as far as one job has fetched them."""
 
     def __init__(self, property_name: str | None) -> None:
         """`property_name` is the private property that identifies the job's events, if one does."""
@@ -39,7 +39,7 @@ class CalendarCache:
         """Whether it holds every event of the calendar."""
 
     def put(self, *events: Event) -> None:
-        """Keep events as they are now, and drop those that were deleted."""
+        """Keep the current state of events, and drop those that were deleted."""
         # One transaction for a page of 2,500 events, instead of one for each of them.
         self._database.execute("BEGIN")
         for event in events:
@@ -60,7 +60,7 @@ class CalendarCache:
         self._database.execute("DELETE FROM events WHERE id = ?", (event_id,))
 
     def find(self, identity: Identity) -> Event | None:
-        """The event, or the occurrence that differs from its series; None where it holds none."""
+        """The event, or the occurrence that differs from its series; None if it holds none."""
         values = {
             "id": identity.event_id,
             "value": identity.value,

@@ -15,9 +15,9 @@ from openbulk.connectors.googlecalendar.collections import (
     COLLECTIONS,
     CalendarCollections,
     Collection,
-    mark_of,
+    marker_of,
     path_for,
-    without_mark,
+    without_marker,
 )
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import (
@@ -43,12 +43,12 @@ class CollectionRow:
     body: Mapping[str, Any]
     """The fields in Google's types."""
     identity: Mapping[str, Any]
-    """The fields that say which record of the collection it is; empty where the row has none."""
+    """The fields that identify the record in its collection; empty if the row has none."""
     parameters: Mapping[str, str]
     """The query parameters of a call that writes."""
 
     def path(self, id: str | None = None) -> str:
-        """Where Google creates the record; with its id, where it is."""
+        """The path at which Google creates the record; with an id, the path of the record."""
         return path_for(self.collection.path, self.calendar, id)
 
     @property
@@ -66,7 +66,7 @@ def collection_row(record: Record, target: Target) -> CollectionRow:
     collection = COLLECTIONS[target.object]
     values = dict(record.values)
     calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
-    body = without_mark(convert(values, collection.schema()))
+    body = without_marker(convert(values, collection.schema()))
     identity = collection.identity(body)
     parameters = collection.write_parameters(body, target.options)
     return CollectionRow(record, target, collection, calendar, body, identity, parameters)
@@ -97,9 +97,9 @@ class CollectionUploads:
         body = {**row.body, **row.identity}
         require_fields(body, row.collection.schema())
         if row.collection.has_given_ids:
-            # The mark finds the calendar again when the answer is lost (collections.py).
+            # The marker identifies the calendar if the answer is lost (collections.py).
             body.pop("id", None)
-            body["description"] = f"{body.get('description', '')}\n{mark_of(row.record)}".lstrip()
+            body["description"] = f"{body.get('description', '')}\n{marker_of(row.record)}".lstrip()
         answer = await self._write("POST", row.path(), row, body)
         return row.outcome(OutcomeKind.CREATED, str(answer.json().get("id")))
 
@@ -112,19 +112,19 @@ class CollectionUploads:
         if current is None:
             return await self._create_missing(row, known_id)
         fields = {name: row.body[name] for name in row.body if name not in row.identity}
-        different = changes(fields, without_mark(current))
+        different = changes(fields, without_marker(current))
         if not different:
             return row.outcome(OutcomeKind.UNCHANGED, known_id)
         await self._write("PATCH", row.path(known_id), row, different)
         return row.outcome(OutcomeKind.UPDATED, known_id)
 
     async def _create_missing(self, row: CollectionRow, known_id: str | None) -> Outcome:
-        """Create what an upsert did not find, unless Google would give it another id than known."""
+        """Create what an upsert did not find, unless Google would assign a different id."""
         is_possible = known_id is None or not row.collection.has_given_ids
         if row.target.action is Action.UPSERT and is_possible:
             return await self._create(row)
         raise FieldError(
-            "id", f"{row.target.object} has none with {row.label}; the action create makes new ones"
+            "id", f"{row.target.object} has none with {row.label}; use action create to make one"
         )
 
     async def _delete(self, row: CollectionRow) -> Outcome:
@@ -134,7 +134,7 @@ class CollectionUploads:
         answer = await self._call("DELETE", row.path(known_id), row)
         if answer.status == 404:
             return row.outcome(OutcomeKind.UNCHANGED, known_id)
-        # Google answers 410 where it was deleted before: our retry, or a person.
+        # Google answers 410 if it was deleted before, by our retry or by a person.
         if answer.status != 410:
             require_accepted(answer)
         return row.outcome(OutcomeKind.DELETED, known_id)
@@ -151,7 +151,7 @@ class CollectionUploads:
         return await self._api.write(method, path, calendar, **content)
 
     async def _find_id(self, row: CollectionRow) -> str | None:
-        """The id that a row means; None where it can only mean a new calendar. Raises FieldError.
+        """The id that a row means; None if it can only mean a new calendar. Raises FieldError.
 
         The caller may name calendars by their summary (`identifierFieldName`).
         """
@@ -161,7 +161,7 @@ class CollectionUploads:
             return await self._find_calendar(str(row.body.get("summary", "")))
         if row.collection.has_given_ids and row.target.action is Action.UPSERT:
             return None
-        raise FieldError("id", f"id is missing: nothing says which of {row.target.object} is meant")
+        raise FieldError("id", f"id is missing: it identifies the record in {row.target.object}")
 
     async def _find_calendar(self, summary: str) -> str | None:
         ids: list[str] = []
@@ -170,6 +170,6 @@ class CollectionUploads:
         if len(ids) > 1:
             raise FieldError(
                 "summary",
-                f"{len(ids)} calendars are called {summary!r}; name the one by its id",
+                f"{len(ids)} calendars are called {summary!r}; give the id of one",
             )
         return ids[0] if ids else None

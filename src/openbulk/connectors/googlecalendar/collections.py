@@ -1,8 +1,8 @@
-"""Calendars, the list of them that a person keeps, and who may see them: the three collections.
+"""The three collections: calendars, a person's list of calendars, and rules of access.
 
-Google makes the id of a new calendar itself: a calendar that is created twice exists twice. So
-openbulk ends its description with a mark, a name made of its record's key, and finds it by the mark
-when the answer to its creation was lost.
+Google assigns the id of a new calendar, so a calendar that is created twice exists twice. openbulk
+therefore ends its description with a marker, derived from its record's key, and finds the calendar
+by the marker if the answer to its creation was lost.
 """
 
 import hashlib
@@ -20,34 +20,34 @@ from openbulk.domain.records import Action, Record
 CALENDARS = "calendars"
 MAX_DIRECTORY_PAGE = 250
 _ACTIONS = frozenset(Action)
-_MARK = "[openbulk "
+_MARKER = "[openbulk "
 
 Fields = Mapping[str, Any]
 
 
 class Collection:
-    """One of the three objects; this class is what most of them have in common."""
+    """One of the three objects. This class has the behavior that most of them share."""
 
     schema_name: ClassVar[str]
     """The name in Google's discovery document."""
     insert_method: ClassVar[str]
     """The method that creates one, in that document."""
     path: ClassVar[str] = "/users/me/calendarList"
-    """Where Google creates one, below `/calendar/v3`; it may have a place for `{calendar}`."""
+    """The path at which Google creates one, below `/calendar/v3`; it may contain `{calendar}`."""
     list_path: ClassVar[str] = path
-    """Where Google lists them."""
+    """The path at which Google lists them."""
     features: ClassVar[Features]
     is_of_calendar = False
-    """The records belong to one calendar, and writing them counts on its limit."""
+    """The records belong to one calendar, and writing them counts against its limit."""
     has_given_ids = False
-    """Google makes the ids."""
+    """Google assigns the ids."""
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a record."""
         return schema_of(self.schema_name, self.insert_method)
 
     def identity(self, body: Fields) -> dict[str, Any]:
-        """The fields of a row that say which record it is; empty where it has none."""
+        """The fields of a row that identify its record; empty if it has none."""
         return {"id": body["id"]} if body.get("id") else {}
 
     def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
@@ -59,14 +59,14 @@ class Collection:
         return entries
 
     def visible_record(self, record: Fields) -> Fields:
-        """A record as its creator described it."""
+        """A record without what openbulk added to it."""
         return record
 
 
 class Calendars(Collection):
     """The calendars that a person owns.
 
-    Google has no list of them: they are read from the person's list.
+    Google does not list them: they are read from the person's list of calendars.
     """
 
     schema_name = "Calendar"
@@ -78,17 +78,17 @@ class Calendars(Collection):
 
     def records(self, entries: Sequence[Fields]) -> Sequence[Fields]:
         """The entries of own calendars, with the fields of a calendar."""
-        # The list has the calendars of others, too.
+        # The list also has the calendars of other people.
         own = [entry for entry in entries if entry.get("accessRole") == "owner"]
         return [{name: entry[name] for name in self._fields if name in entry} for entry in own]
 
     def visible_record(self, record: Fields) -> Fields:
-        """A calendar without its mark."""
-        return without_mark(record)
+        """A calendar without its marker."""
+        return without_marker(record)
 
 
 class CalendarList(Collection):
-    """The list of calendars that a person keeps."""
+    """A person's list of calendars."""
 
     schema_name = "CalendarListEntry"
     insert_method = "calendar.calendarList.insert"
@@ -101,7 +101,7 @@ class CalendarList(Collection):
     )
 
     def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
-        """Google takes colors outside of its palette only where the parameter announces them
+        """Google accepts colors outside its palette only with this parameter
         (https://developers.google.com/workspace/calendar/api/v3/reference/calendarList)."""
         has_colors = {"backgroundColor", "foregroundColor"} & body.keys()
         return {"colorRgbFormat": "true"} if has_colors else {}
@@ -124,7 +124,7 @@ class AccessRules(Collection):
     is_of_calendar = True
 
     def identity(self, body: Fields) -> dict[str, Any]:
-        """The id of a rule is made of its scope: `user:ann@example.com`, or `default` for everybody
+        """The id of a rule is derived from its scope: `user:ann@example.com`, or `default`
         (https://developers.google.com/workspace/calendar/api/v3/reference/acl)."""
         scope = body.get("scope", {})
         if not scope.get("type"):
@@ -134,7 +134,7 @@ class AccessRules(Collection):
         return {"id": f"{scope['type']}:{scope.get('value', '')}", "scope": scope}
 
     def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
-        """Google mails whom a rule is about unless the parameter forbids it; openbulk forbids it
+        """Google mails the person of a rule unless the parameter forbids it. openbulk forbids it
         unless the caller wants it."""
         send = str(options.get("sendNotifications", "")).lower() == "true"
         return {"sendNotifications": str(send).lower()}
@@ -178,13 +178,13 @@ class CalendarCollections:
     async def find(self, batch: Sequence[Record]) -> Mapping[str, str]:
         """The ids of the calendars that these records have created, by the records' keys."""
         # Google cannot search descriptions: all of the person's calendars are read.
-        keys = {mark_of(record): record.key for record in batch}
+        keys = {marker_of(record): record.key for record in batch}
         ids: dict[str, str] = {}
         async for page in self.read(Query(CALENDARS), PageRequest()):
             for calendar in page.records:
-                mark = str(calendar.get("description", "")).rpartition("\n")[2]
-                if mark in keys:
-                    ids[keys[mark]] = str(calendar["id"])
+                marker = str(calendar.get("description", "")).rpartition("\n")[2]
+                if marker in keys:
+                    ids[keys[marker]] = str(calendar["id"])
         return ids
 
 
@@ -194,14 +194,14 @@ def path_for(template: str, calendar: str, id: str | None = None) -> str:
     return path if id is None else f"{path}/{quote(id, safe='@:')}"
 
 
-def mark_of(record: Record) -> str:
-    """The last line of the description of a calendar that this record creates."""
-    return f"{_MARK}{hashlib.sha256(record.key.encode()).hexdigest()[:16]}]"
+def marker_of(record: Record) -> str:
+    """The marker of a calendar that this record creates: the last line of its description."""
+    return f"{_MARKER}{hashlib.sha256(record.key.encode()).hexdigest()[:16]}]"
 
 
-def without_mark(calendar: Fields) -> dict[str, Any]:
-    """A calendar with the description that its creator gave it."""
+def without_marker(calendar: Fields) -> dict[str, Any]:
+    """A calendar without the marker in its description."""
     description, _, last = str(calendar.get("description", "")).rpartition("\n")
-    if last.startswith(_MARK):
+    if last.startswith(_MARKER):
         return {**calendar, "description": description}
     return dict(calendar)

@@ -1,4 +1,4 @@
-"""The fields in which an event differs from its row: where there are none, nothing is written."""
+"""Finds the fields in which an event differs from its row. Without any, nothing is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ DEFAULTS: Mapping[str, Any] = {
     "privateCopy": False,
     "endTimeUnspecified": False,
 }
-"""The values of an event's absent fields (the discovery document's fields of an event)."""
+"""The defaults of an event's absent fields (discovery document, `Event`)."""
 _ATTENDEE_DEFAULTS: Mapping[str, Any] = {
     "responseStatus": "needsAction",
     "optional": False,
@@ -40,7 +40,7 @@ Attendee = Mapping[str, Any]
 
 
 def changes(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a row that the event has otherwise. Fields that the row lacks do not count.
+    """The fields of a row that differ in the event. Fields that the row lacks do not count.
 
     `wanted` has Google's types and resolved times; `event` is as `events.list` shows it.
     """
@@ -73,7 +73,7 @@ def _same_flag(wanted: bool, current: Any) -> bool:
 
 @_same_value.register
 def _same_text(wanted: str, current: Any) -> bool:
-    """Blanks at the ends of lines make no difference."""
+    """Ignores blanks at the ends of lines."""
     return isinstance(current, str | None) and _plain(wanted) == _plain(current or "")
 
 
@@ -98,7 +98,7 @@ def _plain(text: str) -> str:
 
 
 def _same_time(wanted: Mapping[str, Any], current: Any) -> bool:
-    """Compares dates by the day, times by the moment, and zones where both have one."""
+    """Compares dates by the day, times by the moment, and zones if both have one."""
     if not isinstance(current, Mapping):
         return not wanted
     if wanted.get("date") or current.get("date"):
@@ -141,7 +141,7 @@ def _same_attendee(wanted: Attendee, current: Attendee) -> bool:
 def _with_known_answers(
     wanted: Sequence[Attendee], current: Sequence[Attendee]
 ) -> list[dict[str, Any]]:
-    """The attendees of a row, with what the event knows of them and the row does not say."""
+    """The attendees of a row, completed with what the event knows about them."""
     people = _by_email(current)
     attendees = []
     for attendee in wanted:
@@ -204,4 +204,4 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "reminders": _same_reminders,
     "attachments": _same_attachments,
 }
-"""Of the fields that `_same_value` does not compare rightly."""
+"""For the fields that `_same_value` would compare wrongly."""

@@ -15,7 +15,7 @@ from openbulk.domain.errors import OpenbulkError, Refused
 from openbulk.domain.records import Outcome
 
 GONE = frozenset({404, 410})
-"""The statuses of an event, calendar or rule that does not exist, or does not exist any more."""
+"""The statuses of an event, calendar or rule that does not exist, or no longer exists."""
 USAGE_LIMIT_WAIT_SECONDS = 3600.0
 DUPLICATE = "duplicate"
 """An event has this id already, or had it before it was deleted."""
@@ -27,7 +27,7 @@ FULL_SYNC = "fullSyncRequired"
 """Google has forgotten the sync token."""
 _USER = "user"
 _RATE_LIMITS = {"userRateLimitExceeded": _USER, "rateLimitExceeded": None}
-"""The limit that a reason is about; None where it may be any."""
+"""The limit that a reason is about; None if it may be any."""
 _USAGE_LIMITS = (
     "Google's limits on calendar use are reached (events created, invitations sent or calendars "
     "made in a short time); they are lifted after hours"
@@ -35,7 +35,7 @@ _USAGE_LIMITS = (
 _SETUP = {
     "accessNotConfigured": "the Calendar API is not enabled in the Google Cloud project; "
     "enable it there",
-    "insufficientPermissions": "the sign-in does not allow to write events; sign in again with "
+    "insufficientPermissions": "the sign-in does not allow writing events; sign in again with "
     "the scope https://www.googleapis.com/auth/calendar.events",
     "domainPolicy": "the administrator of the domain does not allow this application",
 }
@@ -62,11 +62,11 @@ class Refusal:
 
     status: int
     reason: str
-    """Google's word for it; empty where the answer has none."""
+    """Google's word for it; empty if the answer has none."""
     message: str
     """In Google's words."""
     parameter: str | None = None
-    """The query parameter that Google refuses, where it names one."""
+    """The query parameter that Google refuses; None if it names none."""
 
     @property
     def is_missing(self) -> bool:
@@ -75,7 +75,7 @@ class Refusal:
 
     @property
     def hint(self) -> str:
-        """In words for the person who has to mend the record."""
+        """A sentence for the person who must correct the record."""
         return _HINTS.get(self.reason, f"Google refused it ({self.reason or self.status})")
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ class RecordRefused(OpenbulkError):
     """Google refused one record: it fails, and the next one is sent."""
 
     def __init__(self, answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
-        """`calendar` is the one that a status of 404 is about. Raises Refused."""
+        """`calendar` is the calendar that a status of 404 means. Raises Refused."""
         refusal = read_refusal(answer)
         self.missing_calendar = calendar if refusal.status == 404 else None
         """The calendar that does not exist, or that the account may not see."""
@@ -101,7 +101,7 @@ class RecordRefused(OpenbulkError):
 
 
 def read_refusal(answer: Answer) -> Refusal:
-    """Why Google refused one record. Raises Refused where it would refuse every other, too."""
+    """Why Google refused one record. Raises Refused if it would refuse any record."""
     refusal = _parse_refusal(answer)
     if refusal.reason in _SETUP:
         raise Refused(_SETUP[refusal.reason], provider_message=refusal.message)
@@ -109,13 +109,13 @@ def read_refusal(answer: Answer) -> Refusal:
 
 
 def require_accepted(answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
-    """Raise RecordRefused where Google refused one record, and Refused where it would any."""
+    """Raise RecordRefused if Google refused this record, Refused if it would refuse any."""
     if not answer.is_success:
         raise RecordRefused(answer, hint=hint, calendar=calendar)
 
 
 def read_existing(answer: Answer, *, calendar: str | None = None) -> dict[str, Any] | None:
-    """The record in an answer; None where it does not exist. Raises as `require_accepted`."""
+    """The record in an answer; None if it does not exist. Raises as `require_accepted`."""
     if answer.status in GONE:
         return None
     require_accepted(answer, calendar=calendar)
@@ -123,15 +123,14 @@ def read_existing(answer: Answer, *, calendar: str | None = None) -> dict[str, A
 
 
 def is_expired_token(answer: Answer) -> bool:
-    """Whether Google does not know a page token or a sync token any more.
+    """Whether Google no longer knows a page token or a sync token.
 
     Google documents 410 `fullSyncRequired` for sync tokens only
-    (https://developers.google.com/workspace/calendar/api/guides/sync). It refuses a page token that
-    it does not know as an invalid parameter; what it answers to one that has expired is not
-    documented.
+    (https://developers.google.com/workspace/calendar/api/guides/sync). It refuses an
+    unknown page token as an invalid parameter; its answer to an expired one is not documented.
     """
     refusal = _parse_refusal(answer)
-    # 410 has another meaning, too: `updatedMinTooLongAgo`.
+    # 410 has another meaning: `updatedMinTooLongAgo`.
     if refusal.status == 410:
         return refusal.reason == FULL_SYNC
     return refusal.status == 400 and refusal.parameter in {"pageToken", "syncToken"}
@@ -140,15 +139,15 @@ def is_expired_token(answer: Answer) -> bool:
 def throttle_of(answer: Answer, service: str) -> Throttle | None:
     """The throttle in an answer that refuses a call for a rate limit or a usage limit.
 
-    `userRateLimitExceeded` is the limit of one user. `rateLimitExceeded` is that one, too, or the
-    project's, or the undocumented one of a single calendar
+    `userRateLimitExceeded` is the limit of one user. `rateLimitExceeded` is that one, the
+    project's, or the undocumented limit of a single calendar
     (https://developers.google.com/workspace/calendar/api/guides/errors).
     """
     if answer.status not in {403, 429}:
         return None
     refusal = _parse_refusal(answer)
-    # Google says `quotaExceeded` of the limits on the use of a calendar, not of calls: another call
-    # a minute later is refused, too.
+    # `quotaExceeded` is about limits on the use of calendars, not on calls: Google also refuses
+    # another call a minute later.
     if refusal.reason == "quotaExceeded":
         return Throttle(_USAGE_LIMITS, _USER, USAGE_LIMIT_WAIT_SECONDS, refusal.message)
     if refusal.reason in _RATE_LIMITS:
@@ -166,7 +165,7 @@ def _parse_refusal(answer: Answer) -> Refusal:
 
 
 def _error_object(answer: Answer) -> dict[str, Any]:
-    """The `error` of a body; empty where the body is not one of Google's."""
+    """The `error` of a body; empty if the body is not one of Google's."""
     try:
         error = orjson.loads(answer.body)["error"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

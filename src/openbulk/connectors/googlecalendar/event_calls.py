@@ -22,7 +22,7 @@ from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.connectors.http import Answer
 
 _EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
-"""An id that a new event may have. Google itself makes others, too: those of imported events and of
+"""An id that a new event may have. Google itself also makes others, for imported events and for
 occurrences."""
 _MAIL = "sendUpdates"
 _CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
@@ -43,9 +43,9 @@ class EventCalls:
         self._api = api
 
     async def insert(self, row: EventRow, event_id: str, properties: Properties) -> Event | None:
-        """Create an event; None where its id is taken. Raises FieldError.
+        """Create an event; None if its id is taken. Raises FieldError.
 
-        Google takes an id or an iCalUID for a new event, not both.
+        Google accepts an id or an iCalUID for a new event, not both.
         """
         if not _EVENT_ID.fullmatch(event_id):
             raise FieldError(
@@ -63,15 +63,15 @@ class EventCalls:
         return dict(answer.json())
 
     async def import_event(self, row: EventRow, properties: Properties) -> Event | None:
-        """Make a private copy of an event that was made elsewhere, and that keeps its iCalUID.
+        """Make a private copy of an event from elsewhere, which keeps its iCalUID.
 
-        None where Google calls it a duplicate. Raises FieldError.
+        None if Google reports a duplicate. Raises FieldError.
         """
         _require_times(row)
         body = {**row.fields, **row.organizer, "iCalUID": row.identity.value}
         body = with_private_properties(body, properties)
         parameters = dict(row.parameters)
-        del parameters[_MAIL]  # this method sends no mail, and does not know the parameter
+        del parameters[_MAIL]  # import sends no mail, and does not know the parameter
         path = f"{events_path(row.calendar)}/import"
         answer = await self._api.write("POST", path, row.calendar, params=parameters, body=body)
         if not answer.is_success:
@@ -80,7 +80,7 @@ class EventCalls:
         return dict(answer.json())
 
     async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
-        """Change fields of an event; None where it does not exist any more."""
+        """Change fields of an event; None if it no longer exists."""
         path = event_path(row.calendar, event_id)
         body = patch_body(fields)
         answer = await self._api.write(
@@ -89,9 +89,9 @@ class EventCalls:
         return read_existing(answer, calendar=row.calendar)
 
     async def revive(self, row: EventRow, event_id: str) -> Event:
-        """Bring a deleted event back, as the row has it. Google does not allow it to everybody."""
+        """Undelete an event, with the fields of the row. Google does not allow it to everybody."""
         path = event_path(row.calendar, event_id)
-        # `events.update` replaces the whole event: nothing is left of the one that was deleted.
+        # `events.update` replaces the whole event: nothing is left of the deleted one.
         body = {"status": "confirmed", **row.fields}
         answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
         hint = (
@@ -101,14 +101,14 @@ class EventCalls:
         return dict(answer.json())
 
     async def delete(self, row: EventRow, event_id: str) -> bool:
-        """Delete an event; False where the calendar has never had it, or is missing itself."""
+        """Delete an event; False if the calendar never had it, or is missing itself."""
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
         answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
         # 404 may be about the event or about its calendar.
         if answer.status == 404:
             return False
-        # Google answers 410 where the event was deleted before: our retry, or a person.
+        # Google answers 410 if it was deleted before, by our retry or by a person.
         if answer.status != 410:
             require_accepted(answer, calendar=row.calendar)
         return True
@@ -117,8 +117,8 @@ class EventCalls:
 def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The body of `events.patch`: the fields, and what they clear.
 
-    Google merges the objects of a patch into the event's. So the date has to be cleared where the
-    event has a time now, and the event's own reminders where it has the calendar's
+    Google merges the objects of a patch into the event's. So a new time must clear the date, and
+    the calendar's reminders must clear the event's own
     (https://developers.google.com/workspace/calendar/api/guides/performance#patch).
     """
     body = dict(fields)
@@ -141,9 +141,9 @@ def _require_times(row: EventRow) -> None:
 
 
 def _require_duplicate(answer: Answer, row: EventRow) -> None:
-    """Raise RecordRefused for any refusal but `duplicate`, which says that the id is taken.
+    """Raise RecordRefused for any refusal but `duplicate`, which means that the id is taken.
 
-    Google says so of an id that an event has, or had before it was deleted.
+    An event has the id, or had it before it was deleted.
     """
     if read_refusal(answer).reason != DUPLICATE:
         raise RecordRefused(answer, calendar=row.calendar)

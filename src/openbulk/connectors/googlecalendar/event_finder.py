@@ -13,7 +13,7 @@ from openbulk.domain.records import Action
 
 MAX_EVENTS_PAGE = 2500
 FEW_RECORDS = 20
-"""A job of so few records looks its events up one by one; a larger one lists the calendar."""
+"""A job of up to this many records looks events up one by one; a larger one lists the calendar."""
 MAX_CACHES = 8
 
 
@@ -26,7 +26,7 @@ class EventFinder:
         self._zones: dict[str, str] = {}
 
     async def find(self, row: EventRow) -> Event | None:
-        """The event that a row means, as `events.list` shows it; None where the calendar has none.
+        """The event that a row means, as `events.list` shows it; None if the calendar has none.
 
         Raises RecordRefused, ServiceError.
         """
@@ -38,7 +38,7 @@ class EventFinder:
         if event is not None or cache.is_complete:
             return event
         event = await self.fetch(row)
-        # Google shows an occurrence that was called off as cancelled: it can be changed back.
+        # Google shows a cancelled occurrence of a series: it can be restored.
         if event is None or (is_cancelled(event) and not row.identity.occurrence):
             return None
         cache.put(event)
@@ -73,26 +73,26 @@ class EventFinder:
         return self._zones[calendar]
 
     def remember(self, row: EventRow, event: Event) -> None:
-        """Keep an event that a row wrote, as Google answered it."""
+        """Cache an event that a row wrote, as Google returned it."""
         if row.target.action is not Action.CREATE:  # a job that only creates looks nothing up
             self._cache_of(row).put(event)
 
     def forget(self, row: EventRow, event_id: str) -> None:
-        """Forget an event that a row deleted."""
+        """Drop an event that a row deleted from the cache."""
         self._cache_of(row).drop(event_id)
 
     def _cache_of(self, row: EventRow) -> CalendarCache:
         property_name = row.identity.field if row.identity.is_property else None
         key = (row.target.run, row.calendar, property_name)
         if key not in self._caches:
-            # A cache belongs to one job: the oldest one's job has most likely ended.
+            # A cache belongs to one job. The job of the oldest cache has most likely ended.
             if len(self._caches) == MAX_CACHES:
                 self._caches.pop(next(iter(self._caches))).close()
             self._caches[key] = CalendarCache(property_name)
         return self._caches[key]
 
     async def _fill(self, cache: CalendarCache, row: EventRow) -> None:
-        """List the calendar, from the page on at which an earlier call had to wait."""
+        """List the calendar, from the page at which an earlier call was interrupted."""
         # Rows are looked up concurrently: the first one lists, and the others wait for it.
         async with cache.filling:
             while not cache.is_complete:

@@ -33,23 +33,24 @@ class EventRow:
     fields: Mapping[str, Any]
     """The fields to write, in Google's types, without those that identify the event."""
     identity: Identity
-    """Where the row has none, an id that is made of the record's key: the same for every sending of
-    the record."""
+    """If the row has none: an id derived from the record's key, which is equal each time the record
+    is sent."""
     is_cancelled: bool
-    """The row wants the event deleted, or the occurrence called off."""
+    """The row deletes the event, or cancels the occurrence."""
     series_id: str | None
-    """The id of the series that an occurrence belongs to, where the row has it."""
+    """The id of the series that an occurrence belongs to; None if the row lacks it."""
     organizer: Mapping[str, Any]
     """The organizer that an imported event keeps: a field of the import's body, or none."""
     parameters: Mapping[str, str]
     """The query parameters of a call that writes."""
     sends_mail: bool
     """Google mails the attendees."""
-    record_mark: Mapping[str, str]
-    """The private property of an event that this record created, and not another one with the same
-    id; empty where the id is made of the record's key."""
-    job_mark: Mapping[str, str]
-    """The private property of an event that this job created; empty where the job has no name."""
+    record_marker: Mapping[str, str]
+    """The private property that marks an event as created by this record, as another one may have
+    its id; empty if the id is derived from the record's key."""
+    job_marker: Mapping[str, str]
+    """The private property that marks an event as created by this job; empty if the job has no
+    name (`Target.run`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,15 @@ def draft_of(record: Record, target: Target) -> EventDraft:
 def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
     """The row, ready to be written. Raises FieldError.
 
-    `body` is the draft's, its times resolved.
+    `body` is the draft's, with its times resolved.
     """
     record, target = draft.record, draft.target
     parameters = _parameters(body, target.options)
-    record_mark = {KEY_PROPERTY: _digest(record.key)}
-    job_mark = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
+    record_marker = {KEY_PROPERTY: _digest(record.key)}
+    job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
     identity = identity_of({**record.values, **body}, body, target)
     if identity is None:
-        identity, record_mark = Identity(ID, event_id(record.key)), {}
+        identity, record_marker = Identity(ID, event_id(record.key)), {}
     fields = {name: value for name, value in body.items() if name not in _IDENTITY_FIELDS}
     if identity.is_property and not identity.occurrence:
         fields = with_private_properties(fields, {identity.field: identity.value})
@@ -101,8 +102,8 @@ def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
         organizer=draft.organizer,
         parameters=parameters,
         sends_mail=parameters["sendUpdates"] != "none",
-        record_mark=record_mark,
-        job_mark=job_mark,
+        record_marker=record_marker,
+        job_marker=job_marker,
     )
 
 
@@ -116,9 +117,9 @@ def with_private_properties(
 
 
 def calendar_of(options: Mapping[str, Any]) -> str:
-    """The calendar that metaData names; the primary one where it names none.
+    """The calendar that metaData names; the primary one if it names none.
 
-    It names one by `calendarId`, or by `path` (`/calendars/{id}/events`).
+    It is named by `calendarId`, or by `path` (`/calendars/{id}/events`).
     """
     if options.get("calendarId"):
         return str(options["calendarId"])

@@ -8,20 +8,20 @@ CANCELLED = "cancelled"
 
 
 def is_cancelled(event: Event) -> bool:
-    """Whether an event was deleted, or an occurrence called off."""
+    """Whether an event was deleted, or an occurrence cancelled."""
     return event.get("status") == CANCELLED
 
 
 def is_deleted(event: Event) -> bool:
-    """Whether nothing is left of an event. An occurrence that was called off is not deleted: it
-    changes its series."""
+    """Whether nothing is left of an event. A cancelled occurrence is not deleted: it changes its
+    series."""
     return is_cancelled(event) and not event.get("recurringEventId")
 
 
-def is_marked(event: Event, mark: Mapping[str, str]) -> bool:
-    """Whether an event has this private property; it never has an empty one."""
+def has_marker(event: Event, marker: Mapping[str, str]) -> bool:
+    """Whether an event has this private property; False for an empty marker."""
     private = event.get("extendedProperties", {}).get("private", {})
-    return bool(mark) and mark.items() <= private.items()
+    return bool(marker) and marker.items() <= private.items()
 
 
 def private_property(event: Event, name: str | None) -> str | None:

@@ -25,7 +25,7 @@ Converter = Callable[[Any, Schema, str], Any]
 
 
 def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[str, Any]:
-    """A record in Google's types; `path` is where it is inside another one, with a dot at its end.
+    """A record in Google's types; `path` is its place in another record, with a dot at the end.
 
     Fields that Google fills itself are left out, and so are fields without a value. Raises
     FieldError.
@@ -45,12 +45,10 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
 
 
 def require_fields(body: Mapping[str, Any], schema: Schema, path: str = "") -> None:
-    """Raise FieldError where a field is missing without which Google makes no record."""
+    """Raise FieldError if a field is missing that Google requires of a new record."""
     for name in schema.get("required", ()):
         if body.get(name) in (None, ""):
-            raise FieldError(
-                f"{path}{name}", f"{path}{name} is missing: Google makes none without it"
-            )
+            raise FieldError(f"{path}{name}", f"{path}{name} is missing: Google requires it")
     for name, field in schema.get("properties", {}).items():
         if isinstance(body.get(name), Mapping):
             require_fields(body[name], field, f"{path}{name}.")
@@ -102,7 +100,7 @@ def _list(value: Any, schema: Schema, path: str) -> list[Any]:
 
 
 def _parse_json(value: Any, path: str, kind: str, example: str) -> Any:
-    """The JSON that a cell of a CSV holds; any other value as it is."""
+    """The JSON that a cell of a CSV holds; any other value unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
     try:
@@ -155,7 +153,7 @@ def _date(text: str, path: str) -> str:
 
 
 def _date_time(text: str, path: str) -> str:
-    """RFC 3339, also with a blank for the `T`; a time without seconds gets them."""
+    """A time in RFC 3339. The text may have a blank for the `T`, and no seconds."""
     try:
         if not _DAY_AND_TIME.match(text.strip()):
             # fromisoformat takes a date alone, and any character between date and time.

@@ -1,8 +1,8 @@
 """Which event a row means.
 
 The field that `identifierFieldName` names decides; without one `id`, then `iCalUID`. An upsert
-whose rows have none of these identifies events by summary and start, so that a timetable that is
-sent again makes no second copy.
+whose rows have none of these identifies events by summary and start, so that sending a
+timetable again makes no second copy.
 """
 
 import base64
@@ -25,7 +25,7 @@ NATURAL = "openbulkSummaryAndStart"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What distinguishes an event from the others of its calendar."""
+    """What identifies an event in its calendar."""
 
     field: str
     """`id`, `iCalUID`, or the name of a property in `extendedProperties.private`."""
@@ -41,7 +41,7 @@ class Identity:
 
     @property
     def event_id(self) -> str:
-        """The event's id at Google, where the field is `id`.
+        """The event's id at Google, if the field is `id`.
 
         The id of an occurrence is its series' id and its original start
         (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
@@ -67,7 +67,7 @@ class Identity:
 def identity_of(
     values: Mapping[str, Any], body: Mapping[str, Any], target: Target
 ) -> Identity | None:
-    """Which event a row means; None where it creates one and names none. Raises FieldError.
+    """Which event a row means; None if it creates one and names none. Raises FieldError.
 
     `values` are the row's, `body` has them in Google's types.
     """
@@ -132,9 +132,9 @@ def _empty_identifier(field: str) -> FieldError:
 
 
 def occurrence_of(body: Mapping[str, Any]) -> str | None:
-    """The occurrence that a row is about, as Identity has it; None where it is about a whole event.
+    """The occurrence that a row is about, as Identity has it; None if it is about a whole event.
 
-    The row says so by an `originalStartTime` with a date, or with a time and its offset.
+    The row names it by an `originalStartTime` with a date, or with a time and its offset.
     """
     original = body.get("originalStartTime") or {}
     if original.get("date"):
@@ -148,9 +148,9 @@ def occurrence_of(body: Mapping[str, Any]) -> str | None:
 def event_id(key: str, generation: int = 0) -> str:
     """A legal event id: base32hex in lower case, 5 to 1024 characters. Equal keys have equal ids.
 
-    The id of an event that was deleted stays taken: the next `generation` is the id of the same
-    event's next life. Google may not notice a collision of two insertions, so two sendings of one
-    record must not be under way at the same time
+    The id of a deleted event stays taken: the next `generation` is the id to create it with again.
+    Google may not notice a collision of two insertions, so a record must not be sent twice at the
+    same time
     (https://developers.google.com/workspace/calendar/api/v3/reference/events/insert, field `id`).
     """
     # base32hex in lower case has the alphabet that Google takes for ids: a to v and 0 to 9.

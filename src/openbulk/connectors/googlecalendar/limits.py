@@ -46,9 +46,9 @@ class _Quota:
             label=self.label,
             calls=int(text),
             seconds=self.seconds,
-            says=f"Google takes {int(text):,} calls {self.period}",
+            limit_text=f"Google takes {int(text):,} calls {self.period}",
             # Google charges for more than the million a day: openbulk never exceeds it by itself.
-            may_be_more=self.seconds == _MINUTE and self.setting not in configuration,
+            may_probe=self.seconds == _MINUTE and self.setting not in configuration,
         )
 
 
@@ -84,13 +84,13 @@ _QUOTAS = (
 class Limits:
     """The budgets of one instance's calls.
 
-    The documented numbers of a minute are where openbulk begins: projects from before May 2026 keep
-    the quotas that they had, and a project may request more. The settings `quota.user.minute`,
+    openbulk begins with the documented limits of a minute: projects from before May 2026 keep their
+    old quotas, and a project may request more. The settings `quota.user.minute`,
     `quota.project.minute` and `quota.project.day` replace them.
     """
 
     def __init__(self, configuration: Mapping[str, str]) -> None:
-        """Raises BadInput where a quota of the configuration is not a number of calls."""
+        """Raises BadInput if a quota of the configuration is not a number of calls."""
         project = project_of(configuration)
         self.account = _account_name(configuration)
         """A name for the signed-in account; another sign-in has another name."""
@@ -103,14 +103,14 @@ class Limits:
         """The budgets of a call that changes this calendar, or none, the widest first."""
         if calendar is None:
             return self.shared
-        # Google answers `rateLimitExceeded` to many writes to one calendar, by a limit that it does
-        # not document: openbulk begins with the limit of a user, and learns from the refusals.
+        # Google answers `rateLimitExceeded` to many writes to one calendar. The limit is not
+        # documented: openbulk begins with the limit of a user, and learns from the refusals.
         minute = self.shared[-1].calls
         scope = f"googlecalendar/calendar/{self.account}/{calendar}"
         sentence = f"Google takes {minute:,} calls a minute for one calendar"
         return (
             *self.shared,
-            Budget(scope, "calendar", minute, _MINUTE, sentence, may_be_more=True),
+            Budget(scope, "calendar", minute, _MINUTE, sentence, may_probe=True),
         )
 
 
@@ -125,7 +125,7 @@ def project_of(configuration: Mapping[str, str]) -> str:
 
 
 def _account_name(configuration: Mapping[str, str]) -> str:
-    """A digest of the sign-in: with our scope, Google reveals to nobody which account it is.
+    """A digest of the sign-in: with our scope, Google does not reveal the account.
 
     Two sign-ins of one person are two accounts.
     """

@@ -14,7 +14,7 @@ from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 
 _WHOLE = "whole:"
-"""Begins the cursors of a listing that Google does not bound by a date of change."""
+"""Begins the page tokens of a listing that is not bounded by a date of change."""
 _SINCE = "updatedMin"
 _NOT_WITH_SYNC_TOKEN = frozenset(
     {
@@ -27,7 +27,7 @@ _NOT_WITH_SYNC_TOKEN = frozenset(
         _SINCE,
     }
 )
-"""Parameters that Google does not take together with a sync token (discovery document,
+"""Parameters that Google does not accept together with a sync token (discovery document,
 `syncToken`), without those that openbulk never sends."""
 _CUT_OFF = timedelta(seconds=1)
 """The header Date has no fractions of a second (RFC 9110, section 5.6.7)."""
@@ -39,35 +39,35 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
     The other parameters go to `events.list`. Google bounds a listing by the date of change for the
     last few weeks only (googleapis/google-api-dotnet-client issue 239 saw 20 days). For an earlier
     date openbulk lists the whole calendar, and `Query.where` leaves out what is older. The changes
-    since a bookmark are listed by Google's sync token, however old it is, until Google forgets it.
+    since a bookmark are listed by Google's sync token, whatever its age, until Google forgets it.
     """
     path = events_path(query.parameters.get("calendarId") or PRIMARY)
     parameters = _list_parameters(query, request, api.account)
-    prefix, token = _split_cursor(request.after or "")
+    prefix, token = _split_page_token(request.after or "")
     if token:
         parameters["pageToken"] = token
     while True:
         if prefix:
             parameters.pop(_SINCE, None)
         answer = await api.read(path, parameters)
-        # The prefix keeps the date out of the calls for the later pages, too.
+        # The prefix also keeps the date out of the calls for later pages.
         if _is_too_long_ago(answer, parameters):
             prefix = _WHOLE
             continue
         body = read_page(answer, parameters)
         events = [event for event in body.get("items", []) if _is_wanted(event, parameters)]
         token = body.get("nextPageToken", "")
-        cursor = prefix + token if token else None
-        yield Page(events, cursor, _bookmark(answer, body, parameters, api.account))
+        next_page = prefix + token if token else None
+        yield Page(events, next_page, _bookmark(answer, body, parameters, api.account))
         if not token:
             return
         parameters["pageToken"] = token
 
 
-def _split_cursor(cursor: str) -> tuple[str, str]:
-    """The prefix of a cursor, and Google's page token."""
-    token = cursor.removeprefix(_WHOLE)
-    return cursor.removesuffix(token), token
+def _split_page_token(page_token: str) -> tuple[str, str]:
+    """The prefix of a page token, and Google's own page token."""
+    token = page_token.removeprefix(_WHOLE)
+    return page_token.removesuffix(token), token
 
 
 def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[str, str]:
@@ -76,7 +76,7 @@ def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[s
     parameters.pop("calendarId", None)
     parameters["maxResults"] = str(min(request.size, MAX_EVENTS_PAGE))
     if parameters.get("showDeleted") != "true":
-        # False is the default, which Google refuses beside a sync token.
+        # False is the default, but Google refuses it together with a sync token.
         parameters.pop("showDeleted", None)
     if request.since is not None:
         parameters["syncToken"] = _sync_token(request.since, account)
@@ -86,16 +86,16 @@ def _list_parameters(query: Query, request: PageRequest, account: str) -> dict[s
 
 
 def _is_too_long_ago(answer: Answer, parameters: Mapping[str, str]) -> bool:
-    """Whether Google refuses a first page, because it does not list changes since that date."""
+    """Whether Google refuses a first page because it does not list changes since that date."""
     if answer.status != 410 or _SINCE not in parameters or "pageToken" in parameters:
         return False
     return read_refusal(answer).reason == TOO_LONG_AGO
 
 
 def _is_wanted(event: Event, parameters: Mapping[str, str]) -> bool:
-    """Whether the query selects an event: a list of changes always has the deleted ones, too.
+    """Whether the query selects an event: a list of changes always includes deleted ones.
 
-    Where a series is listed as its occurrences, one that was called off is a deleted event.
+    If series are listed as their occurrences, a cancelled occurrence is a deleted event.
     """
     if parameters.get("showDeleted") == "true":
         return True
@@ -107,10 +107,9 @@ def _is_wanted(event: Event, parameters: Mapping[str, str]) -> bool:
 def _bookmark(
     answer: Answer, body: Mapping[str, Any], parameters: Mapping[str, str], account: str
 ) -> Bookmark | None:
-    """The bookmark on a last page; None where Google would not take it with these parameters.
+    """The bookmark on a last page; None if Google would not accept it with these parameters.
 
-    Its time is by Google's clock, as the dates of changes are, and not before Google made the
-    token.
+    Its time is by Google's clock, like the dates of changes, and no earlier than the token.
     """
     token, answered_at = body.get("nextSyncToken"), answer.date
     if not token or answered_at is None or _NOT_WITH_SYNC_TOKEN & parameters.keys():
@@ -121,8 +120,8 @@ def _bookmark(
 def _sync_token(bookmark: str, account: str) -> str:
     """Google's token in a bookmark.
 
-    Raises CursorExpired where another account was signed in when the bookmark was taken: its
-    `primary` was another calendar.
+    Raises CursorExpired if another account was signed in when the bookmark was taken: its `primary`
+    was another calendar.
     """
     owner, _, token = bookmark.partition(":")
     if owner != account:

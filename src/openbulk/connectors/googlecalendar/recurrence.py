@@ -30,7 +30,7 @@ _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})
 def check_recurrence(line: str, *, start_field: str | None) -> None:
     """Raise FieldError for a line that Google would refuse.
 
-    `start_field` is the field of the event's start: `date`, `dateTime`, or None where the row has
+    `start_field` is the field of the event's start: `date`, `dateTime`, or None if the row has
     neither.
     """
     match = _LINE.fullmatch(line.strip())

@@ -14,19 +14,19 @@ import orjson
 _ENUM_VALUE = re.compile(r'^- "(?P<value>\w+)" - ', re.MULTILINE)
 _PAGE_PARAMETERS = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"})
 _TYPES = {"any": None}
-"""Types that JSON Schema does not have any more: what may be anything has no type."""
+"""Types that JSON Schema no longer has: a field that may be anything has no type."""
 _READ_ONLY = re.compile(r"\bRead-only\b")
 
 
 @cache
 def event_schema() -> dict[str, Any]:
-    """The JSON Schema of an event as a create takes it. Fields that Google fills are `readOnly`."""
+    """The JSON Schema of a new event. Fields that Google fills are `readOnly`."""
     return schema_of("Event", "calendar.events.insert")
 
 
 @cache
 def schema_of(name: str, method: str) -> dict[str, Any]:
-    """The JSON Schema of a resource as the method that makes one takes it."""
+    """The JSON Schema of a resource, as the method that creates one accepts it."""
     return _convert_schema(_discovery()["schemas"][name], method)
 
 
@@ -46,11 +46,11 @@ def _discovery() -> dict[str, Any]:
 
 
 def _convert_schema(source: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """A schema of the discovery document in today's spelling, its references resolved.
+    """A schema of the discovery document as current JSON Schema, with references resolved.
 
-    The document has JSON Schema, draft 3
-    (https://developers.google.com/discovery/v1/reference/apis). What a field may hold, and that it
-    is read-only, it says in the description only.
+    The document uses JSON Schema, draft 3
+    (https://developers.google.com/discovery/v1/reference/apis). Only a field's description lists
+    its values, and marks it as read-only.
     """
     source = _resolve_reference(source)
     description = source.get("description", "")
@@ -68,7 +68,7 @@ def _convert_schema(source: Mapping[str, Any], method: str) -> dict[str, Any]:
 def _resolve_reference(source: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in source:
         return source
-    # What is written beside a reference replaces what is written there.
+    # Entries beside a reference override those of its target.
     resolved = {**_discovery()["schemas"][source["$ref"]], **source}
     del resolved["$ref"]
     return resolved

@@ -52,13 +52,13 @@ SERVICE_ACCOUNT = "google.service_account"
 SUBJECT = "google.subject"
 ACCOUNT_SCOPE = "google.scope"
 _ASSERTION_SECONDS = 3600
-"""Google takes no assertion that is valid for longer than an hour."""
+"""Google refuses an assertion that is valid for longer than an hour."""
 _PERSON = re.compile(r"[^@ ]+@[^ ]*\.[^ ]*")
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 def _address(base_url: str | None, path: str, default: str) -> str:
-    """An address of Google's sign-in, or the one below `base.url` that stands in for it."""
+    """An address of Google's sign-in, or the one below `base.url` that replaces it."""
     return f"{base_url.rstrip('/')}{path}" if base_url else default
 
 
@@ -103,7 +103,7 @@ class GoogleOAuth:
     ) -> Mapping[str, str]:
         """Trade the code for a refresh token.
 
-        Raises SignInAgain, also where the person did not allow openbulk to see events.
+        Raises SignInAgain, also if the person did not allow openbulk to see events.
         """
         token = await token_for_code(http, _endpoint(configuration), code, configuration, verifier)
         _require_scope(token)
@@ -112,7 +112,7 @@ class GoogleOAuth:
     async def revoke(self, configuration: Mapping[str, str], http: aiohttp.ClientSession) -> None:
         """Remove openbulk from the applications that the person allows.
 
-        Google ends everything that the person allowed this client.
+        Google revokes everything that the person allowed this client.
         """
         if refresh_token := configuration.get(REFRESH_TOKEN):
             address = _address(configuration.get("base.url"), "/revoke", REVOKE_URL)
@@ -120,7 +120,7 @@ class GoogleOAuth:
 
 
 def _require_scope(token: Token) -> None:
-    """Raise SignInAgain where the person did not tick the box for events.
+    """Raise SignInAgain if the person did not tick the box for events.
 
     On Google's consent page a person ticks what they allow; the answer's `scope` lacks the rest
     (https://developers.google.com/identity/protocols/oauth2/resources/granular-permissions).
@@ -136,7 +136,7 @@ def _require_scope(token: Token) -> None:
 
 
 def auth_of(context: ConnectionContext) -> BearerAuth:
-    """The credentials of an instance. Raises BadInput where it has none, or unreadable ones."""
+    """The credentials of an instance. Raises BadInput if it has none, or unreadable ones."""
     configuration = context.configuration
     if key := configuration.get(SERVICE_ACCOUNT):
         return BearerAuth(_service_account_tokens(key, configuration, context.http))
@@ -196,7 +196,7 @@ _WHOLE_FILE = (
 
 
 def _parse_key(key: str) -> dict[str, Any]:
-    """The fields of a key file. Raises BadInput where it is not one of a service account."""
+    """The fields of a key file. Raises BadInput if it is not one of a service account."""
     try:
         account = json.loads(key)
     except ValueError as error:
@@ -206,7 +206,7 @@ def _parse_key(key: str) -> dict[str, Any]:
     if account.keys() & {"web", "installed"}:
         raise BadInput(
             f"{SERVICE_ACCOUNT} is the file of an OAuth client: its client_id and client_secret "
-            "belong into oauth.api.key and oauth.api.secret. "
+            "belong in oauth.api.key and oauth.api.secret. "
             f"For a service account, {_WHOLE_FILE}"
         )
     required = ("client_email", "private_key")
@@ -232,7 +232,7 @@ def _signer_of(account: Mapping[str, Any]) -> crypt.RSASigner:
 
 
 def _subject_claim(configuration: Mapping[str, str]) -> dict[str, str]:
-    """The claim that names the person to stand in for; without one the account acts for itself."""
+    """The claim that names the person to act for; without one the account acts for itself."""
     subject = configuration.get(SUBJECT, "").strip()
     if not subject:
         return {}
@@ -263,7 +263,7 @@ _ANY_REFUSAL = (
 
 
 def _refusal_message(provider_message: str, account: Mapping[str, Any], scope: str) -> str:
-    """The refusal for the person who has to mend it."""
+    """The message of a refusal, for the person who must correct it."""
     advice = (text for words, text in _REFUSALS.items() if words in provider_message)
     return next(advice, _ANY_REFUSAL).format(
         subject=SUBJECT, client=account.get("client_id", "of the account"), scope=scope

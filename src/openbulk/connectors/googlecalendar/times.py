@@ -1,9 +1,9 @@
-"""When an event is: local times get their zone, and a doubtful time is refused, never moved.
+"""Resolves the times of events: local times get a zone, doubtful times are refused, never moved.
 
 - A local time has the zone of its row, else that of `metaData.timeZone`, else the calendar's.
-- `metaData.daylightSaving` decides what a time means that a clock change skips or repeats: `error`
-  (the default), `earlier`, `later`, or `compatible`: the later of a gap, and the earlier of a
-  repeated hour (RFC 5545, section 3.3.5).
+- `metaData.daylightSaving` decides the meaning of a time that a clock change skips or repeats:
+  `error` (the default), `earlier`, `later`, or `compatible`: the later of a gap, and the earlier of
+  a repeated hour (RFC 5545, section 3.3.5).
 - `metaData.dateOrder` (`MDY`, `DMY`, `YMD`) allows dates as people write them.
 """
 
@@ -30,7 +30,7 @@ EventTime = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TimeOptions:
-    """What metaData says about times."""
+    """The options of metaData about times."""
 
     zone: str | None = None
     daylight_saving: str = "error"
@@ -64,8 +64,8 @@ def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> st
 
 
 def with_iso_dates(values: Mapping[str, Any], order: str | None) -> Mapping[str, Any]:
-    """A row with its dates and times in ISO 8601; they are written in this order. Without an order
-    the row stays as it is. Raises FieldError."""
+    """A row with its dates and times in ISO 8601, read in this order. Without an order, the row
+    unchanged. Raises FieldError."""
     if order is None:
         return values
     return {name: _with_iso_parts(name, value, order) for name, value in values.items()}
@@ -116,10 +116,10 @@ def _lacks_zone(time: EventTime, recurs: bool) -> bool:
 def resolve_times(
     body: Mapping[str, Any], options: TimeOptions, *, zone: str, is_update: bool = False
 ) -> dict[str, Any]:
-    """An event in which each time is one moment. Raises FieldError.
+    """An event with unambiguous times. Raises FieldError.
 
-    `body` is in Google's types; `zone` is that of local times whose row has none. An update keeps
-    what its row leaves out: an all-day event keeps its end.
+    `body` is in Google's types. `zone` applies to local times if their row has no zone. An update
+    keeps what its row leaves out: an all-day event keeps its end.
     """
     event = dict(body)
     default_zone = body.get("start", {}).get("timeZone") or zone
@@ -166,8 +166,8 @@ def _resolve_time(
 def _rfc3339(moment: datetime) -> str:
     """A moment as Google reads it.
 
-    RFC 3339 cannot write an offset with seconds, as it was before there were zones: such a moment
-    is written in UTC.
+    RFC 3339 cannot write an offset with seconds, as places had before time zones: such a moment is
+    written in UTC.
     """
     offset = moment.utcoffset()
     if offset is not None and offset.total_seconds() % 60:
@@ -178,7 +178,7 @@ def _rfc3339(moment: datetime) -> str:
 def localize(local: datetime, zone: str, daylight_saving: str, path: str) -> datetime:
     """The moment at which the clocks of a zone show a local time.
 
-    Raises FieldError where a clock change skips or repeats that time, and `daylight_saving` is
+    Raises FieldError if a clock change skips or repeats that time and `daylight_saving` is
     `error`.
     """
     info = ZoneInfo(zone)
@@ -226,7 +226,7 @@ def _require_zone(zone: str, path: str) -> None:
 
 
 def time_field(time: EventTime) -> str | None:
-    """The field of a start or an end that has its value; None where there is none."""
+    """The field of a start or an end that has its value; None if there is none."""
     return next((field for field in ("date", "dateTime") if time.get(field)), None)
 
 
@@ -266,7 +266,7 @@ def _require_later_moment(start: EventTime, end: EventTime) -> EventTime:
 
 
 def _refuse_mixture(start: EventTime, end: EventTime) -> EventTime:
-    raise FieldError("end", "start and end have to be two dates, or two times")
+    raise FieldError("end", "start and end must be two dates, or two times")
 
 
 _ENDS: Mapping[tuple[str | None, str | None], Callable[[EventTime, EventTime], EventTime]] = {
@@ -276,4 +276,4 @@ _ENDS: Mapping[tuple[str | None, str | None], Callable[[EventTime, EventTime], E
     ("date", "dateTime"): _refuse_mixture,
     ("dateTime", "date"): _refuse_mixture,
 }
-"""By the fields of start and end; a start or an end alone may stay as it is."""
+"""By the fields of start and end; a start or an end alone is not checked."""

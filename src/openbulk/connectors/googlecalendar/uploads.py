@@ -1,6 +1,6 @@
 """Writes events into calendars: creates, updates, upserts or deletes each exactly once.
 
-An event that is already as its row wants it is left alone.
+An event that already matches its row is left alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +13,7 @@ from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
-from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_marked
+from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.times import (
     needs_zone,
@@ -74,7 +74,7 @@ class EventUploads:
         return event_row(draft, body)
 
     def _remember_missing(self, error: RecordRefused, target: Target) -> None:
-        """A calendar that does not exist costs a job one call, not one for each of its rows."""
+        """Remember a missing calendar: it costs a job one call, not one for each of its rows."""
         if target.run and error.missing_calendar is not None:
             if len(self._missing) == MAX_MISSING_CALENDARS:
                 self._missing.clear()
@@ -100,7 +100,7 @@ class EventUploads:
         raise FieldError(
             row.identity.field,
             f"calendar {row.calendar!r} has no event with {row.identity}; "
-            "the action upsert would make it",
+            "use action upsert to create it",
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
@@ -113,7 +113,7 @@ class EventUploads:
             return await self._change_occurrence(row)
         if row.is_cancelled:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
-        return await self._make(row)
+        return await self._create_missing(row)
 
     async def _delete(self, row: EventRow) -> Outcome:
         if row.identity.occurrence:
@@ -128,24 +128,24 @@ class EventUploads:
     # --- new events ---
 
     async def _insert_once(self, row: EventRow) -> Outcome:
-        """Create an event that an earlier sending of this record may have created already."""
+        """Create an event, unless an earlier attempt with this record has created it."""
         new_id = row.identity.value
-        event = await self._calls.insert(row, new_id, row.record_mark)
+        event = await self._calls.insert(row, new_id, row.record_marker)
         if event is not None:
             return _outcome(row, OutcomeKind.CREATED, new_id, event)
-        # An id that is made of the record's key is taken by the record itself. An id of the
-        # caller's may be another event's: then that one lacks the mark of this record.
-        if row.record_mark:
+        # An id derived from the record's key can only be this record's. A caller's id may be
+        # another event's, which then lacks this record's marker.
+        if row.record_marker:
             event = await self._finder.fetch_taken(row, new_id)
-            if not is_marked(event, row.record_mark):
+            if not has_marker(event, row.record_marker):
                 raise _id_conflict(row)
         return Outcome(row.number, OutcomeKind.CREATED, new_id)
 
-    async def _make(self, row: EventRow) -> Outcome:
+    async def _create_missing(self, row: EventRow) -> Outcome:
         """Create an event that the calendar does not show.
 
-        The id of an event that was deleted stays taken. One with an id of ours is created with the
-        id of its next life; one with the caller's id is brought back.
+        The id of a deleted event stays taken. If openbulk generated the id, create the event with
+        the next generation's id; if the caller set it, undelete the event.
         """
         identity = row.identity
         if identity.field == ICAL_UID:
@@ -161,13 +161,13 @@ class EventUploads:
                 return outcome
         raise FieldError(
             identity.field,
-            f"the event with {identity} was made and deleted {MAX_GENERATIONS} times; "
-            "give it another",
+            f"the event with {identity} was created and deleted {MAX_GENERATIONS} times; "
+            f"give it another {identity.field}",
         )
 
     async def _insert_or_change(self, row: EventRow, new_id: str) -> Outcome | None:
-        """Create an event, or change the one that has the id; None where that one was deleted."""
-        event = await self._calls.insert(row, new_id, row.job_mark)
+        """Create an event, or change the one that has the id; None if that one was deleted."""
+        event = await self._calls.insert(row, new_id, row.job_marker)
         if event is not None:
             self._finder.remember(row, event)
             return _outcome(row, OutcomeKind.CREATED, new_id, event)
@@ -180,24 +180,24 @@ class EventUploads:
     async def _import(self, row: EventRow) -> Outcome:
         """Import an event that was made elsewhere.
 
-        Google does not document what it does with an iCalUID that the calendar has, and was seen to
-        do different things: a row that is upserted is only imported where the calendar shows no
-        event with it, and where Google calls it a duplicate, the event is fetched.
+        Google does not document the import of an iCalUID that the calendar already has, and was
+        seen to handle it in different ways. So an upsert imports only if the calendar shows no
+        event with it, and fetches the event if Google reports a duplicate.
         """
-        event = await self._calls.import_event(row, row.record_mark)
+        event = await self._calls.import_event(row, row.record_marker)
         if event is None:
             return await self._resolve_duplicate(row)
         self._finder.remember(row, event)
         return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
-        """The outcome of an import whose iCalUID is taken."""
+        """The outcome of an import if its iCalUID is taken."""
         event = await self._finder.fetch(row, {"showDeleted": "true"})
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
             return await self._revive(row, str(event["id"]))
-        if is_marked(event, row.record_mark):  # an earlier sending made it
+        if has_marker(event, row.record_marker):  # an earlier attempt created it
             return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
         if row.target.action is not Action.CREATE:
             outcome = await self._change(row, event)
@@ -212,7 +212,7 @@ class EventUploads:
     # --- events that exist ---
 
     async def _change(self, row: EventRow, event: Event) -> Outcome | None:
-        """Write the fields in which an event differs from its row; None where it was deleted."""
+        """Write the fields in which an event differs from its row; None if it was deleted."""
         old_id = str(event["id"])
         if row.is_cancelled:
             if is_cancelled(event):
@@ -229,7 +229,7 @@ class EventUploads:
         return _outcome(row, OutcomeKind.UPDATED, old_id, changed)
 
     async def _change_occurrence(self, row: EventRow) -> Outcome:
-        """Write one occurrence that has been as its series has it until now."""
+        """Write the first exception for one occurrence of a series."""
         occurrence_id = await self._occurrence_id(row)
         if row.is_cancelled:
             return await self._remove(row, occurrence_id)
@@ -264,14 +264,14 @@ class EventUploads:
         self._finder.forget(row, old_id)
         if has_existed:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
-        # The call for the zone fails where the calendar is missing, and then the row does.
+        # If the calendar is missing, fetching its zone fails, and so does the row.
         await self._finder.zone_of(row.calendar)
         return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
 
 
 def _kind_of_unchanged(row: EventRow, event: Event) -> OutcomeKind:
-    """Created where this job made the event, and the answer to that was lost."""
-    if is_marked(event, row.job_mark):
+    """Created if this job created the event and the answer was lost."""
+    if has_marker(event, row.job_marker):
         return OutcomeKind.CREATED
     return OutcomeKind.UNCHANGED
 
@@ -296,5 +296,5 @@ def _id_conflict(row: EventRow) -> FieldError:
     return FieldError(
         row.identity.field,
         f"an event with the {row.identity} exists, or did before it was deleted; use another or "
-        "none, or the action upsert to change it",
+        "none, or use action upsert to change it",
     )

@@ -1,7 +1,8 @@
-"""A service in the server's own memory: the smallest connector, for tries and for measurements.
+"""A service in the server's own memory: the smallest connector, for trials and measurements.
 
-Instances with the same `space` share their records. The records are gone when the server stops. A
-record with a field `fail` is refused, and the field's value is the reason: it makes error files.
+Instances with the same `space` share their records. The records are lost when the server stops. To
+try out error files: a record with a field `fail` is refused, with the field's value as the
+reason.
 
 To connect a service over HTTP, copy `examples/connector/`, which has the same order of members.
 """
@@ -18,7 +19,7 @@ OBJECTS: Mapping[str, Features] = {
     "records": Features(frozenset(Action), max_batch=1000, concurrency=2, idempotent_writes=True),
     "log": Features(frozenset({Action.CREATE}), max_batch=100, concurrency=2),
 }
-"""`records` have keys: the same record sent twice is there once. `log` keeps every sending."""
+"""`records` have keys: a record sent twice is stored once. `log` stores every copy."""
 
 Records = dict[str, Mapping[str, Any]]
 """Values by key."""
@@ -39,7 +40,7 @@ class Memory:
         """Memory needs no credentials."""
 
     async def objects(self) -> Mapping[str, Features]:
-        """The same for every instance."""
+        """Every instance has these objects."""
         return OBJECTS
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
@@ -50,14 +51,14 @@ class Memory:
         return {"type": "object", "properties": properties, "additionalProperties": {}}
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """Records in the order in which they came. The cursor counts the records before it."""
+        """Records in order of arrival. The page token is the number of records before the page."""
         records = self._records(query.object)
         keys = list(records)
         first = int(request.after or 0)
-        # At least one page, also where there are no records.
+        # At least one page, even without records.
         for begin in range(first, max(len(keys), first + 1), request.size):
             end = begin + request.size
-            # A record may have been deleted since the page before.
+            # A record may have been deleted since the previous page.
             page = [{"id": key, **records[key]} for key in keys[begin:end] if key in records]
             yield Page(page, str(end) if end < len(keys) else None)
 
@@ -69,14 +70,14 @@ class Memory:
         return {"id": id, **records[id]}
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """The records whose keys are there. A log has no keys to find a record by."""
+        """The records whose keys are stored. A log has no keys."""
         if target.object == "log":
             return {}
         known = self._records(target.object).keys() & {record.key for record in batch}
         return {key: key for key in known}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Do the action with each record. A record at fault is an outcome, and no exception."""
+        """Do the action with each record. A refused record is an outcome, not an exception."""
         records = self._records(target.object)
         act = _append if target.object == "log" else _ACTIONS[target.action]
         outcomes: list[Outcome] = []

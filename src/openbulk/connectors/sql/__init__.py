@@ -16,7 +16,7 @@ from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sql
 from openbulk.connectors.sql.failures import failure
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
-from openbulk.connectors.sql.write_log import WriteLog, delete_old_notes, notes_table
+from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import write_batch
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
@@ -24,7 +24,7 @@ from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 REFLECT_SECONDS = 30.0
-"""The description of the tables is read again after this time, and after a write that failed."""
+"""Table descriptions are read again after this time, and after a failed write."""
 
 
 class Sql:
@@ -36,12 +36,12 @@ class Sql:
         self._engine = engine
         self._schema = schema
         self._concurrency = concurrency
-        self._notes = notes_table(schema)
-        self._has_notes = False
+        self._write_log = write_log_table(schema)
+        self._has_write_log = False
         self._tables: Mapping[str, Table] = {}
         self._reflected_at = float("-inf")
         self._preparing = asyncio.Lock()
-        """Held while the tables are read or the table of the notes is created."""
+        """Held while the tables are read or the write log is created."""
 
     async def check(self) -> None:
         """Connect, and run a statement that does nothing."""
@@ -58,7 +58,7 @@ class Sql:
         return (await self._table(object)).schema()
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-        """Rows in the order of the query, else in that of the primary key."""
+        """Rows in the query's order, then in the order of the primary key."""
         table = await self._table(query.object)
         selection = Selection(table, query, request.size, self._engine.dialect.name)
         after = request.after
@@ -66,7 +66,7 @@ class Sql:
             async with self._connection() as connection:
                 rows = (await connection.execute(selection.statement(after))).all()
             has_more = len(rows) == request.size
-            after = selection.cursor(rows[-1]) if has_more else None
+            after = selection.page_token(rows[-1]) if has_more else None
             yield Page([selection.record(row) for row in rows], after)
             if not has_more:
                 return
@@ -85,22 +85,22 @@ class Sql:
         raise NotFound(f"{object!r} has no row with {table.key[0]} = {id!r}")
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
-        """Not needed: `write` itself recognizes what it has written, by the notes."""
+        """Not needed: `write` finds earlier batches in its write log."""
         return {}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the target's action with a batch, in one transaction."""
         table = await self._table(target.object)
-        await self._ensure_notes()
+        await self._ensure_write_log()
         is_committing = False
         try:
             async with self._engine.connect() as connection, connection.begin() as transaction:
-                notes = WriteLog(connection, self._notes, target.run)
-                outcomes = await write_batch(connection, table, target, notes, batch)
+                log = WriteLog(connection, self._write_log, target.run)
+                outcomes = await write_batch(connection, table, target, log, batch)
                 is_committing = True
                 await transaction.commit()
         except (SQLAlchemyError, OSError) as error:
-            # A table may have changed since its description was read.
+            # The table may have changed since its description was read.
             self._reflected_at = float("-inf")
             reason = failure(error)
             if is_committing:
@@ -114,7 +114,7 @@ class Sql:
         """Close the connections."""
         await self._engine.dispose()
 
-    # --- tables, and the notes among them ---
+    # --- tables, and the write log ---
 
     async def _table(self, name: str) -> Table:
         tables = await self._all_tables()
@@ -132,34 +132,34 @@ class Sql:
                 self._reflected_at = time.monotonic()
             return self._tables
 
-    async def _ensure_notes(self) -> None:
-        """Create the table of the notes where it is missing. Delete old notes. Raises Refused."""
+    async def _ensure_write_log(self) -> None:
+        """Create the write log if it is missing, and delete its old entries. Raises Refused."""
         async with self._preparing:
-            if self._has_notes:
+            if self._has_write_log:
                 return
             try:
-                await self._create_notes()
+                await self._create_write_log()
             except (SQLAlchemyError, OSError):
-                # Another process may have created it in this moment.
-                await self._retry_create_notes()
-            self._has_notes = True
+                # Another process may have created it at the same moment.
+                await self._retry_create_write_log()
+            self._has_write_log = True
 
-    async def _create_notes(self) -> None:
+    async def _create_write_log(self) -> None:
         async with self._engine.begin() as connection:
-            await connection.run_sync(self._notes.create, checkfirst=True)
-            await connection.execute(delete_old_notes(self._notes))
+            await connection.run_sync(self._write_log.create, checkfirst=True)
+            await connection.execute(delete_old_entries(self._write_log))
 
-    async def _retry_create_notes(self) -> None:
+    async def _retry_create_write_log(self) -> None:
         try:
-            await self._create_notes()
+            await self._create_write_log()
         except (SQLAlchemyError, OSError) as error:
             reason = failure(error)
             if not isinstance(reason, Refused):
                 raise reason from error
-            statement = sa.schema.CreateTable(self._notes).compile(dialect=self._engine.dialect)
+            statement = sa.schema.CreateTable(self._write_log).compile(dialect=self._engine.dialect)
             raise Refused(
-                f"openbulk notes each batch in the table {WRITES}, in the batch's own transaction, "
-                "so that nothing is written twice; let its user create tables, or make it: "
+                f"openbulk logs each batch in the table {WRITES}, in the batch's own transaction, "
+                "so that nothing is written twice; let its user create tables, or create it: "
                 f"{' '.join(str(statement).split())}",
                 provider_message=reason.provider_message,
             ) from error
@@ -168,7 +168,7 @@ class Sql:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading. Raises ServiceError."""
         try:
-            # No transaction is left open on the database while the caller works on a page.
+            # Autocommit: no transaction stays open while the caller works on a page.
             reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             async with reading.connect() as connection:
                 yield connection

@@ -13,21 +13,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from openbulk.domain.errors import BadInput
 
 CONNECTIONS = 5
-"""For each instance: its concurrent writes, and one for reading."""
+"""Per instance: its concurrent writes, and one for reading."""
 RECONNECT_SECONDS = 600
 """A connection older than this is replaced: the host may have another address by now."""
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
 """SQLite has one writer at a time. A write waits this long for its turn."""
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-"""No path: libpq would take one for the folder of a Unix socket, which is no address to check."""
+"""No path: libpq would read it as the folder of a Unix socket, which has no address to check."""
 _PORT = re.compile(r"\d+", re.ASCII)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# A lock of another session, or a trigger that hangs, must not hold a lane for ever.
+# A lock of another session, or a trigger that hangs, must not hold a lane forever.
 _SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
 
 Resolve = Callable[[str, int], Awaitable[str]]
-"""The address of a host that may be connected to. Raises AddressNotAllowed, or another OSError."""
+"""Returns an allowed address of a host. Raises AddressNotAllowed, or another OSError."""
 
 
 def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> AsyncEngine:
@@ -97,14 +97,14 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
         cursor = connection.cursor()
         # Off by default (https://sqlite.org/foreignkeys.html#fk_enable).
         cursor.execute("PRAGMA foreign_keys=ON")
-        # As PostgreSQL's LIKE, and openbulk's own.
+        # Like PostgreSQL's LIKE, and openbulk's own.
         cursor.execute("PRAGMA case_sensitive_like=ON")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later can be refused half-way; IMMEDIATE waits
-        # at its beginning instead (https://sqlite.org/lang_transaction.html).
+        # SQLite can refuse a transaction half-way if it reads first and writes later; IMMEDIATE
+        # waits at the beginning instead (https://sqlite.org/lang_transaction.html).
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 

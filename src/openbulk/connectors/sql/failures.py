@@ -2,7 +2,7 @@
 
 PostgreSQL's errors have a SQLSTATE, and its first two characters are the class
 (https://www.postgresql.org/docs/15/errcodes-appendix.html). SQLite's errors, and those of a
-connection that was not made, have words only.
+failed connection, have only a message.
 """
 
 import re
@@ -19,13 +19,13 @@ _SIGN_IN_CLASSES = ("28",)
 _TEMPORARY_CLASSES = ("08", "40", "53", "55", "57")
 """Connections, rollbacks for concurrency, resources, locks, and interventions of the operator."""
 _SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hba.conf entry")
-"""libpq's words, where the connection is refused before there is a SQLSTATE."""
+"""libpq's messages for a connection that is refused before there is a SQLSTATE."""
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
-"""An OperationalError, too, but waiting does not help: the configuration or the file is wrong."""
+"""Messages of an OperationalError that does not pass: the configuration or the file is wrong."""
 
 
 def is_of_a_row(error: SQLAlchemyError) -> bool:
-    """Whether the error is about the values of a row, so that the others can be written."""
+    """Whether the error is about the values of a row, so that other rows can be written."""
     if not isinstance(error, DBAPIError):
         return False
     if state := _sqlstate(error):
@@ -46,7 +46,7 @@ def row_failure(row: int, error: DBAPIError) -> Outcome:
 
 
 def failure(error: Exception) -> ServiceError:
-    """What an error means for the job. Nothing of the transaction remains."""
+    """The error to raise for the job. The transaction has been rolled back."""
     if isinstance(error, AddressNotAllowed):
         return Refused(str(error))
     state, message = _sqlstate(error), _message(error)
@@ -61,7 +61,7 @@ def failure(error: Exception) -> ServiceError:
 
 
 def _is_temporary(error: Exception) -> bool:
-    """Whether an error without a SQLSTATE may pass."""
+    """Whether an error without a SQLSTATE is transient."""
     if isinstance(error, OSError | TimeoutError):
         return True
     if _PERMANENT_WORDS.search(_message(error)):
@@ -70,17 +70,17 @@ def _is_temporary(error: Exception) -> bool:
 
 
 def _is_timeout(error: Exception) -> bool:
-    """SQLAlchemy's own TimeoutError, too: no connection of the pool became free in time."""
+    """Whether the driver timed out, or SQLAlchemy: no pooled connection became free in time."""
     return "TimeoutError" in type(error).__name__
 
 
 def _original(error: Exception) -> BaseException | None:
-    """The driver's error, where SQLAlchemy wraps one."""
+    """The driver's error if SQLAlchemy wraps one, else the error itself."""
     return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _sqlstate(error: Exception) -> str:
-    """The error's SQLSTATE; empty where it has none."""
+    """The error's SQLSTATE; empty if it has none."""
     return str(getattr(_original(error), "sqlstate", None) or "")
 
 

@@ -1,8 +1,8 @@
-"""Rows in pages: each page begins behind the last row of the page before it.
+"""Reads rows in pages: each page begins after the last row of the previous page.
 
-A page takes the same time however long the table is. An OFFSET would read all that is before it
-(https://www.postgresql.org/docs/15/queries-limit.html). The cursor is the place of that last row in
-the order, as JSON.
+A page takes the same time however long the table is. An OFFSET would read all rows before it
+(https://www.postgresql.org/docs/15/queries-limit.html). The page token holds the values that the
+last row is sorted by, as JSON.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,43 +16,43 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, Kind, as_it_is, to_database, to_json
+from openbulk.connectors.sql.values import Column, Kind, keep_value, to_database, to_json
 from openbulk.domain.comparison import COMPARISONS
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import Query
 
 _NO_ESCAPE = "\x1f"
-"""For `like`: no character makes `%` and `_` ordinary ones, as backslash would by default."""
+"""For `like`: no character escapes `%` and `_`. The default would be the backslash."""
 
 
 @dataclass(frozen=True, slots=True)
 class _SortKey:
-    """One thing that rows are sorted by. NULL is the greatest value, as in PostgreSQL."""
+    """One value that rows are sorted by. NULL sorts as the greatest value, as in PostgreSQL."""
 
     sql: ColumnElement[Any]
     selected: ColumnElement[Any]
-    """`sql` as a page selects it for the cursor."""
+    """`sql` as a page selects it for the page token."""
     column: Column | None = None
-    """None for the place of a row in a table without a key."""
+    """None for a row's physical position, in a table without a key."""
     descending: bool = False
-    bind: Callable[[Any], object] = as_it_is
-    """Makes a value of the cursor comparable with `sql`."""
+    bind: Callable[[Any], object] = keep_value
+    """Makes a value of the page token comparable with `sql`."""
 
     def ordering(self) -> ColumnElement[Any]:
-        """The term of ORDER BY."""
+        """The ORDER BY term."""
         if self.descending:
             return self.sql.desc().nulls_first()
         return self.sql.asc().nulls_last()
 
     def equals(self, value: Any) -> ColumnElement[bool]:
-        """The condition for rows in the same place."""
+        """The condition for rows with this value."""
         if value is None:
             return self.sql.is_(None)
         return self.sql == self.bind(value)
 
     def follows(self, value: Any) -> ColumnElement[bool]:
-        """The condition for rows in later places."""
+        """The condition for rows that sort after this value."""
         if value is None:
             return self.sql.is_not(None) if self.descending else sa.false()
         if self.descending:
@@ -69,9 +69,9 @@ def _bind_ctid(value: Any) -> Any:
 
 _ROWID: ColumnElement[Any] = sa.literal_column("rowid")
 _CTID: ColumnElement[Any] = sa.literal_column("ctid")
-_SQLITE_PLACE = _SortKey(_ROWID, _ROWID)
+_SQLITE_POSITION = _SortKey(_ROWID, _ROWID)
 """https://sqlite.org/rowidtable.html"""
-_POSTGRESQL_PLACE = _SortKey(_CTID, sa.cast(_CTID, sa.Text), bind=_bind_ctid)
+_POSTGRESQL_POSITION = _SortKey(_CTID, sa.cast(_CTID, sa.Text), bind=_bind_ctid)
 """https://www.postgresql.org/docs/15/ddl-system-columns.html; an update moves a row."""
 
 
@@ -87,17 +87,17 @@ class Selection:
         self._names = self._choose_columns()
 
     def statement(self, after: str | None) -> sa.Select[Any]:
-        """The statement for the page behind a cursor, or for the first one. Raises BadInput."""
-        places = [
-            # A name of its own, apart from the columns that are read.
+        """The statement for the page after a page token, or for the first page. Raises BadInput."""
+        sort_values = [
+            # The label keeps it apart from the columns that are read.
             key.selected.label(f"openbulk_place{number}")
             for number, key in enumerate(self._sort_keys)
         ]
-        select = sa.select(*self._table.sql_columns(self._names), *places)
+        select = sa.select(*self._table.sql_columns(self._names), *sort_values)
         if self._query.where is not None:
             select = select.where(self._condition(self._query.where))
         if after is not None:
-            select = select.where(_is_behind(self._sort_keys, self._parse_cursor(after)))
+            select = select.where(_sorts_after(self._sort_keys, self._parse_page_token(after)))
         ordering = [key.ordering() for key in self._sort_keys]
         return select.order_by(*ordering).limit(self._page_size)
 
@@ -105,8 +105,8 @@ class Selection:
         """The record of a row of the page."""
         return dict(zip(self._names, map(to_json, row), strict=False))
 
-    def cursor(self, row: Sequence[Any]) -> str:
-        """The cursor that the next page begins behind, when this is the last row of the page."""
+    def page_token(self, row: Sequence[Any]) -> str:
+        """The token of the next page, if this is the last row of its page."""
         return orjson.dumps(to_json(row[len(self._names) :])).decode()
 
     def _choose_columns(self) -> list[str]:
@@ -116,12 +116,12 @@ class Selection:
         return [name for name in self._table.columns if name in wanted]
 
     def _choose_sort_keys(self) -> list[_SortKey]:
-        """The keys that the query names, then the primary key, so that no two rows are equal."""
+        """The keys that the query names, then the primary key: no two rows sort as equal."""
         keys = [self._sort_key(one.field, one.descending) for one in self._query.order]
         named = {key.sql.name for key in keys}
         keys += [self._sort_key(name) for name in self._table.key if name not in named]
         if not self._table.key:
-            keys.append(_SQLITE_PLACE if self._is_sqlite else _POSTGRESQL_PLACE)
+            keys.append(_SQLITE_POSITION if self._is_sqlite else _POSTGRESQL_POSITION)
         return keys
 
     def _sort_key(self, name: str, descending: bool = False) -> _SortKey:
@@ -135,13 +135,13 @@ class Selection:
         except FieldError as error:
             raise BadInput(error.message) from error
 
-    def _parse_cursor(self, after: str) -> list[Any]:
+    def _parse_page_token(self, after: str) -> list[Any]:
         try:
             values = orjson.loads(after)
             assert isinstance(values, list)
             pairs = list(zip(self._sort_keys, values, strict=True))
         except (ValueError, AssertionError) as error:
-            raise BadInput("nextPage is no token of this list") from error
+            raise BadInput("nextPage is not a token of this list") from error
         return [
             value if key.column is None else self._value(key.column, value) for key, value in pairs
         ]
@@ -169,14 +169,14 @@ class Selection:
         values = [self._value(column, value) for value in comparison.values]
         if comparison.operator == "in":
             return sql.in_(values)
-        # The operators of Python make conditions of columns.
+        # Python's operators, applied to columns, make conditions.
         compared: Any = COMPARISONS[comparison.operator](sql, values[0])
         return cast("ColumnElement[bool]", compared)
 
     def _whole_column(self, name: str) -> Column:
         if "." in name and name not in self._table.columns:
             raise BadInput(
-                f"{name} is a part of a column; conditions are possible on whole columns only"
+                f"{name} is part of a column; conditions are possible on whole columns only"
             )
         return self._column(name)
 
@@ -187,7 +187,7 @@ class Selection:
         return sql if is_text else sa.cast(sql, sa.Text)
 
     def _value(self, column: Column, value: Any) -> Any:
-        """A value to compare with a column. It may be longer than those that the column holds."""
+        """A value to compare with a column. It may be longer than the column allows."""
         unbounded = replace(column, length=None, choices=())
         try:
             return to_database(unbounded, value, UTC, is_sqlite=self._is_sqlite)
@@ -195,10 +195,10 @@ class Selection:
             raise BadInput(error.message) from error
 
 
-def _is_behind(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:
-    """The rows that are sorted behind the one with these values."""
+def _sorts_after(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:
+    """The condition for rows that sort after the row with these values."""
     key, value = keys[0], values[0]
     if len(keys) == 1:
         return key.follows(value)
-    same = sa.and_(key.equals(value), _is_behind(keys[1:], values[1:]))
+    same = sa.and_(key.equals(value), _sorts_after(keys[1:], values[1:]))
     return sa.or_(key.follows(value), same)

@@ -1,4 +1,4 @@
-"""Records as rows of a table, and what tells rows apart."""
+"""Records as rows of a table, and the columns that identify them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from openbulk.connectors.sql.values import Column, to_database, to_json
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 Identity = tuple[Any, ...]
-"""The values of the columns that tell rows apart."""
+"""The values of the columns that identify a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Row:
     """The record's row in its file."""
     values: Mapping[str, Any]
     identity: Identity = ()
-    """Empty where the row is new in any case."""
+    """Empty if the row is new in any case."""
     id: str | None = None
     """The id of the table's row that it changes."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of its columns, in one order for all rows that have the same ones."""
+        """The names of its columns, sorted: rows with the same columns have equal names."""
         return tuple(sorted(self.values))
 
 
@@ -41,19 +41,19 @@ class RowMapper:
     table: Table
     target: Target
     identifiers: tuple[str, ...]
-    """The columns that tell rows apart; none where all rows are new."""
+    """The columns that identify a row; none if all rows are new."""
     zone: tzinfo
     """The time zone of times without an offset."""
     is_sqlite: bool
 
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
-        """The mapper for a target. Raises FieldError where the target fits no record at all."""
+        """The mapper for a target. Raises FieldError if the target fits no record at all."""
         zone = _zone_of(target.options.get("timeZone"))
         return cls(table, target, _identifiers_of(table, target), zone, is_sqlite)
 
     def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
-        """The rows of a batch, and the outcomes of the records that make none."""
+        """The rows of a batch, and the outcomes of the records that cannot be rows."""
         rows: list[Row] = []
         failed: list[Outcome] = []
         for record in batch:
@@ -74,33 +74,33 @@ class RowMapper:
         if not missing:
             return Row(record.row, values, tuple(values[name] for name in self.identifiers))
         if not self._may_be_missing(missing):
-            raise FieldError(missing[0], f"{missing[0]} is missing: it says which row is meant")
+            raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the row")
         for name in missing:
             values.pop(name, None)
         return Row(record.row, values)
 
     def identity_text(self, row: Row) -> str:
-        """The identity of a row in words: `land = 'DE', city = 'Bonn'`."""
+        """The identity of a row for a message: `land = 'DE', city = 'Bonn'`."""
         pairs = zip(self.identifiers, row.identity, strict=True)
         return ", ".join(f"{name} = {to_json(value)!r}" for name, value in pairs)
 
     def _require_writable(self, column: Column, name: str) -> None:
-        # A generated column can still say which row is meant.
+        # A generated column can still identify the row.
         if column.is_generated and column.name not in self.identifiers:
             raise FieldError(
                 name, f"{column.name} is computed by the database; leave its column out"
             )
 
     def _may_be_missing(self, names: Sequence[str]) -> bool:
-        """Whether an upsert without these columns is a new row, whose key the database makes."""
+        """Whether an upsert without these columns inserts a row with a key from the database."""
         is_upsert_by_key = self.target.action is Action.UPSERT and not self.target.identifier_field
         return is_upsert_by_key and all(self.table.columns[name].has_default for name in names)
 
 
-def waves(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows in groups to write one after another: each group has an identity only once.
+def unique_key_groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Groups of rows to write one after another: no identity occurs twice in a group.
 
-    Rows with the same identity keep their order. A row without an identity is in the first group.
+    Rows with the same identity keep their order. Rows without an identity are in the first group.
     """
     seen: Counter[Any] = Counter()
     groups: defaultdict[int, list[Row]] = defaultdict(list)
@@ -120,8 +120,8 @@ def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:
     if not table.key:
         raise FieldError(
             "identifierFieldName",
-            f"{table.name} has no primary key; metaData.identifierFieldName has to say what tells "
-            "its rows apart",
+            f"{table.name} has no primary key; metaData.identifierFieldName has to name the "
+            "column that identifies a row",
         )
     return table.key
 
@@ -131,5 +131,5 @@ def _zone_of(name: Any) -> tzinfo:
         return ZoneInfo(str(name)) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise FieldError(
-            "timeZone", f"metaData.timeZone {name!r} is no time zone; one is Europe/Berlin"
+            "timeZone", f"metaData.timeZone {name!r} is not a time zone; one is Europe/Berlin"
         ) from error

@@ -14,7 +14,7 @@ from openbulk.connectors.sql.values import Column, Kind, to_json
 from openbulk.domain.records import Action
 
 WRITES = "openbulk_writes"
-"""openbulk's own table: notes of the batches that it has written. It is no object."""
+"""openbulk's own table: the log of the batches that it has written. It is not an object."""
 RECORDS_PER_BATCH = 1_000
 _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
@@ -29,7 +29,7 @@ _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.LargeBinary, Kind.BINARY),
     (sa.String, Kind.TEXT),
 )
-"""The kind of a column by the first of these types that it has."""
+"""The kinds of columns: the first type that matches decides."""
 _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
     Kind.INTEGER: {"type": "integer"},
     Kind.NUMBER: {"type": "number"},
@@ -48,7 +48,7 @@ _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its columns for values and people, and its SQL for statements."""
+    """A table: its columns, and its SQL for statements."""
 
     sql: sa.Table
     columns: Mapping[str, Column]
@@ -62,7 +62,7 @@ class Table:
         return self.sql.name
 
     def column(self, name: str) -> Column:
-        """A column by its name, in any case. Raises FieldError where there is none."""
+        """A column by its name, in any case. Raises FieldError if there is none."""
         column = self.columns.get(name) or self.by_folded_name.get(name.strip().casefold())
         if column is None:
             hint = did_you_mean(name, self.columns, f"its columns are: {', '.join(self.columns)}")
@@ -74,7 +74,7 @@ class Table:
         return [self.sql.c[name] for name in names]
 
     def id_of(self, values: Mapping[str, Any]) -> str | None:
-        """The primary key of a row as one text. None where the row has no value for it."""
+        """A row's primary key as text; None if the row has no value for it."""
         if not self.key or not values.keys() >= set(self.key):
             return None
         return id_text(values[name] for name in self.key)
@@ -111,7 +111,7 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
     """All tables of a schema by name, except openbulk's own."""
     metadata = sa.MetaData(schema=schema)
     metadata.reflect(connection)
-    # Foreign keys bring tables of other schemas in, too.
+    # Reflection follows foreign keys into other schemas.
     tables = [
         table
         for table in metadata.tables.values()
@@ -130,7 +130,7 @@ def _table(table: sa.Table, dialect: str) -> Table:
 
 
 def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
-    """Read SQLite's values as they are: any column can hold a value of any type.
+    """Read SQLite's values without conversion: any column can hold a value of any type.
 
     https://sqlite.org/datatype3.html
     """
@@ -143,7 +143,7 @@ def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
 def _column(column: sa.Column[Any], dialect: str) -> Column:
     kind = next((kind for type_, kind in _KINDS if isinstance(column.type, type_)), Kind.OTHER)
     identity, is_sqlite = column.identity, dialect == "sqlite"
-    # SQLite does not hold texts to the length of their column.
+    # SQLite does not enforce the length of a text column.
     has_length = kind is Kind.TEXT and not is_sqlite
     return Column(
         name=column.name,

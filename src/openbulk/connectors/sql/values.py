@@ -1,4 +1,4 @@
-"""Values of columns: files and JSON hold texts and numbers, databases hold types."""
+"""Converts values between files and JSON, which hold text and numbers, and columns' types."""
 
 import base64
 import binascii
@@ -42,7 +42,7 @@ class Column:
     is_nullable: bool = True
     has_default: bool = False
     is_generated: bool = False
-    """Computed by the database: it takes no values."""
+    """Computed by the database, so it accepts no values."""
     is_zoned: bool = False
     """A date and time with an offset from UTC."""
     choices: tuple[str, ...] = ()
@@ -70,17 +70,17 @@ def to_database(column: Column, value: Any, zone: tzinfo, *, is_sqlite: bool) ->
             column.name, f"{column.name} is {short_repr(value)}, which is not {wanted}"
         ) from error
     if is_sqlite:
-        return _TO_SQLITE.get(column.kind, as_it_is)(parsed)
+        return _TO_SQLITE.get(column.kind, keep_value)(parsed)
     return parsed
 
 
 def to_json(value: Any) -> Any:
-    """A value of the database as JSON has it. A number that JSON would round becomes a text."""
+    """A database value for JSON. A number that JSON would round becomes text."""
     return _TO_JSON.get(type(value), str)(value)
 
 
-def as_it_is(value: Any) -> Any:
-    """A conversion that does nothing."""
+def keep_value(value: Any) -> Any:
+    """Return a value unchanged."""
     return value
 
 
@@ -110,7 +110,7 @@ def _number_to_json(value: Decimal) -> int | float | str:
 
 
 _TO_JSON: Mapping[type, Callable[[Any], Any]] = {
-    **dict.fromkeys((type(None), bool, int, float, str), as_it_is),
+    **dict.fromkeys((type(None), bool, int, float, str), keep_value),
     Decimal: _number_to_json,
     datetime: datetime.isoformat,
     date: date.isoformat,
@@ -119,14 +119,14 @@ _TO_JSON: Mapping[type, Callable[[Any], Any]] = {
     dict: _object_to_json,
     **dict.fromkeys((list, tuple), _list_to_json),
 }
-"""By the type that the driver returns. All others (addresses, ranges, intervals) become texts."""
+"""By the type that the driver returns. All others (addresses, ranges, intervals) become text."""
 
 
 # --- into the database ---
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
-"""The words that PostgreSQL takes (https://www.postgresql.org/docs/15/datatype-boolean.html)."""
+"""The words that PostgreSQL accepts (https://www.postgresql.org/docs/15/datatype-boolean.html)."""
 _INTEGER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
@@ -200,7 +200,7 @@ def _parse_binary(value: Any, _column: Column, _zone: tzinfo) -> bytes:
 def _parse_text(value: Any, column: Column, _zone: tzinfo) -> str:
     text = _text_of(value)
     if "\x00" in text:
-        # PostgreSQL's texts cannot hold it (https://www.postgresql.org/docs/15/datatype-character.html).
+        # PostgreSQL text cannot hold it (https://www.postgresql.org/docs/15/datatype-character.html).
         raise ValueError
     if column.choices and text not in column.choices:
         raise not_a_choice(column.name, value, column.choices)
@@ -275,5 +275,5 @@ _TO_SQLITE: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.JSON: _json_to_sqlite,
     Kind.LIST: _json_to_sqlite,
 }
-"""SQLite has five types (https://sqlite.org/datatype3.html). Dates and times are texts in ISO 8601,
-those with an offset in UTC. Values of other kinds have one of the five already."""
+"""SQLite has five types (https://sqlite.org/datatype3.html). Dates and times are text in ISO 8601,
+those with an offset in UTC. Values of other kinds already have one of the five."""

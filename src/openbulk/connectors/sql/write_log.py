@@ -1,7 +1,7 @@
-"""WriteLog of what was written, in the database itself, so that no batch is written twice.
+"""The log of written batches, in the database itself, so that no batch is written twice.
 
-A note is written in the transaction of its batch: either both are there, or neither is. A batch
-whose answer was lost, or whose job died before it recorded the outcomes, is found here.
+An entry is written in the transaction of its batch: both are committed, or neither is. If a batch's
+answer is lost, or its job dies before it records the outcomes, the log still has them.
 """
 
 import time
@@ -21,8 +21,8 @@ from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record
 KEEP_SECONDS = 30 * 24 * 3600.0
 
 
-def notes_table(schema: str | None) -> sa.Table:
-    """The table of the notes: for each batch, all that is needed to answer for it again."""
+def write_log_table(schema: str | None) -> sa.Table:
+    """The table of the log: for each batch, its rows and their outcomes."""
     return sa.Table(
         WRITES,
         sa.MetaData(schema=schema),
@@ -34,15 +34,15 @@ def notes_table(schema: str | None) -> sa.Table:
     )
 
 
-def delete_old_notes(table: sa.Table) -> sa.Delete:
-    """The statement that deletes notes which no job needs any more."""
+def delete_old_entries(table: sa.Table) -> sa.Delete:
+    """The statement that deletes entries that no job still needs."""
     return sa.delete(table).where(table.c.written_at < time.time() - KEEP_SECONDS)
 
 
 class WriteLog:
-    """The notes of one run, on a connection whose transaction has begun.
+    """The entries of one run, on a connection whose transaction has begun.
 
-    Without a run (`Target.run`) there is nothing to recognize a batch by: none is found or noted.
+    Without a run (`Target.run`) nothing identifies a batch: none is found or logged.
     """
 
     def __init__(self, connection: AsyncConnection, table: sa.Table, run: str) -> None:
@@ -51,12 +51,12 @@ class WriteLog:
         self._run = run
 
     async def find(self, batch: Sequence[Record]) -> dict[int, Outcome]:
-        """The outcomes of those records of the batch that were written before, by row."""
+        """The outcomes of the batch's records that were written before, by row."""
         if not self._run:
             return {}
         rows = {record.row for record in batch}
         columns = self._table.c
-        # A batch can be cut otherwise the second time, so any overlap counts.
+        # A batch can be cut differently the second time, so any overlap counts.
         overlapping = sa.select(columns.outcomes).where(
             columns.run == self._run,
             columns.first_row <= max(rows),
@@ -66,11 +66,11 @@ class WriteLog:
         return {one.row: one for one in _outcomes_in(texts) if one.row in rows}
 
     async def add(self, batch: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
-        """Note a batch. Raises RetryLater where another process has noted it in this moment."""
+        """Log a batch. Raises RetryLater if another process has just logged it."""
         if not self._run:
             return
         rows = [record.row for record in batch]
-        note = {
+        entry = {
             "run": self._run,
             "first_row": min(rows),
             "last_row": max(rows),
@@ -78,10 +78,10 @@ class WriteLog:
             "written_at": time.time(),
         }
         try:
-            await self._connection.execute(sa.insert(self._table), note)
+            await self._connection.execute(sa.insert(self._table), entry)
         except IntegrityError as error:
-            # A process that was taken for dead still works on this job. Its transaction was first.
-            raise RetryLater("the batch was written in this moment", after=0.0) from error
+            # A process considered dead still works on this job, and committed first.
+            raise RetryLater("another process has just written the batch", after=0.0) from error
 
 
 def _to_json(outcome: Outcome) -> list[Any]:

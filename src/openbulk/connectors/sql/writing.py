@@ -1,6 +1,6 @@
-"""Batches on their way into a table: one transaction each.
+"""Writes batches into a table, each in one transaction.
 
-A row that the database refuses does not sink its neighbours.
+If the database refuses a row, its neighbours are still written.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.failures import is_of_a_row, row_failure
-from openbulk.connectors.sql.rows import Identity, Row, RowMapper, waves
+from openbulk.connectors.sql.rows import Identity, Row, RowMapper, unique_key_groups
 from openbulk.connectors.sql.schema import Table, id_text
 from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -28,19 +28,19 @@ async def write_batch(
     connection: AsyncConnection,
     table: Table,
     target: Target,
-    notes: WriteLog,
+    log: WriteLog,
     batch: Sequence[Record],
 ) -> list[Outcome]:
-    """Write the records that are not noted yet, and note them: an outcome for each of the batch.
+    """Write and log the records that are not in the write log yet; return one outcome per record.
 
     The connection's transaction has begun. Raises SQLAlchemyError.
     """
-    known = await notes.find(batch)
+    known = await log.find(batch)
     rest = [record for record in batch if record.row not in known]
     if not rest:
         return list(known.values())
     outcomes = await _write_records(connection, table, target, rest)
-    await notes.add(rest, outcomes)
+    await log.add(rest, outcomes)
     return [*known.values(), *outcomes]
 
 
@@ -70,12 +70,12 @@ class _RowWriter:
         if self._action is Action.CREATE:
             return await self._execute(rows, self._insert)
         outcomes: list[Outcome] = []
-        for wave in waves(rows):
-            outcomes += await self._write_wave(wave)
+        for group in unique_key_groups(rows):
+            outcomes += await self._write_group(group)
         return outcomes
 
-    async def _write_wave(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Write rows with different identities, as the table has each of them or not."""
+    async def _write_group(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Write rows with different identities: change those that exist, insert the others."""
         existing = await self._existing(rows)
         outcomes: list[Outcome] = []
         new: list[Row] = []
@@ -96,7 +96,7 @@ class _RowWriter:
         return outcomes + await self._execute(old, change)
 
     async def _write_new(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Rows that the table does not have."""
+        """Write rows that the table does not have."""
         match self._action:
             case Action.DELETE:
                 return _outcomes(OutcomeKind.UNCHANGED, rows)
@@ -105,7 +105,7 @@ class _RowWriter:
         return await self._execute(rows, self._insert)
 
     async def _existing(self, rows: Sequence[Row]) -> Mapping[Identity, list[Mapping[str, Any]]]:
-        """The table's rows with the identities of these, each with the columns to compare."""
+        """The table's rows with these identities, each with the columns to compare."""
         known = [row for row in rows if row.identity]
         if not known:
             return {}
@@ -120,7 +120,7 @@ class _RowWriter:
         return existing
 
     def _is_unchanged(self, row: Row, found: Mapping[str, Any]) -> bool:
-        """Whether the table's row has the values already. A delete always changes something."""
+        """Whether the table's row already has the values. A delete always changes something."""
         if self._action is Action.DELETE:
             return False
         return all(_is_same(found[name], value) for name, value in row.values.items())
@@ -129,8 +129,7 @@ class _RowWriter:
         identity = self._mapper.identity_text(row)
         return Outcome.failure(
             row.number,
-            f"{count} rows of {self._table.name} have {identity}; what tells rows apart has to be "
-            "different in each",
+            f"{count} rows of {self._table.name} have {identity}; the identifier must be unique",
             field=self._mapper.identifiers[0],
         )
 
@@ -138,7 +137,7 @@ class _RowWriter:
         identity = self._mapper.identity_text(row)
         return Outcome.failure(
             row.number,
-            f"{self._table.name} has no row with {identity}; the action upsert would make it",
+            f"{self._table.name} has no row with {identity}; use action upsert to create it",
             field=self._mapper.identifiers[0],
         )
 
@@ -151,7 +150,7 @@ class _RowWriter:
             await self._connection.execute(statement, values)
             ids = [self._table.id_of(row.values) for row in rows]
         else:
-            # The database makes the key, and says which one each row got.
+            # The database makes the keys, and returns them in the order of the rows.
             key = self._table.sql_columns(self._table.key)
             returning = statement.returning(*key, sort_by_parameter_order=True)
             ids = list(map(id_text, await self._connection.execute(returning, values)))
@@ -191,13 +190,13 @@ class _RowWriter:
     # --- a bad row among good ones ---
 
     async def _execute(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
-        """Execute a statement for all rows: at once for those with the same columns."""
+        """Execute a statement for all rows, once for each set of columns that they have."""
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in rows:
             groups[row.columns].append(row)
         outcomes = await self._execute_groups(groups.values(), statement)
         if len(groups) > 1:
-            # A foreign key may refer to a row of a later group, which is there now: try once more.
+            # A foreign key may refer to a row of a later group, which exists now: try once more.
             failed = {row for row, one in outcomes.items() if one.kind is OutcomeKind.FAILED}
             again = [[row for row in group if row.number in failed] for group in groups.values()]
             outcomes |= await self._execute_groups(filter(None, again), statement)
@@ -209,13 +208,13 @@ class _RowWriter:
         """The outcomes of the groups' rows, by the rows' numbers."""
         outcomes: list[Outcome] = []
         for group in groups:
-            outcomes += await self._isolate(group, statement)
+            outcomes += await self._bisect(group, statement)
         return {outcome.row: outcome for outcome in outcomes}
 
-    async def _isolate(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
-        """Execute a statement for all rows. Where it fails, try each half, down to the bad row.
+    async def _bisect(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
+        """Execute a statement for all rows. If it fails, try each half, down to the bad row.
 
-        A savepoint undoes what failed, and nothing else.
+        A savepoint undoes only the attempt that failed.
         """
         try:
             async with self._connection.begin_nested():
@@ -228,11 +227,11 @@ class _RowWriter:
             if len(rows) == 1:
                 return [row_failure(rows[0].number, error)]
         half = len(rows) // 2
-        first = await self._isolate(rows[:half], statement)
-        return first + await self._isolate(rows[half:], statement)
+        first = await self._bisect(rows[:half], statement)
+        return first + await self._bisect(rows[half:], statement)
 
     async def _check_constraints(self) -> None:
-        """Check now what PostgreSQL would check at the end: only now is the row at fault known.
+        """Check deferred constraints now: at the commit, the row at fault is no longer known.
 
         https://www.postgresql.org/docs/15/sql-set-constraints.html
         """
@@ -253,9 +252,10 @@ def _is_one_of(
 
 
 def _is_same(found: Any, value: Any) -> bool:
-    """Whether a column holds a value already.
+    """Whether a column already holds a value.
 
-    A text is compared as text: the driver has types, such as addresses, that openbulk has not.
+    Text is compared with `str(found)`: drivers return types of their own, such as network
+    addresses.
     """
     if isinstance(value, str):
         return str(found) == value

@@ -1,4 +1,4 @@
-"""The time that jobs and budgets are dated with: on several machines, that of their database."""
+"""The clock of jobs and budgets: with several machines, it follows their database's clock."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ _COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def seconds_since_boot() -> float:
-    """Seconds since some moment, also those for which the machine slept, where it can tell."""
+    """Monotonic seconds, including the time that the machine slept if the system counts it."""
     return time.clock_gettime(_COUNTS_SLEEP)
 
 
@@ -20,7 +20,7 @@ class Clock:
         """Seconds that Unix time is ahead of `seconds_since_boot`; None until the clock is set."""
 
     def set(self, now: float, sent_at: float, received_at: float) -> None:
-        """Another clock showed `now` between two moments of `seconds_since_boot`."""
+        """Set the time: another clock showed `now` between these times of `seconds_since_boot`."""
         self._ahead = now - (sent_at + received_at) / 2
 
     def time(self) -> float:
@@ -28,5 +28,5 @@ class Clock:
         return time.time() if self._ahead is None else seconds_since_boot() + self._ahead
 
     def now(self) -> datetime:
-        """This moment, in UTC."""
+        """The current time, in UTC."""
         return datetime.fromtimestamp(self.time(), UTC)

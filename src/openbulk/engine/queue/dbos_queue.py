@@ -1,10 +1,10 @@
-"""The queue of slices and of notifications, kept by DBOS: the only module that knows it.
+"""The queue of slices and notifications, on DBOS. No other module uses DBOS.
 
-DBOS decides which work runs when, and finds work again that was under way when a process died. The
-ledger knows how far a job is: a slice that runs twice finds there that nothing is left to do.
+DBOS decides which work runs when, and recovers work that was running when a process died. The
+ledger knows how far a job is: a slice that runs twice finds nothing left to do.
 
     slice     a slice of a job: in its instance's lane, one at a time in a lane, lanes side by side;
-              outside the lanes where it only cuts the job's file into parts
+              outside the lanes if it only cuts the job's file into parts
     callback  an attempt to deliver a notification, outside the lanes
 """
 
@@ -24,17 +24,17 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import Job
-from openbulk.storage.database import DATABASE_AWAY, wait_while_away
+from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 
 APPLICATION_VERSION = "1"
 """Raise it by hand when a workflow's own steps change: each version runs its own work only."""
 
-# Names that databases keep: they stay as they are.
+# Databases store these names: do not change them.
 _NAME = "openbulk"
 _LANES = "lanes"
 _OUTSIDE_LANES = "beside"
 _SCHEMA = "openbulk_lanes"
-"""The schema in PostgreSQL that keeps DBOS's tables, beside the ledger's."""
+"""The PostgreSQL schema with DBOS's tables, next to the ledger's."""
 
 # DBOS's default of a second is too slow for a job of a few records. An idle process that polls
 # every 0.1 s takes a tenth of a core, every 0.25 s a twenty-fifth.
@@ -45,7 +45,11 @@ _STALLED_AFTER_SECONDS = 5.0
 _LOST_AFTER_SECONDS = 1.0
 _FORGET_AT_ONCE = 1_000
 _UNFINISHED = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
-_LOGGED_BY_US = (DATABASE_AWAY, "(psycopg.OperationalError)", "(psycopg.errors.AdminShutdown)")
+_LOGGED_BY_US = (
+    DATABASE_UNAVAILABLE,
+    "(psycopg.OperationalError)",
+    "(psycopg.errors.AdminShutdown)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class NextSlice:
 
     @property
     def id(self) -> str:
-        """The name under which DBOS knows it: a slice is enqueued once."""
+        """Its id in DBOS, which runs each id once."""
         return f"slice:{self.job_id}:{self.number}"
 
 
@@ -84,7 +88,7 @@ class NextAttempt:
 
     @property
     def id(self) -> str:
-        """The name under which DBOS knows it: an attempt is made once."""
+        """Its id in DBOS, which runs each id once."""
         return f"callback:{self.delivery_id}:{self.number}"
 
 
@@ -94,7 +98,7 @@ Workflow = Callable[[int, int], Coroutine[Any, Any, None]]
 
 
 class LaneQueue:
-    """Runs the engine's work so that it survives the process. A process has one of these."""
+    """Runs the engine's work durably: it survives the process. A process has one queue."""
 
     def __init__(self, database: Engine, executor_id: str = "embedded") -> None:
         config: DBOSConfig = {
@@ -110,23 +114,23 @@ class LaneQueue:
         self._database = database
         self._executor_id = executor_id
         self._dbos = DBOS(config=config)
-        self._under_way: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
         self.has_lost_work = False
         """Whether DBOS failed to record something on a full disk: `requeue_lost` is due."""
         self._is_open = False
         self._polled_at = time.monotonic()
         event.listen(database, "commit", self._note_poll)
         event.listen(database, "handle_error", self._note_loss)
-        wait_while_away(database, lambda: self._is_open)
+        wait_while_unavailable(database, lambda: self._is_open)
         logging.getLogger("dbos").addFilter(_is_news)
 
     async def start(self, *, run_slice: RunSlice, deliver: Deliver) -> None:
-        """Begin to work in the current event loop, also on what a dead process left.
+        """Start to work in the current event loop, and resume the work of a dead process.
 
         Raises Unavailable.
         """
 
-        # With a limit, DBOS would give a workflow up for good. The ledger counts attempts itself.
+        # With a limit, DBOS would drop a workflow for good. The ledger counts attempts itself.
         @DBOS.workflow(name="slice", max_recovery_attempts=None)
         async def slice_workflow(job_id: int, number: int) -> None:
             with self._track():
@@ -146,7 +150,7 @@ class LaneQueue:
         self._is_open = True
 
     def _make_queues(self) -> None:
-        """Make the queues before DBOS begins, which looks for new ones only once a second."""
+        """Create the queues before DBOS starts: it looks for new ones only once a second."""
         client = DBOSClient(
             system_database_engine=self._database,
             dbos_system_schema=_SCHEMA,
@@ -171,22 +175,22 @@ class LaneQueue:
         """Remember that the current workflow runs in this process."""
         workflow_id = DBOS.workflow_id
         assert workflow_id is not None
-        self._under_way[workflow_id] += 1
+        self._running[workflow_id] += 1
         try:
             yield
         finally:
-            self._under_way -= Counter([workflow_id])
+            self._running -= Counter([workflow_id])
 
     # --- its state ---
 
     @property
     def is_idle(self) -> bool:
         """Whether no slice runs in this process."""
-        return not any(workflow_id.startswith("slice:") for workflow_id in self._under_way)
+        return not any(workflow_id.startswith("slice:") for workflow_id in self._running)
 
     @property
     def is_polling(self) -> bool:
-        """Whether the lanes were polled in the last seconds."""
+        """Whether the lanes were polled within the last seconds."""
         return time.monotonic() - self._polled_at < _STALLED_AFTER_SECONDS
 
     def _note_poll(self, _connection: Connection) -> None:
@@ -200,20 +204,20 @@ class LaneQueue:
             self.has_lost_work = True
 
     def drain(self) -> None:
-        """Begin no more slices. Those under way continue; what follows them is left to others."""
+        """Begin no more slices. Running ones continue; other processes run those that follow."""
         self._is_open = False
         for stop in self._dbos.background_thread_stop_events:
             stop.set()
 
     def stop(self) -> None:
-        """Stop working, after what was under way has been drained."""
+        """Stop, after the running work has drained."""
         DBOS.destroy(destroy_registry=True)
         self._database.dispose()
 
     # --- work that comes in ---
 
     async def enqueue_slice(self, due: NextSlice) -> None:
-        """Have a slice run when it is due. Nothing happens where it is in the queue, or has run."""
+        """Enqueue a slice. No-op if it is queued or has run."""
         with SetWorkflowID(due.id):
             if due.lane is None:
                 await self._run_outside_lanes(
@@ -228,7 +232,7 @@ class LaneQueue:
                 )
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
-        """Have an attempt made. Nothing happens where it is under way, or was made."""
+        """Enqueue an attempt. No-op if it is running or was made."""
         with SetWorkflowID(due.id):
             await self._run_outside_lanes(
                 due.delay, self._callback_workflow, due.delivery_id, due.number
@@ -237,7 +241,7 @@ class LaneQueue:
     async def _run_outside_lanes(
         self, delay: float, workflow: Workflow, subject_id: int, number: int
     ) -> None:
-        """Run a workflow here and now; enqueue it where it is due later, or this process drains."""
+        """Run a workflow here now; enqueue it if it is due later or this process is draining."""
         if self._is_open and not delay:
             await DBOS.start_workflow_async(workflow, subject_id, number)
             return
@@ -247,24 +251,24 @@ class LaneQueue:
     # --- work that was dropped ---
 
     async def take_over(self, living: frozenset[str]) -> int:
-        """Requeue what was under way in processes that no longer live; return how much.
+        """Requeue the work that was running in dead processes; return the count.
 
-        That includes the work of a process that nobody remembers: each call looks at all work.
+        That includes processes that are not registered any more: each call looks at all work.
         Does nothing while this queue is closed.
         """
         if not self._is_open:
             return 0
-        # A process that only seems to be dead does no harm: the fence of its slices is raised when
-        # they begin again, so that it writes nothing, and its lease keeps it from calling services.
+        # A process that only seems dead does no harm: the fence of its slices is raised when they
+        # begin again, so that it writes nothing, and its lease keeps it from calling services.
         pending = await DBOS.list_workflows_async(
             status="PENDING", load_input=False, load_output=False
         )
         return await self._requeue(work for work in pending if work.executor_id not in living)
 
     async def requeue_lost(self) -> int:
-        """Requeue what DBOS takes for under way here, and is not; return how much.
+        """Requeue work that DBOS lists as running here but is not; return the count.
 
-        Such work has ended while the disk was full, so that DBOS could not record its end.
+        Such work ended while the disk was full, so that DBOS could not record its end.
         """
         if not self._is_open:
             return 0
@@ -283,9 +287,7 @@ class LaneQueue:
         pending = await DBOS.list_workflows_async(
             status="PENDING", executor_id=self._executor_id, load_input=False, load_output=False
         )
-        return {
-            work.workflow_id: work for work in pending if work.workflow_id not in self._under_way
-        }
+        return {work.workflow_id: work for work in pending if work.workflow_id not in self._running}
 
     async def _requeue(self, works: Iterable[WorkflowStatus]) -> int:
         ids_by_queue: dict[str | None, list[str]] = defaultdict(list)
@@ -296,7 +298,7 @@ class LaneQueue:
         return sum(len(ids) for ids in ids_by_queue.values())
 
     async def is_unfinished_by_id(self, ids: Sequence[str]) -> Mapping[str, bool]:
-        """Whether slices and attempts are unfinished, by id. One that was never begun is absent."""
+        """Whether slices and attempts are unfinished, by id. Unknown ids are absent."""
         if not ids:
             return {}
         known = await DBOS.list_workflows_async(
@@ -305,9 +307,9 @@ class LaneQueue:
         return {work.workflow_id: work.status in _UNFINISHED for work in known}
 
     async def forget(self, *, finished_before: str) -> int:
-        """Forget work that was finished before a moment (ISO 8601); return how much.
+        """Forget work that finished before a time (ISO 8601); return the count.
 
-        DBOS itself keeps it for ever.
+        DBOS itself keeps it forever.
         """
         forgotten = 0
         while ids := await self._ids_finished_before(finished_before):
@@ -325,7 +327,7 @@ class LaneQueue:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether to log what DBOS logs. `Outage` logs a database that is away, without tracebacks."""
+    """Whether to keep a log record of DBOS. `Outage` already logs an unavailable database."""
     if record.exc_info is not None and isinstance(record.exc_info[1], Unavailable):
         return False
     return not any(known in record.getMessage() for known in _LOGGED_BY_US)

@@ -1,4 +1,4 @@
-"""Heartbeats: a process shows that it lives, and takes over the slices of those that have died."""
+"""Heartbeats: a process shows that it is alive, and takes over the slices of dead processes."""
 
 import asyncio
 import os
@@ -20,21 +20,20 @@ log = structlog.get_logger()
 
 BEAT_SECONDS = 1.0
 DEAD_AFTER_SECONDS = 5.0
-"""A process without a heartbeat for so long is taken for dead."""
+"""A process is considered dead this long after its last heartbeat."""
 LEASE_SECONDS = 4.0
-"""The process itself stops before that: a call that it begins at its last moment has left it before
-another process takes over."""
+"""Shorter than DEAD_AFTER_SECONDS: a call begun just before expiry is sent before any takeover."""
 BEAT_TIMEOUT_SECONDS = 2.0
 RETRY_SECONDS = 0.25
 
 
 def new_name() -> str:
-    """A name for this process that none has had before."""
+    """A unique name for this process."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Heartbeat:
-    """Keeps this process alive in the eyes of the others, and watches them."""
+    """Sends this process's heartbeats, and takes over slices of dead processes."""
 
     def __init__(
         self, name: str, workers: Workers, queue: LaneQueue, lease: Lease, clock: Clock
@@ -58,11 +57,11 @@ class Heartbeat:
         )
 
     async def stop_watching(self) -> None:
-        """Leave dead workers to others, before the queue of this process is closed."""
+        """Leave dead workers to other processes. Call it before the queue of this process stops."""
         await _cancel(self._watching)
 
     async def stop(self) -> None:
-        """Deregister this process: others may take its slices over at once."""
+        """Deregister this process: others may take over its slices at once."""
         await self.stop_watching()
         await _cancel(self._beating)
         with suppress(Unavailable, TimeoutError):
@@ -85,27 +84,27 @@ class Heartbeat:
             async with asyncio.timeout(BEAT_TIMEOUT_SECONDS):
                 now = await self._workers.beat(self._name)
                 if now is None:
-                    await self._live_again()
+                    await self._register_again()
                 else:
                     self._note_beat(sent_at, now)
         except (Unavailable, TimeoutError):
             return False
         except Exception:
-            # Without a heartbeat no slice of this process may go on: keep beating.
+            # Without a heartbeat no slice of this process may continue: keep beating.
             log.exception("heartbeat failed")
             return False
         return True
 
-    async def _live_again(self) -> None:
-        log.warning("taken for dead: others have taken over our slices", worker=self._name)
+    async def _register_again(self) -> None:
+        log.warning("considered dead: others have taken over our slices", worker=self._name)
         self._lease.lose()
         await self._register()
 
     def _note_beat(self, sent_at: float, now: float) -> None:
         received_at = seconds_since_boot()
         if received_at - self._beat_at > DEAD_AFTER_SECONDS:
-            # The database was away, or this process was frozen: give the others time to write a
-            # heartbeat, too.
+            # The database was unavailable, or this process was frozen: give the others time to
+            # write a heartbeat, too.
             self._trusts_others_from = received_at + DEAD_AFTER_SECONDS
         self._beat_at = received_at
         self._clock.set(now, sent_at, received_at)
@@ -114,8 +113,8 @@ class Heartbeat:
     async def _reap_dead(self) -> None:
         if not self._lease.is_fresh() or seconds_since_boot() <= self._trusts_others_from:
             return
-        # Inside the block: a worker that wakes now learns of its death after its slices are taken
-        # over, and begins none of them again.
+        # Inside the block: a worker that wakes now learns only after the takeover that it was
+        # considered dead, and so begins none of its slices again.
         async with self._workers.reap_dead(DEAD_AFTER_SECONDS) as living:
             if living is not None and (count := await self._queue.take_over(living)):
                 log.warning("took over the slices of dead workers", slices=count)

@@ -1,4 +1,4 @@
-"""A process's right to work: with a fresh heartbeat, no other process takes its slices over."""
+"""A process's right to work: while its heartbeat is fresh, no other takes over its slices."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -8,15 +8,15 @@ from contextvars import ContextVar
 from openbulk.domain.errors import Fenced
 from openbulk.engine.queue.clock import seconds_since_boot
 
-_life_of_slice: ContextVar[int | None] = ContextVar("openbulk_life_of_slice", default=None)
-"""The life of the process in which the current slice began; None outside of slices."""
+_epoch_of_slice: ContextVar[int | None] = ContextVar("openbulk_epoch_of_slice", default=None)
+"""The epoch of the lease in which the current slice began; None outside of slices."""
 
 
 class Lease:
-    """Says whether a slice may go on. Without `seconds` it is held for ever, for a single process.
+    """Decides whether a slice may continue. Without `seconds`, a single process holds it forever.
 
-    A process that was frozen finds out here when it wakes, before it sends anything: its clock has
-    run on.
+    A frozen process notices here when it wakes, before it sends anything: its clock has kept
+    running.
     """
 
     def __init__(
@@ -24,40 +24,40 @@ class Lease:
     ) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._life = 0
-        """How often the process was taken for dead."""
+        self._epoch = 0
+        """How often the process was considered dead."""
         self._renewed_at = clock()
         self._renewed = asyncio.Event()
 
     @contextmanager
     def slice(self) -> Iterator[None]:
-        """A slice begins now: what happens inside belongs to it, also in tasks begun inside."""
-        token = _life_of_slice.set(self._life)
+        """Begin a slice: the code inside belongs to it, including tasks that it starts."""
+        token = _epoch_of_slice.set(self._epoch)
         try:
             yield
         finally:
-            _life_of_slice.reset(token)
+            _epoch_of_slice.reset(token)
 
-    async def hold(self) -> None:
-        """Return once nobody else can have taken the slice over. Raises Fenced where one has."""
-        life = _life_of_slice.get()
-        if life is None:
+    async def wait_until_held(self) -> None:
+        """Wait until the lease is valid. Raises Fenced if another process has taken over."""
+        epoch = _epoch_of_slice.get()
+        if epoch is None:
             return
-        while life == self._life and not self.is_fresh():
+        while epoch == self._epoch and not self.is_fresh():
             await self._renewed.wait()
-        if life != self._life:
+        if epoch != self._epoch:
             raise Fenced
 
     def is_fresh(self) -> bool:
-        """Whether the last heartbeat is so recent that no other process takes this one for dead."""
+        """Whether the heartbeat is recent: no other process may consider this one dead."""
         return self._clock() - self._renewed_at < self._seconds
 
     def renew(self, sent_at: float) -> None:
-        """A heartbeat was written, not before this moment of `clock`."""
+        """Renew the lease: a heartbeat was written, no earlier than this time of `clock`."""
         self._renewed_at = sent_at
         self._renewed.set()
         self._renewed = asyncio.Event()
 
     def lose(self) -> None:
-        """The process was taken for dead: its slices belong to others now."""
-        self._life += 1
+        """Lose the lease: the process was considered dead, and others own its slices now."""
+        self._epoch += 1

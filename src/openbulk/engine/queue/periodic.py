@@ -1,4 +1,4 @@
-"""Work that is repeated for as long as the process works."""
+"""Repeats work for as long as the process runs."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,10 +12,10 @@ log = structlog.get_logger()
 async def run_forever(
     name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]]
 ) -> None:
-    """Work and pause, again and again.
+    """Work and pause, forever.
 
-    Work that fails is logged and repeated after the pause: nothing else depends on it. A database
-    that is away is no failure, nor is a full disk.
+    Work that fails is logged and repeated after the pause. An unavailable database or a full disk
+    does not count as a failure.
     """
     while True:
         try:

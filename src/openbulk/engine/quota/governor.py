@@ -1,7 +1,7 @@
-"""The governor: how many calls each service gets, shared between jobs, learned from refusals.
+"""The governor: limits the calls to each service, shares them between jobs, learns from refusals.
 
-Calls are granted in reservations (`reservations.py`) from windows that slide (`sliding_window.py`),
-and are remembered in the ledger (`storage/budgets.py`).
+Reservations (`reservations.py`) grant calls from sliding windows (`sliding_window.py`), which the
+ledger keeps (`storage/budgets.py`).
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from openbulk.storage.budgets import Budgets, Spending
 
 log = structlog.get_logger()
 
-PATIENCE_SECONDS = 1.5
-"""A call waits so long for a permit; a longer wait ends the slice."""
+MAX_WAIT_SECONDS = 1.5
+"""Maximum seconds to wait for a permit; a longer wait ends the slice."""
 
 
 class Governor:
-    """Gives permits for calls, for all instances of this process."""
+    """Grants permits for calls to all instances of this process."""
 
     def __init__(
         self, budgets: Budgets, now: Callable[[], float] = time.time, lease: Lease | None = None
@@ -43,30 +43,30 @@ class Governor:
         self._now = now
         self.lease = lease or Lease()
         self._reservations = Reservations(budgets, now)
-        self._unanswered: Counter[str] = Counter()
-        self._refused_in_a_row: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
+        self._consecutive_refusals: Counter[str] = Counter()
         self._probes: dict[str, asyncio.Event] = {}
-        """The probes under way, by scope."""
+        """The probes in flight, by scope."""
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
-        """Take a permit for one call. Raises RetryLater where that takes more than a moment."""
+        """Take a permit for one call. Raises RetryLater if it would have to wait for long."""
         # A short wait costs less than a slice that ends and begins again, with few calls at a time.
-        patience = PATIENCE_SECONDS
+        seconds_left = MAX_WAIT_SECONDS
         while True:
             await self._wait_for_probes(budgets)
             granted = await self._reservations.take(budgets)
             for scope in granted.probes:
                 self._probes[scope] = asyncio.Event()
             if granted.calls:
-                self._unanswered.update(budget.scope for budget in budgets)
+                self._in_flight.update(budget.scope for budget in budgets)
                 return Permit(budgets, granted.probes)
-            if granted.after > patience:
+            if granted.after > seconds_left:
                 raise RetryLater(granted.reason, after=granted.after)
-            patience -= granted.after
+            seconds_left -= granted.after
             await asyncio.sleep(granted.after)
 
     def close(self) -> None:
-        """Stop: no calls are made any more."""
+        """Stop: no more calls are made."""
         self._reservations.close()
 
     async def _wait_for_probes(self, budgets: Sequence[Budget]) -> None:
@@ -74,17 +74,17 @@ class Governor:
             probe = self._probes.get(budget.scope)
             if probe is None:
                 continue
-            # A probe that was lost with its caller must not stop the others for ever.
+            # A probe that was lost with its caller must not stop the others forever.
             try:
                 await asyncio.wait_for(probe.wait(), PROBE_SECONDS)
             except TimeoutError:
                 self._forget_probe(budget.scope)
 
     async def report_answer(self, permit: Permit) -> None:
-        """The call was answered. A probe has shown that there is more than its budget's limit."""
+        """Record that a call was answered. If it was a probe, its budget's limit is raised."""
         self._end_call(permit)
         for budget in permit.budgets:
-            self._refused_in_a_row.pop(budget.scope, None)
+            self._consecutive_refusals.pop(budget.scope, None)
         if permit.probes:
             await self._learn_more(permit)
 
@@ -95,14 +95,15 @@ class Governor:
             return list(map(learn_more, probed, spent)), None
 
         try:
-            # The call was made. On a full disk its lesson is learned another time.
+            # The call has been made. If the disk is full, skip the update: a later probe
+            # repeats it.
             with suppress(DiskFull):
                 await self._budgets.change(permit.probes, change)
         finally:
             self._forget_probes(permit)
 
     async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The call was refused: slow the budget that is at fault."""
+        """Record that a call was refused: slow down the budget at fault."""
         metrics.REFUSALS.inc()
         scopes = [budget.scope for budget in permit.budgets]
         log.info("call refused", reason=throttle.message, scopes=scopes)
@@ -118,19 +119,19 @@ class Governor:
     async def _slow_down(self, permit: Permit, throttle: Throttle) -> None:
         now = self._now()
         narrowest = permit.budgets[-1].scope
-        self._refused_in_a_row[narrowest] += 1
-        in_a_row = self._refused_in_a_row[narrowest]
+        self._consecutive_refusals[narrowest] += 1
+        refusals = self._consecutive_refusals[narrowest]
         scopes = [budget.scope for budget in permit.budgets]
-        unanswered = {scope: self._calls_without_answer(scope) for scope in scopes}
+        in_flight = {scope: self._calls_in_flight(scope) for scope in scopes}
 
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
-            at_fault = budget_at_fault(permit, throttle, spent, in_a_row, now)
+            at_fault = budget_at_fault(permit, throttle, spent, refusals, now)
             after = list(map(end_probe, spent))
             for index, budget in enumerate(permit.budgets):
                 if budget != at_fault:
                     continue
                 if throttle.after is None:
-                    count = unanswered[budget.scope]
+                    count = in_flight[budget.scope]
                     after[index] = learn_less(budget, after[index], count, now)
                 else:
                     after[index] = close(after[index], throttle, now)
@@ -140,17 +141,17 @@ class Governor:
             await self._budgets.change(scopes, change)
 
     def report_loss(self, permit: Permit) -> None:
-        """The call is over, and teaches nothing."""
+        """The call ended without an answer: release its probe, change no limit."""
         self._end_call(permit)
         self._forget_probes(permit)
 
-    def _calls_without_answer(self, scope: str) -> int:
-        """The calls that were granted and have no answer: made or not, a refused one among them."""
-        return self._unanswered[scope] + self._reservations.calls_not_made(scope)
+    def _calls_in_flight(self, scope: str) -> int:
+        """The granted calls without an answer: sent or not, the refused one included."""
+        return self._in_flight[scope] + self._reservations.calls_not_made(scope)
 
     def _end_call(self, permit: Permit) -> None:
         for budget in permit.budgets:
-            self._unanswered[budget.scope] -= 1
+            self._in_flight[budget.scope] -= 1
 
     def _forget_probes(self, permit: Permit) -> None:
         for scope in permit.probes:
@@ -163,7 +164,7 @@ class Governor:
 
 
 class InstancePace:
-    """The governor as one instance sees it: each slice gets its job's share of every budget."""
+    """The governor for one instance: each slice gets its job's share of every budget."""
 
     def __init__(self, governor: Governor) -> None:
         self._governor = governor
@@ -171,15 +172,15 @@ class InstancePace:
         self._taken: Counter[str] = Counter()
 
     def begin_slice(self, jobs: int) -> None:
-        """Begin a slice of one of so many jobs that share the budgets."""
+        """Begin a slice of a job. `jobs` jobs share the budgets, this one included."""
         self._jobs = jobs
         self._taken.clear()
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
         """Take a permit for one call.
 
-        Raises RetryLater where the slice has had its share or the budget is used up, and
-        CallWithdrawn where another process has taken the slice over.
+        Raises RetryLater if the slice has used its share or the budget is used up, and
+        CallWithdrawn if another process has taken over the slice.
         """
         self._take_from_share(budgets)
         try:
@@ -188,10 +189,10 @@ class InstancePace:
             self._taken.subtract(budget.scope for budget in budgets)
             raise
         try:
-            await self._governor.lease.hold()
+            await self._governor.lease.wait_until_held()
         except Fenced as error:
             self._governor.report_loss(permit)
-            # The permit is taken deep inside a connector, and connectors raise ServiceError alone.
+            # A connector takes the permit, and connectors raise only ServiceError.
             raise CallWithdrawn from error
         except BaseException:
             self._governor.report_loss(permit)
@@ -199,21 +200,21 @@ class InstancePace:
         return permit
 
     def _take_from_share(self, budgets: Sequence[Budget]) -> None:
-        if self._jobs > 1 and any(self._has_had_its_share(budget) for budget in budgets):
-            raise RetryLater("another job of this instance takes its share", after=0.0)
+        if self._jobs > 1 and any(self._has_used_its_share(budget) for budget in budgets):
+            raise RetryLater("another job of this instance gets its share of the calls", after=0.0)
         self._taken.update(budget.scope for budget in budgets)
 
-    def _has_had_its_share(self, budget: Budget) -> bool:
+    def _has_used_its_share(self, budget: Budget) -> bool:
         return self._taken[budget.scope] * self._jobs >= budget.calls
 
     async def report_answer(self, permit: Permit) -> None:
-        """The service handled the call."""
+        """Record that the service answered the call."""
         await self._governor.report_answer(permit)
 
     async def report_refusal(self, permit: Permit, throttle: Throttle) -> RetryLater:
-        """The service refused the call because a budget is used up."""
+        """Record that the service refused the call because a budget is used up."""
         return await self._governor.report_refusal(permit, throttle)
 
     def report_loss(self, permit: Permit) -> None:
-        """The call has no answer."""
+        """Record that the call ended without an answer."""
         self._governor.report_loss(permit)

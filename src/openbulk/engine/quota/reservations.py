@@ -1,8 +1,8 @@
-"""Calls are granted in reservations, each in one transaction of the ledger.
+"""Reservations: calls that the ledger grants together, in one transaction.
 
-A granted call counts whatever dies, and several processes spend from one budget. While calls are
-made quickly, the next reservation is fetched before the last one is used up. Calls that are not
-made within half a second are given back.
+A granted call stays counted after a crash, and all processes share one budget. While calls are made
+quickly, the next reservation is fetched before the last one is used up. Calls that are not made
+within half a second are given back.
 """
 
 import asyncio
@@ -33,30 +33,30 @@ class _Reservation:
     granted: int = 0
     left: int = 0
     granted_at: float = 0.0
-    """When the calls count from."""
+    """When the calls begin to count."""
     arrived_at: float = 0.0
-    """When they could be made: a ledger may take its time to record them."""
+    """When the grant arrived; the ledger may have been slow to record it."""
     unused: list[Unused] = field(default_factory=list)
-    """Calls of earlier ones that are not made any more; given back with the next fetch."""
-    coming: asyncio.Event | None = None
-    """Set when the ledger has answered. Meanwhile all who want a call wait for that."""
+    """Calls of earlier reservations that will not be made; given back with the next fetch."""
+    pending_fetch: asyncio.Event | None = None
+    """Set when the ledger has answered. Until then, all callers wait for it."""
     answer: Grant = NO_CALL
     """The ledger's last answer."""
     is_followed: bool = False
     """Whether the next reservation was fetched while this one was used."""
 
-    def is_good(self, now: float) -> bool:
-        """Whether there are calls left that may still be made."""
+    def is_usable(self, now: float) -> bool:
+        """Whether calls are left, and may still be made."""
         return self.left > 0 and now - self.arrived_at <= RESERVATION_SECONDS
 
     def is_running_out(self, now: float) -> bool:
         """Whether to fetch more because calls are made quickly; once for each reservation."""
-        if self.is_followed or self.coming is not None or self.size == FIRST_RESERVATION:
+        if self.is_followed or self.pending_fetch is not None or self.size == FIRST_RESERVATION:
             return False
         return self.left < self.granted // 2 or now - self.arrived_at > RESERVATION_SECONDS / 2
 
     def resize(self, now: float) -> None:
-        """Size the next one for twice the calls that are made while a reservation is good."""
+        """Size the next reservation for twice the calls made while one is usable."""
         age = max(now - self.arrived_at, 0.001)
         wanted = int(2 * (self.granted - self.left) * RESERVATION_SECONDS / age)
         self.size = max(FIRST_RESERVATION, min(wanted, 2 * self.size, MAX_RESERVATION))
@@ -68,7 +68,7 @@ class _Reservation:
         self.left = 0
 
     def replace_by(self, granted: Grant, granted_at: float, now: float) -> None:
-        """Use calls that have just been granted in place of these."""
+        """Replace these calls by calls that have just been granted."""
         self.drop_rest()
         self.granted = self.left = granted.calls
         self.is_followed = False
@@ -76,7 +76,7 @@ class _Reservation:
         self.arrived_at = now
 
     def take_unused(self) -> list[Unused]:
-        """The calls to give back; from now on they are the caller's."""
+        """Remove the calls to give back, and return them."""
         unused, self.unused = self.unused, []
         return unused
 
@@ -91,7 +91,7 @@ class Reservations:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def calls_not_made(self, scope: str) -> int:
-        """Count the calls that a budget has granted to this process, and that are not made."""
+        """Count the calls that a budget has granted to this process and that are not made yet."""
         return sum(
             reservation.left + sum(unused.calls for unused in reservation.unused)
             for scopes, reservation in self._reservations.items()
@@ -99,25 +99,24 @@ class Reservations:
         )
 
     def close(self) -> None:
-        """Stop: no calls are made any more."""
+        """Stop: no more calls are made."""
         for task in self._tasks:
             task.cancel()
 
     async def take(self, budgets: Sequence[Budget]) -> Grant:
-        """Take one call; where there is none, the grant says when there are some again.
+        """Take one call. If there is none, the grant says when there are some again.
 
-        A probe is granted to one caller. The others get no call, and no time to wait.
+        A probe is granted to one caller. The others get `calls=0` and `after=0`.
         """
         reservation = self._reservations.setdefault(_scopes_of(budgets), _Reservation())
         # After each wait the state is new: others may have used up what has arrived.
-        while not reservation.is_good(self._now()):
-            if reservation.coming is None:
+        while not reservation.is_usable(self._now()):
+            if reservation.pending_fetch is None:
                 return await self._fetch_and_take(budgets, reservation)
-            await reservation.coming.wait()
+            await reservation.pending_fetch.wait()
             if reservation.answer.probes:
-                return (
-                    NO_CALL  # the probe belongs to another caller; the governor waits for its end
-                )
+                # The probe belongs to another caller; the governor waits for its end.
+                return NO_CALL
             if not reservation.answer.calls:
                 return reservation.answer
         reservation.left -= 1
@@ -132,17 +131,17 @@ class Reservations:
         return granted
 
     async def _fetch_ahead(self, budgets: Sequence[Budget], reservation: _Reservation) -> None:
-        """Fetch calls before they are needed. No caller is there to make a probe."""
-        # Another caller may have been faster. It found no call left, and fetches by itself.
-        if reservation.coming is None:
+        """Fetch calls before they are needed. Without a caller there is no probe."""
+        # A caller that found no call left may have been faster: then it is fetching already.
+        if reservation.pending_fetch is None:
             with suppress(DiskFull, Unavailable):
                 await self._fetch(budgets, reservation, may_probe=False)
 
     async def _fetch(
         self, budgets: Sequence[Budget], reservation: _Reservation, *, may_probe: bool
     ) -> Grant:
-        """Fetch a reservation from the ledger, and wake all who wait for one."""
-        coming = reservation.coming = asyncio.Event()
+        """Fetch a reservation from the ledger, and wake all callers that wait for one."""
+        pending_fetch = reservation.pending_fetch = asyncio.Event()
         reservation.answer = NO_CALL
         try:
             granted = await self._reserve(budgets, reservation, may_probe=may_probe)
@@ -150,8 +149,8 @@ class Reservations:
                 reservation.answer = granted
             return granted
         finally:
-            coming.set()
-            reservation.coming = None
+            pending_fetch.set()
+            reservation.pending_fetch = None
 
     async def _reserve(
         self, budgets: Sequence[Budget], reservation: _Reservation, *, may_probe: bool
@@ -177,11 +176,11 @@ class Reservations:
     async def _give_back_in_time(
         self, budgets: Sequence[Budget], reservation: _Reservation
     ) -> None:
-        """Give back the rest of a reservation that nobody uses any more."""
+        """Give back the rest of a reservation once nobody uses it."""
         arrived_at = reservation.arrived_at
         await asyncio.sleep(2 * RESERVATION_SECONDS)
-        is_replaced = reservation.arrived_at != arrived_at or reservation.coming is not None
-        if is_replaced or reservation.is_good(self._now()):
+        is_replaced = reservation.arrived_at != arrived_at or reservation.pending_fetch is not None
+        if is_replaced or reservation.is_usable(self._now()):
             return
         reservation.drop_rest()
         unused = reservation.take_unused()
@@ -195,7 +194,7 @@ class Reservations:
             await self._budgets.change(_scopes_of(budgets), change)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Work while calls are made."""
+        """Run work in the background."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,7 +1,7 @@
-"""What is left of a budget: calls are counted in the buckets of a window that slides.
+"""Sliding windows: count a budget's calls in buckets, to compute how many are left.
 
-These functions only compute. `Spending` is what the ledger remembers of a budget. Times are Unix
-time in seconds.
+These functions only compute. `Spending` is a budget's state in the ledger. Times are Unix time in
+seconds.
 """
 
 import math
@@ -15,51 +15,53 @@ BUCKETS = 240
 """Buckets of a window: each is 0.25 s of a minute, or 6 min of a day."""
 NEARLY_FULL = 0.95
 """A refusal is blamed on the widest budget of which this share is used."""
-PROBES_IN_A_ROW = 2
-NEARLY_FULL_IN_A_ROW = 3
-IN_A_ROW = 8
-"""Refusals with no answer between them that are more than a hiccup of the service.
+PROBE_REFUSALS_TO_LEARN = 2
+NEARLY_FULL_REFUSALS_TO_LEARN = 3
+REFUSALS_TO_LEARN = 8
+"""Consecutive refusals needed to lower a limit; fewer are treated as transient.
 
-The first number is for a probe, the second where a budget is nearly used up, the third where none
-is: then the narrowest budget has a limit that is documented nowhere.
+The first number is for a probe, the second if a budget is nearly used up, the third if none is:
+then the narrowest budget has an undocumented limit.
 """
 GRACE = 0.5
-"""Seconds that a call may take to the service, which counts it from then on."""
-WORTH_WAKING = 0.05
+"""Allowance for network delay, in seconds: the service counts a call when it arrives."""
+MIN_FREE_SHARE = 0.05
 """A job waits until this share of a budget is free: fewer calls are not worth a slice."""
 PROBE_AGAIN_SECONDS = 60.0
 PROBE_SECONDS = 5.0
-"""The longest that other calls wait for a probe."""
+"""Maximum seconds that other calls wait for a probe."""
 PROBE_POLL_SECONDS = 0.1
+# The ledger stores this text, and processes compare it: do not change it.
 PROBING = "one call finds out whether there is more"
 FIRST_GROWTH = 20.0
 LATER_GROWTH = 1.1
-"""The answer to a probe multiplies the limit: by the first, until the service has refused one."""
+"""A successful probe multiplies the limit: by FIRST_GROWTH until the first refusal, then by
+LATER_GROWTH."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The calls that budgets give together."""
+    """The calls that all budgets together grant."""
 
     calls: int
     after: float = 0.0
-    """Seconds until there are more, where there are none."""
+    """Seconds until there are more, if there are none."""
     reason: str = ""
-    """Why there are none, in a sentence."""
+    """The reason why there are none, in a sentence."""
     probes: tuple[str, ...] = ()
-    """The scopes whose limits the one call granted goes beyond."""
+    """The scopes for which the granted call is a probe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """Calls that were granted, and are not made."""
+    """Granted calls that will not be made."""
 
     calls: int
     granted_at: float
 
 
 def limit_of(budget: Budget, spending: Spending) -> int:
-    """The limit as documented, or as the service has taught since."""
+    """The learned limit, else the documented one."""
     return budget.calls if spending.learned is None else spending.learned
 
 
@@ -96,7 +98,7 @@ def grant(
     *,
     may_probe: bool = True,
 ) -> Grant:
-    """Grant as many of the wanted calls as every budget has left; else say when there are some."""
+    """Grant as many of the wanted calls as every budget has left; if none, say when there are."""
     for spending in spent:
         if spending.closed_until > now:
             return _none_while_closed(spending, now)
@@ -106,12 +108,12 @@ def grant(
     if calls > 0:
         return Grant(calls)
     empty = [pair for pair, free in zip(pairs, left, strict=True) if free <= 0]
-    if may_probe and all(_may_probe(*pair, now) for pair in empty):
+    if may_probe and all(_is_probe_due(*pair, now) for pair in empty):
         return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
     after, budget = max(
         ((_seconds_until_free(*pair, now), pair[0]) for pair in empty), key=lambda wait: wait[0]
     )
-    return Grant(0, after, f"{budget.says}, and all are used")
+    return Grant(0, after, f"{budget.limit_text}, and all are used")
 
 
 def _none_while_closed(spending: Spending, now: float) -> Grant:
@@ -131,7 +133,7 @@ def spend(budget: Budget, spending: Spending, calls: int, now: float) -> Spendin
 
 
 def give_back(budget: Budget, spending: Spending, calls: int, granted_at: float) -> Spending:
-    """Count calls no longer that were granted at a moment and not made."""
+    """Remove calls that were granted at `granted_at` and not made."""
     buckets = dict(spending.buckets)
     bucket = int(granted_at // _bucket_seconds(budget))
     if bucket in buckets:
@@ -149,15 +151,15 @@ def give_all_back(
     return spent
 
 
-# --- what refusals and probes teach ---
+# --- learning from refusals and probes ---
 
 
 def budget_at_fault(
-    permit: Permit, throttle: Throttle, spent: Sequence[Spending], in_a_row: int, now: float
+    permit: Permit, throttle: Throttle, spent: Sequence[Spending], refusals: int, now: float
 ) -> Budget | None:
     """The budget that a refusal is about: the one that was probed, or is nearly used up.
 
-    None where the refusal may be a hiccup of the service.
+    None if the refusal may be transient. `refusals` counts the consecutive ones.
     """
     pairs = list(zip(permit.budgets, spent, strict=True))
     suspects = [pair for pair in pairs if _is_suspect(pair[0], permit, throttle)] or pairs
@@ -166,12 +168,12 @@ def budget_at_fault(
         for budget, spending in suspects
         if calls_in_window(budget, spending, now) >= limit_of(budget, spending) * NEARLY_FULL
     ]
-    enough = IN_A_ROW
+    enough = REFUSALS_TO_LEARN
     if permit.probes:
-        enough = PROBES_IN_A_ROW
+        enough = PROBE_REFUSALS_TO_LEARN
     elif nearly_full:
-        enough = NEARLY_FULL_IN_A_ROW
-    if throttle.after is None and in_a_row < enough:
+        enough = NEARLY_FULL_REFUSALS_TO_LEARN
+    if throttle.after is None and refusals < enough:
         return None
     widest_first = nearly_full or suspects[-1:]
     return widest_first[0][0]
@@ -184,12 +186,12 @@ def _is_suspect(budget: Budget, permit: Permit, throttle: Throttle) -> bool:
 
 
 def close_for_probe(spending: Spending, now: float) -> Spending:
-    """Let no other call go beyond the limit, on whatever machine, until the probe is answered."""
+    """Let no other call go beyond the limit, on any machine, until the probe is answered."""
     return replace(spending, closed_until=now + PROBE_SECONDS, closed_for=PROBING)
 
 
 def end_probe(spending: Spending) -> Spending:
-    """Open a budget again whose probe was answered or refused."""
+    """Reopen a budget after its probe was answered or refused."""
     if spending.closed_for != PROBING:
         return spending
     return replace(spending, closed_until=0.0, closed_for="")
@@ -201,22 +203,22 @@ def close(spending: Spending, throttle: Throttle, now: float) -> Spending:
     return replace(spending, closed_until=until, closed_for=throttle.message)
 
 
-def learn_less(budget: Budget, spending: Spending, unanswered: int, now: float) -> Spending:
+def learn_less(budget: Budget, spending: Spending, in_flight: int, now: float) -> Spending:
     """Lower the limit after a refusal, to the calls that the service had answered until then."""
-    answered = calls_in_window(budget, spending, now) - unanswered
+    answered = calls_in_window(budget, spending, now) - in_flight
     learned = max(1, min(limit_of(budget, spending), answered))
     return replace(spending, learned=learned, refused_at=now)
 
 
 def learn_more(budget: Budget, spending: Spending) -> Spending:
-    """Raise the limit after the answer to a call beyond it."""
+    """Raise the limit after a successful probe."""
     growth = LATER_GROWTH if spending.refused_at else FIRST_GROWTH
     learned = math.ceil(limit_of(budget, spending) * growth)
     return replace(end_probe(spending), learned=learned)
 
 
-def _may_probe(budget: Budget, spending: Spending, now: float) -> bool:
-    if not budget.may_be_more:
+def _is_probe_due(budget: Budget, spending: Spending, now: float) -> bool:
+    if not budget.may_probe:
         return False
     return not spending.refused_at or now - spending.refused_at > PROBE_AGAIN_SECONDS
 
@@ -234,9 +236,9 @@ def _expiry_of(budget: Budget, bucket: int) -> float:
 
 
 def _seconds_until_free(budget: Budget, spending: Spending, now: float) -> float:
-    """Seconds until there are enough calls to be worth a slice."""
+    """Seconds until enough calls are free to be worth a slice."""
     limit = limit_of(budget, spending)
-    missing = calls_in_window(budget, spending, now) - limit + math.ceil(limit * WORTH_WAKING)
+    missing = calls_in_window(budget, spending, now) - limit + math.ceil(limit * MIN_FREE_SHARE)
     for bucket, calls in spending.buckets:
         expiry = _expiry_of(budget, bucket)
         if expiry > now:

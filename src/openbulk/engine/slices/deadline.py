@@ -1,4 +1,4 @@
-"""When a slice is over."""
+"""Decides when a slice ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from datetime import datetime
 from openbulk.storage.slice_ledger import SliceLedger
 
 SLICE_SECONDS = 2.0
-LONGEST_SLICE_SECONDS = 30.0
+MAX_SLICE_SECONDS = 30.0
 
 
 class SliceDeadline:
-    """Says when a slice is over.
+    """Decides when a slice ends.
 
-    That is after about two seconds where another job waits for the lane, else after half a minute;
-    at once where the job is cancelled or the process drains.
+    That is after about two seconds if another job waits for the lane, else after half a minute; at
+    once if the job is cancelled or the process is draining.
     """
 
     def __init__(
@@ -26,13 +26,13 @@ class SliceDeadline:
         self._clock = asyncio.get_running_loop().time
         self._began_at = self._clock()
 
-    async def is_called_off(self) -> bool:
-        """Whether the job is cancelled, or the process drains."""
+    async def must_stop(self) -> bool:
+        """Whether the job is cancelled, or the process is draining."""
         return self._draining.is_set() or await self._ledger.is_cancelled()
 
     async def is_over(self) -> bool:
-        """Whether to end the slice."""
+        """Whether the slice must end now."""
         seconds = self._clock() - self._began_at
-        if seconds > LONGEST_SLICE_SECONDS or await self.is_called_off():
+        if seconds > MAX_SLICE_SECONDS or await self.must_stop():
             return True
         return seconds > SLICE_SECONDS and await self._ledger.another_job_is_ready(self._now())

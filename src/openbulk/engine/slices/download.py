@@ -1,11 +1,11 @@
 """One slice of a download: it reads pages from the service, and keeps the wanted records in parts.
 
-A part and the position behind it are committed together. Whatever dies, the next slice continues
-behind the last part.
+A part and the position after it are committed together. After any crash, the next slice continues
+after the last part.
 
-Where a service keeps a feed of changes, a download that reads to the end leaves a bookmark. A later
-download of what was changed since then begins at that bookmark. If the service has forgotten a
-cursor or a bookmark, the download restarts, and reads everything.
+If a service keeps a feed of changes, a download that reads to the end leaves a bookmark. A later
+download of the changes since then begins at that bookmark. If a page token or a bookmark has
+expired, the download restarts, and reads everything.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ from openbulk.storage.slice_ledger import SliceLedger
 log = structlog.get_logger()
 
 MAX_PAGE_SIZE = 2_500
-"""Most records in one page; they are held in memory."""
+"""Maximum records in one page; they are held in memory."""
 FIRST_POLL_SECONDS = 0.05
 MAX_POLL_SECONDS = 2.0
 """Pauses between two reads while the service still prepares the records."""
@@ -74,7 +74,7 @@ class DownloadSlice:
         self._condition = self._query.where
         self._page_size = min(self._download.page_size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         self._page_limit = _or_infinity(self._download.page_limit)
-        # What openbulk sorts, it reads to the end: which records are the first is not known before.
+        # To sort, openbulk reads to the end: the first records are not known before.
         self._limit = inf if self._download.is_sorted_here else _or_infinity(self._query.limit)
         self._kept = ledger.job.cursor
         self._feed: Feed | None = None
@@ -83,7 +83,7 @@ class DownloadSlice:
     async def run(self) -> Ending:
         """Read until the slice ends, and return how it ended.
 
-        Raises Fenced where another process has taken the slice over.
+        Raises Fenced if another process has taken over the slice.
         """
         if self._job.records is not None:
             return Complete()
@@ -106,7 +106,7 @@ class DownloadSlice:
             except CallWithdrawn as error:
                 raise Fenced from error
             except ServiceError as error:
-                # What was read before the failure counts: only failures in a row end the slice.
+                # Progress resets the count: only consecutive failures end the slice.
                 resends = resends + 1 if self._part.position == begin else 0
                 await self._keep()
                 if resends > MAX_RESENDS or not await self._may_resend(error):
@@ -115,10 +115,10 @@ class DownloadSlice:
 
     async def _may_resend(self, error: ServiceError) -> bool:
         """Whether to read the page again within this slice. Reading a page twice does no harm."""
-        is_short = isinstance(error, AnswerLost) or (
+        is_transient = isinstance(error, AnswerLost) or (
             isinstance(error, RetryLater) and error.after is None
         )
-        return is_short and not await self._deadline.is_over()
+        return is_transient and not await self._deadline.is_over()
 
     async def _read(self) -> Ending:
         objects = await self._connector.objects()
@@ -149,7 +149,7 @@ class DownloadSlice:
             if await self._deadline.is_over():
                 await self._keep()
                 return Continue()
-        raise AssertionError("a connector's last page says that it is the last")
+        raise AssertionError("the connector's pages ended without a last page")
 
     async def _pages(self, query: Query) -> AsyncIterator[Page]:
         position = self._part.position
@@ -172,9 +172,9 @@ class DownloadSlice:
     # --- changes ---
 
     async def _choose_feed(self, query: Query, features: Features) -> None:
-        """Begin at a bookmark, where one is known that has all wanted changes behind it.
+        """Begin at a bookmark, if there is one from before all wanted changes.
 
-        Not with a limit: the first records in a list of changes are not the first of the object.
+        A limit excludes it: the first records in a list of changes are not the object's first.
         """
         if not features.has_changes:
             return
@@ -186,14 +186,14 @@ class DownloadSlice:
         self._part.position = Position(since=since)
 
     def _may_restart(self) -> bool:
-        """Not where an earlier job has read what is before this one, and not for ever."""
+        """Whether to restart: at most MAX_RESTARTS times, and not if it continues another job."""
         position = self._part.position
         return not position.continues and position.restarts < MAX_RESTARTS
 
     async def _restart(self) -> None:
         """Forget the kept records and the lost bookmark.
 
-        From now on the job reads all records, whenever they were changed; `where` selects.
+        From now on the job reads all records, changed or not; `where` selects the wanted ones.
         """
         before, since = self._part.position, self._query.changed_since
         position = Position(restarts=before.restarts + 1)
@@ -212,7 +212,7 @@ class DownloadSlice:
     # --- parts ---
 
     def _take(self, page: Page) -> None:
-        """Add the wanted records of a page to the part, and move its position behind them."""
+        """Add the wanted records of a page to the part, and move its position after them."""
         part = self._part
         begin = part.position
         records, position = take_wanted(page, begin, self._condition, self._room)
@@ -239,7 +239,7 @@ class DownloadSlice:
         if self._feed and part.bookmark:
             bookmark = (self._feed, part.bookmark)
         if part.lines:
-            await self._ledger.hold()
+            await self._ledger.wait_until_held()
             # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
@@ -255,7 +255,7 @@ class DownloadSlice:
         self._part = _Part(tuple(part.columns), part.position)
 
     async def _sort(self) -> Ending:
-        """Sort all records, in one go: sorting leaves nothing that a later slice could continue."""
+        """Sort all records in this slice: a later slice cannot continue a sort."""
         file = self._download.file
         parts = await self._ledger.parts_from(1)
         cut = await sort(
@@ -264,7 +264,7 @@ class DownloadSlice:
             parts,
             self._query.order,
             self._query.limit,
-            self._deadline.is_called_off,
+            self._deadline.must_stop,
         )
         if cut is None:
             return Continue()
@@ -279,14 +279,14 @@ def _or_infinity(limit: int | None) -> float:
 
 
 class _Part:
-    """Records on their way into the file store, and the position behind them."""
+    """Records on their way into the file store, and the position after them."""
 
     def __init__(self, columns: Sequence[str], position: Position) -> None:
         self.columns = dict.fromkeys(columns)
         self.position = position
         self.lines: list[bytes] = []
         self.bookmark: Bookmark | None = None
-        """Of the feed, once it has been read to its end."""
+        """The feed's bookmark, once the feed has been read to its end."""
         self._bytes = 0
 
     def add(self, record: Mapping[str, Any]) -> None:

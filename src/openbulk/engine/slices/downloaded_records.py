@@ -1,4 +1,4 @@
-"""The records that a download has read, from the parts in which they are kept."""
+"""Reads the records of a download from its parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from openbulk.storage.ledger import Ledger
 
 
 class Result:
-    """The records of a download in their order, from the record `begin` (counted from 1) on.
+    """The records of a download in their order, starting at record `begin` (counted from 1).
 
-    Each iteration begins at the first of them. It blocks, so iterate in a thread; it holds one
-    part in memory. It raises NotFound where the records are not kept any more, and KeyMissing
-    where the key that seals them is gone.
+    Each iteration starts at `begin`. It blocks, so iterate in a thread; it holds one part in
+    memory. It raises NotFound if the records are no longer kept, and KeyMissing if the key that
+    seals them is gone.
     """
 
     def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:
@@ -40,7 +40,7 @@ class Result:
 
 
 async def result_of(ledger: Ledger, files: FileStore, job: Job, begin: int = 1) -> Result:
-    """The records of a download, from the record `begin` on."""
+    """The records of a download, starting at record `begin`."""
     file = job.download.file
     if job.download.is_sorted_here:
         file = sorted_file(file)

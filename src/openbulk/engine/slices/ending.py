@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     SignInAgain,
 )
 from openbulk.domain.job import Status
-from openbulk.engine.backoff import BACKOFF_MOST, SIGN_IN_BACKOFF_MOST
+from openbulk.engine.backoff import MAX_BACKOFF, MAX_SIGN_IN_BACKOFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Snooze:
 
     reason: str
     after: float | None = None
-    """Seconds to wait, where the service asked for a time."""
-    most: float = BACKOFF_MOST
-    """The longest wait in seconds where it did not."""
+    """Seconds to wait, if the service asked for a time."""
+    max_wait: float = MAX_BACKOFF
+    """Maximum seconds to wait if it did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """An error that openbulk does not know. The slice is tried again a few times."""
+    """An unexpected error. The slice is retried a few times."""
 
     error: Exception
 
@@ -59,26 +59,28 @@ class Crash:
 Ending = Complete | Continue | Snooze | Fail | Crash
 
 ENDS_THE_JOB = (NotFound, BadInput, FileTruncated, FileNotFoundError)
-"""The instance or the file is gone, or cannot be read: the next slice would find it the same."""
+"""Errors that a retry does not mend: the instance or the file is gone, or cannot be read."""
 
 
 def ending_of(error: Exception) -> Ending:
-    """How a slice ends that raised this error.
+    """The ending of a slice that raised this error.
 
-    Raises Fenced where its call was withdrawn: the slice is another process's, and has no ending
+    Raises Fenced if its call was withdrawn: the slice belongs to another process, and has no ending
     here.
     """
     match error:
         case ServiceError():
             return _ending_of_call(error)
         case DiskFull(what=what):
-            return Snooze(f"the server has no room left for {what}; the job continues with room")
+            return Snooze(
+                f"the server has no room left for {what}; the job continues once there is room"
+            )
         case FileStoreUnavailable():
-            return Snooze("the file store cannot be used; the job continues when it can")
+            return Snooze("the file store cannot be used; the job continues once it is available")
         case KeyMissing():
             return Snooze(
-                f"{error}; the job continues when OPENBULK_MASTER_KEY has that key again, "
-                "behind the first one"
+                f"{error}; to continue the job, add that key to OPENBULK_MASTER_KEY after the "
+                "first one"
             )
     if isinstance(error, ENDS_THE_JOB):
         return Fail(Status.ABORTED, str(error))
@@ -92,7 +94,7 @@ def _ending_of_call(error: ServiceError) -> Ending:
         case RetryLater(after=after):
             return Snooze(error.message, after)
         case SignInAgain():
-            return Snooze(error.message, most=SIGN_IN_BACKOFF_MOST)
+            return Snooze(error.message, max_wait=MAX_SIGN_IN_BACKOFF)
         case Refused():
             return Fail(Status.ERROR, error.message)
         case _:

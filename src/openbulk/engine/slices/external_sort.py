@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from openbulk.domain.comparison import rank
+from openbulk.domain.comparison import sort_key
 from openbulk.domain.query import Order
 from openbulk.domain.records import value_at
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
@@ -22,28 +22,28 @@ memory."""
 
 ShouldStop = Callable[[], Awaitable[bool]]
 Line = tuple[Any, bytes]
-"""A record's key in the order, and the record."""
+"""A record's sort key, and the record as JSON."""
 
 
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=True)
 class _Descending:
-    """A value's rank in a descending order."""
+    """Reverses the order of a value's sort key."""
 
-    rank: Any
+    key: Any
 
     def __lt__(self, other: "_Descending") -> bool:
-        return bool(other.rank < self.rank)
+        return bool(other.key < self.key)
 
 
-def sort_key(record: Mapping[str, Any], order: Sequence[Order]) -> tuple[Any, ...]:
-    """What to sort a record by, to bring records into an order."""
-    ranks = ((rank(value_at(record, one.field)), one.descending) for one in order)
-    return tuple(_Descending(place) if descending else place for place, descending in ranks)
+def record_sort_key(record: Mapping[str, Any], order: Sequence[Order]) -> tuple[Any, ...]:
+    """The key that sorts records into an order."""
+    keys = ((sort_key(value_at(record, one.field)), one.descending) for one in order)
+    return tuple(_Descending(key) if descending else key for key, descending in keys)
 
 
 def sorted_file(file: str) -> str:
-    """Where the sorted records of a download are kept."""
+    """The file with the sorted records of a download."""
     return f"{file}/sorted"
 
 
@@ -55,10 +55,10 @@ async def sort(
     limit: int | None,
     should_stop: ShouldStop,
 ) -> Cut | None:
-    """Write the first records of a download in their order, at most `limit`, as `sorted_file`.
+    """Write the records of a download in order, at most `limit`, into `sorted_file`.
 
     Records with equal keys keep the order in which they were read. A second call writes the same
-    parts. Returns None where `should_stop` ends it early.
+    parts. Returns None if `should_stop` ends it early.
     """
     runs: list[Sequence[str]] = []
     lines: list[Line] = []
@@ -79,14 +79,14 @@ async def sort(
 
 
 async def forget_unsorted(files: FileStore, file: str) -> None:
-    """Delete the runs, and the parts in the order in which they were read."""
+    """Delete the runs and the unsorted parts."""
     for name in ("runs", "parts"):
         await files.delete(f"{file}/{name}")
 
 
 def _lines(packed: bytes, order: Sequence[Order]) -> Iterator[Line]:
     for line in packed.split(b"\n"):
-        yield sort_key(orjson.loads(line), order), line
+        yield record_sort_key(orjson.loads(line), order), line
 
 
 def _key(line: Line) -> Any:

@@ -1,4 +1,4 @@
-"""From a job's rows to the records that are sent, and back to one outcome for each."""
+"""Turns a job's rows into records, and tracks which rows have an outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from openbulk.domain.records import (
 
 
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
-    """Where a job's records go: the object by the name that the service knows, also for a path."""
+    """The target of a job's records, with the object's name in place of a path."""
     target = replace(job.upload.target, run=job.upload.file, records=job.records)
     resolved = resolve_object(target.object, objects)
     options = {**target.options, **resolved.path_parameters}
@@ -27,9 +27,9 @@ def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
 
 
 def key_of(job: Job, row: Row) -> str:
-    """A record's key: the caller's identifier where it tells records apart, else file and row."""
+    """A record's key: its identifier if the caller names that field, else file and row."""
     target = job.upload.target
-    # Two records that are created may have the same identifier, and are two records all the same.
+    # Two created records may have the same identifier, and are still two records.
     if target.identifier_field and target.action is not Action.CREATE:
         value = value_at(row.values or {}, target.identifier_field)
         if value is not None:
@@ -38,7 +38,7 @@ def key_of(job: Job, row: Row) -> str:
 
 
 def ordering_key(target: Target, features: Features, record: Record) -> str:
-    """What records have in common that must be sent one after another."""
+    """The key by which records are ordered: those that share it are sent one after another."""
     names = [target.identifier_field] if target.identifier_field else features.identifiers
     for name in names:
         value = value_at(record.values, name)
@@ -53,19 +53,19 @@ KIND_BY_ACTION = {
     Action.UPSERT: OutcomeKind.UPSERTED,
     Action.DELETE: OutcomeKind.DELETED,
 }
-"""The outcome of a record that the service has, after the answer to the call was lost."""
+"""The outcome of a record that the service has after a lost answer."""
 
 
 def unknown_problem(reason: str) -> Problem:
     """The problem of a record whose outcome is unknown."""
     return Problem(
-        f"nobody knows whether the service has taken this record ({reason}); look there before "
-        "sending it again"
+        f"nobody knows whether the service has taken this record ({reason}); check there before "
+        "you send it again"
     )
 
 
-def one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Exactly one outcome for each record. One that a connector forgot is unknown."""
+def complete_outcomes(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Exactly one outcome for each record; unknown if the connector returned none."""
     by_row = {outcome.row: outcome for outcome in outcomes}
     problem = unknown_problem("the connector did not say")
     return [
@@ -76,19 +76,19 @@ def one_each(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outco
 
 @dataclass(slots=True)
 class Progress:
-    """What a slice knows of its job's rows."""
+    """The progress of a slice through its job's rows."""
 
     cursor: int
     """All rows up to here have an outcome."""
     done: set[int] = field(default_factory=set)
-    """Rows behind the cursor that have an outcome, recorded or not."""
+    """Rows after the cursor that have an outcome, recorded or not."""
     results: list[Outcome] = field(default_factory=list)
     """Outcomes that are not recorded yet."""
     lines: dict[int, int | None] = field(default_factory=dict)
-    """The lines of rows that have no recorded outcome yet: a problem is shown with its line."""
+    """Line numbers of the rows without a recorded outcome: a problem is shown with its line."""
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Take outcomes, and move the cursor as far as every row has one."""
+        """Add outcomes, and move the cursor to the last row up to which every row has one."""
         for outcome in outcomes:
             self.results.append(outcome)
             self.done.add(outcome.row)
@@ -97,7 +97,7 @@ class Progress:
             self.done.remove(self.cursor)
 
     def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
-        """The outcomes to record, and the lines of those with a problem."""
+        """Remove the outcomes to record; return them, and the lines of those with a problem."""
         results, self.results = self.results, []
         lines: dict[int, int | None] = {}
         for outcome in results:

@@ -1,4 +1,4 @@
-"""Runs a slice of a job from its beginning to its end, and says which slice follows."""
+"""Runs a slice of a job, and returns the slice that follows it."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 UNAVAILABLE_PAUSE_SECONDS = 0.5
 
 Announce = Callable[[Job], Awaitable[None]]
-"""Tells a job's caller that it is finished. May be called twice."""
+"""Notifies a job's caller that the job is finished. May be called twice."""
 
 
 class SliceRunner:
@@ -67,13 +67,13 @@ class SliceRunner:
         self._draining = draining
         self._now = clock.now
         self._worker = worker
-        self.jobs_under_way: set[int] = set()
-        """The jobs of which a slice runs in this process."""
+        self.running_jobs: set[int] = set()
+        """Ids of the jobs with a slice that runs in this process."""
 
     async def run(self, job_id: int, number: int) -> NextSlice | None:
-        """Run a slice; return the one that follows it, None where none does.
+        """Run a slice; return the one that follows it, or None.
 
-        Where the slice is not due, that is the slice which is due instead.
+        If the slice is not due, return the slice that is.
         """
         while True:
             with self._lease.slice():
@@ -83,7 +83,7 @@ class SliceRunner:
                     # The runner that has taken the slice over enqueues the next one.
                     return None
                 except Unavailable:
-                    # No call is under way any more: begin again from what the ledger says.
+                    # No call is in flight any more: begin again from the state in the ledger.
                     if self._draining.is_set():
                         raise
             await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
@@ -101,12 +101,12 @@ class SliceRunner:
         ledger = await retry_until_written(begin, self._draining)
         if ledger is None:
             return await self._slice_due_instead(job_id, number)
-        self.jobs_under_way.add(job_id)
+        self.running_jobs.add(job_id)
         try:
             ending = await self._work(ledger)
             return await self._end(ledger, ending)
         finally:
-            self.jobs_under_way.discard(job_id)
+            self.running_jobs.discard(job_id)
 
     async def _slice_due_instead(self, job_id: int, number: int) -> NextSlice | None:
         job = await retry_while_unavailable(partial(self._ledger.job, job_id), self._draining)
@@ -133,7 +133,7 @@ class SliceRunner:
             reason = f"failed {MAX_SLICE_ATTEMPTS} times in a row without progress"
             return Fail(Status.ABORTED, reason)
         if job.status is Status.CANCELLATION_PENDING:
-            # The runner that was to end the job has died: `_end` does.
+            # The runner that had to end the job has died: `_end` ends it.
             return Continue()
         if not job.is_download and job.records is None:
             is_cut = await self._cut_file(ledger)
@@ -148,14 +148,14 @@ class SliceRunner:
         return await work.run()
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
-        """Cut a job's file into parts; False where the slice is called off before the end."""
+        """Cut a job's file into parts; False if the slice must stop before the end."""
         upload = ledger.job.upload
         deadline = SliceDeadline(ledger, self._draining, self._now)
         read = await self._reader_of(upload)
-        done = await cut(self._files, upload.file, read, deadline.is_called_off)
+        done = await cut(self._files, upload.file, read, deadline.must_stop)
         if done is None:
             return False
-        await ledger.set_parts(done.records, done.first_rows)
+        await ledger.set_parts(done.records, done.first_rows, done.remarks)
         log.info("file is cut", job=ledger.job.id, records=done.records)
         return True
 
@@ -207,7 +207,7 @@ class SliceRunner:
 
     async def _snooze(self, ledger: SliceLedger, ending: Snooze) -> Job:
         chance = random.random()  # noqa: S311
-        seconds = wait_before_retry(ledger.waits, ending.after, chance, ending.most)
+        seconds = wait_before_retry(ledger.waits, ending.after, chance, ending.max_wait)
         metrics.WAITS.inc()
         log.info("job waits", job=ledger.job.id, reason=ending.reason, seconds=round(seconds, 1))
         return await ledger.end(

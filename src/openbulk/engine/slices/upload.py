@@ -1,7 +1,7 @@
 """One slice of an upload: records are sent, and outcomes and cursor are recorded together.
 
-A slice ends early where the service puts a call off, the job is cancelled, or the process drains.
-However it ends, calls under way are finished and their outcomes are recorded.
+A slice ends early when the service defers a call, the job is cancelled, or the process is draining.
+However it ends, calls in flight are finished and their outcomes are recorded.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.progress import (
     KIND_BY_ACTION,
     Progress,
+    complete_outcomes,
     key_of,
-    one_each,
     ordering_key,
     target_of,
     unknown_problem,
@@ -41,13 +41,13 @@ from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 RECORD_SECONDS = 0.25
 RECORD_OUTCOMES = 1_000
-"""Outcomes are recorded after so long, or when there are so many."""
-UNRECORDED_MOST = 4 * RECORD_OUTCOMES
-"""With so many outcomes unrecorded, the slice waits for the ledger before it reads on."""
+"""Outcomes are written at this interval, or as soon as this many are pending."""
+MAX_UNRECORDED = 4 * RECORD_OUTCOMES
+"""Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
 FIRST_NATIVE_POLL_SECONDS = 0.05
-LAST_NATIVE_POLL_SECONDS = 2.0
+MAX_NATIVE_POLL_SECONDS = 2.0
 
 
 class UploadSlice:
@@ -71,7 +71,7 @@ class UploadSlice:
         self._parts: Sequence[Part] = ()
         self._target = ledger.job.upload.target
         self._read_failure: Exception | None = None
-        """Why the slice could not read further rows of its file."""
+        """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
         self._is_sent = asyncio.Event()
         self._is_over = asyncio.Event()
@@ -98,7 +98,7 @@ class UploadSlice:
             if self._read_failure is not None:
                 raise self._read_failure
         finally:
-            # Not cancelled: a query that is broken off costs the ledger its connection.
+            # Do not cancel: cancelling a running query loses the database connection.
             self._is_over.set()
             await watching
         if self._progress.cursor == self._job.records:
@@ -121,7 +121,7 @@ class UploadSlice:
             async with asyncio.TaskGroup() as calls:
                 await self._start_calls(calls, features)
         except BaseExceptionGroup as group:
-            # The first failure cancelled the other calls: it alone says what happened.
+            # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
         finally:
             self._is_sent.set()
@@ -140,22 +140,23 @@ class UploadSlice:
         except Fenced:
             raise
         except Exception as error:
-            # A row that cannot be read ends the slice, but not the calls under way: their outcomes
+            # A row that cannot be read ends the slice, but not the calls in flight: their outcomes
             # are recorded first.
             self._read_failure = error
 
     async def _send(self, batch: Sequence[Record], features: Features) -> None:
-        """Send a batch and take its outcomes; a failure of the service ends the slice."""
+        """Send a batch and add its outcomes; a failure of the service ends the slice."""
         if self._ending:
-            # A record that failed for now may have the same ordering key as one of these.
+            # The slice is ending: a record with the same ordering key may have to be retried first.
             return
         rows = [record.row for record in batch]
         try:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
-            self._progress.add(one_each(batch, await self._write(batch, features)))
+            self._progress.add(complete_outcomes(batch, await self._write(batch, features)))
         except (RetryLater, DiskFull) as error:
-            # The records were not sent: an intent left open would have them looked up, and unknown.
+            # The records were not sent: an open intent would make the next slice look them up and
+            # mark them unknown.
             if not features.idempotent_writes:
                 await self._ledger.drop_intents(rows)
             self._end(ending_of(error))
@@ -167,14 +168,14 @@ class UploadSlice:
             self._end(Crash(error))
 
     async def _write(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
-        """Write a batch; write it again where the service has a hiccup.
+        """Write a batch, retrying transient errors.
 
-        Where the answer is lost, write again if that is harmless, else look the records up.
+        If the answer is lost: resend if writes are idempotent, else look the records up.
         """
         resends = 0
         while True:
             try:
-                await self._ledger.hold()
+                await self._ledger.wait_until_held()
                 return await self._connector.write(self._target, batch)
             except AnswerLost as error:
                 if not features.idempotent_writes:
@@ -191,10 +192,10 @@ class UploadSlice:
         return resends == MAX_RESENDS or self._ending is not None
 
     async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
-        """Ask the service what became of records whose answer was lost.
+        """Find out what became of a batch after its answer was lost.
 
-        Raises AnswerLost where it cannot answer now: the intents stay open, and the next slice
-        looks them up.
+        Raises AnswerLost if the service cannot answer now: the intents stay open, and the next
+        slice looks them up.
         """
         try:
             ids = await self._connector.find(self._target, batch)
@@ -212,7 +213,7 @@ class UploadSlice:
         ]
 
     async def _look_up_open_intents(self, features: Features) -> None:
-        """Look up what was being sent when an earlier runner of this job died."""
+        """Look up the records that were being sent when an earlier runner of this job died."""
         if features.idempotent_writes:
             return
         rows = await self._ledger.open_intents()
@@ -240,18 +241,18 @@ class UploadSlice:
                 return
             if outcomes is None:
                 return
-            self._progress.add(one_each(batch, outcomes))
+            self._progress.add(complete_outcomes(batch, outcomes))
             await self._record(ticket_done=True)
 
     async def _import_batch(
         self, native: NativeBulk, batch: Sequence[Record], until: int
     ) -> Sequence[Outcome] | None:
-        """Import a batch; None where the slice ended before the service was done with it."""
+        """Import a batch; None if the slice ended before the service was done with it."""
         if not batch:
             return ()
         ticket = self._ledger.ticket
         if ticket is None:
-            await self._ledger.hold()
+            await self._ledger.wait_until_held()
             ticket = Ticket(await native.submit(self._target, batch), until)
             await self._ledger.set_ticket(ticket)
         pause = FIRST_NATIVE_POLL_SECONDS
@@ -259,17 +260,17 @@ class UploadSlice:
             if self._ending:
                 return None
             await asyncio.sleep(pause)
-            pause = min(LAST_NATIVE_POLL_SECONDS, pause * 1.5)
+            pause = min(MAX_NATIVE_POLL_SECONDS, pause * 1.5)
         return outcomes
 
-    async def _native_batch(self, most: int) -> tuple[list[Record], int]:
+    async def _native_batch(self, size: int) -> tuple[list[Record], int]:
         """The next batch, and the last row in it."""
         batch: list[Record] = []
         until = self._progress.cursor
         stop_at = self._ledger.ticket.until if self._ledger.ticket else self._job.records
         assert stop_at is not None
         async for record in self._pending_records():
-            if record.row > stop_at or len(batch) == most:
+            if record.row > stop_at or len(batch) == size:
                 break
             batch.append(record)
             until = record.row
@@ -278,12 +279,12 @@ class UploadSlice:
     # --- records ---
 
     async def _pending_records(self) -> AsyncIterator[Record]:
-        """The records that have no outcome yet. Rows that could not be read fail on the way."""
+        """The records without an outcome. Unreadable rows get a failed outcome on the way."""
         progress = self._progress
         async for row in rows_of(self._files, self._job, self._parts, after=progress.cursor):
             if row.number <= progress.cursor or row.number in progress.done:
                 continue
-            if len(progress.results) >= UNRECORDED_MOST:
+            if len(progress.results) >= MAX_UNRECORDED:
                 await self._record()
             progress.lines[row.number] = row.line
             if row.values is None:
@@ -302,7 +303,7 @@ class UploadSlice:
             yield batch
 
     async def _records_at(self, rows: frozenset[int]) -> list[Record]:
-        """The records in these rows, as far as they have no outcome."""
+        """The records in these rows that have no outcome."""
         records: list[Record] = []
         last = max(rows)
         async for record in self._pending_records():
@@ -315,7 +316,7 @@ class UploadSlice:
     # --- how the slice ends, and what it records ---
 
     def _end(self, ending: Ending) -> None:
-        """Note the reason to end: the first one counts, unless a graver one follows."""
+        """Remember why the slice ends. Fail and Crash override an earlier reason."""
         if self._ending is None or isinstance(ending, Fail | Crash):
             self._ending = ending
 
@@ -359,7 +360,7 @@ class UploadSlice:
 
 
 async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for at most so many seconds; return whether it has happened."""
+    """Wait for an event for at most `seconds`; return whether it has happened."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

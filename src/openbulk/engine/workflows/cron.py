@@ -1,4 +1,4 @@
-"""When a schedule is due: cron expressions as Quartz writes them, in UTC.
+"""Computes when a schedule is due, from cron expressions in Quartz's syntax, in UTC.
 
 https://www.quartz-scheduler.org/documentation/quartz-2.3.0/tutorials/crontrigger.html
 """
@@ -12,26 +12,26 @@ from openbulk.domain.errors import BadInput
 
 EXAMPLE = "0 0 12 ? * MON-FRI"
 _FIELDS = (6, 7)
-_LONGEST = 120
+_MAX_LENGTH = 120
 _YEARS = 100
-"""Quartz knows years up to 2099: a schedule that is not due for so long is never due again."""
+"""Quartz knows years up to 2099: a schedule that is not due for this long is never due again."""
 _NUMBERED_DAY = re.compile(r"(?<![\d#/])\d(?!\d)")
-"""The number of a day of the week. A number behind `#` or `/` is a count."""
+"""The number of a day of the week. A number after `#` or `/` is a count."""
 _LAST_OF_ITS_KIND = re.compile(r"(\w+)L", re.IGNORECASE)
 _SATURDAY = "6"
 
 
 def next_after(expression: str, moment: datetime) -> datetime | None:
-    """The first moment after another at which a schedule is due; None where there is none.
+    """The first time after `moment` at which a schedule is due; None if there is none.
 
     Raises BadInput.
     """
-    if len(expression) > _LONGEST or len(expression.split()) not in _FIELDS:
+    if len(expression) > _MAX_LENGTH or len(expression.split()) not in _FIELDS:
         raise BadInput(
-            f"the schedule {expression[:_LONGEST]!r} does not have six or seven fields "
+            f"the schedule {expression[:_MAX_LENGTH]!r} does not have six or seven fields "
             f"(second, minute, hour, day, month, weekday, year); it looks like {EXAMPLE!r}"
         )
-    # Quartz, too, refuses both a day of the month and a day of the week.
+    # Quartz also refuses a day of the month together with a day of the week.
     fields = expression.split()
     if fields[3] not in ("*", "?") and fields[5] not in ("*", "?"):
         raise BadInput(
@@ -59,7 +59,7 @@ def next_after(expression: str, moment: datetime) -> datetime | None:
 def _as_croniter(expression: str) -> str:
     """Translate to croniter: no `?`, days of the week from 0.
 
-    The last Friday is `L5`, where Quartz has `6L`.
+    Quartz's `6L`, the last Friday, becomes `L5`.
     """
     fields = ["*" if field == "?" else field for field in expression.split()]
     fields[5] = ",".join(map(_weekday, fields[5].split(",")))
@@ -79,5 +79,5 @@ def _weekday(field: str) -> str:
 def _from_sunday(day: re.Match[str]) -> str:
     """Quartz counts Sunday as 1 and Saturday as 7; croniter counts from 0. Raises ValueError."""
     if day[0] not in "1234567":
-        raise ValueError(f"{day[0]} is no day of the week; Sunday is 1 and Saturday is 7")
+        raise ValueError(f"{day[0]} is not a day of the week; Sunday is 1 and Saturday is 7")
     return str(int(day[0]) - 1)

@@ -1,6 +1,6 @@
 """Workflows: a download from one instance, then an upload of its records into another.
 
-The ledger has the names of a transfer's two files before there is a job, and a file has one job.
+The ledger has the names of a transfer's two files before their jobs exist, and a file has one job.
 So there is one download and one upload, whichever process takes the next step, and however often.
 """
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Submit(Protocol):
-    """Takes a job in."""
+    """Accepts a job."""
 
     async def __call__(
         self,
@@ -31,11 +31,11 @@ class Submit(Protocol):
         instance_id: int,
         request_id: str | None,
     ) -> Job:
-        """Return the job of the work's file. Work with the same file is taken in once."""
+        """Return the job of the work's file. Work with the same file is accepted once."""
 
 
 class Workflows:
-    """Carries specs out, one transfer after another."""
+    """Carries out specs, one transfer after another."""
 
     def __init__(
         self, runs: Runs, ledger: Ledger, submit: Submit, now: Callable[[], datetime]
@@ -53,7 +53,7 @@ class Workflows:
         instance_id: int,
         request_id: str | None,
     ) -> Run:
-        """Take a run in. Once this returns, it is carried out whatever happens to this process."""
+        """Accept a run. Once this returns, it will be carried out, even if this process dies."""
         run = Run(
             uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id
         )
@@ -68,12 +68,12 @@ class Workflows:
             await self.advance(run)
 
     async def sweep(self) -> None:
-        """Continue the runs that a process which died has dropped."""
+        """Continue the runs that a dead process has dropped."""
         for run in await self._runs.unfinished_runs():
             await self.advance(run)
 
     async def advance(self, run: Run) -> None:
-        """Take the steps of a run that are due now. Nothing happens while it waits for a job."""
+        """Take the steps of a run that are due. No-op while it waits for a job."""
         failed = False
         for transfer in await self._runs.transfers(run):
             status = transfer.status
@@ -127,7 +127,7 @@ class Workflows:
         )
 
     async def _end(self, transfer: Transfer, last: Job) -> RunStatus:
-        """A transfer ends as its last job did."""
+        """End a transfer as its last job ended; return its status."""
         if last.status is Status.COMPLETE:
             await self._runs.end_transfer(transfer.id, None, self._now())
             return RunStatus.COMPLETED

@@ -16,16 +16,16 @@ log = structlog.get_logger()
 
 SCHEDULE_POLL_SECONDS = 1.0
 SETTLING = timedelta(minutes=1)
-"""A scheduled run transfers changes up to so long ago, and the next run continues from there.
+"""A scheduled run transfers changes up to this long ago, and the next run continues from there.
 
-The service's clock may be a little behind ours, and a change takes a moment to show in lists."""
+The service's clock may be slow, and a change takes a moment to appear in lists."""
 
 
 class Scheduler:
-    """Begins a run for each schedule that is due. Of several processes, one begins it.
+    """Begins a run for each schedule that is due, in one of several processes.
 
-    A schedule that was due several times while no process worked has one run. A schedule that is
-    due while its last run is unfinished has none.
+    If a schedule was due several times while no process worked, it gets one run. If its last run is
+    unfinished, it gets none.
     """
 
     def __init__(

@@ -1,11 +1,10 @@
 """CSV as people have it (RFC 4180, and what spreadsheets make of it).
 
-`metaData.delimiter` and `metaData.encoding` decide what is otherwise detected. The first line names
-the fields; dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an
-absent field, and a line without any value is skipped: spreadsheets write such lines below the last
-one that is filled. Empty cells beyond the header are Excel's, too, and pass; a row with too few
-cells is broken, as it may be cut off or shifted. All values are texts. `write` uses commas, line
-feeds, and JSON for lists.
+`metaData.delimiter` and `metaData.encoding` override detection. The first line names the fields;
+dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an absent field.
+A line without any value is skipped: spreadsheets write such lines below the last record. Excel also
+writes empty cells beyond the header, which are ignored. A row with too few cells is broken: it may
+be cut off or shifted. All values are text. `write` uses commas, line feeds, and JSON for lists.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ class Csv:
         return True
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The rows of a file. Raises BadInput where its header or metaData cannot be used."""
+        """The rows of a file. Raises BadInput if its header or metaData cannot be used."""
         encoding = detect_encoding(file, options)
         lines = LineReader(text_lines(file, encoding), encoding)
         delimiter = detect_delimiter(lines, options)

@@ -1,4 +1,4 @@
-"""Which character stands between the cells of a CSV."""
+"""Detects the character between the cells of a CSV."""
 
 import csv
 import re
@@ -13,7 +13,7 @@ DELIMITERS = ",;\t|"
 _NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 _SPOKEN_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _SAMPLE_LINES = 20
-# Excel takes a first line like `sep=;` for the delimiter of the file and not for a row of it.
+# Excel reads a first line like `sep=;` as the delimiter of the file, not as a row.
 _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>.)"?\s*')
 
 
@@ -46,7 +46,7 @@ def _parse_delimiter(wanted: str) -> str:
 def _fitness(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
     """How many lines have as many cells as the first one, and how many cells that is.
 
-    (0, 0) where a line is a single cell: every character that the file does not have would fit.
+    (0, 0) if a line is a single cell: every character that the file lacks would fit.
     """
     widths: list[int] = []
     with suppress(csv.Error):  # the rows before the one that cannot be read are sample enough
@@ -57,5 +57,5 @@ def _fitness(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
 
 
 def delimiter_name(delimiter: str) -> str:
-    """What a message calls it."""
+    """The name of a delimiter in a message."""
     return _SPOKEN_NAMES.get(delimiter, repr(delimiter))

@@ -1,4 +1,4 @@
-"""The lines of a CSV, with a way back: a record that breaks gives its later lines back."""
+"""The lines of a CSV. A broken record returns its later lines, to be read again."""
 
 import csv
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class LineReader:
         return self
 
     def __next__(self) -> str:
-        """The next line. Raises csv.Error where the record exceeds MAX_RECORD_CHARACTERS."""
+        """The next line. Raises csv.Error if the record exceeds MAX_RECORD_CHARACTERS."""
         line = self._returned.pop() if self._returned else self._decode(next(self._lines))
         self.record_lines.append(line)
         self.number += 1
@@ -65,7 +65,7 @@ class LineReader:
         self._record_characters = 0
 
     def return_lines(self, keep: int) -> None:
-        """Give back all lines of the current record but the first `keep`; they come again."""
+        """Return all lines of the current record but the first `keep`, to be read again."""
         returned = self.record_lines[keep:]
         self._returned.extend(reversed(returned))
         self.number -= len(returned)
@@ -73,7 +73,7 @@ class LineReader:
         self._record_characters = sum(map(len, self.record_lines))
 
     def peek(self, count: int) -> list[str]:
-        """The first `count` lines of the file, or as many as a record may be long. They stay."""
+        """The first `count` lines of the file, or as many as a record may have. Takes none."""
         while len(self.record_lines) < count:
             try:
                 next(self)

@@ -1,4 +1,4 @@
-"""The rows of a CSV. One that breaks is a row of its own, and its neighbours are read."""
+"""The rows of a CSV. A broken one is a row of its own, and its neighbours are still read."""
 
 import csv
 import re
@@ -14,7 +14,7 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 def read_header(lines: LineReader, delimiter: str) -> list[str]:
-    """The first row with a text in it; an empty one where there is none. Raises BadInput."""
+    """The first row with a text in it; an empty one if there is none. Raises BadInput."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.begin_record()
@@ -37,7 +37,7 @@ def _unreadable_header(line: int, reason: str) -> BadInput:
 
 
 class RowReader:
-    """Reads records below a header, and starts over behind a line that cannot be one."""
+    """Reads records below a header, and starts over after a line that cannot be one."""
 
     def __init__(self, lines: LineReader, delimiter: str, header: Sequence[str]) -> None:
         self._lines = lines
@@ -49,7 +49,7 @@ class RowReader:
         """A quote that was not closed reached to this line; a quote up to here may be its end."""
 
     def rows(self) -> Iterator[Row]:
-        """Every row, good or broken, numbered from 1. A blank line is none."""
+        """Every row, good or broken, numbered from 1. Blank lines are skipped."""
         lines, width = self._lines, len(self._header)
         # CPython's reader resets itself at each record, so it can be used again after an error.
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
@@ -90,8 +90,8 @@ class RowReader:
         """The problem of the record that was just read; None for a good one or a blank line."""
         lines = self._lines
         has_wrong_width = self._has_wrong_width(cells)
-        # A quote that was not closed, up to a later quote, has taken rows in. A cell of several
-        # lines (RFC 4180, section 2.6) that is merely in a row of the wrong width has not.
+        # An unclosed quote takes in rows, up to a later quote. A cell of several lines (RFC 4180,
+        # section 2.6) that is merely in a row of the wrong width does not.
         if has_wrong_width and any(map(self._is_row, lines.record_lines[1:])):
             return self._start_over(None)
         if lines.damage:
@@ -105,13 +105,16 @@ class RowReader:
         return None
 
     def _has_wrong_width(self, cells: Sequence[str]) -> bool:
-        """Empty cells beyond the header pass, and a line of blanks is no row."""
+        """Whether a row has too few or too many cells.
+
+        Empty cells beyond the header do not count, and a line of blanks is not a row.
+        """
         if len(cells) < len(self._header):
             return any(map(str.strip, cells))
         return any(cells[len(self._header) :])
 
     def _start_over(self, error: csv.Error | None) -> Problem:
-        """Give up only the first line of the record that is being read; its others come again."""
+        """Give up only the first line of the current record; its others are read again."""
         self._doubtful_until = max(self._doubtful_until, self._lines.number)
         self._lines.return_lines(keep=1)
         return Problem(self._lines.damage or _describe_quoting(self._lines, error))
@@ -144,7 +147,7 @@ def _describe_quoting(lines: LineReader, error: csv.Error | None) -> str:
     # The message of CPython is "',' expected after '\"'".
     if "expected after" in str(error):
         return (
-            "there is text behind a closing quote, or a quote is not closed; "
+            "there is text after a closing quote, or a quote is not closed; "
             'double a quote that belongs to the text ("")'
         )
     if len(lines.record_lines[0]) > MAX_RECORD_CHARACTERS:

@@ -1,8 +1,8 @@
 """The CSV of Google Calendar's own import, and Outlook's export, which begins alike.
 
 The columns are documented at https://support.google.com/calendar/answer/37118; they come in any
-order and case. Rows are read into the fields of the Calendar API. Of other columns, those with an
-event's id, calendar or time zone count (`columns.API_COLUMNS`).
+order and case. Rows are read into the fields of the Calendar API. Of other columns, only
+those with an event's id, calendar or time zone are read (`columns.API_COLUMNS`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ class GoogleCsv:
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events; a row with a wrong date is broken.
 
-        Reads the file twice: its dates show their order. Raises BadInput where its header or
+        Reads the file twice: its dates show their order. Raises BadInput if its header or
         metaData cannot be used.
         """
         order = detect_date_order(Csv().read(file, options), options)
@@ -46,8 +46,8 @@ class GoogleCsv:
     ) -> Iterator[bytes]:
         """Google's columns, and `id` and zones beside them, in local time.
 
-        Google's columns have no place for guests and for the rule of a series. Cancelled events are
-        left out. Raises BadInput before the first piece where a record is no event.
+        Google's columns have no place for guests, or for the rule of a series. Cancelled events are
+        left out. Raises BadInput before the first piece if a record is not an event.
         """
         events = ShownEvents(records)
         require_writable(events, event_cells, EVENT_LOOKS_LIKE)

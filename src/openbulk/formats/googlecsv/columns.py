@@ -1,4 +1,4 @@
-"""The columns of Google Calendar's CSV, and how a file is known by them."""
+"""The columns of Google Calendar's CSV, and how they identify a file."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ GOOGLE_COLUMNS = (
 )
 IDENTITY_COLUMNS = ("id", "iCalUID", "calendarId")
 API_COLUMNS = (*IDENTITY_COLUMNS, "start.timeZone", "end.timeZone")
-"""Columns in the API's words. Google's own import does not know them and ignores them."""
+"""Columns named as in the API. Google's own import does not know them and ignores them."""
 
 Cells = Mapping[str, str]
 """The cells of a row, by the names of their columns in lower case."""

@@ -9,14 +9,14 @@ from openbulk.domain.records import Row
 from openbulk.formats.googlecsv.columns import END_DATE, START_DATE, cells_of
 
 # Google's import expects the month first (https://support.google.com/calendar/answer/37118), so
-# that order wins where a file's dates fit several.
+# that order wins if a file's dates fit several.
 _ORDERS = ("MDY", "DMY", "YMD")
 
 
 def detect_date_order(rows: Iterable[Row], options: Mapping[str, Any]) -> str:
     """The order in `metaData.dateOrder`, else the one that most dates of the rows fit.
 
-    Reads all rows where metaData has no order. Raises BadInput.
+    Reads all rows if metaData has no order. Raises BadInput.
     """
     if wanted := options.get("dateOrder"):
         return _parse_order(str(wanted))

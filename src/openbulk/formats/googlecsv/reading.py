@@ -40,7 +40,7 @@ class _WrongCell(ValueError):
 
 
 def read_event(row: Row, order: str) -> Row:
-    """A row with an event's fields; a broken one where a cell is wrong. A broken row stays one.
+    """A row with an event's fields; a broken one if a cell is wrong. A broken row stays broken.
 
     `order` is the order of the numbers in dates (`domain.dates.EXAMPLES`).
     """

@@ -26,8 +26,8 @@ class ShownEvents:
 def event_cells(event: Mapping[str, Any]) -> Sequence[str]:
     """An event's cells in GOOGLE_COLUMNS and API_COLUMNS.
 
-    Raises ValueError where it has no start, and KeyError, TypeError or AttributeError where its
-    start or end has another shape.
+    Raises ValueError if it has no start, and KeyError, TypeError or AttributeError if its start or
+    end has another shape.
     """
     start = event.get("start") or {}
     end = event.get("end") or start
@@ -70,9 +70,9 @@ def _zone_cell(time: Mapping[str, str]) -> str:
 
 
 def _local_time(time: Mapping[str, str]) -> tuple[datetime, str]:
-    """What the clocks show, and the zone they are in ("" for none).
+    """The local time, and its zone ("" for none).
 
-    UTC where the event has no zone, and where clocks in its zone show that time twice.
+    UTC if the event has no zone, or if clocks in its zone show that time twice.
     """
     moment = datetime.fromisoformat(time["dateTime"])
     zone = time.get("timeZone") or ""

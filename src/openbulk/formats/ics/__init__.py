@@ -1,20 +1,21 @@
 """Calendar files (iCalendar, RFC 5545), as Google, Outlook, Apple and others write them.
 
 Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRULE` and its kin are
-`recurrence`, `RECURRENCE-ID` is `originalStartTime`. The file is read event by event: only its
-calendar properties are read before.
+`recurrence`, `RECURRENCE-ID` is `originalStartTime`. The file is read event by event, after a pass
+over it for what one place says of another (`file_index`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from openbulk.domain.records import Problem, Row
+from openbulk.domain.records import Row
 from openbulk.formats.encoding_detection import detect_encoding
-from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendar_properties
-from openbulk.formats.ics.components import split_events
+from openbulk.formats.ics.components import border
 from openbulk.formats.ics.content_lines import fold_lines
-from openbulk.formats.ics.events import event_lines, read_event
+from openbulk.formats.ics.events import event_lines
+from openbulk.formats.ics.file_index import FileIndex
 from openbulk.formats.ics.iana_zones import known_zones
+from openbulk.formats.ics.rows import read_rows
 from openbulk.formats.ics.vtimezone import vtimezone_lines, zones_in
 from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.text import text_lines
@@ -32,29 +33,21 @@ class Ics:
 
     def recognizes(self, head: bytes) -> bool:
         """It begins with BEGIN:VCALENDAR, in any case."""
-        return head.lstrip()[:15].upper() == b"BEGIN:VCALENDAR"
+        return border(head.lstrip()[:32]).startswith(b"BEGIN:VCALENDAR")
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The events. One that cannot be read is a broken row.
+        """The events, each of them after its series. One that cannot be read is a broken row.
 
-        To-dos, journals and free-busy times are left out.
+        To-dos, journals and free-busy times are left out, and so are versions of an event of which
+        the file has a newer one.
         """
         encoding = detect_encoding(file, options)
-        calendar = read_calendar_properties(text_lines(file, encoding))
-        file.seek(0)
-        return self._rows(text_lines(file, encoding), calendar)
 
-    def _rows(self, lines: Iterator[bytes], calendar: CalendarProperties) -> Iterator[Row]:
-        for number, component in enumerate(split_events(lines), 1):
-            try:
-                values = read_event(component, calendar)
-            except OverflowError:
-                problem = Problem("a date is before the year 1 or after 9999; change it")
-                yield Row(number, problem=problem, line=component.line)
-            except ValueError as error:
-                yield Row(number, problem=Problem(str(error)), line=component.line)
-            else:
-                yield Row(number, values, line=component.line)
+        def lines() -> Iterator[bytes]:
+            file.seek(0)
+            return text_lines(file, encoding)
+
+        return read_rows(lines, FileIndex(lines))
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()

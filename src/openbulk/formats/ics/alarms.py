@@ -1,13 +1,18 @@
 """The reminders of an event: VALARM, both ways."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import content_line, escape_text
+from openbulk.formats.ics.time_values import TimeValue, parse_duration, parse_time
+from openbulk.formats.ics.vevent import Properties
 
 _MAX_REMINDERS = 5
 """Google's limit (discovery document of Calendar v3, `reminders.overrides`)."""
+_MAX_MINUTES = 40_320
+"""Google's limit, four weeks (discovery document of Calendar v3, `EventReminder.minutes`)."""
 _METHODS = {"EMAIL": "email"}
 _DEFAULT_METHOD = "popup"
 
@@ -15,29 +20,77 @@ _DEFAULT_METHOD = "popup"
 # --- from a file ---
 
 
-def read_reminders(event: Any) -> dict[str, Any]:
-    """`reminders`, where the event has alarms before its start; Google has no others."""
+def read_reminders(
+    alarms: Sequence[Properties],
+    start: TimeValue | None,
+    calendar: CalendarProperties,
+    remarks: list[str],
+    *,
+    is_series: bool,
+) -> dict[str, Any]:
+    """`reminders`, where the event has alarms before its start; Google has no others.
+
+    Without one, the calendar's own reminders hold. An alarm that cannot be a reminder is left out,
+    with a remark.
+    """
     overrides: list[dict[str, Any]] = []
-    for alarm in filter(_is_before_start, event.walk("VALARM")):
-        action = str(alarm.get("ACTION", "")).upper()
-        reminder = {
-            "method": _METHODS.get(action, _DEFAULT_METHOD),
-            "minutes": int(-alarm["TRIGGER"].dt.total_seconds() // 60),
-        }
-        if reminder not in overrides:
+    for alarm in alarms:
+        try:
+            reminder = _read_reminder(alarm, None if is_series else start, calendar)
+        except (ValueError, OverflowError) as error:
+            remarks.append(f"the alarm on line {alarm.line} is left out: {error}")
+            continue
+        if reminder is not None and reminder not in overrides:
             overrides.append(reminder)
+    if len(overrides) > _MAX_REMINDERS:
+        remarks.append(
+            f"the event has {len(overrides)} alarms; Google takes {_MAX_REMINDERS}, the first ones"
+        )
     if not overrides:
         return {}
     return {"reminders": {"useDefault": False, "overrides": overrides[:_MAX_REMINDERS]}}
 
 
-def _is_before_start(alarm: Any) -> bool:
+def _read_reminder(
+    alarm: Properties, start: TimeValue | None, calendar: CalendarProperties
+) -> dict[str, Any] | None:
+    """A reminder; None for an alarm that does nothing.
+
+    `start` is None where an alarm at a moment cannot be counted from it. Raises ValueError.
+    """
+    if alarm.problem:
+        raise ValueError(alarm.problem)
+    action = alarm.get("ACTION")
+    word = action.word if action else ""
+    if word == "NONE":  # Apple's way to say that there is no alarm
+        return None
+    minutes = int(-_offset_from_start(alarm, start, calendar).total_seconds() // 60)
+    if minutes < 0:
+        raise ValueError("it is after the start, and Google reminds before it")
+    if minutes > _MAX_MINUTES:
+        raise ValueError(
+            f"it is {minutes} minutes before the start, and Google takes {_MAX_MINUTES} at most"
+        )
+    return {"method": _METHODS.get(word, _DEFAULT_METHOD), "minutes": minutes}
+
+
+def _offset_from_start(
+    alarm: Properties, start: TimeValue | None, calendar: CalendarProperties
+) -> timedelta:
     """A TRIGGER is a duration from the start, one from the end, or a moment (RFC 5545, 3.8.6.3)."""
     trigger = alarm.get("TRIGGER")
-    offset = getattr(trigger, "dt", None)
-    if not isinstance(offset, timedelta) or offset > timedelta():
-        return False
-    return bool(trigger.params.get("RELATED", "") != "END")
+    if trigger is None:
+        raise ValueError("it has no TRIGGER; it looks like TRIGGER:-PT15M")
+    if trigger.parameters.get("RELATED", "").strip().upper() == "END":
+        raise ValueError(
+            "it is counted from the end of the event, and Google counts from the start"
+        )
+    if trigger.value.strip().upper().startswith(("P", "+P", "-P")):
+        return parse_duration(trigger)
+    moment = parse_time(trigger, calendar, None).instant
+    if moment is None or start is None or start.instant is None:
+        raise ValueError("it is at a moment that cannot be counted from the start")
+    return moment - start.instant
 
 
 # --- to a file ---

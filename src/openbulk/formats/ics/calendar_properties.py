@@ -1,12 +1,23 @@
-"""What a calendar file states for all of its events: its method and its time zones."""
+"""What a VCALENDAR states for all of its events: its method and its time zones.
+
+A file may hold several, one behind another; what one of them states holds within it alone
+(RFC 5545, section 3.4).
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from openbulk.formats.ics.components import Component
-from openbulk.formats.ics.iana_zones import find_iana_zone, identify_vtimezone
+from openbulk.formats.ics.components import Component, border, calendar_lines
+from openbulk.formats.ics.iana_zones import (
+    VTimezone,
+    find_iana_zone,
+    identify_vtimezone,
+    zone_name,
+)
+from openbulk.formats.ics.properties import Property, parse_property
 
-# A file has one for each zone that its events use, of about a kilobyte.
+# A calendar has one for each zone that its events use, of about a kilobyte.
 _MAX_VTIMEZONES = 50
 _MAX_VTIMEZONE_BYTES = 16 * 1024
 
@@ -17,50 +28,129 @@ class CalendarProperties:
 
     zone: str | None = None
     """The IANA zone of times without one: `X-WR-TIMEZONE`, which is Apple's and Google's."""
-    zone_aliases: Mapping[str, str] = field(default_factory=dict)
-    """The IANA zones that VTIMEZONEs describe, by their names in the file; "" for none."""
-    is_cancellation: bool = False
-    """Whether the file cancels all of its events (`METHOD:CANCEL`, RFC 5546, section 3.2.5)."""
+    zone_problem: str = ""
+    """What is wrong with `X-WR-TIMEZONE`, in a sentence; "" for nothing."""
+    described_zones: Mapping[str, VTimezone] = field(default_factory=dict)
+    """The VTIMEZONEs, by their names in the file."""
+    method: str = ""
+    """What is done with the events (RFC 5546), in capitals; "" where it is not stated."""
+
+    @property
+    def home_zone(self) -> str | None:
+        """The zone in which people see this calendar; None where nothing shows it."""
+        if self.zone is not None:
+            return self.zone
+        zones = {one.zone for one in self.described_zones.values()}
+        if len(zones) != 1:
+            return None
+        return zones.pop() or None
+
+    def require_zone(self, name: str, place: str) -> str:
+        """The IANA zone of a name in this calendar.
+
+        Raises ValueError with a sentence about the property at `place` where no zone fits.
+        """
+        described = self.described_zones.get(name, VTimezone(name))
+        zone = find_iana_zone(name, described.zone)
+        if zone is not None:
+            return zone
+        shown = Property("", name).show()
+        if not described.problem:
+            raise ValueError(
+                f"{place} is in the time zone {shown}, which is not known; use an IANA name like "
+                "Europe/Berlin, or describe the zone in a VTIMEZONE of that name"
+            )
+        raise ValueError(
+            f"{place} is in the time zone {shown}, whose VTIMEZONE on line {described.line} "
+            f"{described.problem}; correct it, or use an IANA name like Europe/Berlin"
+        )
 
 
-def read_calendar_properties(lines: Iterator[bytes]) -> CalendarProperties:
-    """Reads the whole file: programs write VTIMEZONEs behind events, too."""
-    zone_name = method = ""
-    time_zones: list[Component] = []
-    for raw, text in _lines_outside_events(lines):
-        keyword, _, value = text.partition(":")
-        match keyword.upper():
-            case "X-WR-TIMEZONE":
-                zone_name = value
-            case "METHOD":
-                method = value.upper()
-            case "BEGIN" if value.upper() == "VTIMEZONE" and len(time_zones) < _MAX_VTIMEZONES:
-                time_zones.append(Component(0))
-        if time_zones:
-            _extend_time_zone(time_zones[-1], raw, text)
-    calendar_zone = find_iana_zone(zone_name, {})
-    # A description may fit several zones, and the calendar's own zone may be one that is described.
-    aliases = dict(identify_vtimezone(one.readable_lines(), calendar_zone) for one in time_zones)
-    zone = find_iana_zone(zone_name, aliases)
-    return CalendarProperties(zone, aliases, is_cancellation=method == "CANCEL")
+def read_calendars(lines: Iterator[bytes]) -> Iterator[CalendarProperties]:
+    """The properties of each VCALENDAR in a file, in their order; first those of none.
+
+    A VCALENDAR is read to its end first: programs write VTIMEZONEs behind events, too.
+    """
+    yield CalendarProperties()
+    draft: _Draft | None = None
+    for number, raw, edge in _lines_outside_events(lines):
+        if edge == b"BEGIN:VCALENDAR":
+            if draft is not None:
+                yield draft.finish()
+            draft = _Draft()
+        elif draft is not None:
+            draft.add(number, raw, edge)
+    if draft is not None:
+        yield draft.finish()
 
 
-def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[bytes, str]]:
-    """Each line with its text. Of an event, only its END is one of them."""
+def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
+    """Each line with its number, and in capitals. Of an event, only its END is one of them."""
     is_in_event = False
-    for raw in lines:
-        text = raw.decode(errors="replace").rstrip()
-        match text.upper():
-            case "BEGIN:VEVENT":
+    for number, raw in calendar_lines(lines):
+        edge = border(raw)
+        match edge:
+            case b"BEGIN:VEVENT":
                 is_in_event = True
-            case "END:VEVENT":
+            case b"END:VEVENT" | b"BEGIN:VCALENDAR":
                 is_in_event = False
         if not is_in_event:
-            yield raw, text
+            yield number, raw, edge
 
 
-def _extend_time_zone(time_zone: Component, raw: bytes, text: str) -> None:
-    if time_zone.is_closed or time_zone.size >= _MAX_VTIMEZONE_BYTES:
-        return
-    time_zone.add(raw)
-    time_zone.is_closed = text.upper() == "END:VTIMEZONE"
+class _Draft:
+    """The properties of a VCALENDAR while its lines are read."""
+
+    def __init__(self) -> None:
+        self._header = Component(0)
+        self._time_zones: list[Component] = []
+        self._is_closed = False
+        self._is_in_header = False
+
+    def add(self, number: int, raw: bytes, edge: bytes) -> None:
+        """Take a line in, with what `border` makes of it."""
+        self._is_closed = self._is_closed or edge == b"END:VCALENDAR"
+        if self._is_closed:
+            return
+        if edge == b"BEGIN:VTIMEZONE" and len(self._time_zones) < _MAX_VTIMEZONES:
+            self._time_zones.append(Component(number))
+        open_zone = self._time_zones[-1] if self._time_zones else None
+        if open_zone is None or open_zone.is_closed:
+            self._add_to_header(number, raw, edge)
+        elif open_zone.size < _MAX_VTIMEZONE_BYTES:
+            open_zone.add(number, raw)
+            open_zone.is_closed = edge == b"END:VTIMEZONE"
+
+    def _add_to_header(self, number: int, raw: bytes, edge: bytes) -> None:
+        if not raw.startswith((b" ", b"\t")):
+            self._is_in_header = edge.startswith((b"X-WR-TIMEZONE", b"METHOD"))
+        if self._is_in_header:
+            self._header.add(number, raw)
+
+    def finish(self) -> CalendarProperties:
+        """What was read."""
+        lines = (
+            (one.number, one.content.decode(errors="replace")) for one in self._header.raw_lines
+        )
+        found = [parse_property(text, number) for number, text in lines]
+        header = {one.name: one for one in found if one is not None and one.value.strip()}
+        stated = header.get("X-WR-TIMEZONE")
+        name = "" if stated is None else zone_name(stated.text)
+        calendar_zone = find_iana_zone(name)
+        # A description may fit several zones, and the calendar's may be one that is described.
+        described = {
+            one.name: one for one in map(partial(_identify, calendar_zone), self._time_zones)
+        }
+        method = header.get("METHOD", Property("METHOD", ""))
+        calendar = CalendarProperties(described_zones=described, method=method.word)
+        if stated is None:
+            return calendar
+        try:
+            return replace(calendar, zone=calendar.require_zone(name, stated.place))
+        except ValueError as error:
+            return replace(calendar, zone_problem=str(error))
+
+
+def _identify(calendar_zone: str | None, component: Component) -> VTimezone:
+    lines = tuple(component.readable_lines())
+    return replace(identify_vtimezone(lines, calendar_zone), line=component.line)

@@ -1,9 +1,34 @@
 """Components of a calendar file, such as events: their unfolded lines (RFC 5545, section 3.6)."""
 
+import codecs
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 MAX_EVENT_BYTES = 1024 * 1024
+_MARKED_BEGIN = re.compile(codecs.BOM_UTF8 + rb"(?=BEGIN:VCALENDAR)", re.I)
+_JOINED_BORDERS = re.compile(rb"END:VCALENDAR\s*(?:\xef\xbb\xbf)?(?=BEGIN:VCALENDAR)", re.I)
+_IS_QUOTED_PRINTABLE = re.compile(rb"[^:]*;\s*(?:ENCODING=)?QUOTED-PRINTABLE\b", re.I)
+_MAX_EMPTY_LINES = 3
+"""As many between two lines are kept: a text that is not folded may have some."""
+_BEFORE_NEXT = frozenset({b"BEGIN:VEVENT", b"BEGIN:VCALENDAR", b"END:VCALENDAR"})
+"""Lines before which an event has ended, with or without its END."""
+_BORDERS = _BEFORE_NEXT | {b"END:VEVENT"}
+_REST_OF_ESCAPE = re.compile(rb"[ \t][0-9A-F]{2}")
+
+
+@dataclass(slots=True)
+class RawLine:
+    """An unfolded line, in bytes: a fold may be inside a character (RFC 5545, section 3.1)."""
+
+    number: int
+    """The line of the file on which it begins, from 1."""
+    content: bytearray
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it is quoted-printable and goes on in the next line (vCalendar 1.0, 2.1.3)."""
+        return self.content.endswith(b"=") and bool(_IS_QUOTED_PRINTABLE.match(self.content))
 
 
 @dataclass
@@ -12,60 +37,110 @@ class Component:
 
     line: int
     """The line of the file on which it begins, from 1."""
-    raw_lines: list[bytearray] = field(default_factory=list)
+    calendar: int = 0
+    """Which of the file's VCALENDARs it is in, from 1; 0 for one that is outside of them."""
+    raw_lines: list[RawLine] = field(default_factory=list)
     size: int = 0
     is_closed: bool = False
+    _empty_lines: int = 0
 
-    def add(self, raw: bytes) -> None:
+    def add(self, number: int, raw: bytes) -> None:
         """Take a line in."""
         self.size += len(raw)
         if self.size > MAX_EVENT_BYTES:
             return
         text = raw.rstrip(b"\r\n")
+        last = self.raw_lines[-1] if self.raw_lines else None
+        if last is not None and last.is_unfinished and border(text) not in _BORDERS:
+            self._continue_quoted(last, text)
         # A line that begins with a blank continues the one before it (RFC 5545, section 3.1).
-        if self.raw_lines and text.startswith((b" ", b"\t")):
-            self.raw_lines[-1] += text[1:]
-        elif text.strip():
-            self.raw_lines.append(bytearray(text))
+        elif last is not None and text.startswith((b" ", b"\t")):
+            self._continue_folded(text)
+        elif text.strip() or self._empty_lines < _MAX_EMPTY_LINES:
+            self.raw_lines.append(RawLine(number, bytearray(text)))
+        self._empty_lines = 0 if text.strip() else self._empty_lines + 1
 
-    def require_lines(self) -> Sequence[str]:
-        """Its lines as text. Raises ValueError with a sentence where they are not whole.
+    def _continue_quoted(self, last: RawLine, text: bytes) -> None:
+        # Some programs fold such a line like others, here inside of the three characters of a byte.
+        if _REST_OF_ESCAPE.match(text):
+            last.content += text[1:]
+        else:
+            last.content[-1:] = text
 
-        Unfolded lines are decoded, as a fold may be inside a character (RFC 5545, section 3.1).
-        """
+    def _continue_folded(self, text: bytes) -> None:
+        # Some programs write an empty line between the two.
+        while len(self.raw_lines) > 1 and not self.raw_lines[-1].content:
+            self.raw_lines.pop()
+        self.raw_lines[-1].content += text[1:]
+
+    def require_whole(self) -> None:
+        """Raises ValueError with a sentence where its lines are not whole."""
         if not self.is_closed:
             raise ValueError(
-                "the event has no END:VEVENT: the file is cut off here, or a line is missing"
+                f"the event that begins on line {self.line} has no END:VEVENT: "
+                "the file is cut off here, or a line is missing"
             )
         if self.size > MAX_EVENT_BYTES:
-            raise ValueError(f"the event is longer than {MAX_EVENT_BYTES} bytes; shorten it")
-        try:
-            return [line.decode() for line in self.raw_lines]
-        except UnicodeDecodeError:
             raise ValueError(
-                "the event has bytes that are not in the file's encoding; "
-                "name the encoding in metaData.encoding"
-            ) from None
+                f"the event that begins on line {self.line} is longer than "
+                f"{MAX_EVENT_BYTES} bytes; shorten it"
+            )
+
+    def pack(self) -> bytes:
+        """Its unfolded lines in one piece; `unpack` makes them a component."""
+        return b"\n".join(line.content for line in self.raw_lines)
+
+    @classmethod
+    def unpack(cls, packed: bytes, line: int, calendar: int) -> "Component":
+        """A closed component from `pack`. Its lines are not numbered as in the file."""
+        lines = [RawLine(line, bytearray(content)) for content in packed.split(b"\n")]
+        return cls(line, calendar, lines, is_closed=True)
 
     def readable_lines(self) -> Sequence[str]:
         """Its lines as text, with a replacement for what cannot be decoded."""
-        return [line.decode(errors="replace") for line in self.raw_lines]
+        return [line.content.decode(errors="replace") for line in self.raw_lines if line.content]
+
+
+def calendar_lines(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file and their numbers, from 1, also where files were put one behind another.
+
+    Such a file has a byte order mark in the middle, and two calendars in a line where the first of
+    the files had no line end.
+    """
+    for number, raw in enumerate(lines, 1):
+        joined = _JOINED_BORDERS.match(raw)
+        if joined:
+            yield number, b"END:VCALENDAR\n"
+            yield number, raw[joined.end() :]
+        else:
+            yield number, _MARKED_BEGIN.sub(b"", raw, count=1)
+
+
+def border(raw: bytes) -> bytes:
+    """The line in capitals, and without blanks where it begins or ends a component.
+
+    A line with a blank before its BEGIN or END continues a text (RFC 5545, section 3.1).
+    """
+    line = raw.rstrip().upper()
+    return b"".join(line.split()) if line.startswith((b"BEGIN", b"END")) else line
 
 
 def split_events(lines: Iterator[bytes]) -> Iterator[Component]:
     """The events of a file, also those without an end. Other components are left out."""
     event: Component | None = None
-    for number, raw in enumerate(lines, 1):
-        # A line with a blank before its BEGIN or END continues a text (RFC 5545, section 3.1).
-        name = raw.rstrip().upper()
-        if name == b"BEGIN:VEVENT":
-            if event is not None:
-                yield event
-            event = Component(number)
+    calendars = _CalendarCounter()
+    for number, raw in calendar_lines(lines):
+        edge = border(raw)
+        calendars.pass_line(edge)
+        if event is not None and edge in _BEFORE_NEXT:
+            yield event
+            event = None
+        if edge == b"BEGIN:VEVENT":
+            event = Component(number, calendars.current)
         if event is None:
             continue
-        event.add(raw)
-        if name == b"END:VEVENT":
+        event.add(number, raw)
+        if edge == b"END:VEVENT":
             event.is_closed = True
             yield event
             event = None
@@ -73,15 +148,17 @@ def split_events(lines: Iterator[bytes]) -> Iterator[Component]:
         yield event
 
 
-def find_unclosed(lines: Sequence[str]) -> str | None:
-    """The name of a component, such as an alarm, that begins and does not end; None for none."""
-    open_names: list[str] = []
-    for line in lines:
-        keyword, _, name = line.strip().upper().partition(":")
-        if keyword == "BEGIN":
-            open_names.append(name)
-        elif keyword == "END" and open_names:
-            last = open_names.pop()
-            if last != name:
-                return last
-    return open_names[-1] if open_names else None
+class _CalendarCounter:
+    """Which VCALENDAR of the file a line is in."""
+
+    def __init__(self) -> None:
+        self.current = 0
+        self._begun = 0
+
+    def pass_line(self, edge: bytes) -> None:
+        """Go on behind a line, as `border` gives it."""
+        if edge == b"BEGIN:VCALENDAR":
+            self._begun += 1
+            self.current = self._begun
+        elif edge == b"END:VCALENDAR":
+            self.current = 0

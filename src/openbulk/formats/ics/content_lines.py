@@ -8,7 +8,8 @@ from datetime import datetime
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SPECIAL = re.compile(r"[\\,;]")
-_ESCAPED = re.compile(r"\\([\\,;nN])")
+# Some programs escape colons and quotes, too, which a text never needs.
+_ESCAPED = re.compile(r"\\([\\,;:\"nN])")
 _LINE_FEEDS = {"n": "\n", "N": "\n"}
 _NEEDS_NO_QUOTES = re.compile(r"[\w./+-]+", re.A)
 _MAX_LINE_BYTES = 75

@@ -6,24 +6,20 @@ their own, with a function for each direction.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-from icalendar import Event
 
 from openbulk.formats.ics.alarms import alarm_lines, read_reminders
 from openbulk.formats.ics.attendees import people_lines, read_people
 from openbulk.formats.ics.calendar_properties import CalendarProperties
-from openbulk.formats.ics.components import Component, find_unclosed
-from openbulk.formats.ics.content_lines import (
-    content_line,
-    escape_text,
-    format_local_time,
-    unescape_text,
-)
-from openbulk.formats.ics.recurrence import read_recurrence, recurrence_lines
-from openbulk.formats.ics.times import read_times, time_lines
+from openbulk.formats.ics.components import Component
+from openbulk.formats.ics.content_lines import content_line, escape_text, format_local_time
+from openbulk.formats.ics.recurrence import Recurrence, read_recurrence, recurrence_lines
+from openbulk.formats.ics.times import EventTimes, SeriesStart, read_times, time_lines
+from openbulk.formats.ics.vevent import Properties, parse_vevent
 
 _TEXTS = {
     "UID": "iCalUID",
@@ -54,94 +50,142 @@ _CHOICES = (
 """Properties with a fixed set of values, the API's fields, and the API's values."""
 _EXTENDED_PROPERTIES = "X-OPENBULK-EXTENDED-PROPERTIES"
 """`extendedProperties` as JSON: the standard has no place for them."""
-_AT_MOST_ONCE = (
-    *_TEXTS,
-    "SEQUENCE",
-    "DTSTART",
-    "DTEND",
-    "DURATION",
-    "RECURRENCE-ID",
-    "STATUS",
-    "CLASS",
-    "TRANSP",
-    "ORGANIZER",
-    _EXTENDED_PROPERTIES,
-)
-"""RFC 5545, section 3.6.1: what an event must not have twice."""
+_STAMP = re.compile(r"\d{8}T\d{6}Z?", re.A)
+_MAX_SEQUENCE_DIGITS = 9
+_STATUS_SPELLINGS = {"CANCELED": "CANCELLED"}
+_NOT_EVENTS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
+"""Methods of messages about an event, which leave it as it is (RFC 5546, section 3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedEvent:
+    """An event of a file."""
+
+    uid: str
+    sequence: int
+    times: EventTimes
+    recurrence: Recurrence
+    values: Mapping[str, Any]
+    """Its fields in the Calendar API."""
+    remarks: Sequence[str] = ()
+    """What was left out of it, in sentences."""
+    stamp: str = ""
+    """LAST-MODIFIED, else DTSTAMP, as it stands in the file: later ones sort behind."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the event is called off."""
+        return self.values.get("status") == "cancelled"
 
 
 # --- from a file ---
 
 
-def read_event(component: Component, calendar: CalendarProperties) -> dict[str, Any]:
-    """An event's fields.
+def parse_event(
+    component: Component, calendar: CalendarProperties, series: SeriesStart | None = None
+) -> ParsedEvent:
+    """An event. `series` is what it is an occurrence of, where the file has that.
 
     Raises ValueError with a sentence, and OverflowError for a date outside the years 1 to 9999.
     """
-    lines = component.require_lines()
-    event = _parse(lines)
-    choices = _read_choices(event, calendar)
-    times = read_times(event, calendar, is_cancelled=choices.get("status") == "cancelled")
-    return {
-        **_read_texts(event),
+    if calendar.method in _NOT_EVENTS:
+        raise ValueError(
+            f"the event on line {component.line} is in a calendar with METHOD:{calendar.method}, "
+            "which is a message about an event and no event; send the file of the invitation"
+        )
+    vevent = parse_vevent(component)
+    event = vevent.properties
+    remarks: list[str] = []
+    texts, choices = _read_texts(event), _read_choices(event, calendar)
+    is_cancelled = choices.get("status") == "cancelled"
+    times = read_times(event, calendar, is_cancelled=is_cancelled, series=series)
+    recurrence = _read_recurrence(event, times, calendar, remarks)
+    lines = recurrence.lines()
+    sequence = _read_sequence(event, remarks)
+    values = {
+        **texts,
+        **({} if sequence is None else {"sequence": sequence}),
         **choices,
-        **times,
-        **read_people(event),
+        **times.as_api(),
+        **read_people(event, remarks),
         **_read_extended_properties(event),
-        **read_recurrence(lines, times.get("start", {}), calendar),
-        **read_reminders(event),
+        **({"recurrence": lines} if lines else {}),
+        **read_reminders(vevent.alarms, times.start, calendar, remarks, is_series=bool(lines)),
     }
+    uid = str(texts.get("iCalUID", ""))
+    return ParsedEvent(uid, sequence or 0, times, recurrence, values, remarks, _read_stamp(event))
 
 
-def _parse(lines: Sequence[str]) -> Any:
-    """The library's event. Its values have a type for each property, which mypy cannot know."""
-    if unclosed := find_unclosed(lines):
-        raise ValueError(f"BEGIN:{unclosed} in the event has no END:{unclosed}; add it")
-    event: Any = Event.from_ical("\r\n".join(lines) + "\r\n")
-    if event.errors:
-        name, problem = event.errors[0]
-        raise ValueError(f"{name or 'a line'} cannot be read ({problem}); correct or remove it")
-    for name in _AT_MOST_ONCE:
-        if isinstance(event.get(name), list):
-            raise ValueError(f"the event has {name} {len(event[name])} times; keep one")
-    return event
-
-
-def _read_texts(event: Any) -> dict[str, Any]:
-    texts: dict[str, Any] = {
-        field: _read_text(event, name) for name, field in _TEXTS.items() if event.get(name)
-    }
-    if event.get("SEQUENCE") is not None:
-        texts["sequence"] = int(event["SEQUENCE"])
+def _read_texts(event: Properties) -> dict[str, str]:
+    start = event.get("DTSTART")
+    # In a file by hand, a blank may be behind every colon. Before a time it cannot mean anything.
+    has_blanks = start is not None and start.value.startswith(" ")
+    texts: dict[str, str] = {}
+    for name, field in _TEXTS.items():
+        found = event.get(name, blanks="")
+        if found is not None:
+            texts[field] = found.text.lstrip(" ") if has_blanks else found.text
     return texts
 
 
-def _read_text(event: Any, name: str) -> str:
-    """A TEXT. The library unescapes those of properties that it knows, and no others."""
-    text = str(event[name])
-    return unescape_text(text) if name.startswith("X-") else text
+def _read_sequence(event: Properties, remarks: list[str]) -> int | None:
+    """The version of the event (RFC 5545, section 3.8.7.4)."""
+    found = event.get("SEQUENCE")
+    if found is None:
+        return None
+    text = found.value.strip()
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_SEQUENCE_DIGITS:
+        remarks.append(f"{found.place} is left out: {found.show()} is no whole number")
+        return None
+    return int(text)
 
 
-def _read_choices(event: Any, calendar: CalendarProperties) -> dict[str, str]:
-    """A value that the standard does not know is left out (RFC 5545, section 3.8.1)."""
+def _read_stamp(event: Properties) -> str:
+    """When it was changed (RFC 5545, section 3.8.7), as far as that can be compared."""
+    named = (event.by_name.get(name, ()) for name in ("LAST-MODIFIED", "DTSTAMP"))
+    values = (one.value.strip().upper() for given in named for one in given)
+    return next(filter(_STAMP.fullmatch, values), "")
+
+
+def _read_choices(event: Properties, calendar: CalendarProperties) -> dict[str, str]:
     choices: dict[str, str] = {}
-    if calendar.is_cancellation:
+    if calendar.method == "CANCEL":
         choices["status"] = "cancelled"
     for name, field, values in _CHOICES:
-        if value := values.get(str(event.get(name, "")).upper()):
+        found = event.get(name)
+        if found is None:
+            continue
+        value = values.get(_STATUS_SPELLINGS.get(found.word, found.word))
+        # What is not known is private (RFC 5545, section 3.8.1.3), and else left out.
+        if value is None and name == "CLASS":
+            value = "private"
+        if value is not None:
             choices.setdefault(field, value)
     return choices
 
 
-def _read_extended_properties(event: Any) -> dict[str, Any]:
-    if _EXTENDED_PROPERTIES not in event:
+def _read_recurrence(
+    event: Properties, times: EventTimes, calendar: CalendarProperties, remarks: list[str]
+) -> Recurrence:
+    """When it recurs; a single occurrence of a series does not."""
+    if times.start is None or times.end is None:
+        return Recurrence()
+    recurrence = read_recurrence(event, times.start, times.end, calendar)
+    if times.original_start is not None and not times.is_this_and_future and recurrence.lines():
+        remarks.append("RRULE, RDATE and EXDATE of a single occurrence are left out")
+        return Recurrence()
+    return recurrence
+
+
+def _read_extended_properties(event: Properties) -> dict[str, Any]:
+    found = event.get(_EXTENDED_PROPERTIES)
+    if found is None:
         return {}
     try:
-        return {"extendedProperties": json.loads(_read_text(event, _EXTENDED_PROPERTIES))}
-    except ValueError as error:
+        return {"extendedProperties": json.loads(found.text)}
+    except ValueError:
         raise ValueError(
-            f"{_EXTENDED_PROPERTIES} is not JSON ({error}); restore it as openbulk wrote it, "
-            "or remove the line"
+            f"{found.place} is not JSON; restore it as openbulk wrote it, or remove the line"
         ) from None
 
 

@@ -1,15 +1,19 @@
 """The IANA time zone that a calendar file means: by a name of another kind, or by a description."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from operator import eq
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from icalendar import Timezone
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+from openbulk.formats.ics.content_lines import unescape_text
+from openbulk.formats.ics.properties import parse_property
 
 Offsets = Sequence[timedelta | None]
 """From UTC, at each moment of _SAMPLES."""
@@ -33,52 +37,155 @@ _SAMPLES = (
 """Moments on a zone's own clocks: the weeks of a year, then the months since America's rules."""
 
 
+_MAX_NAME_CHARACTERS = 250
+_ZONE_NAMES = frozenset({"TZID", "X-LIC-LOCATION"})
+_NOT_PLACES = frozenset({"localtime", "Factory"})
+"""Files in the folder of zones that stand for the machine's own zone, or for none."""
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*(?P<sign>[+-])(?P<hours>\d{1,2})(?::?00)?", re.A | re.I)
+"""A zone that is only an offset of whole hours, such as GMT+02:00 or UTC-5."""
+_WINDOWS_DISPLAY_NAME = re.compile(
+    r"\((?:UTC|GMT)(?P<offset>[+-]\d\d[:.]\d\d)?\)\s*(?P<places>.+)", re.A | re.I
+)
+"""A zone as Windows shows it: `(UTC+01:00) Amsterdam, Berlin, Bern, Rome`."""
+_WINDOWS_PLACES = {
+    "ATLANTIC TIME (CANADA)": "America/Halifax",
+    "EASTERN TIME (US & CANADA)": "America/New_York",
+    "CENTRAL TIME (US & CANADA)": "America/Chicago",
+    "MOUNTAIN TIME (US & CANADA)": "America/Denver",
+    "PACIFIC TIME (US & CANADA)": "America/Los_Angeles",
+    "COORDINATED UNIVERSAL TIME": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VTimezone:
+    """A VTIMEZONE of a file, and the IANA zone that it describes."""
+
+    name: str
+    zone: str = ""
+    """"" where no IANA zone fits."""
+    problem: str = ""
+    """Why none fits, as the end of a sentence about the VTIMEZONE."""
+    line: int = 0
+    """The line of the file on which it begins."""
+
+
 @cache
 def known_zones() -> frozenset[str]:
     """The names of all IANA zones."""
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - _NOT_PLACES
 
 
-def find_iana_zone(name: str, aliases: Mapping[str, str]) -> str | None:
-    """The IANA zone of a name: the name itself, an alias, Windows' name, or the end of a path.
+def zone_name(text: str) -> str:
+    """The one name of a zone, whether it is escaped, quoted or bare where it stands."""
+    return unescape_text(text).strip().strip('"').strip()
 
-    `aliases` are the file's own names. None where no zone fits.
+
+def find_iana_zone(name: str, described: str = "") -> str | None:
+    """The IANA zone of a name: the name itself, Windows' name, an offset, or the end of a path.
+
+    `described` is the zone that a VTIMEZONE of that name describes. None where no zone fits.
     """
-    name = name.strip()
-    parts = name.strip("/").split("/")
-    path_ends = ["/".join(parts[begin:]) for begin in range(len(parts))]
+    name = zone_name(name)
+    if len(name) > _MAX_NAME_CHARACTERS:
+        return None
+    by_name = _names_of_places(name)
+    return _first_known([name, described, *by_name, _zone_of_offset(name), *_city_zones(name)])
+
+
+def _first_known(candidates: Iterable[str]) -> str | None:
+    found = (_zones_by_key().get(one.upper()) for one in candidates)
+    return next(filter(None, found), None)
+
+
+def _names_of_places(name: str) -> Iterator[str]:
+    yield _windows_zones_by_key().get(name.upper(), "")
     # Programs put their own prefix before a zone: /freeassociation.sourceforge.net/Europe/Berlin
     # (Evolution), /mozilla.org/20050126_1/Europe/Berlin (Lightning).
-    candidates = (name, aliases.get(name, ""), WINDOWS_TO_OLSON.get(name, ""), *path_ends)
-    return next(filter(known_zones().__contains__, candidates), None)
+    parts = name.strip("/").split("/")
+    yield from ("/".join(parts[begin:]) for begin in range(len(parts)))
 
 
-def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> tuple[str, str]:
-    """The name that a VTIMEZONE has in its file, and the IANA zone it describes ("" for none).
+@cache
+def _zones_by_key() -> Mapping[str, str]:
+    return {zone.upper(): zone for zone in sorted(known_zones())}
+
+
+@cache
+def _windows_zones_by_key() -> Mapping[str, str]:
+    windows = {name.upper(): zone for name, zone in WINDOWS_TO_OLSON.items()}
+    return {**windows, **_WINDOWS_PLACES}
+
+
+def _zone_of_offset(name: str) -> str:
+    """`Etc/GMT-2` for GMT+02:00: these zones count westward
+    (https://data.iana.org/time-zones/tzdb/etcetera)."""
+    match = _OFFSET.fullmatch(name)
+    if match is None:
+        return ""
+    hours = int(match["hours"])
+    sign = "-" if match["sign"] == "+" else "+"
+    return f"Etc/GMT{sign}{hours}" if hours else "UTC"
+
+
+def _city_zones(name: str) -> Iterator[str]:
+    """The zones of the cities in it whose clocks have its offset in winter, the first one first."""
+    match = _WINDOWS_DISPLAY_NAME.fullmatch(name)
+    if match is None:
+        return
+    yield _WINDOWS_PLACES.get(match["places"].strip().upper(), "")
+    offset = (match["offset"] or "+00:00").replace(".", ":")
+    for place in re.split(r"[,/]", match["places"]):
+        yield from _zones_of_cities().get((place.strip().upper(), offset), ())
+
+
+@cache
+def _zones_of_cities() -> Mapping[tuple[str, str], Sequence[str]]:
+    """Zones by their city and their offset without summer time."""
+    zones: dict[tuple[str, str], list[str]] = {}
+    for zone in sorted(one for one in known_zones() if "/" in one and not one.startswith("Etc/")):
+        offset = min(one for one in _offsets_of_zone(zone)[:_WEEKS] if one is not None)
+        zones.setdefault((_city_of(zone), _show_offset(offset)), []).append(zone)
+    return zones
+
+
+def _show_offset(offset: timedelta) -> str:
+    """As in `UTC+05:30`, without the UTC."""
+    hours, minutes = divmod(int(abs(offset).total_seconds()) // 60, 60)
+    sign = "-" if offset < timedelta() else "+"
+    return f"{sign}{hours:02}:{minutes:02}"
+
+
+@lru_cache(maxsize=256)
+def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTimezone:
+    """What a VTIMEZONE describes.
 
     The zone is identified by its name, by the place in X-LIC-LOCATION, or by its offsets from UTC.
     Where several zones have these offsets, `calendar_zone` comes before others.
     """
-    properties = {key.upper(): value.strip() for key, _, value in map(_partition, lines)}
-    name = properties.get("TZID", "")
-    aliases = {name: properties.get("X-LIC-LOCATION", "")}
-    zone = find_iana_zone(name, aliases) or _zone_by_offsets(name, lines, calendar_zone)
-    return name, zone or ""
+    found = filter(None, map(parse_property, lines))
+    names = {one.name: zone_name(one.text) for one in found if one.name in _ZONE_NAMES}
+    name = names.get("TZID", "")[:_MAX_NAME_CHARACTERS]
+    zone = _first_known([name, *_names_of_places(name), names.get("X-LIC-LOCATION", "")])
+    if zone is not None:
+        return VTimezone(name, zone)
+    described = _offsets_of_vtimezone(lines)
+    if not described:
+        return VTimezone(name, problem="has rules that cannot be evaluated")
+    zone = _zone_by_offsets(name, described, calendar_zone)
+    if zone is not None:
+        return VTimezone(name, zone)
+    winter, summer = (_show_offset(described[week] or timedelta()) for week in (0, _WEEKS // 2))
+    problem = f"changes clocks as no IANA zone does (UTC{winter} in January, UTC{summer} in July)"
+    return VTimezone(name, problem=problem)
 
 
-def _partition(line: str) -> tuple[str, str, str]:
-    return line.partition(":")
-
-
-def _zone_by_offsets(name: str, lines: Sequence[str], calendar_zone: str | None) -> str | None:
+def _zone_by_offsets(name: str, described: Offsets, calendar_zone: str | None) -> str | None:
     """A zone whose clocks show the same all year.
 
     Best is one whose city is in the name, then the calendar's own, then a usual one, preferably one
     that had the same rules in earlier years.
     """
-    described = _offsets_of_vtimezone(lines)
-    if not described:
-        return None
     all_year = described[:_WEEKS]
     equal = {zone for zone in known_zones() if _offsets_of_zone(zone)[:_WEEKS] == all_year}
     named = sorted(zone for zone in equal if _city_of(zone) in name.upper())
@@ -86,7 +193,8 @@ def _zone_by_offsets(name: str, lines: Sequence[str], calendar_zone: str | None)
         equal & _RANKS.keys(),
         key=lambda zone: (-sum(map(eq, _offsets_of_zone(zone), described)), _RANKS[zone]),
     )
-    return next(filter(equal.__contains__, (*named, calendar_zone, *usual)), None)
+    others = sorted(equal)
+    return next(filter(equal.__contains__, (*named, calendar_zone, *usual, *others)), None)
 
 
 def _city_of(zone: str) -> str:
@@ -98,8 +206,10 @@ def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
     rules = [line for line in lines if line.upper().startswith("RRULE")]
     if len(rules) > _MAX_RULES or not all(map(_YEARLY_RULE.fullmatch, rules)):
         return ()
+    # The library remembers a zone for each name that it sees, for as long as the process lives.
+    renamed = ["TZID:openbulk" if line.upper().startswith("TZID") else line for line in lines]
     try:
-        component: Any = Timezone.from_ical("\r\n".join(lines) + "\r\n")
+        component: Any = Timezone.from_ical("\r\n".join(renamed) + "\r\n")
         return _offsets(component.to_tz(lookup_tzid=False))
     except Exception:
         # The library raises errors of all kinds. An event in this zone reports it as not known.

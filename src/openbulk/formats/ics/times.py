@@ -4,104 +4,191 @@ A time is a mapping as in the Calendar API: `{"date": ...}` or `{"dateTime": ...
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import content_line, format_local_time
-from openbulk.formats.ics.iana_zones import find_iana_zone, known_zones
+from openbulk.formats.ics.iana_zones import known_zones
+from openbulk.formats.ics.time_values import (
+    ZONE_OF_UTC_TIME,
+    TimeValue,
+    fit_to,
+    parse_duration,
+    parse_time,
+    to_day,
+)
+from openbulk.formats.ics.vevent import Properties
 
-_ZONE_OF_UTC_TIME = "X-OPENBULK-TZID"
-"""A parameter: the zone of a time written in UTC, because the zone's clocks show it twice."""
+_ONE_DAY = timedelta(days=1)
+_THIS_AND_FUTURE = "THISANDFUTURE"
+
+
+@dataclass(frozen=True, slots=True)
+class EventTimes:
+    """When an event is, and which occurrence of a series it is."""
+
+    start: TimeValue | None = None
+    end: TimeValue | None = None
+    original_start: TimeValue | None = None
+    """The start that the series gives to this occurrence; None where it is none of a series."""
+    is_this_and_future: bool = False
+    """Whether it stands for all later occurrences, too (RFC 5545, section 3.2.13)."""
+
+    def as_api(self) -> dict[str, dict[str, str]]:
+        """`start`, `end` and `originalStartTime`, as far as the event has them.
+
+        `originalStartTime.range` is `THISANDFUTURE` where it stands for all later occurrences, too.
+        """
+        times = {"start": self.start, "end": self.end, "originalStartTime": self.original_start}
+        fields = {name: time.as_api() for name, time in times.items() if time is not None}
+        if self.is_this_and_future:
+            fields["originalStartTime"]["range"] = _THIS_AND_FUTURE
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStart:
+    """When a series starts, and whether a day says which of its occurrences is meant."""
+
+    time: TimeValue
+    is_once_a_day: bool = True
 
 
 # --- from a file ---
 
 
 def read_times(
-    event: Any, calendar: CalendarProperties, *, is_cancelled: bool
-) -> dict[str, dict[str, str]]:
-    """`start`, `end` and `originalStartTime`, where the event has them.
+    event: Properties,
+    calendar: CalendarProperties,
+    *,
+    is_cancelled: bool,
+    series: SeriesStart | None = None,
+) -> EventTimes:
+    """The times of an event. `series` is what it is an occurrence of, where the file has that.
 
     Raises ValueError where it has no start. A cancelled one needs none: UID and RECURRENCE-ID
     identify it (RFC 5546, section 3.2.5).
     """
-    times: dict[str, dict[str, str]] = {}
-    if "DTSTART" in event:
-        times["start"] = _read_time(event, "DTSTART", calendar)
-        times["end"] = _read_end(event, times["start"], calendar)
-    elif not is_cancelled:
+    start, end = _read_start_and_end(event, calendar)
+    if start is None and not is_cancelled:
         raise ValueError(
-            "the event has no DTSTART; it looks like DTSTART;TZID=Europe/Berlin:20260530T100000"
+            f"the event that begins on line {event.line} has no DTSTART; it looks like "
+            "DTSTART;TZID=Europe/Berlin:20260530T100000"
         )
-    if "RECURRENCE-ID" in event:
-        times["originalStartTime"] = _read_time(event, "RECURRENCE-ID", calendar)
-    return times
+    original_start = _read_original_start(event, calendar, start, series)
+    return EventTimes(start, end, original_start, _is_this_and_future(event))
 
 
-def _read_time(event: Any, name: str, calendar: CalendarProperties) -> dict[str, str]:
-    """A date, or a time with its zone; a time is local where neither it nor the file names one."""
-    moment, parameters = event[name].dt, event[name].params
-    if not isinstance(moment, date):  # a datetime is a date
+def _read_start_and_end(
+    event: Properties, calendar: CalendarProperties
+) -> tuple[TimeValue | None, TimeValue | None]:
+    found = event.get("DTSTART")
+    if found is None:
+        return None, None
+    start = parse_time(found, calendar, calendar.zone)
+    end = _read_end(event, start, calendar)
+    if end is None:
+        return start, _add_duration(event, start)
+    _check_order(event, start, end)
+    return start, end
+
+
+def _read_end(
+    event: Properties, start: TimeValue, calendar: CalendarProperties
+) -> TimeValue | None:
+    """DTEND, in the type of DTSTART, and in its zone where it names none; None without DTEND."""
+    found = event.get("DTEND")
+    if found is None:
+        return None
+    end = parse_time(found, calendar, start.zone)
+    if start.is_day and not end.is_day and _is_midnight(end, calendar):
+        end = to_day(end, found, calendar)
+    if start.is_day != end.is_day:
+        kinds = ("a day", "a time") if start.is_day else ("a time", "a day")
         raise ValueError(
-            f"{name} is neither a date nor a time; it looks like {name}:20260530T100000Z"
+            f"{found.place} is {kinds[1]}, and DTSTART is {kinds[0]}; write both as days or both "
+            "as times"
         )
-    if not isinstance(moment, datetime):
-        return {"date": moment.isoformat()}
-    zone_name = parameters.get("TZID")
-    if zone_name is not None:
-        return _local_time(moment, _require_zone(name, str(zone_name), calendar))
-    if moment.tzinfo is None:
-        return _local_time(moment, calendar.zone)
-    zone = str(parameters.get(_ZONE_OF_UTC_TIME, "UTC"))
-    return {"dateTime": _with_z(moment.astimezone(UTC)), "timeZone": zone}
+    # Many programs write the day itself as the end of one day.
+    if end.is_day and end.day == start.day:
+        return end.add(_ONE_DAY)
+    return end
 
 
-def _require_zone(name: str, zone_name: str, calendar: CalendarProperties) -> str:
-    zone = find_iana_zone(zone_name, calendar.zone_aliases)
-    if zone is None:
+def _is_midnight(end: TimeValue, calendar: CalendarProperties) -> bool:
+    """Whether a day ends then, where it is written or in the calendar's zone."""
+    home = end.in_zone(calendar.home_zone) if calendar.home_zone and end.zone else end
+    return datetime.min.time() in {end.local.time(), home.local.time()}
+
+
+def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
+    """Raises ValueError where the event ends before it starts."""
+    if (start.zone is None) != (end.zone is None):
+        return
+    begins, ends = start.instant or start.local, end.instant or end.local
+    if ends < begins:
+        found = event.require("DTEND")
         raise ValueError(
-            f"{name} is in the time zone {zone_name!r}, which is not known; use an IANA name like "
-            "Europe/Berlin, or describe the zone in a VTIMEZONE of that name"
+            f"{found.place} is {found.show()}, which is before DTSTART; "
+            "an event ends after it starts"
         )
-    return zone
 
 
-def _local_time(moment: datetime, zone: str | None) -> dict[str, str]:
-    text = moment.replace(tzinfo=None).isoformat()
-    if zone is None:
-        return {"dateTime": text}
-    return {"dateTime": text, "timeZone": zone}
+def _add_duration(event: Properties, start: TimeValue) -> TimeValue:
+    """The end by DURATION, else a day or no time at all (RFC 5545, section 3.6.1)."""
+    found = event.get("DURATION")
+    if found is None:
+        return start.add(_ONE_DAY if start.is_day else timedelta())
+    duration = parse_duration(found)
+    if duration < timedelta():
+        raise ValueError(
+            f"{found.place} is {found.show()}, and an event ends after it starts; "
+            "it looks like DURATION:PT1H30M"
+        )
+    if start.is_day:
+        return start.add(max(_ONE_DAY, _ONE_DAY * -(-duration // _ONE_DAY)))
+    return start.add(duration)
 
 
-def _with_z(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+def _read_original_start(
+    event: Properties,
+    calendar: CalendarProperties,
+    start: TimeValue | None,
+    series: SeriesStart | None,
+) -> TimeValue | None:
+    """RECURRENCE-ID, in the type and the zone of its series where the file has that."""
+    found = event.get("RECURRENCE-ID")
+    if found is None:
+        return None
+    if series is not None:
+        original_start = parse_time(found, calendar, series.time.zone)
+        if original_start.is_day and not series.time.is_day and not series.is_once_a_day:
+            raise ValueError(
+                f"{found.place} is a day, and the series recurs several times on it; write which "
+                f"one is meant, like RECURRENCE-ID:{original_start.day:%Y%m%d}T100000Z"
+            )
+        return fit_to(series.time, original_start, found, calendar)
+    # Without a zone in the calendar, it has none, either: the service has the series.
+    zone = calendar.zone
+    if zone is not None and start is not None and start.zone is not None:
+        zone = start.zone
+    return parse_time(found, calendar, zone)
 
 
-def _read_end(event: Any, start: Mapping[str, str], calendar: CalendarProperties) -> dict[str, str]:
-    """DTEND, else DURATION from the start, else a day or no time at all (RFC 5545, 3.6.1)."""
-    if "DTEND" in event:
-        return _read_time(event, "DTEND", calendar)
-    duration = event["DURATION"].dt if "DURATION" in event else timedelta()
-    if "date" in start:
-        days = timedelta(days=max(1, duration.days))
-        return {"date": (date.fromisoformat(start["date"]) + days).isoformat()}
-    starts = datetime.fromisoformat(start["dateTime"])
-    return {**start, "dateTime": _with_z(_add_duration(starts, duration, start.get("timeZone")))}
-
-
-def _add_duration(starts: datetime, duration: timedelta, zone: str | None) -> datetime:
-    """Days go by the calendar, hours by the clock (RFC 5545, section 3.3.6).
-
-    Eight hours over a change to winter time end at five, not at six.
-    """
-    on_last_day = starts + timedelta(days=duration.days)
-    rest = timedelta(seconds=duration.seconds)
-    if zone is None or on_last_day.tzinfo is not None:
-        return on_last_day + rest
-    ends = on_last_day.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) + rest
-    return ends.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+def _is_this_and_future(event: Properties) -> bool:
+    found = event.get("RECURRENCE-ID")
+    if found is None:
+        return False
+    stated = found.parameters.get("RANGE", "").strip().upper()
+    if stated not in {"", _THIS_AND_FUTURE}:
+        raise ValueError(
+            f"{found.place} has RANGE={stated}, which RFC 5545 no longer has; "
+            f"write RANGE={_THIS_AND_FUTURE}, or an event for each occurrence"
+        )
+    return bool(stated)
 
 
 # --- to a file ---
@@ -124,29 +211,22 @@ def time_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _time_line(name: str, time: Mapping[str, Any]) -> str:
+    parameters = {"RANGE": time.get("range")}
     if time.get("date"):
-        return _date_line(name, date.fromisoformat(time["date"]))
+        # glibc's strftime does not pad years before 1000.
+        day = date.fromisoformat(time["date"]).strftime("%Y%m%d").zfill(8)
+        return content_line(name, day, {"VALUE": "DATE", **parameters})
     moment = datetime.fromisoformat(time["dateTime"])
     zone = time.get("timeZone")
     if moment.tzinfo is None:
         if zone != "UTC":
-            return content_line(name, format_local_time(moment), {"TZID": zone})
+            return content_line(name, format_local_time(moment), {"TZID": zone, **parameters})
         moment = moment.replace(tzinfo=UTC)
     elif zone != "UTC" and zone in known_zones():
         local = moment.astimezone(ZoneInfo(zone))
         # Of two times that clocks show alike, a local time is the first (RFC 5545, 3.3.5).
         if local.fold == 0:
-            return content_line(name, format_local_time(local), {"TZID": zone})
-    return _utc_line(name, moment.astimezone(UTC), zone)
-
-
-def _date_line(name: str, day: date) -> str:
-    # glibc's strftime does not pad years before 1000.
-    return content_line(name, day.strftime("%Y%m%d").zfill(8), {"VALUE": "DATE"})
-
-
-def _utc_line(name: str, moment: datetime, zone: str | None) -> str:
-    value = f"{format_local_time(moment)}Z"
-    if zone == "UTC":
-        return content_line(name, value)
-    return content_line(name, value, {_ZONE_OF_UTC_TIME: zone})
+            return content_line(name, format_local_time(local), {"TZID": zone, **parameters})
+    named = None if zone == "UTC" else zone
+    value = f"{format_local_time(moment.astimezone(UTC))}Z"
+    return content_line(name, value, {ZONE_OF_UTC_TIME: named, **parameters})

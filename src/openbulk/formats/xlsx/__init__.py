@@ -2,7 +2,7 @@
 
 `read` takes the first sheet, or the one that `metaData.sheet` names. Dates and times come out in
 ISO 8601, whole numbers without a decimal point. A sheet with Google Calendar's columns is read as
-its CSV. `write` keeps texts as texts, whatever they begin with, and lists as JSON in a cell.
+its CSV. `write` keeps text as text, whatever it begins with, and lists as JSON in a cell.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,9 +36,10 @@ class Xlsx:
         return any(part in head[:_FIRST_PARTS_BYTES] for part in _FIRST_PARTS)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The rows of a sheet. Raises BadInput where the file is no workbook.
+        """The rows of a sheet.
 
-        Also where it has no sheet of the name in metaData, or the sheet's header cannot be used.
+        Raises BadInput if the file is not a workbook, if it lacks the sheet that metaData names, or
+        if the sheet's header cannot be used.
         """
         require_safe_size(file)
         sheet = SheetReader.of(open_sheet(file, options.get("sheet")), self.looks_like)
@@ -50,9 +51,9 @@ class Xlsx:
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
     ) -> Iterator[bytes]:
-        """One sheet, its header in bold and always in sight.
+        """One sheet, with a bold header that stays visible.
 
-        Raises BadInput where a sheet has no room for all of it.
+        Raises BadInput if a sheet has no room for all records or fields.
         """
         table = Table(records, fields)
         return encode_workbook(table.columns, map(table.cells, records))

@@ -9,7 +9,7 @@ from openbulk.formats.table import Cell
 MAX_CELL_CHARACTERS = 32_767
 """Excel's limit (https://support.microsoft.com/office/excel-specifications-and-limits)."""
 _MAX_EXACT_NUMBER = 10**15
-"""Excel keeps 15 digits of a number; longer ones are written as texts."""
+"""Excel keeps 15 digits of a number; longer ones are written as text."""
 _TEXT_TOO_LONG = -2
 """The result of `xlsxwriter` for a text longer than MAX_CELL_CHARACTERS."""
 
@@ -36,7 +36,7 @@ def read_text(cell: Any) -> str:
 
 
 def write_cell(sheet: Any, row: int, column: int, cell: Cell, field: str) -> None:
-    """Write a value at a place of an `xlsxwriter` sheet. Raises BadInput where it is too long."""
+    """Write a value at a place of an `xlsxwriter` sheet. Raises BadInput if it is too long."""
     match cell:
         case None:
             return

@@ -14,11 +14,11 @@ from openbulk.formats.header import parse_header
 from openbulk.formats.xlsx.cells import read_cell, read_text
 
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
-"""A workbook is unpacked as a whole: one that grows beyond this is refused before it is."""
+"""A workbook is unpacked as a whole: a larger one is refused before that."""
 
 
 def require_safe_size(file: BinaryIO) -> None:
-    """Raises BadInput for a zip bomb, by the sizes in its directory, and for no archive at all."""
+    """Raise BadInput for a zip bomb, by the sizes in its directory, and for any other file."""
     try:
         with zipfile.ZipFile(file) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -62,7 +62,7 @@ class SheetReader:
 
     @classmethod
     def of(cls, sheet: CalamineSheet, looks_like: str) -> "SheetReader":
-        """The header is the first row with a text in it. Raises BadInput where there is none."""
+        """The header is the first row with a text in it. Raises BadInput if there is none."""
         for line, cells in enumerate(sheet.iter_rows(), 1):
             texts = list(map(read_text, cells))
             if any(map(str.strip, texts)):

@@ -19,7 +19,7 @@ _PIECE_BYTES = 64 * 1024
 def encode_workbook(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
     """The bytes of a workbook, from a temporary file: its directory is at its end.
 
-    Raises BadInput before the first piece where a sheet has no room.
+    Raises BadInput before the first piece if a sheet has no room.
     """
     with tempfile.TemporaryFile() as file:
         with xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:

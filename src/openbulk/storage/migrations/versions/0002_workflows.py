@@ -10,7 +10,7 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables, and add the column."""
+    """Create the tables, and add the column."""
     op.add_column("jobs", sa.Column("records_of", sa.BigInteger(), nullable=True))
     op.create_table(
         "schedules",

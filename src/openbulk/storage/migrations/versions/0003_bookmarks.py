@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make their table."""
+    """Create their table."""
     op.create_table(
         "bookmarks",
         sa.Column("instance_id", sa.BigInteger(), nullable=False),

@@ -1,4 +1,4 @@
-"""By what a request is known again that its caller may send twice."""
+"""Idempotency keys: they identify requests, so that a retry does not create a second job."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Make the table: of an instance, no two jobs have the same key."""
+    """Create the table: no two jobs of an instance have the same key."""
     op.create_table(
         "idempotency_keys",
         sa.Column("instance_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -8,7 +8,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Make the tables and columns."""
+    """Create the tables and columns."""
     op.create_table(
         "workers",
         sa.Column("id", sa.Text(), nullable=False),

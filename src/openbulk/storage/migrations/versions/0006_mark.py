@@ -1,4 +1,4 @@
-"""Which files are the ledger's: the word that stands among them."""
+"""The word in the ledger and among its files: it shows that they belong together."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Make the table; the next process that starts fills it."""
+    """Create the table; the next process that starts fills it."""
     op.create_table(
         "mark",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),

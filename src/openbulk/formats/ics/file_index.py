@@ -1,0 +1,347 @@
+"""What a calendar file says elsewhere about an event: in its VCALENDAR, and in events of its UID.
+
+The file is read for it before its first event is. It is kept in a temporary SQLite database, which
+goes to disk where it grows (https://sqlite.org/inmemorydb.html).
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from hashlib import blake2b
+from itertools import groupby
+
+import orjson
+
+from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendars
+from openbulk.formats.ics.components import Component, split_events
+from openbulk.formats.ics.content_lines import unescape_text
+from openbulk.formats.ics.events import ParsedEvent, parse_event
+from openbulk.formats.ics.iana_zones import VTimezone
+from openbulk.formats.ics.properties import parse_property
+from openbulk.formats.ics.series_splits import Segment, split_series
+from openbulk.formats.ics.time_values import TimeValue
+from openbulk.formats.ics.times import SeriesStart
+from openbulk.formats.ics.versions import Standing, Version, judge
+
+_SCHEMA = """
+CREATE TABLE calendars (number INTEGER PRIMARY KEY, properties BLOB);
+CREATE TABLE uids (uid BLOB PRIMARY KEY, events INTEGER) WITHOUT ROWID;
+CREATE TABLE events (
+    line INTEGER PRIMARY KEY, uid BLOB, occurrence TEXT, sequence INTEGER, is_cancelled INTEGER,
+    version BLOB, start BLOB, original_start BLOB, is_change INTEGER, component BLOB,
+    calendar INTEGER
+);
+CREATE INDEX by_uid ON events (uid, occurrence, line);
+CREATE TABLE verdicts (line INTEGER PRIMARY KEY, standing TEXT, problem TEXT);
+CREATE TABLE series (
+    uid BLOB PRIMARY KEY, start BLOB, last_line INTEGER, changes INTEGER, occurrences INTEGER
+) WITHOUT ROWID;
+CREATE VIEW current_events AS
+    SELECT events.* FROM events JOIN verdicts USING (line) WHERE standing = 'current';
+"""
+_ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_SERIES = """
+INSERT INTO series
+SELECT uid, max(iif(occurrence = '', start, NULL)), max(iif(occurrence = '' OR is_change, line, 0)),
+    max(is_change), sum(occurrence <> '')
+FROM current_events GROUP BY uid HAVING min(occurrence) = ''
+"""
+_PLACE = """
+SELECT occurrence, is_change, standing, problem, series.start, last_line, changes, occurrences
+FROM events JOIN verdicts USING (line) LEFT JOIN series USING (uid) WHERE line = ?
+"""
+_PARTS_OF_SERIES = """
+SELECT component, line, calendar FROM current_events WHERE uid = ? AND occurrence = ''
+"""
+_NEWER_OCCURRENCES = """
+SELECT original_start FROM current_events
+WHERE uid = ? AND occurrence <> '' AND sequence >= ? AND NOT is_cancelled
+"""
+_HAS_EARLY = """
+SELECT 1 FROM current_events JOIN series USING (uid)
+WHERE occurrence <> '' AND NOT is_change AND line < last_line
+"""
+_PARTS_OF_CHANGING_SERIES = """
+SELECT component, line, calendar FROM current_events
+WHERE uid = ? AND component IS NOT NULL AND (occurrence = '' OR is_change)
+ORDER BY occurrence <> ''
+"""
+_ROWS_AT_ONCE = 1_000
+_UID_BYTES = 16
+
+Lines = Callable[[], Iterator[bytes]]
+"""Reads the lines of the file from its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the other events of its UID make of an event."""
+
+    standing: Standing = Standing.CURRENT
+    problem: str = ""
+    last_line: int = 0
+    """The last line on which an event begins that it is an occurrence of; 0 for none.
+
+    A series may have several of them: it changes from some occurrences on.
+    """
+    series: SeriesStart | None = None
+    is_in_changing_series: bool = False
+    """Whether its series changes from some occurrence on, in this file."""
+    has_occurrences: bool = False
+    """Whether the file has occurrences of its series that differ from it."""
+
+    def is_early(self, line: int) -> bool:
+        """Whether an event on that line is an occurrence that stands before its series."""
+        return self.standing is Standing.CURRENT and line < self.last_line
+
+
+class FileIndex:
+    """The VCALENDARs of a file, and the events that share a UID."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.executescript(_SCHEMA)
+        self._database.execute("BEGIN")
+        self._calendars: tuple[int, CalendarProperties] = (0, CalendarProperties())
+        self._series: tuple[bytes, ParsedEvent | None] = (b"", None)
+        self._segments: tuple[bytes, Sequence[Segment] | ValueError] = (b"", ())
+        self._add_calendars_and_uids(lines())
+        self._has_shared_uids = self._is_any("SELECT 1 FROM uids WHERE events > 1")
+        if self._has_shared_uids:
+            self._add_events(lines())
+            self._add_verdicts()
+
+    def close(self) -> None:
+        """Delete it."""
+        self._database.close()
+
+    # --- what it knows ---
+
+    def calendar(self, number: int) -> CalendarProperties:
+        """The properties of a VCALENDAR, by its place in the file; 0 for events outside of them."""
+        if self._calendars[0] != number:
+            query = "SELECT properties FROM calendars WHERE number = ?"
+            (packed,) = self._database.execute(query, (number,)).fetchone()
+            self._calendars = (number, _unpack_calendar(packed))
+        return self._calendars[1]
+
+    def place(self, line: int) -> Place:
+        """What other events make of the one that begins on that line."""
+        row = self._database.execute(_PLACE, (line,)).fetchone() if self._has_shared_uids else None
+        if row is None:
+            return Place()
+        occurrence, is_change, standing, problem, start, last_line, changes, occurrences = row
+        own = Place(
+            Standing(standing),
+            problem,
+            is_in_changing_series=bool(changes),
+            has_occurrences=bool(occurrences),
+        )
+        if not occurrence or last_line is None:
+            return own
+        return replace(own, series=_unpack_start(start), last_line=0 if is_change else last_line)
+
+    def segments(self, uid: str) -> Sequence[Segment]:
+        """The segments of a series that changes from one occurrence on.
+
+        Empty where it is called off, or not there. Raises ValueError with half a sentence where it
+        cannot be split.
+        """
+        key = _digest(uid)
+        if self._segments[0] != key:
+            rows = self._database.execute(_PARTS_OF_CHANGING_SERIES, (key,)).fetchall()
+            self._segments = (key, _split(self._parse(*row) for row in rows))
+        if isinstance(self._segments[1], ValueError):
+            raise ValueError(*self._segments[1].args)
+        return self._segments[1]
+
+    def exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
+        """The occurrences that a series leaves out, and that no event as new as it brings back."""
+        given = series.recurrence.left_out
+        if not given or series.times.start is None:
+            return given
+        rows = self._database.execute(_NEWER_OCCURRENCES, (_digest(series.uid), series.sequence))
+        start = series.times.start
+        newer = {_key(_unpack_time(packed), start) for (packed,) in rows}
+        return [one for one in given if _key(one, start) not in newer]
+
+    def is_left_out(self, occurrence: ParsedEvent) -> bool:
+        """Whether a newer version of the series leaves an occurrence out."""
+        key = _digest(occurrence.uid)
+        if self._series[0] != key:
+            row = self._database.execute(_PARTS_OF_SERIES, (key,)).fetchone()
+            is_kept = row is not None and row[0] is not None
+            self._series = (key, self._parse(*row) if is_kept else None)
+        series, original_start = self._series[1], occurrence.times.original_start
+        if series is None or series.times.start is None or original_start is None:
+            return False
+        start = series.times.start
+        left_out = {_key(one, start) for one in series.recurrence.left_out}
+        return occurrence.sequence < series.sequence and _key(original_start, start) in left_out
+
+    @property
+    def has_early_occurrences(self) -> bool:
+        """Whether an occurrence stands before its series."""
+        return self._has_shared_uids and self._is_any(_HAS_EARLY)
+
+    def _is_any(self, query: str) -> bool:
+        return bool(self._database.execute(f"SELECT EXISTS ({query})").fetchone()[0])
+
+    def _parse(self, packed: bytes, line: int, calendar: int) -> ParsedEvent:
+        component = Component.unpack(packed, line, calendar)
+        return parse_event(component, self.calendar(calendar), self.place(line).series)
+
+    # --- how it is made ---
+
+    def _add_calendars_and_uids(self, lines: Iterator[bytes]) -> None:
+        uids: list[tuple[bytes]] = []
+        insert = "INSERT INTO uids VALUES (?, 1) ON CONFLICT DO UPDATE SET events = events + 1"
+
+        def note(uid: str) -> None:
+            uids.append((_digest(uid),))
+            if len(uids) == _ROWS_AT_ONCE:
+                self._database.executemany(insert, uids)
+                uids.clear()
+
+        for number, calendar in enumerate(read_calendars(_watch_uids(lines, note))):
+            packed = orjson.dumps(calendar)
+            self._database.execute("INSERT INTO calendars VALUES (?, ?)", (number, packed))
+        self._database.executemany(insert, uids)
+
+    def _add_events(self, lines: Iterator[bytes]) -> None:
+        """The events whose UID others have, too, as far as they can be read."""
+        query = "SELECT events FROM uids WHERE uid = ?"
+        for component in split_events(lines):
+            try:
+                event = parse_event(component, self.calendar(component.calendar))
+            except (ValueError, OverflowError):
+                continue
+            count = self._database.execute(query, (_digest(event.uid),)).fetchone()
+            if event.uid and count is not None and count[0] > 1:
+                self._add_event(component, event)
+
+    def _add_event(self, component: Component, event: ParsedEvent) -> None:
+        original_start, is_change = event.times.original_start, event.times.is_this_and_future
+        is_kept = is_change or bool(event.recurrence.lines())
+        row = (
+            component.line,
+            _digest(event.uid),
+            _name_occurrence(original_start, is_change=is_change),
+            event.sequence,
+            event.is_cancelled,
+            orjson.dumps(_pack_version(Version.of(event, component.line))),
+            _pack_start(event),
+            _pack_time(original_start),
+            is_change,
+            component.pack() if is_kept else None,
+            component.calendar,
+        )
+        self._database.execute(_ADD_EVENT, row)
+
+    def _add_verdicts(self) -> None:
+        query = "SELECT uid, occurrence, version FROM events ORDER BY uid, occurrence, line"
+        rows = self._database.execute(query)
+        for _, alike in groupby(rows, key=lambda row: row[:2]):
+            for verdict in judge(_unpack_version(packed) for _, _, packed in alike):
+                self._database.execute(
+                    "INSERT INTO verdicts VALUES (?, ?, ?)",
+                    (verdict.line, verdict.standing, verdict.problem),
+                )
+        self._database.execute(_ADD_SERIES)
+
+
+def _split(events: Iterator[ParsedEvent]) -> Sequence[Segment] | ValueError:
+    parts = list(events)
+    if not parts or parts[0].times.original_start is not None or parts[0].is_cancelled:
+        return ()
+    try:
+        return split_series(parts[0], parts[1:])
+    except ValueError as error:
+        return error
+
+
+def _watch_uids(lines: Iterator[bytes], note: Callable[[str], None]) -> Iterator[bytes]:
+    """The lines as they are; `note` gets the UIDs in them."""
+    held: bytearray | None = None
+    for raw in lines:
+        if held is not None and raw.startswith((b" ", b"\t")):
+            held += raw.rstrip(b"\r\n")[1:]
+        elif held is not None and raw.strip():
+            _note(held, note)
+            held = None
+        if raw[:3].upper() == b"UID":
+            held = bytearray(raw.rstrip(b"\r\n"))
+        yield raw
+    if held is not None:
+        _note(held, note)
+
+
+def _note(line: bytearray, note: Callable[[str], None]) -> None:
+    found = parse_property(line.decode(errors="replace"))
+    if found is not None and found.name == "UID":
+        note(unescape_text(found.value))
+
+
+def _digest(uid: str) -> bytes:
+    return blake2b(uid.strip().encode(errors="replace"), digest_size=_UID_BYTES).digest()
+
+
+def _name_occurrence(original_start: TimeValue | None, *, is_change: bool) -> str:
+    """A name for each occurrence of a series; "" for the series."""
+    if original_start is None:
+        return ""
+    moment = original_start.instant or original_start.moment
+    return f"{moment.isoformat()}{' and later' if is_change else ''}"
+
+
+# --- values as they are kept ---
+
+
+def _key(value: TimeValue, start: TimeValue) -> date | datetime:
+    """What an occurrence of a series with that start is known by: its day, or its moment."""
+    if start.is_day:
+        return value.day
+    if value.is_day:
+        return datetime.combine(value.day, start.local.time())
+    return value.in_zone(start.zone).local if start.zone else value.local
+
+
+def _pack_time(value: TimeValue | None) -> bytes | None:
+    return None if value is None else orjson.dumps((value.moment.isoformat(), value.zone))
+
+
+def _unpack_time(packed: bytes) -> TimeValue:
+    text, zone = orjson.loads(packed)
+    kind = datetime if "T" in text else date
+    return TimeValue(kind.fromisoformat(text), zone)
+
+
+def _pack_start(event: ParsedEvent) -> bytes | None:
+    start = _pack_time(event.times.start)
+    if start is None:
+        return None
+    return orjson.dumps((start.decode(), event.recurrence.is_once_a_day))
+
+
+def _unpack_start(packed: bytes | None) -> SeriesStart | None:
+    if packed is None:
+        return None
+    start, is_once_a_day = orjson.loads(packed)
+    return SeriesStart(_unpack_time(start), is_once_a_day)
+
+
+def _pack_version(version: Version) -> Sequence[object]:
+    return version.line, *version.rank, version.appearance.hex(), version.content.hex()
+
+
+def _unpack_version(packed: bytes) -> Version:
+    line, sequence, stamp, is_cancelled, appearance, content = orjson.loads(packed)
+    digests = bytes.fromhex(appearance), bytes.fromhex(content)
+    return Version(line, sequence, stamp, is_cancelled, *digests)
+
+
+def _unpack_calendar(packed: bytes) -> CalendarProperties:
+    values = orjson.loads(packed)
+    described = {name: VTimezone(**one) for name, one in values.pop("described_zones").items()}
+    return CalendarProperties(**values, described_zones=described)

@@ -1,0 +1,210 @@
+"""RRULE and EXRULE: parts that are checked one by one (RFC 5545, section 3.3.10)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from itertools import product
+
+from dateutil.rrule import rrulestr
+
+from openbulk.formats.ics.calendar_properties import CalendarProperties
+from openbulk.formats.ics.content_lines import format_local_time
+from openbulk.formats.ics.properties import Property
+from openbulk.formats.ics.time_values import TimeValue, parse_time, to_day
+
+_FREQUENCIES = ("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+_WITHIN_DAY = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
+_TIMES_OF_DAY = ("BYHOUR", "BYMINUTE", "BYSECOND")
+_WEEKDAY = re.compile(r"(?:[+-]?\d{1,2})?(?:MO|TU|WE|TH|FR|SA|SU)", re.A)
+_NUMBER = re.compile(r"[+-]?\d{1,9}", re.A)
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "INTERVAL": (1, 10**9),
+    "COUNT": (1, 10**9),
+    "BYSECOND": (0, 60),
+    "BYMINUTE": (0, 59),
+    "BYHOUR": (0, 23),
+    "BYMONTHDAY": (-31, 31),
+    "BYYEARDAY": (-366, 366),
+    "BYWEEKNO": (-53, 53),
+    "BYMONTH": (1, 12),
+    "BYSETPOS": (-366, 366),
+}
+"""Parts that are numbers, and their bounds. 0 is none of those that also count from the end."""
+_SINGLE = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
+_WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
+"""Parts of RFC 7529 that mean what a rule means without them, with these values."""
+_MAX_TIMES_OF_DAY = 100
+_EXAMPLE = "it looks like RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20261218T225959Z"
+_END_OF_DAY = time(23, 59, 59)
+_FIRST_HOUR_OF_NEXT_DAY = 10
+"""At 10:00 UTC, the next day begins in the easternmost zone (UTC+14)."""
+_LAST_HOUR_OF_DAY_BEFORE = 12
+"""At 12:00 UTC, the day before ends in the westernmost zone (UTC-12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule, with parts in capitals, in their order in the file, and without UNTIL."""
+
+    name: str
+    parts: Mapping[str, str]
+    until: TimeValue | None = None
+    """The last day, or the last moment: in UTC, or without a zone where the start has none."""
+
+    def __str__(self) -> str:
+        """As in a line of `recurrence`: `RRULE:FREQ=WEEKLY;BYDAY=MO`."""
+        parts = dict(self.parts)
+        if self.until is not None:
+            parts["UNTIL"] = self.until.as_property()[1]
+        return f"{self.name}:{self.text_of(parts)}"
+
+    @staticmethod
+    def text_of(parts: Mapping[str, str]) -> str:
+        """The parts as in a file."""
+        return ";".join(f"{key}={value}" for key, value in parts.items() if value)
+
+    def times_of_day(self, start: time) -> frozenset[time]:
+        """The times at which it recurs on a day, for a start at that time; empty for too many."""
+        hours = _numbers(self.parts.get("BYHOUR"), start.hour)
+        minutes = _numbers(self.parts.get("BYMINUTE"), start.minute)
+        seconds = _numbers(self.parts.get("BYSECOND"), start.second)
+        is_many = len(hours) * len(minutes) * len(seconds) > _MAX_TIMES_OF_DAY
+        if is_many or self.parts["FREQ"] in _WITHIN_DAY:
+            return frozenset()
+        times = product(hours, minutes, seconds)
+        return frozenset(time(hour, minute, min(second, 59)) for hour, minute, second in times)
+
+    def expand(self, start: datetime, last: datetime) -> Iterator[datetime]:
+        """Its occurrences up to the last one, on the clocks of the start's zone.
+
+        Does not heed COUNT and UNTIL.
+        """
+        parts = {key: value for key, value in self.parts.items() if key not in {"COUNT", "UNTIL"}}
+        parts["UNTIL"] = format_local_time(last)
+        yield from rrulestr(self.text_of(parts), dtstart=start)
+
+
+def _numbers(text: str | None, default: int) -> set[int]:
+    return {int(number) for number in text.split(",")} if text else {default}
+
+
+def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) -> Rule:
+    """The rule of a property, with an UNTIL that fits the start.
+
+    Raises ValueError with a sentence where a part of it cannot be read.
+    """
+    parts = _split_parts(found)
+    until = parts.get("UNTIL", "")
+    if until and parts.get("COUNT"):
+        raise ValueError(f"{found.place} has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)")
+    for key, value in parts.items():
+        if key not in {"FREQ", "UNTIL"}:
+            _check_part(found, key, value)
+    if parts.get("FREQ") not in _FREQUENCIES:
+        raise ValueError(
+            f"{found.place} is {found.show()}, which has no FREQ of {', '.join(_FREQUENCIES)}; "
+            f"{_EXAMPLE}"
+        )
+    if start.is_day:
+        parts = _without_times_of_day(found, parts)
+    rule = Rule(found.name, parts)
+    if not until:
+        return rule
+    return replace(rule, until=_read_until(found, rule, start, calendar))
+
+
+def _split_parts(found: Property) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for part in found.value.upper().replace(" ", "").split(";"):
+        key, separator, value = part.partition("=")
+        if part and not separator:
+            raise ValueError(f"{found.place} has {found.show(part)}, which is no part; {_EXAMPLE}")
+        is_superfluous = key.startswith("X-") or _WITHOUT_EFFECT.get(key) == value
+        if not value or is_superfluous:
+            continue
+        if parts.get(key, value) != value:
+            raise ValueError(f"{found.place} has {key} twice; keep one")
+        parts[key] = value.strip(",")
+    return parts
+
+
+def _check_part(found: Property, key: str, value: str) -> None:
+    values = value.split(",")
+    if key in {"BYDAY", "WKST"}:
+        is_right = all(map(_WEEKDAY.fullmatch, values))
+    elif key in _RANGES:
+        is_right = all(_is_in_range(key, number) for number in values)
+    else:
+        raise ValueError(f"{found.place} has the part {key}, which is not known; {_EXAMPLE}")
+    if not is_right or (key in _SINGLE and len(values) > 1):
+        part = found.show(f"{key}={value}")
+        raise ValueError(f"{found.place} has {part}, which no rule can have; {_EXAMPLE}")
+
+
+def _is_in_range(key: str, text: str) -> bool:
+    if not _NUMBER.fullmatch(text):
+        return False
+    low, high = _RANGES[key]
+    number = int(text)
+    return low <= number <= high and (number != 0 or low == 0)
+
+
+def _without_times_of_day(found: Property, parts: Mapping[str, str]) -> dict[str, str]:
+    """A rule for days: times of day must be ignored there (RFC 5545, section 3.3.10)."""
+    if parts["FREQ"] in _WITHIN_DAY:
+        raise ValueError(
+            f"{found.place} has FREQ={parts['FREQ']}, and the event is all-day; write FREQ=DAILY, "
+            "or a DTSTART with a time"
+        )
+    return {key: value for key, value in parts.items() if key not in _TIMES_OF_DAY}
+
+
+# --- UNTIL ---
+
+
+def _read_until(
+    found: Property, rule: Rule, start: TimeValue, calendar: CalendarProperties
+) -> TimeValue:
+    """UNTIL is a day where the start is one, else a time in UTC (RFC 5545, section 3.3.10).
+
+    Many programs write it otherwise, and Google refuses such a rule. Where the start has no zone,
+    UNTIL has none, either: the calendar's zone at the service is not known here.
+    """
+    stated = Property("UNTIL", rule.parts["UNTIL"], line=found.line)
+    until = parse_time(stated, calendar, start.zone)
+    if start.is_day:
+        return _last_day(found, rule, start, until, calendar)
+    if until.is_day:
+        until = TimeValue(datetime.combine(until.day, _END_OF_DAY), start.zone)
+    try:
+        return until.in_utc()
+    except OverflowError:  # the last day of the year 9999, in the west
+        return TimeValue(datetime.combine(date.max, _END_OF_DAY), "UTC")
+
+
+def _last_day(
+    found: Property, rule: Rule, start: TimeValue, until: TimeValue, calendar: CalendarProperties
+) -> TimeValue:
+    """The day of an UNTIL. Without the calendar's zone, two days will do that mean the same."""
+    try:
+        return to_day(until, found, calendar)
+    except ValueError:
+        first, last = until.day, until.day
+        if until.local.hour < _LAST_HOUR_OF_DAY_BEFORE:
+            first -= timedelta(days=1)
+        if until.local.hour >= _FIRST_HOUR_OF_NEXT_DAY:
+            last += timedelta(days=1)
+        if _recurs_in(rule, start, first, last):
+            raise ValueError(
+                f"{found.place} has UNTIL={rule.parts['UNTIL']}, which is {first} or {last} by the "
+                "time zone, and the event is all-day; write the last day, like "
+                f"UNTIL={last:%Y%m%d}, or name the calendar's zone in X-WR-TIMEZONE"
+            ) from None
+        return TimeValue(until.day)
+
+
+def _recurs_in(rule: Rule, start: TimeValue, first: date, last: date) -> bool:
+    """Whether the rule has an occurrence behind the first day, up to the last one."""
+    occurrences = rule.expand(start.local, datetime.combine(last, _END_OF_DAY))
+    return any(one.date() > first for one in occurrences)

@@ -1,0 +1,113 @@
+"""The rows of a calendar file: one for each event that counts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from openbulk.domain.records import Problem, Row
+from openbulk.formats.ics.components import Component, split_events
+from openbulk.formats.ics.events import ParsedEvent, parse_event
+from openbulk.formats.ics.file_index import FileIndex, Lines, Place
+from openbulk.formats.ics.series_splits import segment_of
+from openbulk.formats.ics.versions import Standing
+
+
+def read_rows(lines: Lines, index: FileIndex) -> Iterator[Row]:
+    """The events of a file in its order, but for occurrences that stand before their series.
+
+    These come last: a service can change an occurrence only of a series that it has. Closes the
+    index.
+    """
+    numbers = count(1)
+    with closing(index):
+        passes = (False, True) if index.has_early_occurrences else (False,)
+        for is_for_early in passes:
+            for component in split_events(lines()):
+                place = index.place(component.line)
+                if place.is_early(component.line) == is_for_early:
+                    yield from _read_row(component, place, index, numbers)
+
+
+def _read_row(
+    component: Component, place: Place, index: FileIndex, numbers: Iterator[int]
+) -> Iterator[Row]:
+    """The row of an event; none for one that does not count.
+
+    Occurrences with a length of their own are further rows.
+    """
+    try:
+        events = _resolve(component, place, index)
+    except OverflowError:
+        problem = Problem(
+            f"the event on line {component.line} has a date before the year 1 or after 9999; "
+            "change it"
+        )
+        yield Row(next(numbers), problem=problem, line=component.line)
+    except ValueError as error:
+        yield Row(next(numbers), problem=Problem(str(error)), line=component.line)
+    else:
+        for event in events:
+            yield Row(next(numbers), event.values, line=component.line, remarks=event.remarks)
+
+
+def _resolve(component: Component, place: Place, index: FileIndex) -> Sequence[ParsedEvent]:
+    """An event as it is beside the others of its UID; empty for one that does not count."""
+    if place.standing is Standing.SUPERSEDED:
+        return ()
+    if place.standing is Standing.DOUBTFUL:
+        raise ValueError(place.problem)
+    event = parse_event(component, index.calendar(component.calendar), place.series)
+    if place.has_occurrences:
+        event = _with_newer_occurrences(event, index)
+        if index.is_left_out(event):
+            return ()
+    if place.is_in_changing_series:
+        moved = _move_in_series(event, index)
+        return () if moved is None else [replace(event, values=moved)]
+    return [event, *_occurrences_of_other_length(event)]
+
+
+def _occurrences_of_other_length(series: ParsedEvent) -> Iterator[ParsedEvent]:
+    """Occurrences that RDATE has with a length of their own: the Calendar API has no periods."""
+    for start, end in series.recurrence.periods:
+        place = start.as_api()
+        fields = {**series.values, "originalStartTime": place, "start": place, "end": end.as_api()}
+        del fields["recurrence"]
+        yield replace(series, values=fields, remarks=())
+
+
+def _with_newer_occurrences(event: ParsedEvent, index: FileIndex) -> ParsedEvent:
+    """A series that does not leave out what an event as new as it brings back.
+
+    Exchange writes both of an occurrence that was moved.
+    """
+    if event.times.original_start is not None or not event.recurrence.left_out:
+        return event
+    recurrence = replace(event.recurrence, left_out=index.exceptions_of(event))
+    return replace(
+        event, recurrence=recurrence, values={**event.values, "recurrence": recurrence.lines()}
+    )
+
+
+def _move_in_series(event: ParsedEvent, index: FileIndex) -> Mapping[str, Any] | None:
+    """The fields of an event, whose series may be split; None where nothing is left of it."""
+    original_start = event.times.original_start
+    try:
+        segments = index.segments(event.uid)
+    except ValueError as error:
+        if not event.times.is_this_and_future:
+            return event.values
+        raise ValueError(
+            f"this event stands for all later occurrences of its series, too, and {error}"
+        ) from None
+    if not segments:
+        return event.values
+    segment = segment_of(segments, original_start)
+    if segment.is_empty:
+        return None
+    if original_start is None or event.times.is_this_and_future:
+        return segment.values
+    moved = segment.move(original_start).as_api()
+    return {**event.values, "iCalUID": segment.uid, "originalStartTime": moved}

@@ -1,0 +1,280 @@
+"""Values of the types DATE, DATE-TIME, DURATION and PERIOD (RFC 5545, section 3.3)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from openbulk.formats.ics.calendar_properties import CalendarProperties
+from openbulk.formats.ics.content_lines import format_local_time
+from openbulk.formats.ics.iana_zones import find_iana_zone, zone_name
+from openbulk.formats.ics.properties import Property
+
+# Beside RFC 5545's 20260530T100000Z, some programs write 2026-05-30T10:00:00+02:00, as in ISO 8601.
+_TIME = re.compile(
+    r"(?P<day>\d{4}-?\d\d-?\d\d)"
+    r"(?:[T ](?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:\.\d+)?)?"
+    r"\s*(?P<offset>Z|[+-]\d\d:?\d\d)?)?",
+    re.A | re.I,
+)
+_DURATION = re.compile(
+    r"(?P<sign>[+-]?)P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+    re.A | re.I,
+)
+_MAX_DURATION_CHARACTERS = 40
+ZONE_OF_UTC_TIME = "X-OPENBULK-TZID"
+"""A parameter: the zone of a time written in UTC, because the zone's clocks show it twice."""
+_LAST_SECOND = 59
+_MIDNIGHT = time(0)
+_EDGES_OF_DAY = frozenset({_MIDNIGHT, time(23, 59), time(23, 59, 59)})
+
+
+@dataclass(frozen=True, slots=True)
+class TimeValue:
+    """A day, or a time on the clocks of a zone."""
+
+    moment: date | datetime
+    """A date, or a datetime without tzinfo."""
+    zone: str | None = None
+    """The IANA zone; None for a day, and for a time without one."""
+
+    @property
+    def is_day(self) -> bool:
+        """Whether it is a day and no time of it."""
+        return not isinstance(self.moment, datetime)
+
+    @property
+    def day(self) -> date:
+        """The day, also of a time."""
+        return self.moment.date() if isinstance(self.moment, datetime) else self.moment
+
+    @property
+    def local(self) -> datetime:
+        """The time on the clocks; midnight for a day."""
+        if isinstance(self.moment, datetime):
+            return self.moment
+        return datetime.combine(self.moment, _MIDNIGHT)
+
+    @property
+    def instant(self) -> datetime | None:
+        """The moment in UTC; None where no zone says which it is."""
+        if self.zone is None:
+            return None
+        return self.local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+
+    def in_zone(self, zone: str) -> "TimeValue":
+        """The same moment on the clocks of another zone; a time without a zone gets this one."""
+        instant = self.instant
+        if instant is None or self.zone == zone:
+            return TimeValue(self.moment, zone)
+        return TimeValue(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), zone)
+
+    def in_utc(self) -> "TimeValue":
+        """The same moment in UTC; itself where no zone says which moment it is."""
+        if self.zone is None:
+            return self
+        return self.in_zone("UTC")
+
+    def add(self, duration: timedelta) -> "TimeValue":
+        """A later time. Days go by the calendar, hours by the clock (RFC 5545, section 3.3.6).
+
+        Eight hours over a change to winter time end at five, not at six.
+        """
+        days, rest = timedelta(days=duration.days), timedelta(seconds=duration.seconds)
+        on_last_day = replace(self, moment=self.moment + days)
+        if self.is_day or self.zone is None:
+            return replace(on_last_day, moment=on_last_day.moment + rest)
+        instant = on_last_day.instant
+        assert instant is not None, "it has a zone"
+        return TimeValue((instant + rest).replace(tzinfo=None), "UTC").in_zone(self.zone)
+
+    def since(self, start: "TimeValue") -> timedelta:
+        """How long it is after the start: by the moments, where both have a zone."""
+        if self.instant is None or start.instant is None:
+            return self.local - start.local
+        return self.instant - start.instant
+
+    def as_api(self) -> dict[str, str]:
+        """As in the Calendar API: `{"date": ...}` or `{"dateTime": ..., "timeZone": ...}`."""
+        if self.is_day:
+            return {"date": self.moment.isoformat()}
+        if self.zone is None:
+            return {"dateTime": self.moment.isoformat()}
+        # Of two times that clocks show alike, a local time is the first (RFC 5545, 3.3.5).
+        if self.zone == "UTC" or self.local.fold:
+            return {"dateTime": f"{self.in_utc().local.isoformat()}Z", "timeZone": self.zone}
+        return {"dateTime": self.moment.isoformat(), "timeZone": self.zone}
+
+    def as_property(self) -> tuple[str, str]:
+        """The parameters and the value that it has in a line of a recurrence."""
+        if self.is_day:
+            return ";VALUE=DATE", f"{self.moment:%Y%m%d}".zfill(8)
+        if self.zone == "UTC" or self.local.fold:
+            return "", f"{format_local_time(self.in_utc().local)}Z"
+        zone = f";TZID={self.zone}" if self.zone else ""
+        return zone, format_local_time(self.local)
+
+
+# --- DATE and DATE-TIME ---
+
+
+def split_values(found: Property) -> Iterator[Property]:
+    """A property for each value of a list; some programs end it with a comma."""
+    values = (part.strip() for part in found.value.split(","))
+    return (replace(found, value=value) for value in values if value)
+
+
+def parse_time(
+    found: Property, calendar: CalendarProperties, default_zone: str | None
+) -> TimeValue:
+    """The time that a property is.
+
+    A time that is neither in UTC nor in a named zone is in `default_zone`, else without one. Raises
+    ValueError with a sentence, and OverflowError for a time outside of the years 1 to 9999.
+    """
+    value = found.value.strip().strip('"')
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise ValueError(
+            f"{found.place} is {found.show(value)}, which is neither a day nor a time; "
+            f"it looks like {_looks_like(found)}"
+        )
+    moment = _read_moment(match, found, value)
+    if not isinstance(moment, datetime):
+        return TimeValue(moment)
+    read = _with_zone(match["offset"], moment, found, calendar, default_zone)
+    if _is_stated_day(found):
+        return to_day(read, found, calendar)
+    return read
+
+
+def _is_stated_day(found: Property) -> bool:
+    return found.parameters.get("VALUE", "").strip().upper() == "DATE"
+
+
+def _looks_like(found: Property) -> str:
+    if found.name == "UNTIL":
+        return "UNTIL=20261218T225959Z"
+    if _is_stated_day(found):
+        return f"{found.name};VALUE=DATE:20260530"
+    return f"{found.name};TZID=Europe/Berlin:20260530T100000"
+
+
+def _read_moment(match: re.Match[str], found: Property, value: str) -> date | datetime:
+    """The day or the local time. 24:00 is the end of its day (ISO 8601)."""
+    try:
+        day = date.fromisoformat(match["day"].replace("-", ""))
+        if match["hour"] is None:
+            return day
+        # A leap second is read as the one before it (RFC 5545, section 3.3.12).
+        seconds = min(int(match["second"] or 0), _LAST_SECOND)
+        hour, minute = int(match["hour"]), int(match["minute"])
+        if (hour, minute, seconds) == (24, 0, 0):
+            return datetime.combine(day + timedelta(days=1), _MIDNIGHT)
+        return datetime.combine(day, time(hour, minute, seconds))
+    except ValueError:
+        raise ValueError(
+            f"{found.place} is {found.show(value)}, which no calendar and no clock has; "
+            f"it looks like {_looks_like(found)}"
+        ) from None
+
+
+def _with_zone(
+    offset: str | None,
+    moment: datetime,
+    found: Property,
+    calendar: CalendarProperties,
+    default_zone: str | None,
+) -> TimeValue:
+    """A zone is not applied to times in UTC (RFC 5545, section 3.2.19)."""
+    if offset is not None:
+        in_utc = TimeValue(moment - _parse_offset(offset), "UTC")
+        shown = find_iana_zone(found.parameters.get(ZONE_OF_UTC_TIME, ""))
+        return in_utc.in_zone(shown) if shown else in_utc
+    zone = found.parameters.get("TZID", "").strip()
+    if zone:
+        return TimeValue(moment, calendar.require_zone(zone_name(zone), found.place))
+    if default_zone is None and calendar.zone_problem:
+        raise ValueError(f"{found.place} has no time zone, and {calendar.zone_problem}")
+    return TimeValue(moment, default_zone)
+
+
+def _parse_offset(text: str) -> timedelta:
+    if text.upper() == "Z":
+        return timedelta()
+    digits = text[1:].replace(":", "")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -offset if text.startswith("-") else offset
+
+
+# --- to the type and the zone of another time ---
+
+
+def to_day(value: TimeValue, found: Property, calendar: CalendarProperties) -> TimeValue:
+    """The day that a time is on. Raises ValueError where none is beyond doubt.
+
+    Midnight in the calendar's zone begins a day there, and so does midnight in UTC, which programs
+    write that only have days. Another time in UTC is on the day that it is in the calendar's zone.
+    """
+    if value.zone != "UTC":
+        return TimeValue(value.day)
+    home = value.in_zone(calendar.home_zone) if calendar.home_zone else None
+    if home is not None and home.local.time() in _EDGES_OF_DAY:
+        return TimeValue(home.day)
+    if value.local.time() in _EDGES_OF_DAY:
+        return TimeValue(value.day)
+    if home is not None:
+        return TimeValue(home.day)
+    raise ValueError(
+        f"{found.place} is a time in UTC and the event is all-day; write the day, like "
+        f"{found.name};VALUE=DATE:{value.day:%Y%m%d}, or name the calendar's zone in X-WR-TIMEZONE"
+    )
+
+
+def fit_to(
+    start: TimeValue, value: TimeValue, found: Property, calendar: CalendarProperties
+) -> TimeValue:
+    """A time of a series in the type and the zone of its start.
+
+    A day of a series with times is the occurrence on it. Raises ValueError as `to_day` does.
+    """
+    if start.is_day:
+        return to_day(value, found, calendar)
+    if value.is_day:
+        return TimeValue(datetime.combine(value.day, start.local.time()), start.zone)
+    if start.zone is None:
+        # Its zone is the calendar's at the service, which is not known here: a moment is in UTC.
+        return value.in_utc()
+    return value.in_zone(start.zone)
+
+
+# --- DURATION and PERIOD ---
+
+
+def parse_duration(found: Property) -> timedelta:
+    """A duration, which may be negative. Raises ValueError with a sentence."""
+    value = "".join(found.value.split())
+    match = _DURATION.fullmatch(value)
+    if match is None or value.upper().endswith("T") or len(value) > _MAX_DURATION_CHARACTERS:
+        raise ValueError(
+            f"{found.place} is {found.show(value)}, which is no duration; "
+            f"it looks like {found.name}:PT1H30M"
+        )
+    units = ("weeks", "days", "hours", "minutes", "seconds")
+    duration = timedelta(**{unit: int(match[unit] or 0) for unit in units})
+    return -duration if match["sign"] == "-" else duration
+
+
+def parse_period(
+    found: Property, calendar: CalendarProperties, default_zone: str | None
+) -> tuple[TimeValue, timedelta]:
+    """The start and the length of a period (RFC 5545, section 3.3.9). Raises ValueError."""
+    begin, _, end = found.value.partition("/")
+    start = parse_time(replace(found, value=begin), calendar, default_zone)
+    end_of_it = replace(found, value=end)
+    if end.strip().upper().startswith(("P", "+P")):
+        return start, parse_duration(end_of_it)
+    last = parse_time(end_of_it, calendar, default_zone)
+    return start, last.since(start)
