@@ -55,7 +55,7 @@ class Case:
         return f"{self.operation.replace(' ', '')}-{self.status}"
 
 
-NUMBER = "it has to be a whole number from"
+NUMBER = "it must be a whole number of at least"
 OBJECTS = "the objects are: records, log"
 ELEMENT = "there is no element 'circus'; the elements are: "
 
@@ -125,7 +125,7 @@ def cases_of_jobs() -> Iterator[Case]:
         yield Case(
             operation,
             400,
-            "/bulk/1/errors has the records that were not taken",
+            "/bulk/1/errors lists its failed records",
             f"/bulk/1/records{what}",
         )
         yield Case(operation, 404, job, f"/bulk/99/records{what}")
@@ -210,7 +210,7 @@ def cases_of_schedules() -> Iterator[Case]:
     yield Case(
         "POST /jobs",
         400,
-        "'/circus' cannot be scheduled; what can is: ",
+        "'/circus' cannot be scheduled; these can: ",
         body={**noon, "uri": "/circus"},
     )
     yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)

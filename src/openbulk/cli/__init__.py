@@ -15,7 +15,8 @@ from openbulk.cli.sandboxes import sandbox
 from openbulk.domain.errors import CannotStart, DiskFull
 from openbulk.settings import Settings
 
-# The commands that need the server load its modules: that takes longer than a sandbox to start.
+# Only the commands that need the server import its modules: that takes longer than the start of a
+# sandbox.
 
 cli = typer.Typer(
     help="Load thousands or millions of records from a file into a cloud service.",
@@ -35,7 +36,10 @@ def serve(
         int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where everything is kept.", show_default="./openbulk-data")
+        Path | None,
+        typer.Option(
+            help="Folder of everything that the server keeps.", show_default="./openbulk-data"
+        ),
     ] = None,
     database_url: Annotated[
         str | None,
@@ -58,13 +62,13 @@ def serve(
 def worker(
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where the master key is kept.", show_default="./openbulk-data"),
+        typer.Option(help="Folder of the master key.", show_default="./openbulk-data"),
     ] = None,
     database_url: Annotated[
         str | None, typer.Option(help="The ledger's database: postgresql://...")
     ] = None,
 ) -> None:
-    """Run a worker, which works on the jobs of servers that share its database and files."""
+    """Run a worker: it works on the jobs of servers that share its database and files."""
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
@@ -90,8 +94,8 @@ def rotate_key(
 def _loading() -> Iterator[None]:
     """Load modules without garbage collection, and collect less often later.
 
-    Modules make many objects and no garbage: looking for it took a sixth of the time. Later,
-    looking as often as Python does took a twentieth.
+    Imports make many objects and no garbage; collecting took a sixth of their time. At Python's
+    default thresholds, collecting later took a twentieth of the time.
     """
     gc.disable()
     try:
@@ -103,12 +107,12 @@ def _loading() -> Iterator[None]:
 
 
 def _settings(**given: str | int | Path | None) -> Settings:
-    """Settings from the command line, and from the environment where that has none."""
+    """Settings from the command line; those not given there come from the environment."""
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def main() -> None:
-    """Run the command line. An error that a person can fix is printed as a sentence."""
+    """Run the command line. Prints an error that you can fix as one sentence."""
     try:
         cli()
     except (CannotStart, DiskFull, ValidationError) as error:
@@ -119,10 +123,10 @@ def main() -> None:
 
 
 def _end(code: int) -> NoReturn:
-    """End the process at once.
+    """End the process without Python's own cleanup.
 
-    Where Python ends it in its own way, threads of the file store that still run may abort it: seen
-    at one exit in eight with obstore 0.12, where calls were just over.
+    During that cleanup, running threads of the file store may abort the process: with obstore 0.12,
+    one exit in eight did, shortly after a call.
     """
     with suppress(OSError):
         sys.stdout.flush()
@@ -137,13 +141,13 @@ def _explanation(error: CannotStart | DiskFull | ValidationError) -> str:
         case DiskFull(what=what):
             return (
                 f"there is no room left for {what}: its disk is full; "
-                "make room and start it again, nothing is lost"
+                "make room and start it again; nothing is lost"
             )
         case _:
             return str(error)
 
 
 def _settings_problem(error: ValidationError) -> str:
-    """What is wrong with the settings, without their values: some are secret."""
+    """The first problem of the settings, without the value, which may be a secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     return f"OPENBULK_{str(first['loc'][0]).upper()}: {first['msg']}"

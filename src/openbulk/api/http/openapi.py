@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every operation takes and answers, and the secrets that it needs."""
+"""The OpenAPI document: parameters, answers, errors and credentials of every operation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ and without the prefix `/hubs/{hub}`, which has no other meaning.
 Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the
 token of the next page.
 """
-_IN_A_HUB = "The same, behind a hub"
+_IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
     "Bulk": "Jobs that upload files and download records.",
     "Objects": "Objects of an instance and their fields.",
@@ -26,7 +26,7 @@ _TAGS = {
     "Instances": "Accounts of services that openbulk works with.",
     "Elements": "Services that instances can be made of.",
     "Operation": "Operator endpoints are at the root and need no credentials.",
-    _IN_A_HUB: "Each path with the prefix of a hub, which has no other meaning.",
+    _IN_A_HUB: "Every path above with the prefix `/hubs/{hub}`, which has no other meaning.",
 }
 _SECRETS = {
     "type": "apiKey",
@@ -62,7 +62,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
         "credentials of the instance."
     },
     403: {"description": "The service does not allow the operation."},
-    404: {"description": "Nothing was found, or it belongs to another organization."},
+    404: {"description": "It does not exist, or belongs to another organization."},
     405: {
         "description": "The operation is not possible here.",
         "headers": {
@@ -92,7 +92,7 @@ def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(api: FastAPI) -> None:
-    """Make an app show this document, which has no 422: FastAPI's own is never answered here."""
+    """Make an app serve this document. It lacks FastAPI's 422, which openbulk never sends."""
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -122,7 +122,7 @@ def _document(api: FastAPI) -> dict[str, Any]:
             operation["security"] = [{"secrets": []}]
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
-            # The check of the hub can answer it.
+            # An unknown hub gets this answer.
             operation["responses"].setdefault("404", operation["responses"]["401"] | _PROBLEMS[404])
         _show_examples(operation, schemas)
     return document
@@ -138,7 +138,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Give parameters, request and answer examples that are composed of those of their schemas."""
+    """Compose examples of parameters, request and answer from the examples of their schemas."""
     for parameter in operation.get("parameters", ()):
         if parameter.get("required") and "example" not in parameter:
             parameter["example"] = _examples(parameter["schema"], schemas)[0]
@@ -150,14 +150,14 @@ def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _as_content(examples: list[Any]) -> dict[str, Any]:
-    """Examples under the key that OpenAPI has for one or for several."""
+    """Examples under OpenAPI's key: `example` for one, `examples` for several."""
     if len(examples) == 1:
         return {"example": examples[0]}
     return {"examples": {str(number): {"value": one} for number, one in enumerate(examples, 1)}}
 
 
 def _without_vague_keys(schema: Any) -> Any:
-    """A schema without the vaguer keys that FastAPI merges in from a handler's annotation."""
+    """A schema without the less precise keys that FastAPI adds from a handler's annotation."""
     if not isinstance(schema, dict):
         return schema
     for precise in ("$ref", "anyOf"):
@@ -170,7 +170,7 @@ def _without_vague_keys(schema: Any) -> Any:
 
 
 def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
-    """The examples of a schema. That of an object has the keys that have an example."""
+    """The examples of a schema. An object's example has those keys that have one themselves."""
     if "$ref" in schema:
         return _examples(schemas[schema["$ref"].removeprefix(_REF)], schemas)
     if "examples" in schema:

@@ -107,7 +107,7 @@ class DownloadStatus(TypedDict):
     recordCount: Annotated[int, doc("Records read.", 1)]
     errorCount: Annotated[int, doc("Always 0: a download has no failed records.", 0)]
     statusMessage: NotRequired[
-        Annotated[str, doc("The status in words.", "Successfully downloaded 1 records")]
+        Annotated[str, doc("The status as a sentence.", "Successfully downloaded 1 records")]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
     createdDate: Annotated[
@@ -181,7 +181,7 @@ JOB_FIELDS = (
     "createdDate",
     "completion_time",
 )
-"""The keys of a JobItem, which a filter on the list of jobs can name."""
+"""The keys of a JobItem. A filter on the list of jobs can name them."""
 
 
 @with_config(EXACT)
@@ -211,12 +211,12 @@ class RecordError(TypedDict, total=False):
 
 def present_new_job(job: Job) -> dict[str, Any]:
     """The answer to a new job."""
-    # No `message` here: clients of the contract take an answer with one for an error.
+    # Without `message`: a client of the contract treats an answer that has one as an error.
     return {"id": str(job.id), "status": Status.CREATED.value, "instanceId": job.instance_id}
 
 
 def present_job(job: Job, completed_status: str) -> dict[str, Any]:
-    """The status of a job, with the keys that belong to the request that created it."""
+    """The status of a job, with the keys of the contract's version that created it."""
     if job.is_download and job.download.is_v3:
         return without_none(_status_v3(job, completed_status))
     return without_none(_status_v2(job, completed_status))
@@ -238,7 +238,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "error": job.error,
         "createdDate": epoch_ms(job.created_at),
         "completionTime": epoch_ms(job.finished_at),
-        "fileFormat": job.work.file_format.upper(),  # v3 has it in upper case, v2 in lower case
+        "fileFormat": job.work.file_format.upper(),  # upper case in v3, lower case in v2
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
@@ -248,7 +248,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
 
 
 def _status_v2(job: Job, completed_status: str) -> dict[str, Any]:
-    """The status with the contract's keys and no others, because strict clients break on more."""
+    """The status in version 2, without any further keys: strict clients refuse them."""
     return {
         "id": str(job.id),
         "status": status_word(job, completed_status),
@@ -321,7 +321,7 @@ def status_word(job: Job, completed_status: str) -> str:
 
 
 def failed_count(job: Job) -> int:
-    """Records that failed, with those whose outcome is unknown."""
+    """Number of failed records. An unknown outcome counts as failed."""
     return job.counts.failed + job.counts.unknown
 
 
@@ -334,7 +334,7 @@ def _direction(job: Job) -> str:
 
 
 def info_message(job: Job) -> str | None:
-    """What a person should know about a job beyond its numbers; None if that is nothing."""
+    """Information about a job for a person, such as why it waits; None without any."""
     return "; ".join(_information(job)) or None
 
 
@@ -356,7 +356,7 @@ def _information(job: Job) -> Iterator[str]:
 
 
 def _left_out(remarks: Remarks) -> str:
-    """What was left out of rows, in a sentence."""
+    """A sentence about the values that rows were sent without."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:

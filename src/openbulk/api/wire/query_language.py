@@ -4,8 +4,8 @@
 <n>]`, with AND, OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and
 `IS NULL`.
 
-The language is SQL with four exceptions, which are rewritten before an SQL parser reads the text:
-dates have no quotes, objects may be paths or have a hyphen, a limit may stand before the condition,
+The language is SQL with four exceptions. They are rewritten before an SQL parser reads the text:
+dates have no quotes, objects may be paths or have a hyphen, a limit may come before the condition,
 and `orderby=` is `order by`.
 """
 
@@ -27,10 +27,10 @@ from openbulk.domain.query import Order, Query
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024
 _SHOWN_CHARACTERS = len(EXAMPLE) * 3
-"""So much of a query that is refused appears in the message."""
+"""A message shows at most this much of a refused query."""
 _MAX_DEPTH = 200
 _MAX_DIGITS = 18
-"""A whole number of so many digits fits into 64 bits; a longer one becomes a float."""
+"""A whole number with this many digits fits into 64 bits; a longer one becomes a float."""
 _PIECE = re.compile(
     r"""(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`)
     |(?P<date>(?<![\w.-])\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w.-]))
@@ -47,7 +47,7 @@ _REWRITTEN = {
     "limit": "",
     "order": "order by ",
 }
-"""A piece in SQL. The limits are put behind the whole query."""
+"""How each piece is written in SQL. Limits are removed here, and appended to the query."""
 _TERMINAL_COLORS = re.compile(r"\x1b\[\d+m")
 _CLAUSES = {
     "from_": "from",
@@ -63,16 +63,16 @@ _CLAUSES = {
 }
 _KNOWN_CLAUSES = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
 _KNOWN_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
-"""Of a condition. Any other part that the SQL parser finds, such as `escape`, would change what it
-means."""
+"""Parts of a condition that this module reads. Ignoring another, such as `escape`, would change
+the meaning."""
 
 
 class _NotUnderstood(Exception):
-    """Why a text is not understood; it never leaves this module."""
+    """The text is not understood. This module turns it into BadInput."""
 
 
 def parse(text: str) -> Query:
-    """A whole query. Raises BadInput with the part that is not understood."""
+    """The query in a text. Raises BadInput, whose message names the part at fault."""
     try:
         return _query(_parse_sql(text))
     except _NotUnderstood as reason:
@@ -83,7 +83,7 @@ def parse(text: str) -> Query:
 
 
 def parse_where(text: str) -> Condition | None:
-    """A condition, with or without the word where before it; None for no text. Raises BadInput."""
+    """The condition in a text, with or without `where`; None for an empty text. Raises BadInput."""
     if not text:
         return None
     condition = re.sub(r"^\s*where\b", "", text, flags=re.IGNORECASE)
@@ -115,7 +115,7 @@ def _parse_sql(text: str) -> exp.Select:
         statements: list[Any] = sqlglot.parse(_as_sql(text), dialect="mysql")
     except (SqlglotError, RecursionError) as error:
         raise _NotUnderstood(
-            f"{_reason(error)}; a name that is also a word of SQL belongs in backticks"
+            f"{_reason(error)}; put a name that is also a word of SQL in backticks"
         ) from None
     if len(statements) != 1 or statements[0] is None:
         raise _NotUnderstood("it is not one select")
@@ -125,7 +125,7 @@ def _parse_sql(text: str) -> exp.Select:
 
 
 def _as_sql(text: str) -> str:
-    # In SQL, a limit stands behind the condition.
+    # In SQL, the limit comes after the condition.
     limits = [piece["limit"] for piece in _PIECE.finditer(text) if piece["limit"]]
     return " ".join([_PIECE.sub(_rewrite, text), *limits])
 
@@ -153,7 +153,7 @@ def _query(select: exp.Select) -> Query:
             raise _NotUnderstood(f"{_CLAUSES.get(name, name)} is not possible in a query")
     table = select.args.get("from_")
     if table is None or not isinstance(table.this, exp.Table):
-        raise _NotUnderstood("it names no object behind from")
+        raise _NotUnderstood("it does not name an object after from")
     where = select.args.get("where")
     return Query(
         table.this.name,
@@ -167,7 +167,7 @@ def _query(select: exp.Select) -> Query:
 def _fields(expressions: list[Any]) -> tuple[str, ...]:
     if any(isinstance(one, exp.Star) for one in expressions):
         if len(expressions) > 1:
-            raise _NotUnderstood("there is a field beside the *")
+            raise _NotUnderstood("it selects a field in addition to *")
         return ()
     names = tuple(map(_name, expressions))
     for name, other in permutations(names, 2):
@@ -193,7 +193,7 @@ def _order(order: Any) -> tuple[Order, ...]:
 
 
 def _name(node: Any) -> str:
-    """A field's name, dotted where it is nested."""
+    """A field's name, dotted if the field is nested."""
     if isinstance(node, exp.Column):
         return ".".join(part.name for part in node.parts)
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
@@ -213,7 +213,7 @@ def _condition(node: Any, depth: int = 0) -> Condition:
         raise _NotUnderstood("its condition is nested too deeply")
     read = _CONDITIONS.get(type(node))
     if read is None or any(value and part not in _KNOWN_PARTS for part, value in node.args.items()):
-        raise _NotUnderstood(f"{_sql(node)} is no condition")
+        raise _NotUnderstood(f"{_sql(node)} is not a condition")
     if node.args.get("negate"):
         plain = node.copy()
         plain.set("negate", None)
@@ -235,13 +235,13 @@ def _group(kind: type[All | Either], node: Any, depth: int) -> Condition:
 
 def _is_null(node: Any, _depth: int) -> Condition:
     if not isinstance(node.expression, exp.Null):
-        raise _NotUnderstood(f"{_sql(node)} is no condition")
+        raise _NotUnderstood(f"{_sql(node)} is not a condition")
     return Comparison(_name(node.this), "is null")
 
 
 def _in(node: Any, _depth: int) -> Condition:
     if not node.expressions:
-        raise _NotUnderstood(f"{_sql(node)} is no condition")
+        raise _NotUnderstood(f"{_sql(node)} is not a condition")
     return Comparison(_name(node.this), "in", tuple(map(_value, node.expressions)))
 
 
@@ -283,7 +283,7 @@ def _value(node: Any) -> Any:
             return -_number(node.this.this)
         case exp.Boolean():
             return bool(node.this)
-    raise _NotUnderstood(f"{_sql(node)} is not a value; a text belongs in quotes")
+    raise _NotUnderstood(f"{_sql(node)} is not a value; put a text in quotes")
 
 
 def _number(digits: str) -> int | float:
