@@ -158,9 +158,15 @@ def _document(api: FastAPI) -> dict[str, Any]:
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
             # An unknown hub gets this answer.
-            operation["responses"].setdefault("404", may_answer(404)[404])
+            operation["responses"].setdefault("404", _unknown_hub(operation["responses"]["401"]))
         _show_examples(operation, schemas)
     return document
+
+
+def _unknown_hub(refusal: dict[str, Any]) -> dict[str, Any]:
+    """The 404 of a path with a hub, in the shape of another refusal."""
+    content = refusal["content"]["application/json"] | _example_of(404)["application/json"]
+    return {**_PROBLEMS[404], "content": {"application/json": content}}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
