@@ -1,10 +1,11 @@
 """RRULE and EXRULE: parts that are checked one by one (RFC 5545, section 3.3.10)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import product
+from math import prod
 
 from dateutil.rrule import rrulestr
 
@@ -15,7 +16,8 @@ from openbulk.formats.ics.time_values import TimeValue, parse_time, to_day
 
 _FREQUENCIES = ("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _WITHIN_DAY = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
-_TIMES_OF_DAY = ("BYHOUR", "BYMINUTE", "BYSECOND")
+TIMES_OF_DAY = ("BYHOUR", "BYMINUTE", "BYSECOND")
+"""Parts that set the times of a day."""
 _WEEKDAY = re.compile(r"(?:[+-]?\d{1,2})?(?:MO|TU|WE|TH|FR|SA|SU)", re.A)
 _NUMBER = re.compile(r"[+-]?\d{1,9}", re.A)
 _RANGES: Mapping[str, tuple[int, int]] = {
@@ -57,36 +59,40 @@ class Rule:
         parts = dict(self.parts)
         if self.until is not None:
             parts["UNTIL"] = self.until.as_property()[1]
-        return f"{self.name}:{self.text_of(parts)}"
+        return f"{self.name}:{_join_parts(parts)}"
 
-    @staticmethod
-    def text_of(parts: Mapping[str, str]) -> str:
-        """The parts as in a file."""
-        return ";".join(f"{key}={value}" for key, value in parts.items() if value)
+    def endless_parts(self) -> dict[str, str]:
+        """Its parts without the two that can end it: COUNT and UNTIL."""
+        return _without({"COUNT", "UNTIL"}, self.parts)
 
     def times_of_day(self, start: time) -> frozenset[time]:
         """The times at which it recurs on a day, for a start at that time; empty for too many."""
-        hours = _numbers(self.parts.get("BYHOUR"), start.hour)
-        minutes = _numbers(self.parts.get("BYMINUTE"), start.minute)
-        seconds = _numbers(self.parts.get("BYSECOND"), start.second)
-        is_many = len(hours) * len(minutes) * len(seconds) > _MAX_TIMES_OF_DAY
-        if is_many or self.parts["FREQ"] in _WITHIN_DAY:
+        by_default = (start.hour, start.minute, start.second)
+        texts = map(self.parts.get, TIMES_OF_DAY, map(str, by_default))
+        numbers = [set(map(int, text.split(","))) for text in texts]
+        if self.parts["FREQ"] in _WITHIN_DAY or prod(map(len, numbers)) > _MAX_TIMES_OF_DAY:
             return frozenset()
-        times = product(hours, minutes, seconds)
-        return frozenset(time(hour, minute, min(second, 59)) for hour, minute, second in times)
+        # A leap second is read as the one before it (RFC 5545, section 3.3.12).
+        return frozenset(
+            time(hour, minute, min(second, 59)) for hour, minute, second in product(*numbers)
+        )
 
     def expand(self, start: datetime, last: datetime) -> Iterator[datetime]:
         """Its occurrences up to the last one, on the clocks of the start's zone.
 
         Does not heed COUNT and UNTIL.
         """
-        parts = {key: value for key, value in self.parts.items() if key not in {"COUNT", "UNTIL"}}
-        parts["UNTIL"] = format_local_time(last)
-        yield from rrulestr(self.text_of(parts), dtstart=start)
+        parts = {**self.endless_parts(), "UNTIL": format_local_time(last)}
+        yield from rrulestr(_join_parts(parts), dtstart=start)
 
 
-def _numbers(text: str | None, default: int) -> set[int]:
-    return {int(number) for number in text.split(",")} if text else {default}
+def _without(keys: Collection[str], parts: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in parts.items() if key not in keys}
+
+
+def _join_parts(parts: Mapping[str, str]) -> str:
+    """The parts as in a file."""
+    return ";".join(f"{key}={value}" for key, value in parts.items() if value)
 
 
 def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) -> Rule:
@@ -157,7 +163,7 @@ def _without_times_of_day(found: Property, parts: Mapping[str, str]) -> dict[str
             f"{found.place} has FREQ={parts['FREQ']}, and the event is all-day; write FREQ=DAILY, "
             "or a DTSTART with a time"
         )
-    return {key: value for key, value in parts.items() if key not in _TIMES_OF_DAY}
+    return _without(TIMES_OF_DAY, parts)
 
 
 # --- UNTIL ---
