@@ -1,9 +1,10 @@
 """RRULE and EXRULE: parts that are checked one by one (RFC 5545, section 3.3.10)."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import product
 from math import prod
 
@@ -20,20 +21,21 @@ TIMES_OF_DAY = ("BYHOUR", "BYMINUTE", "BYSECOND")
 """Parts that set the times of a day."""
 _WEEKDAY = re.compile(r"(?:[+-]?\d{1,2})?(?:MO|TU|WE|TH|FR|SA|SU)", re.A)
 _NUMBER = re.compile(r"[+-]?\d{1,9}", re.A)
-_RANGES: Mapping[str, tuple[int, int]] = {
-    "INTERVAL": (1, 10**9),
-    "COUNT": (1, 10**9),
-    "BYSECOND": (0, 60),
-    "BYMINUTE": (0, 59),
-    "BYHOUR": (0, 23),
-    "BYMONTHDAY": (-31, 31),
-    "BYYEARDAY": (-366, 366),
-    "BYWEEKNO": (-53, 53),
-    "BYMONTH": (1, 12),
-    "BYSETPOS": (-366, 366),
+_YEAR_DAYS = frozenset(range(-366, 367)) - {0}
+_RANGES: Mapping[str, Container[int]] = {
+    "INTERVAL": range(1, 10**9 + 1),
+    "COUNT": range(1, 10**9 + 1),
+    "BYSECOND": range(61),
+    "BYMINUTE": range(60),
+    "BYHOUR": range(24),
+    "BYMONTHDAY": frozenset(range(-31, 32)) - {0},
+    "BYYEARDAY": _YEAR_DAYS,
+    "BYWEEKNO": frozenset(range(-53, 54)) - {0},
+    "BYMONTH": range(1, 13),
+    "BYSETPOS": _YEAR_DAYS,
 }
-"""Parts that are numbers, and their bounds. 0 is none of those that also count from the end."""
-_SINGLE = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
+"""Parts that are numbers, and the numbers they may have; negative ones count from the end."""
+_SINGLE = frozenset({"INTERVAL", "COUNT", "WKST"})
 _WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
 """Parts of RFC 7529 that mean what a rule means without them, with these values."""
 _MAX_TIMES_OF_DAY = 100
@@ -104,9 +106,8 @@ def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) 
     until = parts.get("UNTIL", "")
     if until and parts.get("COUNT"):
         raise ValueError(f"{found.place} has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)")
-    for key, value in parts.items():
-        if key not in {"FREQ", "UNTIL"}:
-            _check_part(found, key, value)
+    for key, value in _without({"FREQ", "UNTIL"}, parts).items():
+        _check_part(found, key, value)
     if parts.get("FREQ") not in _FREQUENCIES:
         raise ValueError(
             f"{found.place} is {found.show()}, which has no FREQ of {', '.join(_FREQUENCIES)}; "
@@ -127,7 +128,7 @@ def _split_parts(found: Property) -> dict[str, str]:
         if part and not separator:
             raise ValueError(f"{found.place} has {found.show(part)}, which is no part; {_EXAMPLE}")
         is_superfluous = key.startswith("X-") or _WITHOUT_EFFECT.get(key) == value
-        if not value or is_superfluous:
+        if is_superfluous or not value:
             continue
         if parts.get(key, value) != value:
             raise ValueError(f"{found.place} has {key} twice; keep one")
@@ -136,24 +137,24 @@ def _split_parts(found: Property) -> dict[str, str]:
 
 
 def _check_part(found: Property, key: str, value: str) -> None:
-    values = value.split(",")
-    if key in {"BYDAY", "WKST"}:
-        is_right = all(map(_WEEKDAY.fullmatch, values))
-    elif key in _RANGES:
-        is_right = all(_is_in_range(key, number) for number in values)
-    else:
+    if key not in _CHECKS:
         raise ValueError(f"{found.place} has the part {key}, which is not known; {_EXAMPLE}")
-    if not is_right or (key in _SINGLE and len(values) > 1):
+    values = [value] if key in _SINGLE else value.split(",")
+    if not all(map(_CHECKS[key], values)):
         part = found.show(f"{key}={value}")
         raise ValueError(f"{found.place} has {part}, which no rule can have; {_EXAMPLE}")
 
 
-def _is_in_range(key: str, text: str) -> bool:
-    if not _NUMBER.fullmatch(text):
-        return False
-    low, high = _RANGES[key]
-    number = int(text)
-    return low <= number <= high and (number != 0 or low == 0)
+def _is_number_of(numbers: Container[int], text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text)) and int(text) in numbers
+
+
+_CHECKS: Mapping[str, Callable[[str], object]] = {
+    "BYDAY": _WEEKDAY.fullmatch,
+    "WKST": _WEEKDAY.fullmatch,
+    **{key: partial(_is_number_of, numbers) for key, numbers in _RANGES.items()},
+}
+"""For each part but FREQ and UNTIL, whether a value of it is one that it may have."""
 
 
 def _without_times_of_day(found: Property, parts: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ event of its own, and its UID is the same each time that the file is read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import Any
@@ -36,7 +36,7 @@ class Segment:
     event: ParsedEvent
     """What its occurrences are like."""
     uid: str
-    recurrence: Recurrence = Recurrence()
+    recurrence: Recurrence = field(default_factory=Recurrence)
 
     @property
     def is_first(self) -> bool:

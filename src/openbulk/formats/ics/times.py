@@ -39,6 +39,11 @@ class EventTimes:
     is_this_and_future: bool = False
     """Whether it stands for all later occurrences, too (RFC 5545, section 3.2.13)."""
 
+    @property
+    def is_single_occurrence(self) -> bool:
+        """Whether it is one occurrence of a series, and stands for no later ones."""
+        return self.original_start is not None and not self.is_this_and_future
+
     def as_api(self) -> dict[str, dict[str, str]]:
         """`start`, `end` and `originalStartTime`, as far as the event has them.
 
