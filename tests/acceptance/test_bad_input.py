@@ -41,7 +41,7 @@ def files_of(server: Server) -> set[str]:
         ("", "the user secret is missing"),
         ("User ,Organization ", "the user secret is missing"),
         (f"User {USER_SECRET}", "the organization secret is missing"),
-        (f"User wrong, Organization {ORGANIZATION_SECRET}", "the user secret is not known"),
+        (f"User wrong, Organization {ORGANIZATION_SECRET}", "the User secret is wrong"),
         (f"User {USER_SECRET}, Organization wrong", "the organization secret is not that of"),
         (
             f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}",

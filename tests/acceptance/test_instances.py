@@ -80,7 +80,7 @@ def test_an_instance_without_credentials_or_of_nothing_known_is_refused(
     for body, status, says in (
         ({"element": {"key": "googlecalendar"}}, 400, "the instance has no credentials"),
         ({"element": {"key": "nonsense"}}, 404, "the elements are: googlecalendar, eloqua, memory"),
-        ({"name": "nobody"}, 400, "the body names no service"),
+        ({"name": "nobody"}, 400, "the body names no element"),
         (
             {"element": {"key": "eloqua"}, "configuration": {"username": "ann", "password": "x"}},
             400,
@@ -399,7 +399,11 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(
 @pytest.mark.parametrize(
     ("arguments", "env", "says"),
     [
-        (("serve",), {"OPENBULK_PORT": "abc"}, "OPENBULK_PORT: Input should be a valid integer"),
+        (
+            ("serve",),
+            {"OPENBULK_PORT": "abc"},
+            "OPENBULK_PORT is 'abc'; it must be a number from 0 to 65535",
+        ),
         (
             ("serve", "--port", "0"),
             {"OPENBULK_MASTER_KEY": "s3cret"},

@@ -151,10 +151,10 @@ def test_the_log_has_the_start_the_signal_and_the_end_of_a_process(
     (started,), (stopping,), (ended,) = (
         lines(process, event) for event in ("started", "stopping", "stopped")
     )
-    assert {name: started[name] for name in ("level", "version", "who", "database")} == {
+    assert {name: started[name] for name in ("level", "version", "role", "database")} == {
         "level": "info",
         "version": version("openbulk"),
-        "who": who,
+        "role": {"serve": "server", "worker": "worker"}[who],
         "database": "postgresql",
     }
     assert str(process.popen.pid) in started["name"]

@@ -1,5 +1,7 @@
 """The HTTP API: each handler parses, calls and presents."""
 
+from importlib.metadata import version
+
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -54,7 +56,7 @@ def make_api(services: Services) -> FastAPI:
     """
     api = FastAPI(
         title="openbulk",
-        version="2.0",
+        version=version("openbulk"),
         summary="Bulk loads into cloud services",
         docs_url=None,
         redoc_url=None,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,12 +20,29 @@ from openbulk.settings import Settings
 # sandbox.
 
 cli = typer.Typer(
-    help="Load thousands or millions of records from a file into a cloud service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 cli.add_typer(sandbox, name="sandbox")
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"openbulk {version('openbulk')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def openbulk(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Load thousands or millions of records from a file into a cloud service."""
 
 
 @cli.command()
@@ -33,12 +51,13 @@ def serve(
         str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")
+        int | None,
+        typer.Option(help="Port to listen on; 0 takes any free port.", show_default="8080"),
     ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of everything that the server keeps.", show_default="./openbulk-data"
+            help="Folder for files, database and master key.", show_default="./openbulk-data"
         ),
     ] = None,
     database_url: Annotated[
@@ -50,7 +69,8 @@ def serve(
 ) -> None:
     """Run the server.
 
-    Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ...
+    Every option is also an environment variable, such as OPENBULK_PORT.
+    docs/reference/settings.md lists all settings.
     """
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
@@ -62,13 +82,16 @@ def serve(
 def worker(
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder of the master key.", show_default="./openbulk-data"),
+        typer.Option(help="Folder with the master key.", show_default="./openbulk-data"),
     ] = None,
     database_url: Annotated[
         str | None, typer.Option(help="The ledger's database: postgresql://...")
     ] = None,
 ) -> None:
-    """Run a worker: it works on the jobs of servers that share its database and files."""
+    """Work on the jobs of servers that use the same database and files.
+
+    A worker answers no requests.
+    """
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
@@ -148,6 +171,21 @@ def _explanation(error: CannotStart | DiskFull | ValidationError) -> str:
 
 
 def _settings_problem(error: ValidationError) -> str:
-    """The first problem of the settings, without the value, which may be a secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    return f"OPENBULK_{str(first['loc'][0]).upper()}: {first['msg']}"
+    """The first problem of the settings. It shows no value that may be a secret."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    variable = f"OPENBULK_{name.upper()}"
+    if name in _RIGHT_VALUES:
+        return f"{variable} is {str(first['input'])!r}; it must be {_RIGHT_VALUES[name]}"
+    return f"{variable}: {first['msg']}"
+
+
+_RIGHT_VALUES = {
+    "port": "a number from 0 to 65535",
+    "allow_private_addresses": "true or false",
+    "completed_status": "COMPLETE or COMPLETED",
+    "max_upload_bytes": "a whole number above 0",
+    "keep_files_days": "a number above 0",
+    "log_format": "text or json",
+}
+"""What a setting takes. The settings that are missing here take any text; some are secrets."""

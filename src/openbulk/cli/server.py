@@ -24,6 +24,7 @@ from openbulk.app import (
     running_server,
     running_worker,
 )
+from openbulk.cli.listening import listening_problem
 from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
 from openbulk.settings import Settings
@@ -87,7 +88,7 @@ async def _work(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
     async with (
-        _running("serve", running_server(settings), settings) as (server, stopping),
+        _running("server", running_server(settings), settings) as (server, stopping),
         asyncio.TaskGroup() as tasks,
     ):
         listener.listen(BACKLOG)
@@ -109,7 +110,7 @@ async def _serve(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _running(
-    who: str, running: AbstractAsyncContextManager[Part], settings: Settings
+    role: str, running: AbstractAsyncContextManager[Part], settings: Settings
 ) -> AsyncIterator[tuple[Part, asyncio.Event]]:
     """Run a server or worker, log its start and end, and set an event at SIGTERM or SIGINT."""
     stopping = asyncio.Event()
@@ -126,7 +127,9 @@ async def _running(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         database = "postgresql" if is_shared_ledger(settings) else "sqlite"
-        log.info("started", version=version("openbulk"), who=who, name=part.name, database=database)
+        log.info(
+            "started", version=version("openbulk"), role=role, name=part.name, database=database
+        )
         yield part, stopping
     log.info("stopped", seconds=round(time.monotonic() - stopping_since, 1))
 
@@ -153,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise CannotStart(listening_problem(host, port, error)) from error
     return listener
 
 

@@ -11,10 +11,12 @@ from openbulk.domain.errors import AddressNotAllowed, BadInput
 
 MAX_URL_LENGTH = 2048
 EXAMPLE = "https://example.com/hooks/openbulk"
+_SHOWN_CHARACTERS = 60
+"""A message shows at most this much of a URL's path."""
 LOCAL_NAMES = frozenset(
     {"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"}
 )
-ALLOW = "openbulk calls private addresses only if OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
+ALLOW = "to allow it, restart the server with OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
 
 # The standard library's `is_global` follows the registry of its day (Python 3.11.7 calls
 # 64:ff9b:1::/48 and 3fff::/20 global), and calls multicast global. This list holds on any Python:
@@ -91,9 +93,7 @@ class _GuardedResolver(AbstractResolver):
         allowed = [result for result in found if _is_public_text(result["host"])]
         if found and not allowed:
             places = ", ".join(sorted({result["host"] for result in found}))
-            raise AddressNotAllowed(
-                f"{host}:{port} is at {places}, which is not a public address; {ALLOW}"
-            )
+            raise AddressNotAllowed(f"{host}:{port} is at {places}, a private address; {ALLOW}")
         return allowed
 
     async def close(self) -> None:
@@ -119,7 +119,7 @@ def _guarded_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol, _, (host, port, *_) = address_info
     if not _is_public_text(str(host)):
         place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
-        raise AddressNotAllowed(f"{place} is not a public address; {ALLOW}")
+        raise AddressNotAllowed(f"{place} is a private address; {ALLOW}")
     return socket.socket(family, kind, protocol)
 
 
@@ -130,42 +130,39 @@ def _is_public_text(text: str) -> bool:
         return False
 
 
-def check_url(url: str, *, allow_private: bool) -> None:
+def check_url(url: str, name: str, *, allow_private: bool, example: str = EXAMPLE) -> None:
     """Refuse a URL that cannot be called. Raises BadInput.
 
+    The message names the key or header that holds the URL, and shows the example.
     It does not resolve names: `guarded_connector` checks their addresses at each call.
     """
     if len(url) > MAX_URL_LENGTH:
-        raise BadInput(
-            f"the address has {len(url)} characters; at most {MAX_URL_LENGTH} are allowed"
-        )
+        raise BadInput(f"{name} has {len(url)} characters; at most {MAX_URL_LENGTH} are allowed")
     parts = _parse_url(url)
+    if parts is None:
+        raise BadInput(
+            f"{name} is malformed (host, port, or a blank in it); write it like {example}"
+        )
     problem = _problem_of(parts)
     if problem is not None:
-        raise BadInput(problem)
+        raise BadInput(f"{name} {problem}; write it like {example}")
     host = _host_of(parts)
     if not allow_private and _looks_private(host):
-        raise BadInput(f"{host} is not a public address; {ALLOW}")
+        raise BadInput(f"{name} is at {host}, a private address; {ALLOW}")
 
 
 def _problem_of(parts: SplitResult) -> str | None:
+    """What is wrong with a URL, as the end of a sentence; None if nothing is."""
     # The service that openbulk replaces also takes URLs of its own platform, without a scheme:
     # /formulas/instances/1/executions.
     if not parts.scheme:
-        return (
-            f"the address is relative, which is not supported; write a whole URL, such as {EXAMPLE}"
-        )
+        return f"{parts.path[:_SHOWN_CHARACTERS]!r} is not a whole URL"
     if parts.scheme not in {"http", "https"}:
-        return (
-            f"the address begins with neither https:// nor http://; addresses look like {EXAMPLE}"
-        )
+        return "begins with neither https:// nor http://"
     if parts.username is not None:
-        return (
-            "the address has a user name or password in it; "
-            "put them in the instance's configuration"
-        )
+        return "has a user name or password in it"
     if not _host_of(parts):
-        return f"the address has no host; addresses look like {EXAMPLE}"
+        return "has no host"
     return None
 
 
@@ -173,20 +170,16 @@ def _host_of(parts: SplitResult) -> str:
     return (parts.hostname or "").rstrip(".")
 
 
-def _parse_url(url: str) -> SplitResult:
+def _parse_url(url: str) -> SplitResult | None:
+    """The parts of a URL; None if it is malformed."""
     # The library's own messages quote the URL, which may hold a secret: leave them out.
     try:
         parts = urlsplit(url)
         _host_of(parts).encode("idna")
         is_readable = url.isprintable() and " " not in url and parts.port != 0
     except ValueError:
-        is_readable = False
-    if not is_readable:
-        raise BadInput(
-            "the address is malformed (host, port, or a blank in it); "
-            f"addresses look like {EXAMPLE}"
-        )
-    return parts
+        return None
+    return parts if is_readable else None
 
 
 def _looks_private(host: str) -> bool:

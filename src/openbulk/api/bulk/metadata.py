@@ -22,7 +22,10 @@ def parse_metadata(value: Any) -> dict[str, Any]:
         try:
             options = orjson.loads(value or "{}")
         except orjson.JSONDecodeError as error:
-            raise BadInput(f"metaData is not JSON ({error}); it looks like {_EXAMPLE}") from error
+            raise BadInput(
+                f"metaData is not JSON (error at character {error.pos + 1}); "
+                f"write it like {_EXAMPLE}, with double quotes"
+            ) from error
     if not isinstance(options, dict):
         raise BadInput(f"metaData is not a JSON object; it looks like {_EXAMPLE}")
     return options

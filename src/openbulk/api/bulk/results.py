@@ -171,5 +171,5 @@ def _accepted_format(accept: str, *, default: str) -> str:
             return default
         with suppress(BadInput):
             return resolve_format_name(kind) or default
-    known = ", ".join(MEDIA_TYPES.values())
+    known = ", ".join(dict.fromkeys(MEDIA_TYPES.values()))  # each once
     raise BadInput(f"Accept {accept[:100]!r} is not known; it can be {known}")

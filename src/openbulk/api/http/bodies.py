@@ -53,7 +53,9 @@ def parse_json(body: bytes, example: str) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"the body is not JSON ({error}); it looks like {example}") from error
+        raise BadInput(
+            f"the body is not JSON: error at character {error.pos + 1}; it looks like {example}"
+        ) from error
 
 
 def parse_json_object(body: bytes, example: str) -> dict[str, Any]:

@@ -55,7 +55,10 @@ async def require_user(request: Request, services: ServicesOfApp) -> User:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
     user = await services.accounts.user(secrets.user)
     if user is None:
-        raise NotSignedIn("the user secret is not known; the server printed it at its first start")
+        raise NotSignedIn(
+            "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
+            "or what the server printed at its first start"
+        )
     if secrets.organization is None:
         await _find_instance(services, user, secrets.element)
     elif not await services.accounts.is_organization_secret(

@@ -103,8 +103,36 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        character = first["loc"][-1] + 1
+        return _answer(request, 400, f"the body is not JSON: error at character {character}")
+    if first["loc"] == ("body",):
+        return _answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])
-    return _answer(request, 400, f"{place}: {first['msg']}")
+    expected = _EXPECTED.get(first["type"])
+    problem = f"{place}: {first['msg']}" if expected is None else f"{place} {expected}"
+    return _answer(request, 400, problem)
+
+
+_EXPECTED = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+    "list_type": "must be a JSON array",
+}
+"""What would be right, for the types of errors that pydantic reports most."""
+
+
+def _body_problem(request: Request, error_type: str) -> str:
+    """Why a body as a whole is invalid. FastAPI reads only JSON with a header that says so."""
+    if error_type == "missing":
+        return "the body is missing; send a JSON object"
+    if "json" not in request.headers.get("content-type", ""):
+        return "the body is not read as JSON; send the header 'Content-Type: application/json'"
+    return "the body must be a JSON object"
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -112,11 +140,15 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
     path, method = request.url.path, request.method
     message, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == 404:
-        message = f"there is nothing at {method} {path}"
+        message = (
+            f"there is no {method} {path}; paths start with /elements/api-v2, and /docs lists them"
+        )
     if error.status_code == 405:
         message = f"{path} does not take {method}"
         if methods := methods_of_path(request.app, path):
-            headers |= allow_header(methods)
+            allowed = allow_header(methods)
+            headers |= allowed
+            message = f"{message}; it takes {allowed['Allow']}"
     return _answer(request, error.status_code, message, headers=headers)
 
 

@@ -8,6 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
 DESCRIPTION = """
+Start here: press Authorize, enter `User <secret>, Organization <secret>`, create an instance, then
+add `, Element <token>`.
+
 Load thousands or millions of records from a file into a cloud service, and back, as jobs.
 
 The calling instance is the one whose token is in the Authorization header. Paths for it exist with
@@ -18,12 +21,12 @@ token of the next page.
 """
 _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
-    "Bulk": "Jobs that upload files and download records.",
+    "Instances": "Accounts of services that openbulk works with.",
     "Objects": "Objects of an instance and their fields.",
+    "Bulk": "Jobs that upload files and download records.",
     "Resources": "Single records, to check or correct what a job has written.",
     "Workflows": "Jobs that copy records from one instance into another.",
     "Schedules": "Requests that openbulk repeats.",
-    "Instances": "Accounts of services that openbulk works with.",
     "Elements": "Services that instances can be made of.",
     "Operation": "Operator endpoints are at the root and need no credentials.",
     _IN_A_HUB: "Every path above with the prefix `/hubs/{hub}`, which has no other meaning.",
@@ -88,7 +91,39 @@ def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
 
 def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
     """The problems of an operation, by their statuses."""
-    return {status: {"model": Problem, **_PROBLEMS[status]} for status in problems}
+    return {
+        status: {"model": Problem, **_PROBLEMS[status], "content": _example_of(status)}
+        for status in problems
+    }
+
+
+_PROBLEM_EXAMPLES = {
+    400: ("the body is missing; send a JSON object",),
+    401: (
+        "the user secret is missing; "
+        "send the header 'Authorization: User <secret>, Organization <secret>'",
+    ),
+    403: (
+        "the sign-in does not allow writing events; sign in again with the default scopes",
+        "Request had insufficient authentication scopes.",
+    ),
+    404: ("there is no bulk job '7'",),
+    405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET",),
+    409: ("job 7 is RUNNING; fetch its records once it is finished",),
+    413: ("the body is larger than 1048576 bytes",),
+    502: ("the service answered 503 with a body that is not JSON",),
+    507: (
+        "the server has no room left for what it has to remember: its disk is full. Nothing was "
+        "lost; send it again once the operator of the server has made room",
+    ),
+}
+"""A message of each status, and the service's own message if the status is the service's."""
+
+
+def _example_of(status: int) -> dict[str, Any]:
+    example = dict(zip(("message", "providerMessage"), _PROBLEM_EXAMPLES[status], strict=False))
+    request_id = "4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55"
+    return {"application/json": {"example": {**example, "requestId": request_id}}}
 
 
 def describe(api: FastAPI) -> None:
@@ -123,7 +158,7 @@ def _document(api: FastAPI) -> dict[str, Any]:
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
             # An unknown hub gets this answer.
-            operation["responses"].setdefault("404", operation["responses"]["401"] | _PROBLEMS[404])
+            operation["responses"].setdefault("404", may_answer(404)[404])
         _show_examples(operation, schemas)
     return document
 

@@ -23,8 +23,9 @@ Fields = Annotated[
         examples=["id"],
     ),
 ]
+CALLBACK_HEADER = "Elements-Async-Callback-Url"
 CALLBACK_URL = {
-    "name": "Elements-Async-Callback-Url",
+    "name": CALLBACK_HEADER,
     "in": "header",
     "description": "URL that openbulk calls when the job finishes.",
     "required": False,
@@ -34,13 +35,13 @@ CALLBACK_URL = {
 
 def callback_url_of(request: Request) -> str | None:
     """The URL in the header `Elements-Async-Callback-Url`; an empty one counts as absent."""
-    return request.headers.get("elements-async-callback-url") or None
+    return request.headers.get(CALLBACK_HEADER) or None
 
 
 def check_callback_url(url: str | None, services: Services) -> None:
     """Raise BadInput if this server must not call the URL."""
     if url is not None:
-        check_url(url, allow_private=services.allow_private_addresses)
+        check_url(url, CALLBACK_HEADER, allow_private=services.allow_private_addresses)
 
 
 def parse_whole_number(text: str, name: str, *, minimum: int) -> int:

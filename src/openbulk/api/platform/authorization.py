@@ -176,7 +176,12 @@ async def sign_in(
     entries = dict(configuration)
     # The caller chooses this URL: it must not lead into this server's own network (SSRF).
     if base_url := entries.get("base.url"):
-        check_url(base_url, allow_private=services.allow_private_addresses)
+        check_url(
+            base_url,
+            "base.url",
+            allow_private=services.allow_private_addresses,
+            example="https://www.example.com",
+        )
     if provider_data and provider_data.get("code"):
         entries |= await _exchange_code(provider, entries, provider_data, services, user)
 

@@ -64,7 +64,7 @@ async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser
     "providerData": {"code": "..."}}`.
     """
     if body.element is None:
-        raise BadInput('the body does not name a service; add "element": {"key": "googlecalendar"}')
+        raise BadInput('the body names no element; add "element": {"key": "memory"}')
     return await _create(body.element.key, body, services, user)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
@@ -48,7 +48,8 @@ _REWRITTEN = {
     "order": "order by ",
 }
 """How each piece is written in SQL. Limits are removed here, and appended to the query."""
-_TERMINAL_COLORS = re.compile(r"\x1b\[\d+m")
+_FIRST_WORD = re.compile(r"\s*(\w+)")
+_OPEN_QUOTE = re.compile(r"['\"`]")
 _CLAUSES = {
     "from_": "from",
     "expressions": "select",
@@ -68,18 +69,37 @@ the meaning."""
 
 
 class _NotUnderstood(Exception):
-    """The text is not understood. This module turns it into BadInput."""
+    """The text is not understood. This module turns it into BadInput.
+
+    `place` is the text's own word at fault, where it is known.
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason)
+        self.place = place
 
 
 def parse(text: str) -> Query:
     """The query in a text. Raises BadInput, whose message names the part at fault."""
+    return _parse(text, "query", text, EXAMPLE)
+
+
+def _parse(query: str, kind: str, text: str, example: str) -> Query:
+    """The query that a text is, or is a part of. Messages show the text, and an example of it."""
     try:
-        return _query(_parse_sql(text))
+        return _query(_parse_sql(query))
     except _NotUnderstood as reason:
-        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        place = reason.place.strip("`")
+        # The caller knows no word that this module added.
+        where = f" at {_shorten(place)!r}" if place and place in text else ""
         raise BadInput(
-            f"the query {shown!r} is not understood: {reason}; it looks like: {EXAMPLE}"
+            f"the {kind} {_shorten(text)!r} is not understood{where}: {reason}; "
+            f"it looks like: {example}"
         ) from None
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def parse_where(text: str) -> Condition | None:
@@ -87,21 +107,24 @@ def parse_where(text: str) -> Condition | None:
     if not text:
         return None
     condition = re.sub(r"^\s*where\b", "", text, flags=re.IGNORECASE)
-    return parse(f"select * from records where {condition}").where  # noqa: S608 - nobody runs it
+    query = f"select * from records where {condition}"  # noqa: S608 - nobody runs it
+    return _parse(query, "condition", text, "status = 'confirmed'").where
 
 
 def field_list(text: str) -> tuple[str, ...]:
     """Fields with commas between them. Raises BadInput."""
     if not text.strip():
         return ()
-    return parse(f"select {text} from records").fields  # noqa: S608 - nobody runs it
+    query = f"select {text} from records"  # noqa: S608 - nobody runs it
+    return _parse(query, "list of fields", text, "summary, start.date").fields
 
 
 def order_list(text: str) -> tuple[Order, ...]:
     """Fields to sort by, with commas between them: `start.date desc, summary`. Raises BadInput."""
     if not text.strip():
         return ()
-    return parse(f"select * from records order by {text}").order  # noqa: S608 - nobody runs it
+    query = f"select * from records order by {text}"  # noqa: S608 - nobody runs it
+    return _parse(query, "order", text, "start.date desc, summary").order
 
 
 # --- SQL ---
@@ -114,9 +137,7 @@ def _parse_sql(text: str) -> exp.Select:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
         statements: list[Any] = sqlglot.parse(_as_sql(text), dialect="mysql")
     except (SqlglotError, RecursionError) as error:
-        raise _NotUnderstood(
-            f"{_reason(error)}; put a name that is also a word of SQL in backticks"
-        ) from None
+        raise _explain(error, text) from None
     if len(statements) != 1 or statements[0] is None:
         raise _NotUnderstood("it is not one select")
     if not isinstance(statements[0], exp.Select):
@@ -139,9 +160,37 @@ def _rewrite(piece: re.Match[str]) -> str:
     return _REWRITTEN[kind].format(piece[kind])
 
 
-def _reason(error: Exception) -> str:
-    lines = _TERMINAL_COLORS.sub("", str(error)).strip().splitlines()
-    return lines[0].rstrip(".") if lines else "nested too deeply"
+def _explain(error: Exception, text: str) -> _NotUnderstood:
+    """Why a text is no SQL, in the text's own words and not in those of the SQL parser."""
+    first_word = _FIRST_WORD.match(text)
+    if first_word is not None and first_word[1].lower() != "select":
+        return _NotUnderstood("it does not begin with select", first_word[1])
+    match error:
+        case RecursionError():
+            return _NotUnderstood("it is nested too deeply")
+        case TokenError():
+            return _explain_token_error(text)
+        case ParseError(errors=[{"description": str(problem), "highlight": str(place)}, *_]):
+            return _explain_parse_error(problem, place)
+    return _NotUnderstood("it is not a select as SQL knows it")
+
+
+def _explain_token_error(text: str) -> _NotUnderstood:
+    # A quote that is left over when all quoted texts are blanked out has no second one.
+    unquoted = _PIECE.sub(lambda piece: " " * len(piece[0]) if piece["quoted"] else piece[0], text)
+    quote = _OPEN_QUOTE.search(unquoted)
+    if quote is None:
+        return _NotUnderstood("it has a character that does not belong there")
+    return _NotUnderstood(f"the quote {quote[0]} is not closed", text[quote.start() :])
+
+
+def _explain_parse_error(problem: str, place: str) -> _NotUnderstood:
+    hint = "put a name that is also a word of SQL in backticks"
+    if problem.startswith("Expecting )"):
+        return _NotUnderstood("a closing parenthesis is missing after it", place)
+    if problem.startswith("Required keyword"):
+        return _NotUnderstood(f"something is missing next to it; {hint}", place)
+    return _NotUnderstood(f"it does not belong there; {hint}", place)
 
 
 # --- clauses ---

@@ -19,7 +19,7 @@ from openbulk.sandbox.google.sharing import Sharing
 from openbulk.sandbox.google.store import CHANGES_SECONDS, Calendar, Event, Store
 from openbulk.sandbox.google.tokens import Tokens
 from openbulk.sandbox.journal import Journal
-from openbulk.sandbox.page import page, paragraph, table
+from openbulk.sandbox.page import Time, page, paragraph, table
 from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Handler, Traffic, json_response
 
@@ -208,8 +208,8 @@ def _newest_row(calendar: Calendar, event: Event) -> tuple[str, ...]:
     return body.get("summary", ""), start, end, body.get("location", ""), calendar.summary, event.id
 
 
-def _shown_time(place: dict[str, Any]) -> str:
-    return str(place.get("dateTime") or place.get("date"))
+def _shown_time(place: dict[str, Any]) -> Time:
+    return Time(place.get("dateTime") or place.get("date"))
 
 
 @web.middleware
