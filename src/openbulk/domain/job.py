@@ -150,7 +150,7 @@ class RowRemark:
 
     row: int
     line: int | None
-    """The line of the file on which the row begins; None where a format has no lines."""
+    """The line of the file on which the row begins; None if the format has no lines."""
     text: str
 
 

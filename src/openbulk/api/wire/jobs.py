@@ -346,7 +346,7 @@ def _information(job: Job) -> Iterator[str]:
     if job.mailed_outside:
         yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
     if job.remarks.rows:
-        yield _left_out(job.remarks)
+        yield _remarks_sentence(job.remarks)
     if job.counts.unknown:
         yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
@@ -355,7 +355,7 @@ def _information(job: Job) -> Iterator[str]:
         yield f"{job.not_reached} of {job.records} records were not reached"
 
 
-def _left_out(remarks: Remarks) -> str:
+def _remarks_sentence(remarks: Remarks) -> str:
     """A sentence about the values that rows were sent without."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)

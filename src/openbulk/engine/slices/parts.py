@@ -89,7 +89,7 @@ def _next_part(rows: Iterator[Row], remarks: _RemarkCollector) -> list[bytes]:
 
 
 def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
-    """A row as it is kept in a part. Its remarks are collected where it can be sent."""
+    """A row in the form that parts keep. The remarks of a row that can be sent are collected."""
     problem = None if row.problem is None else asdict(row.problem)
     try:
         packed = orjson.dumps((row.line, row.values, problem))

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import content_line, escape_text
+from openbulk.formats.ics.properties import Property
 from openbulk.formats.ics.time_values import TimeValue, parse_duration, parse_time
 from openbulk.formats.ics.vevent import Properties
 
@@ -15,6 +17,7 @@ _MAX_MINUTES = 40_320
 """Google's limit, four weeks (discovery document of Calendar v3, `EventReminder.minutes`)."""
 _METHODS = {"EMAIL": "email"}
 _DEFAULT_METHOD = "popup"
+_DURATION_BEGINS = ("P", "+P", "-P")
 
 
 # --- from a file ---
@@ -28,7 +31,7 @@ def read_reminders(
     *,
     is_series: bool,
 ) -> dict[str, Any]:
-    """`reminders`, where the event has alarms before its start; Google has no others.
+    """`reminders`, if the event has alarms before its start; Google has no others.
 
     Without one, the calendar's own reminders hold. An alarm that cannot be a reminder is left out,
     with a remark.
@@ -56,12 +59,12 @@ def _read_reminder(
 ) -> dict[str, Any] | None:
     """A reminder; None for an alarm that does nothing.
 
-    `start` is None where an alarm at a moment cannot be counted from it. Raises ValueError.
+    `start` is None if an alarm at a moment cannot be counted from it. Raises ValueError.
     """
     if alarm.problem:
         raise ValueError(alarm.problem)
-    action = alarm.get("ACTION")
-    word = action.word if action else ""
+    action = alarm.get("ACTION") or Property("ACTION", "")
+    word = action.word
     if word == "NONE":  # Apple's way to say that there is no alarm
         return None
     minutes = int(-_offset_from_start(alarm, start, calendar).total_seconds() // 60)
@@ -81,16 +84,16 @@ def _offset_from_start(
     trigger = alarm.get("TRIGGER")
     if trigger is None:
         raise ValueError("it has no TRIGGER; it looks like TRIGGER:-PT15M")
-    if trigger.parameters.get("RELATED", "").strip().upper() == "END":
+    if trigger.parameter_word("RELATED") == "END":
         raise ValueError(
             "it is counted from the end of the event, and Google counts from the start"
         )
-    if trigger.value.strip().upper().startswith(("P", "+P", "-P")):
+    if trigger.value.strip().upper().startswith(_DURATION_BEGINS):
         return parse_duration(trigger)
-    moment = parse_time(trigger, calendar, None).instant
-    if moment is None or start is None or start.instant is None:
+    moment = parse_time(trigger, calendar, None)
+    if start is None or None in {moment.zone, start.zone}:
         raise ValueError("it is at a moment that cannot be counted from the start")
-    return moment - start.instant
+    return moment.since(start)
 
 
 # --- to a file ---
@@ -98,8 +101,8 @@ def _offset_from_start(
 
 def alarm_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The lines of its alarms."""
-    summary = str(record.get("summary") or "Reminder")
-    for reminder in (record.get("reminders") or {}).get("overrides") or ():
+    summary = str(field_of(record, "summary", "Reminder"))
+    for reminder in field_of(field_of(record, "reminders", {}), "overrides", ()):
         yield from _one_alarm(reminder, escape_text(summary))
 
 

@@ -6,6 +6,7 @@ from email.utils import parseaddr
 from typing import Any
 from urllib.parse import quote, unquote
 
+from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.content_lines import content_line
 from openbulk.formats.ics.properties import Property
 from openbulk.formats.ics.vevent import Properties
@@ -18,10 +19,15 @@ _RESPONSES = {
 }
 """PARTSTAT (RFC 5545, section 3.2.12) to `responseStatus`."""
 _PARTICIPATIONS = {response: status for status, response in _RESPONSES.items()}
+_MAILTO = re.compile(r"mailto:(?P<address>[^?]*)", re.I)
 _ADDRESS = re.compile(r"[^\s@:<>]+@[^\s@:/<>]+")
 _KEPT_IN_ADDRESS = "@!$'*+/=^`{|}"
 """Characters that an address may have as they are, beside letters and digits (RFC 6068)."""
-_RESOURCE_TYPES = frozenset({"RESOURCE", "ROOM"})
+_FLAGS = {
+    "resource": ("CUTYPE", ("RESOURCE", "ROOM")),
+    "optional": ("ROLE", ("OPT-PARTICIPANT",)),
+}
+"""Fields that are true for some values of a parameter; the first of them is the one to write."""
 
 
 # --- from a file ---
@@ -31,22 +37,23 @@ def read_people(event: Properties, remarks: list[str]) -> dict[str, Any]:
     """`organizer` and `attendees`, as far as they have a mail address; others are a remark."""
     attendees = [_read_attendee(found, remarks) for found in event.each("ATTENDEE")]
     organizer = event.get("ORGANIZER")
-    people = {
-        "organizer": _read_person(organizer, remarks) if organizer else {},
-        "attendees": [attendee for attendee in attendees if attendee],
-    }
+    people: dict[str, Any] = {}
+    if organizer is not None:
+        people["organizer"] = _read_person(organizer, remarks)
+    people["attendees"] = list(filter(None, attendees))
     return {field: value for field, value in people.items() if value}
 
 
 def _read_person(found: Property, remarks: list[str]) -> dict[str, Any]:
-    """Mail address and name; empty where there is no address."""
+    """Mail address and name; empty if there is no address."""
     name, email = _read_address(found)
     if not email:
         remarks.append(f"{found.place} is left out: {found.show()} is no mail address")
         return {}
     person = {"email": email}
-    stated = found.parameters.get("CN", "")
-    display_name = stated if stated.strip() else name
+    display_name = found.parameters.get("CN", "")
+    if not display_name.strip():
+        display_name = name
     if display_name not in {"", email}:
         person["displayName"] = display_name
     return person
@@ -59,12 +66,11 @@ def _read_address(found: Property) -> tuple[str, str]:
     alone, or as in a mail: `Ann <ann@example.com>`.
     """
     value = found.text.strip()
-    scheme, colon, rest = value.partition(":")
-    if colon and scheme.lower() == "mailto":
-        address = unquote(rest.partition("?")[0])
-        name = ""
-    else:
+    mailto = _MAILTO.match(value)
+    if mailto is None:
         name, address = parseaddr(value)
+    else:
+        name, address = "", unquote(mailto["address"])
     candidates = (address.strip(), found.parameters.get("EMAIL", "").strip())
     return name, next(filter(_ADDRESS.fullmatch, candidates), "")
 
@@ -73,13 +79,12 @@ def _read_attendee(found: Property, remarks: list[str]) -> dict[str, Any]:
     person = _read_person(found, remarks)
     if not person:
         return {}
-    parameters = {key: value.strip().upper() for key, value in found.parameters.items()}
-    if response := _RESPONSES.get(parameters.get("PARTSTAT", "")):
+    response = _RESPONSES.get(found.parameter_word("PARTSTAT"))
+    if response is not None:
         person["responseStatus"] = response
-    if parameters.get("ROLE") == "OPT-PARTICIPANT":
-        person["optional"] = True
-    if parameters.get("CUTYPE") in _RESOURCE_TYPES:
-        person["resource"] = True
+    for field, (parameter, values) in _FLAGS.items():
+        if found.parameter_word(parameter) in values:
+            person[field] = True
     return person
 
 
@@ -88,10 +93,10 @@ def _read_attendee(found: Property, remarks: list[str]) -> dict[str, Any]:
 
 def people_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The lines of its people who have a mail address."""
-    organizer = record.get("organizer") or {}
+    organizer = field_of(record, "organizer", {})
     if organizer.get("email"):
         yield _person_line("ORGANIZER", organizer, {})
-    for attendee in record.get("attendees") or ():
+    for attendee in field_of(record, "attendees", ()):
         if attendee.get("email"):
             yield _person_line("ATTENDEE", attendee, _participation(attendee))
 
@@ -103,8 +108,5 @@ def _person_line(name: str, person: Mapping[str, Any], parameters: Mapping[str, 
 
 
 def _participation(attendee: Mapping[str, Any]) -> Mapping[str, str | None]:
-    return {
-        "CUTYPE": "RESOURCE" if attendee.get("resource") else None,
-        "ROLE": "OPT-PARTICIPANT" if attendee.get("optional") else None,
-        "PARTSTAT": _PARTICIPATIONS.get(attendee.get("responseStatus", "")),
-    }
+    flags = {name: values[0] for field, (name, values) in _FLAGS.items() if attendee.get(field)}
+    return {**flags, "PARTSTAT": _PARTICIPATIONS.get(attendee.get("responseStatus", ""))}

@@ -20,6 +20,8 @@ from openbulk.formats.ics.properties import Property, parse_property
 # A calendar has one for each zone that its events use, of about a kilobyte.
 _MAX_VTIMEZONES = 50
 _MAX_VTIMEZONE_BYTES = 16 * 1024
+_BEGINS_EVENT = {b"BEGIN:VEVENT": True, b"END:VEVENT": False, b"BEGIN:VCALENDAR": False}
+"""Lines that begin or end an event. One without an END ends with its calendar at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +73,22 @@ def read_calendars(lines: Iterator[bytes]) -> Iterator[CalendarProperties]:
 
     A VCALENDAR is read to its end first: programs write VTIMEZONEs behind events, too.
     """
-    yield CalendarProperties()
-    draft: _Draft | None = None
+    draft = _Draft(is_closed=True)
     for number, raw, edge in _lines_outside_events(lines):
         if edge == b"BEGIN:VCALENDAR":
-            if draft is not None:
-                yield draft.finish()
+            yield draft.finish()
             draft = _Draft()
-        elif draft is not None:
+        else:
             draft.add(number, raw, edge)
-    if draft is not None:
-        yield draft.finish()
+    yield draft.finish()
 
 
 def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
-    """Each line with its number, and in capitals. Of an event, only its END is one of them."""
+    """The lines outside events, and END:VEVENT: number, line, and what `border` makes of it."""
     is_in_event = False
     for number, raw in calendar_lines(lines):
         edge = border(raw)
-        match edge:
-            case b"BEGIN:VEVENT":
-                is_in_event = True
-            case b"END:VEVENT" | b"BEGIN:VCALENDAR":
-                is_in_event = False
+        is_in_event = _BEGINS_EVENT.get(edge, is_in_event)
         if not is_in_event:
             yield number, raw, edge
 
@@ -101,25 +96,26 @@ def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes, 
 class _Draft:
     """The properties of a VCALENDAR while its lines are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_closed: bool = False) -> None:
         self._header = Component(0)
         self._time_zones: list[Component] = []
-        self._is_closed = False
+        self._last_zone = Component(0, is_closed=True)
+        self._is_closed = is_closed
         self._is_in_header = False
 
     def add(self, number: int, raw: bytes, edge: bytes) -> None:
         """Take a line in, with what `border` makes of it."""
-        self._is_closed = self._is_closed or edge == b"END:VCALENDAR"
+        self._is_closed |= edge == b"END:VCALENDAR"
         if self._is_closed:
             return
         if edge == b"BEGIN:VTIMEZONE" and len(self._time_zones) < _MAX_VTIMEZONES:
-            self._time_zones.append(Component(number))
-        open_zone = self._time_zones[-1] if self._time_zones else None
-        if open_zone is None or open_zone.is_closed:
+            self._last_zone = Component(number)
+            self._time_zones.append(self._last_zone)
+        if self._last_zone.is_closed:
             self._add_to_header(number, raw, edge)
-        elif open_zone.size < _MAX_VTIMEZONE_BYTES:
-            open_zone.add(number, raw)
-            open_zone.is_closed = edge == b"END:VTIMEZONE"
+        elif self._last_zone.size < _MAX_VTIMEZONE_BYTES:
+            self._last_zone.add(number, raw)
+            self._last_zone.is_closed = edge == b"END:VTIMEZONE"
 
     def _add_to_header(self, number: int, raw: bytes, edge: bytes) -> None:
         if not raw.startswith((b" ", b"\t")):
@@ -129,21 +125,18 @@ class _Draft:
 
     def finish(self) -> CalendarProperties:
         """What was read."""
-        lines = (
-            (one.number, one.content.decode(errors="replace")) for one in self._header.raw_lines
-        )
-        found = [parse_property(text, number) for number, text in lines]
-        header = {one.name: one for one in found if one is not None and one.value.strip()}
-        stated = header.get("X-WR-TIMEZONE")
-        name = "" if stated is None else zone_name(stated.text)
+        lines = self._header.raw_lines
+        found = [parse_property(one.content.decode(errors="replace"), one.number) for one in lines]
+        header = {one.name: one for one in filter(None, found) if one.value.strip()}
+        stated = header.get("X-WR-TIMEZONE", Property("X-WR-TIMEZONE", ""))
+        name = zone_name(stated.text)
         calendar_zone = find_iana_zone(name)
         # A description may fit several zones, and the calendar's may be one that is described.
-        described = {
-            one.name: one for one in map(partial(_identify, calendar_zone), self._time_zones)
-        }
+        zones = map(partial(_identify, calendar_zone), self._time_zones)
+        described = {one.name: one for one in zones}
         method = header.get("METHOD", Property("METHOD", ""))
         calendar = CalendarProperties(described_zones=described, method=method.word)
-        if stated is None:
+        if not stated.value:
             return calendar
         try:
             return replace(calendar, zone=calendar.require_zone(name, stated.place))

@@ -31,9 +31,12 @@ class RawLine:
         return self.content.endswith(b"=") and bool(_IS_QUOTED_PRINTABLE.match(self.content))
 
 
+_NO_LINE = RawLine(0, bytearray())
+
+
 @dataclass
 class Component:
-    """What stands from a BEGIN to its END, both included. Holds MAX_EVENT_BYTES of it at most."""
+    """The lines from BEGIN to END inclusive; keeps at most MAX_EVENT_BYTES."""
 
     line: int
     """The line of the file on which it begins, from 1."""
@@ -50,15 +53,18 @@ class Component:
         if self.size > MAX_EVENT_BYTES:
             return
         text = raw.rstrip(b"\r\n")
-        last = self.raw_lines[-1] if self.raw_lines else None
-        if last is not None and last.is_unfinished and border(text) not in _BORDERS:
+        self._empty_lines += 1
+        if text.strip():
+            self._empty_lines = 0
+        last = next(reversed(self.raw_lines), _NO_LINE)
+        if last.is_unfinished and border(text) not in _BORDERS:
             self._continue_quoted(last, text)
-        # A line that begins with a blank continues the one before it (RFC 5545, section 3.1).
-        elif last is not None and text.startswith((b" ", b"\t")):
+        # A line that begins with a blank continues the one before it (RFC 5545, section 3.1). The
+        # first line of a component is its BEGIN.
+        elif text.startswith((b" ", b"\t")):
             self._continue_folded(text)
-        elif text.strip() or self._empty_lines < _MAX_EMPTY_LINES:
+        elif self._empty_lines <= _MAX_EMPTY_LINES:
             self.raw_lines.append(RawLine(number, bytearray(text)))
-        self._empty_lines = 0 if text.strip() else self._empty_lines + 1
 
     def _continue_quoted(self, last: RawLine, text: bytes) -> None:
         # Some programs fold such a line like others, here inside of the three characters of a byte.
@@ -69,12 +75,12 @@ class Component:
 
     def _continue_folded(self, text: bytes) -> None:
         # Some programs write an empty line between the two.
-        while len(self.raw_lines) > 1 and not self.raw_lines[-1].content:
+        while not self.raw_lines[-1].content:
             self.raw_lines.pop()
         self.raw_lines[-1].content += text[1:]
 
     def require_whole(self) -> None:
-        """Raises ValueError with a sentence where its lines are not whole."""
+        """Raise ValueError with a sentence if it is cut off or too long."""
         if not self.is_closed:
             raise ValueError(
                 f"the event that begins on line {self.line} has no END:VEVENT: "
@@ -117,12 +123,14 @@ def calendar_lines(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def border(raw: bytes) -> bytes:
-    """The line in capitals, and without blanks where it begins or ends a component.
+    """The line in capitals, and without blanks if it begins or ends a component.
 
     A line with a blank before its BEGIN or END continues a text (RFC 5545, section 3.1).
     """
     line = raw.rstrip().upper()
-    return b"".join(line.split()) if line.startswith((b"BEGIN", b"END")) else line
+    if line.startswith((b"BEGIN", b"END")):
+        return b"".join(line.split())
+    return line
 
 
 def split_events(lines: Iterator[bytes]) -> Iterator[Component]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 # RFC 5545, section 3.1, allows no control characters but the tab.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -40,7 +40,9 @@ def _encode_parameter(text: str) -> str:
     """A parameter's value, in quotes where it needs them (RFC 5545, section 3.2)."""
     # RFC 5545 has no way to write a quote or a line end here; RFC 6868 added one.
     text = _LINE_END.sub("^n", text.replace("^", "^^").replace('"', "^'"))
-    return text if _NEEDS_NO_QUOTES.fullmatch(text) else f'"{text}"'
+    if _NEEDS_NO_QUOTES.fullmatch(text):
+        return text
+    return f'"{text}"'
 
 
 def fold_lines(*lines: str) -> bytes:
@@ -64,6 +66,14 @@ def _fold(line: bytes) -> bytes:
 def _is_inside_character(byte: int) -> bool:
     """In UTF-8, bytes from 0x80 to 0xBF continue a character."""
     return byte & 0xC0 == 0x80
+
+
+def format_offset(offset: timedelta, separator: str = "") -> str:
+    """A UTC-OFFSET (RFC 5545, section 3.3.14): `+0530`; with seconds if it has some."""
+    minutes, seconds = divmod(int(abs(offset).total_seconds()), 60)
+    sign = "-" if offset < timedelta() else "+"
+    text = f"{sign}{minutes // 60:02}{separator}{minutes % 60:02}"
+    return f"{text}{separator}{seconds:02}" if seconds else text
 
 
 def format_local_time(moment: datetime) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openbulk.formats.ics.alarms import alarm_lines, read_reminders
+from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.attendees import people_lines, read_people
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.components import Component
@@ -48,10 +49,12 @@ _CHOICES = (
     ),
 )
 """Properties with a fixed set of values, the API's fields, and the API's values."""
+_UNKNOWN_CHOICES = {"CLASS": "private"}
+"""What an unknown value means (RFC 5545, section 3.8.1.3). Other properties' are ignored."""
 _EXTENDED_PROPERTIES = "X-OPENBULK-EXTENDED-PROPERTIES"
 """`extendedProperties` as JSON: the standard has no place for them."""
 _STAMP = re.compile(r"\d{8}T\d{6}Z?", re.A)
-_MAX_SEQUENCE_DIGITS = 9
+_SEQUENCE = re.compile(r"\d{1,9}", re.A)
 _STATUS_SPELLINGS = {"CANCELED": "CANCELLED"}
 _NOT_EVENTS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
 """Methods of messages about an event, which leave it as it is (RFC 5546, section 3.2)."""
@@ -74,7 +77,7 @@ class ParsedEvent:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the event is called off."""
+        """Whether the event is cancelled."""
         return self.values.get("status") == "cancelled"
 
 
@@ -84,7 +87,7 @@ class ParsedEvent:
 def parse_event(
     component: Component, calendar: CalendarProperties, series: SeriesStart | None = None
 ) -> ParsedEvent:
-    """An event. `series` is what it is an occurrence of, where the file has that.
+    """An event. `series` is the start of its series, if the file has that.
 
     Raises ValueError with a sentence, and OverflowError for a date outside the years 1 to 9999.
     """
@@ -100,44 +103,46 @@ def parse_event(
     is_cancelled = choices.get("status") == "cancelled"
     times = read_times(event, calendar, is_cancelled=is_cancelled, series=series)
     recurrence = _read_recurrence(event, times, calendar, remarks)
-    lines = recurrence.lines()
+    series_fields = recurrence.as_api()
+    is_series = bool(series_fields)
     sequence = _read_sequence(event, remarks)
     values = {
         **texts,
-        **({} if sequence is None else {"sequence": sequence}),
+        **sequence,
         **choices,
         **times.as_api(),
         **read_people(event, remarks),
         **_read_extended_properties(event),
-        **({"recurrence": lines} if lines else {}),
-        **read_reminders(vevent.alarms, times.start, calendar, remarks, is_series=bool(lines)),
+        **series_fields,
+        **read_reminders(vevent.alarms, times.start, calendar, remarks, is_series=is_series),
     }
-    uid = str(texts.get("iCalUID", ""))
-    return ParsedEvent(uid, sequence or 0, times, recurrence, values, remarks, _read_stamp(event))
+    uid, number = texts.get("iCalUID", ""), sequence.get("sequence", 0)
+    return ParsedEvent(uid, number, times, recurrence, values, remarks, _read_stamp(event))
 
 
 def _read_texts(event: Properties) -> dict[str, str]:
     start = event.get("DTSTART")
     # In a file by hand, a blank may be behind every colon. Before a time it cannot mean anything.
     has_blanks = start is not None and start.value.startswith(" ")
+    blanks = " " * has_blanks
     texts: dict[str, str] = {}
     for name, field in _TEXTS.items():
         found = event.get(name, blanks="")
         if found is not None:
-            texts[field] = found.text.lstrip(" ") if has_blanks else found.text
+            texts[field] = found.text.lstrip(blanks)
     return texts
 
 
-def _read_sequence(event: Properties, remarks: list[str]) -> int | None:
-    """The version of the event (RFC 5545, section 3.8.7.4)."""
+def _read_sequence(event: Properties, remarks: list[str]) -> dict[str, int]:
+    """`sequence`: the version of the event (RFC 5545, section 3.8.7.4)."""
     found = event.get("SEQUENCE")
     if found is None:
-        return None
+        return {}
     text = found.value.strip()
-    if not text.isascii() or not text.isdigit() or len(text) > _MAX_SEQUENCE_DIGITS:
+    if not _SEQUENCE.fullmatch(text):
         remarks.append(f"{found.place} is left out: {found.show()} is no whole number")
-        return None
-    return int(text)
+        return {}
+    return {"sequence": int(text)}
 
 
 def _read_stamp(event: Properties) -> str:
@@ -155,10 +160,8 @@ def _read_choices(event: Properties, calendar: CalendarProperties) -> dict[str, 
         found = event.get(name)
         if found is None:
             continue
-        value = values.get(_STATUS_SPELLINGS.get(found.word, found.word))
-        # What is not known is private (RFC 5545, section 3.8.1.3), and else left out.
-        if value is None and name == "CLASS":
-            value = "private"
+        word = _STATUS_SPELLINGS.get(found.word, found.word)
+        value = values.get(word, _UNKNOWN_CHOICES.get(name))
         if value is not None:
             choices.setdefault(field, value)
     return choices
@@ -171,7 +174,7 @@ def _read_recurrence(
     if times.start is None or times.end is None:
         return Recurrence()
     recurrence = read_recurrence(event, times.start, times.end, calendar)
-    if times.original_start is not None and not times.is_this_and_future and recurrence.lines():
+    if times.is_single_occurrence and recurrence.lines():
         remarks.append("RRULE, RDATE and EXDATE of a single occurrence are left out")
         return Recurrence()
     return recurrence
@@ -195,7 +198,7 @@ def _read_extended_properties(event: Properties) -> dict[str, Any]:
 def event_lines(record: Mapping[str, Any]) -> Sequence[str]:
     """The lines of an event, not folded.
 
-    Raises ValueError, KeyError, TypeError or AttributeError where the record is no event.
+    Raises ValueError, KeyError, TypeError or AttributeError if the record is not an event.
     """
     return [
         "BEGIN:VEVENT",
@@ -213,16 +216,16 @@ def event_lines(record: Mapping[str, Any]) -> Sequence[str]:
 
 def _changed_at(record: Mapping[str, Any]) -> datetime:
     """The time of the last change: DTSTAMP in a file without METHOD (RFC 5545, section 3.8.7.2)."""
-    text = record.get("updated") or record.get("created") or "1970-01-01T00:00:00Z"
-    return datetime.fromisoformat(text).astimezone(UTC)
+    created = field_of(record, "created", "1970-01-01T00:00:00Z")
+    return datetime.fromisoformat(field_of(record, "updated", created)).astimezone(UTC)
 
 
 def _text_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    texts = {name: record.get(field) for name, field in _TEXTS.items()}
-    texts["UID"] = texts["UID"] or _make_uid(record)
-    for name, text in texts.items():
+    identified = {**record, "iCalUID": record.get("iCalUID") or _make_uid(record)}
+    for name, field in _TEXTS.items():
+        text = str(field_of(identified, field, ""))
         if text:
-            yield content_line(name, escape_text(str(text)))
+            yield content_line(name, escape_text(text))
 
 
 def _make_uid(record: Mapping[str, Any]) -> str:
@@ -230,7 +233,7 @@ def _make_uid(record: Mapping[str, Any]) -> str:
 
     Every event has one (RFC 5545, section 3.8.4.7).
     """
-    identifier = record.get("recurringEventId") or record.get("id")
+    identifier = field_of(record, "recurringEventId", record.get("id"))
     if identifier:
         return f"{identifier}@google.com"  # as Google makes it for an event created there
     content = json.dumps(record, sort_keys=True, default=str)

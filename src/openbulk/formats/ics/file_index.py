@@ -6,10 +6,11 @@ goes to disk where it grows (https://sqlite.org/inmemorydb.html).
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from hashlib import blake2b
-from itertools import groupby
+from itertools import groupby, starmap
 
 import orjson
 
@@ -48,11 +49,13 @@ SELECT uid, max(iif(occurrence = '', start, NULL)), max(iif(occurrence = '' OR i
 FROM current_events GROUP BY uid HAVING min(occurrence) = ''
 """
 _PLACE = """
-SELECT occurrence, is_change, standing, problem, series.start, last_line, changes, occurrences
+SELECT standing, problem, iif(occurrence = '' OR is_change, 0, ifnull(last_line, 0)),
+    iif(occurrence = '', NULL, series.start), ifnull(changes, 0), ifnull(occurrences, 0)
 FROM events JOIN verdicts USING (line) LEFT JOIN series USING (uid) WHERE line = ?
 """
-_PARTS_OF_SERIES = """
-SELECT component, line, calendar FROM current_events WHERE uid = ? AND occurrence = ''
+_SERIES = """
+SELECT component, line, calendar FROM current_events
+WHERE uid = ? AND occurrence = '' AND component IS NOT NULL
 """
 _NEWER_OCCURRENCES = """
 SELECT original_start FROM current_events
@@ -103,12 +106,12 @@ class FileIndex:
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")
-        self._calendars: tuple[int, CalendarProperties] = (0, CalendarProperties())
-        self._series: tuple[bytes, ParsedEvent | None] = (b"", None)
-        self._segments: tuple[bytes, Sequence[Segment] | ValueError] = (b"", ())
+        # The events of a calendar, and of a series, mostly follow each other: keep the latest one.
+        self._calendar_of = lru_cache(maxsize=1)(self._read_calendar)
+        self._split_of = lru_cache(maxsize=1)(self._split_series)
+        self._series_of = lru_cache(maxsize=1)(self._read_series)
         self._add_calendars_and_uids(lines())
-        self._has_shared_uids = self._is_any("SELECT 1 FROM uids WHERE events > 1")
-        if self._has_shared_uids:
+        if self._is_any("SELECT 1 FROM uids WHERE events > 1"):
             self._add_events(lines())
             self._add_verdicts()
 
@@ -120,73 +123,81 @@ class FileIndex:
 
     def calendar(self, number: int) -> CalendarProperties:
         """The properties of a VCALENDAR, by its place in the file; 0 for events outside of them."""
-        if self._calendars[0] != number:
-            query = "SELECT properties FROM calendars WHERE number = ?"
-            (packed,) = self._database.execute(query, (number,)).fetchone()
-            self._calendars = (number, _unpack_calendar(packed))
-        return self._calendars[1]
+        return self._calendar_of(number)
 
     def place(self, line: int) -> Place:
         """What other events make of the one that begins on that line."""
-        row = self._database.execute(_PLACE, (line,)).fetchone() if self._has_shared_uids else None
+        row = self._database.execute(_PLACE, (line,)).fetchone()
         if row is None:
             return Place()
-        occurrence, is_change, standing, problem, start, last_line, changes, occurrences = row
-        own = Place(
+        standing, problem, last_line, start, changes, occurrences = row
+        return Place(
             Standing(standing),
             problem,
+            last_line,
+            _unpack_start(start),
             is_in_changing_series=bool(changes),
             has_occurrences=bool(occurrences),
         )
-        if not occurrence or last_line is None:
-            return own
-        return replace(own, series=_unpack_start(start), last_line=0 if is_change else last_line)
 
     def segments(self, uid: str) -> Sequence[Segment]:
         """The segments of a series that changes from one occurrence on.
 
-        Empty where it is called off, or not there. Raises ValueError with half a sentence where it
+        Empty if it is cancelled, or not in the file. Raises ValueError with half a sentence if it
         cannot be split.
         """
-        key = _digest(uid)
-        if self._segments[0] != key:
-            rows = self._database.execute(_PARTS_OF_CHANGING_SERIES, (key,)).fetchall()
-            self._segments = (key, _split(self._parse(*row) for row in rows))
-        if isinstance(self._segments[1], ValueError):
-            raise ValueError(*self._segments[1].args)
-        return self._segments[1]
+        segments = self._split_of(_digest(uid))
+        if isinstance(segments, ValueError):
+            raise ValueError(*segments.args)
+        return segments
 
     def exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
         """The occurrences that a series leaves out, and that no event as new as it brings back."""
-        given = series.recurrence.left_out
-        if not given or series.times.start is None:
-            return given
         rows = self._database.execute(_NEWER_OCCURRENCES, (_digest(series.uid), series.sequence))
-        start = series.times.start
-        newer = {_key(_unpack_time(packed), start) for (packed,) in rows}
-        return [one for one in given if _key(one, start) not in newer]
+        newer = {_key(_unpack_time(packed), series) for (packed,) in rows}
+        return [one for one in series.recurrence.left_out if _key(one, series) not in newer]
 
     def is_left_out(self, occurrence: ParsedEvent) -> bool:
         """Whether a newer version of the series leaves an occurrence out."""
-        key = _digest(occurrence.uid)
-        if self._series[0] != key:
-            row = self._database.execute(_PARTS_OF_SERIES, (key,)).fetchone()
-            is_kept = row is not None and row[0] is not None
-            self._series = (key, self._parse(*row) if is_kept else None)
-        series, original_start = self._series[1], occurrence.times.original_start
-        if series is None or series.times.start is None or original_start is None:
+        series, original_start = (
+            self._series_of(_digest(occurrence.uid)),
+            occurrence.times.original_start,
+        )
+        if series is None or original_start is None:
             return False
-        start = series.times.start
-        left_out = {_key(one, start) for one in series.recurrence.left_out}
-        return occurrence.sequence < series.sequence and _key(original_start, start) in left_out
+        if occurrence.sequence >= series.sequence:
+            return False
+        left_out = series.recurrence.left_out
+        return _key(original_start, series) in {_key(one, series) for one in left_out}
 
     @property
     def has_early_occurrences(self) -> bool:
-        """Whether an occurrence stands before its series."""
-        return self._has_shared_uids and self._is_any(_HAS_EARLY)
+        """Whether an occurrence comes before its series."""
+        return self._is_any(_HAS_EARLY)
 
-    def _is_any(self, query: str) -> bool:
-        return bool(self._database.execute(f"SELECT EXISTS ({query})").fetchone()[0])
+    def _is_any(self, query: str, *values: object) -> bool:
+        return self._database.execute(query, values).fetchone() is not None
+
+    def _read_calendar(self, number: int) -> CalendarProperties:
+        query = "SELECT properties FROM calendars WHERE number = ?"
+        (packed,) = self._database.execute(query, (number,)).fetchone()
+        return _unpack_calendar(packed)
+
+    def _read_series(self, uid: bytes) -> ParsedEvent | None:
+        """The series of that UID; None if it is not in the file, or does not recur."""
+        row = self._database.execute(_SERIES, (uid,)).fetchone()
+        return None if row is None else self._parse(*row)
+
+    def _split_series(self, uid: bytes) -> Sequence[Segment] | ValueError:
+        """The segments of a series; the error if it cannot be split, for each of its events."""
+        rows = self._database.execute(_PARTS_OF_CHANGING_SERIES, (uid,)).fetchall()
+        events = list(starmap(self._parse, rows))
+        if not events or events[0].times.original_start is not None or events[0].is_cancelled:
+            return ()
+        try:
+            return split_series(events[0], events[1:])
+        except ValueError as error:
+            return error
 
     def _parse(self, packed: bytes, line: int, calendar: int) -> ParsedEvent:
         component = Component.unpack(packed, line, calendar)
@@ -211,14 +222,13 @@ class FileIndex:
 
     def _add_events(self, lines: Iterator[bytes]) -> None:
         """The events whose UID others have, too, as far as they can be read."""
-        query = "SELECT events FROM uids WHERE uid = ?"
+        is_shared = "SELECT 1 FROM uids WHERE uid = ? AND events > 1"
         for component in split_events(lines):
             try:
                 event = parse_event(component, self.calendar(component.calendar))
             except (ValueError, OverflowError):
                 continue
-            count = self._database.execute(query, (_digest(event.uid),)).fetchone()
-            if event.uid and count is not None and count[0] > 1:
+            if event.uid and self._is_any(is_shared, _digest(event.uid)):
                 self._add_event(component, event)
 
     def _add_event(self, component: Component, event: ParsedEvent) -> None:
@@ -251,30 +261,19 @@ class FileIndex:
         self._database.execute(_ADD_SERIES)
 
 
-def _split(events: Iterator[ParsedEvent]) -> Sequence[Segment] | ValueError:
-    parts = list(events)
-    if not parts or parts[0].times.original_start is not None or parts[0].is_cancelled:
-        return ()
-    try:
-        return split_series(parts[0], parts[1:])
-    except ValueError as error:
-        return error
-
-
 def _watch_uids(lines: Iterator[bytes], note: Callable[[str], None]) -> Iterator[bytes]:
-    """The lines as they are; `note` gets the UIDs in them."""
-    held: bytearray | None = None
+    """The lines, unchanged; `note` gets the UIDs in them."""
+    held = bytearray()  # a UID as far as it is unfolded; empty between two of them
     for raw in lines:
-        if held is not None and raw.startswith((b" ", b"\t")):
+        if held and raw.startswith((b" ", b"\t")):
             held += raw.rstrip(b"\r\n")[1:]
-        elif held is not None and raw.strip():
+        elif raw.strip():
             _note(held, note)
-            held = None
+            held.clear()
         if raw[:3].upper() == b"UID":
-            held = bytearray(raw.rstrip(b"\r\n"))
+            held += raw.rstrip(b"\r\n")
         yield raw
-    if held is not None:
-        _note(held, note)
+    _note(held, note)
 
 
 def _note(line: bytearray, note: Callable[[str], None]) -> None:
@@ -298,13 +297,15 @@ def _name_occurrence(original_start: TimeValue | None, *, is_change: bool) -> st
 # --- values as they are kept ---
 
 
-def _key(value: TimeValue, start: TimeValue) -> date | datetime:
-    """What an occurrence of a series with that start is known by: its day, or its moment."""
+def _key(value: TimeValue, series: ParsedEvent) -> date | datetime:
+    """What identifies an occurrence of a series: its day, or its time on the series' clocks."""
+    start = series.times.start
+    assert start is not None, "an event without a start has no occurrences"
     if start.is_day:
         return value.day
     if value.is_day:
         return datetime.combine(value.day, start.local.time())
-    return value.in_zone(start.zone).local if start.zone else value.local
+    return value.in_zone(start.zone).local
 
 
 def _pack_time(value: TimeValue | None) -> bytes | None:

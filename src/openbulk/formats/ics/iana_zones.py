@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar import Timezone
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from openbulk.formats.ics.content_lines import unescape_text
+from openbulk.formats.ics.content_lines import format_offset, unescape_text
 from openbulk.formats.ics.properties import parse_property
 
-Offsets = Sequence[timedelta | None]
+Offsets = Sequence[timedelta]
 """From UTC, at each moment of _SAMPLES."""
 
 # Rules that change clocks about once a year cost little to expand from 1601, where Windows' zones
@@ -26,6 +26,7 @@ _YEARLY_RULE = re.compile(
     re.I,
 )
 _MAX_RULES = 10
+_TZID = re.compile(r"\ATZID.*", re.I | re.S)
 # Windows has a name for each usual zone, and the shortest for the most usual: Eastern Standard Time
 # is New York's.
 _RANKS = {zone: (len(name), name) for name, zone in WINDOWS_TO_OLSON.items()}
@@ -41,6 +42,7 @@ _MAX_NAME_CHARACTERS = 250
 _ZONE_NAMES = frozenset({"TZID", "X-LIC-LOCATION"})
 _NOT_PLACES = frozenset({"localtime", "Factory"})
 """Files in the folder of zones that stand for the machine's own zone, or for none."""
+_ZONE_OF_CITY = re.compile(r"(?!Etc/).+/")
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*(?P<sign>[+-])(?P<hours>\d{1,2})(?::?00)?", re.A | re.I)
 """A zone that is only an offset of whole hours, such as GMT+02:00 or UTC-5."""
 _WINDOWS_DISPLAY_NAME = re.compile(
@@ -77,7 +79,7 @@ def known_zones() -> frozenset[str]:
 
 
 def zone_name(text: str) -> str:
-    """The one name of a zone, whether it is escaped, quoted or bare where it stands."""
+    """A zone's name without escapes and quotes: programs write it with and without them."""
     return unescape_text(text).strip().strip('"').strip()
 
 
@@ -123,9 +125,8 @@ def _zone_of_offset(name: str) -> str:
     match = _OFFSET.fullmatch(name)
     if match is None:
         return ""
-    hours = int(match["hours"])
-    sign = "-" if match["sign"] == "+" else "+"
-    return f"Etc/GMT{sign}{hours}" if hours else "UTC"
+    hours_east = int(match["sign"] + match["hours"])
+    return f"Etc/GMT{-hours_east:+}" if hours_east else "UTC"
 
 
 def _city_zones(name: str) -> Iterator[str]:
@@ -143,17 +144,10 @@ def _city_zones(name: str) -> Iterator[str]:
 def _zones_of_cities() -> Mapping[tuple[str, str], Sequence[str]]:
     """Zones by their city and their offset without summer time."""
     zones: dict[tuple[str, str], list[str]] = {}
-    for zone in sorted(one for one in known_zones() if "/" in one and not one.startswith("Etc/")):
-        offset = min(one for one in _offsets_of_zone(zone)[:_WEEKS] if one is not None)
-        zones.setdefault((_city_of(zone), _show_offset(offset)), []).append(zone)
+    for zone in sorted(filter(_ZONE_OF_CITY.match, known_zones())):
+        offset = format_offset(min(_offsets_of_zone(zone)[:_WEEKS]), ":")
+        zones.setdefault((_city_of(zone), offset), []).append(zone)
     return zones
-
-
-def _show_offset(offset: timedelta) -> str:
-    """As in `UTC+05:30`, without the UTC."""
-    hours, minutes = divmod(int(abs(offset).total_seconds()) // 60, 60)
-    sign = "-" if offset < timedelta() else "+"
-    return f"{sign}{hours:02}:{minutes:02}"
 
 
 @lru_cache(maxsize=256)
@@ -175,7 +169,7 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     zone = _zone_by_offsets(name, described, calendar_zone)
     if zone is not None:
         return VTimezone(name, zone)
-    winter, summer = (_show_offset(described[week] or timedelta()) for week in (0, _WEEKS // 2))
+    winter, summer = (format_offset(described[week], ":") for week in (0, _WEEKS // 2))
     problem = f"changes clocks as no IANA zone does (UTC{winter} in January, UTC{summer} in July)"
     return VTimezone(name, problem=problem)
 
@@ -207,7 +201,7 @@ def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
     if len(rules) > _MAX_RULES or not all(map(_YEARLY_RULE.fullmatch, rules)):
         return ()
     # The library remembers a zone for each name that it sees, for as long as the process lives.
-    renamed = ["TZID:openbulk" if line.upper().startswith("TZID") else line for line in lines]
+    renamed = [_TZID.sub("TZID:openbulk", line) for line in lines]
     try:
         component: Any = Timezone.from_ical("\r\n".join(renamed) + "\r\n")
         return _offsets(component.to_tz(lookup_tzid=False))
@@ -222,4 +216,4 @@ def _offsets_of_zone(zone: str) -> Offsets:
 
 
 def _offsets(zone: tzinfo) -> Offsets:
-    return tuple(moment.replace(tzinfo=zone).utcoffset() for moment in _SAMPLES)
+    return tuple(moment.replace(tzinfo=zone).utcoffset() or timedelta() for moment in _SAMPLES)

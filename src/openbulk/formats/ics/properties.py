@@ -47,7 +47,7 @@ class Property:
 
     @property
     def text(self) -> str:
-        """The text of a value of type TEXT. Raises ValueError where it cannot be decoded."""
+        """The text of a value of type TEXT. Raises ValueError if it cannot be decoded."""
         match self._encoding:
             case "" | "8BIT" | "7BIT":
                 return unescape_text(self.value)
@@ -67,25 +67,32 @@ class Property:
         """A value with a fixed set of words, such as STATUS: in capitals, without blanks."""
         return self.text.strip().upper()
 
+    def parameter_word(self, name: str) -> str:
+        """A parameter with a fixed set of words, such as VALUE: in capitals; "" without it.
+
+        Words are the same in any case (RFC 5545, section 2).
+        """
+        return self.parameters.get(name, "").strip().upper()
+
     def show(self, part: str | None = None) -> str:
         """The value, or a part of it, in quotes for a message: shortened where it is long."""
         text = self.value if part is None else part
-        is_long = len(text) > _SHOWN_CHARACTERS
-        return repr(f"{text[:_SHOWN_CHARACTERS]}…" if is_long else text)
+        if len(text) > _SHOWN_CHARACTERS:
+            text = f"{text[:_SHOWN_CHARACTERS]}…"
+        return repr(text)
 
     @property
     def _encoding(self) -> str:
-        named = self.parameters.get("ENCODING", "").strip().upper()
-        bare = (name for name in self.parameters if name in _VCALENDAR_1_ENCODINGS)
-        return named or next(bare, "")
+        bare = filter(_VCALENDAR_1_ENCODINGS.__contains__, self.parameters)
+        return self.parameter_word("ENCODING") or next(bare, "")
 
     def _decode(self, content: bytes) -> str:
-        charset = self.parameters.get("CHARSET", "").strip()
+        charset = self.parameters.get("CHARSET", "").strip() or "UTF-8"
         try:
-            text = decode_named(content, charset or "utf-8")
+            text = decode_named(content, charset)
         except UnicodeDecodeError:
             raise ValueError(
-                f"{self.place} is encoded text that is not {charset or 'UTF-8'}; "
+                f"{self.place} is encoded text that is not {charset}; "
                 "name its character set in the line, like CHARSET=windows-1252"
             ) from None
         except LookupError:
@@ -111,21 +118,22 @@ def parse_property(line: str, number: int = 0) -> Property | None:
         return None
     name = match[1].upper()
     colon = _find_colon(name, line, match.end())
-    if colon is None:
+    if colon == len(line):
         return None
     pairs = map(_split_parameter, _PARAMETER.findall(line[match.end() : colon]))
     parameters = {key: value for key, value in pairs if key}
     return Property(name, line[colon + 1 :], parameters, number, name == match[1])
 
 
-def _find_colon(name: str, line: str, begin: int) -> int | None:
-    """The colon between the parameters and the value."""
-    # The name of a zone, such as (UTC+01:00) Berlin, may have a colon in it, without quotes, too.
-    if name in _TIMES and (last := _LAST_TIMES.search(line, begin)):
+def _find_colon(name: str, line: str, begin: int) -> int:
+    """Where the colon between the parameters and the value is; the line's length if it has none."""
+    # A zone's name, such as (UTC+01:00) Berlin, may hold a colon without being quoted.
+    last = _LAST_TIMES.search(line, begin) if name in _TIMES else None
+    if last is not None:
         return last.start()
     head = _UP_TO_COLON.match(line, begin)
     assert head is not None, "the expression matches the empty string"
-    return head.end() if head.end() < len(line) else None
+    return head.end()
 
 
 def _split_parameter(parameter: str) -> tuple[str, str]:

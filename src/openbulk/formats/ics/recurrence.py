@@ -2,15 +2,16 @@
 
 The Calendar API takes these lines as they are in a file, without DTSTART and DTEND
 (https://developers.google.com/calendar/api/v3/reference/events, `recurrence`). They are read as
-values and written anew: in the type and the zone of DTSTART.
+values and written again, in the type and the zone of DTSTART.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import content_line
 from openbulk.formats.ics.properties import Property
@@ -46,8 +47,16 @@ class Recurrence:
     @property
     def is_once_a_day(self) -> bool:
         """Whether a day says which of its occurrences is meant."""
-        by_rule = [rule.times_of_day(_NOON) for rule in self.rules if rule.name == "RRULE"]
-        return all(len(times) == 1 for times in by_rule)
+        return all(len(times) == 1 for times in self.times_of_day(_NOON))
+
+    def times_of_day(self, start: time) -> Sequence[frozenset[time]]:
+        """The times of a day that each RRULE sets, as in `Rule.times_of_day`."""
+        return [rule.times_of_day(start) for rule in self.rules if rule.name == "RRULE"]
+
+    def as_api(self) -> dict[str, Sequence[str]]:
+        """`recurrence`, if there is one."""
+        fields = {"recurrence": self.lines()}
+        return fields if fields["recurrence"] else {}
 
     def lines(self) -> Sequence[str]:
         """As in the Calendar API."""
@@ -58,7 +67,8 @@ class Recurrence:
 def _date_lines(name: str, values: Iterable[TimeValue]) -> Iterator[str]:
     """A line for each type and zone."""
     by_parameters: dict[str, list[str]] = {}
-    for parameters, text in (one.as_property() for one in values):
+    for one in values:
+        parameters, text = one.as_property()
         by_parameters.setdefault(parameters, []).append(text)
     for parameters, texts in by_parameters.items():
         yield f"{name}{parameters}:{','.join(texts)}"
@@ -74,26 +84,22 @@ def read_recurrence(
 
     Raises ValueError with a sentence for what cannot be brought to the type of the start.
     """
-    rules = [
-        parse_rule(found, start, calendar)
-        for name in ("RRULE", "EXRULE")
-        for found in event.each(name)
-    ]
+    stated = [*event.each("RRULE"), *event.each("EXRULE")]
+    rules = [parse_rule(found, start, calendar) for found in stated]
     usual = end.since(start)
     additions = [
         one
         for found in event.each("RDATE")
         for one in _read_additions(found, start, usual, calendar)
     ]
-    added = [one for one, _ in additions]
+    whole = Recurrence(rules, added=[one for one, _ in additions])
     periods = [(one, one.add(length)) for one, length in additions if length != usual]
     _require_uid(event, periods)
     left_out: list[TimeValue] = []
     for found in event.each("EXDATE"):
-        for value in _read_dates(found, start, calendar):
-            left_out += _occurrences_on(found, value, start, rules, added)
-    kept = [(one, last) for one, last in periods if one not in left_out]
-    return Recurrence(rules, added, left_out, kept)
+        left_out += _read_exceptions(found, start, whole, calendar)
+    kept = [period for period in periods if period[0] not in left_out]
+    return replace(whole, left_out=left_out, periods=kept)
 
 
 def _require_uid(event: Properties, periods: Sequence[object]) -> None:
@@ -106,46 +112,40 @@ def _require_uid(event: Properties, periods: Sequence[object]) -> None:
         )
 
 
-def _read_dates(
-    found: Property, start: TimeValue, calendar: CalendarProperties
+def _read_exceptions(
+    found: Property, start: TimeValue, whole: Recurrence, calendar: CalendarProperties
 ) -> Iterator[TimeValue]:
+    """What an EXDATE leaves out of a series: occurrences, or all of a day."""
     for one in split_values(found):
         value = parse_time(one, calendar, start.zone)
         # A day of a series with times may be several of its occurrences.
         if value.is_day and not start.is_day:
-            yield value
+            yield from _occurrences_on(value.day, found, start, whole)
         else:
             yield fit_to(start, value, one, calendar)
 
 
 def _occurrences_on(
-    found: Property,
-    value: TimeValue,
-    start: TimeValue,
-    rules: Sequence[Rule],
-    added: Sequence[TimeValue],
+    day: date, found: Property, start: TimeValue, whole: Recurrence
 ) -> Iterator[TimeValue]:
-    """What an EXDATE leaves out: itself, or all occurrences of the day that it is."""
-    if not value.is_day or start.is_day:
-        yield value
-        return
-    by_rule = [rule.times_of_day(start.local.time()) for rule in rules if rule.name == "RRULE"]
+    """All occurrences of a series on a day. Raises ValueError if a rule has too many."""
+    first = start.local.time()
+    by_rule = whole.times_of_day(first)
     if not all(by_rule):
         raise ValueError(
-            f"{found.place} has the day {value.day:%Y%m%d}, and the event recurs several times a "
-            f"day; write each time, like EXDATE:{value.day:%Y%m%d}T100000Z"
+            f"{found.place} has the day {day:%Y%m%d}, and the event recurs several times a "
+            f"day; write each time, like EXDATE:{day:%Y%m%d}T100000Z"
         )
-    times = {start.local.time()}.union(*by_rule)
-    times |= {one.local.time() for one in added if one.day == value.day}
-    for moment in sorted(times):
-        yield TimeValue(datetime.combine(value.day, moment), start.zone)
+    added = {one.local.time() for one in whole.added if one.day == day}
+    for moment in sorted(added.union({first}, *by_rule)):
+        yield TimeValue(datetime.combine(day, moment), start.zone)
 
 
 def _read_additions(
     found: Property, start: TimeValue, usual: timedelta, calendar: CalendarProperties
 ) -> Iterator[tuple[TimeValue, timedelta]]:
     """Start and length of each occurrence that an RDATE adds; the length is `usual` by default."""
-    is_period = found.parameters.get("VALUE", "").strip().upper() == "PERIOD"
+    is_period = found.parameter_word("VALUE") == "PERIOD"
     for one in split_values(found):
         if is_period or "/" in one.value:
             value, length = parse_period(one, calendar, start.zone)
@@ -159,7 +159,7 @@ def _read_additions(
 
 def recurrence_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The lines of its recurrence. Raises ValueError for another line."""
-    for line in record.get("recurrence") or ():
+    for line in field_of(record, "recurrence", ()):
         match = _LINE.fullmatch(line)
         if match is None:
             raise ValueError(

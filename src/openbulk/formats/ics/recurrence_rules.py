@@ -1,10 +1,12 @@
 """RRULE and EXRULE: parts that are checked one by one (RFC 5545, section 3.3.10)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import product
+from math import prod
 
 from dateutil.rrule import rrulestr
 
@@ -15,23 +17,25 @@ from openbulk.formats.ics.time_values import TimeValue, parse_time, to_day
 
 _FREQUENCIES = ("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _WITHIN_DAY = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
-_TIMES_OF_DAY = ("BYHOUR", "BYMINUTE", "BYSECOND")
+TIMES_OF_DAY = ("BYHOUR", "BYMINUTE", "BYSECOND")
+"""Parts that set the times of a day."""
 _WEEKDAY = re.compile(r"(?:[+-]?\d{1,2})?(?:MO|TU|WE|TH|FR|SA|SU)", re.A)
 _NUMBER = re.compile(r"[+-]?\d{1,9}", re.A)
-_RANGES: Mapping[str, tuple[int, int]] = {
-    "INTERVAL": (1, 10**9),
-    "COUNT": (1, 10**9),
-    "BYSECOND": (0, 60),
-    "BYMINUTE": (0, 59),
-    "BYHOUR": (0, 23),
-    "BYMONTHDAY": (-31, 31),
-    "BYYEARDAY": (-366, 366),
-    "BYWEEKNO": (-53, 53),
-    "BYMONTH": (1, 12),
-    "BYSETPOS": (-366, 366),
+_YEAR_DAYS = frozenset(range(-366, 367)) - {0}
+_RANGES: Mapping[str, Container[int]] = {
+    "INTERVAL": range(1, 10**9 + 1),
+    "COUNT": range(1, 10**9 + 1),
+    "BYSECOND": range(61),
+    "BYMINUTE": range(60),
+    "BYHOUR": range(24),
+    "BYMONTHDAY": frozenset(range(-31, 32)) - {0},
+    "BYYEARDAY": _YEAR_DAYS,
+    "BYWEEKNO": frozenset(range(-53, 54)) - {0},
+    "BYMONTH": range(1, 13),
+    "BYSETPOS": _YEAR_DAYS,
 }
-"""Parts that are numbers, and their bounds. 0 is none of those that also count from the end."""
-_SINGLE = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
+"""Parts that are numbers, and the numbers they may have; negative ones count from the end."""
+_SINGLE = frozenset({"INTERVAL", "COUNT", "WKST"})
 _WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
 """Parts of RFC 7529 that mean what a rule means without them, with these values."""
 _MAX_TIMES_OF_DAY = 100
@@ -57,36 +61,40 @@ class Rule:
         parts = dict(self.parts)
         if self.until is not None:
             parts["UNTIL"] = self.until.as_property()[1]
-        return f"{self.name}:{self.text_of(parts)}"
+        return f"{self.name}:{_join_parts(parts)}"
 
-    @staticmethod
-    def text_of(parts: Mapping[str, str]) -> str:
-        """The parts as in a file."""
-        return ";".join(f"{key}={value}" for key, value in parts.items() if value)
+    def endless_parts(self) -> dict[str, str]:
+        """Its parts without the two that can end it: COUNT and UNTIL."""
+        return _without({"COUNT", "UNTIL"}, self.parts)
 
     def times_of_day(self, start: time) -> frozenset[time]:
         """The times at which it recurs on a day, for a start at that time; empty for too many."""
-        hours = _numbers(self.parts.get("BYHOUR"), start.hour)
-        minutes = _numbers(self.parts.get("BYMINUTE"), start.minute)
-        seconds = _numbers(self.parts.get("BYSECOND"), start.second)
-        is_many = len(hours) * len(minutes) * len(seconds) > _MAX_TIMES_OF_DAY
-        if is_many or self.parts["FREQ"] in _WITHIN_DAY:
+        by_default = (start.hour, start.minute, start.second)
+        texts = map(self.parts.get, TIMES_OF_DAY, map(str, by_default))
+        numbers = [set(map(int, text.split(","))) for text in texts]
+        if self.parts["FREQ"] in _WITHIN_DAY or prod(map(len, numbers)) > _MAX_TIMES_OF_DAY:
             return frozenset()
-        times = product(hours, minutes, seconds)
-        return frozenset(time(hour, minute, min(second, 59)) for hour, minute, second in times)
+        # A leap second is read as the one before it (RFC 5545, section 3.3.12).
+        return frozenset(
+            time(hour, minute, min(second, 59)) for hour, minute, second in product(*numbers)
+        )
 
     def expand(self, start: datetime, last: datetime) -> Iterator[datetime]:
         """Its occurrences up to the last one, on the clocks of the start's zone.
 
         Does not heed COUNT and UNTIL.
         """
-        parts = {key: value for key, value in self.parts.items() if key not in {"COUNT", "UNTIL"}}
-        parts["UNTIL"] = format_local_time(last)
-        yield from rrulestr(self.text_of(parts), dtstart=start)
+        parts = {**self.endless_parts(), "UNTIL": format_local_time(last)}
+        yield from rrulestr(_join_parts(parts), dtstart=start)
 
 
-def _numbers(text: str | None, default: int) -> set[int]:
-    return {int(number) for number in text.split(",")} if text else {default}
+def _without(keys: Collection[str], parts: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in parts.items() if key not in keys}
+
+
+def _join_parts(parts: Mapping[str, str]) -> str:
+    """The parts as in a file."""
+    return ";".join(f"{key}={value}" for key, value in parts.items() if value)
 
 
 def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) -> Rule:
@@ -98,9 +106,8 @@ def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) 
     until = parts.get("UNTIL", "")
     if until and parts.get("COUNT"):
         raise ValueError(f"{found.place} has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)")
-    for key, value in parts.items():
-        if key not in {"FREQ", "UNTIL"}:
-            _check_part(found, key, value)
+    for key, value in _without({"FREQ", "UNTIL"}, parts).items():
+        _check_part(found, key, value)
     if parts.get("FREQ") not in _FREQUENCIES:
         raise ValueError(
             f"{found.place} is {found.show()}, which has no FREQ of {', '.join(_FREQUENCIES)}; "
@@ -121,7 +128,7 @@ def _split_parts(found: Property) -> dict[str, str]:
         if part and not separator:
             raise ValueError(f"{found.place} has {found.show(part)}, which is no part; {_EXAMPLE}")
         is_superfluous = key.startswith("X-") or _WITHOUT_EFFECT.get(key) == value
-        if not value or is_superfluous:
+        if is_superfluous or not value:
             continue
         if parts.get(key, value) != value:
             raise ValueError(f"{found.place} has {key} twice; keep one")
@@ -130,24 +137,24 @@ def _split_parts(found: Property) -> dict[str, str]:
 
 
 def _check_part(found: Property, key: str, value: str) -> None:
-    values = value.split(",")
-    if key in {"BYDAY", "WKST"}:
-        is_right = all(map(_WEEKDAY.fullmatch, values))
-    elif key in _RANGES:
-        is_right = all(_is_in_range(key, number) for number in values)
-    else:
+    if key not in _CHECKS:
         raise ValueError(f"{found.place} has the part {key}, which is not known; {_EXAMPLE}")
-    if not is_right or (key in _SINGLE and len(values) > 1):
+    values = [value] if key in _SINGLE else value.split(",")
+    if not all(map(_CHECKS[key], values)):
         part = found.show(f"{key}={value}")
         raise ValueError(f"{found.place} has {part}, which no rule can have; {_EXAMPLE}")
 
 
-def _is_in_range(key: str, text: str) -> bool:
-    if not _NUMBER.fullmatch(text):
-        return False
-    low, high = _RANGES[key]
-    number = int(text)
-    return low <= number <= high and (number != 0 or low == 0)
+def _is_number_of(numbers: Container[int], text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text)) and int(text) in numbers
+
+
+_CHECKS: Mapping[str, Callable[[str], object]] = {
+    "BYDAY": _WEEKDAY.fullmatch,
+    "WKST": _WEEKDAY.fullmatch,
+    **{key: partial(_is_number_of, numbers) for key, numbers in _RANGES.items()},
+}
+"""For each part but FREQ and UNTIL, whether a value of it is one that it may have."""
 
 
 def _without_times_of_day(found: Property, parts: Mapping[str, str]) -> dict[str, str]:
@@ -157,7 +164,7 @@ def _without_times_of_day(found: Property, parts: Mapping[str, str]) -> dict[str
             f"{found.place} has FREQ={parts['FREQ']}, and the event is all-day; write FREQ=DAILY, "
             "or a DTSTART with a time"
         )
-    return {key: value for key, value in parts.items() if key not in _TIMES_OF_DAY}
+    return _without(TIMES_OF_DAY, parts)
 
 
 # --- UNTIL ---

@@ -1,10 +1,9 @@
 """The rows of a calendar file: one for each event that counts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.ics.components import Component, split_events
@@ -15,15 +14,13 @@ from openbulk.formats.ics.versions import Standing
 
 
 def read_rows(lines: Lines, index: FileIndex) -> Iterator[Row]:
-    """The events of a file in its order, but for occurrences that stand before their series.
+    """The events of a file in its order; occurrences that come before their series are last.
 
-    These come last: a service can change an occurrence only of a series that it has. Closes the
-    index.
+    A service can only change an occurrence of a series that it has. Closes the index.
     """
     numbers = count(1)
     with closing(index):
-        passes = (False, True) if index.has_early_occurrences else (False,)
-        for is_for_early in passes:
+        for is_for_early in sorted({False, index.has_early_occurrences}):
             for component in split_events(lines()):
                 place = index.place(component.line)
                 if place.is_early(component.line) == is_for_early:
@@ -64,8 +61,7 @@ def _resolve(component: Component, place: Place, index: FileIndex) -> Sequence[P
         if index.is_left_out(event):
             return ()
     if place.is_in_changing_series:
-        moved = _move_in_series(event, index)
-        return () if moved is None else [replace(event, values=moved)]
+        return _move_in_series(event, index)
     return [event, *_occurrences_of_other_length(event)]
 
 
@@ -91,23 +87,24 @@ def _with_newer_occurrences(event: ParsedEvent, index: FileIndex) -> ParsedEvent
     )
 
 
-def _move_in_series(event: ParsedEvent, index: FileIndex) -> Mapping[str, Any] | None:
-    """The fields of an event, whose series may be split; None where nothing is left of it."""
+def _move_in_series(event: ParsedEvent, index: FileIndex) -> Sequence[ParsedEvent]:
+    """An event with the fields of its part of a series that is split; empty if nothing is left."""
     original_start = event.times.original_start
     try:
         segments = index.segments(event.uid)
     except ValueError as error:
         if not event.times.is_this_and_future:
-            return event.values
+            return [event]
         raise ValueError(
             f"this event stands for all later occurrences of its series, too, and {error}"
         ) from None
     if not segments:
-        return event.values
+        return [event]
     segment = segment_of(segments, original_start)
     if segment.is_empty:
-        return None
+        return ()
     if original_start is None or event.times.is_this_and_future:
-        return segment.values
+        return [replace(event, values=segment.values)]
     moved = segment.move(original_start).as_api()
-    return {**event.values, "iCalUID": segment.uid, "originalStartTime": moved}
+    values = {**event.values, "iCalUID": segment.uid, "originalStartTime": moved}
+    return [replace(event, values=values)]

@@ -6,18 +6,20 @@ event of its own, and its UID is the same each time that the file is read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import Any
 
 from openbulk.formats.ics.content_lines import format_local_time
 from openbulk.formats.ics.events import ParsedEvent
 from openbulk.formats.ics.recurrence import Recurrence
-from openbulk.formats.ics.recurrence_rules import Rule
+from openbulk.formats.ics.recurrence_rules import TIMES_OF_DAY, Rule
 from openbulk.formats.ics.time_values import TimeValue
 
 _SECOND = timedelta(seconds=1)
+_FIRST, _LAST = datetime.min, datetime.max  # noqa: DTZ901
+"""The borders before the first segment, and after the last."""
 _MAX_COUNTED = 100_000
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _ADVICE = "write the occurrences from there on as a series with a UID of its own"
@@ -27,12 +29,19 @@ _ADVICE = "write the occurrences from there on as a series with a UID of its own
 class Segment:
     """The occurrences of a series from one on, up to the next that changes it."""
 
-    begin: datetime | None
-    """The original start of its first occurrence, on the series' clocks; None for the first."""
+    begin: datetime
+    """The original start of its first occurrence, on the series' clocks; _FIRST for the first."""
+    end: datetime
+    """Where the next segment begins; _LAST for the last one."""
     event: ParsedEvent
     """What its occurrences are like."""
-    recurrence: Recurrence
     uid: str
+    recurrence: Recurrence = field(default_factory=Recurrence)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the series itself begins it, and no change."""
+        return self.begin == _FIRST
 
     @property
     def is_empty(self) -> bool:
@@ -48,24 +57,33 @@ class Segment:
 
     def move(self, original_start: TimeValue) -> TimeValue:
         """Where an occurrence of the whole series starts in this segment."""
-        start, first = self.event.times.start, self.event.times.original_start
-        if self.begin is None or start is None or first is None:
+        start = self.event.times.start
+        if self.is_first or start is None:
             return original_start
-        shift = start.local - first.local
+        shift = start.local - _begin(self.event)
         if start.is_day:
             return TimeValue(original_start.day + shift)
         return TimeValue(original_start.local + shift, start.zone)
 
+    def is_in(self, original_start: TimeValue) -> bool:
+        """Whether an occurrence of the whole series is in this segment."""
+        return self.begin <= original_start.local < self.end
+
+    def start(self) -> TimeValue:
+        """When its first occurrence starts."""
+        start = self.event.times.start
+        assert start is not None, "a series has a start, and so has a change"
+        return start
+
 
 def split_series(series: ParsedEvent, changes: Iterable[ParsedEvent]) -> Sequence[Segment]:
-    """The segments of a series that changes. Raises ValueError where it cannot be split."""
+    """The segments of a series that changes. Raises ValueError if it cannot be split."""
     ordered = sorted(changes, key=_begin)
-    borders = [None, *map(_begin, ordered), None]
-    events = [series, *ordered]
-    return [
-        _segment(series, event, begin, end)
-        for event, (begin, end) in zip(events, pairwise(borders), strict=True)
-    ]
+    begins = [*map(_begin, ordered)]
+    uids = [series.uid, *(_uid_of_segment(series.uid, begin) for begin in begins)]
+    borders = pairwise([_FIRST, *begins, _LAST])
+    pieces = zip(borders, [series, *ordered], uids, strict=True)
+    return [_with_recurrence(Segment(*border, event, uid), series) for border, event, uid in pieces]
 
 
 def _begin(change: ParsedEvent) -> datetime:
@@ -78,31 +96,23 @@ def segment_of(segments: Sequence[Segment], original_start: TimeValue | None) ->
     """The segment that an occurrence is in; the first one for None."""
     if original_start is None:
         return segments[0]
-    begun = (one for one in segments if one.begin is None or one.begin <= original_start.local)
-    return list(begun)[-1]
+    return next(filter(lambda one: one.is_in(original_start), segments))
 
 
-def _segment(
-    series: ParsedEvent, event: ParsedEvent, begin: datetime | None, end: datetime | None
-) -> Segment:
+def _with_recurrence(segment: Segment, series: ParsedEvent) -> Segment:
+    """The segment with its part of the series' recurrence, or with the change's own rules."""
     start = series.times.start
     assert start is not None, "a series has a start"
-    uid = series.uid if begin is None else _uid_of_segment(series.uid, begin)
-    whole = Segment(begin, event, Recurrence(), uid)
-    if end is not None and end <= start.local:
-        return whole
-    if begin is not None and event.recurrence.rules:
-        own = [_ending(rule, whole, end, start) for rule in event.recurrence.rules]
-        return replace(whole, recurrence=replace(event.recurrence, rules=own))
-    rules = [_restrict(rule, whole, start, end) for rule in series.recurrence.rules]
-
-    def is_inside(value: TimeValue) -> bool:
-        is_begun = begin is None or value.local >= begin
-        return is_begun and (end is None or value.local < end)
-
-    added = [whole.move(one) for one in series.recurrence.added if is_inside(one)]
-    left_out = [whole.move(one) for one in series.recurrence.left_out if is_inside(one)]
-    return replace(whole, recurrence=Recurrence(rules, added, left_out))
+    if segment.end <= start.local:
+        return segment
+    whole, own = series.recurrence, segment.event.recurrence
+    if own.rules and not segment.is_first:
+        rules = [_end_rule(rule, segment, start) for rule in own.rules]
+        return replace(segment, recurrence=replace(own, rules=rules))
+    rules = [_restrict(rule, segment, start) for rule in whole.rules]
+    added = [*map(segment.move, filter(segment.is_in, whole.added))]
+    left_out = [*map(segment.move, filter(segment.is_in, whole.left_out))]
+    return replace(segment, recurrence=Recurrence(rules, added, left_out))
 
 
 def _uid_of_segment(uid: str, begin: datetime) -> str:
@@ -111,21 +121,28 @@ def _uid_of_segment(uid: str, begin: datetime) -> str:
     return f"{name}_R{format_local_time(begin)}{at}{host}"
 
 
-def _restrict(rule: Rule, segment: Segment, start: TimeValue, end: datetime | None) -> Rule:
+def _restrict(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
     """The rule of the whole series for the occurrences of one segment."""
     if rule.name != "RRULE":
         raise ValueError(f"the series has {rule.name}; {_ADVICE}")
+    if not segment.is_first:
+        rule = _shift(rule, segment, start)
+    return _end_rule(rule, segment, start)
+
+
+def _shift(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
+    """The rule for the occurrences from a change on, where the change puts them."""
     parts = dict(rule.parts)
-    until = rule.until
-    if segment.begin is not None:
-        if "COUNT" in parts:
-            parts["COUNT"] = str(int(parts["COUNT"]) - _count_before(rule, start, segment.begin))
-        parts = _shift_parts(parts, segment)
-        until = _shift_until(rule.until, segment, start)
-        has_ended = until is not None and until.moment < _first_moment(segment)
-        if has_ended or parts.get("COUNT", "1").startswith(("0", "-")):
-            raise ValueError(f"the series has ended before this occurrence; {_ADVICE}")
-    return _ending(replace(rule, parts=parts, until=until), segment, end, start)
+    count = 1
+    if "COUNT" in parts:
+        count = int(parts["COUNT"]) - _count_before(rule, start, segment.begin)
+        parts["COUNT"] = str(count)
+    parts = _shift_parts(parts, segment)
+    until = _shift_until(rule.until, segment, start)
+    is_after_end = until is not None and until.moment < segment.start().in_utc().moment
+    if is_after_end or count < 1:
+        raise ValueError(f"the series has ended before this occurrence; {_ADVICE}")
+    return replace(rule, parts=parts, until=until)
 
 
 def _count_before(rule: Rule, start: TimeValue, moment: datetime) -> int:
@@ -140,50 +157,41 @@ def _count_before(rule: Rule, start: TimeValue, moment: datetime) -> int:
 
 def _shift_parts(parts: Mapping[str, str], segment: Segment) -> dict[str, str]:
     """The parts of a rule whose occurrences are at another time, or on another weekday."""
-    start, first = segment.event.times.start, segment.event.times.original_start
-    assert start is not None and first is not None, "a change has both"
+    start, first = segment.start(), segment.event.times.original_start
+    assert first is not None, "a change says which occurrence it is"
     if start.is_day != first.is_day:
         raise ValueError(f"it is all-day, or the series is; {_ADVICE}")
     days = (start.day - first.day).days
     set_by = {key for key in parts if key.startswith("BY")}
     is_time_moved = start.local.time() != first.local.time()
-    if is_time_moved and set_by & {"BYHOUR", "BYMINUTE", "BYSECOND"}:
+    if is_time_moved and not set_by.isdisjoint(TIMES_OF_DAY):
         raise ValueError(f"the rule of the series sets times of day; {_ADVICE}")
     if not days or not set_by:
         return dict(parts)
-    weekdays = parts.get("BYDAY", "").split(",")
-    if parts["FREQ"] != "WEEKLY" or set_by != {"BYDAY"} or len(weekdays) > 1:
+    weekday = parts.get("BYDAY", "")
+    if (parts["FREQ"], set_by) != ("WEEKLY", {"BYDAY"}) or "," in weekday:
         raise ValueError(f"it is on another day than the rule of the series says; {_ADVICE}")
-    moved = _WEEKDAYS[(_WEEKDAYS.index(weekdays[0][-2:]) + days) % 7]
+    moved = _WEEKDAYS[(_WEEKDAYS.index(weekday[-2:]) + days) % 7]
     return {**parts, "BYDAY": moved}
 
 
 def _shift_until(until: TimeValue | None, segment: Segment, start: TimeValue) -> TimeValue | None:
-    if until is None or segment.begin is None:
-        return until
+    if until is None:
+        return None
     if until.is_day:
         return segment.move(until)
-    local = until.in_zone(start.zone) if start.zone else until
-    return segment.move(local).in_utc()
+    return segment.move(until.in_zone(start.zone)).in_utc()
 
 
-def _first_moment(segment: Segment) -> date | datetime:
-    first = segment.event.times.start
-    assert first is not None, "a change has a start"
-    return first.in_utc().moment
-
-
-def _ending(rule: Rule, segment: Segment, end: datetime | None, start: TimeValue) -> Rule:
+def _end_rule(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
     """The rule of a segment, which ends before the next one begins."""
-    if end is None:
+    if segment.end == _LAST:
         return rule
-    first_of_next = end.date() if start.is_day else end
-    border = segment.move(TimeValue(first_of_next, start.zone))
-    until = _just_before(border)
+    first_of_next = segment.end.date() if start.is_day else segment.end
+    until = _just_before(segment.move(TimeValue(first_of_next, start.zone)))
     if rule.until is not None and rule.until.moment <= until.moment:
         return rule
-    parts = {key: value for key, value in rule.parts.items() if key not in {"COUNT", "UNTIL"}}
-    return replace(rule, parts=parts, until=until)
+    return replace(rule, parts=rule.endless_parts(), until=until)
 
 
 def _just_before(border: TimeValue) -> TimeValue:

@@ -20,7 +20,7 @@ _TIME = re.compile(
 )
 _DURATION = re.compile(
     r"(?P<sign>[+-]?)P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
-    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
     re.A | re.I,
 )
 _MAX_DURATION_CHARACTERS = 40
@@ -48,7 +48,7 @@ class TimeValue:
     @property
     def day(self) -> date:
         """The day, also of a time."""
-        return self.moment.date() if isinstance(self.moment, datetime) else self.moment
+        return self.local.date()
 
     @property
     def local(self) -> datetime:
@@ -64,15 +64,20 @@ class TimeValue:
             return None
         return self.local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
 
-    def in_zone(self, zone: str) -> "TimeValue":
-        """The same moment on the clocks of another zone; a time without a zone gets this one."""
+    def in_zone(self, zone: str | None) -> "TimeValue":
+        """The same moment on the clocks of another zone; itself if `zone` is None.
+
+        A time without a zone gets this one.
+        """
+        if zone is None or zone == self.zone:
+            return self
         instant = self.instant
-        if instant is None or self.zone == zone:
+        if instant is None:
             return TimeValue(self.moment, zone)
         return TimeValue(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), zone)
 
     def in_utc(self) -> "TimeValue":
-        """The same moment in UTC; itself where no zone says which moment it is."""
+        """The same moment in UTC; itself if no zone says which moment it is."""
         if self.zone is None:
             return self
         return self.in_zone("UTC")
@@ -83,18 +88,22 @@ class TimeValue:
         Eight hours over a change to winter time end at five, not at six.
         """
         days, rest = timedelta(days=duration.days), timedelta(seconds=duration.seconds)
-        on_last_day = replace(self, moment=self.moment + days)
-        if self.is_day or self.zone is None:
-            return replace(on_last_day, moment=on_last_day.moment + rest)
-        instant = on_last_day.instant
-        assert instant is not None, "it has a zone"
-        return TimeValue((instant + rest).replace(tzinfo=None), "UTC").in_zone(self.zone)
+        on_last_day = replace(self, moment=self.moment + days).in_utc()
+        return replace(on_last_day, moment=on_last_day.moment + rest).in_zone(self.zone)
 
     def since(self, start: "TimeValue") -> timedelta:
-        """How long it is after the start: by the moments, where both have a zone."""
+        """The time from the start to this: by the moments if both have a zone, else by clocks."""
         if self.instant is None or start.instant is None:
             return self.local - start.local
         return self.instant - start.instant
+
+    @property
+    def _needs_utc(self) -> bool:
+        """Whether it is written in UTC. A local time means the first of two that clocks show alike.
+
+        RFC 5545, section 3.3.5.
+        """
+        return self.zone == "UTC" or bool(self.local.fold)
 
     def as_api(self) -> dict[str, str]:
         """As in the Calendar API: `{"date": ...}` or `{"dateTime": ..., "timeZone": ...}`."""
@@ -102,8 +111,7 @@ class TimeValue:
             return {"date": self.moment.isoformat()}
         if self.zone is None:
             return {"dateTime": self.moment.isoformat()}
-        # Of two times that clocks show alike, a local time is the first (RFC 5545, 3.3.5).
-        if self.zone == "UTC" or self.local.fold:
+        if self._needs_utc:
             return {"dateTime": f"{self.in_utc().local.isoformat()}Z", "timeZone": self.zone}
         return {"dateTime": self.moment.isoformat(), "timeZone": self.zone}
 
@@ -111,10 +119,11 @@ class TimeValue:
         """The parameters and the value that it has in a line of a recurrence."""
         if self.is_day:
             return ";VALUE=DATE", f"{self.moment:%Y%m%d}".zfill(8)
-        if self.zone == "UTC" or self.local.fold:
+        if self._needs_utc:
             return "", f"{format_local_time(self.in_utc().local)}Z"
-        zone = f";TZID={self.zone}" if self.zone else ""
-        return zone, format_local_time(self.local)
+        if self.zone is None:
+            return "", format_local_time(self.local)
+        return f";TZID={self.zone}", format_local_time(self.local)
 
 
 # --- DATE and DATE-TIME ---
@@ -122,8 +131,8 @@ class TimeValue:
 
 def split_values(found: Property) -> Iterator[Property]:
     """A property for each value of a list; some programs end it with a comma."""
-    values = (part.strip() for part in found.value.split(","))
-    return (replace(found, value=value) for value in values if value)
+    values = filter(None, map(str.strip, found.value.split(",")))
+    return (replace(found, value=value) for value in values)
 
 
 def parse_time(
@@ -151,7 +160,7 @@ def parse_time(
 
 
 def _is_stated_day(found: Property) -> bool:
-    return found.parameters.get("VALUE", "").strip().upper() == "DATE"
+    return found.parameter_word("VALUE") == "DATE"
 
 
 def _looks_like(found: Property) -> str:
@@ -191,8 +200,7 @@ def _with_zone(
     """A zone is not applied to times in UTC (RFC 5545, section 3.2.19)."""
     if offset is not None:
         in_utc = TimeValue(moment - _parse_offset(offset), "UTC")
-        shown = find_iana_zone(found.parameters.get(ZONE_OF_UTC_TIME, ""))
-        return in_utc.in_zone(shown) if shown else in_utc
+        return in_utc.in_zone(find_iana_zone(found.parameters.get(ZONE_OF_UTC_TIME, "")))
     zone = found.parameters.get("TZID", "").strip()
     if zone:
         return TimeValue(moment, calendar.require_zone(zone_name(zone), found.place))
@@ -202,30 +210,28 @@ def _with_zone(
 
 
 def _parse_offset(text: str) -> timedelta:
-    if text.upper() == "Z":
-        return timedelta()
-    digits = text[1:].replace(":", "")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return -offset if text.startswith("-") else offset
+    """`Z`, `+02:00` or `+0200` as a duration."""
+    digits = text.upper().replace("Z", "+0000").replace(":", "")
+    sign = int(f"{digits[0]}1")
+    return sign * timedelta(hours=int(digits[1:3]), minutes=int(digits[3:]))
 
 
 # --- to the type and the zone of another time ---
 
 
 def to_day(value: TimeValue, found: Property, calendar: CalendarProperties) -> TimeValue:
-    """The day that a time is on. Raises ValueError where none is beyond doubt.
+    """The day that a time is on. Raises ValueError if that is in doubt.
 
     Midnight in the calendar's zone begins a day there, and so does midnight in UTC, which programs
     write that only have days. Another time in UTC is on the day that it is in the calendar's zone.
     """
     if value.zone != "UTC":
         return TimeValue(value.day)
-    home = value.in_zone(calendar.home_zone) if calendar.home_zone else None
-    if home is not None and home.local.time() in _EDGES_OF_DAY:
-        return TimeValue(home.day)
-    if value.local.time() in _EDGES_OF_DAY:
-        return TimeValue(value.day)
-    if home is not None:
+    home = value.in_zone(calendar.home_zone)
+    for one in (home, value):
+        if one.local.time() in _EDGES_OF_DAY:
+            return TimeValue(one.day)
+    if calendar.home_zone is not None:
         return TimeValue(home.day)
     raise ValueError(
         f"{found.place} is a time in UTC and the event is all-day; write the day, like "
@@ -257,14 +263,15 @@ def parse_duration(found: Property) -> timedelta:
     """A duration, which may be negative. Raises ValueError with a sentence."""
     value = "".join(found.value.split())
     match = _DURATION.fullmatch(value)
-    if match is None or value.upper().endswith("T") or len(value) > _MAX_DURATION_CHARACTERS:
+    if match is None or len(value) > _MAX_DURATION_CHARACTERS:
         raise ValueError(
             f"{found.place} is {found.show(value)}, which is no duration; "
             f"it looks like {found.name}:PT1H30M"
         )
-    units = ("weeks", "days", "hours", "minutes", "seconds")
-    duration = timedelta(**{unit: int(match[unit] or 0) for unit in units})
-    return -duration if match["sign"] == "-" else duration
+    sign, weeks, *days_and_time = match.groups(default="0")
+    days, hours, minutes, seconds = map(int, days_and_time)
+    duration = timedelta(days, seconds, minutes=minutes, hours=hours, weeks=int(weeks))
+    return duration * int(f"{sign}1")
 
 
 def parse_period(

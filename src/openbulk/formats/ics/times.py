@@ -24,6 +24,8 @@ from openbulk.formats.ics.vevent import Properties
 
 _ONE_DAY = timedelta(days=1)
 _THIS_AND_FUTURE = "THISANDFUTURE"
+_KINDS = {True: "a day", False: "a time"}
+"""What a time is called, by `is_day`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class EventTimes:
     """The start that the series gives to this occurrence; None where it is none of a series."""
     is_this_and_future: bool = False
     """Whether it stands for all later occurrences, too (RFC 5545, section 3.2.13)."""
+
+    @property
+    def is_single_occurrence(self) -> bool:
+        """Whether it is one occurrence of a series, and stands for no later ones."""
+        return self.original_start is not None and not self.is_this_and_future
 
     def as_api(self) -> dict[str, dict[str, str]]:
         """`start`, `end` and `originalStartTime`, as far as the event has them.
@@ -104,32 +111,29 @@ def _read_end(
     if found is None:
         return None
     end = parse_time(found, calendar, start.zone)
-    if start.is_day and not end.is_day and _is_midnight(end, calendar):
+    if start.is_day and _is_midnight(end, calendar):
         end = to_day(end, found, calendar)
     if start.is_day != end.is_day:
-        kinds = ("a day", "a time") if start.is_day else ("a time", "a day")
         raise ValueError(
-            f"{found.place} is {kinds[1]}, and DTSTART is {kinds[0]}; write both as days or both "
-            "as times"
+            f"{found.place} is {_KINDS[end.is_day]}, and DTSTART is {_KINDS[start.is_day]}; "
+            "write both as days or both as times"
         )
-    # Many programs write the day itself as the end of one day.
-    if end.is_day and end.day == start.day:
+    # RFC 5545, section 3.6.1, excludes the day in DTEND; many programs write the last one there.
+    if end == TimeValue(start.day):
         return end.add(_ONE_DAY)
     return end
 
 
 def _is_midnight(end: TimeValue, calendar: CalendarProperties) -> bool:
     """Whether a day ends then, where it is written or in the calendar's zone."""
-    home = end.in_zone(calendar.home_zone) if calendar.home_zone and end.zone else end
+    home = end.in_zone(calendar.home_zone)
     return datetime.min.time() in {end.local.time(), home.local.time()}
 
 
 def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
-    """Raises ValueError where the event ends before it starts."""
-    if (start.zone is None) != (end.zone is None):
-        return
-    begins, ends = start.instant or start.local, end.instant or end.local
-    if ends < begins:
+    """Raise ValueError if the event ends before it starts."""
+    is_comparable = (start.zone is None) == (end.zone is None)
+    if is_comparable and end.since(start) < timedelta():
         found = event.require("DTEND")
         raise ValueError(
             f"{found.place} is {found.show()}, which is before DTSTART; "
@@ -139,18 +143,25 @@ def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
 
 def _add_duration(event: Properties, start: TimeValue) -> TimeValue:
     """The end by DURATION, else a day or no time at all (RFC 5545, section 3.6.1)."""
+    duration = _read_duration(event)
+    if start.is_day:
+        whole_days = -(-duration // _ONE_DAY)
+        return start.add(_ONE_DAY * max(1, whole_days))
+    return start.add(duration)
+
+
+def _read_duration(event: Properties) -> timedelta:
+    """DURATION; none without it. Raises ValueError for a negative one."""
     found = event.get("DURATION")
     if found is None:
-        return start.add(_ONE_DAY if start.is_day else timedelta())
+        return timedelta()
     duration = parse_duration(found)
     if duration < timedelta():
         raise ValueError(
             f"{found.place} is {found.show()}, and an event ends after it starts; "
             "it looks like DURATION:PT1H30M"
         )
-    if start.is_day:
-        return start.add(max(_ONE_DAY, _ONE_DAY * -(-duration // _ONE_DAY)))
-    return start.add(duration)
+    return duration
 
 
 def _read_original_start(
@@ -165,7 +176,7 @@ def _read_original_start(
         return None
     if series is not None:
         original_start = parse_time(found, calendar, series.time.zone)
-        if original_start.is_day and not series.time.is_day and not series.is_once_a_day:
+        if original_start.is_day and not series.is_once_a_day:
             raise ValueError(
                 f"{found.place} is a day, and the series recurs several times on it; write which "
                 f"one is meant, like RECURRENCE-ID:{original_start.day:%Y%m%d}T100000Z"
@@ -182,7 +193,7 @@ def _is_this_and_future(event: Properties) -> bool:
     found = event.get("RECURRENCE-ID")
     if found is None:
         return False
-    stated = found.parameters.get("RANGE", "").strip().upper()
+    stated = found.parameter_word("RANGE")
     if stated not in {"", _THIS_AND_FUTURE}:
         raise ValueError(
             f"{found.place} has RANGE={stated}, which RFC 5545 no longer has; "
@@ -216,17 +227,19 @@ def _time_line(name: str, time: Mapping[str, Any]) -> str:
         # glibc's strftime does not pad years before 1000.
         day = date.fromisoformat(time["date"]).strftime("%Y%m%d").zfill(8)
         return content_line(name, day, {"VALUE": "DATE", **parameters})
-    moment = datetime.fromisoformat(time["dateTime"])
-    zone = time.get("timeZone")
-    if moment.tzinfo is None:
-        if zone != "UTC":
-            return content_line(name, format_local_time(moment), {"TZID": zone, **parameters})
-        moment = moment.replace(tzinfo=UTC)
-    elif zone != "UTC" and zone in known_zones():
-        local = moment.astimezone(ZoneInfo(zone))
-        # Of two times that clocks show alike, a local time is the first (RFC 5545, 3.3.5).
-        if local.fold == 0:
-            return content_line(name, format_local_time(local), {"TZID": zone, **parameters})
-    named = None if zone == "UTC" else zone
+    moment, zone = datetime.fromisoformat(time["dateTime"]), time.get("timeZone")
+    if zone == "UTC":
+        moment, zone = moment.replace(tzinfo=moment.tzinfo or UTC), None
+    local = _on_clocks(moment, zone)
+    # Of two times that clocks show alike, a local time is the first (RFC 5545, section 3.3.5).
+    if local.tzinfo is None and local.fold == 0:
+        return content_line(name, format_local_time(local), {"TZID": zone, **parameters})
     value = f"{format_local_time(moment.astimezone(UTC))}Z"
-    return content_line(name, value, {ZONE_OF_UTC_TIME: named, **parameters})
+    return content_line(name, value, {ZONE_OF_UTC_TIME: zone, **parameters})
+
+
+def _on_clocks(moment: datetime, zone: str | None) -> datetime:
+    """The moment on the clocks of the zone; itself if it is there already, or no zone is known."""
+    if moment.tzinfo is None or zone is None or zone not in known_zones():
+        return moment
+    return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)

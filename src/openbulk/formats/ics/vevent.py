@@ -1,4 +1,4 @@
-"""An event as it stands in a calendar file: the properties of a VEVENT and of its alarms."""
+"""An event of a calendar file: the properties of a VEVENT and of its alarms."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -81,8 +81,9 @@ _KNOWN_NAMES = frozenset(
         *("AALARM", "DALARM", "MALARM", "PALARM", "DCREATED", "RNUM"),
     }
 )
-_FIRST_WORD = re.compile(r"\s*([A-Za-z-]+)")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z-]")
 _HAS_LETTER = re.compile(r"[A-Za-z]")
+_NO_PROPERTY = Property("", "")
 _HINT = "if it belongs to the text above it, begin it with a blank"
 
 
@@ -108,15 +109,15 @@ class Properties:
         return given
 
     def get(self, name: str, blanks: str | None = None) -> Property | None:
-        """The property of that name; None where it is absent or empty, as in `each`.
+        """The property of that name; None if it is absent or empty, as in `each`.
 
-        Raises ValueError where it is damaged, or is there twice with different values.
+        Raises ValueError if it is damaged, or is there twice with different values.
         """
         given = self.each(name, blanks)
         if len({(one.value, *sorted(one.parameters.items())) for one in given}) > 1:
             lines = " and ".join(str(one.line) for one in given)
             raise ValueError(f"the event has {name} {len(given)} times, on lines {lines}; keep one")
-        return given[0] if given else None
+        return next(iter(given), None)
 
     def require(self, name: str) -> Property:
         """The property of that name, which is there."""
@@ -134,7 +135,7 @@ class Vevent:
 
 
 def parse_vevent(component: Component) -> Vevent:
-    """The properties of an event. Raises ValueError with a sentence where it is not whole."""
+    """The properties of an event. Raises ValueError with a sentence if it is not whole."""
     component.require_whole()
     event = _Block("VEVENT", component.line)
     alarms: list[_Block] = []
@@ -159,7 +160,7 @@ def parse_vevent(component: Component) -> Vevent:
 
 
 def _close(open_blocks: "list[_Block]", name: str) -> None:
-    """The end of a component; one that has not begun is left out."""
+    """Close the last open component; the END of one that has not begun is left out."""
     if len(open_blocks) == 1:
         return
     last = open_blocks.pop()
@@ -196,20 +197,18 @@ class _Block:
             self._empty_lines += 1
             return
         found = parse_property(text, raw.number)
-        last = self._properties[-1] if self._properties else None
-        is_behind_text = last is not None and last.name in _TEXTS
-        if found is None or (is_behind_text and _looks_like_text(found)):
+        last = next(reversed(self._properties), _NO_PROPERTY)
+        if found is None or (last.name in _TEXTS and _looks_like_text(found)):
             self._add_stray(raw.number, text, last)
         else:
             self._properties.append(_with_damage(found, raw.content))
         self._empty_lines = 0
 
-    def _add_stray(self, number: int, text: str, last: Property | None) -> None:
-        """A line that is no property continues a text, and otherwise breaks what is before it."""
-        begin = _FIRST_WORD.match(text)
-        is_broken_property = begin is not None and begin[1] in _KNOWN_NAMES
-        if last is None or is_broken_property:
-            shown = Property("", text).show()
+    def _add_stray(self, number: int, text: str, last: Property) -> None:
+        """Add a line that is not a property: it continues a text, else damages what it follows."""
+        shown = Property("", text).show()
+        first_word = _NOT_IN_NAMES.split(text.lstrip(), maxsplit=1)[0]
+        if first_word in _KNOWN_NAMES or last is _NO_PROPERTY:
             self.problem = (
                 self.problem
                 or f"line {number} is {shown}, which is no property; "
@@ -219,7 +218,6 @@ class _Block:
             breaks = r"\n" * (self._empty_lines + 1)
             self._properties[-1] = replace(last, value=f"{last.value}{breaks}{text}")
         elif not last.damage:
-            shown = Property("", text).show()
             damage = f"line {number} is {shown}, which is no property, behind {last.name}; {_HINT}"
             self._properties[-1] = replace(last, damage=damage)
 

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import takewhile
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
-from openbulk.formats.ics.content_lines import content_line, escape_text, format_local_time
+from openbulk.formats.ics.content_lines import (
+    content_line,
+    escape_text,
+    format_local_time,
+    format_offset,
+)
 
 _ZONE_IN_LINE = re.compile(
     r'(?:DTSTART|DTEND|RECURRENCE-ID|EXDATE|RDATE)(?:;[^:;]*)*?;TZID="?([^;:"]+)', re.I
@@ -17,6 +23,7 @@ _ZONE_IN_LINE = re.compile(
 _FIRST_YEAR, _LAST_YEAR = 1970, 2037
 """Zone files list changes no further than 32 bits of seconds reach, and then a rule (RFC 8536)."""
 _MIN_YEARS_OF_A_RULE = 10
+_KINDS = {True: "DAYLIGHT", False: "STANDARD"}
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
@@ -56,17 +63,17 @@ class _Change:
 
         Onsets are on the clocks as they were just before (RFC 5545, section 3.6.5).
         """
-        kind = "DAYLIGHT" if self.is_summer else "STANDARD"
+        kind = _KINDS[self.is_summer]
         lines = (
             f"BEGIN:{kind}",
             f"DTSTART:{format_local_time(onset)}",
             further_onsets,
-            f"TZOFFSETFROM:{_format_offset(self.before)}",
-            f"TZOFFSETTO:{_format_offset(self.after)}",
+            f"TZOFFSETFROM:{format_offset(self.before)}",
+            f"TZOFFSETTO:{format_offset(self.after)}",
             content_line("TZNAME", escape_text(self.name)),
             f"END:{kind}",
         )
-        return [line for line in lines if line]
+        return list(filter(None, lines))
 
 
 # --- the changes of a zone ---
@@ -141,7 +148,7 @@ def _in_week(week: int, year: int, like: datetime) -> datetime | None:
     None where the month has no such day.
     """
     weeks = monthcalendar(year, like.month)
-    days = list(filter(None, (days_of_week[like.weekday()] for days_of_week in weeks)))
+    days = list(filter(None, map(itemgetter(like.weekday()), weeks)))
     if week > len(days):
         return None
     # As in BYDAY, the first is 1 and the last is -1.
@@ -149,12 +156,6 @@ def _in_week(week: int, year: int, like: datetime) -> datetime | None:
 
 
 def _rdate(onsets: Sequence[datetime]) -> str:
-    return f"RDATE:{','.join(map(format_local_time, onsets))}" if onsets else ""
-
-
-def _format_offset(offset: timedelta) -> str:
-    """A UTC-OFFSET (RFC 5545, section 3.3.14), with seconds where it has some."""
-    minutes, seconds = divmod(int(abs(offset).total_seconds()), 60)
-    sign = "-" if offset < timedelta() else "+"
-    text = f"{sign}{minutes // 60:02}{minutes % 60:02}"
-    return f"{text}{seconds:02}" if seconds else text
+    if not onsets:
+        return ""
+    return f"RDATE:{','.join(map(format_local_time, onsets))}"
