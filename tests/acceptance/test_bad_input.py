@@ -59,6 +59,56 @@ def test_no_or_wrong_secrets_are_401(server: Server, header: str, says: str) -> 
     assert reply.json["requestId"] == reply.headers["elements-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        (b'{"element": }', "application/json", "the body is not JSON: error at character 13"),
+        (b"", "application/json", "the body is missing; send a JSON object"),
+        (b"[]", "application/json", "the body must be a JSON object"),
+        (b"{}", "text/plain", "send the header 'Content-Type: application/json'"),
+        (b'{"element": 5}', "application/json", "body.element must be a JSON object"),
+        (b'{"element": {}}', "application/json", "body.element.key is missing"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused_in_plain_words(
+    server: Server, body: bytes, kind: str, says: str
+) -> None:
+    headers = {"Authorization": server.authorization, "Content-Type": kind}
+    url = f"{server.process.url}{BASE_PATH}/instances"
+    reply = request("POST", url, body=body, headers=headers)
+    assert (reply.status, says in reply.json["message"]) == (400, True), reply.body
+
+
+def test_a_path_that_does_not_exist_is_404_and_says_where_paths_start(server: Server) -> None:
+    reply = request("GET", f"{server.process.url}/instances")
+    assert reply.status == 404
+    assert reply.json["message"] == (
+        "there is no GET /instances; paths start with /elements/api-v2, and /docs lists them"
+    )
+
+
+def test_a_callback_url_that_is_not_whole_is_named_with_its_header(server: Server) -> None:
+    headers = {"Authorization": server.authorization, "Elements-Async-Callback-Url": "/done"}
+    url = f"{server.process.url}{BASE_PATH}/bulk/query?q=select%20*%20from%20records"
+    reply = request("POST", url, headers=headers)
+    assert reply.status == 400
+    assert reply.json["message"] == (
+        "Elements-Async-Callback-Url '/done' is not a whole URL; "
+        "write it like https://example.com/hooks/openbulk"
+    )
+
+
+def test_formats_that_accept_can_name_are_listed_once(server: Server) -> None:
+    job_id = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
+    server.finished(job_id)
+    headers = {"Authorization": server.authorization, "Accept": "text/nonsense"}
+    url = f"{server.process.url}{BASE_PATH}/bulk/{job_id}/records"
+    message = request("GET", url, headers=headers).json["message"]
+    listed = message.partition("it can be ")[2].split(", ")
+    assert "text/csv" in listed
+    assert len(listed) == len(set(listed)), message
+
+
 @pytest.mark.parametrize("order", ["{e}, {u}", "{u}, {e}", "{o}, {e}, {u}", "{e},{o},{u}"])
 def test_secrets_come_in_any_order(server: Server, order: str) -> None:
     header = order.format(
@@ -83,7 +133,7 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
         (b"name,age,name\n1,2,3\n", None, "column 1 and column 3 are both called 'name'"),
         (b"[]", None, "the file holds no record; a JSON file is an array of objects"),
         (b"PK\x03\x04rest", None, "a zip archive"),
-        (b"name\nAnn\n", "{not json", "metaData is not JSON"),
+        (b"name\nAnn\n", "{not json", "metaData is not JSON (error at character 2); write it like"),
         (b"name\nAnn\n", "[1]", "metaData is not a JSON object"),
         (
             b"name\nAnn\n",

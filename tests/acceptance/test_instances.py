@@ -246,7 +246,10 @@ def test_a_code_without_its_state_or_with_another_one_is_refused_with_what_would
     answer = address(server, sandbox, pkce="true")
     back = consent(answer["oauthUrl"])
     missing = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"]))
-    assert (missing.status, "give the state that came back with it" in missing.json["message"]) == (
+    assert (
+        missing.status,
+        "give the state that came back with the code" in missing.json["message"],
+    ) == (
         401,
         True,
     )
@@ -434,6 +437,17 @@ def test_a_server_that_cannot_start_says_why(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert "s3cret" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("serve",), ("sandbox", "google")])
+def test_a_port_in_use_is_named_with_what_to_do(
+    processes: Processes, command: tuple[str, ...]
+) -> None:
+    port = processes.server().process.url.rpartition(":")[2]
+    settings = {"OPENBULK_DATA_DIR": str(processes.folder / "other"), "COLUMNS": "500"}
+    done = processes.command(*command, "--port", port, env=settings)
+    says = f"cannot listen on 127.0.0.1:{port}: another program uses this port; stop it, or choose"
+    assert says in done.stderr
 
 
 def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> None:

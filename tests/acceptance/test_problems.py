@@ -134,7 +134,7 @@ def cases_of_jobs() -> Iterator[Case]:
 
 def cases_of_instances() -> Iterator[Case]:
     instance = "there is no instance '99'"
-    yield Case("POST /instances", 400, 'add "element": {"key": "googlecalendar"}', body={})
+    yield Case("POST /instances", 400, 'add "element": {"key": "memory"}', body={})
     yield Case("POST /instances", 404, ELEMENT, body={"element": {"key": "circus"}})
     for operation, path in (
         ("POST /instances", ""),

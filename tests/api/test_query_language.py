@@ -113,6 +113,10 @@ def test_conditions_mean_what_they_mean_in_sql(text: str, expected: Condition) -
         ("select * from x order by a nulls first", "nulls first is not possible"),
         ("select * from x order by count(a)", r"COUNT\(a\) is not the name of a field"),
         ("select * from x limit -1", "limit is not a whole number"),
+        ("selct * from x", "not understood at 'selct': it does not begin with select"),
+        ("select * from x where a = 'b", "the quote ' is not closed"),
+        ("select * from x where (a = 1", "at '1': a closing parenthesis is missing after it"),
+        ("select * from x where", "at 'where': something is missing next to it"),
         ("select key from x", "put a name that is also a word of SQL in backticks"),
         ("select * from x where a = b", "b is not a value; put a text in quotes"),
         ("select * from x where a = null", "NULL is not a value"),
@@ -128,6 +132,17 @@ def test_what_is_not_understood_is_said_and_never_left_out(text: str, part: str)
     """A query that silently returned something else would be worse than none."""
     with pytest.raises(BadInput, match=part):
         parse(text)
+
+
+def test_a_message_shows_the_text_of_the_caller_and_not_what_it_became() -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_where("a = 1 and start > 2026-05-30 oops")
+    assert caught.value.message.startswith(
+        "the condition 'a = 1 and start > 2026-05-30 oops' is not understood at 'oops': "
+    )
+    with pytest.raises(BadInput) as caught:
+        field_list("(a")
+    assert "records" not in caught.value.message
 
 
 def test_lists_of_fields_stand_alone_too() -> None:

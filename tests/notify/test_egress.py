@@ -231,7 +231,10 @@ def test_addresses_that_can_be_called_are_taken(url: str) -> None:
     [
         ("/formulas/instances/7/executions", "is not a whole URL"),
         ("//example.com/hook", "is not a whole URL"),
-        ("example.com/hook", "is not a whole URL"),
+        (
+            "example.com/hook",
+            "base.url 'example.com/hook' is not a whole URL; write it like https://",
+        ),
         ("", "is not a whole URL"),
         ("ftp://example.com/", "neither https:// nor http://"),
         ("file:///etc/passwd", "neither https:// nor http://"),
