@@ -4,12 +4,14 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import openbulk.storage
+from openbulk.domain.errors import CannotStart
 from openbulk.domain.job import IdempotencyKey, Position
 from openbulk.domain.records import OutcomeKind
 from openbulk.domain.workflow import RunStatus
@@ -136,6 +138,30 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     async with engine.connect() as connection:
         found = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
         assert tuple(found) == ("w0rd", "here")
+
+
+async def test_an_earlier_version_that_still_works_stops_the_start(
+    empty_engine: AsyncEngine,
+) -> None:
+    """Its statements would fail with the old names."""
+    if empty_engine.dialect.name == "sqlite":
+        pytest.skip("a SQLite ledger has one process")
+    async with empty_engine.begin() as connection:
+        await connection.run_sync(upgrade_to, "0006")
+        now = "extract(epoch FROM clock_timestamp())"
+        await connection.execute(text(f"INSERT INTO workers (id, beat) VALUES ('w', {now})"))
+    with pytest.raises(CannotStart, match="stop all of them"):
+        await migrate(empty_engine)
+    async with empty_engine.begin() as connection:
+        await connection.execute(text(f"UPDATE workers SET beat = {now} - 60"))
+    await migrate(empty_engine)
+
+
+async def test_the_ledger_of_a_newer_version_stops_the_start(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(CannotStart, match=r"newer version .* start that version .*9999"):
+        await migrate(engine)
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:

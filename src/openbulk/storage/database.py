@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from psycopg import errors
 from sqlalchemy import (
     URL,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from openbulk.domain.errors import DiskFull, Unavailable
+from openbulk.domain.errors import CannotStart, DiskFull, Unavailable
 from openbulk.storage.retry import outage
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -242,10 +243,18 @@ async def keep_others_out(connection: AsyncConnection, lock: int) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    """Raises CannotStart if the tables are those of a newer version."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        # Alembic's error for a revision that it does not know.
+        raise CannotStart(
+            "the ledger was written by a newer version of openbulk; start that version "
+            f"({str(error).rstrip('.')})"
+        ) from error
 
 
 def _make_sqlite_durable(engine: Engine) -> None:
