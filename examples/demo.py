@@ -52,10 +52,11 @@ openbulk                   {server}
 Oracle Eloqua (sandbox)    {eloqua}
 Google Calendar (sandbox)  {google}
 
-The commands below leave out two things that are the same in each:
-$API   {server}{API}
-$AUTH  User ..., Organization ...   the secrets that openbulk prints at its first start;
-       and after a sign-in:         Element ..., the token of the instance""")
+Three things below are the same in each command. Run the commands where openbulk's files are.
+$API    {server}{API}
+$AUTH   Authorization: User ..., Organization ...
+        the secrets that openbulk prints at its first start
+$TOKEN  the token of the instance, from the answer to its sign-in""")
 
 
 def upload_contacts(caller: "Caller", eloqua: str) -> None:
@@ -83,7 +84,7 @@ def upload_events(caller: "Caller", google: str) -> None:
     heading("Flow 2: three events into Google Calendar, and back")
     step("1. Get the address where a person allows openbulk to use their calendar.")
     keys = {"apiKey": "demo", "apiSecret": "demo-secret"}
-    parameters = {**keys, "callbackUrl": CALLBACK, "siteAddress": google}
+    parameters = {**keys, "callbackUrl": CALLBACK, "base.url": google}
     url = caller.get("/elements/googlecalendar/oauth/url", parameters)["oauthUrl"]
     step("2. The person opens it and presses Allow. Google sends them back with a code.")
     code = press_allow(url)
@@ -170,7 +171,7 @@ class Caller:
         self._token = ""
         kind = "application/json"
         command = "curl $API/instances"
-        show_command(command, f'-H "Content-Type: {kind}"', f"-d '{as_json(body)}'")
+        self._show_command(command, f'-H "Content-Type: {kind}"', f"-d '{as_json(body)}'")
         sent = json.dumps(body).encode()
         answer = self._call("POST", "/instances", sent, {"Content-Type": kind})
         self._token = f", Element {show_json(answer)['token']}"
@@ -179,7 +180,7 @@ class Caller:
         """Make a GET request. Returns the answer's JSON."""
         if parameters:
             return self._call_with("GET", "curl -G", path, parameters)
-        show_command(f"curl $API{path}")
+        self._show_command(f"curl $API{path}")
         return show_json(self._call("GET", path))
 
     def post(self, path: str, parameters: Mapping[str, str]) -> Any:
@@ -188,7 +189,7 @@ class Caller:
 
     def upload(self, path: str, name: str) -> str:
         """Upload a file from beside this program. Returns the id of the job."""
-        show_command(f'curl "$API{path}"', f"-F file=@{name}")
+        self._show_command(f'curl "$API{path}"', f"-F file=@examples/{name}")
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
         form = head.encode() + (HERE / name).read_bytes() + b"\r\n--b--\r\n"
         kind = "multipart/form-data; boundary=b"
@@ -205,7 +206,7 @@ class Caller:
 
     def fetch(self, path: str) -> str:
         """Fetch the file of a download."""
-        show_command(f"curl $API{path}", '-H "Accept: text/csv"')
+        self._show_command(f"curl $API{path}", '-H "Accept: text/csv"')
         text = self._call("GET", path, headers={"Accept": "text/csv"})
         show(text)
         return text
@@ -213,8 +214,15 @@ class Caller:
     def _call_with(self, method: str, curl: str, path: str, parameters: Mapping[str, str]) -> Any:
         # curl's -G puts the parameters into the address.
         options = (f'--data-urlencode "{name}={value}"' for name, value in parameters.items())
-        show_command(f"{curl} $API{path}", *options)
+        self._show_command(f"{curl} $API{path}", *options)
         return show_json(self._call(method, f"{path}?{urllib.parse.urlencode(parameters)}"))
+
+    def _show_command(self, curl: str, *options: str) -> None:
+        """Print a curl command, each option on a line of its own."""
+        header = '-H "$AUTH, Element $TOKEN"' if self._token else '-H "$AUTH"'
+        command = " \\\n".join((f"$ {curl}", header, *options))
+        indented = command.replace("\n", "\n          ")
+        print(f"   {indented}\n", flush=True)
 
     def _call(
         self,
@@ -272,13 +280,6 @@ def heading(text: str) -> None:
 def step(text: str) -> None:
     """Say what happens next."""
     print(f"\n{text}\n", flush=True)
-
-
-def show_command(curl: str, *options: str) -> None:
-    """Print a curl command, each option on a line of its own."""
-    command = " \\\n".join((f"$ {curl}", '-H "Authorization: $AUTH"', *options))
-    indented = command.replace("\n", "\n          ")
-    print(f"   {indented}\n", flush=True)
 
 
 def show_json(text: str) -> Any:

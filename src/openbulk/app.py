@@ -66,9 +66,9 @@ from openbulk.storage.workers import Workers
 log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
-"""The most connections to services and callback URLs that are open at one time."""
+"""Maximum number of open connections to services and callback URLs together."""
 START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
-"""Seconds between the attempts of a start that finds the database or the file store away."""
+"""Seconds between the attempts of a start while the database or the file store is unavailable."""
 FIRST_USER = "admin@localhost"
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FirstSecrets:
-    """The secrets that a first start makes and shows once; None where they were set."""
+    """The secrets that a first start makes and shows once; None for a secret that is set."""
 
     user: str | None
     organization: str | None
@@ -84,26 +84,26 @@ class FirstSecrets:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs, and does not listen yet."""
+    """A running server that does not listen yet."""
 
     api: FastAPI
     name: str
     """The name of this process among those that share its ledger."""
     first_secrets: FirstSecrets | None
     drain: Callable[[], None]
-    """Begins no more work, and finishes what is under way."""
+    """Stops taking up work; running slices finish their calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker that runs."""
+    """A running worker."""
 
     name: str
     """The name of this process among those that share its ledger."""
 
 
 def sealer_of(settings: Settings) -> security.Sealer:
-    """The sealer with the master keys that are set, else with those in the data directory."""
+    """The sealer with the keys of OPENBULK_MASTER_KEY, else with those of the data directory."""
     try:
         if settings.master_key is not None:
             return security.Sealer(
@@ -115,7 +115,7 @@ def sealer_of(settings: Settings) -> security.Sealer:
 
 
 def master_key_file(settings: Settings) -> Path:
-    """The file of the master keys, where none are set."""
+    """The file of the master keys. It is used if OPENBULK_MASTER_KEY is not set."""
     return settings.data_dir / "master.key"
 
 
@@ -141,12 +141,12 @@ def _ledger_engine(settings: Settings) -> AsyncEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Ledger:
-    """A ledger that is open, with the sealer of its credentials."""
+    """An open ledger, with the sealer of its credentials."""
 
     engine: AsyncEngine
     sealer: security.Sealer
     resealed: int
-    """The instances whose credentials were sealed again, with the first master key."""
+    """Number of instances whose credentials this start sealed again with the first key."""
 
     @property
     def accounts(self) -> Accounts:
@@ -155,7 +155,7 @@ class _Ledger:
 
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[Server]:
-    """Start every part of a server; in the end, drain and stop them in the other order."""
+    """Start every part of a server; on exit, drain and stop them in reverse order."""
     secrets = _make_first_secrets(settings)
     with _lock_data_dir(settings):
         async with _retry_start(lambda parts: _start_server(settings, secrets, parts)) as server:
@@ -164,14 +164,14 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
-    """Start every part of a worker, which has no API: it neither makes nor changes secrets."""
+    """Start every part of a worker. It has no API, and neither makes nor changes secrets."""
     with _lock_data_dir(settings):
         async with _retry_start(lambda parts: _start_worker(settings, parts)) as worker:
             yield worker
 
 
 async def reseal(settings: Settings) -> int:
-    """MasterKeyCheck all credentials with the first master key; return of how many instances.
+    """Seal all credentials with the first master key; return the number of resealed instances.
 
     The server must be stopped.
     """
@@ -182,10 +182,10 @@ async def reseal(settings: Settings) -> int:
 
 @asynccontextmanager
 async def _retry_start(start: Callable[[AsyncExitStack], Awaitable[T]]) -> AsyncIterator[T]:
-    """Start parts, and stop them in the end.
+    """Start parts, and stop them on exit.
 
-    Where the database or the file store is away, at whatever step, stop the parts that have
-    started, and start again after a pause. Raises CannotStart when the pauses are used up.
+    If the database or the file store is unavailable at any step, stop the parts that have started
+    and start again after a pause. Raises CannotStart after the last of START_PAUSES.
     """
     pauses = iter(START_PAUSES)
     while True:
@@ -260,13 +260,14 @@ async def _start_services(
 async def _checked_sealer(
     settings: Settings, key_check: MasterKeyCheck
 ) -> tuple[security.Sealer, int]:
-    """The sealer with the ledger's keys, and how many instances it has sealed again."""
-    # In this order: another process that starts in the same folder writes its key before it seals.
+    """The sealer, and the number of instances that it has sealed again. Raises CannotStart."""
+    # Read the ledger first. Another process that starts in the same folder writes its key before it
+    # seals: a sealed ledger without a key in the folder is then an error, and never a race.
     is_sealed = await key_check.is_set()
     has_key = settings.master_key is not None or master_key_file(settings).exists()
     if is_sealed and not has_key:
         raise CannotStart(
-            "the ledger is sealed with a master key, and none is set here; "
+            "the ledger is sealed with a master key, and this machine has none; "
             "set OPENBULK_MASTER_KEY as on the other machines, "
             f"or copy the file master.key of the first to {master_key_file(settings)}"
         )
@@ -275,26 +276,26 @@ async def _checked_sealer(
         return sealer, await key_check.renew(sealer)
     except WrongKey as error:
         raise CannotStart(
-            "the ledger is sealed with another master key than this machine's; "
+            "the ledger is sealed with a master key that this machine does not have; "
             "set OPENBULK_MASTER_KEY on all machines to the key in the first one's master.key, "
             f"or copy that file to {master_key_file(settings)}. Change a key in three steps: "
             "old,new in all processes, then new,old, then new"
         ) from error
     except KeyMissing as error:
         raise CannotStart(
-            f"the {error}; put that key back behind the first "
+            f"the {error}; add that key after the first one "
             f"(OPENBULK_MASTER_KEY=new,old, or a line of {master_key_file(settings)}): "
-            "then openbulk seals all credentials with the first"
+            "openbulk then seals all credentials with the first one"
         ) from error
     except SealBroken as error:
         raise CannotStart(
-            f"the {error}, and cannot be sealed with the first master key; "
+            f"the {error}, so it cannot be sealed with the first master key; "
             "restore its row in the table 'instances' from a backup, or delete that row"
         ) from error
 
 
 async def _require_right_files(settings: Settings, identity: FileStoreIdentity) -> None:
-    """Raise CannotStart where the file store that is set belongs to another ledger."""
+    """Raise CannotStart if the file store belongs to another ledger."""
     try:
         await identity.compare(_location_of_files(settings))
     except WrongFiles as error:
@@ -302,7 +303,7 @@ async def _require_right_files(settings: Settings, identity: FileStoreIdentity) 
 
 
 def _location_of_files(settings: Settings) -> str:
-    """The location of the files, for a person: folder and machine, or a URL without secrets."""
+    """The location of the files for messages: folder and machine, or a URL without secrets."""
     url = urlsplit(settings.files_url or f"file://{(settings.data_dir / 'files').absolute()}")
     if url.scheme == "file":
         return f"{url.path} on {socket.gethostname()}"
@@ -391,7 +392,7 @@ def _lane_queue(settings: Settings, name: str) -> LaneQueue:
 
 
 def _make_first_secrets(settings: Settings) -> FirstSecrets:
-    """The secrets that are not set, for the case that this is the first start."""
+    """New secrets in place of those that are not set. Only a first start uses them."""
     return FirstSecrets(
         user=None if _text(settings.user_secret) else security.new_secret(),
         organization=None if _text(settings.organization_secret) else security.new_secret(),
@@ -399,7 +400,7 @@ def _make_first_secrets(settings: Settings) -> FirstSecrets:
 
 
 async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecrets) -> bool:
-    """Add the first user and organization; at a later start, replace their secrets by those set.
+    """Add the first user and organization, or replace their secrets by those that are set.
 
     Returns whether this is the first start.
     """
@@ -408,10 +409,10 @@ async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecret
     user_secret = str(user or made.user)
     if await accounts.add_first_organization(organization_secret, FIRST_USER, user_secret):
         return True
-    for whose in await accounts.replace_secrets(organization, user):
+    for owner in await accounts.replace_secrets(organization, user):
         log.warning(
-            f"the {whose} secret was replaced by the one that is set; "
-            "callers need that one from now on"
+            f"the {owner} secret was replaced by the one that is set; "
+            "callers must send the new one from now on"
         )
     return False
 
@@ -424,7 +425,7 @@ def _text(secret: SecretStr | None) -> str | None:
 def _lock_data_dir(settings: Settings) -> Iterator[None]:
     """Keep other processes out of the data directory of a SQLite ledger.
 
-    The lock ends with the process, however that ends.
+    The lock ends with the process, even if that is killed.
     """
     data_dir = settings.data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -436,6 +437,6 @@ def _lock_data_dir(settings: Settings) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CannotStart(
-                f"another openbulk works in {data_dir}; stop it, or set another data directory"
+                f"another openbulk process uses {data_dir}; stop it, or set another data directory"
             ) from error
         yield

@@ -1,4 +1,4 @@
-"""Secrets, sealed or as fingerprints, the master keys that seal them, and signatures."""
+"""Callers' secrets and their fingerprints, sealing with master keys, and webhook signatures."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ def new_secret() -> str:
 
 
 def fingerprint(secret: str) -> str:
-    """The digest of a caller's secret: it recognizes the secret, and nobody can sign in with it."""
+    """The SHA-256 of a caller's secret: enough to check the secret, and useless to sign in with."""
     # A slow hash protects passwords that can be guessed. These secrets have 256 random bits: it
     # would only slow down every request.
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -62,7 +62,7 @@ class Sealer:
         cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
         if cipher is None:
             raise KeyMissing(
-                f"{context} was sealed with a master key that is not configured any more"
+                f"{context} was sealed with a master key that this server no longer has"
             )
         nonce = sealed[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
         try:
@@ -98,14 +98,14 @@ def parse_master_keys(text: str) -> list[bytes]:
 
 
 def load_or_make_master_keys(path: Path) -> list[bytes]:
-    """The master keys in a file that only its owner may read. The first start makes the file.
+    """The master keys in a file that only its owner may read. Makes the file if there is none.
 
-    Raises ValueError where the file does not hold keys.
+    Raises ValueError if the file does not hold keys.
     """
     if not path.exists():
         draft = _write_draft(path, new_master_key() + "\n")
-        # Of several processes that start at once in one folder, one links its file: a rename would
-        # replace a key that another process has used already.
+        # If several processes start at once in one folder, only one links its file. A rename would
+        # replace a key that another process has already used.
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)
         draft.unlink()
@@ -114,24 +114,24 @@ def load_or_make_master_keys(path: Path) -> list[bytes]:
 
 
 def rotate_master_key(path: Path) -> None:
-    """Put a new key first: from now on it seals, and the older keys still open."""
+    """Put a new key first. It seals from now on; the older keys still open."""
     rest = path.read_text() if path.exists() else ""
     _write_private(path, f"{new_master_key()}\n{rest}")
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600, whole or not at all. On return it has reached the disk."""
+    """Write a file with mode 0600, atomically. It is synced to the disk."""
     _write_draft(path, text).replace(path)
     _sync(path.parent)
 
 
 def _write_draft(path: Path, text: str) -> Path:
-    """Write a file that may take the place of another, and return its path."""
+    """Write a temporary file beside `path`, synced to the disk, and return its own path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600, exist_ok=False)
     draft.write_text(text)
-    # Without its key nothing that was sealed opens again: the key must survive a power cut.
+    # Sealed data is lost without its key, so the key must survive a power cut.
     _sync(draft)
     return draft
 

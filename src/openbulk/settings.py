@@ -15,7 +15,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free port.")
     data_dir: Path = Field(
-        Path("openbulk-data"), description="Where files and the embedded database are kept."
+        Path("openbulk-data"), description="Folder of the files and the embedded database."
     )
     database_url: str | None = Field(
         None,
@@ -52,9 +52,9 @@ class Settings(BaseSettings):
         "Default: none.",
     )
     max_upload_bytes: int = Field(
-        6 * 1024**3, gt=0, description="Largest file that an upload may have, in bytes."
+        6 * 1024**3, gt=0, description="Maximum size of an uploaded file, in bytes."
     )
     keep_files_days: float = Field(
-        7, gt=0, description="Days for which the files of a finished job are kept."
+        7, gt=0, description="Days until the files of a finished job are deleted."
     )
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")

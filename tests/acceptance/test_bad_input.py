@@ -41,7 +41,7 @@ def files_of(server: Server) -> set[str]:
         ("", "the user secret is missing"),
         ("User ,Organization ", "the user secret is missing"),
         (f"User {USER_SECRET}", "the organization secret is missing"),
-        (f"User wrong, Organization {ORGANIZATION_SECRET}", "the user secret is not known"),
+        (f"User wrong, Organization {ORGANIZATION_SECRET}", "the User secret is wrong"),
         (f"User {USER_SECRET}, Organization wrong", "the organization secret is not that of"),
         (
             f"User {USER_SECRET}, Organization {ORGANIZATION_SECRET}",
@@ -75,7 +75,7 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
 @pytest.mark.parametrize(
     ("file", "metadata", "says"),
     [
-        (None, None, "there is no file in the request"),
+        (None, None, "the request has no file"),
         (b"", None, "the file is empty"),
         (b" \r\n", None, "the file is empty"),
         (b"name,age\n", None, "the file holds no record; a CSV has field names in its first line"),
@@ -155,7 +155,7 @@ def test_a_job_or_instance_that_does_not_exist_is_404(server: Server, path: str)
 def test_a_page_size_or_token_that_is_not_a_number_is_400(server: Server, query: str) -> None:
     job_id = server.upload("records", b"name\nAnn\n").json["id"]
     reply = server.call("GET", f"/bulk/{job_id}/errors?{query}")
-    assert (reply.status, "it has to be a whole number" in reply.json["message"]) == (400, True)
+    assert (reply.status, "it must be a whole number" in reply.json["message"]) == (400, True)
 
 
 def test_unknown_paths_hubs_and_methods_answer_in_the_contracts_shape(server: Server) -> None:

@@ -1,11 +1,13 @@
 """Calendar files that people have: uploaded once, and again a week later."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from support.harness import Process, Processes, request
 
+CASES = Path(__file__).parents[1] / "cases" / "calendar"
 GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,\
 All Day Event,Description,Location,Private
 Maths,09/07/2026,8:00 AM,09/07/2026,8:45 AM,False,Room changes,Room 4,False
@@ -87,3 +89,41 @@ def test_a_file_goes_into_the_calendar_that_its_path_names(processes: Processes)
     status = server.done("calendars/nobody@x/events", GOOGLE_CSV, {"timeZone": "UTC"})
     assert status["recordsFailedCount"] == 2
     assert "calendar 'nobody@x'" in server.errors(status["id"])[0]["status"]
+
+
+def test_the_status_names_an_alarm_that_was_left_out(processes: Processes) -> None:
+    """The event itself is there."""
+    sandbox = processes.sandbox("google")
+    server = processes.server().google(sandbox)
+    file = (CASES / "alarm-six-weeks.ics").read_bytes()
+    status = server.done("events", file, {"action": "upsert"})
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (1, 0)
+    (event,) = request("GET", f"{sandbox.url}/sandbox/events").json
+    assert event["summary"] == "s"
+    assert status["infoMessage"].startswith(
+        "1 row is sent without something that cannot be sent: row 1 (line 4): "
+        "the alarm on line 10 is left out: it is 60480 minutes before the start"
+    )
+
+
+def test_the_status_shows_three_rows_and_counts_the_others(processes: Processes) -> None:
+    sandbox = processes.sandbox("google")
+    server = processes.server().google(sandbox)
+    event = (
+        "BEGIN:VEVENT\nUID:{0}@x\nDTSTART:20260907T08{0:02}00Z\nDTEND:20260907T090000Z\nSUMMARY:{0}\n"
+        "ATTENDEE;CN=Ann:ann\nEND:VEVENT\n"
+    )
+    events = "".join(event.format(number) for number in range(12))
+    file = f"BEGIN:VCALENDAR\nVERSION:2.0\n{events}END:VCALENDAR\n".encode()
+    status = server.done("events", file, {"action": "upsert"})
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (12, 0)
+    assert status["infoMessage"].startswith(
+        "12 rows are sent without something that cannot be sent"
+    )
+    for remark in (
+        "row 1 (line 3): ATTENDEE on line 8 is left out",
+        "row 3 (line 17): ATTENDEE on line 22 is left out",
+    ):
+        assert remark in status["infoMessage"]
+    assert "row 4" not in status["infoMessage"]
+    assert status["infoMessage"].endswith("; and 9 more rows")

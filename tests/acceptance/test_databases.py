@@ -99,5 +99,5 @@ def test_a_database_may_not_be_at_a_private_address(
     server = processes.server(OPENBULK_ALLOW_PRIVATE_ADDRESSES="false")
     body = {"element": {"key": "postgresql"}, "configuration": postgres.configuration("postgres")}
     reply = server.call("POST", "/instances", json_body=body)
-    assert (reply.status, "not a public address" in reply.json["message"]) == (403, True)
+    assert (reply.status, "a private address" in reply.json["message"]) == (403, True)
     assert "secret of tests" not in reply.body.decode() + server.process.log()

@@ -168,12 +168,12 @@ def test_a_query_that_is_wrong_is_refused_with_the_part_that_is_wrong(server: Se
         (
             "download",
             {"objectName": "events", "limit": -1},
-            "limit is '-1'; it has to be a whole number",
+            "limit is '-1'; it must be a whole number",
         ),
         (
             "download",
             {"objectName": "events", "query": "x"},
-            "query is not an object of parameters",
+            "query is not a JSON object of parameters",
         ),
         (
             "download",

@@ -205,7 +205,7 @@ def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
         "openbulk cannot start: there is no room left for what it has to remember: its disk is "
-        "full; make room and start it again, nothing is lost\n"
+        "full; make room and start it again; nothing is lost\n"
     )
     filler.unlink()
     server = Server(processes.server(data_dir=data).process, server.element_token)

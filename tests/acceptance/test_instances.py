@@ -80,7 +80,7 @@ def test_an_instance_without_credentials_or_of_nothing_known_is_refused(
     for body, status, says in (
         ({"element": {"key": "googlecalendar"}}, 400, "the instance has no credentials"),
         ({"element": {"key": "nonsense"}}, 404, "the elements are: googlecalendar, eloqua, memory"),
-        ({"name": "nobody"}, 400, "the body names no service"),
+        ({"name": "nobody"}, 400, "the body names no element"),
         (
             {"element": {"key": "eloqua"}, "configuration": {"username": "ann", "password": "x"}},
             400,
@@ -379,7 +379,8 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
     same.stop()
     second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
     assert (
-        "the user secret was replaced by the one that is set; callers need that one" in second.log()
+        "the user secret was replaced by the one that is set; callers must send the new"
+        in second.log()
     )
     assert "unmistakable" not in second.log()
     assert USER_SECRET not in second.log()
@@ -392,13 +393,17 @@ def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(
     processes.server()
     second = processes.command("serve", "--port", "0", "--data-dir", str(processes.folder / "data"))
     assert second.returncode == 1
-    assert "another openbulk works in" in second.stderr
+    assert "another openbulk process uses" in second.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "env", "says"),
     [
-        (("serve",), {"OPENBULK_PORT": "abc"}, "OPENBULK_PORT: Input should be a valid integer"),
+        (
+            ("serve",),
+            {"OPENBULK_PORT": "abc"},
+            "OPENBULK_PORT is 'abc'; it must be a number from 0 to 65535",
+        ),
         (
             ("serve", "--port", "0"),
             {"OPENBULK_MASTER_KEY": "s3cret"},

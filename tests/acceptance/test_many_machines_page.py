@@ -55,7 +55,8 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
         variable: told.get(value, value) for variable, value in settings.items()
     } | s3.environment
     first, second = BLOCKS["bash first"].split(), BLOCKS["bash second"].split()
-    assert (first[:2], second) == (["openbulk", "serve"], ["openbulk", "worker"])
+    program = ".venv/bin/openbulk"
+    assert (first[:2], second) == ([program, "serve"], [program, "worker"])
     data = {"OPENBULK_DATA_DIR": str(tmp_path / "first")}
     start = [*first[1:-4], "--host", "127.0.0.1", "--port", "0"]
     server = Server(processes.run(*start, env=env | data)).instance("memory")

@@ -51,11 +51,11 @@ def test_a_process_with_another_master_key_does_not_start(
     for wrong, says in (
         (
             {"OPENBULK_MASTER_KEY": OTHER_KEY},
-            "another master key than this machine's; set OPENBULK_MASTER_KEY on all",
+            "a master key that this machine does not have; set OPENBULK_MASTER_KEY on all",
         ),
         (
             {},
-            "a master key, and none is set here; set OPENBULK_MASTER_KEY as on the other "
+            "a master key, and this machine has none; set OPENBULK_MASTER_KEY as on the other "
             "machines, or copy the file",
         ),
     ):

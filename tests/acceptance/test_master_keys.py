@@ -52,8 +52,8 @@ def test_a_start_without_a_key_that_credentials_need_ends_with_one_sentence(
     )
     assert done.returncode == 1
     message = (
-        "configuration of instance 2 was sealed with a master key that is not configured any more; "
-        "put that key back"
+        "configuration of instance 2 was sealed with a master key that this server no longer has; "
+        "add that key"
     )
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -79,7 +79,7 @@ def test_a_single_server_takes_a_new_key_in_one_step(processes: Processes, tmp_p
         "serve", "--port", "0", env={"OPENBULK_DATA_DIR": str(data), "OPENBULK_MASTER_KEY": OLD}
     )
     assert done.returncode == 1
-    assert "sealed with another master key than this machine's" in done.stderr
+    assert "sealed with a master key that this machine does not have" in done.stderr
 
 
 def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
@@ -107,7 +107,7 @@ def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     sandbox.wake()
     without = serve(NEW)
     message = (
-        "was sealed with a master key that is not configured any more; to continue the job, "
+        "was sealed with a master key that this server no longer has; to continue the job, "
         "add that key to OPENBULK_MASTER_KEY"
     )
     until(
@@ -118,7 +118,7 @@ def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     reply = without.call("GET", f"/bulk/{query}/contact")
     assert reply.status == 409
     assert (
-        "were sealed with a master key that this server does not have any more"
+        "are sealed with a master key this server no longer has; to read them, add that key"
         in reply.json["message"]
     )
     assert without.call("GET", f"/bulk/{query}/contact/data").status == 409

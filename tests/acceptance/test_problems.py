@@ -55,7 +55,7 @@ class Case:
         return f"{self.operation.replace(' ', '')}-{self.status}"
 
 
-NUMBER = "it has to be a whole number from"
+NUMBER = "it must be a whole number of at least"
 OBJECTS = "the objects are: records, log"
 ELEMENT = "there is no element 'circus'; the elements are: "
 
@@ -125,7 +125,7 @@ def cases_of_jobs() -> Iterator[Case]:
         yield Case(
             operation,
             400,
-            "/bulk/1/errors has the records that were not taken",
+            "/bulk/1/errors lists its failed records",
             f"/bulk/1/records{what}",
         )
         yield Case(operation, 404, job, f"/bulk/99/records{what}")
@@ -210,7 +210,7 @@ def cases_of_schedules() -> Iterator[Case]:
     yield Case(
         "POST /jobs",
         400,
-        "'/circus' cannot be scheduled; what can is: ",
+        "'/circus' cannot be scheduled; these can: ",
         body={**noon, "uri": "/circus"},
     )
     yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)
@@ -519,8 +519,9 @@ def test_what_an_address_cannot_do_it_refuses(callers: Callers) -> None:
         address = concrete(path.replace("{object}", "records"))
         reply = request("TRACE", url + address, headers=secrets)
         assert (reply.status, 405 in statuses) == (405, True), path
-        assert reply.json["message"] == f"{address} does not take TRACE"
-        assert set(reply.headers["allow"].split(", ")) == takes[path], path
+        allowed = reply.headers["allow"]
+        assert reply.json["message"] == f"{address} does not take TRACE; it takes {allowed}"
+        assert set(allowed.split(", ")) == takes[path], path
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers) -> None:

@@ -66,13 +66,13 @@ def test_an_upload_that_a_stop_breaks_off_gets_503_and_leaves_nothing(
     assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
     assert body == {
         "message": (
-            "openbulk is being stopped; send this again in a moment, to this server or another"
+            "openbulk is stopping; send the request again shortly, to this server or another"
         ),
         "requestId": reply.headers["Elements-Request-Id"],
     }
     assert not list(files.glob("*/blocks/*"))
     log = server.process.log()
-    assert "request broken off" in log
+    assert "request interrupted" in log
     assert "Traceback" not in log
     assert "[error" not in log
 
@@ -125,7 +125,8 @@ def test_a_request_that_fails_is_logged_once_under_its_id(
     reply = server.call("GET", "/bulk/jobs", headers={"Origin": "https://example.com"})
     assert reply.status == 500
     assert reply.json == {
-        "message": "openbulk failed on this request; its log has the details under this request id",
+        "message": "openbulk failed to handle this request; "
+        "its log has the details under this request id",
         "requestId": reply.headers["elements-request-id"],
     }
     assert reply.headers["access-control-allow-origin"] == "*", "a page can read it, too"
@@ -150,10 +151,10 @@ def test_the_log_has_the_start_the_signal_and_the_end_of_a_process(
     (started,), (stopping,), (ended,) = (
         lines(process, event) for event in ("started", "stopping", "stopped")
     )
-    assert {name: started[name] for name in ("level", "version", "who", "database")} == {
+    assert {name: started[name] for name in ("level", "version", "role", "database")} == {
         "level": "info",
         "version": version("openbulk"),
-        "who": who,
+        "role": {"serve": "server", "worker": "worker"}[who],
         "database": "postgresql",
     }
     assert str(process.popen.pid) in started["name"]

@@ -229,8 +229,12 @@ REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"addToCampaign": {"id": 1}}, "addToCampaign is not possible"),
     ({"query": "select * from nothing"}, {}, "there is no object 'nothing' to read"),
     ({"query": "select name"}, {}, "select * from"),
-    ({"fileUpload": True}, {}, "upload the file into the target itself"),
-    ({"notificationConfiguration": {"to": "ann@example.com"}}, {}, "there is no connector to mail"),
+    ({"fileUpload": True}, {}, "upload the file into the target instance"),
+    (
+        {"notificationConfiguration": {"to": "ann@example.com"}},
+        {},
+        "openbulk has no connector for mail",
+    ),
     ({"from": "2026-09-01T00:00:00Z"}, {}, "does not say when a record was changed"),
 ]
 
@@ -345,7 +349,7 @@ REFUSED_SCHEDULES: list[tuple[dict[str, Any], str]] = [
     ({"trigger": {"cron": "0 0 0 30 2 ?"}}, "is never due"),
     ({"trigger": {"cron": "0 0 0 1 * MON"}}, "put ? in place of one of them"),
     ({"trigger": {"cron": "0 0 0 ? * 8"}}, "8 is not a day of the week"),
-    ({"method": "DELETE"}, "method 'DELETE' is not possible"),
+    ({"method": "DELETE"}, "method 'DELETE' cannot be scheduled"),
     ({"uri": "/instances"}, "'/instances' cannot be scheduled"),
     (
         {"query": {"q": "select * from records", "continueFromJobId": "1"}},

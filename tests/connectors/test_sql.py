@@ -566,7 +566,7 @@ class TestPostgresql(SqlTests):
         connector = PostgresqlProvider(public_only).connect(
             ConnectionContext(postgres.configuration("postgres"), http, forget)
         )
-        with pytest.raises(Refused, match="not a public address"):
+        with pytest.raises(Refused, match="a private address"):
             await connector.check()
 
     @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from openbulk.domain.job import Job, Status, Upload
-from openbulk.domain.records import Action, Row, Target
-from openbulk.engine.slices.parts import BYTES_PER_PART, Cut, cut, rows_of
+from openbulk.domain.job import Job, Remarks, RowRemark, Status, Upload
+from openbulk.domain.records import Action, Problem, Row, Target
+from openbulk.engine.slices.parts import (
+    BYTES_PER_PART,
+    KEPT_REMARKS,
+    REMARK_CHARACTERS,
+    Cut,
+    cut,
+    rows_of,
+)
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore, Part
@@ -85,3 +92,40 @@ async def test_cutting_stops_when_the_slice_must_stop(files: FileStore) -> None:
 
     read = partial(FORMATS["csv"].read, files.open(job.upload.file, job.upload.file_size), {})
     assert await cut(files, job.upload.file, read, at_once) is None
+
+
+async def remarks_of(files: FileStore, *rows: Row) -> Remarks:
+    done = await cut(files, "f00d", lambda: iter(rows), never)
+    assert done is not None
+    return done.remarks
+
+
+async def test_what_was_left_out_of_rows_is_collected(files: FileStore) -> None:
+    """Of those that are sent: not of a row with a problem, be it found here or before."""
+    rows = [
+        Row(1, {"n": 1}, line=4),
+        Row(2, {"n": 2}, line=9, remarks=["no alarm", "no guest"]),
+        Row(3, None, Problem("no start"), line=20, remarks=["no alarm"]),
+        Row(4, {"n": 1 << 70}, line=30, remarks=["no alarm"]),
+        Row(5, {"n": 5}, remarks=["no alarm"]),
+    ]
+    expected = Remarks(2, (RowRemark(2, 9, "no alarm; no guest"), RowRemark(5, None, "no alarm")))
+    assert await remarks_of(files, *rows) == expected
+    assert await remarks_of(files, *rows) == expected
+
+
+async def test_remarks_are_collected_in_bounded_memory(files: FileStore) -> None:
+    """From all parts; the rows behind the first ones are only counted."""
+    rows = [Row(n, {"n": n}, line=n, remarks=["x" * 200] * 1_000) for n in range(1, 2_501)]
+    remarks = await remarks_of(files, *rows)
+    assert remarks.rows == 2_500
+    assert [remark.row for remark in remarks.first] == list(range(1, KEPT_REMARKS + 1))
+    assert {len(remark.text) for remark in remarks.first} == {REMARK_CHARACTERS}
+
+
+async def test_remarks_are_found_behind_the_first_part(files: FileStore) -> None:
+    def rows() -> Iterator[Row]:
+        for n in range(1, 1_502):
+            yield Row(n, {"n": n}, line=n, remarks=["no alarm"] if n == 1_500 else [])
+
+    assert await remarks_of(files, *rows()) == Remarks(1, (RowRemark(1_500, 1_500, "no alarm"),))

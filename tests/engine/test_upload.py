@@ -146,7 +146,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
     done = await cut(files, upload.file, read, never)
     assert done is not None
-    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows)
+    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows, done.remarks)
     return Bench(ledger, files, job)
 
 

@@ -195,7 +195,7 @@ async def test_a_name_that_is_public_at_first_and_loopback_later_gets_no_request
         allow_private=False, limit=1, resolver=Answers([PUBLIC], ["127.0.0.1"])
     )
     url = f"http://rebind.example.com:{receiver.port}/"
-    check_url(url, allow_private=False)
+    check_url(url, "base.url", allow_private=False)
     async with aiohttp.ClientSession(connector=connector) as client:
         await _call_briefly(client, url)
         connector.clear_dns_cache()
@@ -223,16 +223,16 @@ async def test_a_connection_that_is_refused_costs_no_place_among_the_limit(
     ],
 )
 def test_addresses_that_can_be_called_are_taken(url: str) -> None:
-    check_url(url, allow_private=False)
+    check_url(url, "base.url", allow_private=False)
 
 
 @pytest.mark.parametrize(
     ("url", "what_is_said"),
     [
-        ("/formulas/instances/7/executions", "relative"),
-        ("//example.com/hook", "relative"),
-        ("example.com/hook", "relative"),
-        ("", "relative"),
+        ("/formulas/instances/7/executions", "is not a whole URL"),
+        ("//example.com/hook", "is not a whole URL"),
+        ("example.com/hook", "is not a whole URL"),
+        ("", "is not a whole URL"),
         ("ftp://example.com/", "neither https:// nor http://"),
         ("file:///etc/passwd", "neither https:// nor http://"),
         ("https://ann:secret@example.com/", "user name or password"),
@@ -248,23 +248,23 @@ def test_addresses_that_can_be_called_are_taken(url: str) -> None:
         ("https://a..b/", "malformed"),
         (f"https://{'a' * 64}.com/", "malformed"),
         ("https://example.com/" + "a" * 2048, "2048"),
-        ("http://127.0.0.1/", "127.0.0.1 is not a public address"),
-        ("http://127.0.0.1./", "not a public address"),
-        ("http://10.1.2.3:8080/", "not a public address"),
+        ("http://127.0.0.1/", "base.url is at 127.0.0.1, a private address"),
+        ("http://127.0.0.1./", "a private address"),
+        ("http://10.1.2.3:8080/", "a private address"),
         ("http://169.254.169.254/latest/meta-data/", "OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"),
-        ("http://[::1]/", "not a public address"),
-        ("http://[::ffff:192.168.0.1]/", "not a public address"),
-        ("http://[fe80::1%25eth0]/", "not a public address"),
-        ("http://localhost:3000/", "localhost is not a public address"),
-        ("http://LOCALHOST/", "not a public address"),
-        ("http://app.localhost./", "not a public address"),
+        ("http://[::1]/", "a private address"),
+        ("http://[::ffff:192.168.0.1]/", "a private address"),
+        ("http://[fe80::1%25eth0]/", "a private address"),
+        ("http://localhost:3000/", "base.url is at localhost, a private address"),
+        ("http://LOCALHOST/", "a private address"),
+        ("http://app.localhost./", "a private address"),
     ],
 )
 def test_an_address_that_cannot_be_called_is_refused_with_what_would_be_right(
     url: str, what_is_said: str
 ) -> None:
     with pytest.raises(BadInput, match=what_is_said) as caught:
-        check_url(url, allow_private=False)
+        check_url(url, "base.url", allow_private=False)
     assert "secret" not in caught.value.message
 
 
@@ -272,17 +272,17 @@ def test_an_address_that_cannot_be_called_is_refused_with_what_would_be_right(
     "url", ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/", "http://10.1.2.3/"]
 )
 def test_private_addresses_are_taken_where_they_are_allowed(url: str) -> None:
-    check_url(url, allow_private=True)
+    check_url(url, "base.url", allow_private=True)
 
 
 def test_a_relative_address_is_refused_where_private_ones_are_allowed() -> None:
     with pytest.raises(BadInput, match=r"https://example\.com/hooks/openbulk"):
-        check_url("/formulas/instances/7/executions", allow_private=True)
+        check_url("/formulas/instances/7/executions", "base.url", allow_private=True)
 
 
 @given(st.text(max_size=60) | st.text(max_size=40).map("https://".__add__))
 def test_any_text_is_either_taken_or_refused(text: str) -> None:
     try:
-        check_url(text, allow_private=False)
+        check_url(text, "base.url", allow_private=False)
     except BadInput as refused:
         assert refused.message

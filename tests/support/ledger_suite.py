@@ -15,7 +15,17 @@ import pytest
 
 from openbulk.domain.conditions import All, Comparison, Not
 from openbulk.domain.errors import Fenced, IdempotencyKeyTaken
-from openbulk.domain.job import SMALL_FILE, Download, IdempotencyKey, Job, Position, Status, Upload
+from openbulk.domain.job import (
+    SMALL_FILE,
+    Download,
+    IdempotencyKey,
+    Job,
+    Position,
+    Remarks,
+    RowRemark,
+    Status,
+    Upload,
+)
 from openbulk.domain.query import Bookmark, Order, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
@@ -577,6 +587,30 @@ class LedgerTests:
         await slice_ledger(ledger, job).set_parts(0, [])
         assert await self.first_rows(ledger, job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
+
+    async def test_remarks_are_kept_with_the_parts(self, ledger: Ledger) -> None:
+        """A file that is cut again has the newer ones, also where there are none."""
+        job = await self.job(ledger)
+        assert job.remarks == Remarks()
+        remarks = Remarks(
+            9, (RowRemark(1, 12, "no \u2026 alarm\0"), RowRemark(7, None, "no guest"))
+        )
+        cutting = slice_ledger(ledger, job)
+        for _ in range(2):
+            await cutting.set_parts(10, [1], remarks)
+            assert cutting.job.remarks == remarks
+            assert (await self.now(ledger, job.id)).remarks == remarks
+        await cutting.set_parts(10, [1])
+        assert (await self.now(ledger, job.id)).remarks == Remarks()
+
+    async def test_remarks_behind_the_fence_are_not_kept(self, ledger: Ledger) -> None:
+        """The newer runner's cut holds, with its parts."""
+        job = await self.job(ledger)
+        await self.begin(ledger, job)
+        with pytest.raises(Fenced):
+            await slice_ledger(ledger, job).set_parts(3, [1], Remarks(1, (RowRemark(1, 1, "x"),)))
+        assert (await self.now(ledger, job.id)).remarks == Remarks()
+        assert await self.first_rows(ledger, job.id, 1) == [1, 5, 9]
 
     async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(
         self, ledger: Ledger

@@ -1,5 +1,7 @@
 """The HTTP API: each handler parses, calls and presents."""
 
+from importlib.metadata import version
+
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -24,7 +26,7 @@ EXPOSED_HEADERS = (
     REPLAYED,
     "Content-Disposition",
 )
-"""Headers of an answer that pages of other origins may read."""
+"""Response headers that pages of other origins may read (CORS)."""
 
 
 def make_api(services: Services) -> FastAPI:
@@ -54,7 +56,7 @@ def make_api(services: Services) -> FastAPI:
     """
     api = FastAPI(
         title="openbulk",
-        version="2.0",
+        version=version("openbulk"),
         summary="Bulk loads into cloud services",
         docs_url=None,
         redoc_url=None,
@@ -77,16 +79,16 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)
     api.include_router(docs_page.router)
-    # Last, because every path that no other route has belongs to an object.
+    # Included last: every path without a route of its own is the path of an object.
     api.include_router(records.make_router("resource"), prefix=BASE_PATH)
     api.include_router(
         records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_require_hub)]
     )
-    # The middleware that is added last is outermost: the answer to an unhandled error has a request
-    # id, too, and pages of other origins may read it.
+    # The middleware that is added last is outermost. So the answer to an unhandled error also gets
+    # a request id, and pages of other origins may read it.
     api.add_middleware(UnhandledErrors)
-    # Pages of any origin may call: the secrets that they send decide what they may do, and there
-    # are no cookies.
+    # Pages of any origin may call. A request is allowed by the secrets that it carries, never by a
+    # cookie.
     api.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -1,4 +1,4 @@
-"""The parts of a running server that the handlers work with."""
+"""The parts of a running server that handlers use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from openbulk.storage.schedules import Schedules
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a handler needs; `app.py` makes it."""
+    """Everything that a handler may use. `app.py` makes it."""
 
     accounts: Accounts
     sealer: Sealer

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,15 +16,33 @@ from openbulk.cli.sandboxes import sandbox
 from openbulk.domain.errors import CannotStart, DiskFull
 from openbulk.settings import Settings
 
-# The commands that need the server load its modules: that takes longer than a sandbox to start.
+# Only the commands that need the server import its modules: that takes longer than the start of a
+# sandbox.
 
 cli = typer.Typer(
-    help="Load thousands or millions of records from a file into a cloud service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 cli.add_typer(sandbox, name="sandbox")
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"openbulk {version('openbulk')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def openbulk(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Load thousands or millions of records from a file into a cloud service."""
 
 
 @cli.command()
@@ -32,10 +51,14 @@ def serve(
         str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0: any.", show_default="8080")
+        int | None,
+        typer.Option(help="Port to listen on; 0 takes any free port.", show_default="8080"),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where everything is kept.", show_default="./openbulk-data")
+        Path | None,
+        typer.Option(
+            help="Folder for files, database and master key.", show_default="./openbulk-data"
+        ),
     ] = None,
     database_url: Annotated[
         str | None,
@@ -46,7 +69,8 @@ def serve(
 ) -> None:
     """Run the server.
 
-    Every option is also an environment variable: OPENBULK_PORT, OPENBULK_DATA_DIR, ...
+    Every option is also an environment variable, such as OPENBULK_PORT.
+    docs/reference/settings.md lists all settings.
     """
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
@@ -58,13 +82,16 @@ def serve(
 def worker(
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where the master key is kept.", show_default="./openbulk-data"),
+        typer.Option(help="Folder with the master key.", show_default="./openbulk-data"),
     ] = None,
     database_url: Annotated[
         str | None, typer.Option(help="The ledger's database: postgresql://...")
     ] = None,
 ) -> None:
-    """Run a worker, which works on the jobs of servers that share its database and files."""
+    """Work on the jobs of servers that use the same database and files.
+
+    A worker answers no requests.
+    """
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
@@ -90,8 +117,8 @@ def rotate_key(
 def _loading() -> Iterator[None]:
     """Load modules without garbage collection, and collect less often later.
 
-    Modules make many objects and no garbage: looking for it took a sixth of the time. Later,
-    looking as often as Python does took a twentieth.
+    Imports make many objects and no garbage; collecting took a sixth of their time. At Python's
+    default thresholds, collecting later took a twentieth of the time.
     """
     gc.disable()
     try:
@@ -103,12 +130,12 @@ def _loading() -> Iterator[None]:
 
 
 def _settings(**given: str | int | Path | None) -> Settings:
-    """Settings from the command line, and from the environment where that has none."""
+    """Settings from the command line; those not given there come from the environment."""
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def main() -> None:
-    """Run the command line. An error that a person can fix is printed as a sentence."""
+    """Run the command line. Prints an error that you can fix as one sentence."""
     try:
         cli()
     except (CannotStart, DiskFull, ValidationError) as error:
@@ -119,10 +146,10 @@ def main() -> None:
 
 
 def _end(code: int) -> NoReturn:
-    """End the process at once.
+    """End the process without Python's own cleanup.
 
-    Where Python ends it in its own way, threads of the file store that still run may abort it: seen
-    at one exit in eight with obstore 0.12, where calls were just over.
+    During that cleanup, running threads of the file store may abort the process: with obstore 0.12,
+    one exit in eight did, shortly after a call.
     """
     with suppress(OSError):
         sys.stdout.flush()
@@ -137,13 +164,28 @@ def _explanation(error: CannotStart | DiskFull | ValidationError) -> str:
         case DiskFull(what=what):
             return (
                 f"there is no room left for {what}: its disk is full; "
-                "make room and start it again, nothing is lost"
+                "make room and start it again; nothing is lost"
             )
         case _:
             return str(error)
 
 
 def _settings_problem(error: ValidationError) -> str:
-    """What is wrong with the settings, without their values: some are secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    return f"OPENBULK_{str(first['loc'][0]).upper()}: {first['msg']}"
+    """The first problem of the settings. It shows no value that may be a secret."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    variable = f"OPENBULK_{name.upper()}"
+    if name in _RIGHT_VALUES:
+        return f"{variable} is {str(first['input'])!r}; it must be {_RIGHT_VALUES[name]}"
+    return f"{variable}: {first['msg']}"
+
+
+_RIGHT_VALUES = {
+    "port": "a number from 0 to 65535",
+    "allow_private_addresses": "true or false",
+    "completed_status": "COMPLETE or COMPLETED",
+    "max_upload_bytes": "a whole number above 0",
+    "keep_files_days": "a number above 0",
+    "log_format": "text or json",
+}
+"""What a setting takes. The settings that are missing here take any text; some are secrets."""

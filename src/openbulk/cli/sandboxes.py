@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from aiohttp import web
 
+from openbulk.cli.listening import listening_problem
 from openbulk.sandbox import eloqua, google, server
 
 sandbox = typer.Typer(
@@ -15,16 +16,25 @@ sandbox = typer.Typer(
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free port.")]
-Latency = Annotated[int, typer.Option(help="Milliseconds before each answer.", min=0)]
+Latency = Annotated[int, typer.Option(metavar="N", help="Milliseconds before each answer.", min=0)]
 Quota = Annotated[
-    int | None, typer.Option(help="Calls per minute and user; more are refused.", min=1)
+    int | None,
+    typer.Option(metavar="N", help="Calls per minute and user; more are refused.", min=1),
 ]
 ProjectQuota = Annotated[
     int | None,
-    typer.Option(help="Calls per minute of all users of one client; more are refused.", min=1),
+    typer.Option(
+        metavar="N", help="Calls per minute of all users of one client; more are refused.", min=1
+    ),
 ]
 Changes = Annotated[
-    float, typer.Option(help="Seconds for which changes can be listed by their date.", min=0)
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long changes can be listed by their date.",
+        min=0,
+        show_default="2419200, 28 days",
+    ),
 ]
 State = Annotated[
     Path | None,
@@ -33,7 +43,7 @@ State = Annotated[
 Faults = Annotated[
     str,
     typer.Option(
-        help="Faults and their share of the calls: drop-after=0.02,error-503=0.01,seed=42"
+        metavar="SPEC", help="Faults and their share of the calls: error-503=0.01,seed=42"
     ),
 ]
 
@@ -79,4 +89,4 @@ def _run(make_app: Callable[[], web.Application], host: str, port: int) -> None:
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except OSError as error:
-        raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise typer.BadParameter(listening_problem(host, port, error)) from error

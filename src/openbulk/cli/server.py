@@ -1,4 +1,4 @@
-"""What `openbulk serve`, `openbulk worker` and `openbulk rotate-key` do."""
+"""The commands `openbulk serve`, `openbulk worker` and `openbulk rotate-key`."""
 
 import asyncio
 import logging
@@ -24,6 +24,7 @@ from openbulk.app import (
     running_server,
     running_worker,
 )
+from openbulk.cli.listening import listening_problem
 from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
 from openbulk.settings import Settings
@@ -32,20 +33,18 @@ log = structlog.get_logger()
 Part = TypeVar("Part", Server, Worker)
 
 LISTENING_SECONDS = 1.0
-"""A server that stops still takes requests for so long; /readyz sends callers elsewhere by then."""
+"""A stopping server still takes requests for this long; /readyz is 503, so callers go elsewhere."""
 GRACEFUL_SECONDS = 2
-"""After that, requests under way have so long to end, and slices end meanwhile.
-
-In all, a server stops within 5 s."""
+"""Then running requests have this long to finish, while slices end. A server stops within 5 s."""
 ANSWER_SECONDS = 1.0
-"""Requests that are broken off then have so long to answer, and to delete their part of a file."""
+"""Interrupted requests have this long to answer, and to delete their partial upload."""
 _LOGGED_BY_US = (
     "Cancel %s running task(s), timeout graceful shutdown exceeded",
     "ASGI callable returned without completing response.",
 )
-"""What uvicorn logs of requests that failed or were broken off: openbulk logs a line for each."""
+"""Uvicorn's log lines for failed and interrupted requests; openbulk logs its own for each."""
 BACKLOG = 2048
-"""Connections that wait while the server is busy: uvicorn's own number."""
+"""Connections that may wait to be accepted: uvicorn's default."""
 
 
 def serve(settings: Settings) -> None:
@@ -66,13 +65,13 @@ def work(settings: Settings) -> None:
 
 
 def rotate_key(settings: Settings) -> int:
-    """Make a new master key and seal all credentials with it; return of how many instances.
+    """Make a new master key, seal all credentials with it, and return the number of instances.
 
     Raises CannotStart.
     """
     if settings.master_key is not None:
         raise CannotStart(
-            "OPENBULK_MASTER_KEY is set, and this command changes the file master.key only: "
+            "OPENBULK_MASTER_KEY is set, but this command changes only the file master.key: "
             "set it to old,new in all processes, one after the other, then to new,old; "
             "the first that starts with new,old seals all credentials with the new key"
         )
@@ -89,7 +88,7 @@ async def _work(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
     async with (
-        _running("serve", running_server(settings), settings) as (server, stopping),
+        _running("server", running_server(settings), settings) as (server, stopping),
         asyncio.TaskGroup() as tasks,
     ):
         listener.listen(BACKLOG)
@@ -111,7 +110,7 @@ async def _serve(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _running(
-    who: str, running: AbstractAsyncContextManager[Part], settings: Settings
+    role: str, running: AbstractAsyncContextManager[Part], settings: Settings
 ) -> AsyncIterator[tuple[Part, asyncio.Event]]:
     """Run a server or worker, log its start and end, and set an event at SIGTERM or SIGINT."""
     stopping = asyncio.Event()
@@ -128,21 +127,23 @@ async def _running(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         database = "postgresql" if is_shared_ledger(settings) else "sqlite"
-        log.info("started", version=version("openbulk"), who=who, name=part.name, database=database)
+        log.info(
+            "started", version=version("openbulk"), role=role, name=part.name, database=database
+        )
         yield part, stopping
     log.info("stopped", seconds=round(time.monotonic() - stopping_since, 1))
 
 
 class _Http(uvicorn.Server):
-    """Uvicorn, except that it leaves signals to us, and waits for requests that it broke off."""
+    """Uvicorn without its signal handlers. It waits for the requests that it interrupts."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none: uvicorn would raise them again before the engine has drained."""
+        """Capture nothing: uvicorn would raise the signals again before the engine has drained."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, wait for requests, and break off those that take too long."""
+        """Stop listening, wait for requests, and cancel those that take too long."""
         await super().shutdown(sockets)
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=ANSWER_SECONDS)
@@ -155,12 +156,12 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise CannotStart(listening_problem(host, port, error)) from error
     return listener
 
 
 def _greet(address: tuple[Any, ...], secrets: FirstSecrets | None) -> None:
-    """Print the server's address; at the first start also the secrets that it made."""
+    """Print the server's address, and before it the secrets that a first start made."""
     lines = []
     if secrets is not None and secrets.user is not None:
         lines.append(f"  User secret          {secrets.user}")
@@ -209,8 +210,7 @@ def _render_json() -> list[structlog.typing.Processor]:
 
 
 def _render_text() -> list[structlog.typing.Processor]:
-    # structlog's default traceback has the values of local variables: secrets and records are among
-    # them.
+    # structlog's default traceback shows local variables, which hold secrets and records.
     return [
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback

@@ -1,14 +1,17 @@
 """Checks the values of a record before a call is spent on it."""
 
+import re
 from collections.abc import Collection
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
+from openbulk.domain import dates
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome
 
 MAX_QUOTED = 40
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -38,12 +41,21 @@ def parse_boolean(field: str, value: Any) -> bool:
 
 def parse_date(field: str, value: Any) -> date:
     """Parse a date in ISO 8601. Raises FieldError."""
+    text = str(value).strip()
     try:
-        return date.fromisoformat(str(value).strip())
+        return date.fromisoformat(text)
     except ValueError as error:
-        raise FieldError(
-            field, f"{field} {value!r} is not a date; dates look like 2026-02-28"
-        ) from error
+        raise FieldError(field, f"{field} {_date_problem(text)}") from error
+
+
+def _date_problem(text: str) -> str:
+    """Why a text is not a date: it does not look like one, or the calendar has no such day."""
+    if _ISO_DAY.fullmatch(text):
+        try:
+            dates.parse_date(text, "YMD")
+        except ValueError as error:
+            return str(error)
+    return f"{text!r} is not a date; dates look like 2026-02-28"
 
 
 def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:

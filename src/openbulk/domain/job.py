@@ -145,6 +145,29 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class RowRemark:
+    """What was left out of one row."""
+
+    row: int
+    line: int | None
+    """The line of the file on which the row begins; None if the format has no lines."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What was left out of a job's rows, because no service takes it."""
+
+    rows: int = 0
+    """Rows from which something was left out."""
+    first: tuple[RowRemark, ...] = ()
+    """The first of these rows, in the order of the file; the others are only counted."""
+
+
+NO_REMARKS = Remarks()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as the ledger remembers it."""
 
@@ -159,6 +182,8 @@ class Job:
     request_id: str | None = None
     records: int | None = None
     """Records in the file; None until it has been read to its end."""
+    remarks: Remarks = NO_REMARKS
+    """What was left out of the records; nothing until the file has been read to its end."""
     cursor: int = 0
     """Every record up to this row has an outcome."""
     counts: Counts = field(default_factory=Counts)

@@ -1,4 +1,4 @@
-"""One attempt to tell a caller that its job is finished, and when to make the next."""
+"""Callbacks: one attempt to notify a caller that its job is finished, and when to retry."""
 
 import re
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
+from typing import Any
 
 import aiohttp
 import orjson
@@ -15,16 +16,22 @@ from openbulk.domain.errors import AddressNotAllowed, BadInput
 from openbulk.security import webhook_signature
 
 SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-"""Seconds before each attempt, counted from the one before it: 10 attempts in 75.6 hours.
+"""Seconds before each attempt, counted from the last one: 10 attempts in 75.6 hours.
 
 Standard Webhooks 1.0 recommends this schedule."""
 MAX_WAIT = 24 * 3600.0
+"""Maximum seconds for which a receiver's `Retry-After` is obeyed."""
 JITTER = 0.2
 TIMEOUT = 20.0
 """Seconds for a whole attempt; Standard Webhooks recommends 15 to 30."""
 
 BUSY = frozenset({429, 502, 503, 504})
 GONE = 410
+_EXPLANATIONS = {
+    **dict.fromkeys(range(300, 400), "redirects are not followed"),
+    GONE: "the receiver wants no more of these",
+}
+"""What an answer's status means, if its number does not say enough."""
 
 SIGNATURE_KEY = "event.notification.signature.key"
 EXTRA_HEADERS = "event.notification.callback.headers"
@@ -45,14 +52,15 @@ _FRAMING = {
 _RESERVED = (
     {"content-type", "user-agent", "te", "trailer", "upgrade", "expect"} | _SIGNED | _FRAMING
 )
-"""Headers that a configuration cannot set: the framing of the message, its type, its signatures."""
+"""Headers that a configuration cannot set: framing, content type and signatures."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]*")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A message to a caller. All attempts deliver the same one."""
+    """A message to a caller. Every attempt delivers it unchanged."""
 
     id: int
     url: str
@@ -65,13 +73,13 @@ class Attempt:
     """The result of one attempt."""
 
     result: str
-    """In words, for the log and the ledger: without the answer's body, without secrets."""
+    """A sentence for the log and the ledger, without the answer's body and without secrets."""
     status: int | None = None
-    """None where there was no answer."""
+    """None if there was no answer."""
     retry_after: float | None = None
-    """Seconds that a busy receiver asks for."""
+    """Seconds that a busy receiver asks openbulk to wait."""
     is_hopeless: bool = False
-    """True where no further attempt could succeed."""
+    """True if no further attempt can succeed."""
 
     @property
     def is_delivered(self) -> bool:
@@ -87,15 +95,15 @@ async def deliver(
     *,
     timeout: float = TIMEOUT,  # noqa: ASYNC109 - aiohttp keeps the time itself
 ) -> Attempt:
-    """Make one attempt, as the instance's configuration says. Never raises: errors are its result.
+    """Make one attempt, with the instance's configuration. Never raises: an error is a result.
 
-    The status decides. Redirects are not followed, and the answer's body is not read, so that a
-    receiver cannot keep openbulk waiting for its end. `http` is built on a `guarded_connector`.
+    Only the status counts. It follows no redirects, and does not read the answer's body, so that a
+    receiver cannot keep openbulk waiting for its end. `http` needs a `guarded_connector`.
     """
     try:
         prepared = headers(notification, configuration, now)
     except BadInput as error:
-        # Not hopeless: a person may correct the configuration while the schedule runs.
+        # Not hopeless: a person may correct the configuration before the next attempt.
         return Attempt(error.message)
     try:
         async with http.post(
@@ -113,52 +121,51 @@ async def deliver(
 
 
 def wait_before_next(attempt: Attempt, number: int, *, chance: float) -> float | None:
-    """Seconds until the next attempt; None where the notification is delivered or given up.
+    """Seconds until the next attempt; None if there is none, after a success or the last attempt.
 
     `number` is that of the last attempt, from 1. `chance` is a random number from 0 to 1: it
     lengthens a wait by up to a fifth, so that receivers that fail together are not called together.
-    A receiver that asks for more time than the schedule gives gets it, up to a day.
+    A receiver's `Retry-After` lengthens a wait to a day at most.
     """
-    if attempt.is_delivered or attempt.is_hopeless or number >= len(SCHEDULE):
+    is_last = attempt.is_hopeless or number >= len(SCHEDULE)
+    if attempt.is_delivered or is_last:
         return None
     planned = SCHEDULE[number] * (1 + JITTER * chance)
     return max(planned, min(attempt.retry_after or 0.0, MAX_WAIT))
 
 
 def attempt_of_answer(status: int, retry_after: str | None, now: datetime) -> Attempt:
-    """The attempt that got an answer with this status."""
-    if status == GONE:
-        reason = "answered 410: the receiver wants no more of these"
-        return Attempt(reason, status, is_hopeless=True)
-    if 300 <= status < 400:
-        return Attempt(f"answered {status}: redirects are not followed", status)
+    """The attempt that got an answer with this status and this header `Retry-After`, if any."""
+    result = f"answered {status}"
     if status in BUSY:
-        return Attempt(f"answered {status}", status, _seconds_to_wait(retry_after, now))
-    return Attempt(f"answered {status}", status)
+        return Attempt(result, status, _seconds_to_wait(retry_after or "", now))
+    if status in _EXPLANATIONS:
+        result = f"{result}: {_EXPLANATIONS[status]}"
+    return Attempt(result, status, is_hopeless=status == GONE)
 
 
 def attempt_of_error(error: Exception) -> Attempt:
     """The attempt that got no answer."""
-    # The library's own messages are not repeated: they quote the URL, which may hold a secret.
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | UnicodeError):
-        return Attempt("the callback URL cannot be called", is_hopeless=True)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, AddressNotAllowed):
-            return Attempt(str(error.os_error), is_hopeless=True)
-        return Attempt(
-            f"no connection to {error.host}:{error.port} ({type(error.os_error).__name__})"
-        )
-    return Attempt(f"the connection broke ({type(error).__name__})")
+    # aiohttp's own messages quote the URL, which may hold a secret: leave them out.
+    match error:
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
+            return Attempt("the callback URL cannot be called", is_hopeless=True)
+        case aiohttp.ClientConnectorError(os_error=AddressNotAllowed() as refusal):
+            return Attempt(str(refusal), is_hopeless=True)
+        case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
+            return Attempt(f"no connection to {host}:{port} ({type(cause).__name__})")
+        case _:
+            return Attempt(f"the connection broke ({type(error).__name__})")
 
 
 def headers(
     notification: Notification, configuration: Mapping[str, str], now: datetime
 ) -> dict[str, str]:
-    """The headers of an attempt. Raises BadInput where the configured headers cannot be read.
+    """The headers of an attempt. Raises BadInput if the configured headers cannot be read.
 
-    `webhook-id` is the same in every attempt: a notification may arrive twice, and the receiver
-    knows it by that. With a signature key there are two signatures: SAP's, and that of Standard
-    Webhooks, whose secret is the bytes of the key.
+    Every attempt has the same `webhook-id`: a notification may arrive twice, and the receiver
+    recognizes it by that id. A signature key gives two signatures: SAP's, and that of Standard
+    Webhooks, which uses the bytes of the key as its secret.
     """
     result = extra_headers(configuration.get(EXTRA_HEADERS, ""))
     if name := configuration.get(USER_NAME):
@@ -176,13 +183,13 @@ def headers(
 def _basic(name: str, password: str) -> str:
     if ":" in name:
         raise BadInput(
-            f"{USER_NAME} has a colon in it; Basic authentication (RFC 7617) takes names without"
+            f"{USER_NAME} has a colon in it; Basic authentication (RFC 7617) allows none"
         )
     return aiohttp.encode_basic_auth(name, password)
 
 
 def _standard_signature(key: str, notification: Notification, now: datetime) -> str:
-    # The library takes the wall clock of any datetime for UTC.
+    # The library ignores a datetime's zone and reads its wall clock as UTC.
     webhook = Webhook(key.encode())
     return webhook.sign(f"msg_{notification.id}", now.astimezone(UTC), notification.body.decode())
 
@@ -190,35 +197,37 @@ def _standard_signature(key: str, notification: Notification, now: datetime) -> 
 def extra_headers(text: str) -> dict[str, str]:
     """The headers of `event.notification.callback.headers`, names in lower case.
 
-    The service we replace never published their form, so both usual forms are read: a JSON object,
-    or a `Name: value` on each line. Headers that only openbulk sets are left out. Raises BadInput.
+    The service that openbulk replaces never published their form, so this reads both usual ones: a
+    JSON object, or `Name: value` on each line. Leaves out headers that only openbulk sets. Raises
+    BadInput.
     """
-    is_json = text.lstrip().startswith("{")
-    pairs = _json_pairs(text) if is_json else _line_pairs(text)
+    try:
+        pairs = _parse_pairs(text)
+    except ValueError as error:
+        raise _unreadable() from error
     extra: dict[str, str] = {}
     for name, value in pairs.items():
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        if not _is_header(name, value):
             raise _unreadable()
         if name.lower() not in _RESERVED:
-            extra[name.lower()] = value
+            extra[name.lower()] = value.strip()
     return extra
 
 
-def _json_pairs(text: str) -> dict[str, str]:
-    try:
-        pairs = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _unreadable() from error
-    if not all(isinstance(value, str) for value in pairs.values()):
-        raise _unreadable()
-    return {name: value.strip() for name, value in pairs.items()}
+def _parse_pairs(text: str) -> dict[str, Any]:
+    """Names and values. Raises ValueError if the text is neither a JSON object nor such lines."""
+    if text.lstrip().startswith("{"):
+        pairs: dict[str, Any] = orjson.loads(text)
+        return pairs
+    lines = filter(str.strip, text.splitlines())
+    # A line without a colon makes a list of one item, which `dict` refuses with a ValueError.
+    return dict(list(map(str.strip, line.split(":", 1))) for line in lines)
 
 
-def _line_pairs(text: str) -> dict[str, str]:
-    lines = [line.partition(":") for line in text.splitlines() if line.strip()]
-    if not all(colon for _, colon, _ in lines):
-        raise _unreadable()
-    return {name.strip(): value.strip() for name, _, value in lines}
+def _is_header(name: str, value: Any) -> bool:
+    if not isinstance(value, str) or _NAME.fullmatch(name) is None:
+        return False
+    return _VALUE.fullmatch(value.strip()) is not None
 
 
 def _unreadable() -> BadInput:
@@ -227,12 +236,11 @@ def _unreadable() -> BadInput:
     )
 
 
-def _seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """The seconds in `Retry-After`: a number or a date (RFC 9110, section 10.2.3)."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
+def _seconds_to_wait(retry_after: str, now: datetime) -> float | None:
+    """The seconds in `Retry-After`, a number or a date (RFC 9110, section 10.2.3); None without."""
+    if _DIGITS.fullmatch(retry_after.strip()):
+        return float(retry_after)
     try:
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+        return max(0.0, (parsedate_to_datetime(retry_after.strip()) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None

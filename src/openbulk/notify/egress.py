@@ -1,4 +1,4 @@
-"""Which addresses this server may call."""
+"""The addresses that this server may call."""
 
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -11,27 +11,32 @@ from openbulk.domain.errors import AddressNotAllowed, BadInput
 
 MAX_URL_LENGTH = 2048
 EXAMPLE = "https://example.com/hooks/openbulk"
+_SHOWN_CHARACTERS = 60
+"""A message shows at most this much of a URL's path."""
 LOCAL_NAMES = frozenset(
     {"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"}
 )
-ALLOW = "private addresses are called only where OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
+ALLOW = "to allow it, restart the server with OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
 
-# `is_global` of the standard library follows the registry of its day (Python 3.11.7 calls
-# 64:ff9b:1::/48 and 3fff::/20 global), and calls multicast global. These hold on any Python:
-# https://www.iana.org/assignments/iana-ipv4-special-registry and .../iana-ipv6-special-registry.
-_SPECIAL_V4 = (
+# The standard library's `is_global` follows the registry of its day (Python 3.11.7 calls
+# 64:ff9b:1::/48 and 3fff::/20 global), and calls multicast global. This list holds on any Python:
+# https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry and
+# .../ipv6-address-space.
+_SPECIAL = (
     # Protocol assignments; a cloud keeps its instance metadata at 192.0.0.192.
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),  # relays of 6to4, withdrawn by RFC 7526
     # The host agent of every machine at Azure, on an address that looks public.
     IPv4Network("168.63.129.16/32"),
-)
-_SPECIAL_V6 = (
+    IPv4Network("224.0.0.0/4"),  # multicast
+    # Global unicast is 2000::/3 alone; these three are all the rest.
+    IPv6Network("::/3"),
+    IPv6Network("4000::/2"),
+    IPv6Network("8000::/1"),
     IPv6Network("2001::/23"),  # protocol assignments, Teredo among them
     IPv6Network("2001:db8::/32"),  # documentation
     IPv6Network("3fff::/20"),  # documentation
 )
-_UNICAST_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the last 32 bits
 
 
@@ -40,24 +45,18 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
     An IPv6 address with an IPv4 address inside (mapped, 6to4, NAT64) is as public as that one.
     """
+    inner = _inner_address(address)
+    is_special = any(inner in network for network in _SPECIAL)
+    return inner.is_global and not is_special
+
+
+def _inner_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside an IPv6 address; the address itself if there is none."""
     if isinstance(address, IPv4Address):
-        return _is_public_v4(address)
-    embedded = _embedded_ipv4(address)
-    if embedded is not None:
-        return _is_public_v4(embedded)
-    is_special = any(address in network for network in _SPECIAL_V6)
-    return address.is_global and address in _UNICAST_V6 and not is_special
-
-
-def _is_public_v4(address: IPv4Address) -> bool:
-    is_special = any(address in network for network in _SPECIAL_V4)
-    return address.is_global and not address.is_multicast and not is_special
-
-
-def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+        return address
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def guarded_connector(
@@ -66,10 +65,10 @@ def guarded_connector(
     """A connector that opens connections to public addresses only; at most `limit` at a time.
 
     Any other address fails as `ClientConnectorError` with an `AddressNotAllowed` as its `os_error`,
-    before a packet is sent. The check is on the very address that is connected to, after the name
-    was resolved: a name that resolves differently the next time (DNS rebinding) finds no gap. Of a
-    host with several addresses only the public ones are tried. The system resolves names unless
-    `resolver` does. Call it inside a running event loop.
+    before a packet is sent. The check sees the address that is about to be connected to, after the
+    name is resolved, so a name that resolves differently the next time (DNS rebinding) does not get
+    past it. If a host has several addresses, only the public ones are tried. Without `resolver`,
+    the system resolves names. Call it inside a running event loop.
     """
     if allow_private:
         return aiohttp.TCPConnector(limit=limit, resolver=resolver)
@@ -78,10 +77,10 @@ def guarded_connector(
 
 
 class _GuardedResolver(AbstractResolver):
-    """Leaves out addresses that may not be called.
+    """Leaves out addresses that openbulk may not call.
 
-    The socket factory alone would be safe, but its errors would not be clear: where each of several
-    addresses fails, aiohappyeyeballs raises one plain OSError for all, without the host's name.
+    The socket factory alone would be safe, but its errors unclear: if all of several addresses
+    fail, aiohappyeyeballs raises one plain OSError for all of them, without the host's name.
     """
 
     def __init__(self, resolver: AbstractResolver) -> None:
@@ -94,9 +93,7 @@ class _GuardedResolver(AbstractResolver):
         allowed = [result for result in found if _is_public_text(result["host"])]
         if found and not allowed:
             places = ", ".join(sorted({result["host"] for result in found}))
-            raise AddressNotAllowed(
-                f"{host}:{port} is at {places}, which is not a public address; {ALLOW}"
-            )
+            raise AddressNotAllowed(f"{host}:{port} is at {places}, a private address; {ALLOW}")
         return allowed
 
     async def close(self) -> None:
@@ -104,9 +101,9 @@ class _GuardedResolver(AbstractResolver):
 
 
 async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
-    """The address of a host, for a connection that somebody else opens.
+    """The address of a host, for a connection that a database driver opens.
 
-    Raises AddressNotAllowed, and OSError where the host has no address.
+    Raises AddressNotAllowed, and OSError if the host has no address.
     """
     resolver: AbstractResolver = aiohttp.ThreadedResolver()
     if not allow_private:
@@ -118,11 +115,11 @@ async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
 
 
 def _guarded_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
-    """Make the socket of a connection. Also checks addresses that nobody had to resolve."""
+    """Make the socket of a connection. Also checks an address that needed no resolver."""
     family, kind, protocol, _, (host, port, *_) = address_info
     if not _is_public_text(str(host)):
         place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
-        raise AddressNotAllowed(f"{place} is not a public address; {ALLOW}")
+        raise AddressNotAllowed(f"{place} is a private address; {ALLOW}")
     return socket.socket(family, kind, protocol)
 
 
@@ -133,40 +130,39 @@ def _is_public_text(text: str) -> bool:
         return False
 
 
-def check_url(url: str, *, allow_private: bool) -> None:
+def check_url(url: str, name: str, *, allow_private: bool, example: str = EXAMPLE) -> None:
     """Refuse a URL that cannot be called. Raises BadInput.
 
-    Names are not resolved here: `guarded_connector` checks their addresses with each call.
+    The message names the key or header that holds the URL, and shows the example.
+    It does not resolve names: `guarded_connector` checks their addresses at each call.
     """
     if len(url) > MAX_URL_LENGTH:
-        raise BadInput(f"the address has {len(url)} characters; at most {MAX_URL_LENGTH} are taken")
+        raise BadInput(f"{name} has {len(url)} characters; at most {MAX_URL_LENGTH} are allowed")
     parts = _parse_url(url)
+    if parts is None:
+        raise BadInput(
+            f"{name} is malformed (host, port, or a blank in it); write it like {example}"
+        )
     problem = _problem_of(parts)
     if problem is not None:
-        raise BadInput(problem)
+        raise BadInput(f"{name} {problem}; write it like {example}")
     host = _host_of(parts)
     if not allow_private and _looks_private(host):
-        raise BadInput(f"{host} is not a public address; {ALLOW}")
+        raise BadInput(f"{name} is at {host}, a private address; {ALLOW}")
 
 
 def _problem_of(parts: SplitResult) -> str | None:
-    # The service we replace also took URLs of its own platform, such as
-    # /formulas/instances/1/executions: they have no scheme.
+    """What is wrong with a URL, as the end of a sentence; None if nothing is."""
+    # The service that openbulk replaces also takes URLs of its own platform, without a scheme:
+    # /formulas/instances/1/executions.
     if not parts.scheme:
-        return (
-            f"the address is relative, which is not supported; write all of it, such as {EXAMPLE}"
-        )
+        return f"{parts.path[:_SHOWN_CHARACTERS]!r} is not a whole URL"
     if parts.scheme not in {"http", "https"}:
-        return (
-            f"the address begins with neither https:// nor http://; addresses look like {EXAMPLE}"
-        )
-    if parts.username is not None or parts.password is not None:
-        return (
-            "the address has a user name or password in it; "
-            "put them in the instance's configuration"
-        )
+        return "begins with neither https:// nor http://"
+    if parts.username is not None:
+        return "has a user name or password in it"
     if not _host_of(parts):
-        return f"the address has no host; addresses look like {EXAMPLE}"
+        return "has no host"
     return None
 
 
@@ -174,20 +170,16 @@ def _host_of(parts: SplitResult) -> str:
     return (parts.hostname or "").rstrip(".")
 
 
-def _parse_url(url: str) -> SplitResult:
-    # The library's own messages would repeat the URL, and the secrets in it.
+def _parse_url(url: str) -> SplitResult | None:
+    """The parts of a URL; None if it is malformed."""
+    # The library's own messages quote the URL, which may hold a secret: leave them out.
     try:
         parts = urlsplit(url)
         _host_of(parts).encode("idna")
         is_readable = url.isprintable() and " " not in url and parts.port != 0
     except ValueError:
-        is_readable = False
-    if not is_readable:
-        raise BadInput(
-            "the address is malformed (host, port, or a blank in it); "
-            f"addresses look like {EXAMPLE}"
-        )
-    return parts
+        return None
+    return parts if is_readable else None
 
 
 def _looks_private(host: str) -> bool:

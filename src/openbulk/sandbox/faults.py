@@ -1,4 +1,4 @@
-"""Faults on the way to a service and back, each drawn for a share of the calls."""
+"""Faults of calls and their answers, each drawn for a share of the calls."""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ class Faults:
     shares: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     burst: int = 1
-    """Number of calls in a row that a fault hits; at least 1."""
+    """Number of consecutive calls that a fault hits; at least 1."""
 
     def __post_init__(self) -> None:
         """Start the sequence of draws. The same seed draws the same faults."""
@@ -76,7 +76,7 @@ def _parse_whole_number(part: str, value: str) -> int:
     try:
         return int(value)
     except ValueError as error:
-        raise ValueError(f"{part!r}: this is a whole number, as in seed=42") from error
+        raise ValueError(f"{part!r}: the value is a whole number, as in seed=42") from error
 
 
 def _parse_share(part: str, value: str) -> float:

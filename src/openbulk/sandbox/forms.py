@@ -21,8 +21,8 @@ def hidden_inputs(values: Mapping[str, str]) -> str:
 
 
 def redirect(address: str, parameters: Mapping[str, str]) -> web.Response:
-    """302 to an address, with more parameters in its query."""
-    # The address may have a query of its own: it stays (RFC 6749, section 3.1.2).
+    """302 to an address, with these parameters added to its query."""
+    # The address may have a query of its own, which must be kept (RFC 6749, section 3.1.2).
     joint = "&" if "?" in address else "?"
     return web.Response(
         status=302, headers={"Location": f"{address}{joint}{urlencode(parameters)}"}

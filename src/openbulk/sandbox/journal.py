@@ -1,7 +1,7 @@
 """The state of a sandbox on disk: a file of JSON lines, one for each change.
 
-A change is written before its call is answered. `kill -9` loses nothing that the kernel already
-has, so nothing here waits for the disk.
+A change is written before its call is answered. It is not synced: the kernel keeps what a process
+has written, even if `kill -9` ends that process.
 """
 
 from collections import UserDict, defaultdict
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class Journal:
-    """The changes of everything that a sandbox holds. Without a file, it keeps none."""
+    """The journal of a sandbox. Without a file, it keeps no changes."""
 
     def __init__(self, file: Path | None = None) -> None:
         """Read the changes of earlier runs. Raises ValueError if the file is not a journal."""
@@ -26,11 +26,11 @@ class Journal:
             self._file.truncate(self._read_past(self._file, file))
 
     def _read_past(self, lines: BinaryIO, name: Path) -> int:
-        """Read the changes; the length in bytes of the whole lines."""
+        """Read the changes. Returns the length in bytes of the complete lines."""
         lines.seek(0)
         length = 0
         for number, line in enumerate(lines, 1):
-            # A kill cut this line off while it was written: no caller has an answer to it yet.
+            # A kill cut this line off while it was written, before its call was answered.
             if line.startswith(b"[") and not line.endswith(b"\n"):
                 break
             try:
@@ -68,11 +68,11 @@ class JournaledDict(UserDict[str, Value]):
                 self.data[key] = decode(value)
 
     def __setitem__(self, key: str, value: Value) -> None:
-        """Set an entry, in the journal too."""
+        """Set an entry, also in the journal."""
         super().__setitem__(key, value)
         self._journal.write(self._kind, [key, value])
 
     def __delitem__(self, key: str) -> None:
-        """Delete an entry, in the journal too."""
+        """Delete an entry, also in the journal."""
         super().__delitem__(key)
         self._journal.write(self._kind, [key, None])

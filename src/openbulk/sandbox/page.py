@@ -13,10 +13,15 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
   vertical-align: top }
 th { background: #f5f5f5 } td { overflow-wrap: anywhere }
+time { white-space: nowrap }
 .note { color: #666 }
 button { font: inherit; padding: .4rem 1.2rem; margin-right: .5rem }
 input { font: inherit; padding: .3rem }
 """
+
+
+class Time(str):
+    """A time in a table: it stays on one line."""
 
 
 def page(title: str, *sections: str, status: int = 200) -> web.Response:
@@ -45,4 +50,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def _cells(tag: str, values: Iterable[object]) -> str:
-    return "".join(f"<{tag}>{escape(str(value))}" for value in values)
+    return "".join(f"<{tag}>{_cell_html(value)}" for value in values)
+
+
+def _cell_html(value: object) -> str:
+    text = escape(str(value))
+    return f"<time>{text}</time>" if isinstance(value, Time) else text

@@ -43,7 +43,7 @@ class Traffic:
 
     is_call: Callable[[web.Request], bool]
     caller_of: Callable[[web.Request], str]
-    """The caller whose quota a call counts on."""
+    """The caller of a call: the call counts on this caller's quota."""
     over_quota: Callable[[], web.Response]
     refusals: Mapping[str, Callable[[], web.Response]]
     """The service's own error answers, by the name of the fault: `error-503`."""
@@ -51,7 +51,7 @@ class Traffic:
     latency_ms: int = 0
     quota_per_minute: int | None = None
     project_of: Callable[[web.Request], str] = _no_project
-    """The project whose quota a call counts on as well."""
+    """The project of a call: the call counts on this project's quota, too."""
     project_quota_per_minute: int | None = None
     faults_spec: InitVar[str] = ""
 
@@ -123,11 +123,11 @@ class Traffic:
             (self.project_of, self.project_quota_per_minute),
         )
         windows = [
-            (self._windows[whose(request)], quota) for whose, quota in limits if quota is not None
+            (self._windows[key_of(request)], quota) for key_of, quota in limits if quota is not None
         ]
         if any(window.count(now) >= quota for window, quota in windows):
             return False
-        # Only now: a call that one quota refuses counts on none.
+        # Only now, because a call that one quota refuses counts on no quota.
         for window, _ in windows:
             window.add(now)
         return True
@@ -142,7 +142,7 @@ class Traffic:
 
 
 def _abort_connection(request: web.Request) -> web.Response:
-    """Close the connection without an answer. The response is only counted: no caller sees it."""
+    """Close the connection without an answer. The response is counted, and never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=499)

@@ -8,7 +8,18 @@ from typing import Any
 from sqlalchemy import Row
 
 from openbulk.domain.conditions import condition_of
-from openbulk.domain.job import FINAL, Counts, Download, Job, Position, Status, Upload
+from openbulk.domain.job import (
+    FINAL,
+    NO_REMARKS,
+    Counts,
+    Download,
+    Job,
+    Position,
+    Remarks,
+    RowRemark,
+    Status,
+    Upload,
+)
 from openbulk.domain.query import Order, Query
 from openbulk.domain.records import Action, Target
 
@@ -30,6 +41,7 @@ def job_of(row: Row[Any]) -> Job:
         finished_at=row.finished_at,
         request_id=row.request_id,
         records=row.records,
+        remarks=_remarks_of(row.remarks),
         cursor=row.cursor,
         counts=Counts(**{field.name: getattr(row, field.name) for field in fields(Counts)}),
         mailed_outside=row.mailed_outside,
@@ -39,6 +51,20 @@ def job_of(row: Row[Any]) -> Job:
         waiting_for=row.waiting_for,
         error=row.error,
     )
+
+
+def remarks_value(remarks: Remarks) -> dict[str, Any] | None:
+    """The column `remarks` of a job's row; None where nothing was left out."""
+    if not remarks.rows:
+        return None
+    first = [[remark.row, remark.line, remark.text] for remark in remarks.first]
+    return {"rows": remarks.rows, "first": first}
+
+
+def _remarks_of(kept: Mapping[str, Any] | None) -> Remarks:
+    if kept is None:
+        return NO_REMARKS
+    return Remarks(kept["rows"], tuple(RowRemark(*remark) for remark in kept["first"]))
 
 
 def work_values(work: Upload | Download) -> dict[str, Any]:

@@ -29,13 +29,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import SMALL_FILE, Job, Position, Status
+from openbulk.domain.job import NO_REMARKS, SMALL_FILE, Job, Position, Remarks, Status
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Outcome
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of
+from openbulk.storage.job_rows import ACTIVE, job_of, remarks_value
 from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
 from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
@@ -191,15 +191,21 @@ class SliceLedger:
 
     # --- an upload ---
 
-    async def set_parts(self, records: int, first_rows: Sequence[int]) -> None:
-        """Record that the file is cut: its number of records, and the first row of each part."""
+    async def set_parts(
+        self, records: int, first_rows: Sequence[int], remarks: Remarks = NO_REMARKS
+    ) -> None:
+        """Record that the file is cut: its number of records, and the first row of each part.
+
+        `remarks` says what was left out of its rows.
+        """
+        changes = {"records": records, "remarks": remarks_value(remarks)}
 
         async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, records=records)
+            await self._change_job(connection, **changes)
             await self._replace_parts(connection, first_rows)
 
         await self._write(write)
-        self.job = replace(self.job, records=records)
+        self.job = replace(self.job, records=records, remarks=remarks)
 
     async def parts_from(self, row: int) -> Sequence[Part]:
         """The part of the job's file that holds a row, and the parts after it."""

@@ -111,6 +111,8 @@ jobs = Table(
     Column("started_at", Timestamp),
     Column("finished_at", Timestamp),
     Column("records", BigInteger),
+    # What was left out of rows: how many, and the first of them as row, line and text.
+    Column("remarks", JSON(none_as_null=True)),
     Column("cursor", BigInteger, nullable=False, server_default="0"),
     Column("created", BigInteger, nullable=False, server_default="0"),
     Column("updated", BigInteger, nullable=False, server_default="0"),

@@ -1,6 +1,6 @@
 """Parses the two requests for a download, `POST /bulk/query` and `POST /bulk/download`.
 
-Whether the service can answer them is the engine's to find out: `engine/query_resolution.py`.
+The engine checks them against the service: `engine/query_resolution.py`.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from openbulk.formats.recognition import resolve_format_name
 def download_of_query(
     given: Mapping[str, Any], file: str, callback_url: str | None, *, object_name: str = ""
 ) -> DownloadRequest:
-    """What `POST /bulk/query` asks for; `object_name` is read as a whole where no query is given.
+    """The download that `POST /bulk/query` requests. Raises BadInput.
 
-    Raises BadInput.
+    Without a query, it selects all records of `object_name`.
     """
     options = parse_metadata(given.get("metaData"))
     continue_from = _text(given, "continueFromJobId")
@@ -38,21 +38,21 @@ def download_of_query(
         text=text,
         options=options,
     )
-    since = _moment(given, "from") or _moment(given, "lastRunDate")
+    since = _time(given, "from") or _time(given, "lastRunDate")
     return DownloadRequest(
         download,
         continue_from=continue_from,
-        dates=DateFilter(since, _moment(given, "to")),
+        dates=DateFilter(since, _time(given, "to")),
         options=options,
     )
 
 
 def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
-    """What `POST /bulk/download` asks for. Raises BadInput."""
+    """The download that `POST /bulk/download` requests. Raises BadInput."""
     if body.get("docsHubDetails"):
         raise BadInput(
-            "docsHubDetails is not possible: there is no connector to documents; fetch the file "
-            "instead"
+            "docsHubDetails is not possible: openbulk has no connector for documents; fetch the "
+            "file instead"
         )
     continue_from = _text(body, "continueFromJobId")
     query = _query_of_body(body, needs_object=not continue_from)
@@ -61,8 +61,8 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
         file=file,
         file_format=resolve_format_name(body.get("format"), "format") or "csv",
         callback_url=_text(body, "notificationUrl") or None,
-        page_size=_whole_number(body, "pageSize", least=1),
-        page_limit=_whole_number(body, "apiLimit", least=1),
+        page_size=_whole_number(body, "pageSize", minimum=1),
+        page_limit=_whole_number(body, "apiLimit", minimum=1),
         # In the contract, nulls are left out by default.
         keeps_nulls=body.get("filterNulls") is False,
         text=_query_text(query, _text(body, "where")),
@@ -72,9 +72,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     return DownloadRequest(
         download,
         continue_from=continue_from,
-        dates=DateFilter(
-            _moment(body, "from"), _moment(body, "to"), _text(body, "filterDateField")
-        ),
+        dates=DateFilter(_time(body, "from"), _time(body, "to"), _text(body, "filterDateField")),
     )
 
 
@@ -87,19 +85,19 @@ def _query_of_body(body: Mapping[str, Any], *, needs_object: bool) -> Query:
     parameters = body.get("query") or {}
     if not isinstance(parameters, Mapping):
         raise BadInput(
-            'query is not an object of parameters; it looks like {"showDeleted": "true"}'
+            'query is not a JSON object of parameters; it looks like {"showDeleted": "true"}'
         )
     return Query(
         name,
         fields=field_list(_text(body, "selectFields")),
         where=parse_where(where),
-        limit=_whole_number(body, "limit", least=0),
+        limit=_whole_number(body, "limit", minimum=0),
         parameters={str(key): str(value) for key, value in parameters.items()},
     )
 
 
 def _query_text(query: Query, where: str) -> str:
-    """A query in the query language, as the status of its job shows it."""
+    """A query in the query language, for the status of its job."""
     text = f"select {', '.join(query.fields) or '*'} from {query.object}"  # noqa: S608 - nobody runs it
     return f"{text} where {where}" if where else text
 
@@ -108,27 +106,28 @@ def _query_text(query: Query, where: str) -> str:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
-    """A value as text; empty where there is none."""
+    """A value as text; empty if it is missing."""
     value = given.get(name)
     return "" if value is None else str(value)
 
 
-def _whole_number(given: Mapping[str, Any], name: str, *, least: int) -> int | None:
+def _whole_number(given: Mapping[str, Any], name: str, *, minimum: int) -> int | None:
+    """A whole number; None if it is missing. Raises BadInput."""
     text = _text(given, name)
     if not text:
         return None
     is_whole = text.isascii() and text.isdecimal()
-    if not is_whole or int(text) < least:
-        raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
+    if not is_whole or int(text) < minimum:
+        raise BadInput(f"{name} is {text[:40]!r}; it must be a whole number of at least {minimum}")
     return int(text)
 
 
-def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
-    """A time in ISO 8601, in UTC where it has no offset."""
+def _time(given: Mapping[str, Any], name: str) -> datetime | None:
+    """A time in ISO 8601, in UTC if it has no offset; None if it is missing. Raises BadInput."""
     text = _text(given, name)
     if not text:
         return None
-    # In a URL, a plus sign that is not escaped arrives as a blank (URL Standard, section 5.1).
+    # An unescaped plus sign in a URL arrives as a blank (URL Standard, section 5.1).
     iso = text.strip().replace(" ", "+")
     try:
         return in_utc(datetime.fromisoformat(iso))

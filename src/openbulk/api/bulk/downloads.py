@@ -1,4 +1,4 @@
-"""Downloads: a caller sends a query, and a job keeps the records that it selects."""
+"""Downloads: a job reads the records that a query selects into a file."""
 
 import uuid
 from typing import Any
@@ -99,16 +99,18 @@ _DOWNLOAD = {
                         ),
                         "selectFields": _property(
                             "string",
-                            "Fields to keep, comma-separated. All of them if empty.",
+                            "Fields to keep, comma-separated. All fields if empty.",
                             "id,summary,start.dateTime",
                         ),
                         "where": _property("string", "A condition.", "status = 'confirmed'"),
-                        "limit": _property("integer", "Most records to keep.", 100),
+                        "limit": _property("integer", "Maximum number of records.", 100),
                         "pageSize": _property(
-                            "integer", "Most records in a call of the service.", 200
+                            "integer",
+                            "Maximum number of records for each call of the service.",
+                            200,
                         ),
                         "apiLimit": _property(
-                            "integer", "Most pages to read from the service.", 10
+                            "integer", "Maximum number of pages to read from the service.", 10
                         ),
                         "from": _property("string", _CHANGED_FROM, "2026-05-30T10:00:00+02:00"),
                         "to": _property("string", _CHANGED_TO, "2026-06-30T10:00:00+02:00"),
@@ -144,7 +146,7 @@ _DOWNLOAD = {
 async def query(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
-    """Create a job that reads what a query selects. The answer has the id of the job."""
+    """Create a job that reads the records that a query selects. The answer has the job's id."""
     parameters = {name: text for name, text in request.query_params.items() if text}
     given = {**await _read_options(request), **parameters}
     callback_url = callback_url_of(request)
@@ -162,7 +164,7 @@ async def query(
 async def download(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
-    """Create a job that reads the records of an object. The answer has the id of the job."""
+    """Create a job that reads the records of an object. The answer has the job's id."""
     body = parse_json_object(await read_body(request), _BODY_EXAMPLE)
     idempotency_key = idempotency.idempotency_key_of(request, "download", body)
     wanted = download_of_body(body, _new_file())
@@ -181,14 +183,14 @@ async def _submit(
     wanted: DownloadRequest,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
-    # A retry gets its answer first: the service may have changed since, and refuse the query now.
+    # Answer a retry before asking the service, which may have changed and refuse the query now.
     if idempotency_key is not None:
         answer = await idempotency.earlier_answer(response, services, instance, idempotency_key)
         if answer is not None:
             return answer
     connector = (await services.connections.to(instance.id)).connector
     if wanted.continue_from:
-        job_id = parse_whole_number(wanted.continue_from, "continueFromJobId", least=1)
+        job_id = parse_whole_number(wanted.continue_from, "continueFromJobId", minimum=1)
         earlier = await job_to_continue(services.ledger, instance.id, job_id)
         wanted = continue_job(wanted, earlier)
     resolved = await resolve_download(wanted, connector)
@@ -198,14 +200,14 @@ async def _submit(
 
 
 async def _read_options(request: Request) -> dict[str, Any]:
-    """The options in a body: a form, a JSON object, or the text of a query."""
+    """The options in a body, which is a form, a JSON object, the text of a query, or empty."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return dict(await read_form_fields(request))
     body = (await read_body(request)).strip()
     if body in (b"", b"null"):
         return {}
-    # Some clients send a JSON object without saying so.
+    # Some clients send a JSON object without its content type.
     if kind == "application/json" or body.startswith(b"{"):
         return parse_json_object(body, _BODY_EXAMPLE)
     return {"q": body.decode(errors="replace").strip()}

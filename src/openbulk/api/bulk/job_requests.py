@@ -1,4 +1,4 @@
-"""What requests about jobs have in common: a job is submitted, or found by its id."""
+"""Helpers of requests about jobs: submit a job, or find one by its id."""
 
 from typing import Annotated, Any
 
@@ -25,9 +25,10 @@ async def submit(
     work: Upload | Download,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
-    """Submit a job and present it; the job that has the key already takes its place.
+    """Submit a job and present it. If a job with this key exists, present that one instead.
 
-    Raises Conflict if that job was created by another request, and DiskFull.
+    Raises Conflict if another request created that job, and DiskFull. Deletes the file of a job
+    that it does not submit.
     """
     try:
         job = await services.intake.submit(
@@ -41,7 +42,7 @@ async def submit(
         await services.files.delete(work.file)
         raise
     except IdempotencyKeyTaken:
-        # A request with this key was faster, after this one had looked for it.
+        # Another request with this key created its job after this one had looked for it.
         await services.files.delete(work.file)
         assert idempotency_key is not None
         answer = await earlier_answer(response, services, instance, idempotency_key)

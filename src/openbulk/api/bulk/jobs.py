@@ -54,10 +54,10 @@ async def jobs(
     """The jobs of an instance, newest first, page by page."""
     condition = _parse_condition(where)
     limit = parse_page_size(page_size)
-    before = parse_whole_number(next_page, "nextPage", least=1) if next_page else None
+    before = parse_whole_number(next_page, "nextPage", minimum=1) if next_page else None
     items: list[dict[str, Any]] = []
-    # The ledger does not know the keys of the wire, so the condition is checked here. One item more
-    # than a page tells that there is a next page.
+    # The ledger does not know the wire's keys, so the condition is checked here. One item too many
+    # shows that there is a next page.
     while len(items) <= limit:
         found = await services.ledger.jobs_of(instance.id, before=before, limit=MAX_PAGE)
         candidates = [present_job_item(job, services.completed_status) for job in found]
@@ -76,7 +76,9 @@ def _parse_condition(where: str) -> Condition | None:
     condition = parse_where(where)
     for name in fields_of(condition):
         if name not in JOB_FIELDS:
-            raise BadInput(f"jobs have no field {name!r}; they have: {', '.join(JOB_FIELDS)}")
+            raise BadInput(
+                f"jobs have no field {name!r}; their fields are: {', '.join(JOB_FIELDS)}"
+            )
     return condition
 
 
@@ -86,7 +88,7 @@ def _parse_condition(where: str) -> Condition | None:
     responses=answers(JobStatus | DownloadStatus, 404),
 )
 async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """The status of a job, with the numbers of its records."""
+    """The status of a job, with the counts of its records."""
     return present_job(await find_job(services, user, job_id), services.completed_status)
 
 
@@ -96,7 +98,7 @@ async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> 
     responses=answers(JobStatus | DownloadStatus, 404),
 )
 async def job(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """A job. The answer is that of `/bulk/{job_id}/status`."""
+    """A job. The answer equals that of `/bulk/{job_id}/status`."""
     return present_job(await find_job(services, user, job_id), services.completed_status)
 
 
@@ -127,7 +129,7 @@ async def errors(
     limit = parse_page_size(page_size)
     found = await services.ledger.errors(
         job.id,
-        after=parse_whole_number(next_page or "0", "nextPage", least=0),
+        after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
         skip=0 if next_page else parse_offset(page_number, limit),
         limit=limit + 1,
     )
@@ -142,6 +144,6 @@ async def errors(
     responses=answers(JobStatus | DownloadStatus, 404, 507),
 )
 async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Stop a job. Records that the service has received stay there."""
+    """Stop a job. Records that the service has already received stay there."""
     job = await services.completion.cancel(await find_job(services, user, job_id))
     return present_job(job, services.completed_status)

@@ -1,4 +1,4 @@
-"""The records of a download that is complete: page by page, or as a file."""
+"""The records of a complete download: page by page, or as a file."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -60,16 +60,16 @@ async def page(
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> list[Any]:
-    """A page of the records that a download has read, with the token of the next page."""
+    """A page of the records of a download, with the token of the next page."""
     job = await find_job(services, user, job_id)
     _require_complete_download(job)
     size = parse_page_size(page_size)
-    begin = parse_whole_number(next_page or "1", "nextPage", least=1)
+    begin = parse_whole_number(next_page or "1", "nextPage", minimum=1)
     result = await result_of(services.ledger, services.files, job, begin)
     with _conflict_without_key(job):
         records = await asyncio.to_thread(lambda: list(islice(result, size)))
-    behind = begin + len(records)
-    set_page_headers(response, len(records), behind if behind <= job.cursor else None)
+    next_row = begin + len(records)
+    set_page_headers(response, len(records), next_row if next_row <= job.cursor else None)
     return records
 
 
@@ -86,13 +86,13 @@ async def file(
     services: ServicesOfApp,
     user: SignedInUser,
 ) -> StreamingResponse:
-    """The records that a download has read, in the format that the header `Accept` names."""
+    """The records of a download, in the format that the header `Accept` names."""
     job = await find_job(services, user, job_id)
     _require_complete_download(job)
     chosen = await _choose_format(services, job, request.headers.get("accept", ""))
     result = await result_of(services.ledger, services.files, job)
     pieces = chosen.write(result, result_columns(job))
-    # The first piece shows whether the file can be written. Once it is sent, the status is final.
+    # Make the first piece before answering: an error after the status is sent could not be shown.
     with _conflict_without_key(job):
         first = await asyncio.to_thread(next, pieces, b"")
     headers = {
@@ -117,13 +117,9 @@ async def _stream(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]
 
 def _require_complete_download(job: Job) -> None:
     if not job.is_download:
-        raise BadInput(
-            f"job {job.id} is an upload; /bulk/{job.id}/errors has the records that were not taken"
-        )
+        raise BadInput(f"job {job.id} is an upload; /bulk/{job.id}/errors lists its failed records")
     if not job.is_finished:
-        raise Conflict(
-            f"job {job.id} is {job.status.value}; its records are there once it is finished"
-        )
+        raise Conflict(f"job {job.id} is {job.status.value}; fetch its records once it is finished")
     if job.status is not Status.COMPLETE:
         reason = job.error or "it was cancelled"
         raise Conflict(f"job {job.id} ended as {job.status.value}: {reason}")
@@ -131,19 +127,21 @@ def _require_complete_download(job: Job) -> None:
 
 @contextmanager
 def _conflict_without_key(job: Job) -> Iterator[None]:
-    """Raise Conflict where the records are sealed with a key that the server does not have."""
+    """Raise Conflict if the records are sealed with a key that the server does not have."""
     try:
         yield
     except KeyMissing as error:
         raise Conflict(
-            f"the records of job {job.id} were sealed with a master key that this server does not "
-            "have any more; they can be read when it stands in OPENBULK_MASTER_KEY again, behind "
-            "the first"
+            f"the records of job {job.id} are sealed with a master key this server no longer has; "
+            "to read them, add that key to OPENBULK_MASTER_KEY after the first one"
         ) from error
 
 
 async def _choose_format(services: Services, job: Job, accept: str) -> Format:
-    """The format by the header `Accept`. The format of a job of v3 is fixed: raises BadInput."""
+    """The format that the header `Accept` names, or the job's own.
+
+    Raises BadInput for an unknown format, or one that differs from that of a job of v3.
+    """
     own = job.download.file_format
     name = _accepted_format(accept, default=own)
     if job.download.is_v3 and name != own:
@@ -155,7 +153,7 @@ async def _choose_format(services: Services, job: Job, accept: str) -> Format:
 
 
 async def _has_json_lines(services: Services, instance_id: int) -> bool:
-    """Whether an instance's configuration replaces JSON by JSON lines."""
+    """Whether an instance's configuration chooses JSON Lines in place of JSON."""
     instance = await services.accounts.instance(instance_id)
     if instance is None:
         return False
@@ -173,5 +171,5 @@ def _accepted_format(accept: str, *, default: str) -> str:
             return default
         with suppress(BadInput):
             return resolve_format_name(kind) or default
-    known = ", ".join(MEDIA_TYPES.values())
+    known = ", ".join(dict.fromkeys(MEDIA_TYPES.values()))  # each once
     raise BadInput(f"Accept {accept[:100]!r} is not known; it can be {known}")

@@ -1,4 +1,4 @@
-"""Uploads: a file comes in, and a job sends its records to the service."""
+"""Uploads: a job sends the records of a file to the service."""
 
 import asyncio
 import uuid
@@ -76,10 +76,10 @@ async def upload(
 ) -> dict[str, Any]:
     """Create a job that sends the records of a file to the service.
 
-    The answer comes as soon as the file has arrived, and has the id of the job.
+    openbulk answers as soon as the file has arrived. The answer has the job's id.
     """
     callback_url = callback_url_of(request)
-    check_callback_url(callback_url, services)  # before the file, which may be large
+    check_callback_url(callback_url, services)  # before the file arrives, which may be large
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
@@ -93,7 +93,8 @@ async def upload(
             callback_url,
         )
     except BaseException:
-        # No job knows the file yet, so nobody else would delete it, not even after a cancellation.
+        # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
+        # server cancels its requests.
         await asyncio.shield(services.files.give_up(name))
         raise
     return await submit(request, response, services, instance, work, idempotency_key)
@@ -107,7 +108,7 @@ async def _read_form(
     query: Mapping[str, str],
     callback_url: str | None,
 ) -> Upload:
-    """The work that a form asks for. Raises BadInput before there is a job."""
+    """The upload that a form requests. Raises BadInput."""
     options = parse_metadata(form.fields.get("metaData") or query.get("metaData"))
     target = parse_target(object, options, query)
     file = services.files.open(name, form.size)

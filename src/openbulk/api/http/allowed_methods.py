@@ -12,10 +12,10 @@ _METHODS: Mapping[str, Sequence[str]] = {
     "update": ("PATCH", "PUT"),
     "delete": ("DELETE",),
 }
-"""The methods of each thing that can be done with an object or a record."""
+"""The methods of each ability of an object or a record."""
 
 _PARAMETERS = {"job_id": r"\d+", "object": ".+", "path": ".+"}
-"""Parameters that are not one step of any kind: `/bulk/7` is a job, `/bulk/events` an object."""
+"""Patterns of path parameters; others match one segment. `/bulk/7` is a job, `/bulk/7a` is not."""
 
 
 def allow_header(methods: Collection[str]) -> dict[str, str]:
@@ -31,19 +31,19 @@ def methods_of_abilities(can: Collection[str]) -> Collection[str]:
 def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
     """The methods that the OpenAPI document has for a path; none if it does not have the path.
 
-    If several templates fit, the most specific one counts. The router does not help here: the first
-    route that fits refuses the request, and it knows only its own method.
+    If several templates match, the most specific one counts. The router cannot answer this: its
+    first matching route refuses the request, and knows only its own method.
     """
     templates = api.openapi()["paths"]
-    fitting = [template for template in templates if _pattern(template).fullmatch(path)]
-    if not fitting:
+    matching = [template for template in templates if _pattern(template).fullmatch(path)]
+    if not matching:
         return ()
-    return [method.upper() for method in templates[max(fitting, key=_specificity)]]
+    return [method.upper() for method in templates[max(matching, key=_specificity)]]
 
 
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
-    parameter = re.compile(r"\\{(\w+)\\}")  # as `re.escape` leaves it
+    parameter = re.compile(r"\\{(\w+)\\}")  # braces as `re.escape` writes them
     return re.compile(
         parameter.sub(lambda match: _PARAMETERS.get(match[1], "[^/]+"), re.escape(template))
     )

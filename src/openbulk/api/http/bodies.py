@@ -15,13 +15,13 @@ MAX_BODY_BYTES = 1024 * 1024
 
 
 class BoundedRoute(APIRoute):
-    """A route with a small body: one over `MAX_BODY_BYTES` is answered with 413.
+    """A route with a small body; a larger one than `MAX_BODY_BYTES` gets the answer 413.
 
-    FastAPI alone reads a body of any size whole, and does so before it checks who is calling.
+    FastAPI itself reads a body of any size into memory, before it checks the caller's secrets.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, given a body that has been read already."""
+        """FastAPI's own handler, with a body that is already read."""
         handle = super().get_route_handler()
 
         async def handle_bounded(request: Request) -> Response:
@@ -36,7 +36,7 @@ class BoundedRoute(APIRoute):
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a small body whole. Raises BadInput if it is cut off, TooLarge over `MAX_BODY_BYTES`."""
+    """Read a small body. Raises BadInput if it is cut off, TooLarge over `MAX_BODY_BYTES`."""
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -49,15 +49,17 @@ async def read_body(request: Request) -> bytes:
 
 
 def parse_json(body: bytes, example: str) -> Any:
-    """The JSON value of a body. Raises BadInput, which shows the example."""
+    """The JSON value of a body. Raises BadInput, whose message shows the example."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"the body is not JSON ({error}); it looks like {example}") from error
+        raise BadInput(
+            f"the body is not JSON: error at character {error.pos + 1}; it looks like {example}"
+        ) from error
 
 
 def parse_json_object(body: bytes, example: str) -> dict[str, Any]:
-    """The JSON object of a body. Raises BadInput, which shows the example."""
+    """The JSON object of a body. Raises BadInput, whose message shows the example."""
     value = parse_json(body, example)
     if not isinstance(value, dict):
         raise BadInput(f"the body is not a JSON object; it looks like {example}")

@@ -1,4 +1,4 @@
-"""The caller of a request, known by the secrets in the `Authorization` header."""
+"""The caller of a request, identified by the secrets in the `Authorization` header."""
 
 import re
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def parse_authorization(header: str) -> Secrets:
 async def require_user(request: Request, services: ServicesOfApp) -> User:
     """The calling user. Raises NotSignedIn.
 
-    The secret of the organization is needed, too, unless the token of an instance proves it.
+    The request needs the organization's secret too, unless it carries an instance's token.
     """
     secrets = parse_authorization(request.headers.get("authorization", ""))
     if secrets.user is None:
@@ -56,7 +56,8 @@ async def require_user(request: Request, services: ServicesOfApp) -> User:
     user = await services.accounts.user(secrets.user)
     if user is None:
         raise NotSignedIn(
-            "the user secret is not known; the server printed it when it was first started"
+            "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
+            "or what the server printed at its first start"
         )
     if secrets.organization is None:
         await _find_instance(services, user, secrets.element)
@@ -64,8 +65,8 @@ async def require_user(request: Request, services: ServicesOfApp) -> User:
         user.organization_id, secrets.organization
     ):
         raise NotSignedIn(
-            "the organization secret is not that of the user's organization; send the two secrets "
-            "that belong together"
+            "the organization secret is not that of the user's organization; send two secrets that "
+            "belong together"
         )
     return user
 

@@ -1,6 +1,6 @@
 """`/docs`: the OpenAPI document as a page.
 
-Its script and styles come from this server, so that it needs no internet.
+This server also serves its script and styles, so it needs no internet.
 """
 
 from importlib.resources import files
@@ -39,8 +39,8 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-# People type secrets into this page. Nothing but what this server sends may run in it, and it calls
-# nobody else.
+# People type secrets into this page, so it may run only what this server sends, and call only this
+# server.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; "

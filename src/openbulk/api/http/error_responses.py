@@ -1,4 +1,4 @@
-"""Errors as the wire contract has them: `{"message", "requestId", "providerMessage"?}`.
+"""Error responses of the wire contract: `{"message", "requestId", "providerMessage"?}`.
 
 An answer never shows a stack trace.
 """
@@ -30,11 +30,11 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.NotPossible: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
-    # openbulk's own database or file store is away for a moment: clients may retry.
+    # openbulk's own database or file store is unavailable: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
     errors.DiskFull: 507,
-    # The service behind an instance failed, and openbulk did its part.
+    # The service of the instance failed, and openbulk works.
     errors.RetryLater: 502,
     errors.AnswerLost: 502,
     errors.Refused: 403,
@@ -44,14 +44,14 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
 }
 
 RETRY_AFTER_SECONDS = "5"
-STOPPING = "openbulk is being stopped; send this again in a moment, to this server or another"
-FAILED = "openbulk failed on this request; its log has the details under this request id"
+STOPPING = "openbulk is stopping; send the request again shortly, to this server or another"
+FAILED = "openbulk failed to handle this request; its log has the details under this request id"
 
 
 class UnhandledErrors:
-    """Answers requests that fail unexpectedly, and those that the end of the server cancels.
+    """Answers requests that fail unexpectedly, and those that a stopping server cancels.
 
-    It logs the error, once. If the answer has already begun, the connection breaks instead.
+    It logs each of them once. If the response has already started, it breaks the connection.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -73,9 +73,9 @@ class UnhandledErrors:
         try:
             await self._app(scope, receive, send_and_note)
             return
-        except asyncio.CancelledError:  # nothing but the end of the server cancels a request
-            reason = "the server is being stopped"
-            log.warning("request broken off", path=request.url.path, reason=reason)
+        except asyncio.CancelledError:  # only a stopping server cancels a request
+            reason = "the server is stopping"
+            log.warning("request interrupted", path=request.url.path, reason=reason)
             answer = _answer(request, 503, STOPPING)
         except Exception as error:
             log.error("request failed", path=request.url.path, exc_info=error)
@@ -85,7 +85,7 @@ class UnhandledErrors:
 
 
 def present_errors(app: FastAPI) -> None:
-    """Answer the expected errors of an app; `UnhandledErrors` answers the others."""
+    """Register handlers for the expected errors; `UnhandledErrors` answers all others."""
     for error_type in STATUS:
         app.add_exception_handler(error_type, _answer_openbulk_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
@@ -103,8 +103,36 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        character = first["loc"][-1] + 1
+        return _answer(request, 400, f"the body is not JSON: error at character {character}")
+    if first["loc"] == ("body",):
+        return _answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])
-    return _answer(request, 400, f"{place}: {first['msg']}")
+    expected = _EXPECTED.get(first["type"])
+    problem = f"{place}: {first['msg']}" if expected is None else f"{place} {expected}"
+    return _answer(request, 400, problem)
+
+
+_EXPECTED = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+    "list_type": "must be a JSON array",
+}
+"""What would be right, for the types of errors that pydantic reports most."""
+
+
+def _body_problem(request: Request, error_type: str) -> str:
+    """Why a body as a whole is invalid. FastAPI reads only JSON with a header that says so."""
+    if error_type == "missing":
+        return "the body is missing; send a JSON object"
+    if "json" not in request.headers.get("content-type", ""):
+        return "the body is not read as JSON; send the header 'Content-Type: application/json'"
+    return "the body must be a JSON object"
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -112,11 +140,15 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
     path, method = request.url.path, request.method
     message, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == 404:
-        message = f"there is nothing at {method} {path}"
+        message = (
+            f"there is no {method} {path}; paths start with /elements/api-v2, and /docs lists them"
+        )
     if error.status_code == 405:
         message = f"{path} does not take {method}"
         if methods := methods_of_path(request.app, path):
-            headers |= allow_header(methods)
+            allowed = allow_header(methods)
+            headers |= allowed
+            message = f"{message}; it takes {allowed['Allow']}"
     return _answer(request, error.status_code, message, headers=headers)
 
 

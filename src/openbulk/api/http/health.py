@@ -1,4 +1,4 @@
-"""Operator endpoints: whether the process is alive, whether it can take work, and its metrics."""
+"""Operator endpoints: liveness, readiness and metrics."""
 
 import asyncio
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from openbulk.api.wire.schema import EXACT, doc
 
 router = APIRouter(tags=["Operation"], responses=may_answer(405))
 ANSWER_SECONDS = 3.0
-"""How long a part may take to answer before it counts as broken."""
+"""Seconds after which a part that does not answer counts as broken."""
 
 
 @with_config(EXACT)
@@ -23,7 +23,7 @@ class Readiness(TypedDict):
     """Whether the server can take work."""
 
     ready: Annotated[bool, doc("Whether all parts of the server answer.", True)]
-    broken: Annotated[dict[str, str], doc("Parts that do not answer, and how each failed.", {})]
+    broken: Annotated[dict[str, str], doc("Parts that do not work, and how each failed.", {})]
 
 
 _READY: dict[int | str, dict[str, Any]] = {

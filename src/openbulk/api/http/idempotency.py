@@ -1,6 +1,6 @@
-"""Idempotency keys: a request that is sent again with its key is answered with the same job.
+"""Idempotency keys: a retry with the same key gets the same job.
 
-Both headers are those of Stripe and others (https://docs.stripe.com/api/idempotent_requests).
+The two headers are those of Stripe and others (https://docs.stripe.com/api/idempotent_requests).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from openbulk.domain.job import IdempotencyKey
 
 MAX_KEY = 255
 REPLAYED = "Idempotent-Replayed"
-"""Header of an answer that was given before."""
+"""Header of an answer that repeats an earlier one."""
 PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -42,11 +42,11 @@ def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None
     if header is None:
         return None
     key = header.strip()
-    if not key:  # the caller relies on a key, and has forgotten to fill it in
+    if not key:  # the caller relies on a key and forgot to fill it in
         raise BadInput("Idempotency-Key is empty; give it a UUID, or leave the header out")
     if len(key) > MAX_KEY:
         raise BadInput(
-            f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}, a UUID is enough"
+            f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}; a UUID is enough"
         )
     text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     return IdempotencyKey(key, hashlib.sha256(text).hexdigest())
@@ -66,7 +66,7 @@ async def earlier_answer(
     if earlier_key != idempotency_key:
         raise Conflict(
             f"job {job.id} was created with this Idempotency-Key and other content (the file, the "
-            "object, metaData or the callback differ); send that content, or use a new key"
+            "object, metaData or the callback differs); send that content, or use a new key"
         )
     response.headers[REPLAYED] = "true"
     return present_new_job(job)

@@ -1,4 +1,4 @@
-"""A multipart upload, written into the file store while it arrives (RFC 7578)."""
+"""A multipart upload (RFC 7578), written into the file store while it arrives."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -16,17 +16,17 @@ from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
 from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
-# Limits on what a form can make the server hold in memory: a file goes into the store as it comes.
+# A form is held in memory up to these limits; its file is streamed into the store.
 MAX_FIELDS = 50
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
-"""How long the rest of a refused upload is read."""
+"""Seconds for which openbulk reads the rest of a refused upload."""
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedForm:
-    """A form that has arrived whole, with its file in the file store."""
+    """A complete form, with its file in the file store."""
 
     size: int
     """Bytes of the file."""
@@ -41,9 +41,8 @@ async def receive_upload(
 ) -> ReceivedForm:
     """Stream the file of a form into the store under a name, and collect the other parts.
 
-    Memory holds one block of the file, whatever its size. If the upload is malformed, too large or
-    cut off, the store keeps nothing of it. Raises BadInput, TooLarge, DiskFull and
-    FileStoreUnavailable.
+    Holds one block of the file in memory, whatever its size. Discards an upload that is malformed,
+    too large or cut off. Raises BadInput, TooLarge, DiskFull and FileStoreUnavailable.
     """
     form = _Form(_boundary(request))
     writer, stream = files.writer(name), request.stream()
@@ -54,7 +53,7 @@ async def receive_upload(
         if not form.is_complete:
             raise BadInput("the upload ended before its last boundary; send it again")
         if not form.has_file:
-            raise BadInput(f"there is no file in the request; {_FILE_HINT}")
+            raise BadInput(f"the request has no file; {_FILE_HINT}")
         await writer.close()
     except BaseException as error:
         await asyncio.shield(writer.discard())
@@ -68,8 +67,8 @@ async def receive_upload(
 
 async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
     """Read the rest of a refused upload, for `LINGER_SECONDS` at most."""
-    # A client that is still sending when the connection closes reports a broken connection, and
-    # never reads the answer.
+    # If the connection closes while a client is still sending, the client reports a broken
+    # connection and never reads the answer.
     with suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             async for _ in stream:
@@ -99,11 +98,13 @@ def _boundary(request: Request) -> bytes:
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
         raise BadInput(f"the request is not multipart/form-data; {_FILE_HINT}")
-    return boundary.encode("latin-1", errors="replace")  # as HTTP headers are (RFC 9110, 5.5)
+    return boundary.encode(
+        "latin-1", errors="replace"
+    )  # the encoding of HTTP headers (RFC 9110, 5.5)
 
 
 class _Form:
-    """Sorts the bytes of a form into the file and the other parts, which come in any order."""
+    """Separates the bytes of a form into the file and the other parts, in any order."""
 
     def __init__(self, boundary: bytes) -> None:
         self.file_bytes: list[bytes] = []
@@ -161,11 +162,11 @@ class _Form:
 
     def _headers_finished(self) -> None:
         name = self._headers.get_param("name", header="content-disposition")
-        # The parameter is a tuple where it is encoded by RFC 2231, which RFC 7578 forbids.
+        # A name encoded by RFC 2231, which RFC 7578 forbids, would be a tuple.
         self._part_name = name if isinstance(name, str) else ""
         self._part_is_file = self._part_name == "file"
         if self._part_is_file and self.has_file:
-            raise BadInput("there are two files in the request; send one for each job")
+            raise BadInput("the request has two files; send one request for each file")
         self.has_file = self.has_file or self._part_is_file
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -180,7 +181,7 @@ class _Form:
         if self._part_is_file:
             return
         if len(self.fields) == MAX_FIELDS:
-            raise TooLarge(f"there are more than {MAX_FIELDS} parts in the request")
+            raise TooLarge(f"the request has more than {MAX_FIELDS} parts")
         self.fields[self._part_name] = self._value.decode("utf-8", "replace")
 
     def _complete(self) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every operation takes and answers, and the secrets that it needs."""
+"""The OpenAPI document: parameters, answers, errors and credentials of every operation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
 DESCRIPTION = """
+Start here: press Authorize, enter `User <secret>, Organization <secret>`, create an instance, then
+add `, Element <token>`.
+
 Load thousands or millions of records from a file into a cloud service, and back, as jobs.
 
 The calling instance is the one whose token is in the Authorization header. Paths for it exist with
@@ -16,17 +19,17 @@ and without the prefix `/hubs/{hub}`, which has no other meaning.
 Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the
 token of the next page.
 """
-_IN_A_HUB = "The same, behind a hub"
+_IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
-    "Bulk": "Jobs that upload files and download records.",
+    "Instances": "Accounts of services that openbulk works with.",
     "Objects": "Objects of an instance and their fields.",
+    "Bulk": "Jobs that upload files and download records.",
     "Resources": "Single records, to check or correct what a job has written.",
     "Workflows": "Jobs that copy records from one instance into another.",
     "Schedules": "Requests that openbulk repeats.",
-    "Instances": "Accounts of services that openbulk works with.",
     "Elements": "Services that instances can be made of.",
     "Operation": "Operator endpoints are at the root and need no credentials.",
-    _IN_A_HUB: "Each path with the prefix of a hub, which has no other meaning.",
+    _IN_A_HUB: "Every path above with the prefix `/hubs/{hub}`, which has no other meaning.",
 }
 _SECRETS = {
     "type": "apiKey",
@@ -62,7 +65,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
         "credentials of the instance."
     },
     403: {"description": "The service does not allow the operation."},
-    404: {"description": "Nothing was found, or it belongs to another organization."},
+    404: {"description": "It does not exist, or belongs to another organization."},
     405: {
         "description": "The operation is not possible here.",
         "headers": {
@@ -88,11 +91,43 @@ def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
 
 def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
     """The problems of an operation, by their statuses."""
-    return {status: {"model": Problem, **_PROBLEMS[status]} for status in problems}
+    return {
+        status: {"model": Problem, **_PROBLEMS[status], "content": _example_of(status)}
+        for status in problems
+    }
+
+
+_PROBLEM_EXAMPLES = {
+    400: ("the body is missing; send a JSON object",),
+    401: (
+        "the user secret is missing; "
+        "send the header 'Authorization: User <secret>, Organization <secret>'",
+    ),
+    403: (
+        "the sign-in does not allow writing events; sign in again with the default scopes",
+        "Request had insufficient authentication scopes.",
+    ),
+    404: ("there is no bulk job '7'",),
+    405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET",),
+    409: ("job 7 is RUNNING; fetch its records once it is finished",),
+    413: ("the body is larger than 1048576 bytes",),
+    502: ("the service answered 503 with a body that is not JSON",),
+    507: (
+        "the server has no room left for what it has to remember: its disk is full. Nothing was "
+        "lost; send it again once the operator of the server has made room",
+    ),
+}
+"""A message of each status, and the service's own message if the status is the service's."""
+
+
+def _example_of(status: int) -> dict[str, Any]:
+    example = dict(zip(("message", "providerMessage"), _PROBLEM_EXAMPLES[status], strict=False))
+    request_id = "4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55"
+    return {"application/json": {"example": {**example, "requestId": request_id}}}
 
 
 def describe(api: FastAPI) -> None:
-    """Make an app show this document, which has no 422: FastAPI's own is never answered here."""
+    """Make an app serve this document. It lacks FastAPI's 422, which openbulk never sends."""
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -122,8 +157,8 @@ def _document(api: FastAPI) -> dict[str, Any]:
             operation["security"] = [{"secrets": []}]
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
-            # The check of the hub can answer it.
-            operation["responses"].setdefault("404", operation["responses"]["401"] | _PROBLEMS[404])
+            # An unknown hub gets this answer.
+            operation["responses"].setdefault("404", may_answer(404)[404])
         _show_examples(operation, schemas)
     return document
 
@@ -138,7 +173,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Give parameters, request and answer examples that are composed of those of their schemas."""
+    """Compose examples of parameters, request and answer from the examples of their schemas."""
     for parameter in operation.get("parameters", ()):
         if parameter.get("required") and "example" not in parameter:
             parameter["example"] = _examples(parameter["schema"], schemas)[0]
@@ -150,14 +185,14 @@ def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _as_content(examples: list[Any]) -> dict[str, Any]:
-    """Examples under the key that OpenAPI has for one or for several."""
+    """Examples under OpenAPI's key: `example` for one, `examples` for several."""
     if len(examples) == 1:
         return {"example": examples[0]}
     return {"examples": {str(number): {"value": one} for number, one in enumerate(examples, 1)}}
 
 
 def _without_vague_keys(schema: Any) -> Any:
-    """A schema without the vaguer keys that FastAPI merges in from a handler's annotation."""
+    """A schema without the less precise keys that FastAPI adds from a handler's annotation."""
     if not isinstance(schema, dict):
         return schema
     for precise in ("$ref", "anyOf"):
@@ -170,7 +205,7 @@ def _without_vague_keys(schema: Any) -> Any:
 
 
 def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
-    """The examples of a schema. That of an object has the keys that have an example."""
+    """The examples of a schema. An object's example has those keys that have one themselves."""
     if "$ref" in schema:
         return _examples(schemas[schema["$ref"].removeprefix(_REF)], schemas)
     if "examples" in schema:

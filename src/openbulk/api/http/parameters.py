@@ -1,4 +1,4 @@
-"""Parameters that operations of several resources take."""
+"""Parameters that several resources share."""
 
 from typing import Annotated
 
@@ -19,12 +19,13 @@ ObjectInPath = Annotated[
 Fields = Annotated[
     str,
     Query(
-        description="Keys to return, comma-separated. All of them if empty.",
+        description="Keys to return, comma-separated. All keys if empty.",
         examples=["id"],
     ),
 ]
+CALLBACK_HEADER = "Elements-Async-Callback-Url"
 CALLBACK_URL = {
-    "name": "Elements-Async-Callback-Url",
+    "name": CALLBACK_HEADER,
     "in": "header",
     "description": "URL that openbulk calls when the job finishes.",
     "required": False,
@@ -34,18 +35,18 @@ CALLBACK_URL = {
 
 def callback_url_of(request: Request) -> str | None:
     """The URL in the header `Elements-Async-Callback-Url`; an empty one counts as absent."""
-    return request.headers.get("elements-async-callback-url") or None
+    return request.headers.get(CALLBACK_HEADER) or None
 
 
 def check_callback_url(url: str | None, services: Services) -> None:
-    """Raises BadInput if this server must not call the URL."""
+    """Raise BadInput if this server must not call the URL."""
     if url is not None:
-        check_url(url, allow_private=services.allow_private_addresses)
+        check_url(url, CALLBACK_HEADER, allow_private=services.allow_private_addresses)
 
 
-def parse_whole_number(text: str, name: str, *, least: int) -> int:
-    """The whole number that a parameter is. Raises BadInput if it is none or below `least`."""
+def parse_whole_number(text: str, name: str, *, minimum: int) -> int:
+    """The whole number in a parameter. Raises BadInput if it is not one, or is below `minimum`."""
     number = parse_id(text)
-    if number is None or number < least:
-        raise BadInput(f"{name} is {text[:40]!r}; it has to be a whole number from {least} on")
+    if number is None or number < minimum:
+        raise BadInput(f"{name} is {text[:40]!r}; it must be a whole number of at least {minimum}")
     return number

@@ -1,4 +1,4 @@
-"""Request ids, which connect an answer to its lines in the log."""
+"""Request ids: they connect an answer to its lines in the log."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""Signing in to a service: the URL for a person, and the tokens that the sign-in gives."""
+"""Signing in to a service: the URL for a person, and the exchange of its code for tokens."""
 
 import secrets
 import time
@@ -62,7 +62,7 @@ async def oauth_url(
     scope: Annotated[
         str,
         Query(
-            description="OAuth scopes to request, instead of the usual ones.",
+            description="OAuth scopes to request, instead of the default ones.",
             examples=["https://example.com/scope"],
         ),
     ] = "",
@@ -136,7 +136,7 @@ async def oauth_url_of_body(
 ) -> dict[str, Any]:
     """The URL at which a person allows openbulk to act for them.
 
-    Unlike with GET, the client secret is not part of an address, which servers and proxies log.
+    Unlike GET, it keeps the client secret out of the URL, which servers and proxies log.
     """
     return await oauth_url(
         key,
@@ -169,14 +169,19 @@ async def sign_in(
     services: Services,
     user: User,
 ) -> dict[str, str]:
-    """Trade a code for tokens if there is one, and check the credentials with the service.
+    """Exchange a code for tokens if there is one, and check the credentials with the service.
 
-    Returns the configuration with all that has to be kept. Raises BadInput, ServiceError.
+    Returns the configuration to store. Raises BadInput, ServiceError.
     """
     entries = dict(configuration)
-    # The caller chooses this URL, so it must not lead into the network of this server.
+    # The caller chooses this URL: it must not lead into this server's own network (SSRF).
     if base_url := entries.get("base.url"):
-        check_url(base_url, allow_private=services.allow_private_addresses)
+        check_url(
+            base_url,
+            "base.url",
+            allow_private=services.allow_private_addresses,
+            example="https://www.example.com",
+        )
     if provider_data and provider_data.get("code"):
         entries |= await _exchange_code(provider, entries, provider_data, services, user)
 

@@ -75,7 +75,7 @@ async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str
     responses=answers(ElementWithSettings, 404),
 )
 async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """A service, with the configuration that its instances take."""
+    """A service, with the configuration entries of its instances."""
     provider = find_provider(services, key)
     return {**_present_element(services, provider), "configuration": present_settings(provider)}
 
@@ -100,18 +100,18 @@ async def metadata(
             return shape
         objects = await (await services.connections.to(instance.id)).connector.objects()
     except (NotSignedIn, ServiceError):
-        return shape  # the objects are a supplement: the rest is known without an instance
+        return shape  # without an instance, the answer leaves out its objects
     return {**shape, "resources": present_objects(objects)}
 
 
 def check_hub(hub: str) -> None:
-    """Raises NotFound if there is no such hub."""
+    """Raise NotFound if there is no such hub."""
     if hub not in HUBS:
         raise NotFound(f"there is no hub {hub!r}; the hubs are: {', '.join(sorted(HUBS))}")
 
 
 def find_provider(services: Services, key: str) -> Provider:
-    """The service with this key or this number. Raises NotFound."""
+    """The service with this key or number. Raises NotFound."""
     by_number = dict(enumerate(services.providers.values(), 1))
     provider = services.providers.get(key) or by_number.get(parse_id(key) or 0)
     if provider is None:
@@ -121,7 +121,7 @@ def find_provider(services: Services, key: str) -> Provider:
 
 
 def element_number(services: Services, key: str) -> int:
-    """The number of a service on this server, which stands for its key in paths."""
+    """The number of a service on this server. Paths take it in place of the key."""
     return list(services.providers).index(key) + 1
 
 

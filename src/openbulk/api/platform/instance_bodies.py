@@ -45,7 +45,7 @@ class SignInBody(BaseModel):
         description="URL that the service redirects to after the sign-in.",
         examples=["https://example.com/back"],
     )
-    scope: str = Field("", description="OAuth scopes to request, instead of the usual ones.")
+    scope: str = Field("", description="OAuth scopes to request, instead of the default ones.")
     state: str = Field(
         "", description="Value that the redirect returns with the code.", examples=["choir"]
     )

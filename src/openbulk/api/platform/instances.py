@@ -1,4 +1,4 @@
-"""Instances: creating, listing, changing and deleting the accounts that openbulk works with."""
+"""Instances: create, list, change and delete the accounts that openbulk works with."""
 
 import asyncio
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ NewElement = Annotated[str, Path(description="Key or number of the service.", ex
 _SIGNS_IN = (400, 413, *OF_THE_SERVICE)
 """Problems of an operation that checks credentials with the service."""
 REVOKE_SECONDS = 10.0
-"""How long a deletion waits for the service to take back its access."""
+"""Seconds that a deletion waits for the service to revoke the access."""
 
 
 @router.post(
@@ -64,7 +64,7 @@ async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser
     "providerData": {"code": "..."}}`.
     """
     if body.element is None:
-        raise BadInput('the body names no service; add "element": {"key": "googlecalendar"}')
+        raise BadInput('the body names no element; add "element": {"key": "memory"}')
     return await _create(body.element.key, body, services, user)
 
 
@@ -84,7 +84,7 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
     provider = find_provider(services, key)
     entries = _entry_texts(body.configuration)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
-    token = new_secret()  # the ledger keeps a fingerprint of it and cannot show it again
+    token = new_secret()  # the ledger stores only its fingerprint
     instance = await services.accounts.add_instance(
         organization_id=user.organization_id,
         element=provider.key,
@@ -110,7 +110,7 @@ async def list_all(
         str,
         Query(
             alias="searchText",
-            description="Text in the name of the instance, in upper or lower case.",
+            description="Text in the name of the instance; case is ignored.",
             examples=["choir"],
         ),
     ] = "",
@@ -118,7 +118,7 @@ async def list_all(
         Sequence[str],
         Query(
             alias="tags[]",
-            description="Tags of the instance; it has all of them.",
+            description="Tags that the instance must have, all of them.",
             examples=[["choir"]],
         ),
     ] = (),
@@ -130,7 +130,7 @@ async def list_all(
     The answer is 404 if a filter matches no instance.
     """
     limit = parse_page_size(page_size, default=MAX_PAGE)
-    after = parse_whole_number(next_page or "0", "nextPage", least=0)
+    after = parse_whole_number(next_page or "0", "nextPage", minimum=0)
     wanted_tags = frozenset(filter(None, tags))
     found = [
         instance
@@ -176,7 +176,7 @@ async def disable(
 async def configuration(
     instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> list[dict[str, Any]]:
-    """The entries that the instance has or could have, with its secrets masked."""
+    """The entries that the instance has or can have, with secrets masked."""
     instance = await _find_instance(services, user, instance_id)
     return wire.present_configuration(instance, services.providers[instance.element])
 
@@ -284,14 +284,14 @@ async def change(
 ) -> dict[str, Any]:
     """Change name, tags or configuration, sign in again, enable or disable.
 
-    Jobs of the instance that wait are tried again at once.
+    Waiting jobs of the instance retry at once.
     """
     before = await _find_instance(services, user, instance_id)
     after = await _with_changes(before, body, services, user)
     instance = await services.accounts.change_instance(before, after)
     if instance is None:
-        # Another request has deleted it since it was found above.
-        raise NotFound(f"instance {before.id} was deleted in the same moment")
+        # Another request has deleted it meanwhile.
+        raise NotFound(f"instance {before.id} was deleted at the same time")
     await services.intake.instance_changed(instance.id)
     return _present_instance(services, instance, user)
 
@@ -299,7 +299,7 @@ async def change(
 async def _with_changes(
     instance: Instance, body: ChangedInstance, services: Services, user: User
 ) -> Instance:
-    """The instance after a change. A new configuration is checked with the service first."""
+    """The instance after a change. Checks a new configuration with the service."""
     if body.configuration or body.providerData:
         # A masked value sent back leaves the secret unchanged.
         entries = {
@@ -326,10 +326,10 @@ async def delete(
 ) -> dict[str, Any]:
     """Delete an instance and its schedules, and revoke its access to the service.
 
-    Jobs of the instance that have not finished stop.
+    Its unfinished jobs stop.
     """
     instance = await _find_instance(services, user, instance_id)
-    # Schedules first: one that is due in between would start a run of a deleted instance.
+    # Schedules first: a schedule that is due in between would start a run of a deleted instance.
     await services.schedules.delete_of(instance.id)
     await services.accounts.delete_instance(instance.id)
     await services.intake.instance_changed(instance.id)
@@ -338,7 +338,7 @@ async def delete(
 
 
 async def _revoke(services: Services, instance: Instance) -> None:
-    """Revoke the access of a deleted instance; it stays deleted if the service does not answer."""
+    """Revoke the access of a deleted instance. If the service does not answer, log a warning."""
     oauth = services.providers[instance.element].oauth
     if oauth is None or REFRESH_TOKEN not in instance.configuration:
         return
@@ -354,8 +354,8 @@ async def _revoke(services: Services, instance: Instance) -> None:
 
 async def _is_shared(services: Services, deleted: Instance) -> bool:
     """Whether another instance is signed in through the same application."""
-    # It may be the same person's, and Google ends all access of a person and an application
-    # together: the other instance would be signed out, too
+    # That instance may be the same person's. Google revokes all access of a person and an
+    # application together, so it would be signed out too
     # (https://github.com/Significant-Gravitas/AutoGPT/pull/10493).
     return any(
         other.element == deleted.element
@@ -366,7 +366,7 @@ async def _is_shared(services: Services, deleted: Instance) -> bool:
 
 
 def _entry_texts(configuration: Configuration | None) -> dict[str, str]:
-    """Configuration entries as text. Null leaves an entry unchanged, and so is left out."""
+    """Configuration entries as text, without nulls: null leaves an entry unchanged."""
     texts = {}
     for name, value in (configuration or {}).items():
         if isinstance(value, bool):

@@ -1,8 +1,8 @@
 """The state of a sign-in, which carries a sealed PKCE verifier through the browser (decision 12).
 
-With PKCE (RFC 7636), a service trades a code for tokens only with the verifier that belongs to the
-challenge of its sign-in. The verifier is sealed into `state`, so that nothing has to be stored and
-every server with the master key can finish a sign-in that another one began.
+With PKCE (RFC 7636), a service exchanges a code for tokens only with the verifier of the sign-in's
+challenge. The verifier is sealed into `state`, so nothing is stored, and any server with the master
+key can finish a sign-in that another one began.
 """
 
 import base64
@@ -14,13 +14,13 @@ from openbulk.domain.errors import BadInput, SealBroken
 from openbulk.security import Sealer
 
 LIFE_SECONDS = 3600
-"""How long a person may take to sign in."""
+"""Seconds that a person may take to sign in."""
 _STATE = re.compile(r"(?:(?P<caller>.*)\.)?pkce-(?P<sealed>[A-Za-z0-9_-]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The sign-in that a state is made for. It opens for no other."""
+    """The sign-in that a state belongs to. The state opens for no other one."""
 
     organization_id: int
     element: str
@@ -32,7 +32,7 @@ def make_state(
     verifier: str, sign_in: SignIn, caller_state: str, sealer: Sealer, now: float
 ) -> str:
     """The state for a sign-in: the caller's own, a dot, and the sealed verifier."""
-    # Sealed with the sign-in as its context: a state that was made for another one does not open.
+    # The sign-in is the context of the seal, so a state of another sign-in does not open.
     note = f"{int(now) + LIFE_SECONDS} {verifier}".encode()
     sealed = sealer.seal(note, _context(sign_in, caller_state))
     ours = f"pkce-{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
@@ -49,18 +49,18 @@ def read_verifier(state: str, sign_in: SignIn, sealer: Sealer, now: float) -> st
         return None
     context = _context(sign_in, match["caller"] or "")
     try:
-        # Python ignores padding that is too long, and misses one that is too short.
+        # Python ignores surplus padding, and refuses missing padding.
         sealed = base64.urlsafe_b64decode(match["sealed"] + "==")
         expires, verifier = sealer.open(sealed, context).decode().split(" ")
     except (ValueError, SealBroken) as error:
         raise BadInput(
-            "providerData.state does not belong to this sign-in: send it as it came back with the "
-            "code, with the element, oauth.api.key and oauth.callback.url of the sign-in URL"
+            "providerData.state does not belong to this sign-in: send it unchanged as it came with "
+            "the code, with the element, oauth.api.key and oauth.callback.url of the sign-in URL"
         ) from error
     if now > int(expires):
         raise BadInput(
-            f"this sign-in was begun more than {LIFE_SECONDS // 60} minutes ago; get another URL "
-            f"at /elements/{sign_in.element}/oauth/url and sign in there"
+            f"this sign-in began more than {LIFE_SECONDS // 60} minutes ago; get a new URL from "
+            f"/elements/{sign_in.element}/oauth/url and sign in there"
         )
     return verifier
 

@@ -36,7 +36,7 @@ async def objects(
         ),
     ] = "Hydrogen",
 ) -> list[Any]:
-    """The objects that can be read or written: their names, or more with the header
+    """The objects that can be read or written: their names, or JSON objects with the header
     `Elements-Version: Helium`."""
     connector = (await services.connections.to(instance.id)).connector
     names = list(await connector.objects())

@@ -1,7 +1,7 @@
-"""The records of an instance as plain REST: to look at, correct or delete what a job has written.
+"""The records of an instance as plain REST: to inspect, correct or delete what a job has written.
 
-Their paths are those of the objects: `events`, `events/{id}`, `calendars/{calendarId}/events/{id}`.
-Their routes come after all others: a path that no other route has belongs to an object.
+Paths are those of the objects: `events`, `events/{id}`, `calendars/{calendarId}/events/{id}`.
+These routes come last: every path without a route of its own is the path of an object.
 """
 
 import base64
@@ -38,9 +38,9 @@ OF_THE_PLATFORM = (
     "metrics",
     "objects",
 )
-"""First words of paths that no object has."""
+"""First segments of paths that belong to the platform, and never to an object."""
 _OF_AN_INSTANCE = ("bulk", "objects")
-"""Those of them that exist behind a hub, too; there, objects may have the others."""
+"""Those of them that also exist below `/hubs/{hub}`. There, an object may have another of them."""
 
 
 class _AtTheTop(PathConvertor):
@@ -79,14 +79,14 @@ async def read(
         str,
         QueryParameter(
             alias="orderBy",
-            description="Fields to sort by, comma-separated; `desc` behind one reverses its order.",
+            description="Fields to sort by, comma-separated; `desc` after one reverses its order.",
             examples=["summary desc"],
         ),
     ] = "",
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> Any:
-    """A page of the records of an object; or one record, if the path ends in its id."""
+    """A page of an object's records, or one record if the path ends in its id."""
     resource = await records.resource(path)
     if resource.id is not None:
         return await records.get(resource)
@@ -99,8 +99,8 @@ async def read(
         parameters=_parameters(request, resource),
     )
     resolved = await resolve_query(query, records.connector)
-    found, behind = await records.page(resource, resolved.query, _position(next_page), size)
-    set_page_headers(response, len(found), None if behind.is_end else _token(behind))
+    found, end = await records.page(resource, resolved.query, _position(next_page), size)
+    set_page_headers(response, len(found), None if end.is_end else _token(end))
     return found
 
 
@@ -114,7 +114,7 @@ async def create(request: Request, path: ObjectPath, records: Records) -> Any:
 
 
 async def change(request: Request, path: RecordPath, records: Records) -> Any:
-    """Change the fields of a record that are in the body. PUT and PATCH do the same."""
+    """Change those fields of a record that the body has. PUT and PATCH are equivalent."""
     resource = await _record(records, path)
     return await records.change(resource, await _values(request), _options(request))
 
@@ -126,7 +126,7 @@ async def delete(request: Request, path: RecordPath, records: Records) -> dict[s
 
 
 def make_router(convertor: str) -> APIRouter:
-    """The routes; `convertor` is the name of one that matches the paths of objects."""
+    """The routes of records. `convertor` names the convertor that matches their paths."""
     router = APIRouter(tags=["Resources"], responses=may_answer(400, 404, 405, *OF_THE_SERVICE))
     path = f"/{{path:{convertor}}}"
     written = answers(Record, 413)
@@ -174,7 +174,7 @@ def _body(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"})
-"""Parameters of openbulk; a parameter of the service with such a name is not passed through."""
+"""Parameters of openbulk. They are never passed to the service, even if it has one of that name."""
 
 
 def _parameters(request: Request, resource: Resource) -> dict[str, str]:
@@ -184,7 +184,7 @@ def _parameters(request: Request, resource: Resource) -> dict[str, str]:
 
 
 def _options(request: Request) -> Mapping[str, str]:
-    """The parameters of the URL: here they are the options that an upload has in its metaData."""
+    """The query parameters. They are the options that an upload has in its `metaData`."""
     return {name: value for name, value in request.query_params.items() if value}
 
 
@@ -192,7 +192,7 @@ async def _record(records: Direct, path: str) -> Resource:
     resource = await records.resource(path)
     if resource.id is None:
         name = resource.name
-        why = f"{name!r} is an object; name a record of it: {name}/{{id}}"
+        why = f"{name!r} is an object; name one of its records: {name}/{{id}}"
         raise NotPossible(why, can=resource.can)
     return resource
 
@@ -207,7 +207,7 @@ def _token(position: Position) -> str:
 
 
 def _position(token: str) -> Position:
-    """The position in a token of `_token`. Raises BadInput for any other text."""
+    """The position in a token that `_token` made. Raises BadInput for any other text."""
     if not token:
         return Position()
     with suppress(ValueError):
@@ -215,6 +215,6 @@ def _position(token: str) -> Position:
             case [str() | None as after, int() as skip] if skip >= 0:
                 return Position(after, skip)
     raise BadInput(
-        "nextPage is no token of this list; take it from the header elements-next-page-token of a "
-        "page"
+        "nextPage is not a token of this list; take it from the header elements-next-page-token "
+        "of a page"
     )

@@ -60,14 +60,16 @@ class ScheduleBody(BaseModel):
         description="Query parameters of the request.",
         examples=[{"q": "select * from events"}],
     )
-    body: Any = Field(None, description="Body of the request, as JSON or as the text of it.")
+    body: Any = Field(
+        None, description="Body of the request, as JSON or as a text that holds JSON."
+    )
     headers: dict[str, str] = Field(
         default_factory=dict,
         description="Headers of the request. Only Elements-Async-Callback-Url has an effect.",
     )
     trigger: Trigger
     instanceId: int | None = Field(  # noqa: N815 - the wire contract's name
-        None, description="Instance to work with. Without it, the calling instance."
+        None, description="Instance to work with. Default: the calling instance."
     )
 
 
@@ -102,7 +104,7 @@ async def create(
 ) -> dict[str, Any]:
     """Repeat a query, a download or a workflow.
 
-    If the request has `from` or `lastRunDate`, each run begins where the last one ended.
+    With `from` or `lastRunDate`, each run begins where the last completed run ended.
     """
     instance = await _instance_of(body, request, services, user)
     uri = _relative_path(body)
@@ -142,9 +144,9 @@ async def _instance_of(
 def _relative_path(body: ScheduleBody) -> str:
     """The path of the request to repeat, without base path and hub. Raises BadInput."""
     if body.method.upper() != "POST":
-        raise BadInput(f"method {body.method!r} is not possible; only POST can be scheduled")
+        raise BadInput(f"method {body.method!r} cannot be scheduled; only POST can")
     steps = body.uri.removeprefix(_BASE).strip("/").split("/")
-    # As everywhere, the hub is a prefix and nothing more.
+    # The hub is a mere prefix, here as in every path.
     if steps[0] == "hubs" and len(steps) > 1 and steps[1] in HUBS:
         steps = steps[2:]
     return "/" + "/".join(steps)
@@ -168,9 +170,9 @@ async def add_schedule(
     name: str = "",
     description: str = "",
 ) -> Schedule:
-    """Repeat specs whenever a schedule is due. Raises BadInput if it never is.
+    """Add a schedule that starts these specs. Raises BadInput if the cron expression is never due.
 
-    `shown_request` is what answers show of it: the request without its secrets.
+    `shown_request` is the request without its secrets; answers show it.
     """
     now = datetime.now(UTC)
     schedule = Schedule(
@@ -224,7 +226,7 @@ async def get(
 async def delete(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Delete a schedule. A run that has begun continues, and past runs stay."""
+    """Delete a schedule. A run in progress continues, and past runs stay listed."""
     schedule = await _find_schedule(services, user, schedule_id)
     await services.schedules.delete(schedule.id)
     return {}
@@ -238,7 +240,7 @@ async def delete(
 async def enable(
     schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Resume a schedule. The times that it has missed are not made up for."""
+    """Resume a schedule. It does not catch up on the times that it missed."""
     schedule = await _find_schedule(services, user, schedule_id)
     return await _set_time(services, user, schedule, schedule.cron)
 
@@ -265,7 +267,7 @@ async def disable(
 async def reschedule(
     schedule_id: ScheduleId, body: RescheduleBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Set a new cron expression. A disabled schedule is enabled."""
+    """Set a new cron expression. This enables a disabled schedule."""
     schedule = await _find_schedule(services, user, schedule_id)
     cron = body.trigger.cron if body.trigger else body.cron
     if not cron:
@@ -303,7 +305,7 @@ async def _set_time(
 
 
 def _next_time(cron: str, now: datetime) -> datetime:
-    """When a cron expression is next due. Raises BadInput if it never is."""
+    """The next time at which a cron expression is due. Raises BadInput if it never is."""
     due_at = next_after(cron, now)
     if due_at is None:
         raise BadInput(f"the schedule {cron!r} is never due")
@@ -317,7 +319,7 @@ async def _find_schedule(services: Services, user: User, schedule_id: str) -> Sc
         return schedule
     message = f"there is no schedule {schedule_id[:40]!r}"
     if parse_id(schedule_id):
-        # The contract has two kinds of jobs, and a number is an id of the other kind.
+        # The contract calls both schedules and bulk jobs "jobs". A number is a bulk job's id.
         message += f"; bulk job {schedule_id} is at /bulk/{schedule_id}/status"
     raise NotFound(message)
 

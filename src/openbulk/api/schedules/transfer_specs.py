@@ -1,4 +1,4 @@
-"""Plans: what a workflow or a schedule reads, and where the records go."""
+"""Transfer specs: what a workflow or a schedule reads, and where it writes the records."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,12 +24,12 @@ EXAMPLE = (
     '"targetConfiguration": {"token": "...", "objectName": "records"}}]'
 )
 _NOT_POSSIBLE = {
-    "fileUpload": "upload the file into the target itself: POST /bulk/{object}",
-    "notificationConfiguration": "there is no connector to mail; "
+    "fileUpload": "upload the file into the target instance: POST /bulk/{object}",
+    "notificationConfiguration": "openbulk has no connector for mail; "
     "use the header Elements-Async-Callback-Url",
-    "addToCampaign": "no connector knows campaigns that records are added to in this way",
+    "addToCampaign": "no connector can add records to a campaign",
 }
-"""Keys of the contract that no connector here can serve, and what to do instead."""
+"""Keys of the contract that no connector supports, and what to do instead."""
 _ACTIONS = {
     "POST": Action.CREATE,
     "PUT": Action.UPDATE,
@@ -42,7 +42,7 @@ _QUERY_KEYS = ("query", "from", "to", "lastRunDate", "metaData")
 async def make_specs(
     services: Services, instance: Instance, uri: str, body: Any, callback_url: str | None
 ) -> Sequence[TransferSpec]:
-    """The specs that a request to `uri` asks for, checked with the services.
+    """The specs that a request to `uri` describes, checked with the services.
 
     Raises BadInput if one cannot be carried out, ServiceError if a service does not answer.
     """
@@ -58,7 +58,7 @@ async def make_specs(
         request = download_of_body(_require_object(body), "")
     else:
         possible = ", ".join((WORKFLOWS, QUERY, DOWNLOAD))
-        raise BadInput(f"{uri!r} cannot be scheduled; what can is: {possible}")
+        raise BadInput(f"{uri!r} cannot be scheduled; these can: {possible}")
     return [await _spec_of_download(services, instance, request, body)]
 
 
@@ -70,9 +70,9 @@ async def _spec_of_download(
     destination: Destination | None = None,
 ) -> TransferSpec:
     if request.continue_from:
-        # A single job ends at one position; a schedule would read from that position every time.
+        # An earlier job ended at one position: a schedule would start there at every run.
         raise BadInput(
-            "continueFromJobId belongs to a single download; use from, and each run continues "
+            "continueFromJobId belongs to a single download; use from: each run then continues "
             "where the last one ended"
         )
     connector = (await services.connections.to(instance.id)).connector
@@ -95,7 +95,7 @@ async def _spec_of_transfer(
     query = {name: transfer[name] for name in _QUERY_KEYS if name in transfer}
     object_name = str(transfer.get("objectName") or "")
     request = download_of_query(query, "", None, object_name=object_name)
-    # The ledger keeps the request to show it: never with the token of the target.
+    # Answers show the stored request, so it must not hold the target's token.
     shown_request = {**transfer, "targetConfiguration": {**target, "token": MASK}}
     return await _spec_of_download(services, instance, request, shown_request, destination)
 
@@ -125,7 +125,7 @@ async def _find_destination(
 
 
 def _default_action(configuration: Mapping[str, Any]) -> Action:
-    """The action for records if `metaData` names none."""
+    """The action if `metaData` does not name one."""
     method = str(configuration.get("method") or "POST").upper()
     if method not in _ACTIONS:
         methods = ", ".join(_ACTIONS)
@@ -134,7 +134,7 @@ def _default_action(configuration: Mapping[str, Any]) -> Action:
 
 
 def _object_name(configuration: Mapping[str, Any]) -> str:
-    """The object to write: `objectName`, or what stands behind the hub in `path`."""
+    """The object to write: `objectName`, else `path` without its hub."""
     if configuration.get("objectName"):
         return str(configuration["objectName"])
     steps = urlsplit(str(configuration.get("path") or "")).path.strip("/").split("/")

@@ -1,4 +1,4 @@
-"""Workflows: records go from one instance into another, once or on a schedule."""
+"""Workflows: copy records from one instance into another, once or on a schedule."""
 
 from typing import Annotated, Any
 
@@ -63,11 +63,13 @@ _REQUEST = {
                             },
                             "from": {
                                 "type": "string",
-                                "description": "Reads only records changed since then (ISO 8601).",
+                                "description": "Copies records changed at or after this time "
+                                "(ISO 8601).",
                             },
                             "to": {
                                 "type": "string",
-                                "description": "Reads only records changed until then (ISO 8601).",
+                                "description": "Copies records changed at or before this time "
+                                "(ISO 8601).",
                             },
                             "targetConfiguration": {
                                 "type": "object",
@@ -167,7 +169,9 @@ async def transfers(
         user.organization_id,
         schedule_id=job_id or None,
         skip=parse_offset(page, limit),
-        limit=0 if parent_id else limit + 1,  # in the contract, transfers can have parts
+        limit=0
+        if parent_id
+        else limit + 1,  # the contract has transfers with parts, openbulk has none
     )
     shown = take_page(response, found, limit, lambda _: int(page or "1") + 1)
     files = [name for transfer in shown for name in (transfer.read_file, transfer.sent_file)]

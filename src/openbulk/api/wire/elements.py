@@ -45,7 +45,7 @@ HUBS = frozenset(
         "screening",
     ]
 )
-"""The hubs of the service that we replace. A hub in a path is a prefix and nothing more."""
+"""The hubs of the service that openbulk replaces. In a path, a hub is a mere prefix."""
 PLATFORM_SETTINGS = (
     base.Setting("event.notification.signature.key", "Key that signs notifications.", secret=True),
     base.Setting(

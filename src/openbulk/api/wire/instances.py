@@ -1,4 +1,4 @@
-"""Instances on the wire: accounts of services that a person has signed in to."""
+"""Instances on the wire: signed-in accounts of services."""
 
 import re
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ def present_instance(
 
 
 def present_configuration(instance: domain.Instance, provider: Provider) -> list[dict[str, Any]]:
-    """The settings that an instance takes, then the other entries of its configuration."""
+    """The entries of the settings that the service has, then all other entries."""
     descriptions = {
         setting.name: setting.help for setting in (*provider.settings, *PLATFORM_SETTINGS)
     }
@@ -139,7 +139,7 @@ def present_configuration(instance: domain.Instance, provider: Provider) -> list
 def present_sign_in_address(
     element_key: str, address: str, state: str | None = None
 ) -> dict[str, Any]:
-    """Where a person signs in, and the state to send back with the code if there is one."""
+    """The URL at which a person signs in and, with PKCE, the state to send back with the code."""
     return without_none({"element": element_key, "oauthUrl": address, "state": state})
 
 
@@ -149,7 +149,7 @@ def _mask_secrets(configuration: Mapping[str, str], provider: Provider) -> dict[
     }
     masked = dict(configuration)
     for name in configuration:
-        # The name decides for an entry that nobody has declared: better hide one too many.
+        # For an undeclared entry, its name decides. Rather mask one too many.
         if is_secret.get(name, _SOUNDS_SECRET.search(name) is not None):
             masked[name] = MASK
     return masked

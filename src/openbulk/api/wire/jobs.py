@@ -8,7 +8,7 @@ from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
-from openbulk.domain.job import Download, Job, Status
+from openbulk.domain.job import Download, Job, Remarks, RowRemark, Status
 from openbulk.storage import ledger
 
 JobState = Literal[
@@ -22,6 +22,8 @@ JobState = Literal[
     "ERROR",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
+SHOWN_REMARKS = 3
+"""Rows whose remarks `infoMessage` shows; the others are counted."""
 
 
 # --- shapes ---
@@ -81,7 +83,13 @@ class JobStatus(TypedDict):
         Annotated[EpochMs, doc("When the job finished. Absent until then.", EXAMPLE_TIME + 900)]
     ]
     infoMessage: NotRequired[
-        Annotated[str, doc("Further information, such as why the job waits and until when.")]
+        Annotated[
+            str,
+            doc(
+                "Further information, such as why the job waits and until when, or what was left "
+                "out of its rows."
+            ),
+        ]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
 
@@ -99,7 +107,7 @@ class DownloadStatus(TypedDict):
     recordCount: Annotated[int, doc("Records read.", 1)]
     errorCount: Annotated[int, doc("Always 0: a download has no failed records.", 0)]
     statusMessage: NotRequired[
-        Annotated[str, doc("The status in words.", "Successfully downloaded 1 records")]
+        Annotated[str, doc("The status as a sentence.", "Successfully downloaded 1 records")]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
     createdDate: Annotated[
@@ -173,7 +181,7 @@ JOB_FIELDS = (
     "createdDate",
     "completion_time",
 )
-"""The keys of a JobItem, which a filter on the list of jobs can name."""
+"""The keys of a JobItem. A filter on the list of jobs can name them."""
 
 
 @with_config(EXACT)
@@ -203,12 +211,12 @@ class RecordError(TypedDict, total=False):
 
 def present_new_job(job: Job) -> dict[str, Any]:
     """The answer to a new job."""
-    # No `message` here: clients of the contract take an answer with one for an error.
+    # Without `message`: a client of the contract treats an answer that has one as an error.
     return {"id": str(job.id), "status": Status.CREATED.value, "instanceId": job.instance_id}
 
 
 def present_job(job: Job, completed_status: str) -> dict[str, Any]:
-    """The status of a job, with the keys that belong to the request that created it."""
+    """The status of a job, with the keys of the contract's version that created it."""
     if job.is_download and job.download.is_v3:
         return without_none(_status_v3(job, completed_status))
     return without_none(_status_v2(job, completed_status))
@@ -230,7 +238,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "error": job.error,
         "createdDate": epoch_ms(job.created_at),
         "completionTime": epoch_ms(job.finished_at),
-        "fileFormat": job.work.file_format.upper(),  # v3 has it in upper case, v2 in lower case
+        "fileFormat": job.work.file_format.upper(),  # upper case in v3, lower case in v2
         "jobCriteria": dict(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": job.work.callback_url,
@@ -240,7 +248,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
 
 
 def _status_v2(job: Job, completed_status: str) -> dict[str, Any]:
-    """The status with the contract's keys and no others, because strict clients break on more."""
+    """The status in version 2, without any further keys: strict clients refuse them."""
     return {
         "id": str(job.id),
         "status": status_word(job, completed_status),
@@ -313,7 +321,7 @@ def status_word(job: Job, completed_status: str) -> str:
 
 
 def failed_count(job: Job) -> int:
-    """Records that failed, with those whose outcome is unknown."""
+    """Number of failed records. An unknown outcome counts as failed."""
     return job.counts.failed + job.counts.unknown
 
 
@@ -326,20 +334,42 @@ def _direction(job: Job) -> str:
 
 
 def info_message(job: Job) -> str | None:
-    """What a person should know about a job beyond its numbers; None if that is nothing."""
-    return "; ".join(_remarks(job)) or None
+    """Information about a job for a person, such as why it waits; None without any."""
+    return "; ".join(_information(job)) or None
 
 
-def _remarks(job: Job) -> Iterator[str]:
+def _information(job: Job) -> Iterator[str]:
     if job.waiting_for is not None:
         yield job.waiting_for
         if job.waiting_until:
             yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.mailed_outside:
         yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
+    if job.remarks.rows:
+        yield _remarks_sentence(job.remarks)
     if job.counts.unknown:
         yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
         yield "the job was cancelled after its last record"
     if job.is_finished and not job.is_download and job.not_reached:
         yield f"{job.not_reached} of {job.records} records were not reached"
+
+
+def _remarks_sentence(remarks: Remarks) -> str:
+    """A sentence about the values that rows were sent without."""
+    shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
+    more = remarks.rows - len(shown)
+    if more:
+        shown.append(f"and {more} more {_rows(more)}")
+    are = "is" if remarks.rows == 1 else "are"
+    count = f"{remarks.rows} {_rows(remarks.rows)}"
+    return f"{count} {are} sent without something that cannot be sent: {'; '.join(shown)}"
+
+
+def _row_remark(remark: RowRemark) -> str:
+    line = "" if remark.line is None else f" (line {remark.line})"
+    return f"row {remark.row}{line}: {remark.text}"
+
+
+def _rows(number: int) -> str:
+    return "row" if number == 1 else "rows"

@@ -4,8 +4,8 @@
 <n>]`, with AND, OR, NOT, parentheses, `=`, `!=`, `<`, `>`, `<=`, `>=`, `LIKE`, `IN`, `BETWEEN` and
 `IS NULL`.
 
-The language is SQL with four exceptions, which are rewritten before an SQL parser reads the text:
-dates have no quotes, objects may be paths or have a hyphen, a limit may stand before the condition,
+The language is SQL with four exceptions. They are rewritten before an SQL parser reads the text:
+dates have no quotes, objects may be paths or have a hyphen, a limit may come before the condition,
 and `orderby=` is `order by`.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
@@ -27,10 +27,10 @@ from openbulk.domain.query import Order, Query
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024
 _SHOWN_CHARACTERS = len(EXAMPLE) * 3
-"""So much of a query that is refused appears in the message."""
+"""A message shows at most this much of a refused query."""
 _MAX_DEPTH = 200
 _MAX_DIGITS = 18
-"""A whole number of so many digits fits into 64 bits; a longer one becomes a float."""
+"""A whole number with this many digits fits into 64 bits; a longer one becomes a float."""
 _PIECE = re.compile(
     r"""(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`)
     |(?P<date>(?<![\w.-])\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w.-]))
@@ -47,8 +47,9 @@ _REWRITTEN = {
     "limit": "",
     "order": "order by ",
 }
-"""A piece in SQL. The limits are put behind the whole query."""
-_TERMINAL_COLORS = re.compile(r"\x1b\[\d+m")
+"""How each piece is written in SQL. Limits are removed here, and appended to the query."""
+_FIRST_WORD = re.compile(r"\s*(\w+)")
+_OPEN_QUOTE = re.compile(r"['\"`]")
 _CLAUSES = {
     "from_": "from",
     "expressions": "select",
@@ -63,45 +64,67 @@ _CLAUSES = {
 }
 _KNOWN_CLAUSES = frozenset({"from_", "expressions", "where", "limit", "order", "kind"})
 _KNOWN_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "negate"})
-"""Of a condition. Any other part that the SQL parser finds, such as `escape`, would change what it
-means."""
+"""Parts of a condition that this module reads. Ignoring another, such as `escape`, would change
+the meaning."""
 
 
 class _NotUnderstood(Exception):
-    """Why a text is not understood; it never leaves this module."""
+    """The text is not understood. This module turns it into BadInput.
+
+    `place` is the text's own word at fault, where it is known.
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason)
+        self.place = place
 
 
 def parse(text: str) -> Query:
-    """A whole query. Raises BadInput with the part that is not understood."""
+    """The query in a text. Raises BadInput, whose message names the part at fault."""
+    return _parse(text, "query", text, EXAMPLE)
+
+
+def _parse(query: str, kind: str, text: str, example: str) -> Query:
+    """The query that a text is, or is a part of. Messages show the text, and an example of it."""
     try:
-        return _query(_parse_sql(text))
+        return _query(_parse_sql(query))
     except _NotUnderstood as reason:
-        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        place = reason.place.strip("`")
+        # The caller knows no word that this module added.
+        where = f" at {_shorten(place)!r}" if place and place in text else ""
         raise BadInput(
-            f"the query {shown!r} is not understood: {reason}; it looks like: {EXAMPLE}"
+            f"the {kind} {_shorten(text)!r} is not understood{where}: {reason}; "
+            f"it looks like: {example}"
         ) from None
 
 
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
 def parse_where(text: str) -> Condition | None:
-    """A condition, with or without the word where before it; None for no text. Raises BadInput."""
+    """The condition in a text, with or without `where`; None for an empty text. Raises BadInput."""
     if not text:
         return None
     condition = re.sub(r"^\s*where\b", "", text, flags=re.IGNORECASE)
-    return parse(f"select * from records where {condition}").where  # noqa: S608 - nobody runs it
+    query = f"select * from records where {condition}"  # noqa: S608 - nobody runs it
+    return _parse(query, "condition", text, "status = 'confirmed'").where
 
 
 def field_list(text: str) -> tuple[str, ...]:
     """Fields with commas between them. Raises BadInput."""
     if not text.strip():
         return ()
-    return parse(f"select {text} from records").fields  # noqa: S608 - nobody runs it
+    query = f"select {text} from records"  # noqa: S608 - nobody runs it
+    return _parse(query, "list of fields", text, "summary, start.date").fields
 
 
 def order_list(text: str) -> tuple[Order, ...]:
     """Fields to sort by, with commas between them: `start.date desc, summary`. Raises BadInput."""
     if not text.strip():
         return ()
-    return parse(f"select * from records order by {text}").order  # noqa: S608 - nobody runs it
+    query = f"select * from records order by {text}"  # noqa: S608 - nobody runs it
+    return _parse(query, "order", text, "start.date desc, summary").order
 
 
 # --- SQL ---
@@ -114,9 +137,7 @@ def _parse_sql(text: str) -> exp.Select:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
         statements: list[Any] = sqlglot.parse(_as_sql(text), dialect="mysql")
     except (SqlglotError, RecursionError) as error:
-        raise _NotUnderstood(
-            f"{_reason(error)}; a name that is also a word of SQL belongs in backticks"
-        ) from None
+        raise _explain(error, text) from None
     if len(statements) != 1 or statements[0] is None:
         raise _NotUnderstood("it is not one select")
     if not isinstance(statements[0], exp.Select):
@@ -125,7 +146,7 @@ def _parse_sql(text: str) -> exp.Select:
 
 
 def _as_sql(text: str) -> str:
-    # In SQL, a limit stands behind the condition.
+    # In SQL, the limit comes after the condition.
     limits = [piece["limit"] for piece in _PIECE.finditer(text) if piece["limit"]]
     return " ".join([_PIECE.sub(_rewrite, text), *limits])
 
@@ -139,9 +160,37 @@ def _rewrite(piece: re.Match[str]) -> str:
     return _REWRITTEN[kind].format(piece[kind])
 
 
-def _reason(error: Exception) -> str:
-    lines = _TERMINAL_COLORS.sub("", str(error)).strip().splitlines()
-    return lines[0].rstrip(".") if lines else "nested too deeply"
+def _explain(error: Exception, text: str) -> _NotUnderstood:
+    """Why a text is no SQL, in the text's own words and not in those of the SQL parser."""
+    first_word = _FIRST_WORD.match(text)
+    if first_word is not None and first_word[1].lower() != "select":
+        return _NotUnderstood("it does not begin with select", first_word[1])
+    match error:
+        case RecursionError():
+            return _NotUnderstood("it is nested too deeply")
+        case TokenError():
+            return _explain_token_error(text)
+        case ParseError(errors=[{"description": str(problem), "highlight": str(place)}, *_]):
+            return _explain_parse_error(problem, place)
+    return _NotUnderstood("it is not a select as SQL knows it")
+
+
+def _explain_token_error(text: str) -> _NotUnderstood:
+    # A quote that is left over when all quoted texts are blanked out has no second one.
+    unquoted = _PIECE.sub(lambda piece: " " * len(piece[0]) if piece["quoted"] else piece[0], text)
+    quote = _OPEN_QUOTE.search(unquoted)
+    if quote is None:
+        return _NotUnderstood("it has a character that does not belong there")
+    return _NotUnderstood(f"the quote {quote[0]} is not closed", text[quote.start() :])
+
+
+def _explain_parse_error(problem: str, place: str) -> _NotUnderstood:
+    hint = "put a name that is also a word of SQL in backticks"
+    if problem.startswith("Expecting )"):
+        return _NotUnderstood("a closing parenthesis is missing after it", place)
+    if problem.startswith("Required keyword"):
+        return _NotUnderstood(f"something is missing next to it; {hint}", place)
+    return _NotUnderstood(f"it does not belong there; {hint}", place)
 
 
 # --- clauses ---
@@ -153,7 +202,7 @@ def _query(select: exp.Select) -> Query:
             raise _NotUnderstood(f"{_CLAUSES.get(name, name)} is not possible in a query")
     table = select.args.get("from_")
     if table is None or not isinstance(table.this, exp.Table):
-        raise _NotUnderstood("it names no object behind from")
+        raise _NotUnderstood("it does not name an object after from")
     where = select.args.get("where")
     return Query(
         table.this.name,
@@ -167,7 +216,7 @@ def _query(select: exp.Select) -> Query:
 def _fields(expressions: list[Any]) -> tuple[str, ...]:
     if any(isinstance(one, exp.Star) for one in expressions):
         if len(expressions) > 1:
-            raise _NotUnderstood("there is a field beside the *")
+            raise _NotUnderstood("it selects a field in addition to *")
         return ()
     names = tuple(map(_name, expressions))
     for name, other in permutations(names, 2):
@@ -193,7 +242,7 @@ def _order(order: Any) -> tuple[Order, ...]:
 
 
 def _name(node: Any) -> str:
-    """A field's name, dotted where it is nested."""
+    """A field's name, dotted if the field is nested."""
     if isinstance(node, exp.Column):
         return ".".join(part.name for part in node.parts)
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
@@ -213,7 +262,7 @@ def _condition(node: Any, depth: int = 0) -> Condition:
         raise _NotUnderstood("its condition is nested too deeply")
     read = _CONDITIONS.get(type(node))
     if read is None or any(value and part not in _KNOWN_PARTS for part, value in node.args.items()):
-        raise _NotUnderstood(f"{_sql(node)} is no condition")
+        raise _NotUnderstood(f"{_sql(node)} is not a condition")
     if node.args.get("negate"):
         plain = node.copy()
         plain.set("negate", None)
@@ -235,13 +284,13 @@ def _group(kind: type[All | Either], node: Any, depth: int) -> Condition:
 
 def _is_null(node: Any, _depth: int) -> Condition:
     if not isinstance(node.expression, exp.Null):
-        raise _NotUnderstood(f"{_sql(node)} is no condition")
+        raise _NotUnderstood(f"{_sql(node)} is not a condition")
     return Comparison(_name(node.this), "is null")
 
 
 def _in(node: Any, _depth: int) -> Condition:
     if not node.expressions:
-        raise _NotUnderstood(f"{_sql(node)} is no condition")
+        raise _NotUnderstood(f"{_sql(node)} is not a condition")
     return Comparison(_name(node.this), "in", tuple(map(_value, node.expressions)))
 
 
@@ -283,7 +332,7 @@ def _value(node: Any) -> Any:
             return -_number(node.this.this)
         case exp.Boolean():
             return bool(node.this)
-    raise _NotUnderstood(f"{_sql(node)} is not a value; a text belongs in quotes")
+    raise _NotUnderstood(f"{_sql(node)} is not a value; put a text in quotes")
 
 
 def _number(digits: str) -> int | float:

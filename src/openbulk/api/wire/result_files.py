@@ -1,4 +1,4 @@
-"""The file of a download: its name, with the date masks of `metaData.fileName`, and its columns."""
+"""The name and the columns of a download's file."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from openbulk.formats.table import order_columns
 
 MAX_FILE_NAME = 150
 _SUFFIXES = {"googlecsv": "csv"}
-"""Suffixes of formats that are not their own suffix."""
+"""Suffixes of formats that differ from the format's name."""
 _MASK = re.compile(r"\{([^{}]*)\}")
 _DATE_CODES = {
     "yyyy": "%Y",
@@ -26,8 +26,8 @@ _UNSAFE = re.compile(r"[^\w .()+-]")
 def file_name(job: Job, format: str) -> str:
     """The name for a download's file.
 
-    The caller can choose it in `metaData.fileName`, where a mask such as `{yyyyMMdd_HHmmss}` stands
-    for the time at which the job was created, in UTC.
+    The caller can set it in `metaData.fileName`. A mask such as `{yyyyMMdd_HHmmss}` becomes the
+    time at which the job was created, in UTC.
     """
 
     def date(mask: re.Match[str]) -> str:

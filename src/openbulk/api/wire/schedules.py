@@ -96,7 +96,7 @@ class Run(TypedDict):
 def present_schedule(
     schedule: workflow.Schedule, now: datetime, last_run: workflow.Run | None = None
 ) -> dict[str, Any]:
-    """A schedule, as it stands now."""
+    """A schedule, with its state at the time `now`."""
     trigger = {
         "id": schedule.id,
         "cron": schedule.cron,
@@ -126,7 +126,7 @@ def _trigger_state(schedule: workflow.Schedule, now: datetime) -> str:
 def present_run(
     run: workflow.Run, transfers: Sequence[workflow.Transfer], jobs: Mapping[str, Job]
 ) -> dict[str, Any]:
-    """One run of a schedule; `jobs` are found by the names of their files."""
+    """One run of a schedule. `jobs` holds the jobs by the names of their files."""
     files = (name for transfer in transfers for name in (transfer.read_file, transfer.sent_file))
     problems = [transfer.error for transfer in transfers if transfer.error]
     return without_none(

@@ -1,8 +1,8 @@
-"""What all answers share: how a key is described in `/openapi.json`, and how values are spelled.
+"""Helpers of all shapes: descriptions for `/openapi.json`, and the spelling of values.
 
-The modules beside this one hold, for each resource, the shapes of its answers and the functions
-that present it. `/openapi.json` shows the descriptions and examples of these shapes, and tests
-compare both with what a running server answers.
+Each module beside this one holds the shapes of a resource's answers and the functions that present
+it. `/openapi.json` shows the shapes' descriptions and examples, and tests compare them with the
+answers of a running server.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ EXACT = ConfigDict(extra="forbid")
 MASK = "********"
 """Stands for a secret in every answer."""
 EXAMPLE_TIME = 1_780_134_000_000
-"""Milliseconds. When the things in the examples were made."""
+"""Milliseconds since 1970: the creation time in examples."""
 
 EpochMs = int
 Record = Annotated[
@@ -30,13 +30,13 @@ Record = Annotated[
 
 
 def doc(description: str, *examples: Any) -> Any:
-    """Describes a key of an answer. A key that few answers have needs no example."""
+    """The description of a key in an answer. A key that few answers have needs no example."""
     return Field(description=description, examples=list(examples) or None)
 
 
 @with_config(EXACT)
 class Nothing(TypedDict):
-    """The request was carried out. There is nothing to return."""
+    """The request was carried out, and returns nothing."""
 
 
 def without_none(shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,5 +52,5 @@ def select_fields(items: Sequence[dict[str, Any]], names: Sequence[str]) -> list
 
 
 def epoch_ms(time: datetime | None) -> int | None:
-    """Milliseconds since 1970, as the wire contract has times."""
+    """Milliseconds since 1970, the wire contract's form of a time."""
     return None if time is None else round(time.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""Workflows on the wire: records that go from one instance into another, in transfers."""
+"""Workflows on the wire: transfers of records from one instance into another."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
@@ -41,7 +41,7 @@ class WorkflowCreated(TypedDict):
 
 @with_config(EXACT)
 class Transfer(TypedDict):
-    """Records on their way from one instance into another: one job reads, a second one writes."""
+    """A copy of records from one instance into another: one job reads, a second one writes."""
 
     bulkLoaderId: Annotated[int, doc("Number of the transfer.", 1)]
     groupName: Annotated[
@@ -110,7 +110,7 @@ def present_transfer(
 ) -> dict[str, Any]:
     """A transfer with its two jobs.
 
-    `jobs` are found by the names of their files, `elements` by the ids of their instances.
+    `jobs` holds jobs by the names of their files, `elements` the keys of services by instance id.
     """
     read_job, write_job = jobs.get(transfer.read_file), jobs.get(transfer.sent_file)
     shape = {

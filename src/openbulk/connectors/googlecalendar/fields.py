@@ -162,7 +162,8 @@ def _date_time(text: str, path: str) -> str:
     except ValueError as error:
         raise FieldError(
             path,
-            f"{path} {text!r} is not a date with a time; they look like 2026-02-28T09:00:00+01:00",
+            f"{path} {text!r} is not a date with a time, like 2026-02-28T09:00:00+01:00; "
+            "write it so, or set metaData.dateOrder to DMY (day first) or MDY (month first)",
         ) from error
     return moment.isoformat()
 

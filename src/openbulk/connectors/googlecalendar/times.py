@@ -87,8 +87,7 @@ def _iso_text(value: Any, order: str, path: str) -> Any:
     except ValueError as error:
         raise FieldError(
             path,
-            f"{path} {value!r} is not a date; "
-            f"by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
+            f"{path} {error}; by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
         ) from error
 
 

@@ -139,7 +139,8 @@ def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
 def _no_such_record(record: Record) -> Outcome:
     return Outcome.failure(
         record.row,
-        f"there is no record {record.key!r}; metaData.identifierFieldName names its field",
+        f"there is no record {record.key!r}; the column that identifies records is named by "
+        "metaData.identifierFieldName",
     )
 
 

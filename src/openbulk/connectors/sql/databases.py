@@ -85,10 +85,14 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
             "SQLite files cannot be opened: set OPENBULK_SQLITE_FOLDER to the folder of these files"
         )
     name = configuration.get("db.file", "")
+    if not name:
+        raise BadInput("db.file is missing; name a file in the folder of OPENBULK_SQLITE_FOLDER")
     # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
     file = (folder / name).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise BadInput(f"db.file {name[:60]!r} is not a file in the folder for SQLite files")
+        raise BadInput(
+            f"db.file: there is no file {name[:60]!r} in the folder of OPENBULK_SQLITE_FOLDER"
+        )
     url = f"sqlite+aiosqlite:///file:{quote(str(file))}?mode=rw&uri=true"
     engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
 

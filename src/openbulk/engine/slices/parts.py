@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
-from openbulk.domain.job import Job
+from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
 from openbulk.domain.records import Problem, Row
 from openbulk.storage.files import FileStore, Part
 
 RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 4 * 1024 * 1024
 """A part ends at whichever limit it reaches first. This bounds the memory of a slice."""
+KEPT_REMARKS = 20
+"""Rows whose remarks are kept; the others are counted."""
+REMARK_CHARACTERS = 300
+"""A longer remark is shortened: one event may have thousands of guests without an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,28 @@ class Cut:
     records: int
     first_rows: Sequence[int]
     """The rows that the parts begin with."""
+    remarks: Remarks = NO_REMARKS
+
+
+@dataclass(slots=True)
+class _RemarkCollector:
+    """Collects what was left out of rows, in bounded memory."""
+
+    rows: int = 0
+    first: list[RowRemark] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        """Note the remarks of a row that is sent."""
+        if not row.remarks:
+            return
+        self.rows += 1
+        if len(self.first) < KEPT_REMARKS:
+            text = _shorten("; ".join(row.remarks))
+            self.first.append(RowRemark(row.number, row.line, text))
+
+    def result(self) -> Remarks:
+        """The remarks so far."""
+        return Remarks(self.rows, tuple(self.first))
 
 
 async def cut(
@@ -33,41 +59,52 @@ async def cut(
 ) -> Cut | None:
     """Cut the rows of a job's file into parts; None if `stop` returns True after one of them.
 
-    Cutting again makes the same parts. Raises BadInput if the file as a whole cannot be read.
+    Cutting again makes the same parts and remarks. Raises BadInput if the file as a whole cannot be
+    read.
     """
     # Recognizing the encoding or the order of dates may take the whole file before the first row.
     rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
+    remarks = _RemarkCollector()
     records = 0
     # In a thread: parsing a part takes longer than the event loop may be kept from other work.
-    while packed := await asyncio.to_thread(_next_part, rows):
+    while packed := await asyncio.to_thread(_next_part, rows, remarks):
         await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
         if await stop():
             return None
-    return Cut(records, first_rows)
+    return Cut(records, first_rows, remarks.result())
 
 
-def _next_part(rows: Iterator[Row]) -> list[bytes]:
+def _next_part(rows: Iterator[Row], remarks: _RemarkCollector) -> list[bytes]:
     packed: list[bytes] = []
     size = 0
     for row in rows:
-        packed.append(_pack(row))
+        packed.append(_pack(row, remarks))
         size += len(packed[-1])
         if len(packed) == RECORDS_PER_PART or size >= BYTES_PER_PART:
             break
     return packed
 
 
-def _pack(row: Row) -> bytes:
+def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
+    """A row in the form that parts keep. The remarks of a row that can be sent are collected."""
     problem = None if row.problem is None else asdict(row.problem)
     try:
-        return orjson.dumps((row.line, row.values, problem))
+        packed = orjson.dumps((row.line, row.values, problem))
     except TypeError as error:
         # No service takes such a value either: an integer beyond 64 bits, half of a surrogate pair,
         # hundreds of nested levels. Its row alone fails.
-        return _pack(Row(row.number, None, Problem(f"a value cannot be sent ({error})"), row.line))
+        refusal = Problem(f"a value cannot be sent ({error})")
+        return _pack(Row(row.number, None, refusal, row.line), remarks)
+    if row.problem is None:
+        remarks.add(row)
+    return packed
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= REMARK_CHARACTERS else f"{text[: REMARK_CHARACTERS - 1]}…"
 
 
 async def rows_of(

@@ -155,7 +155,7 @@ class SliceRunner:
         done = await cut(self._files, upload.file, read, deadline.must_stop)
         if done is None:
             return False
-        await ledger.set_parts(done.records, done.first_rows)
+        await ledger.set_parts(done.records, done.first_rows, done.remarks)
         log.info("file is cut", job=ledger.job.id, records=done.records)
         return True
 

@@ -24,11 +24,11 @@ class Options:
     quota_per_minute: int | None = None
     faults: str = ""
     sync_ms: int = 50
-    """Duration of a sync beside its work."""
+    """Duration of a sync, in addition to its work."""
     first_record_index: int = 1
     """`recordIndex` of the first staged record."""
-    # Oracle's reference does not name it. RudderStack's connector counts from 1: the reject of the
-    # fifth record says 5 (rudderlabs/rudder-server, asyncdestinationmanager/eloqua).
+    # Oracle's reference does not specify it. RudderStack's connector counts from 1: the reject of
+    # the fifth record has index 5 (rudderlabs/rudder-server, asyncdestinationmanager/eloqua).
     token_seconds: int = 8 * 3600
     """Life of an access token."""
 
@@ -143,7 +143,7 @@ class _Sandbox:
         return json_response({**self.traffic.stats(), **staging})
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Forget records, definitions, syncs and calls; tokens stay good."""
+        """Forget records, definitions, syncs and calls; tokens stay valid."""
         await self.bulk.reset()
         self.store.clear()
         self.traffic.reset()

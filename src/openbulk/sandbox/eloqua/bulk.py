@@ -100,7 +100,7 @@ class Bulk:
         sync = self._sync(request)
         if not isinstance(sync.definition, Export) or sync.is_running:
             raise Invalid("id", sync.number, "Must be the sync of an export that has ended")
-        return _page(request, sync.definition.records, most=EXPORT_PAGE)
+        return _page(request, sync.definition.records, max_items=EXPORT_PAGE)
 
     async def get_import(self, request: web.Request) -> web.Response:
         """An import definition."""
@@ -118,7 +118,7 @@ class Bulk:
         self.data_posts += 1
         self.largest_data_post = max(self.largest_data_post, len(data))
         if len(data) > MAX_STAGING_BYTES:
-            # Not 413: Oracle's page of limits promises a 404 Not Found.
+            # Not 413: Oracle's page of limits documents 404 Not Found.
             raise web.HTTPNotFound
         is_triggered = definition.body["isSyncTriggeredOnImport"]
         if is_triggered and self._is_active(definition):
@@ -182,7 +182,8 @@ class Bulk:
         self._syncs[sync.number] = sync
         work = run_sync(sync, self._store, self._sync_seconds, self._first_record_index)
         task = asyncio.create_task(work)
-        # The event loop holds tasks weakly: without the set, a sync could vanish half done.
+        # The event loop holds only weak references to tasks: without the set, a running sync could
+        # be garbage-collected.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return sync
@@ -236,11 +237,11 @@ async def _read_csv_records(data: bytes) -> tuple[Sequence[str], list[Any]]:
 
 
 def _page(
-    request: web.Request, items: Sequence[Mapping[str, Any]], most: int = PAGE
+    request: web.Request, items: Sequence[Mapping[str, Any]], max_items: int = PAGE
 ) -> web.Response:
     """A page of the items that meet `q`, by `limit` (default 1000) and `offset`."""
     items = search(items, request.query.get("q", ""))
-    limit = min(most, max(1, whole_number(request.query, "limit", PAGE)))
+    limit = min(max_items, max(1, whole_number(request.query, "limit", PAGE)))
     offset = whole_number(request.query, "offset", 0)
     page = items[offset : offset + limit]
     return json_response(

@@ -30,7 +30,7 @@ _DURATIONS: Mapping[str, tuple[float, str]] = {
     "autoDeleteDuration": (math.inf, "Must be a duration from PT1H"),
     "dataRetentionDuration": (FORTNIGHT, "Must be a duration from PT1H to P14D"),
 }
-"""Parameters that are durations: the longest in seconds, and the constraint in words."""
+"""Parameters that are durations: the maximum in seconds, and the text of the constraint."""
 _DURATION = re.compile(
     r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?"
 )
@@ -114,7 +114,7 @@ def define_import(uri: str, entity: Entity, body: Mapping[str, Any]) -> Import:
 
 
 def _creation_parameters(uri: str) -> dict[str, Any]:
-    """The parameters that Eloqua fills when it makes a definition."""
+    """The parameters that Eloqua sets when it makes a definition."""
     made = {
         "createdAt": now(),
         "createdBy": "API.User",
@@ -143,11 +143,11 @@ def _check_identifier(name: Any, fields: Mapping[str, Field]) -> None:
         raise Invalid("identifierFieldName", name, "Must be one of the import fields")
 
 
-def _requested_fields(body: Mapping[str, Any], most: int) -> dict[str, Any]:
-    """The statements that a definition asks for, by the definition's own names."""
+def _requested_fields(body: Mapping[str, Any], max_fields: int) -> dict[str, Any]:
+    """The statements of a definition's fields, by the definition's own names."""
     requested = body.get("fields")
-    if not isinstance(requested, dict) or not 1 <= len(requested) <= most:
-        raise Invalid("fields", None, f"Must have between 1 and {most} fields")
+    if not isinstance(requested, dict) or not 1 <= len(requested) <= max_fields:
+        raise Invalid("fields", None, f"Must have between 1 and {max_fields} fields")
     return requested
 
 
@@ -177,9 +177,9 @@ def _parse_predicate(text: Any, known: Mapping[str, str]) -> Predicate:
 
 
 def _check_durations(body: Mapping[str, Any]) -> None:
-    for name, (most, constraint) in _DURATIONS.items():
+    for name, (max_seconds, constraint) in _DURATIONS.items():
         text = body.get(name)
-        if text is not None and not HOUR <= _duration_seconds(str(text)) <= most:
+        if text is not None and not HOUR <= _duration_seconds(str(text)) <= max_seconds:
             raise Invalid(name, text, constraint)
 
 

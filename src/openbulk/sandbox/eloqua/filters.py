@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     r"\s*(?:'(?P<field>\{\{[^']*\}\})'\s*(?P<operator>>=|<=|!=|=|>|<)\s*'(?P<value>[^']*)'"
     r"|(?P<word>AND|OR|NOT|[()]))"
 )
-# Eloqua compares as its SQL server does: in any case, and equal texts may end in blanks.
+# Eloqua compares as its SQL Server does: it ignores case and, for equality, trailing blanks.
 _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
     "=": lambda stored, value: stored.rstrip() == value.rstrip(),
     "!=": lambda stored, value: stored.rstrip() != value.rstrip(),
@@ -62,7 +62,7 @@ def _split_tokens(text: str) -> list[re.Match[str]]:
 
 
 class _Parser:
-    """A recursive descent parser: OR binds weaker than AND, and AND weaker than NOT."""
+    """A recursive descent parser. NOT binds tighter than AND, and AND tighter than OR."""
 
     def __init__(self, tokens: list[re.Match[str]], known: Mapping[str, str]) -> None:
         self.tokens = tokens

@@ -1,6 +1,6 @@
 """The page that shows a person the data of the sandbox."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any
 
@@ -30,7 +30,7 @@ def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> w
         for kind, by_number in store.assets.items()
         for asset in by_number.values()
     ]
-    totals = f"{len(contacts)} contacts, {len(accounts)} accounts."
+    totals = f"{_count(contacts, 'contact')}, {_count(accounts, 'account')}."
     return page(
         "Eloqua sandbox",
         paragraph(f"{totals} In memory: gone when the sandbox stops."),
@@ -44,6 +44,10 @@ def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> w
         ),
         table("Calls", ["Status", "Calls"], calls.items()),
     )
+
+
+def _count(records: Sized, noun: str) -> str:
+    return f"{len(records)} {noun}" if len(records) == 1 else f"{len(records)} {noun}s"
 
 
 def _titles(names: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "Campaign": {"currentStatus": "Draft", "isReadOnly": "false"},
     "ContactList": {"scope": "global", "count": "0"},
 }
-"""The properties that Eloqua fills in a new asset, by its type. It writes booleans as texts."""
+"""The properties that Eloqua sets in a new asset, by its type. Its booleans are texts."""
 _COLLECTIONS: Mapping[str, str] = {"Campaign": "campaigns", "ContactList": "lists"}
 
 
@@ -129,7 +129,7 @@ def _requested_one(records: Mapping[int, dict[str, Any]], request: web.Request) 
 
 
 async def _read_body(request: web.Request, asset_id: str) -> dict[str, Any]:
-    """A body with a name. Answers 400 as Eloqua does if it has none.
+    """A body with a name. Raises HTTPBadRequest with Eloqua's answer if it has none.
 
     https://docs.oracle.com/cloud/latest/marketingcs_gs/OMCAC/APIRequests_HTTPValidationErrors.html
     """

@@ -30,7 +30,7 @@ _BUTTONS = (
 
 @dataclass
 class SignIn:
-    """The codes and tokens that are good."""
+    """The valid codes and tokens, and the handlers of OAuth 2."""
 
     token_seconds: int
     codes: dict[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class SignIn:
         ]
 
     def is_signed_in(self, request: web.Request) -> bool:
-        """Whether a call has a good token, or any `Company\\user` with any password but one."""
+        """Whether a call has a valid token, or a `Company\\user` with any password but `wrong`."""
         kind, secret = _authorization(request)
         if kind == "bearer":
             return self.access.get(secret, 0) > time.time()
@@ -106,7 +106,7 @@ class SignIn:
         return json_response(self._make_tokens())
 
     def _redeem_code(self, form: Mapping[str, str]) -> bool:
-        # A code is good once, even if the address turns out to be wrong.
+        # A code is valid once, even if the address is wrong.
         address = self.codes.pop(form.get("code", ""), None)
         return address is not None and address == form.get("redirect_uri")
 

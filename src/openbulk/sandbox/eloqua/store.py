@@ -54,7 +54,7 @@ def _index_key(value: Any) -> str:
 
 
 def _reindex(index: dict[str, list[int]], number: int, old: str, new: str) -> None:
-    # A record whose value stays the same keeps its place among the records with that value.
+    # If the value stays the same, the record keeps its place among the records with that value.
     if old == new:
         return
     if old:

@@ -17,10 +17,10 @@ from openbulk.sandbox.eloqua.fields import Field
 from openbulk.sandbox.eloqua.store import Store, Table, now
 
 RECORDS_AT_ONCE = 250
-"""Records between two chances for other calls to be answered: some 3 ms of work."""
+"""Records between two yields to other calls: about 3 ms of work."""
 _EMAIL = re.compile(r"[^@\s,;()<>]+@[^@\s,;()<>]+\.[^@\s,;()<>.]+")
 _TIMES = {"DateCreated": "createdAt", "DateModified": "updatedAt"}
-"""Fields that Eloqua fills: of contacts `C_DateCreated`, of accounts `M_DateCreated`."""
+"""Fields that Eloqua sets, such as `C_DateCreated` of contacts and `M_DateCreated` of accounts."""
 _TOTAL = "ELQ-00001"
 _TOTAL_REJECTED = "ELQ-00060"
 _UNREADABLE = "ELQ-00105"
@@ -121,7 +121,7 @@ class Sync:
 
 
 async def run_sync(sync: Sync, store: Store, seconds: float, first_record_index: int) -> None:
-    """Run a sync to its end, which takes so many seconds beside the work."""
+    """Run a sync to its end. It takes `seconds` in addition to its work."""
     definition = sync.definition
     table = store.tables[definition.entity.plural]
     await asyncio.sleep(seconds / 2)
@@ -135,7 +135,7 @@ async def run_sync(sync: Sync, store: Store, seconds: float, first_record_index:
 
 
 def _export_records(sync: Sync, export: Export, table: Table) -> str:
-    """Copy the records that pass the filter into the export; the status of the sync."""
+    """Copy the records that pass the filter into the export. Returns the status of the sync."""
     export.records = [
         {name: _export_value(record, internal) for name, internal in export.fields.items()}
         for record in table.records.values()
@@ -156,7 +156,7 @@ def _export_value(record: Mapping[str, Any], name: str) -> str:
 async def _import_staged(
     sync: Sync, definition: Import, table: Table, first_record_index: int
 ) -> str:
-    """Import the staged data, which is gone afterwards; the status of the sync."""
+    """Import and clear the staged data. Returns the status of the sync."""
     # Data that a caller stages while this sync runs belongs to the next one.
     staged, definition.staged = definition.staged, []
     is_unreadable, definition.is_unreadable = definition.is_unreadable, False
@@ -219,12 +219,12 @@ class _Importer:
         return self._duplicate_rejection(record)
 
     def _duplicate_rejection(self, record: Mapping[str, Any]) -> Rejection | None:
-        # Of records with one identifier the first is taken: Oracle does not say which.
+        # The first record with an identifier is taken. Oracle does not document which one is.
         identifier = str(record[self._identifier]).lower()
         if identifier in self._seen:
             return "ELQ-00026", [self._identifier]
         for name in self._other_emails:
-            # An e-mail address belongs to one contact: the one that this record would change.
+            # An e-mail address belongs to one contact: it must be the one that this record changes.
             if self._find(name, record) not in {None, self._find(self._identifier, record)}:
                 return "ELQ-00011", [name]
         self._seen.add(identifier)
@@ -235,9 +235,9 @@ class _Importer:
         return self._table.find(self._fields[name].internal_name, record.get(name))
 
     def _values_to_write(self, number: int | None, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The values by internal names, as far as the update rule lets them through."""
+        """The values that the update rule allows, by internal names."""
         old = self._table.records[number] if number is not None else {}
-        # Two names may stand for one field: the later one in the record wins.
+        # Two names may mean the same field: the later one in the record wins.
         values = {
             self._fields[name].internal_name: value
             for name, value in record.items()

@@ -1,6 +1,6 @@
 """A stand-in for Google: OAuth 2 and the Calendar API v3.
 
-GET  /o/oauth2/v2/auth                        the page on which a person allows or denies
+GET  /o/oauth2/v2/auth                        the consent page
 POST /token   POST /revoke                    access tokens for codes, refresh tokens, assertions
 *    /calendar/v3/...                         calendars and events
 GET  /                                        its data, for people

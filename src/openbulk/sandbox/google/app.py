@@ -19,7 +19,7 @@ from openbulk.sandbox.google.sharing import Sharing
 from openbulk.sandbox.google.store import CHANGES_SECONDS, Calendar, Event, Store
 from openbulk.sandbox.google.tokens import Tokens
 from openbulk.sandbox.journal import Journal
-from openbulk.sandbox.page import page, paragraph, table
+from openbulk.sandbox.page import Time, page, paragraph, table
 from openbulk.sandbox.server import NAME
 from openbulk.sandbox.traffic import Handler, Traffic, json_response
 
@@ -103,7 +103,7 @@ class _Sandbox:
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count violations of Google's description of its API. The answer stays the same."""
+        """Count violations of Google's description of its API. It does not change the answer."""
         if request.path.startswith(f"{API}/"):
             path = request.rel_url.raw_path.removeprefix(f"{API}/")
             self.violations.check(request.method, path, request.query, await request.read())
@@ -155,8 +155,8 @@ class _Sandbox:
         `showDeleted=true` adds deleted ones; `calendarId` selects a calendar.
         """
         calendar_id = request.query.get("calendarId")
-        is_deleted_too = request.query.get("showDeleted") == "true"
-        events = self.store.events() if is_deleted_too else self.store.live_events()
+        shows_deleted = request.query.get("showDeleted") == "true"
+        events = self.store.events() if shows_deleted else self.store.live_events()
         selected = [event.json for calendar, event in events if calendar_id in (None, calendar.id)]
         answer = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
         await answer.prepare(request)
@@ -194,7 +194,7 @@ class _Sandbox:
         return json_response({})
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Forget events and calls; tokens stay good."""
+        """Forget events and calls; tokens stay valid."""
         self.store.reset()
         self.violations = Violations()
         self.batches = 0
@@ -208,8 +208,8 @@ def _newest_row(calendar: Calendar, event: Event) -> tuple[str, ...]:
     return body.get("summary", ""), start, end, body.get("location", ""), calendar.summary, event.id
 
 
-def _shown_time(place: dict[str, Any]) -> str:
-    return str(place.get("dateTime") or place.get("date"))
+def _shown_time(place: dict[str, Any]) -> Time:
+    return Time(place.get("dateTime") or place.get("date"))
 
 
 @web.middleware

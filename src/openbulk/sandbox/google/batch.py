@@ -1,4 +1,4 @@
-"""`/batch/calendar/v3`: up to 50 calls in one request, each counted, answered and refused alone.
+"""`/batch/calendar/v3`: up to 50 calls in one request, each counted and answered on its own.
 
 https://developers.google.com/workspace/calendar/api/guides/batch
 """
@@ -16,7 +16,7 @@ from yarl import URL
 from openbulk.sandbox.google.errors import Rejected
 
 PATH = "/batch/calendar/v3"
-# The guide says 1000. Google's staff found 50 at work (googleapis/google-api-dotnet-client#1621).
+# The guide says 1000; Google enforces 50 (its staff in googleapis/google-api-dotnet-client#1621).
 MAX_CALLS = 50
 _BOUNDARY = re.compile(r'multipart/mixed\b.*?;\s*boundary="?(?P<boundary>[^";]+)"?', re.I)
 _CRLF = b"\r\n"
@@ -34,7 +34,7 @@ class _Call:
 
 
 async def handle_batch(request: web.Request) -> web.Response:
-    """Perform the calls at the same time, and answer them in their order."""
+    """Perform the calls concurrently, and answer them in order."""
     match = _BOUNDARY.match(request.headers.get("Content-Type", ""))
     if match is None:
         raise _unreadable("missing boundary.")
@@ -73,7 +73,7 @@ def _parse_call(part: bytes) -> _Call:
     request_line, *lines = head.decode(errors="replace").split("\r\n")
     words = request_line.split()
     if len(words) < 2 or not words[1].startswith("/"):
-        raise _unreadable("a part is no request.")
+        raise _unreadable("a part is not a request.")
     part_headers = _parse_headers(outer.decode(errors="replace").split("\r\n"))
     content_id = part_headers.get("Content-ID", "").strip("<>")
     headers = _parse_headers(lines)
@@ -86,7 +86,7 @@ def _parse_headers(lines: Sequence[str]) -> CIMultiDict[str]:
 
 
 async def _perform(app: web.Application, batch: web.Request, call: _Call) -> web.StreamResponse:
-    """The answer to a call as if it came alone; headers of the batch hold for each of its calls."""
+    """The answer to one call of a batch. The batch's own headers apply to each of its calls."""
     outer = {
         name: value
         for name, value in batch.headers.items()
@@ -94,8 +94,8 @@ async def _perform(app: web.Application, batch: web.Request, call: _Call) -> web
     }
     headers = {**outer, **call.headers}
     request = batch.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers=headers)
-    # aiohttp has no public way to hand an application a request: this is its own way, without the
-    # connection.
+    # aiohttp has no public way to pass a request to an application. This is how aiohttp itself does
+    # it, without the connection.
     request._read_bytes = call.body
     if request.path == PATH:
         raise Rejected(400, "badRequest", "A batch cannot hold another.")

@@ -36,7 +36,7 @@ _KEPT = frozenset(
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 MAX_VIOLATIONS = 1000
-"""Kinds of violation that are kept; more of them are counted together."""
+"""Maximum number of different violations; further ones are counted together."""
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any, str], Iterator[str]]
@@ -73,7 +73,7 @@ def _strip_schemas(schemas: Mapping[str, Schema]) -> dict[str, Any]:
 
 def _strip_schema(schema: Schema) -> dict[str, Any]:
     kept = {name: schema[name] for name in _KEPT & schema.keys()}
-    # Only the prose says which words a field takes, and which fields are read-only.
+    # Only the prose names the words that a field takes, and the fields that are read-only.
     description = schema.get("description", "")
     words = _ENUM_VALUE.findall(description)
     if words:

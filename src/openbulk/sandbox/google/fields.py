@@ -59,7 +59,7 @@ _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 def writable_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a caller may set; null clears a field. Raises Rejected (400)."""
     fields = {name: value for name, value in body.items() if name in FIELDS}
-    # First refuse a body nested a thousand deep: later steps walk down it.
+    # First refuse a body that is nested too deeply: later steps recurse into it.
     encode_event(fields)
     for name, value in fields.items():
         if value is not None:
@@ -100,7 +100,7 @@ def _check_attendee(attendee: Any) -> None:
 def apply_patch(old: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
     """Merge a patch as RFC 7396 does: null clears a field, objects merge, any other value replaces.
 
-    An old value that is no object counts as an empty one.
+    An old value that is not an object counts as an empty one.
     """
     result = dict(old) if isinstance(old, dict) else {}
     for name, value in patch.items():
@@ -119,5 +119,5 @@ def encode_event(body: Mapping[str, Any]) -> bytes:
         encoded = orjson.dumps(body)
     except orjson.JSONEncodeError as error:
         raise bad_request() from error
-    # A copy: orjson leaves room behind its result, ten times its size, for as long as it lives.
+    # A copy: orjson's own result holds a buffer of up to ten times its size.
     return bytes(memoryview(encoded))

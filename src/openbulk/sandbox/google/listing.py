@@ -51,7 +51,7 @@ _SIGNED_PARAMETERS = (
     "singleEvents",
     "timeZone",
 )
-"""The other parameters. With a sync token they must be those of the first list."""
+"""The other parameters. With a sync token they must be the same as in the first list."""
 
 
 def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any]:
@@ -168,9 +168,9 @@ def _page_start(store: Store, query: Query) -> tuple[int, int]:
 
 
 def _signature(calendar: Calendar, query: Query) -> str:
-    """The parameters that a sync token is good for.
+    """A digest of the parameters for which a sync token is valid.
 
-    For any others Google promises "undefined behavior": the sandbox refuses them.
+    For any others Google promises "undefined behavior"; the sandbox refuses them.
     """
     parameters = [f"{name}={query.get(name)}" for name in _SIGNED_PARAMETERS if query.get(name)]
     return hashlib.sha256("&".join([calendar.id, *parameters]).encode()).hexdigest()[:8]
@@ -220,10 +220,10 @@ def _event_test(store: Store, query: Query, since: int | None) -> Test:
     if since is not None:
         return lambda event: event.version > since
     tests = _time_tests(store, query)
-    # `updatedMin` shows deleted events whatever `showDeleted` says (its description in the
-    # discovery document).
+    # With `updatedMin`, deleted events are always listed, whatever `showDeleted` is (discovery
+    # document).
     if not _is_true(query, "showDeleted") and not query.get("updatedMin"):
-        tests.append(_is_live if is_single else _is_live_or_called_off)
+        tests.append(_is_live if is_single else _is_live_or_occurrence)
     return _all_of([*tests, *_value_tests(query)])
 
 
@@ -253,7 +253,7 @@ def _time_tests(store: Store, query: Query) -> list[Test]:
 
 
 def _time_range(query: Query) -> tuple[float, float]:
-    """`timeMin` and `timeMax` in Unix time; infinite where a list has no bound."""
+    """`timeMin` and `timeMax` in Unix time; infinite if a bound is missing."""
     time_min = parse_bound(query.get("timeMin"), -math.inf)
     return time_min, parse_bound(query.get("timeMax"), math.inf)
 
@@ -278,8 +278,8 @@ def _is_live(event: Event) -> bool:
     return event.is_live
 
 
-def _is_live_or_called_off(event: Event) -> bool:
-    # A list shows a deleted occurrence as long as its series is there (discovery document,
+def _is_live_or_occurrence(event: Event) -> bool:
+    # A list shows a cancelled occurrence as long as its series exists (discovery document,
     # `showDeleted`).
     return event.is_live or "recurringEventId" in event.body
 

@@ -123,7 +123,7 @@ class OAuth:
 
     def _redeem_code(self, form: Form, _audience: str) -> dict[str, Any]:
         self._check_client(form)
-        # A code is good once, even if this request is refused below.
+        # A code is valid once, even if this request is refused below.
         grant = self._tokens.codes.pop(form.get("code", ""), None)
         if grant is None or grant.until < time.time() or grant.client_id != form["client_id"]:
             raise TokenRefused("invalid_grant", "Malformed auth code.")
@@ -167,7 +167,7 @@ class OAuth:
         return self._issue_access(Grant(user, "", str(claims["scope"])))
 
     def _check_client(self, form: Form) -> None:
-        """Accept any client at first sight; later its secret has to be the same."""
+        """Accept any client on first use; from then on, it must send the same secret."""
         client, secret = form.get("client_id", ""), form.get("client_secret", "")
         if not client or not secret:
             raise TokenRefused("invalid_request", "client_id or client_secret is missing.")
@@ -238,7 +238,7 @@ def _is_verifier(verifier: str, grant: Grant) -> bool:
 
 
 def _is_timely(claims: Mapping[str, Any], now: float) -> bool:
-    """Whether it was issued at most 5 minutes in the future and expires within the hour."""
+    """Whether an assertion is issued at most 5 minutes ahead and expires within 61 minutes."""
     issued, expires = claims.get("iat"), claims.get("exp")
     if not isinstance(issued, int | float) or not isinstance(expires, int | float):
         return False
@@ -257,7 +257,7 @@ def _parse_jwt(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _decode_object(part: str) -> dict[str, Any]:
-    # JWT leaves the padding out; the decoder ignores what is too much of it.
+    # JWT leaves the padding out, and the decoder ignores surplus padding.
     value = orjson.loads(base64.urlsafe_b64decode(part + "=="))
     if not isinstance(value, dict):
         raise ValueError("not an object")

@@ -1,4 +1,4 @@
-"""The occurrences of a series. Each has its own id, and a change makes it an event of its own.
+"""The occurrences of a series. Each has its own id; a changed one becomes an event of its own.
 
 https://developers.google.com/workspace/calendar/api/guides/recurringevents
 """
@@ -13,13 +13,13 @@ from dateutil.rrule import rruleset, rrulestr
 
 _ID = re.compile(r"(?P<series>.+)_(?P<start>\d{8}(?:T\d{6}Z)?)")
 MAX_OCCURRENCES = 1000
-"""Of one series in a list. Google does not document where it ends a series without an end."""
+"""Maximum for one series in a list. Google does not document its own limit for endless series."""
 _SERIES_FIELDS = frozenset({"recurrence", "etag"})
 """Fields of a series that its occurrences do not have."""
 
 
 def series_id(event_id: str) -> str | None:
-    """The id of the series, if an event's own id is that of an occurrence."""
+    """The id of the series if an event's id is that of an occurrence; else None."""
     match = _ID.fullmatch(event_id)
     return match["series"] if match else None
 
@@ -41,7 +41,7 @@ def occurrences(
 ) -> Iterator[dict[str, Any]]:
     """The unchanged occurrences that end after `time_min` and start before `time_max` (Unix time).
 
-    At most MAX_OCCURRENCES; none for an event that is no series.
+    At most MAX_OCCURRENCES; none for an event that is not a series.
     """
     if not series.get("recurrence"):
         return
@@ -105,7 +105,7 @@ def _duration(series: Mapping[str, Any]) -> timedelta:
 
 
 def _place(like: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
-    """A moment in the form of a series' start or end."""
+    """A time in the form of a series' start or end."""
     if like.get("date"):
         return {"date": moment.date().isoformat()}
     zone = like["timeZone"]

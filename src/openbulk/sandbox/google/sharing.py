@@ -252,7 +252,7 @@ def _rule_resource(name: str, role: str) -> dict[str, Any]:
 
 
 def _page(kind: str, items: list[dict[str, Any]], request: web.Request) -> web.Response:
-    """A page by `maxResults` (default 100, at most 250). Its token is the position of the next."""
+    """A page by `maxResults` (default 100, at most 250). The token is the next page's position."""
     size, begin = request.query.get("maxResults", "100"), request.query.get("pageToken", "0")
     if not size.isdecimal() or not begin.isdecimal() or not int(size):
         raise invalid("Invalid value.")

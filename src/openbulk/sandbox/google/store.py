@@ -36,7 +36,7 @@ _SERVER_FIELDS: tuple[str, ...] = (
     "iCalUID",
     "sequence",
 )
-"""Fields that Google fills in a new event. No caller can change them."""
+"""Fields that Google sets in a new event. A caller cannot change them."""
 _OCCURRENCE_FIELDS = ("recurringEventId", "originalStartTime")
 """The server's fields of an occurrence."""
 _SCHEDULE_FIELDS = ("start", "end", "recurrence", "status")
@@ -48,7 +48,7 @@ class Event:
     """An event or a tombstone, as one change left it."""
 
     json: bytes
-    """As the API shows it. Encoded, since a million dicts would take five times the memory."""
+    """The event as the API shows it, encoded: a million dicts would take five times the memory."""
     id: str
     etag: str
     is_live: bool
@@ -69,7 +69,7 @@ class Event:
     @property
     def is_series(self) -> bool:
         """Whether it recurs."""
-        # Most events do not: a search in the bytes saves decoding them.
+        # Few events recur: searching the bytes first saves decoding the others.
         return b'"recurrence"' in self.json and bool(self.body.get("recurrence"))
 
 
@@ -86,7 +86,7 @@ class Calendar:
     more: dict[str, Any] = field(default_factory=dict)
     """Description and location."""
     rules: dict[str, str] = field(default_factory=dict)
-    """The role of each scope: of `user:ann@example.com`, `reader`."""
+    """The role of each scope, such as `reader` of `user:ann@example.com`."""
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The settings of each user who has added it to their list."""
 
@@ -131,7 +131,7 @@ class Store:
             self.reset()
 
     def reset(self) -> None:
-        """Delete everything. Tokens of earlier lists are no longer good."""
+        """Delete everything. Tokens of earlier lists become invalid."""
         epochs = _new_epoch(), _new_epoch()
         self._begin(*epochs)
         self._journal.write(_KIND, {"begin": epochs})
@@ -140,9 +140,9 @@ class Store:
         self.calendars: dict[str, Calendar] = {}
         self.version = 0
         self.sync_epoch = sync_epoch
-        """A sync token of another epoch is no longer good."""
+        """A sync token of another epoch is invalid."""
         self.page_epoch = page_epoch
-        """A page token of another epoch is no longer good."""
+        """A page token of another epoch is invalid."""
         self.inserted = 0
 
     def forget_sync_tokens(self) -> None:
@@ -160,7 +160,7 @@ class Store:
     def calendar(self, user: str, calendar_id: str) -> Calendar:
         """A calendar that the user may see. Raises Rejected (404)."""
         wanted = user if calendar_id == "primary" else calendar_id
-        # Every user has a primary calendar: it is made when it is first used.
+        # Every user has a primary calendar. The sandbox makes it at its first use.
         if wanted == user and wanted not in self.calendars:
             self.save_calendar(Calendar(user, user, user))
         calendar = self.calendars.get(wanted)
@@ -185,7 +185,7 @@ class Store:
         return self.save_calendar(Calendar(name, summary, user, zone))
 
     def save_calendar(self, calendar: Calendar) -> Calendar:
-        """Keep a new calendar, or changed settings of one."""
+        """Store a new calendar, or the changed settings of one."""
         self.calendars[calendar.id] = calendar
         self._journal.write(_KIND, {"calendar": calendar.settings()})
         return calendar
@@ -214,8 +214,8 @@ class Store:
         if not uid or not isinstance(uid, str):
             raise missing_value("Required")
         event_id = "_" + base64.b32hexencode(uid.encode()).decode().rstrip("=").lower()
-        # A second import of one iCalUID is 409 here (insanum/gcalcli#712). Others saw it change
-        # the event (insanum/gcalcli#599): Google does not document it.
+        # A second import of one iCalUID gets 409 here (insanum/gcalcli#712). Others report that it
+        # changes the event (insanum/gcalcli#599). Google does not document it.
         return self._add(calendar, user, body, event_id, uid, organizer=body.get("organizer"))
 
     def _add(
@@ -229,7 +229,7 @@ class Store:
     ) -> Event:
         if not isinstance(uid, str):
             raise bad_request()
-        # A tombstone keeps its id: Google refuses it for good.
+        # A tombstone keeps its id: Google never accepts that id again.
         if event_id in calendar.events:
             raise Rejected(409, "duplicate", "The requested identifier already exists.")
         address = base64.urlsafe_b64encode(f"{event_id} {calendar.id}".encode())
@@ -250,7 +250,7 @@ class Store:
     ) -> Event:
         """Change an event. Raises Rejected.
 
-        `merge` keeps the fields that the body leaves out (PATCH); without it they are gone (PUT).
+        With `merge`, fields that the body leaves out stay (PATCH); without it they go (PUT).
         A tombstone comes back to life if the new status is not `cancelled`.
         """
         old = event.body
@@ -266,7 +266,7 @@ class Store:
         """Delete an event; its tombstone stays. Raises Rejected (410)."""
         if not event.is_live:
             raise Rejected(410, "deleted", "Resource has been deleted")
-        # Google keeps a deleted event as a cancelled one, so that sync tokens can bring it.
+        # Google keeps a deleted event as a cancelled one, so that lists by sync token include it.
         self._save_event(calendar, {**event.body, "status": "cancelled"})
 
     def event(self, calendar: Calendar, event_id: str) -> Event:
@@ -277,7 +277,7 @@ class Store:
         return event
 
     def _find_occurrence(self, calendar: Calendar, event_id: str) -> Event | None:
-        """An occurrence that nobody changed: it is not stored, its series makes it."""
+        """An unchanged occurrence. It is not stored: its series makes it."""
         series = calendar.events.get(series_id(event_id) or "")
         if series is None or not series.is_live:
             return None

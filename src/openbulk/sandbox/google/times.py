@@ -16,7 +16,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d
 
 def check_times(body: Mapping[str, Any], calendar_zone: str) -> tuple[float, float]:
     """The Unix times at which an event starts and ends. Raises Rejected (400)."""
-    # The end first: Google refuses an event without both for its end
+    # The end first: for an event without both, Google's error names the end
     # (googleapis/google-api-nodejs-client#565).
     for name in ("end", "start"):
         if not _forms(body.get(name, {})):
@@ -52,8 +52,8 @@ def _check_zone(name: str, place: Mapping[str, Any], *, is_recurring: bool) -> N
 def unix_time(place: Mapping[str, Any], calendar_zone: str) -> float:
     """Unix time of `{"date"}` or `{"dateTime", "timeZone"?}`.
 
-    A date begins at midnight of the calendar. Raises Rejected (400 `badRequest`) for a value that
-    is no date or time; like Google, it does not say why.
+    A date begins at midnight in the calendar's zone. Raises Rejected (400 `badRequest`) for a value
+    that is not a date or time; like Google, it gives no reason.
     """
     parsed = _parse_place(place)
     if parsed.tzinfo is None:
