@@ -39,22 +39,23 @@ def detect_encoding(file: BinaryIO, options: Mapping[str, Any]) -> str:
     """The encoding of a file, as the name of Python's codec.
 
     A byte order mark decides (https://encoding.spec.whatwg.org/#decode), else `metaData.encoding`,
-    else the file. Text that is valid UTF-8 is UTF-8. Other text is Windows-1252 where nothing
+    else the file. Text that is valid UTF-8 is UTF-8. Other text is Windows-1252 if nothing
     speaks against it: no valid sequence of UTF-8, no byte that Windows-1252 lacks, no word that
     makes none in a Western language, and more than one bad line in a thousand. Otherwise it is
     UTF-8 with damaged lines. May read the whole file; leaves it at its beginning. Raises BadInput.
     """
     head = file.read(_UTF16_SAMPLE_BYTES)
     file.seek(0)
-    label = options.get("encoding")
-    stated = _encoding_by_label(label) if label else None
+    label = options.get("encoding") or ""
+    stated = _encoding_by_label(label)
     marked = _encoding_by_mark(head)
-    visible = marked or _utf16_by_zero_bytes(head)
+    if marked is not None:
+        return marked
+    visible = _utf16_by_zero_bytes(head)
     # The label UTF-16 leaves the order of bytes open; the text shows it (RFC 2781, section 4.3).
-    is_order_open = str(label).strip().lower() == "utf-16" and visible == "utf-16-be"
-    if marked or is_order_open or stated is None:
-        return visible or _utf8_or_cp1252(file)
-    return stated
+    if (str(label).strip().lower(), visible) == ("utf-16", "utf-16-be"):
+        return "utf-16-be"
+    return stated or visible or _utf8_or_cp1252(file)
 
 
 def _encoding_by_mark(head: bytes) -> str | None:
@@ -62,9 +63,10 @@ def _encoding_by_mark(head: bytes) -> str | None:
     return next(matches, None)
 
 
-def _encoding_by_label(label: Any) -> str:
+def _encoding_by_label(label: Any) -> str | None:
+    """The encoding that the caller states; None for "". Raises BadInput for an unknown one."""
     encoding = find_codec(str(label))
-    if encoding is None:
+    if encoding is None and label:
         raise BadInput(
             f"metaData.encoding {label!r} is not known; "
             f"it can be {', '.join(ENCODING_NAMES.values())}"

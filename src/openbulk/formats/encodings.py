@@ -96,7 +96,7 @@ def decode_named(content: bytes, label: str) -> str:
 
 
 def _keep_damage(error: UnicodeError) -> tuple[str, int]:
-    """As `surrogateescape` does (PEP 383), which refuses ASCII behind half a character."""
+    """As `surrogateescape` does (PEP 383), which refuses ASCII after half a character."""
     assert isinstance(error, UnicodeDecodeError)
     damaged = error.object[error.start : error.end]
     return damaged.decode("ascii", "surrogateescape"), error.end

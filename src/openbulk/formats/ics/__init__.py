@@ -2,7 +2,7 @@
 
 Each VEVENT is a row in the fields of the Calendar API: `UID` is `iCalUID`, `RRULE` and its kin are
 `recurrence`, `RECURRENCE-ID` is `originalStartTime`. The file is read event by event, after a pass
-over it for what one place says of another (`file_index`).
+that collects what events need to know of each other (`file_index`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class Ics:
         """A calendar file of events in the API's fields.
 
         iCalendar has no properties for colours, conferences and attachments: they are left out.
-        Raises BadInput before the first piece where a record is no event.
+        Raises BadInput before the first piece if a record is not an event.
         """
         zones: set[str] = set()
 

@@ -43,7 +43,7 @@ def read_reminders(
         except (ValueError, OverflowError) as error:
             remarks.append(f"the alarm on line {alarm.line} is left out: {error}")
             continue
-        if reminder is not None and reminder not in overrides:
+        if reminder not in ({}, *overrides):
             overrides.append(reminder)
     if len(overrides) > _MAX_REMINDERS:
         remarks.append(
@@ -56,8 +56,8 @@ def read_reminders(
 
 def _read_reminder(
     alarm: Properties, start: TimeValue | None, calendar: CalendarProperties
-) -> dict[str, Any] | None:
-    """A reminder; None for an alarm that does nothing.
+) -> dict[str, Any]:
+    """A reminder; empty for an alarm that does nothing.
 
     `start` is None if an alarm at a moment cannot be counted from it. Raises ValueError.
     """
@@ -66,7 +66,7 @@ def _read_reminder(
     action = alarm.get("ACTION") or Property("ACTION", "")
     word = action.word
     if word == "NONE":  # Apple's way to say that there is no alarm
-        return None
+        return {}
     minutes = int(-_offset_from_start(alarm, start, calendar).total_seconds() // 60)
     if minutes < 0:
         raise ValueError("it is after the start, and Google reminds before it")

@@ -51,9 +51,7 @@ def _read_person(found: Property, remarks: list[str]) -> dict[str, Any]:
         remarks.append(f"{found.place} is left out: {found.show()} is no mail address")
         return {}
     person = {"email": email}
-    display_name = found.parameters.get("CN", "")
-    if not display_name.strip():
-        display_name = name
+    display_name = next(filter(str.strip, (found.parameters.get("CN", ""), name)), "")
     if display_name not in {"", email}:
         person["displayName"] = display_name
     return person

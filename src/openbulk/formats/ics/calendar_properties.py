@@ -1,6 +1,6 @@
 """What a VCALENDAR states for all of its events: its method and its time zones.
 
-A file may hold several, one behind another; what one of them states holds within it alone
+A file may hold several, one after another; what one of them states applies to its events only
 (RFC 5545, section 3.4).
 """
 
@@ -15,7 +15,7 @@ from openbulk.formats.ics.iana_zones import (
     identify_vtimezone,
     zone_name,
 )
-from openbulk.formats.ics.properties import Property, parse_property
+from openbulk.formats.ics.properties import Property, parse_property, quote_value
 
 # A calendar has one for each zone that its events use, of about a kilobyte.
 _MAX_VTIMEZONES = 50
@@ -35,11 +35,11 @@ class CalendarProperties:
     described_zones: Mapping[str, VTimezone] = field(default_factory=dict)
     """The VTIMEZONEs, by their names in the file."""
     method: str = ""
-    """What is done with the events (RFC 5546), in capitals; "" where it is not stated."""
+    """What is done with the events (RFC 5546), in capitals; "" if it is not stated."""
 
     @property
     def home_zone(self) -> str | None:
-        """The zone in which people see this calendar; None where nothing shows it."""
+        """The zone in which people see this calendar; None if nothing shows it."""
         if self.zone is not None:
             return self.zone
         zones = {one.zone for one in self.described_zones.values()}
@@ -50,13 +50,13 @@ class CalendarProperties:
     def require_zone(self, name: str, place: str) -> str:
         """The IANA zone of a name in this calendar.
 
-        Raises ValueError with a sentence about the property at `place` where no zone fits.
+        Raises ValueError with a sentence about the property at `place` if no zone fits.
         """
         described = self.described_zones.get(name, VTimezone(name))
         zone = find_iana_zone(name, described.zone)
         if zone is not None:
             return zone
-        shown = Property("", name).show()
+        shown = quote_value(name)
         if not described.problem:
             raise ValueError(
                 f"{place} is in the time zone {shown}, which is not known; use an IANA name like "
@@ -71,7 +71,7 @@ class CalendarProperties:
 def read_calendars(lines: Iterator[bytes]) -> Iterator[CalendarProperties]:
     """The properties of each VCALENDAR in a file, in their order; first those of none.
 
-    A VCALENDAR is read to its end first: programs write VTIMEZONEs behind events, too.
+    A VCALENDAR is read to its end first: programs also write VTIMEZONEs after events.
     """
     draft = _Draft(is_closed=True)
     for number, raw, edge in _lines_outside_events(lines):
@@ -105,6 +105,7 @@ class _Draft:
 
     def add(self, number: int, raw: bytes, edge: bytes) -> None:
         """Take a line in, with what `border` makes of it."""
+        # Lines after the end belong to no calendar (RFC 5545, section 3.4).
         self._is_closed |= edge == b"END:VCALENDAR"
         if self._is_closed:
             return

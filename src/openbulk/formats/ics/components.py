@@ -108,9 +108,9 @@ class Component:
 
 
 def calendar_lines(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file and their numbers, from 1, also where files were put one behind another.
+    """The lines of a file and their numbers, from 1, also if files were joined one after another.
 
-    Such a file has a byte order mark in the middle, and two calendars in a line where the first of
+    Such a file has a byte order mark in the middle, and two calendars in a line if the first of
     the files had no line end.
     """
     for number, raw in enumerate(lines, 1):
@@ -135,25 +135,23 @@ def border(raw: bytes) -> bytes:
 
 def split_events(lines: Iterator[bytes]) -> Iterator[Component]:
     """The events of a file, also those without an end. Other components are left out."""
-    event: Component | None = None
+    begun: list[Component] = []  # the event that is being read, if there is one
     calendars = _CalendarCounter()
     for number, raw in calendar_lines(lines):
         edge = border(raw)
         calendars.pass_line(edge)
-        if event is not None and edge in _BEFORE_NEXT:
-            yield event
-            event = None
+        if edge in _BEFORE_NEXT:
+            yield from begun
+            begun = []
         if edge == b"BEGIN:VEVENT":
-            event = Component(number, calendars.current)
-        if event is None:
-            continue
-        event.add(number, raw)
+            begun = [Component(number, calendars.current)]
+        for event in begun:
+            event.add(number, raw)
+            event.is_closed = edge == b"END:VEVENT"
         if edge == b"END:VEVENT":
-            event.is_closed = True
-            yield event
-            event = None
-    if event is not None:
-        yield event
+            yield from begun
+            begun = []
+    yield from begun
 
 
 class _CalendarCounter:
@@ -164,9 +162,7 @@ class _CalendarCounter:
         self._begun = 0
 
     def pass_line(self, edge: bytes) -> None:
-        """Go on behind a line, as `border` gives it."""
-        if edge == b"BEGIN:VCALENDAR":
-            self._begun += 1
-            self.current = self._begun
-        elif edge == b"END:VCALENDAR":
-            self.current = 0
+        """Count a line, as `border` gives it."""
+        self._begun += edge == b"BEGIN:VCALENDAR"
+        borders = {b"BEGIN:VCALENDAR": self._begun, b"END:VCALENDAR": 0}
+        self.current = borders.get(edge, self.current)

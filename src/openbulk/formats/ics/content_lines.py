@@ -12,18 +12,20 @@ _SPECIAL = re.compile(r"[\\,;]")
 _ESCAPED = re.compile(r"\\([\\,;:\"nN])")
 _LINE_FEEDS = {"n": "\n", "N": "\n"}
 _NEEDS_NO_QUOTES = re.compile(r"[\w./+-]+", re.A)
+_NO_PARAMETERS: Mapping[str, str | None] = {}
 _MAX_LINE_BYTES = 75
 """Without its end (RFC 5545, section 3.1)."""
 
 
-def content_line(name: str, value: str, parameters: Mapping[str, str | None] | None = None) -> str:
+def content_line(
+    name: str, value: str, parameters: Mapping[str, str | None] = _NO_PARAMETERS
+) -> str:
     """A line that is not folded yet. Leaves out control characters, and parameters without a value.
 
     `value` is written as it is: pass texts through `escape_text`.
     """
-    pairs = [(key, text) for key, text in (parameters or {}).items() if text]
-    suffix = "".join(f";{key}={_encode_parameter(text)}" for key, text in pairs)
-    return _CONTROLS.sub("", f"{name}{suffix}:{value}")
+    pairs = [f";{key}={_encode_parameter(text)}" for key, text in parameters.items() if text]
+    return _CONTROLS.sub("", f"{name}{''.join(pairs)}:{value}")
 
 
 def escape_text(text: str) -> str:
@@ -37,7 +39,7 @@ def unescape_text(value: str) -> str:
 
 
 def _encode_parameter(text: str) -> str:
-    """A parameter's value, in quotes where it needs them (RFC 5545, section 3.2)."""
+    """A parameter's value, in quotes if it needs them (RFC 5545, section 3.2)."""
     # RFC 5545 has no way to write a quote or a line end here; RFC 6868 added one.
     text = _LINE_END.sub("^n", text.replace("^", "^^").replace('"', "^'"))
     if _NEEDS_NO_QUOTES.fullmatch(text):
@@ -72,8 +74,8 @@ def format_offset(offset: timedelta, separator: str = "") -> str:
     """A UTC-OFFSET (RFC 5545, section 3.3.14): `+0530`; with seconds if it has some."""
     minutes, seconds = divmod(int(abs(offset).total_seconds()), 60)
     sign = "-" if offset < timedelta() else "+"
-    text = f"{sign}{minutes // 60:02}{separator}{minutes % 60:02}"
-    return f"{text}{separator}{seconds:02}" if seconds else text
+    text = f"{sign}{minutes // 60:02}{separator}{minutes % 60:02}{separator}{seconds:02}"
+    return text.removesuffix(f"{separator}00")
 
 
 def format_local_time(moment: datetime) -> str:

@@ -73,7 +73,7 @@ class ParsedEvent:
     remarks: Sequence[str] = ()
     """What was left out of it, in sentences."""
     stamp: str = ""
-    """LAST-MODIFIED, else DTSTAMP, as it stands in the file: later ones sort behind."""
+    """LAST-MODIFIED, else DTSTAMP, as the file has it: later ones sort last."""
 
     @property
     def is_cancelled(self) -> bool:
@@ -122,7 +122,7 @@ def parse_event(
 
 def _read_texts(event: Properties) -> dict[str, str]:
     start = event.get("DTSTART")
-    # In a file by hand, a blank may be behind every colon. Before a time it cannot mean anything.
+    # A file written by hand may have a blank after every colon. Before a time it means nothing.
     has_blanks = start is not None and start.value.startswith(" ")
     blanks = " " * has_blanks
     texts: dict[str, str] = {}
@@ -147,8 +147,8 @@ def _read_sequence(event: Properties, remarks: list[str]) -> dict[str, int]:
 
 def _read_stamp(event: Properties) -> str:
     """When it was changed (RFC 5545, section 3.8.7), as far as that can be compared."""
-    named = (event.by_name.get(name, ()) for name in ("LAST-MODIFIED", "DTSTAMP"))
-    values = (one.value.strip().upper() for given in named for one in given)
+    stated = [*event.by_name.get("LAST-MODIFIED", ()), *event.by_name.get("DTSTAMP", ())]
+    values = (one.value.strip().upper() for one in stated)
     return next(filter(_STAMP.fullmatch, values), "")
 
 

@@ -1,7 +1,7 @@
-"""What a calendar file says elsewhere about an event: in its VCALENDAR, and in events of its UID.
+"""What an event of a calendar file depends on: its VCALENDAR, and the other events of its UID.
 
-The file is read for it before its first event is. It is kept in a temporary SQLite database, which
-goes to disk where it grows (https://sqlite.org/inmemorydb.html).
+A first pass over the file collects it, before the first event is read. It is kept in a temporary
+SQLite database, which goes to disk as it grows (https://sqlite.org/inmemorydb.html).
 """
 
 import sqlite3
@@ -49,7 +49,8 @@ SELECT uid, max(iif(occurrence = '', start, NULL)), max(iif(occurrence = '' OR i
 FROM current_events GROUP BY uid HAVING min(occurrence) = ''
 """
 _PLACE = """
-SELECT standing, problem, iif(occurrence = '' OR is_change, 0, ifnull(last_line, 0)),
+SELECT standing, problem,
+    iif(standing = 'current' AND occurrence <> '' AND NOT is_change, ifnull(last_line, 0), 0),
     iif(occurrence = '', NULL, series.start), ifnull(changes, 0), ifnull(occurrences, 0)
 FROM events JOIN verdicts USING (line) LEFT JOIN series USING (uid) WHERE line = ?
 """
@@ -84,9 +85,9 @@ class Place:
     standing: Standing = Standing.CURRENT
     problem: str = ""
     last_line: int = 0
-    """The last line on which an event begins that it is an occurrence of; 0 for none.
+    """The last line on which an event of its series begins; 0 if it is not a current occurrence.
 
-    A series may have several of them: it changes from some occurrences on.
+    A series has several such events if it changes from some occurrences on.
     """
     series: SeriesStart | None = None
     is_in_changing_series: bool = False
@@ -95,8 +96,8 @@ class Place:
     """Whether the file has occurrences of its series that differ from it."""
 
     def is_early(self, line: int) -> bool:
-        """Whether an event on that line is an occurrence that stands before its series."""
-        return self.standing is Standing.CURRENT and line < self.last_line
+        """Whether an event on that line is an occurrence that comes before its series."""
+        return line < self.last_line
 
 
 class FileIndex:
@@ -154,7 +155,7 @@ class FileIndex:
     def exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
         """The occurrences that a series leaves out, and that no event as new as it brings back."""
         rows = self._database.execute(_NEWER_OCCURRENCES, (_digest(series.uid), series.sequence))
-        newer = {_key(_unpack_time(packed), series) for (packed,) in rows}
+        newer = {_key(_unpack_time(**orjson.loads(packed)), series) for (packed,) in rows}
         return [one for one in series.recurrence.left_out if _key(one, series) not in newer]
 
     def is_left_out(self, occurrence: ParsedEvent) -> bool:
@@ -242,7 +243,7 @@ class FileIndex:
             event.is_cancelled,
             orjson.dumps(_pack_version(Version.of(event, component.line))),
             _pack_start(event),
-            _pack_time(original_start),
+            orjson.dumps(original_start),
             is_change,
             component.pack() if is_kept else None,
             component.calendar,
@@ -290,8 +291,8 @@ def _name_occurrence(original_start: TimeValue | None, *, is_change: bool) -> st
     """A name for each occurrence of a series; "" for the series."""
     if original_start is None:
         return ""
-    moment = original_start.instant or original_start.moment
-    return f"{moment.isoformat()}{' and later' if is_change else ''}"
+    time = original_start.in_utc()
+    return f"{time.moment.isoformat()} {time.zone}, {is_change=}"
 
 
 # --- values as they are kept ---
@@ -301,6 +302,8 @@ def _key(value: TimeValue, series: ParsedEvent) -> date | datetime:
     """What identifies an occurrence of a series: its day, or its time on the series' clocks."""
     start = series.times.start
     assert start is not None, "an event without a start has no occurrences"
+    # Programs write a day for an occurrence of a series with times, though RFC 5545, section
+    # 3.8.4.4, requires the type of DTSTART.
     if start.is_day:
         return value.day
     if value.is_day:
@@ -308,28 +311,23 @@ def _key(value: TimeValue, series: ParsedEvent) -> date | datetime:
     return value.in_zone(start.zone).local
 
 
-def _pack_time(value: TimeValue | None) -> bytes | None:
-    return None if value is None else orjson.dumps((value.moment.isoformat(), value.zone))
-
-
-def _unpack_time(packed: bytes) -> TimeValue:
-    text, zone = orjson.loads(packed)
-    kind = datetime if "T" in text else date
-    return TimeValue(kind.fromisoformat(text), zone)
+def _unpack_time(moment: str, zone: str | None) -> TimeValue:
+    if "T" in moment:
+        return TimeValue(datetime.fromisoformat(moment), zone)
+    return TimeValue(date.fromisoformat(moment))
 
 
 def _pack_start(event: ParsedEvent) -> bytes | None:
-    start = _pack_time(event.times.start)
-    if start is None:
+    if event.times.start is None:
         return None
-    return orjson.dumps((start.decode(), event.recurrence.is_once_a_day))
+    return orjson.dumps((event.times.start, event.recurrence.is_once_a_day))
 
 
 def _unpack_start(packed: bytes | None) -> SeriesStart | None:
     if packed is None:
         return None
     start, is_once_a_day = orjson.loads(packed)
-    return SeriesStart(_unpack_time(start), is_once_a_day)
+    return SeriesStart(_unpack_time(**start), is_once_a_day)
 
 
 def _pack_version(version: Version) -> Sequence[object]:

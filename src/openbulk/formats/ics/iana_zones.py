@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import cache, lru_cache
+from itertools import product
 from operator import eq
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -25,6 +26,7 @@ _YEARLY_RULE = re.compile(
     r"|BYMONTHDAY=[\d,-]{1,30}|WKST=\w+|UNTIL=\w+))+",
     re.I,
 )
+_RULE = re.compile(r"RRULE", re.I)
 _MAX_RULES = 10
 _TZID = re.compile(r"\ATZID.*", re.I | re.S)
 # Windows has a name for each usual zone, and the shortest for the most usual: Eastern Standard Time
@@ -33,7 +35,7 @@ _RANKS = {zone: (len(name), name) for name, zone in WINDOWS_TO_OLSON.items()}
 _WEEKS = 53
 _SAMPLES = (
     *(datetime(2026, 1, 1, 12) + timedelta(weeks=week) for week in range(_WEEKS)),  # noqa: DTZ001
-    *(datetime(year, month, 15, 12) for year in range(2008, 2026) for month in range(1, 13)),  # noqa: DTZ001
+    *(datetime(*month, 15, 12) for month in product(range(2008, 2026), range(1, 13))),  # noqa: DTZ001
 )
 """Moments on a zone's own clocks: the weeks of a year, then the months since America's rules."""
 
@@ -65,7 +67,7 @@ class VTimezone:
 
     name: str
     zone: str = ""
-    """"" where no IANA zone fits."""
+    """Empty if no IANA zone fits."""
     problem: str = ""
     """Why none fits, as the end of a sentence about the VTIMEZONE."""
     line: int = 0
@@ -86,7 +88,7 @@ def zone_name(text: str) -> str:
 def find_iana_zone(name: str, described: str = "") -> str | None:
     """The IANA zone of a name: the name itself, Windows' name, an offset, or the end of a path.
 
-    `described` is the zone that a VTIMEZONE of that name describes. None where no zone fits.
+    `described` is the zone that a VTIMEZONE of that name describes. None if no zone fits.
     """
     name = zone_name(name)
     if len(name) > _MAX_NAME_CHARACTERS:
@@ -96,7 +98,7 @@ def find_iana_zone(name: str, described: str = "") -> str | None:
 
 
 def _first_known(candidates: Iterable[str]) -> str | None:
-    found = (_zones_by_key().get(one.upper()) for one in candidates)
+    found = map(_zones_by_key().get, map(str.upper, candidates))
     return next(filter(None, found), None)
 
 
@@ -135,7 +137,7 @@ def _city_zones(name: str) -> Iterator[str]:
     if match is None:
         return
     yield _WINDOWS_PLACES.get(match["places"].strip().upper(), "")
-    offset = (match["offset"] or "+00:00").replace(".", ":")
+    offset = match.groupdict(default="+00:00")["offset"].replace(".", ":")
     for place in re.split(r"[,/]", match["places"]):
         yield from _zones_of_cities().get((place.strip().upper(), offset), ())
 
@@ -169,7 +171,8 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     zone = _zone_by_offsets(name, described, calendar_zone)
     if zone is not None:
         return VTimezone(name, zone)
-    winter, summer = (format_offset(described[week], ":") for week in (0, _WEEKS // 2))
+    winter = format_offset(described[0], ":")
+    summer = format_offset(described[_WEEKS // 2], ":")
     problem = f"changes clocks as no IANA zone does (UTC{winter} in January, UTC{summer} in July)"
     return VTimezone(name, problem=problem)
 
@@ -196,8 +199,8 @@ def _city_of(zone: str) -> str:
 
 
 def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
-    """Empty where they cannot be computed, or not at a reasonable cost."""
-    rules = [line for line in lines if line.upper().startswith("RRULE")]
+    """Empty if they cannot be computed at a reasonable cost."""
+    rules = list(filter(_RULE.match, lines))
     if len(rules) > _MAX_RULES or not all(map(_YEARLY_RULE.fullmatch, rules)):
         return ()
     # The library remembers a zone for each name that it sees, for as long as the process lives.

@@ -10,7 +10,7 @@ from openbulk.formats.encodings import decode_named
 from openbulk.formats.ics.content_lines import unescape_text
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*(?=[;:])")
-# A quote that nothing closes stands for itself.
+# A quote without a closing one is an ordinary character.
 _UP_TO_COLON = re.compile(r'(?:[^:"]+|"[^"]*"|")*')
 _PARAMETER = re.compile(r';((?:[^;"]+|"[^"]*"|")*)')
 _CARET_ESCAPE = re.compile(r"\^([n'^])")
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One property of a component, unfolded, its value as it stands in the file."""
+    """One property of a component, unfolded, with its value as the file has it."""
 
     name: str
     """In capitals."""
@@ -74,12 +74,9 @@ class Property:
         """
         return self.parameters.get(name, "").strip().upper()
 
-    def show(self, part: str | None = None) -> str:
-        """The value, or a part of it, in quotes for a message: shortened where it is long."""
-        text = self.value if part is None else part
-        if len(text) > _SHOWN_CHARACTERS:
-            text = f"{text[:_SHOWN_CHARACTERS]}…"
-        return repr(text)
+    def show(self) -> str:
+        """The value in quotes, for a message."""
+        return quote_value(self.value)
 
     @property
     def _encoding(self) -> str:
@@ -111,8 +108,15 @@ class Property:
             ) from None
 
 
+def quote_value(text: str) -> str:
+    """A value or a part of one in quotes, for a message: shortened if it is long."""
+    if len(text) > _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS]}…"
+    return repr(text)
+
+
 def parse_property(line: str, number: int = 0) -> Property | None:
-    """The property in an unfolded line; None where the line is none."""
+    """The property in an unfolded line; None if the line is not one."""
     match = _NAME.match(line)
     if match is None:
         return None

@@ -87,23 +87,17 @@ def read_recurrence(
     stated = [*event.each("RRULE"), *event.each("EXRULE")]
     rules = [parse_rule(found, start, calendar) for found in stated]
     usual = end.since(start)
-    additions = [
-        one
-        for found in event.each("RDATE")
-        for one in _read_additions(found, start, usual, calendar)
-    ]
+    additions = list(_read_additions(event.each("RDATE"), start, usual, calendar))
     whole = Recurrence(rules, added=[one for one, _ in additions])
     periods = [(one, one.add(length)) for one, length in additions if length != usual]
     _require_uid(event, periods)
-    left_out: list[TimeValue] = []
-    for found in event.each("EXDATE"):
-        left_out += _read_exceptions(found, start, whole, calendar)
+    left_out = list(_read_exceptions(event.each("EXDATE"), start, whole, calendar))
     kept = [period for period in periods if period[0] not in left_out]
     return replace(whole, left_out=left_out, periods=kept)
 
 
 def _require_uid(event: Properties, periods: Sequence[object]) -> None:
-    """Raises ValueError for an occurrence of another length whose series nothing identifies."""
+    """Raise ValueError if an occurrence has a length of its own, and the series has no UID."""
     if periods and event.get("UID") is None:
         found = event.each("RDATE")[0]
         raise ValueError(
@@ -113,14 +107,14 @@ def _require_uid(event: Properties, periods: Sequence[object]) -> None:
 
 
 def _read_exceptions(
-    found: Property, start: TimeValue, whole: Recurrence, calendar: CalendarProperties
+    stated: Sequence[Property], start: TimeValue, whole: Recurrence, calendar: CalendarProperties
 ) -> Iterator[TimeValue]:
-    """What an EXDATE leaves out of a series: occurrences, or all of a day."""
-    for one in split_values(found):
+    """The occurrences that EXDATE leaves out of a series; for a day, all that are on it."""
+    for one in split_values(stated):
         value = parse_time(one, calendar, start.zone)
         # A day of a series with times may be several of its occurrences.
         if value.is_day and not start.is_day:
-            yield from _occurrences_on(value.day, found, start, whole)
+            yield from _occurrences_on(value.day, one, start, whole)
         else:
             yield fit_to(start, value, one, calendar)
 
@@ -142,12 +136,11 @@ def _occurrences_on(
 
 
 def _read_additions(
-    found: Property, start: TimeValue, usual: timedelta, calendar: CalendarProperties
+    stated: Sequence[Property], start: TimeValue, usual: timedelta, calendar: CalendarProperties
 ) -> Iterator[tuple[TimeValue, timedelta]]:
     """Start and length of each occurrence that an RDATE adds; the length is `usual` by default."""
-    is_period = found.parameter_word("VALUE") == "PERIOD"
-    for one in split_values(found):
-        if is_period or "/" in one.value:
+    for one in split_values(stated):
+        if one.parameter_word("VALUE") == "PERIOD" or "/" in one.value:
             value, length = parse_period(one, calendar, start.zone)
         else:
             value, length = parse_time(one, calendar, start.zone), usual

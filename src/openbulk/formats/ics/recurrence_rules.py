@@ -12,7 +12,7 @@ from dateutil.rrule import rrulestr
 
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import format_local_time
-from openbulk.formats.ics.properties import Property
+from openbulk.formats.ics.properties import Property, quote_value
 from openbulk.formats.ics.time_values import TimeValue, parse_time, to_day
 
 _FREQUENCIES = ("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
@@ -41,10 +41,8 @@ _WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
 _MAX_TIMES_OF_DAY = 100
 _EXAMPLE = "it looks like RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20261218T225959Z"
 _END_OF_DAY = time(23, 59, 59)
-_FIRST_HOUR_OF_NEXT_DAY = 10
-"""At 10:00 UTC, the next day begins in the easternmost zone (UTC+14)."""
-_LAST_HOUR_OF_DAY_BEFORE = 12
-"""At 12:00 UTC, the day before ends in the westernmost zone (UTC-12)."""
+_WESTERNMOST, _EASTERNMOST = timedelta(hours=-12), timedelta(hours=14)
+"""The offsets from UTC between which all zones are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Rule:
     name: str
     parts: Mapping[str, str]
     until: TimeValue | None = None
-    """The last day, or the last moment: in UTC, or without a zone where the start has none."""
+    """The last day, or the last moment: in UTC, or without a zone if the start has none."""
 
     def __str__(self) -> str:
         """As in a line of `recurrence`: `RRULE:FREQ=WEEKLY;BYDAY=MO`."""
@@ -100,7 +98,7 @@ def _join_parts(parts: Mapping[str, str]) -> str:
 def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) -> Rule:
     """The rule of a property, with an UNTIL that fits the start.
 
-    Raises ValueError with a sentence where a part of it cannot be read.
+    Raises ValueError with a sentence if a part of it cannot be read.
     """
     parts = _split_parts(found)
     until = parts.get("UNTIL", "")
@@ -123,10 +121,10 @@ def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) 
 
 def _split_parts(found: Property) -> dict[str, str]:
     parts: dict[str, str] = {}
-    for part in found.value.upper().replace(" ", "").split(";"):
+    for part in filter(None, found.value.upper().replace(" ", "").split(";")):
         key, separator, value = part.partition("=")
-        if part and not separator:
-            raise ValueError(f"{found.place} has {found.show(part)}, which is no part; {_EXAMPLE}")
+        if not separator:
+            raise ValueError(f"{found.place} has {quote_value(part)}, which is no part; {_EXAMPLE}")
         is_superfluous = key.startswith("X-") or _WITHOUT_EFFECT.get(key) == value
         if is_superfluous or not value:
             continue
@@ -139,9 +137,10 @@ def _split_parts(found: Property) -> dict[str, str]:
 def _check_part(found: Property, key: str, value: str) -> None:
     if key not in _CHECKS:
         raise ValueError(f"{found.place} has the part {key}, which is not known; {_EXAMPLE}")
+    # The other parts are lists (RFC 5545, section 3.3.10).
     values = [value] if key in _SINGLE else value.split(",")
     if not all(map(_CHECKS[key], values)):
-        part = found.show(f"{key}={value}")
+        part = quote_value(f"{key}={value}")
         raise ValueError(f"{found.place} has {part}, which no rule can have; {_EXAMPLE}")
 
 
@@ -173,9 +172,9 @@ def _without_times_of_day(found: Property, parts: Mapping[str, str]) -> dict[str
 def _read_until(
     found: Property, rule: Rule, start: TimeValue, calendar: CalendarProperties
 ) -> TimeValue:
-    """UNTIL is a day where the start is one, else a time in UTC (RFC 5545, section 3.3.10).
+    """UNTIL is a day if the start is one, else a time in UTC (RFC 5545, section 3.3.10).
 
-    Many programs write it otherwise, and Google refuses such a rule. Where the start has no zone,
+    Many programs write it otherwise, and Google refuses such a rule. If the start has no zone,
     UNTIL has none, either: the calendar's zone at the service is not known here.
     """
     stated = Property("UNTIL", rule.parts["UNTIL"], line=found.line)
@@ -197,11 +196,7 @@ def _last_day(
     try:
         return to_day(until, found, calendar)
     except ValueError:
-        first, last = until.day, until.day
-        if until.local.hour < _LAST_HOUR_OF_DAY_BEFORE:
-            first -= timedelta(days=1)
-        if until.local.hour >= _FIRST_HOUR_OF_NEXT_DAY:
-            last += timedelta(days=1)
+        first, last = (until.local + _WESTERNMOST).date(), (until.local + _EASTERNMOST).date()
         if _recurs_in(rule, start, first, last):
             raise ValueError(
                 f"{found.place} has UNTIL={rule.parts['UNTIL']}, which is {first} or {last} by the "
@@ -212,6 +207,6 @@ def _last_day(
 
 
 def _recurs_in(rule: Rule, start: TimeValue, first: date, last: date) -> bool:
-    """Whether the rule has an occurrence behind the first day, up to the last one."""
+    """Whether the rule has an occurrence after the first day, up to the last one."""
     occurrences = rule.expand(start.local, datetime.combine(last, _END_OF_DAY))
     return any(one.date() > first for one in occurrences)

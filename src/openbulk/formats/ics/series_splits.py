@@ -8,6 +8,7 @@ event of its own, and its UID is the same each time that the file is read.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
@@ -18,6 +19,8 @@ from openbulk.formats.ics.recurrence_rules import TIMES_OF_DAY, Rule
 from openbulk.formats.ics.time_values import TimeValue
 
 _SECOND = timedelta(seconds=1)
+_STEPS = {True: timedelta(days=1), False: _SECOND}
+"""How much earlier the last day, or the last moment, before another is; by `is_day`."""
 _FIRST, _LAST = datetime.min, datetime.max  # noqa: DTZ901
 """The borders before the first segment, and after the last."""
 _MAX_COUNTED = 100_000
@@ -45,7 +48,7 @@ class Segment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of the series is in it: it is called off, or changes with its start."""
+        """Whether nothing of the series is in it: it is cancelled, or changes with its start."""
         return self.event.is_cancelled or not self.recurrence.lines()
 
     @property
@@ -80,7 +83,7 @@ def split_series(series: ParsedEvent, changes: Iterable[ParsedEvent]) -> Sequenc
     """The segments of a series that changes. Raises ValueError if it cannot be split."""
     ordered = sorted(changes, key=_begin)
     begins = [*map(_begin, ordered)]
-    uids = [series.uid, *(_uid_of_segment(series.uid, begin) for begin in begins)]
+    uids = [series.uid, *map(partial(_uid_of_segment, series.uid), begins)]
     borders = pairwise([_FIRST, *begins, _LAST])
     pieces = zip(borders, [series, *ordered], uids, strict=True)
     return [_with_recurrence(Segment(*border, event, uid), series) for border, event, uid in pieces]
@@ -131,7 +134,7 @@ def _restrict(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
 
 
 def _shift(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
-    """The rule for the occurrences from a change on, where the change puts them."""
+    """The rule for the occurrences from a change on, at the times that the change gives them."""
     parts = dict(rule.parts)
     count = 1
     if "COUNT" in parts:
@@ -157,6 +160,7 @@ def _count_before(rule: Rule, start: TimeValue, moment: datetime) -> int:
 
 def _shift_parts(parts: Mapping[str, str], segment: Segment) -> dict[str, str]:
     """The parts of a rule whose occurrences are at another time, or on another weekday."""
+    # BYHOUR and BYDAY say when occurrences are (RFC 5545, section 3.3.10): they move with them.
     start, first = segment.start(), segment.event.times.original_start
     assert first is not None, "a change says which occurrence it is"
     if start.is_day != first.is_day:
@@ -178,8 +182,6 @@ def _shift_parts(parts: Mapping[str, str], segment: Segment) -> dict[str, str]:
 def _shift_until(until: TimeValue | None, segment: Segment, start: TimeValue) -> TimeValue | None:
     if until is None:
         return None
-    if until.is_day:
-        return segment.move(until)
     return segment.move(until.in_zone(start.zone)).in_utc()
 
 
@@ -187,6 +189,7 @@ def _end_rule(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
     """The rule of a segment, which ends before the next one begins."""
     if segment.end == _LAST:
         return rule
+    # UNTIL is inclusive (RFC 5545, section 3.3.10), so it is just before the next segment.
     first_of_next = segment.end.date() if start.is_day else segment.end
     until = _just_before(segment.move(TimeValue(first_of_next, start.zone)))
     if rule.until is not None and rule.until.moment <= until.moment:
@@ -195,7 +198,6 @@ def _end_rule(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
 
 
 def _just_before(border: TimeValue) -> TimeValue:
-    if border.is_day:
-        return TimeValue(border.day - timedelta(days=1))
-    until = border.in_utc()
-    return TimeValue(until.local - _SECOND, until.zone)
+    """The last day or second before, as UNTIL has it: in UTC (RFC 5545, section 3.3.10)."""
+    border = border.in_utc()
+    return replace(border, moment=border.moment - _STEPS[border.is_day])

@@ -1,7 +1,7 @@
 """Values of the types DATE, DATE-TIME, DURATION and PERIOD (RFC 5545, section 3.3)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import format_local_time
 from openbulk.formats.ics.iana_zones import find_iana_zone, zone_name
-from openbulk.formats.ics.properties import Property
+from openbulk.formats.ics.properties import Property, quote_value
 
 # Beside RFC 5545's 20260530T100000Z, some programs write 2026-05-30T10:00:00+02:00, as in ISO 8601.
 _TIME = re.compile(
@@ -59,7 +59,7 @@ class TimeValue:
 
     @property
     def instant(self) -> datetime | None:
-        """The moment in UTC; None where no zone says which it is."""
+        """The moment in UTC; None if no zone says which it is."""
         if self.zone is None:
             return None
         return self.local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
@@ -93,9 +93,9 @@ class TimeValue:
 
     def since(self, start: "TimeValue") -> timedelta:
         """The time from the start to this: by the moments if both have a zone, else by clocks."""
-        if self.instant is None or start.instant is None:
+        if None in {self.zone, start.zone}:
             return self.local - start.local
-        return self.instant - start.instant
+        return self.in_utc().local - start.in_utc().local
 
     @property
     def _needs_utc(self) -> bool:
@@ -129,10 +129,11 @@ class TimeValue:
 # --- DATE and DATE-TIME ---
 
 
-def split_values(found: Property) -> Iterator[Property]:
-    """A property for each value of a list; some programs end it with a comma."""
-    values = filter(None, map(str.strip, found.value.split(",")))
-    return (replace(found, value=value) for value in values)
+def split_values(properties: Iterable[Property]) -> Iterator[Property]:
+    """A property for each value of lists; some programs end a list with a comma."""
+    for found in properties:
+        for value in filter(None, map(str.strip, found.value.split(","))):
+            yield replace(found, value=value)
 
 
 def parse_time(
@@ -147,7 +148,7 @@ def parse_time(
     match = _TIME.fullmatch(value)
     if match is None:
         raise ValueError(
-            f"{found.place} is {found.show(value)}, which is neither a day nor a time; "
+            f"{found.place} is {quote_value(value)}, which is neither a day nor a time; "
             f"it looks like {_looks_like(found)}"
         )
     moment = _read_moment(match, found, value)
@@ -178,14 +179,15 @@ def _read_moment(match: re.Match[str], found: Property, value: str) -> date | da
         if match["hour"] is None:
             return day
         # A leap second is read as the one before it (RFC 5545, section 3.3.12).
-        seconds = min(int(match["second"] or 0), _LAST_SECOND)
+        second = match.groupdict(default="0")["second"]
+        seconds = min(int(second), _LAST_SECOND)
         hour, minute = int(match["hour"]), int(match["minute"])
         if (hour, minute, seconds) == (24, 0, 0):
             return datetime.combine(day + timedelta(days=1), _MIDNIGHT)
         return datetime.combine(day, time(hour, minute, seconds))
     except ValueError:
         raise ValueError(
-            f"{found.place} is {found.show(value)}, which no calendar and no clock has; "
+            f"{found.place} is {quote_value(value)}, which no calendar and no clock has; "
             f"it looks like {_looks_like(found)}"
         ) from None
 
@@ -265,7 +267,7 @@ def parse_duration(found: Property) -> timedelta:
     match = _DURATION.fullmatch(value)
     if match is None or len(value) > _MAX_DURATION_CHARACTERS:
         raise ValueError(
-            f"{found.place} is {found.show(value)}, which is no duration; "
+            f"{found.place} is {quote_value(value)}, which is no duration; "
             f"it looks like {found.name}:PT1H30M"
         )
     sign, weeks, *days_and_time = match.groups(default="0")

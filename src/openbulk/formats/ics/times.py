@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.content_lines import content_line, format_local_time
 from openbulk.formats.ics.iana_zones import known_zones
+from openbulk.formats.ics.properties import Property
 from openbulk.formats.ics.time_values import (
     ZONE_OF_UTC_TIME,
     TimeValue,
@@ -35,7 +37,7 @@ class EventTimes:
     start: TimeValue | None = None
     end: TimeValue | None = None
     original_start: TimeValue | None = None
-    """The start that the series gives to this occurrence; None where it is none of a series."""
+    """The start that the series gives to this occurrence; None if it is not one of a series."""
     is_this_and_future: bool = False
     """Whether it stands for all later occurrences, too (RFC 5545, section 3.2.13)."""
 
@@ -47,7 +49,7 @@ class EventTimes:
     def as_api(self) -> dict[str, dict[str, str]]:
         """`start`, `end` and `originalStartTime`, as far as the event has them.
 
-        `originalStartTime.range` is `THISANDFUTURE` where it stands for all later occurrences, too.
+        `originalStartTime.range` is `THISANDFUTURE` if it stands for all later occurrences, too.
         """
         times = {"start": self.start, "end": self.end, "originalStartTime": self.original_start}
         fields = {name: time.as_api() for name, time in times.items() if time is not None}
@@ -74,9 +76,9 @@ def read_times(
     is_cancelled: bool,
     series: SeriesStart | None = None,
 ) -> EventTimes:
-    """The times of an event. `series` is what it is an occurrence of, where the file has that.
+    """The times of an event. `series` is the start of its series, if the file has that.
 
-    Raises ValueError where it has no start. A cancelled one needs none: UID and RECURRENCE-ID
+    Raises ValueError if it has no start. A cancelled one needs none: UID and RECURRENCE-ID
     identify it (RFC 5546, section 3.2.5).
     """
     start, end = _read_start_and_end(event, calendar)
@@ -85,8 +87,11 @@ def read_times(
             f"the event that begins on line {event.line} has no DTSTART; it looks like "
             "DTSTART;TZID=Europe/Berlin:20260530T100000"
         )
-    original_start = _read_original_start(event, calendar, start, series)
-    return EventTimes(start, end, original_start, _is_this_and_future(event))
+    found = event.get("RECURRENCE-ID")
+    if found is None:
+        return EventTimes(start, end)
+    original_start = _read_original_start(found, calendar, start, series)
+    return EventTimes(start, end, original_start, _is_this_and_future(found))
 
 
 def _read_start_and_end(
@@ -96,20 +101,16 @@ def _read_start_and_end(
     if found is None:
         return None, None
     start = parse_time(found, calendar, calendar.zone)
-    end = _read_end(event, start, calendar)
-    if end is None:
+    stated_end = event.get("DTEND")
+    if stated_end is None:
         return start, _add_duration(event, start)
-    _check_order(event, start, end)
+    end = _read_end(stated_end, start, calendar)
+    _check_order(stated_end, start, end)
     return start, end
 
 
-def _read_end(
-    event: Properties, start: TimeValue, calendar: CalendarProperties
-) -> TimeValue | None:
-    """DTEND, in the type of DTSTART, and in its zone where it names none; None without DTEND."""
-    found = event.get("DTEND")
-    if found is None:
-        return None
+def _read_end(found: Property, start: TimeValue, calendar: CalendarProperties) -> TimeValue:
+    """DTEND, in the type of DTSTART, and in its zone if it names none."""
     end = parse_time(found, calendar, start.zone)
     if start.is_day and _is_midnight(end, calendar):
         end = to_day(end, found, calendar)
@@ -125,16 +126,15 @@ def _read_end(
 
 
 def _is_midnight(end: TimeValue, calendar: CalendarProperties) -> bool:
-    """Whether a day ends then, where it is written or in the calendar's zone."""
+    """Whether a day ends then, in its own zone or in the calendar's."""
     home = end.in_zone(calendar.home_zone)
     return datetime.min.time() in {end.local.time(), home.local.time()}
 
 
-def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
+def _check_order(found: Property, start: TimeValue, end: TimeValue) -> None:
     """Raise ValueError if the event ends before it starts."""
     is_comparable = (start.zone is None) == (end.zone is None)
     if is_comparable and end.since(start) < timedelta():
-        found = event.require("DTEND")
         raise ValueError(
             f"{found.place} is {found.show()}, which is before DTSTART; "
             "an event ends after it starts"
@@ -144,6 +144,7 @@ def _check_order(event: Properties, start: TimeValue, end: TimeValue) -> None:
 def _add_duration(event: Properties, start: TimeValue) -> TimeValue:
     """The end by DURATION, else a day or no time at all (RFC 5545, section 3.6.1)."""
     duration = _read_duration(event)
+    # DURATION of a day is in days or weeks (RFC 5545, section 3.8.2.5); programs also write hours.
     if start.is_day:
         whole_days = -(-duration // _ONE_DAY)
         return start.add(_ONE_DAY * max(1, whole_days))
@@ -165,15 +166,12 @@ def _read_duration(event: Properties) -> timedelta:
 
 
 def _read_original_start(
-    event: Properties,
+    found: Property,
     calendar: CalendarProperties,
     start: TimeValue | None,
     series: SeriesStart | None,
-) -> TimeValue | None:
-    """RECURRENCE-ID, in the type and the zone of its series where the file has that."""
-    found = event.get("RECURRENCE-ID")
-    if found is None:
-        return None
+) -> TimeValue:
+    """RECURRENCE-ID, in the type and the zone of its series if the file has that."""
     if series is not None:
         original_start = parse_time(found, calendar, series.time.zone)
         if original_start.is_day and not series.is_once_a_day:
@@ -189,10 +187,7 @@ def _read_original_start(
     return parse_time(found, calendar, zone)
 
 
-def _is_this_and_future(event: Properties) -> bool:
-    found = event.get("RECURRENCE-ID")
-    if found is None:
-        return False
+def _is_this_and_future(found: Property) -> bool:
     stated = found.parameter_word("RANGE")
     if stated not in {"", _THIS_AND_FUTURE}:
         raise ValueError(
@@ -208,7 +203,7 @@ def _is_this_and_future(event: Properties) -> bool:
 def time_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The lines of its times.
 
-    Raises ValueError, KeyError, TypeError or AttributeError where it has no start.
+    Raises ValueError, KeyError, TypeError or AttributeError if it has no start.
     """
     # Google lists a cancelled occurrence with its originalStartTime, and without start and end
     # (https://developers.google.com/calendar/api/v3/reference/events, `status`).
@@ -227,9 +222,9 @@ def _time_line(name: str, time: Mapping[str, Any]) -> str:
         # glibc's strftime does not pad years before 1000.
         day = date.fromisoformat(time["date"]).strftime("%Y%m%d").zfill(8)
         return content_line(name, day, {"VALUE": "DATE", **parameters})
-    moment, zone = datetime.fromisoformat(time["dateTime"]), time.get("timeZone")
+    moment, zone = datetime.fromisoformat(time["dateTime"]), field_of(time, "timeZone", "")
     if zone == "UTC":
-        moment, zone = moment.replace(tzinfo=moment.tzinfo or UTC), None
+        moment, zone = moment.replace(tzinfo=moment.tzinfo or UTC), ""
     local = _on_clocks(moment, zone)
     # Of two times that clocks show alike, a local time is the first (RFC 5545, section 3.3.5).
     if local.tzinfo is None and local.fold == 0:
@@ -238,8 +233,8 @@ def _time_line(name: str, time: Mapping[str, Any]) -> str:
     return content_line(name, value, {ZONE_OF_UTC_TIME: zone, **parameters})
 
 
-def _on_clocks(moment: datetime, zone: str | None) -> datetime:
+def _on_clocks(moment: datetime, zone: str) -> datetime:
     """The moment on the clocks of the zone; itself if it is there already, or no zone is known."""
-    if moment.tzinfo is None or zone is None or zone not in known_zones():
+    if moment.tzinfo is None or zone not in known_zones():
         return moment
     return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)

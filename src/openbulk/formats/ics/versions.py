@@ -1,7 +1,7 @@
 """Which of the events that share a UID count: the newest version of each, and no other event."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,7 +24,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells an event from others of its UID, and of its occurrence in a series."""
+    """What distinguishes an event from others of its UID, and of its occurrence in a series."""
 
     line: int
     sequence: int
@@ -56,9 +56,10 @@ class Version:
 
     def is_comparable(self, other: "Version") -> bool:
         """Whether both are versions of one event, and something says which is newer."""
-        if self.content == other.content or self.sequence != other.sequence:
+        if (self.sequence, self.is_cancelled) != (other.sequence, other.is_cancelled):
             return True
-        if self.is_cancelled != other.is_cancelled:
+        # The same event twice: either of them will do.
+        if self.content == other.content:
             return True
         return self.appearance == other.appearance and self.stamp != other.stamp
 
@@ -77,19 +78,19 @@ class Verdict:
     problem: str = ""
 
 
-def judge(versions: Iterable[Version]) -> Iterator[Verdict]:
-    """A verdict on each of the events of one UID, and of one occurrence; the newest comes last."""
-    current: Version | None = None
+def judge(versions: Iterator[Version]) -> Iterator[Verdict]:
+    """A verdict on each event of one UID and one occurrence, of which there is at least one.
+
+    The verdict on the newest comes last.
+    """
+    current = next(versions)
     for version in versions:
-        if current is None:
-            current = version
-        elif not current.is_comparable(version):
+        if not current.is_comparable(version):
             yield Verdict(version.line, Standing.DOUBTFUL, _describe_doubt(version, current))
         else:
             older, current = sorted((current, version), key=lambda one: one.rank)
             yield Verdict(older.line, Standing.SUPERSEDED)
-    if current is not None:
-        yield Verdict(current.line, Standing.CURRENT)
+    yield Verdict(current.line, Standing.CURRENT)
 
 
 def _describe_doubt(version: Version, current: Version) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from openbulk.formats.ics.components import Component, RawLine
-from openbulk.formats.ics.properties import Property, parse_property
+from openbulk.formats.ics.properties import Property, parse_property, quote_value
 
 _TEXTS = frozenset({"SUMMARY", "DESCRIPTION", "LOCATION", "COMMENT", "CONTACT", "X-ALT-DESC"})
 """Properties of some length, whose line breaks some programs write as they are."""
@@ -119,12 +119,6 @@ class Properties:
             raise ValueError(f"the event has {name} {len(given)} times, on lines {lines}; keep one")
         return next(iter(given), None)
 
-    def require(self, name: str) -> Property:
-        """The property of that name, which is there."""
-        found = self.get(name)
-        assert found is not None, f"the event has no {name}"
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class Vevent:
@@ -156,7 +150,7 @@ def parse_vevent(component: Component) -> Vevent:
         _raise_unclosed(open_blocks[-1])
     if event.problem:
         raise ValueError(event.problem)
-    return Vevent(event.properties(), [alarm.properties() for alarm in alarms])
+    return Vevent(event.properties(), list(map(_Block.properties, alarms)))
 
 
 def _close(open_blocks: "list[_Block]", name: str) -> None:
@@ -206,7 +200,7 @@ class _Block:
 
     def _add_stray(self, number: int, text: str, last: Property) -> None:
         """Add a line that is not a property: it continues a text, else damages what it follows."""
-        shown = Property("", text).show()
+        shown = quote_value(text)
         first_word = _NOT_IN_NAMES.split(text.lstrip(), maxsplit=1)[0]
         if first_word in _KNOWN_NAMES or last is _NO_PROPERTY:
             self.problem = (
@@ -215,6 +209,7 @@ class _Block:
                 f"one looks like DTSTART:20260530T100000Z, and {_HINT}"
             )
         elif last.name in _TEXTS:
+            # RFC 5545, section 3.3.11, wants line breaks escaped; some programs write them plainly.
             breaks = r"\n" * (self._empty_lines + 1)
             self._properties[-1] = replace(last, value=f"{last.value}{breaks}{text}")
         elif not last.damage:

@@ -29,7 +29,7 @@ _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 def zones_in(lines: Sequence[str]) -> set[str]:
     """The names of the zones in content lines."""
-    return {match[1] for match in map(_ZONE_IN_LINE.match, lines) if match}
+    return {match[1] for match in filter(None, map(_ZONE_IN_LINE.match, lines))}
 
 
 @cache
@@ -95,7 +95,7 @@ def _changes(zone: ZoneInfo) -> Iterator[tuple[_Change, datetime]]:
 
 def _change_at(moment: datetime, before: timedelta, zone: ZoneInfo) -> _Change:
     local = moment.astimezone(zone)
-    return _Change(before, _offset_at(moment, zone), local.tzname() or "", bool(local.dst()))
+    return _Change(before, _offset_at(moment, zone), f"{local:%Z}", bool(local.dst()))
 
 
 def _moment_of_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
@@ -120,7 +120,7 @@ def _offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:
 def _yearly_rule(onsets: Sequence[datetime]) -> tuple[str, int]:
     """The rule that the changes follow to the end, and the index of the first that does.
 
-    "" and the number of onsets where they end, or have followed no rule for ten years.
+    "" and the number of onsets if they end, or have followed no rule for ten years.
     """
     last = onsets[-1]
     if last.year < _LAST_YEAR:
@@ -145,7 +145,7 @@ def _years_in_week(week: int, onsets: Sequence[datetime]) -> int:
 def _in_week(week: int, year: int, like: datetime) -> datetime | None:
     """`like` in another year: on its weekday's nth occurrence in the month, or the last one (-1).
 
-    None where the month has no such day.
+    None if the month has no such day.
     """
     weeks = monthcalendar(year, like.month)
     days = list(filter(None, map(itemgetter(like.weekday()), weeks)))
