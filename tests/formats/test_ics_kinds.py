@@ -1002,3 +1002,18 @@ def test_a_further_date_of_a_long_event_is_one_row() -> None:
         "RDATE;TZID=Europe/Berlin:20261024T100000\nRRULE:FREQ=YEARLY"
     )
     assert len(read(calendar(lines))) == 1
+
+
+def test_a_cancellation_of_the_rest_without_a_start_costs_itself_and_no_other_event() -> None:
+    """RFC 5546, section 3.2.5, allows it; a series cannot be split by it yet."""
+    rest = "UID:a@x\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260611T100000Z\nSTATUS:CANCELLED"
+    rows = read(
+        calendar(
+            "UID:a@x\nDTSTART:20260604T100000Z\nRRULE:FREQ=WEEKLY;COUNT=4",
+            rest,
+            "UID:b@x\nDTSTART:20260604T100000Z",
+        )
+    )
+    assert [row.values is None for row in rows] == [False, True, False]
+    assert rows[1].problem is not None
+    assert "end the series before it with UNTIL" in rows[1].problem.message

@@ -82,6 +82,9 @@ class Segment:
 def split_series(series: ParsedEvent, changes: Iterable[ParsedEvent]) -> Sequence[Segment]:
     """The segments of a series that changes. Raises ValueError if it cannot be split."""
     ordered = sorted(changes, key=_begin)
+    if any(change.times.start is None for change in ordered):
+        # RFC 5546, section 3.2.5: a cancellation needs no DTSTART.
+        raise ValueError("it has no DTSTART; end the series before it with UNTIL in the RRULE")
     begins = [*map(_begin, ordered)]
     uids = [series.uid, *map(partial(_uid_of_segment, series.uid), begins)]
     borders = pairwise([_FIRST, *begins, _LAST])
