@@ -193,17 +193,20 @@ async def _retry_start(start: Callable[[AsyncExitStack], Awaitable[T]]) -> Async
             try:
                 started = await start(parts)
             except Unavailable as error:
-                reason = f"the database cannot be reached: {error.__cause__}"
-                if isinstance(error, FileStoreUnavailable):
-                    reason = str(error)
                 pause = next(pauses, None)
                 if pause is None:
-                    raise CannotStart(reason) from error
-                log.warning("start waits", reason=reason, seconds=pause)
+                    raise CannotStart(_outage(error)) from error
+                log.warning("start waits", reason=_outage(error), seconds=pause)
             else:
                 yield started
                 return
         await asyncio.sleep(pause)
+
+
+def _outage(error: Unavailable) -> str:
+    if isinstance(error, FileStoreUnavailable):
+        return str(error)
+    return f"the database cannot be reached: {error.__cause__}"
 
 
 async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
@@ -250,7 +253,7 @@ async def _start_services(
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
-    services = _services(settings, ledger.accounts, ledger.engine, ledger.sealer, files, http)
+    services = _services(settings, ledger, files, http)
     parts.push_async_callback(services.connections.close)
     parts.push_async_callback(services.engine.stop)
     await services.engine.start()
@@ -311,27 +314,22 @@ def _location_of_files(settings: Settings) -> str:
 
 
 def _services(
-    settings: Settings,
-    accounts: Accounts,
-    database: AsyncEngine,
-    sealer: security.Sealer,
-    files: FileStore,
-    http: aiohttp.ClientSession,
+    settings: Settings, opened: _Ledger, files: FileStore, http: aiohttp.ClientSession
 ) -> Services:
+    database, accounts = opened.engine, opened.accounts
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
-    is_shared = is_shared_ledger(settings)
-    lease = Lease(LEASE_SECONDS) if is_shared else Lease()
     queue = _lane_queue(settings, name)
+    # Alone on its ledger, a process never loses its lease and needs no heartbeat.
+    lease, heartbeat = Lease(), None
+    if is_shared_ledger(settings):
+        lease = Lease(LEASE_SECONDS)
+        heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
     known_providers = providers(resolve, settings.sqlite_folder)
     governor = Governor(Budgets(database, draining), clock.time, lease)
     connections = Connections(accounts, known_providers, http, governor, draining)
-
-    heartbeat = None
-    if is_shared:
-        heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
 
     def present(job: Job) -> bytes:
         return notification_body(job, settings.completed_status)
@@ -357,7 +355,7 @@ def _services(
     )
     return Services(
         accounts=accounts,
-        sealer=sealer,
+        sealer=opened.sealer,
         ledger=ledger,
         runs=runs,
         schedules=schedules,
