@@ -39,8 +39,6 @@ class _RemarkCollector:
 
     def add(self, row: Row) -> None:
         """Note the remarks of a row that is sent."""
-        if not row.remarks:
-            return
         self.rows += 1
         if len(self.first) < KEPT_REMARKS:
             text = _shorten("; ".join(row.remarks))
@@ -98,7 +96,7 @@ def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
         # hundreds of nested levels. Its row alone fails.
         refusal = Problem(f"a value cannot be sent ({error})")
         return _pack(Row(row.number, None, refusal, row.line), remarks)
-    if row.problem is None:
+    if row.remarks and row.problem is None:
         remarks.add(row)
     return packed
 
