@@ -8,7 +8,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.targets import refusal_of
@@ -37,6 +36,7 @@ from openbulk.engine.slices.progress import (
     unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
+from openbulk.storage.retry import happens_within
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 RECORD_SECONDS = 0.25
@@ -324,7 +324,7 @@ class UploadSlice:
         """End the slice when it is over, or when the ledger cannot say whether it is."""
         try:
             while self._ending is None:
-                if await _happens_within(self._is_over, DEADLINE_POLL_SECONDS):
+                if await happens_within(self._is_over, DEADLINE_POLL_SECONDS):
                     return
                 if await self._deadline.is_over():
                     self._end(Continue())
@@ -337,7 +337,7 @@ class UploadSlice:
         try:
             while not self._is_sent.is_set():
                 await self._record_if_due()
-                await _happens_within(self._is_sent, RECORD_POLL_SECONDS)
+                await happens_within(self._is_sent, RECORD_POLL_SECONDS)
         except BaseException:
             self._end(Continue())
             raise
@@ -357,11 +357,3 @@ class UploadSlice:
             for kind, count in Counter(outcome.kind for outcome in results).items():
                 metrics.RECORDS.labels(kind).inc(count)
         self._recorded_at = asyncio.get_running_loop().time()
-
-
-async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for at most `seconds`; return whether it has happened."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()
