@@ -79,6 +79,16 @@ class LedgerTests:
             await begun.set_parts(records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
 
+    async def download(self, ledger: Ledger) -> Job:
+        """A new job that reads all things."""
+        return await ledger.add_job(
+            Download(Query("things"), "d0d0"),
+            organization_id=1,
+            instance_id=1,
+            request_id="r",
+            now=NOW,
+        )
+
     async def now(self, ledger: Ledger, job_id: int) -> Job:
         """The job as it is now."""
         found = await ledger.job(job_id)
@@ -280,13 +290,7 @@ class LedgerTests:
         self, ledger: Ledger
     ) -> None:
         """Or not at all, where another runner has taken over."""
-        job = await ledger.add_job(
-            Download(Query("things"), "d0d0"),
-            organization_id=1,
-            instance_id=1,
-            request_id="r",
-            now=NOW,
-        )
+        job = await self.download(ledger)
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"position": Position("p2"), "columns": ["id"], "is_last": False}
@@ -309,13 +313,7 @@ class LedgerTests:
         self, ledger: Ledger
     ) -> None:
         """Or not at all, where another runner has taken over. Other feeds do not have it."""
-        job = await ledger.add_job(
-            Download(Query("things"), "d0d0"),
-            organization_id=1,
-            instance_id=1,
-            request_id="r",
-            now=NOW,
-        )
+        job = await self.download(ledger)
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"first_row": 1, "records": 0, "columns": [], "is_last": False}
@@ -339,13 +337,7 @@ class LedgerTests:
 
     async def test_a_download_that_restarts_has_kept_nothing(self, ledger: Ledger) -> None:
         """Its bookmark and older ones are forgotten. An overtaken runner changes nothing."""
-        job = await ledger.add_job(
-            Download(Query("things"), "d0d0"),
-            organization_id=1,
-            instance_id=1,
-            request_id="r",
-            now=NOW,
-        )
+        job = await self.download(ledger)
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         feed, day = feed_of(1, "things", {}, 100), timedelta(days=1)
@@ -377,13 +369,7 @@ class LedgerTests:
 
     async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
         """All at once, and only by the newest runner."""
-        job = await ledger.add_job(
-            Download(Query("things"), "d0d0"),
-            organization_id=1,
-            instance_id=1,
-            request_id="r",
-            now=NOW,
-        )
+        job = await self.download(ledger)
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {
