@@ -86,7 +86,7 @@ class NativeBulk(Protocol):
 class Connector(Protocol):
     """One signed-in instance of a service.
 
-    Methods raise only `ServiceError`, and `NotFound` if their docstring says so. The client that a
+    Methods raise only `ServiceError`, and `NotFound` or `BadInput` if their docstring says so. The client that a
     connector gets is signed in and has timeouts, so a connector never handles a token, never sleeps
     and never retries. All methods may be called concurrently.
     """
@@ -114,7 +114,7 @@ class Connector(Protocol):
 
         A page with a page token (`Page.next`) but no records means that the service is still
         preparing them: the caller waits. Raises CursorExpired if the service no longer knows
-        `request.after` or `request.since`.
+        `request.after` or `request.since`, and BadInput for a query that it cannot answer.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:

@@ -212,6 +212,7 @@ class Direct:
             options={**options, **resource.object.path_parameters},
             run=uuid.uuid4().hex,
             records=1,
+            is_typed=True,
         )
         refusal = refusal_of(target, {resource.name: resource.features})
         if refusal is not None:

@@ -22,6 +22,7 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import (
     AnswerLost,
+    BadInput,
     CallWithdrawn,
     CursorExpired,
     Fenced,
@@ -97,7 +98,7 @@ class DownloadSlice:
             begin = self._part.position
             try:
                 return await self._read()
-            except NotFound as error:
+            except (NotFound, BadInput) as error:
                 return Fail(Status.ERROR, error.message)
             except CursorExpired as error:
                 if not self._may_restart():

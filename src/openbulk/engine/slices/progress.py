@@ -17,10 +17,18 @@ from openbulk.domain.records import (
     value_at,
 )
 
+TYPED_FORMATS = frozenset({"json", "jsonl"})
+"""The formats in which a text is a text, and never a document or a number."""
+
 
 def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
     """The target of a job's records, with the object's name in place of a path."""
-    target = replace(job.upload.target, run=job.upload.file, records=job.records)
+    target = replace(
+        job.upload.target,
+        run=job.upload.file,
+        records=job.records,
+        is_typed=job.upload.file_format in TYPED_FORMATS,
+    )
     resolved = resolve_object(target.object, objects)
     options = {**target.options, **resolved.path_parameters}
     return replace(target, object=resolved.name, options=options)
