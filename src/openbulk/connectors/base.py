@@ -86,9 +86,9 @@ class NativeBulk(Protocol):
 class Connector(Protocol):
     """One signed-in instance of a service.
 
-    Methods raise only `ServiceError`, and `NotFound` or `BadInput` if their docstring says so. The client that a
-    connector gets is signed in and has timeouts, so a connector never handles a token, never sleeps
-    and never retries. All methods may be called concurrently.
+    Methods raise only `ServiceError`, and `NotFound` or `BadInput` if their docstring says so. The
+    client that a connector gets is signed in and has timeouts, so a connector never handles a
+    token, never sleeps and never retries. All methods may be called concurrently.
     """
 
     @property
