@@ -60,6 +60,9 @@ class Features:
     """`read` yields the records in the order of `Query.order`."""
     id: str | None = "id"
     """The field that identifies a record in `get` and in writes; None if records have none."""
+    documents: frozenset[str] = frozenset()
+    """Fields whose value is one whole, such as a JSON document in a column: a table shows it in one
+    cell, and not in a column for each of its parts."""
     native: bool = False
     """Uploads go through `Connector.native` instead of `write`."""
 

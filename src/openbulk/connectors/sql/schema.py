@@ -54,6 +54,9 @@ _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
 }
 
 
+_DOCUMENTS = (Kind.JSON, Kind.HSTORE)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: its columns, and its SQL for statements."""
@@ -75,9 +78,21 @@ class Table:
         return [name for name, column in self.columns.items() if column.is_generated]
 
     @property
+    def links_to_itself(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Its columns that refer to its own rows, each with the columns that they refer to."""
+        return [
+            (
+                tuple(str(element.parent.name) for element in key.elements),
+                tuple(str(element.column.name) for element in key.elements),
+            )
+            for key in self.sql.foreign_key_constraints
+            if key.referred_table is self.sql
+        ]
+
+    @property
     def refers_to_itself(self) -> bool:
         """Whether its rows may refer to one another."""
-        return any(key.referred_table is self.sql for key in self.sql.foreign_key_constraints)
+        return bool(self.links_to_itself)
 
     @property
     def is_numbered(self) -> bool:
@@ -123,6 +138,9 @@ class Table:
             applies_where=True,
             sorts=True,
             id=next(iter(one_column), None),
+            documents=frozenset(
+                name for name, column in self.columns.items() if column.kind in _DOCUMENTS
+            ),
         )
 
     def schema(self) -> dict[str, Any]:

@@ -121,11 +121,17 @@ def keep_value(value: Any) -> Any:
 
 
 def _object_to_json(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): to_json(one) for name, one in value.items()}
+    return {str(name): _part_to_json(one) for name, one in value.items()}
 
 
 def _list_to_json(value: Iterable[Any]) -> list[Any]:
-    return list(map(to_json, value))
+    return list(map(_part_to_json, value))
+
+
+def _part_to_json(value: Any) -> Any:
+    """A part of a document: a number stays a number, with its digits."""
+    is_exact = isinstance(value, Decimal) and value.is_finite()
+    return value if is_exact else to_json(value)
 
 
 def _bytes_to_json(value: bytes) -> str:

@@ -21,6 +21,7 @@ from openbulk.connectors.sql.failures import (
     row_failure,
 )
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
+from openbulk.connectors.sql.references import in_reference_order
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
@@ -86,7 +87,6 @@ class _RowWriter:
         self._action = mapper.target.action
         self._may_get_better: set[int] = set()
         """Numbers of refused rows that other rows may have been in the way of."""
-        self._is_backwards = False
         self._counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
 
@@ -108,23 +108,15 @@ class _RowWriter:
         """
         refused = [row for row in rows if row.number in self._may_get_better]
         if not refused or self._action is Action.CREATE:
-            return self._turn_round(refused)
+            return refused
         written = [row for row in rows if outcomes[row.number].kind is not OutcomeKind.FAILED]
-        firsts = await self._find(sorted([*refused, *written], key=_number), ())
-        last = {firsts[row.number].first: row.number for row in written if row.identity}
-        again = [
+        found = await self._find(sorted([*refused, *written], key=_number), ())
+        last = {found[row.number].first: row.number for row in written if row.identity}
+        return [
             row
             for row in refused
-            if not row.identity or last.get(firsts[row.number].first, 0) < row.number
+            if not row.identity or last.get(found[row.number].first, 0) < row.number
         ]
-        identities = {firsts[row.number].first for row in again if row.identity}
-        return self._turn_round(again) if len(identities) == len(again) else again
-
-    def _turn_round(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Rows from behind every other time: then a chain of rows, each of which refers to the next
-        one, is written in one pass."""
-        self._is_backwards = not self._is_backwards
-        return rows[::-1] if self._is_backwards else rows
 
     # --- the target's action, with rows in one attempt ---
 
@@ -319,6 +311,7 @@ class _RowWriter:
             await self._require_about_rows(error)
             if len(rows) == 1:
                 return {rows[0].number: await self._refusal(rows[0], error)}
+        rows = in_reference_order(self._table, rows)
         half = len(rows) // 2
         first = await self._bisect(rows[:half])
         return first | await self._bisect(rows[half:])
