@@ -12,6 +12,7 @@ from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.domain.errors import NotFound
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -131,7 +132,7 @@ def _update(record: Record, records: Records, keep: bool) -> Outcome:
 
 def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
     if record.key not in records:
-        return _no_such_record(record)
+        return Outcome(record.row, OutcomeKind.NOT_FOUND)
     del records[record.key]
     return Outcome(record.row, OutcomeKind.DELETED, record.key)
 
@@ -163,6 +164,7 @@ class MemoryProvider:
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting("keep", "false: accept records and keep none of them; default: true."),
     )
+    options: Sequence[Option] = ()
     oauth: OAuth | None = None
 
     def __init__(self) -> None:
