@@ -206,7 +206,7 @@ def _parameters(request: Request, resource: Resource) -> dict[str, str]:
     """The service's own parameters among those of the URL. Raises BadInput for a misspelt one."""
     names = resource.features.parameters - _OURS
     parameters = {}
-    for given, value in _given(request).items():
+    for given, value in _filled_parameters(request).items():
         name = known_spelling(given, names)
         if name is not None:
             parameters[name] = value
@@ -228,11 +228,11 @@ def _options(
         if not option.objects or resource.name in option.objects
     ]
     names = [option.name for option in options]
-    given = with_known_spelling(_given(request), names, repr(resource.name), "parameter")
+    given = with_known_spelling(_filled_parameters(request), names, repr(resource.name), "parameter")
     return check_values(given, options, prefix="")
 
 
-def _given(request: Request) -> Mapping[str, str]:
+def _filled_parameters(request: Request) -> Mapping[str, str]:
     return {name: value for name, value in request.query_params.items() if value}
 
 

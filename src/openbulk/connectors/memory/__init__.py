@@ -80,7 +80,7 @@ class Memory:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
         records = self._records(target.object)
-        act = _append if target.object == "log" else _ACTIONS[target.action]
+        act = _act_of(target)
         outcomes: list[Outcome] = []
         for record in batch:
             if reason := record.values.get("fail"):
@@ -137,6 +137,12 @@ def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
     return Outcome(record.row, OutcomeKind.DELETED, record.key)
 
 
+def _delete_without_identifier(record: Record, records: Records, keep: bool) -> Outcome:
+    if record.key not in records:
+        return _no_such_record(record)
+    return _delete(record, records, keep)
+
+
 def _no_such_record(record: Record) -> Outcome:
     return Outcome.failure(
         record.row,
@@ -152,6 +158,14 @@ _ACTIONS: Mapping[Action, Act] = {
     Action.UPSERT: _upsert,
     Action.DELETE: _delete,
 }
+
+
+def _act_of(target: Target) -> Act:
+    if target.object == "log":
+        return _append
+    if target.action is Action.DELETE and target.identifier_field is None:
+        return _delete_without_identifier
+    return _ACTIONS[target.action]
 
 
 class MemoryProvider:
