@@ -228,7 +228,9 @@ def _options(
         if not option.objects or resource.name in option.objects
     ]
     names = [option.name for option in options]
-    given = with_known_spelling(_filled_parameters(request), names, repr(resource.name), "parameter")
+    given = with_known_spelling(
+        _filled_parameters(request), names, repr(resource.name), "parameter"
+    )
     return check_values(given, options, prefix="")
 
 
