@@ -29,6 +29,7 @@ class Json:
     name = "json"
     looks_like = 'a JSON file is an array of objects: [{"summary": "Lesson"}, ...]'
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """An array begins with a bracket."""

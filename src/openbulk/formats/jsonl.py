@@ -20,6 +20,7 @@ class Jsonl:
     name = "jsonl"
     looks_like = 'a JSON Lines file has an object in each line: {"summary": "Lesson"}'
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """The first line begins an object."""

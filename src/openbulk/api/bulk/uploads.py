@@ -21,8 +21,10 @@ from openbulk.api.http.parameters import (
 )
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
+from openbulk.domain.instance import Instance
 from openbulk.domain.job import Upload
-from openbulk.formats.recognition import inspect
+from openbulk.engine.upload_check import CHECKED_ROWS
+from openbulk.formats.recognition import inspect_rows
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -83,7 +85,9 @@ async def upload(
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
-        work = await _read_form(services, object, name, form, request.query_params, callback_url)
+        work = await _read_form(
+            services, instance, object, name, form, request.query_params, callback_url
+        )
         idempotency_key = idempotency.idempotency_key_of(
             request,
             object,
@@ -102,6 +106,7 @@ async def upload(
 
 async def _read_form(
     services: Services,
+    instance: Instance,
     object: str,
     name: str,
     form: ReceivedForm,
@@ -112,11 +117,16 @@ async def _read_form(
     options = parse_metadata(form.fields.get("metaData") or query.get("metaData"))
     target = parse_target(object, options, query)
     file = services.files.open(name, form.size)
-    file_format = await asyncio.to_thread(inspect, file, options.get("format"), options)
+    inspection = await asyncio.to_thread(
+        inspect_rows, file, options.get("format"), options, CHECKED_ROWS
+    )
+    # The live service has a job for it, with an error for each row.
+    if not services.live_compatible:
+        await services.intake.require_possible(instance.id, target, inspection)
     return Upload(
         target=target,
         file=name,
         file_size=form.size,
-        file_format=file_format.name,
+        file_format=inspection.format.name,
         callback_url=callback_url,
     )

@@ -345,8 +345,7 @@ def _information(job: Job) -> Iterator[str]:
             yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.mailed_outside:
         yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
-    if job.remarks.rows:
-        yield _remarks_sentence(job.remarks)
+    yield from _remark_sentences(job.remarks)
     if job.counts.unknown:
         yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
@@ -355,8 +354,18 @@ def _information(job: Job) -> Iterator[str]:
         yield f"{job.not_reached} of {job.records} records were not reached"
 
 
-def _remarks_sentence(remarks: Remarks) -> str:
-    """A sentence about the values that rows were sent without."""
+def _remark_sentences(remarks: Remarks) -> Iterator[str]:
+    """What rows were sent without."""
+    if remarks.rows:
+        yield _sentence_of_rows(remarks)
+    if remarks.columns:
+        plural = "s" * (len(remarks.columns) > 1)
+        columns = ", ".join(remarks.columns)
+        yield f"column{plural} left out, because the service itself fills it: {columns}"
+
+
+def _sentence_of_rows(remarks: Remarks) -> str:
+    """A sentence about the values that single rows were sent without."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:

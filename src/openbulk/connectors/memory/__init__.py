@@ -8,18 +8,23 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.domain.errors import NotFound
 from openbulk.domain.query import Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
 
 OBJECTS: Mapping[str, Features] = {
     "records": Features(frozenset(Action), max_batch=1000, concurrency=2, idempotent_writes=True),
     "log": Features(frozenset({Action.CREATE}), max_batch=100, concurrency=2),
 }
 """`records` have keys: a record sent twice is stored once. `log` stores every copy."""
+
+_EMPTY = (None, "")
+_BY_ID = (None, "id")
+"""What `identifierFieldName` is if the id identifies a record."""
 
 Records = dict[str, Mapping[str, Any]]
 """Values by key."""
@@ -82,10 +87,8 @@ class Memory:
         act = _append if target.object == "log" else _ACTIONS[target.action]
         outcomes: list[Outcome] = []
         for record in batch:
-            if reason := record.values.get("fail"):
-                outcomes.append(Outcome.failure(record.row, str(reason), field="fail"))
-            else:
-                outcomes.append(act(record, records, self._keep))
+            problem = _problem_of(record, target)
+            outcomes.append(problem or act(_with_own_id(record, target), records, self._keep))
         return outcomes
 
     async def close(self) -> None:
@@ -95,6 +98,28 @@ class Memory:
         if object not in OBJECTS:
             raise NotFound(f"there is no object {object!r}; the objects are: {', '.join(OBJECTS)}")
         return self._space.setdefault(object, {})
+
+
+def _problem_of(record: Record, target: Target) -> Outcome | None:
+    if reason := record.values.get("fail"):
+        return Outcome.failure(record.row, str(reason), field="fail")
+    name = target.identifier_field
+    if not name or target.action is Action.CREATE or value_at(record.values, name) not in _EMPTY:
+        return None
+    return Outcome.failure(
+        record.row,
+        f"{name} is empty; metaData.identifierFieldName says that it identifies the record",
+        field=name,
+    )
+
+
+def _with_own_id(record: Record, target: Target) -> Record:
+    """The record under its id: the one that a downloaded record has, unless it is created."""
+    given = record.values.get("id")
+    if given in _EMPTY or target.action is Action.CREATE or target.identifier_field not in _BY_ID:
+        return record
+    values = {name: value for name, value in record.values.items() if name != "id"}
+    return replace(record, key=str(given), values=values)
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
@@ -116,11 +141,14 @@ def _append(record: Record, records: Records, keep: bool) -> Outcome:
 
 
 def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
-    if record.key not in records:
+    """A field that the record lacks stays as it is."""
+    known = records.get(record.key)
+    if known is None:
         return _create(record, records, keep)
-    if records[record.key] == record.values:
+    merged = {**known, **record.values}
+    if merged == known:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(record, records, keep, OutcomeKind.UPDATED)
+    return _put(replace(record, values=merged), records, keep, OutcomeKind.UPDATED)
 
 
 def _update(record: Record, records: Records, keep: bool) -> Outcome:

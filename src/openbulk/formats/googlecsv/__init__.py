@@ -26,6 +26,7 @@ class GoogleCsv:
         "Google Calendar's CSV has the columns Subject and Start Date, and dates like 05/30/2026"
     )
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """Its first line names an event's subject and start, and one more of Google's columns."""

@@ -30,6 +30,7 @@ class Ics:
         "and holds events between BEGIN:VEVENT and END:VEVENT"
     )
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """It begins with BEGIN:VCALENDAR, in any case."""

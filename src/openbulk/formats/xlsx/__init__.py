@@ -28,6 +28,7 @@ class Xlsx:
     name = "xlsx"
     looks_like = "a workbook has field names in its first filled row and a record in each row below"
     is_binary = True
+    names_are_paths = True
 
     def recognizes(self, head: bytes) -> bool:
         """It is a zip archive that begins as workbooks do."""
