@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from openbulk.connectors.pace import Pace, Unpaced
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -229,7 +230,9 @@ class Provider(Protocol):
     hub: str
     """The hub it belongs to: `scheduling`."""
     settings: Sequence[Setting]
-    """The configuration entries that it reads. Others are stored too, but never as secrets."""
+    """The configuration entries that it reads. Others are refused."""
+    options: Sequence[Option]
+    """The keys of `metaData` that its connectors read (`Target.options`). Others are refused."""
     oauth: OAuth | None
     """Its sign-in by authorization code; None if it has none."""
 

@@ -30,6 +30,9 @@ class OutcomeKind(StrEnum):
     """Created or updated: the service does not say which."""
     UNCHANGED = "unchanged"
     DELETED = "deleted"
+    NOT_FOUND = "not_found"
+    """A record to delete does not exist, so nothing was to be done. It has not failed: after it,
+    the service is as the caller wants it."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The service may have taken the record: a person has to check."""
@@ -70,8 +73,10 @@ class Target:
     identifier_field: str | None = None
     """The field that identifies records, if the caller names one (`identifierFieldName`)."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, unchanged. A connector reads the keys that it documents, and ignores
-    the rest."""
+    """The caller's `metaData`, its keys in the spelling of the parts that read them. A connector
+    reads those that its provider declares (`Provider.options`)."""
+    unused_options: tuple[str, ...] = ()
+    """The keys of `options` that have no effect on this job."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
     records: int | None = None

@@ -49,6 +49,7 @@ MAX_SORTED = 10_000
 MIN_PAGE_SIZE = 50
 """With a condition, only some records are wanted, so openbulk reads pages of at least this size."""
 
+NO_OPTIONS: Mapping[str, Any] = {}
 Result = TypeVar("Result")
 
 
@@ -99,11 +100,17 @@ class Direct:
 
     # --- reading ---
 
-    async def get(self, resource: Resource) -> Mapping[str, Any]:
-        """One record. Raises NotFound."""
+    async def get(
+        self, resource: Resource, options: Mapping[str, Any] = NO_OPTIONS
+    ) -> Mapping[str, Any]:
+        """One record. `options` may have parameters of the service. Raises NotFound."""
         _require_readable(resource)
         record_id = _id_of(resource)
-        parameters = resource.object.path_parameters
+        names = options.keys() & resource.features.parameters
+        parameters = {
+            **{name: options[name] for name in names},
+            **resource.object.path_parameters,
+        }
         return await _call(lambda: self.connector.get(resource.name, record_id, parameters))
 
     async def page(
@@ -169,7 +176,7 @@ class Direct:
         fields = await self._fields_of(values, target, resource.features)
         record = Record(1, fields, key=uuid.uuid4().hex)
         outcome = await self._write(target, record, resource)
-        return await self._record_after(outcome, resource, values)
+        return await self._record_after(outcome, resource, values, options)
 
     async def change(
         self, resource: Resource, values: Mapping[str, Any], options: Mapping[str, Any]
@@ -180,12 +187,12 @@ class Direct:
         """
         record_id = _id_of(resource)
         # Look first: nothing is sent for a record that does not exist.
-        await self.get(resource)
+        await self.get(resource, options)
         target = _target(resource, Action.UPDATE, options)
         fields = await self._fields_of(values, target, resource.features)
         record = Record(1, {**fields, str(resource.features.id): record_id}, key=record_id)
         outcome = await self._write(target, record, resource)
-        return await self._record_after(outcome, resource, record.values)
+        return await self._record_after(outcome, resource, record.values, options)
 
     async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
         """Delete a record. Raises NotFound if there is none."""
@@ -197,14 +204,18 @@ class Direct:
             raise NotFound(f"{resource.name!r} has no record {record_id!r}")
 
     async def _record_after(
-        self, outcome: Outcome, resource: Resource, values: Mapping[str, Any]
+        self,
+        outcome: Outcome,
+        resource: Resource,
+        values: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """The written record as the service shows it; the sent values if it cannot be read."""
         written = replace(resource, id=outcome.id)
         if outcome.id is None or "read" not in written.can:
             return values
         try:
-            return await self.get(written)
+            return await self.get(written, options)
         except (NotFound, ServiceError):
             # The write has succeeded: a failure to show the record is not a failure to write it.
             return {**values, str(resource.features.id): outcome.id}

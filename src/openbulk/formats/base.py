@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
+from openbulk.domain.options import Option
 from openbulk.domain.records import Row
 
 
@@ -13,6 +14,13 @@ class Format(Protocol):
     """As in `metaData.format` and in the status: `csv`."""
     looks_like: str
     """What a file in this format looks like, for a person whose file differs. Half a sentence."""
+
+    @property
+    def options(self) -> Sequence[Option]:
+        """The keys of `metaData` that `read` reads (`formats/options.py`).
+
+        A file of a format that does not read a key ignores it, and its job says so.
+        """
 
     is_binary: bool
     """Whether a file is not text. Then `recognizes` gets its bytes undecoded."""
@@ -33,7 +41,7 @@ class Format(Protocol):
         """The rows of a file, numbered from 1 without a gap.
 
         `file` is seekable and at its beginning. `options` is the caller's `metaData`: a
-        format reads the keys that it documents and ignores the rest. A record that cannot be read
+        format reads the keys that it declares in `options`. A record that cannot be read
         is a Row with a problem, and reading continues after it. Raises BadInput if the file as a
         whole cannot be read.
         """

@@ -16,6 +16,7 @@ from openbulk.formats.json_values import (
     encode_records,
     make_row,
 )
+from openbulk.formats.options import ENCODING
 from openbulk.formats.text import text_chunks
 
 MAX_ELEMENT_CHARACTERS = 16 * 1024 * 1024
@@ -28,6 +29,7 @@ class Json:
 
     name = "json"
     looks_like = 'a JSON file is an array of objects: [{"summary": "Lesson"}, ...]'
+    options = (ENCODING,)
     is_binary = False
     names_are_paths = False
 

@@ -11,6 +11,7 @@ from openbulk.formats.json_values import (
     encode_records,
     make_row,
 )
+from openbulk.formats.options import ENCODING
 from openbulk.formats.text import CutLine, describe_damage, text_lines
 
 
@@ -19,6 +20,7 @@ class Jsonl:
 
     name = "jsonl"
     looks_like = 'a JSON Lines file has an object in each line: {"summary": "Lesson"}'
+    options = (ENCODING,)
     is_binary = False
     names_are_paths = False
 

@@ -81,7 +81,13 @@ def work_of(row: Any) -> Upload | Download:
     if row.query is not None:  # uploads have none
         return _download_of(row)
     return Upload(
-        target=Target(row.object, Action(row.action), row.identifier_field, row.options),
+        target=Target(
+            row.object,
+            Action(row.action),
+            row.identifier_field,
+            row.options,
+            unused_options=tuple(row.unused_options or ()),
+        ),
         file=row.file,
         file_size=row.file_size,
         file_format=row.file_format,
@@ -96,6 +102,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "action": upload.target.action.value,
         "identifier_field": upload.target.identifier_field,
         "options": dict(upload.target.options),
+        "unused_options": list(upload.target.unused_options) or None,
         "file": upload.file,
         "file_size": upload.file_size,
         "file_format": upload.file_format,
@@ -109,6 +116,7 @@ def _download_values(download: Download) -> dict[str, Any]:
     return {
         "object": query.object,
         "options": dict(download.options),
+        "unused_options": list(download.unused_options) or None,
         "file": download.file,
         "file_size": 0,
         "file_format": download.file_format,
@@ -144,6 +152,7 @@ def _download_of(row: Any) -> Download:
         keeps_nulls=kept["keeps_nulls"],
         text=kept["text"],
         options=row.options,
+        unused_options=tuple(getattr(row, "unused_options", None) or ()),
         is_v3=kept["is_v3"],
     )
 

@@ -18,6 +18,7 @@ from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Record
 
 CALENDARS = "calendars"
+ACCESS_RULES = "access-control-list"
 MAX_DIRECTORY_PAGE = 250
 _ACTIONS = frozenset(Action)
 _MARKER = "[openbulk "
@@ -145,7 +146,7 @@ class AccessRules(Collection):
 COLLECTIONS: Mapping[str, Collection] = {
     CALENDARS: Calendars(),
     "calendar-list": CalendarList(),
-    "access-control-list": AccessRules(),
+    ACCESS_RULES: AccessRules(),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.domain.errors import NotFound
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
 
@@ -23,8 +24,6 @@ OBJECTS: Mapping[str, Features] = {
 """`records` have keys: a record sent twice is stored once. `log` stores every copy."""
 
 _EMPTY = (None, "")
-_BY_ID = (None, "id")
-"""What `identifierFieldName` is if the id identifies a record."""
 
 Records = dict[str, Mapping[str, Any]]
 """Values by key."""
@@ -84,11 +83,14 @@ class Memory:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
         records = self._records(target.object)
-        act = _append if target.object == "log" else _ACTIONS[target.action]
+        by_key, by_id = _act_of(target), _ACTIONS_BY_ID[target.action]
+        takes_id = target.object == "records" and target.identifier_field in (None, "id")
         outcomes: list[Outcome] = []
         for record in batch:
-            problem = _problem_of(record, target)
-            outcomes.append(problem or act(_with_own_id(record, target), records, self._keep))
+            has_id = takes_id and record.values.get("id") not in _EMPTY
+            act = by_id if has_id else by_key
+            named = _with_own_id(record) if has_id else record
+            outcomes.append(_problem_of(record, target) or act(named, records, self._keep))
         return outcomes
 
     async def close(self) -> None:
@@ -113,13 +115,10 @@ def _problem_of(record: Record, target: Target) -> Outcome | None:
     )
 
 
-def _with_own_id(record: Record, target: Target) -> Record:
-    """The record under its id: the one that a downloaded record has, unless it is created."""
-    given = record.values.get("id")
-    if given in _EMPTY or target.action is Action.CREATE or target.identifier_field not in _BY_ID:
-        return record
+def _with_own_id(record: Record) -> Record:
+    """The record under the id that it has: a record that was read comes back with one."""
     values = {name: value for name, value in record.values.items() if name != "id"}
-    return replace(record, key=str(given), values=values)
+    return replace(record, key=str(record.values["id"]), values=values)
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
@@ -130,6 +129,20 @@ def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Out
 
 def _create(record: Record, records: Records, keep: bool) -> Outcome:
     return _put(record, records, keep, OutcomeKind.CREATED)
+
+
+def _create_with_id(record: Record, records: Records, keep: bool) -> Outcome:
+    known = records.get(record.key)
+    if known is None:
+        return _create(record, records, keep)
+    if known == record.values:
+        # A repeated call.
+        return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
+    return Outcome.failure(
+        record.row,
+        f"a record with the id {record.key!r} exists; use action upsert to change it",
+        field="id",
+    )
 
 
 def _append(record: Record, records: Records, keep: bool) -> Outcome:
@@ -159,9 +172,15 @@ def _update(record: Record, records: Records, keep: bool) -> Outcome:
 
 def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
     if record.key not in records:
-        return _no_such_record(record)
+        return Outcome(record.row, OutcomeKind.NOT_FOUND)
     del records[record.key]
     return Outcome(record.row, OutcomeKind.DELETED, record.key)
+
+
+def _delete_without_identifier(record: Record, records: Records, keep: bool) -> Outcome:
+    if record.key not in records:
+        return _no_such_record(record)
+    return _delete(record, records, keep)
 
 
 def _no_such_record(record: Record) -> Outcome:
@@ -181,6 +200,17 @@ _ACTIONS: Mapping[Action, Act] = {
 }
 
 
+_ACTIONS_BY_ID: Mapping[Action, Act] = {**_ACTIONS, Action.CREATE: _create_with_id}
+
+
+def _act_of(target: Target) -> Act:
+    if target.object == "log":
+        return _append
+    if target.action is Action.DELETE and target.identifier_field is None:
+        return _delete_without_identifier
+    return _ACTIONS[target.action]
+
+
 class MemoryProvider:
     """Makes connectors to memory, and holds its spaces."""
 
@@ -191,6 +221,7 @@ class MemoryProvider:
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting("keep", "false: accept records and keep none of them; default: true."),
     )
+    options: Sequence[Option] = ()
     oauth: OAuth | None = None
 
     def __init__(self) -> None:

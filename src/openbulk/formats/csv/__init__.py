@@ -17,6 +17,7 @@ from openbulk.formats.csv.rows import RowReader, read_header
 from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.header import parse_header
+from openbulk.formats.options import DELIMITER, ENCODING
 from openbulk.formats.table import Table
 from openbulk.formats.text import text_lines
 
@@ -26,6 +27,7 @@ class Csv:
 
     name = "csv"
     looks_like = "a CSV has field names in its first line and a record in each line below"
+    options = (ENCODING, DELIMITER)
     is_binary = False
     names_are_paths = True
 
