@@ -166,6 +166,8 @@ class Remarks:
     """Rows from which something was left out."""
     first: tuple[RowRemark, ...] = ()
     """The first of these rows, in the order of the file; the others are only counted."""
+    columns: tuple[str, ...] = ()
+    """Columns that were left out of every row, because the service fills them itself."""
 
 
 NO_REMARKS = Remarks()

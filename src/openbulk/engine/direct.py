@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import (
     ResolvedObject,
     refusal_of,
@@ -170,8 +172,10 @@ class Direct:
 
         Raises BadInput if the service refuses it.
         """
-        record = Record(1, values, key=uuid.uuid4().hex)
-        outcome = await self._write(resource, Action.CREATE, record, options)
+        target = _target(resource, Action.CREATE, options)
+        fields = await self._fields_of(values, target, resource.features)
+        record = Record(1, fields, key=uuid.uuid4().hex)
+        outcome = await self._write(target, record, resource)
         return await self._record_after(outcome, resource, values, options)
 
     async def change(
@@ -184,15 +188,18 @@ class Direct:
         record_id = _id_of(resource)
         # Look first: nothing is sent for a record that does not exist.
         await self.get(resource, options)
-        record = Record(1, {**values, str(resource.features.id): record_id}, key=record_id)
-        outcome = await self._write(resource, Action.UPDATE, record, options)
+        target = _target(resource, Action.UPDATE, options)
+        fields = await self._fields_of(values, target, resource.features)
+        record = Record(1, {**fields, str(resource.features.id): record_id}, key=record_id)
+        outcome = await self._write(target, record, resource)
         return await self._record_after(outcome, resource, record.values, options)
 
     async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
         """Delete a record. Raises NotFound if there is none."""
         record_id = _id_of(resource)
         record = Record(1, {str(resource.features.id): record_id}, key=record_id)
-        outcome = await self._write(resource, Action.DELETE, record, options)
+        target = _target(resource, Action.DELETE, options)
+        outcome = await self._write(target, record, resource)
         if outcome.kind is not OutcomeKind.DELETED:
             raise NotFound(f"{resource.name!r} has no record {record_id!r}")
 
@@ -213,17 +220,17 @@ class Direct:
             # The write has succeeded: a failure to show the record is not a failure to write it.
             return {**values, str(resource.features.id): outcome.id}
 
-    async def _write(
-        self, resource: Resource, action: Action, record: Record, options: Mapping[str, Any]
-    ) -> Outcome:
-        target = Target(
-            resource.name,
-            action,
-            identifier_field=None if action is Action.CREATE else resource.features.id,
-            options={**options, **resource.object.path_parameters},
-            run=uuid.uuid4().hex,
-            records=1,
-        )
+    async def _fields_of(
+        self, values: Mapping[str, Any], target: Target, features: Features
+    ) -> Mapping[str, Any]:
+        """The values by the names of fields, as in an upload. Raises BadInput."""
+        schema = await _call(lambda: self.connector.metadata(target.object))
+        try:
+            return Columns(target, features, schema).fields_of(values)
+        except FieldError as error:
+            raise BadInput(error.message) from error
+
+    async def _write(self, target: Target, record: Record, resource: Resource) -> Outcome:
         refusal = refusal_of(target, {resource.name: resource.features})
         if refusal is not None:
             raise NotPossible(refusal, can=resource.can)
@@ -254,6 +261,17 @@ async def _import(native: NativeBulk, target: Target, record: Record) -> Sequenc
     raise Refused(
         f"the service did not report within {IMPORT_SECONDS:.0f} s whether it took the record; "
         "check there"
+    )
+
+
+def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> Target:
+    return Target(
+        resource.name,
+        action,
+        identifier_field=None if action is Action.CREATE else resource.features.id,
+        options={**options, **resource.object.path_parameters},
+        run=uuid.uuid4().hex,
+        records=1,
     )
 
 

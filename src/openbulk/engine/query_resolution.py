@@ -234,7 +234,8 @@ async def _require_fields(query: Query, object: str, connector: Connector) -> No
     except ServiceError:
         return  # the job will meet the same failure, and wait for the service
     for name in names:
-        if not _has_field(schema, name.split(".")):
+        # A name with a dot may be that of a field.
+        if not (_has_field(schema, [name]) or _has_field(schema, name.split("."))):
             near = get_close_matches(name, list(_field_names(schema)), 1)
             hint = "".join(f"; did you mean {one!r}?" for one in near)
             raise BadInput(f"{object!r} has no field {name!r}{hint}")

@@ -25,6 +25,12 @@ class Format(Protocol):
     is_binary: bool
     """Whether a file is not text. Then `recognizes` gets its bytes undecoded."""
 
+    names_are_paths: bool
+    """Whether a dot in a name makes a nested field: `start.date`. A table has no other way to nest.
+
+    The names of rows are as the file has them: whether `a.b` is the name of a field is known where
+    the object is (`connectors/columns.py`)."""
+
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes looks like this format.
 

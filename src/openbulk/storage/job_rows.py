@@ -55,16 +55,17 @@ def job_of(row: Row[Any]) -> Job:
 
 def remarks_value(remarks: Remarks) -> dict[str, Any] | None:
     """The column `remarks` of a job's row; None where nothing was left out."""
-    if not remarks.rows:
+    if remarks == NO_REMARKS:
         return None
     first = [[remark.row, remark.line, remark.text] for remark in remarks.first]
-    return {"rows": remarks.rows, "first": first}
+    return {"rows": remarks.rows, "first": first, "columns": list(remarks.columns)}
 
 
 def _remarks_of(kept: Mapping[str, Any] | None) -> Remarks:
     if kept is None:
         return NO_REMARKS
-    return Remarks(kept["rows"], tuple(RowRemark(*remark) for remark in kept["first"]))
+    first = tuple(RowRemark(*remark) for remark in kept["first"])
+    return Remarks(kept["rows"], first, tuple(kept.get("columns", ())))
 
 
 def work_values(work: Upload | Download) -> dict[str, Any]:

@@ -34,7 +34,8 @@ from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import Upload
 from openbulk.domain.options import with_known_spelling
-from openbulk.formats.recognition import inspect
+from openbulk.engine.upload_check import CHECKED_ROWS
+from openbulk.formats.recognition import inspect_rows
 
 _PARTS = ("file", "metaData")
 """The parts of the form."""
@@ -144,15 +145,21 @@ async def _read_form(
     refuse_options_in_address(query, services.providers)
     options = spell_upload_options(_metadata(form, query), services.providers)
     file = services.files.open(name, form.size)
-    file_format = await asyncio.to_thread(inspect, file, options.get("format"), options)
+    inspection = await asyncio.to_thread(
+        inspect_rows, file, options.get("format"), options, CHECKED_ROWS
+    )
     provider = services.providers[instance.element]
     resolved = await _resolve(services, instance, object, options)
-    used = use_upload_options(options, provider, file_format, resolved)
+    used = use_upload_options(options, provider, inspection.format, resolved)
+    target = parse_target(object, used, query)
+    # The live service has a job for it, with an error for each row.
+    if not services.live_compatible:
+        await services.intake.require_possible(instance.id, target, inspection)
     return Upload(
-        target=parse_target(object, used, query),
+        target=target,
         file=name,
         file_size=form.size,
-        file_format=file_format.name,
+        file_format=inspection.format.name,
         callback_url=callback_url,
     )
 

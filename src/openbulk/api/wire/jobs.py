@@ -392,8 +392,7 @@ def _information(job: Job) -> Iterator[str]:
     if job.unused_options:
         names = ", ".join(f"metaData.{name}" for name in job.unused_options)
         yield f"{names} {'has' if len(job.unused_options) == 1 else 'have'} no effect on this job"
-    if job.remarks.rows:
-        yield _remarks_sentence(job.remarks)
+    yield from _remark_sentences(job.remarks)
     yield from _information_on_outcomes(job)
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
         yield "the job was cancelled after its last record"
@@ -418,8 +417,18 @@ def _not_found_sentence(count: int) -> str:
     )
 
 
-def _remarks_sentence(remarks: Remarks) -> str:
-    """A sentence about the values that rows were sent without."""
+def _remark_sentences(remarks: Remarks) -> Iterator[str]:
+    """What rows were sent without."""
+    if remarks.rows:
+        yield _sentence_of_rows(remarks)
+    if remarks.columns:
+        plural = "s" * (len(remarks.columns) > 1)
+        columns = ", ".join(remarks.columns)
+        yield f"column{plural} left out, because the service itself fills it: {columns}"
+
+
+def _sentence_of_rows(remarks: Remarks) -> str:
+    """A sentence about the values that single rows were sent without."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:

@@ -50,8 +50,10 @@ _CONTACT = Features(
     idempotent_writes=True,
     native=True,
     changed=CHANGED["contact"],
+    needs=((ENTITIES["contact"].identifier,),),
+    skips_read_only=True,
 )
-_ACCOUNT = replace(_CONTACT, changed=CHANGED["account"])
+_ACCOUNT = replace(_CONTACT, changed=CHANGED["account"], needs=((ENTITIES["account"].identifier,),))
 _ASSET = Features(
     frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}),
     concurrency=4,

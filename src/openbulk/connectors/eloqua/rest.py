@@ -38,7 +38,13 @@ def _schema(**more: Mapping[str, Any]) -> Mapping[str, Any]:
         "folderId": text,
         **more,
     }
-    return {"type": "object", "properties": fields, "required": ["name"]}
+    # Eloqua documents more fields than these, and other ones for each type of campaign.
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": ["name"],
+        "additionalProperties": {},
+    }
 
 
 ASSETS: Mapping[str, Asset] = {

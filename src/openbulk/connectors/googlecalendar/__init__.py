@@ -36,6 +36,10 @@ EVENT_FEATURES = Features(
     initial_concurrency=64,
     idempotent_writes=True,
     identifiers=("id", "iCalUID"),
+    extra_columns=("calendarId",),
+    any_identifier=True,
+    # An occurrence of a series has its time from the series.
+    needs=(("start", "originalStartTime"),),
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",

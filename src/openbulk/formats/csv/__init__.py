@@ -1,7 +1,7 @@
 """CSV as people have it (RFC 4180, and what spreadsheets make of it).
 
-`metaData.delimiter` and `metaData.encoding` override detection. The first line names the fields;
-dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an absent field.
+`metaData.delimiter` and `metaData.encoding` override detection. The first line names the columns,
+which `connectors/columns.py` resolves to fields. An empty cell is an absent field.
 A line without any value is skipped: spreadsheets write such lines below the last record. Excel also
 writes empty cells beyond the header, which are ignored. A row with too few cells is broken: it may
 be cut off or shifted. All values are text. `write` uses commas, line feeds, and JSON for lists.
@@ -29,6 +29,7 @@ class Csv:
     looks_like = "a CSV has field names in its first line and a record in each line below"
     options = (ENCODING, DELIMITER)
     is_binary = False
+    names_are_paths = True
 
     def recognizes(self, head: bytes) -> bool:
         """Any text may be CSV, so recognition tries this format last."""

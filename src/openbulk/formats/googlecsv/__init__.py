@@ -28,6 +28,7 @@ class GoogleCsv:
     )
     options = (ENCODING, DELIMITER, DATE_ORDER)
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """Its first line names an event's subject and start, and one more of Google's columns."""

@@ -32,6 +32,7 @@ class Ics:
     )
     options = (ENCODING,)
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """It begins with BEGIN:VCALENDAR, in any case."""

@@ -30,6 +30,7 @@ class Xlsx:
     looks_like = "a workbook has field names in its first filled row and a record in each row below"
     options = (SHEET, DATE_ORDER)
     is_binary = True
+    names_are_paths = True
 
     def recognizes(self, head: bytes) -> bool:
         """It is a zip archive that begins as workbooks do."""
