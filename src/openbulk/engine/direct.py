@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import (
     ResolvedObject,
     refusal_of,
@@ -29,9 +30,18 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Position
 from openbulk.domain.query import Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, select_fields
+from openbulk.domain.records import (
+    Action,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Row,
+    Target,
+    select_fields,
+)
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.pages import query_for_connector, take_wanted
+from openbulk.engine.slices.dates import DateColumns, DateReader
 from openbulk.engine.slices.external_sort import record_sort_key
 
 MAX_WAIT_SECONDS = 10.0
@@ -216,11 +226,27 @@ class Direct:
         refusal = refusal_of(target, {resource.name: resource.features})
         if refusal is not None:
             raise NotPossible(refusal, can=resource.can)
+        if action is not Action.DELETE:
+            record = await self._with_iso_dates(target, record)
         outcome = (await self._send(target, record, resource.features))[0]
         problem = outcome.problem
         if problem is not None:
             raise BadInput(problem.message, provider_message=problem.provider_message)
         return outcome
+
+    async def _with_iso_dates(self, target: Target, record: Record) -> Record:
+        """The record with its dates in ISO 8601, by what it alone shows. Raises BadInput."""
+        columns = DateColumns()
+        columns.add(Row(record.row, record.values))
+        signs = columns.signs()
+        if not signs:
+            return record
+        schema = await _call(lambda: self.connector.metadata(target.object))
+        try:
+            values = DateReader.of(signs, schema, target.options).read(record.values)
+        except FieldError as error:
+            raise BadInput(error.message) from error
+        return replace(record, values=values)
 
     async def _send(self, target: Target, record: Record, features: Features) -> Sequence[Outcome]:
         native = self.connector.native

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.errors import BadInput
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
@@ -49,10 +50,22 @@ def inspect(file: BinaryIO, format_name: Any, options: Mapping[str, Any]) -> For
     recognized = recognize(head[:HEAD_BYTES], format_name, options)
     # A workbook can only be read as a whole: its directory is at its end.
     readable = file if recognized.is_binary else io.BytesIO(head)
-    if next(recognized.read(readable, options), None) is None:
+    if _is_without_record(recognized, readable, options, is_whole=len(head) < INSPECTED_BYTES):
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     file.seek(0)
     return recognized
+
+
+def _is_without_record(
+    recognized: Format, file: BinaryIO, options: Mapping[str, Any], *, is_whole: bool
+) -> bool:
+    try:
+        return next(recognized.read(file, options), None) is None
+    except DateOrderUnknown:
+        # The rest of the file may show the order of its dates.
+        if is_whole or recognized.is_binary:
+            raise
+        return False
 
 
 def recognize(
@@ -87,7 +100,8 @@ def _recognize_text(head: bytes, options: Mapping[str, Any]) -> Format:
             raise BadInput(f"the file is {kind}; save it as CSV and send that")
     encoding = detect_encoding(io.BytesIO(head), options)
     text = "".join(text_chunks(io.BytesIO(head), encoding))
-    if "\x00" in text:
+    # A zero byte further down is a problem of its row.
+    if "\x00" in text.lstrip().partition("\n")[0]:
         raise BadInput(
             "the file is not text: it has zero bytes in it; send csv, json or jsonl, best in UTF-8"
         )

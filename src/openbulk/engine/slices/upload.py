@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of
 from openbulk.domain.errors import (
     AnswerLost,
@@ -23,6 +24,7 @@ from openbulk.domain.records import Outcome, OutcomeKind, Record
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
+from openbulk.engine.slices.dates import DateReader, signs_of
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -69,6 +71,7 @@ class UploadSlice:
         self._ending: Ending | None = None
         self._progress = Progress(ledger.job.cursor)
         self._parts: Sequence[Part] = ()
+        self._dates: DateReader | None = None
         self._target = ledger.job.upload.target
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
@@ -84,6 +87,11 @@ class UploadSlice:
             return ending_of(error)
         self._target = target_of(self._job, objects)
         refusal = refusal_of(self._target, objects)
+        if refusal is None:
+            try:
+                self._dates = await self._date_reader()
+            except ServiceError as error:
+                return ending_of(error)
         self._parts = await self._ledger.parts_from(self._job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
         watching = asyncio.create_task(self._watch_deadline())
@@ -104,6 +112,17 @@ class UploadSlice:
         if self._progress.cursor == self._job.records:
             return Complete()
         return self._ending or Continue()
+
+    async def _date_reader(self) -> DateReader | None:
+        """The reader of the file's dates; None if all are in ISO 8601.
+
+        Raises BadInput if the file does not show the order of its dates, and ServiceError.
+        """
+        columns = await signs_of(self._files, self._job.upload.file)
+        if not columns:
+            return None
+        schema = await self._connector.metadata(self._target.object)
+        return DateReader.of(columns, schema, self._target.options)
 
     async def _refuse_all(self, reason: str) -> None:
         async for record in self._pending_records():
@@ -289,8 +308,13 @@ class UploadSlice:
             progress.lines[row.number] = row.line
             if row.values is None:
                 progress.add([Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)])
-            else:
-                yield Record(row.number, row.values, key_of(self._job, row))
+                continue
+            try:
+                values = self._dates.read(row.values) if self._dates else row.values
+            except FieldError as error:
+                progress.add([error.outcome(row.number)])
+                continue
+            yield Record(row.number, values, key_of(self._job, row))
 
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []

@@ -28,7 +28,7 @@ class GoogleCsv:
     is_binary = False
 
     def recognizes(self, head: bytes) -> bool:
-        """Its first line names an event's subject and start, and one more of Google's columns."""
+        """Its header names an event's subject and start, and one more of Google's columns."""
         return names_googles_columns(head)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
@@ -37,7 +37,8 @@ class GoogleCsv:
         Reads the file twice: its dates show their order. Raises BadInput if its header or
         metaData cannot be used.
         """
-        order = detect_date_order(Csv().read(file, options), options)
+        table = Csv().open(file, options)
+        order = detect_date_order(table.rows(), options, table.header)
         file.seek(0)
         return (read_event(row, order) for row in Csv().read(file, options))
 
