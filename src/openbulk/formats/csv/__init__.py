@@ -3,9 +3,10 @@
 `metaData.delimiter` and `metaData.encoding` override detection. The first line names the fields;
 dotted names make nested fields, `attendees[0].email` makes lists. Blank lines, titles and Excel's
 line `sep=;` may be above it. An empty cell is an absent field, `""` in quotes is an empty text, and
-the text in `metaData.nullValue` is None, which clears a field. A line without any value is skipped: spreadsheets write such lines below the last record. Excel also
-writes blank cells beyond the header, which are ignored. A row with too few cells is broken: it may
-be cut off or shifted. All values are text. `write` uses commas, line feeds, and JSON for lists.
+the text in `metaData.nullValue` is None, which clears a field. A line without any value is skipped:
+spreadsheets write such lines below the last record. Excel also writes blank cells beyond the
+header, which are ignored. A row with too few cells is broken: it may be cut off or shifted. All
+values are text. `write` uses commas, line feeds, and JSON for lists.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

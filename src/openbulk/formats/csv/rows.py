@@ -76,10 +76,11 @@ class RowReader:
                 continue
             is_suspect = len(cells) != width or lines.damage or first_line <= self._doubtful_until
             has_quotes = '"' in lines.record_lines[0]
-            problem = self._find_problem(cells) if is_suspect or has_quotes else None
+            is_suspect = is_suspect or (has_quotes and ' "' in lines.record_lines[0])
+            problem = self._find_problem(cells) if is_suspect else None
             if problem is not None:
                 yield self._broken_row(first_line, problem)
-            elif any(cells[:width]):  # else it is a blank line
+            elif len(cells) >= width and any(cells[:width]):  # else it is a blank line
                 yield self._row(first_line, cells, has_quotes=has_quotes)
 
     def _row(self, line: int, cells: Sequence[str], *, has_quotes: bool) -> Row:
@@ -136,8 +137,6 @@ class RowReader:
 
         By RFC 4180, section 2, the blank belongs to the cell, and so does the quote.
         """
-        if ' "' not in self._lines.record_lines[0]:
-            return None
         pairs = zip(self.header, cells, strict=False)
         name = next((name for name, cell in pairs if cell.lstrip(" ")[:1] == '"' != cell[:1]), None)
         if name is None:

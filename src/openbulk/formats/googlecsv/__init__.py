@@ -52,4 +52,5 @@ class GoogleCsv:
         """
         events = ShownEvents(records)
         require_writable(events, event_cells, EVENT_LOOKS_LIKE)
-        return encode_rows([*GOOGLE_COLUMNS, *API_COLUMNS], map(event_cells, events))
+        rows = ([cell or None for cell in event_cells(event)] for event in events)
+        return encode_rows([*GOOGLE_COLUMNS, *API_COLUMNS], rows)
