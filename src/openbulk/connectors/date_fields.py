@@ -12,6 +12,7 @@ from openbulk.domain.dates import (
     iso_moment,
     iso_time,
 )
+from openbulk.domain.records import Path
 
 DATE, MOMENT, TIME = "date", "date-time", "time"
 """What a field holds, as `format` in JSON Schema calls it."""
@@ -22,43 +23,40 @@ class DateFields:
     """The fields of a JSON Schema that hold a date, a time, or both."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        fields = {
-            name: field
-            for name, field in schema.get("properties", {}).items()
-            if not field.get("readOnly")
+        properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
+        kinds = {
+            name: _kind_of(field) for name, field in properties.items() if not field.get("readOnly")
         }
-        titles = {str(field["title"]): field for field in fields.values() if field.get("title")}
-        kinds = {name: _kind_of(field) for name, field in {**titles, **fields}.items()}
-        # A column has the name of its field, else its title, in any case.
-        self._kinds = {_fold(name): kind for name, kind in kinds.items()} | kinds
+        self._kinds = {name: kind for name, kind in kinds.items() if kind}
 
-    def has_date(self, path: str) -> bool:
-        """Whether a column, by its dotted name, is a field with a date."""
-        name, _, rest = path.partition(".")
-        kind = self._kind(name)
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self._kinds)
+
+    def has_date(self, path: Path) -> bool:
+        """Whether the field at a path holds a date."""
+        name, *rest = path
+        kind = self._kinds.get(str(name))
         if isinstance(kind, DateFields):
-            return kind.has_date(rest)
+            return bool(rest) and kind.has_date(tuple(rest))
         return kind in _HAS_DATE and not rest
 
     def with_iso_dates(
         self, values: Mapping[str, Any], order: DateOrder, path: str = ""
     ) -> Mapping[str, Any]:
-        """The values of a record with its dates and times in ISO 8601.
+        """The values of a record, by the names of fields, with dates and times in ISO 8601.
 
         A text that is none stays as it is: the connector knows what else the field takes. Raises
         FieldError for a day that does not exist.
         """
         changed: dict[str, Any] = {}
         for name, value in values.items():
-            kind = self._kind(name)
+            kind = self._kinds.get(name)
             if isinstance(kind, DateFields) and isinstance(value, Mapping):
                 changed[name] = kind.with_iso_dates(value, order, f"{path}{name}.")
             elif isinstance(kind, str) and isinstance(value, str):
                 changed[name] = _iso_text(value, kind, order, f"{path}{name}")
         return {**values, **changed} if changed else values
-
-    def _kind(self, name: str) -> "str | DateFields | None":
-        return self._kinds.get(name) or self._kinds.get(_fold(name))
 
 
 def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:
@@ -66,10 +64,6 @@ def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:
         return DateFields(field)
     kind = field.get("format")
     return kind if kind in _HAS_DATE or kind == TIME else None
-
-
-def _fold(name: str) -> str:
-    return name.strip().casefold()
 
 
 def _iso_text(text: str, kind: str, order: DateOrder, path: str) -> str:

@@ -8,8 +8,10 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of
 from openbulk.domain.errors import (
@@ -20,11 +22,11 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Record
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
+from openbulk.engine.date_columns import DateReader, signs_of
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
-from openbulk.engine.slices.dates import DateReader, signs_of
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -62,7 +64,9 @@ class UploadSlice:
         connector: Connector,
         files: FileStore,
         deadline: SliceDeadline,
+        names_are_paths: bool = False,
     ) -> None:
+        """`names_are_paths` as in the format of the job's file."""
         self._job = ledger.job
         self._ledger = ledger
         self._connector = connector
@@ -73,6 +77,9 @@ class UploadSlice:
         self._parts: Sequence[Part] = ()
         self._dates: DateReader | None = None
         self._target = ledger.job.upload.target
+        self._names_are_paths = names_are_paths
+        self._columns: Columns | None = None
+        """None as long as no record can be sent."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -83,15 +90,12 @@ class UploadSlice:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
             objects = await self._connector.objects()
+            self._target = target_of(self._job, objects)
+            refusal = refusal_of(self._target, objects)
+            if refusal is None:
+                refusal = await self._resolve_columns(objects[self._target.object])
         except ServiceError as error:
             return ending_of(error)
-        self._target = target_of(self._job, objects)
-        refusal = refusal_of(self._target, objects)
-        if refusal is None:
-            try:
-                self._dates = await self._date_reader()
-            except ServiceError as error:
-                return ending_of(error)
         self._parts = await self._ledger.parts_from(self._job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
         watching = asyncio.create_task(self._watch_deadline())
@@ -103,6 +107,8 @@ class UploadSlice:
             else:
                 await self._send_all(objects[self._target.object])
             await self._record()
+            if self._columns is not None:
+                await self._ledger.add_left_out(self._columns.left_out)
             if self._read_failure is not None:
                 raise self._read_failure
         finally:
@@ -113,16 +119,22 @@ class UploadSlice:
             return Complete()
         return self._ending or Continue()
 
-    async def _date_reader(self) -> DateReader | None:
-        """The reader of the file's dates; None if all are in ISO 8601.
+    async def _resolve_columns(self, features: Features) -> str | None:
+        """Prepare to resolve the file's columns; return why no record can be sent, or None.
 
         Raises BadInput if the file does not show the order of its dates, and ServiceError.
         """
-        columns = await signs_of(self._files, self._job.upload.file)
-        if not columns:
-            return None
         schema = await self._connector.metadata(self._target.object)
-        return DateReader.of(columns, schema, self._target.options)
+        try:
+            self._columns = Columns(
+                self._target, features, schema, names_are_paths=self._names_are_paths
+            )
+        except FieldError as error:
+            return error.message
+        self._target = replace(self._target, identifier_field=self._columns.identifier)
+        signs = await signs_of(self._files, self._job.upload.file)
+        self._dates = DateReader.of(signs, self._columns, schema, self._target.options)
+        return None
 
     async def _refuse_all(self, reason: str) -> None:
         async for record in self._pending_records():
@@ -271,6 +283,9 @@ class UploadSlice:
             return ()
         ticket = self._ledger.ticket
         if ticket is None:
+            # In the slice that collects, another row may be a record. The outcomes of those that
+            # are none are recorded now, so that the batch stays what was submitted.
+            await self._record()
             await self._ledger.wait_until_held()
             ticket = Ticket(await native.submit(self._target, batch), until)
             await self._ledger.set_ticket(ticket)
@@ -298,7 +313,7 @@ class UploadSlice:
     # --- records ---
 
     async def _pending_records(self) -> AsyncIterator[Record]:
-        """The records without an outcome. Unreadable rows get a failed outcome on the way."""
+        """The records without an outcome. Rows that are none get a failed outcome on the way."""
         progress = self._progress
         async for row in rows_of(self._files, self._job, self._parts, after=progress.cursor):
             if row.number <= progress.cursor or row.number in progress.done:
@@ -306,15 +321,24 @@ class UploadSlice:
             if len(progress.results) >= MAX_UNRECORDED:
                 await self._record()
             progress.lines[row.number] = row.line
-            if row.values is None:
-                progress.add([Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)])
-                continue
+            record = self._record_of(row)
+            if isinstance(record, Record):
+                yield record
+            else:
+                progress.add([record])
+
+    def _record_of(self, row: Row) -> Record | Outcome:
+        """The record of a row, or the outcome of one that cannot be sent."""
+        if row.values is None:
+            return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
+        values = row.values
+        if self._columns is not None:
             try:
-                values = self._dates.read(row.values) if self._dates else row.values
+                values = self._columns.fields_of(values)
+                values = values if self._dates is None else self._dates.read(values)
             except FieldError as error:
-                progress.add([error.outcome(row.number)])
-                continue
-            yield Record(row.number, values, key_of(self._job, row))
+                return error.outcome(row.number)
+        return Record(row.number, values, key_of(self._target, row.number, values))
 
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Problem, Row, nest
+from openbulk.domain.records import Problem, Row
 from openbulk.formats.csv.dialect import Dialect
 from openbulk.formats.csv.lines import MAX_RECORD_CHARACTERS, LineReader
 
@@ -55,7 +55,6 @@ class RowReader:
         self.header = header
         """The names of the fields."""
         self._null_value = null_value
-        self._has_nested_names = any("." in name or "[" in name for name in header)
         self._rows = 0
         self._doubtful_until = 0
         """A quote that was not closed reached to this line; a quote up to here may be its end."""
@@ -90,11 +89,6 @@ class RowReader:
             values |= self._quoted_empty_texts(cells)
         if self._null_value is not None:
             values |= {name: None for name, cell in values.items() if cell == self._null_value}
-        if self._has_nested_names:
-            try:
-                values = nest(values)
-            except ValueError as error:
-                return self._broken_row(line, Problem(f"{error}; keep one of the columns"))
         self._rows += 1
         return Row(self._rows, values, line=line)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.domain.date_order import HALF_DAY, DateSigns, decide_order
 from openbulk.domain.dates import DateOrder
@@ -96,19 +97,26 @@ class DateReader:
     @classmethod
     def of(
         cls,
-        columns: Mapping[str, DateSigns],
+        signs: Mapping[str, DateSigns],
+        columns: Columns,
         schema: Mapping[str, Any],
         options: Mapping[str, Any],
-    ) -> "DateReader":
-        """The reader for an object with this JSON Schema. Raises BadInput for an unknown order."""
+    ) -> "DateReader | None":
+        """The reader for an object with this JSON Schema; None if there is nothing to change.
+
+        `signs` are those of a file. Raises BadInput if they do not show the order of its dates.
+        """
         fields = DateFields(schema)
-        dates = [signs for path, signs in columns.items() if fields.has_date(path)]
-        times = [one.seen[HALF_DAY] for one in columns.values() if HALF_DAY in one.seen]
+        if not signs or not fields:
+            return None
+        paths = {column: columns.path_of(column) for column in signs}
+        dates = [signs[column] for column, path in paths.items() if path and fields.has_date(path)]
+        times = [one.seen[HALF_DAY] for one in signs.values() if HALF_DAY in one.seen]
         half_days = [DateSigns({HALF_DAY: sighting}) for sighting in times]
         return cls(fields, decide_order([*dates, *half_days], options))
 
     def read(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The values of a record with dates in ISO 8601. Raises FieldError."""
+        """The values of a record, by the names of fields, in ISO 8601. Raises FieldError."""
         return self.fields.with_iso_dates(values, self.order)
 
 
