@@ -35,7 +35,7 @@ from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
-from openbulk.storage.files import FileStore
+from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -132,7 +132,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
     ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
-    writer = files.writer("f00d")
+    writer = FileWriter(files, "f00d")
     await writer.write(content)
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), "csv")

@@ -7,18 +7,19 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from openbulk.api.bulk.job_requests import submit
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    callback_url_of,
+    check_callback_url,
+    idempotency_key_of,
+    submit,
+)
 from openbulk.api.bulk.metadata import parse_metadata, parse_target
-from openbulk.api.http import idempotency
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.http.parameters import (
-    CALLBACK_URL,
-    ObjectInPath,
-    callback_url_of,
-    check_callback_url,
-)
+from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.domain.job import Upload
@@ -27,7 +28,7 @@ from openbulk.formats.recognition import inspect
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
 _REQUEST = {
-    "parameters": [CALLBACK_URL, idempotency.PARAMETER],
+    "parameters": [CALLBACK_URL, IDEMPOTENCY_KEY],
     "requestBody": {
         "required": True,
         "content": {
@@ -84,7 +85,7 @@ async def upload(
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
         work = await _read_form(services, object, name, form, request.query_params, callback_url)
-        idempotency_key = idempotency.idempotency_key_of(
+        idempotency_key = idempotency_key_of(
             request,
             object,
             work.target.options,

@@ -5,13 +5,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from openbulk.api.bulk.download_request import download_of_body, download_of_query
+from openbulk.api.bulk.job_requests import check_callback_url
 from openbulk.api.bulk.metadata import parse_metadata, parse_target
-from openbulk.api.http.parameters import check_callback_url
 from openbulk.api.services import Services
 from openbulk.api.wire.schema import MASK
 from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.engine.query_resolution import DownloadRequest, resolve_download
@@ -40,7 +40,7 @@ _QUERY_KEYS = ("query", "from", "to", "lastRunDate", "metaData")
 
 
 async def make_specs(
-    services: Services, instance: Instance, uri: str, body: Any, callback_url: str | None
+    services: Services, instance: CallingInstance, uri: str, body: Any, callback_url: str | None
 ) -> Sequence[TransferSpec]:
     """The specs that a request to `uri` describes, checked with the services.
 
@@ -64,7 +64,7 @@ async def make_specs(
 
 async def _spec_of_download(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     request: DownloadRequest,
     shown_request: Mapping[str, Any],
     destination: Destination | None = None,
@@ -82,7 +82,7 @@ async def _spec_of_download(
 
 
 async def _spec_of_transfer(
-    services: Services, instance: Instance, item: Any, callback_url: str | None
+    services: Services, instance: CallingInstance, item: Any, callback_url: str | None
 ) -> TransferSpec:
     transfer = _require_object(item)
     target = transfer.get("targetConfiguration")
@@ -102,7 +102,7 @@ async def _spec_of_transfer(
 
 async def _find_destination(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     configuration: Mapping[str, Any],
     callback_url: str | None,
 ) -> Destination:
