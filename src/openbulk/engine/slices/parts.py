@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import orjson
 
@@ -44,10 +43,6 @@ class _RemarkCollector:
             text = _shorten("; ".join(row.remarks))
             self.first.append(RowRemark(row.number, row.line, text))
 
-    def result(self) -> Remarks:
-        """The remarks so far."""
-        return Remarks(self.rows, tuple(self.first))
-
 
 async def cut(
     files: FileStore,
@@ -55,7 +50,7 @@ async def cut(
     read: Callable[[], Iterator[Row]],
     stop: Callable[[], Awaitable[bool]],
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None if `stop` returns True after one of them.
+    """Cut the rows of a job's file into parts; None if `stop` returns True between two of them.
 
     Cutting again makes the same parts and remarks. Raises BadInput if the file as a whole cannot be
     read.
@@ -66,13 +61,15 @@ async def cut(
     remarks = _RemarkCollector()
     records = 0
     # In a thread: parsing a part takes longer than the event loop may be kept from other work.
-    while packed := await asyncio.to_thread(_next_part, rows, remarks):
+    packed = await asyncio.to_thread(_next_part, rows, remarks)
+    while packed:
         await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
-        if await stop():
+        packed = await asyncio.to_thread(_next_part, rows, remarks)
+        if packed and await stop():
             return None
-    return Cut(records, first_rows, remarks.result())
+    return Cut(records, first_rows, Remarks(remarks.rows, tuple(remarks.first)))
 
 
 def _next_part(rows: Iterator[Row], remarks: _RemarkCollector) -> list[bytes]:
@@ -113,9 +110,5 @@ async def rows_of(
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
             if number > after:
-                yield _unpack(number, orjson.loads(packed))
-
-
-def _unpack(number: int, packed: Any) -> Row:
-    line, values, problem = packed
-    return Row(number, values, None if problem is None else Problem(**problem), line)
+                line, values, problem = orjson.loads(packed)
+                yield Row(number, values, None if problem is None else Problem(**problem), line)
