@@ -5,8 +5,8 @@ Every write checks the fence: once another runner has begun the slice, this one 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -207,6 +207,16 @@ class SliceLedger:
             return await parts_from(connection, job.id, job.cursor + 1), frozenset(done.all())
 
         return await self._read(read)
+
+    async def add_left_out(self, columns: Iterable[str]) -> None:
+        """Record columns that were left out of the rows; no-op if all of them are recorded."""
+        remarks = self.job.remarks
+        names = tuple(dict.fromkeys([*remarks.columns, *columns]))
+        if names == remarks.columns:
+            return
+        remarks = replace(remarks, columns=names)
+        await self._write(partial(self._change_job, remarks=remarks_value(remarks)))
+        self.job = replace(self.job, remarks=remarks)
 
     async def parts_from(self, row: int) -> Sequence[Part]:
         """The part of the job's file that holds a row, and the parts after it."""

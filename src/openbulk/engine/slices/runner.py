@@ -139,12 +139,22 @@ class SliceRunner:
         connection = await self._connections.to(job.instance_id)
         # The slice gets its job's share of the service's quota.
         connection.pace.begin_slice(ledger.jobs_in_lane)
-        slice_class = DownloadSlice if job.is_download else UploadSlice
-        deadline = SliceDeadline(ledger, self._draining, self._now)
-        work = slice_class(
-            ledger, connector=connection.connector, files=self._files, deadline=deadline
-        )
-        return await work.run()
+        connector, deadline = connection.connector, SliceDeadline(ledger, self._draining, self._now)
+        if job.is_download:
+            return await DownloadSlice(
+                ledger, connector=connector, files=self._files, deadline=deadline
+            ).run()
+        return await UploadSlice(
+            ledger,
+            connector=connector,
+            files=self._files,
+            deadline=deadline,
+            names_are_paths=self._has_paths(job.upload),
+        ).run()
+
+    def _has_paths(self, upload: Upload) -> bool:
+        """Whether dots in the names of an upload's columns make nested fields."""
+        return upload.records_of is None and self._formats[upload.file_format].names_are_paths
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
         """Cut a job's file into parts; return whether this slice also sends their records."""
