@@ -1,6 +1,6 @@
 """Records as rows of a table, and the columns that identify them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
@@ -88,31 +88,16 @@ class RowMapper:
     def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record's values by column. Raises FieldError."""
         values: dict[str, Any] = {}
-        is_known = self.columns.keys() >= record.keys()
-        for name, value in record.items() if is_known else self._resolve_names(record.items()):
-            column = self.columns[name]
+        for name, value in record.items():
+            column = self.columns.get(name)
+            if column is None:
+                column = self.columns[name] = self.table.column(name)
             if value == "" and not column.takes_empty_text:
                 continue
             if column.name in values:
                 raise self._same_column_error(column, name, record)
             values[column.name] = to_database(column, value, self.conversion)
         return values
-
-    def _resolve_names(self, fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """Find the columns of names. Of a column `a.b`, the format has made an object `a`.
-
-        Raises FieldError for a name that is no column.
-        """
-        for name, value in fields:
-            try:
-                self.columns.setdefault(name, self.table.column(name))
-            except FieldError:
-                inner = list(_inner_values(name, value))
-                if not inner:
-                    raise
-                yield from self._resolve_names(inner)
-            else:
-                yield name, value
 
     def _same_column_error(
         self, column: Column, name: str, record: Mapping[str, Any]
@@ -137,14 +122,6 @@ class RowMapper:
 def computed_column_error(name: str) -> FieldError:
     """The error for a value of a column that the database computes."""
     return FieldError(name, f"{name} is computed by the database; leave its column out")
-
-
-def _inner_values(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The values in an object or a list, by the names that a header has for them."""
-    if isinstance(value, Mapping):
-        yield from ((f"{name}.{inner}", one) for inner, one in value.items())
-    elif isinstance(value, list):
-        yield from ((f"{name}[{index}]", one) for index, one in enumerate(value))
 
 
 def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:

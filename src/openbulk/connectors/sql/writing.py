@@ -182,7 +182,7 @@ class _RowWriter:
     def _without_match(self, row: Row) -> Outcome | None:
         """The outcome of a row that the table does not have; None if it can be inserted."""
         if self._action is Action.DELETE:
-            return Outcome(row.number, OutcomeKind.UNCHANGED)
+            return Outcome(row.number, OutcomeKind.NOT_FOUND)
         if self._action is Action.UPDATE:
             return self._missing(row, "use action upsert to create it")
         for name in row.computed:
