@@ -221,7 +221,8 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
         length=getattr(type_, "length", None) if kind is Kind.TEXT else None,
-        numbers=_limits_of(type_),
+        numbers=_limits_of(getattr(type_, "item_type", type_)),
+        second_digits=_second_digits(type_),
         comment=column.comment,
         type_name=name.type,
         full_type_name=name.full_type,
@@ -241,7 +242,18 @@ def _limits_of(type_: Any) -> NumberLimits:
         return NumberLimits(float_digits=9 if isinstance(type_, sa.REAL) else 17)
     if isinstance(type_, sa.Numeric) and type_.precision is not None:
         return NumberLimits(precision=type_.precision, scale=type_.scale or 0)
-    return NO_LIMITS
+    return _MONEY if isinstance(type_, postgresql.MONEY) else NO_LIMITS
+
+
+_MONEY = NumberLimits(precision=19, scale=2)
+"""https://www.postgresql.org/docs/15/datatype-money.html; the scale is that of most currencies."""
+
+
+def _second_digits(type_: Any) -> int:
+    """The digits of a second that a column of PostgreSQL keeps: 6, unless its type says fewer."""
+    digits = getattr(type_, "precision", None)
+    is_temporal = isinstance(type_, sa.DateTime | sa.Time)
+    return digits if is_temporal and digits is not None else 6
 
 
 def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:
