@@ -69,23 +69,24 @@ documents = st.recursive(
 )
 
 FEW = settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
 def same_number(value: Any, stored: str) -> bool:
-    return Decimal(stored) == Decimal(str(value))
+    number, kept = Decimal(str(value)), Decimal(stored)
+    return kept == number or (kept.is_nan() and number.is_nan())
 
 
 def same_float(value: Any, stored: str) -> bool:
     """A float is written in 17 digits, or in as many as tell it apart from its neighbours."""
     number = Decimal(str(value))
-    return Decimal(stored) == number or number in {
+    return same_number(value, stored) or number in {
         Decimal(f"{float(stored):.16e}"),
         Decimal(f"{float(stored):.8e}"),
-        Decimal(float(stored)),
+        Decimal(repr(float(stored))),
     }
 
 
@@ -124,6 +125,11 @@ def _finer_than_microseconds(value: str) -> bool:
 
 def same_document(value: Any, stored: str) -> bool:
     return exact(decode_json(stored)) == exact(value)
+
+
+def same_in_sqlite(value: Any, stored: str) -> bool:
+    """SQLite has no documents: a text is a text."""
+    return stored == value if isinstance(value, str) else same_document(value, stored)
 
 
 def exact(value: Any) -> Any:
@@ -171,12 +177,14 @@ SQLITE: Sequence[tuple[str, Any, Same]] = [
     ("date", st.lists(days, min_size=1, max_size=20), same_day),
     ("datetime", st.lists(moments, min_size=1, max_size=20), same_moment),
     ("time", st.lists(hours, min_size=1, max_size=20), same_time),
-    ("json", st.lists(documents, min_size=1, max_size=20), same_document),
+    ("json", st.lists(documents, min_size=1, max_size=20), same_in_sqlite),
 ]
 
 
 class Database:
     """Writes values into a column of a new table, and reads them as text."""
+
+    text_of_v = "v::text"
 
     def __init__(self, provider: Provider, configuration: Mapping[str, str]) -> None:
         self._provider = provider
@@ -193,8 +201,8 @@ class Database:
         self._use(type_)
         self.execute("DELETE FROM t")
         outcomes = self._runner.run(self._write(values))
-        rows = self.execute("SELECT id, CAST(v AS text) FROM t")
-        return outcomes, dict(rows)
+        rows = self.execute(f"SELECT id, {self.text_of_v} FROM t")
+        return outcomes, {row: None if value is None else str(value) for row, value in rows}
 
     def _use(self, type_: str) -> None:
         """Make the table with a column of this type, unless it is there."""
@@ -232,6 +240,9 @@ class PostgresqlDatabase(Database):
 
 
 class SqliteDatabase(Database):
+    # SQLite's own text of a float has 15 digits.
+    text_of_v = "v"
+
     def __init__(self, folder: Path) -> None:
         super().__init__(SqliteProvider(folder), {"db.file": "t.db"})
         self._connection = sqlite3.connect(folder / "t.db", isolation_level=None)
@@ -314,7 +325,7 @@ def test_sqlite_keeps_what_the_file_had(
         ("text", "a\x00b", "v has a NUL character in it"),
         ("text", "a\ud83d", "v has half of a surrogate pair in it (character 2)"),
         ("jsonb", {"a": "\x00"}, "v has a NUL character in it"),
-        ("inet", "here", "v: invalid input syntax for type inet"),
+        ("inet", "here", "v is 'here': invalid input syntax for type inet"),
     ],
 )
 def test_a_value_that_would_change_is_refused_with_what_is_taken(

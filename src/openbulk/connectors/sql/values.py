@@ -60,6 +60,8 @@ class Column:
     """A date and time with an offset from UTC."""
     choices: tuple[str, ...] = ()
     length: int | None = None
+    is_padded: bool = False
+    """Texts are padded with blanks to its length."""
     numbers: NumberLimits = NO_LIMITS
     """Of a list, those of its items."""
     second_digits: int = 6
@@ -78,11 +80,6 @@ class Column:
     def is_required(self) -> bool:
         """A new row needs a value for it."""
         return not (self.is_nullable or self.has_default or self.is_generated)
-
-    @property
-    def takes_empty_text(self) -> bool:
-        """Whether an empty text is a value of it. In any other column it is none at all."""
-        return self.kind is Kind.TEXT and (not self.choices or "" in self.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +364,7 @@ def _text_within_length(column: Column, text: str) -> str:
     https://www.postgresql.org/docs/15/datatype-character.html
     """
     assert column.length is not None
-    if column.type_name == "bpchar":
+    if column.is_padded:
         text = text.rstrip(" ").ljust(column.length)
     if len(text) > column.length:
         raise FieldError(
@@ -420,8 +417,8 @@ def _to_sqlite(column: Column, value: Any) -> Any:
 
     Dates and times are text in ISO 8601, those with an offset in UTC. Raises FieldError.
     """
-    if isinstance(value, Decimal):
-        return _number_to_sqlite(column, value)
+    if isinstance(value, Decimal | float):
+        return _number_to_sqlite(column, Decimal(str(value)))
     if column.makes_numbers_of_texts and isinstance(value, str):
         _require_kept_text(column, value)
     return _TO_SQLITE.get(column.kind, keep_value)(value)
@@ -448,17 +445,18 @@ def _require_kept_text(column: Column, text: str) -> None:
 
     https://sqlite.org/datatype3.html, section 3
     """
-    try:
-        number = parse_decimal(text)
-    except ValueError:
+    if not _NUMBER_IN_SQLITE.fullmatch(text.strip()):
         return
-    is_kept = text == str(number) and abs(number) < 2**63 and number == number.to_integral_value()
-    if number.is_finite() and not is_kept:
+    if not _PLAIN_INTEGER.fullmatch(text) or abs(int(text)) >= 2**63:
         raise FieldError(
             column.name,
             f"{column.name} is {short_repr(text)}; its type makes a number of it, which may be "
             "written in another way: give the column the type TEXT",
         )
+
+
+_NUMBER_IN_SQLITE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 
 
 def _moment_to_sqlite(value: datetime) -> str:
