@@ -15,6 +15,7 @@ from openbulk.formats.archives import reading_archive
 MAX_MERGED = 200_000
 _CHUNK_BYTES = 256 * 1024
 _LONGEST_TAG = 512
+_NAME = b"mergeCell"
 _MERGED = re.compile(
     rb'<(?:\w+:)?mergeCell\b[^>]*?\bref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"'
 )
@@ -56,7 +57,7 @@ def _each_merged(part: IO[bytes]) -> Iterator[Merged]:
         while chunk := part.read(_CHUNK_BYTES):
             held += chunk
             end = 0
-            for found in _MERGED.finditer(held):
+            for found in _MERGED.finditer(held) if _NAME in held else ():
                 end = found.end()
                 count += 1
                 yield _merged_of(found)

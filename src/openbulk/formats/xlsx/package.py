@@ -15,7 +15,7 @@ from openbulk.formats.xlsx.number_formats import (
     read_number,
 )
 from openbulk.formats.xlsx.shared_strings import SharedStrings
-from openbulk.formats.xlsx.xml import each_element, local_name
+from openbulk.formats.xlsx.xml import each_child, local_name, parse_part
 
 _TRUE = frozenset({"1", "true", "on"})
 _FOLDER_OF_RELATIONS = "_rels"
@@ -84,14 +84,15 @@ class Package:
     def _read_workbook(self, workbook: str) -> None:
         worksheets = self._related(workbook, "worksheet")
         with self.open(workbook) as part:
-            for element in each_element(part, ("workbookPr", "sheet", "calcPr")):
-                match local_name(element):
-                    case "workbookPr":
-                        self._since_1904 = element.get("date1904") in _TRUE
-                    case "calcPr":
-                        self.recalculates = element.get("fullCalcOnLoad") in _TRUE
-                    case _:
-                        self.sheets.append(_sheet_of(element, worksheets))
+            root = parse_part(part)
+        for element in root.iter():
+            match local_name(element):
+                case "workbookPr":
+                    self._since_1904 = element.get("date1904") in _TRUE
+                case "calcPr":
+                    self.recalculates = element.get("fullCalcOnLoad") in _TRUE
+                case "sheet":
+                    self.sheets.append(_sheet_of(element, worksheets))
 
     def _related(self, part: str, kind: str) -> Mapping[str, str]:
         """The parts of a kind that belong to a part, by the id of the relation (part 2, 9.3)."""
@@ -102,24 +103,26 @@ class Package:
         with self.open(relations) as stream:
             return {
                 element.get("Id", ""): _resolve(folder, element.get("Target", ""))
-                for element in each_element(stream, ("Relationship",))
+                for element in parse_part(stream)
                 if element.get("Type", "").rpartition("/")[2] == kind
             }
 
     def _items(self, workbook: str) -> Iterator[Element]:
         for part in self._related(workbook, "sharedStrings").values():
             with self.open(part) as stream:
-                yield from each_element(stream, ("si",))
+                yield from each_child(stream, "sst", "si")
 
     def _read_styles(self, workbook: str) -> Sequence[Reader]:
         codes: dict[str, str] = {}
         styles: list[str] = []
         for part in self._related(workbook, "styles").values():
             with self.open(part) as stream:
-                for element in each_element(stream, ("numFmt", "cellXfs"), last="cellXfs"):
-                    if local_name(element) == "numFmt":
-                        codes[element.get("numFmtId", "")] = element.get("formatCode", "")
-                    else:
+                root = parse_part(stream)
+            for element in root.iter():
+                match local_name(element):
+                    case "numFmt":
+                        codes.setdefault(element.get("numFmtId", ""), element.get("formatCode", ""))
+                    case "cellXfs":
                         styles += [style.get("numFmtId", "0") for style in element]
         readers = {number: self._reader_of(number, codes) for number in set(styles)}
         return [readers[number] for number in styles]

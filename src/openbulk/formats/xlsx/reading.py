@@ -72,13 +72,14 @@ class SheetReader:
     def _find_problem(self, line: int, cells: Cells) -> Problem | None:
         width = len(self.header)
         for column, value in cells.items():
-            place = f"{column_letters(column)}{line}"
             if column >= width and not is_blank(value):
                 return Problem(
-                    f"the row has {column + 1} cells, the header has {width}: cell {place} is "
-                    f"{str(value)[:_QUOTED_CHARACTERS]!r}; name its column, or clear it"
+                    f"the row has {column + 1} cells, the header has {width}: cell "
+                    f"{column_letters(column)}{line} is {str(value)[:_QUOTED_CHARACTERS]!r}; "
+                    "name its column, or clear it"
                 )
-            if isinstance(value, Unreadable) and column < width:
+            if type(value) is Unreadable and column < width:
+                place = f"{column_letters(column)}{line}"
                 return Problem(f"cell {place} {value}", self.header[column])
         return None
 

@@ -18,7 +18,7 @@ _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 def text_of(item: Element) -> str:
     """The text of an item, without how it is shown and pronounced (18.4.8)."""
-    texts = []
+    texts: list[str] = []
     for child in item:
         name = local_name(child)
         if name == "t":

@@ -14,7 +14,7 @@ from openbulk.formats.xlsx.merged_cells import (
     column_number,
 )
 from openbulk.formats.xlsx.package import Package, Sheet
-from openbulk.formats.xlsx.xml import each_element
+from openbulk.formats.xlsx.xml import each_child
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Of a sheet (https://support.microsoft.com/office/excel-specifications-and-limits)."""
@@ -34,7 +34,7 @@ def each_row(package: Package, sheet: Sheet) -> Iterator[tuple[int, Cells]]:
     reader: CellReader | None = None
     line = 0
     with package.open(sheet.part) as part:
-        for row in each_element(part, ("row",), last="sheetData"):
+        for row in each_child(part, "sheetData", "row"):
             if reader is None:
                 reader = _make_reader(package, row)
             line = _line_of(row, line)
