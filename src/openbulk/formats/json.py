@@ -20,6 +20,7 @@ from openbulk.formats.json_values import (
     find_surrogate,
     make_row,
 )
+from openbulk.formats.options import ENCODING
 from openbulk.formats.text import text_chunks
 
 MAX_ELEMENT_CHARACTERS = 16 * 1024 * 1024
@@ -39,7 +40,9 @@ class Json:
 
     name = "json"
     looks_like = 'a JSON file is an array of objects: [{"summary": "Lesson"}, ...]'
+    options = (ENCODING,)
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """An array begins with a bracket."""

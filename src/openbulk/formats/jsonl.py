@@ -15,6 +15,7 @@ from openbulk.formats.json_values import (
     find_surrogate,
     make_row,
 )
+from openbulk.formats.options import ENCODING
 from openbulk.formats.text import CutLine, describe_damage, text_lines
 
 _SAMPLE_BYTES = 1024 * 1024
@@ -35,7 +36,9 @@ class Jsonl:
 
     name = "jsonl"
     looks_like = 'a JSON Lines file has an object in each line: {"summary": "Lesson"}'
+    options = (ENCODING,)
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """The first line begins an object."""

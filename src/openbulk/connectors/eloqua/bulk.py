@@ -24,6 +24,8 @@ MAX_STAGING_BYTES = 32 * 1000 * 1000
 """The limit of one staging call. The documentation says 32 MB; this is the smaller reading."""
 DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
+UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
+"""What an import does with a value that Eloqua has (Reference/import-characteristics.htm)."""
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})

@@ -15,6 +15,7 @@ from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, is_g
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
+from openbulk.formats.options import DATE_ORDER, SHEET
 from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.table import Table
 from openbulk.formats.xlsx.reading import SheetReader
@@ -32,7 +33,9 @@ class Xlsx:
 
     name = "xlsx"
     looks_like = _LOOKS_LIKE
+    options = (SHEET, DATE_ORDER)
     is_binary = True
+    names_are_paths = True
 
     def recognizes(self, head: bytes) -> bool:
         """It is a zip archive that begins as workbooks do."""
@@ -64,7 +67,9 @@ class GoogleXlsx:
 
     name = "googlexlsx"
     looks_like = "a workbook of events has the columns Subject and Start Date"
+    options = (SHEET, DATE_ORDER)
     is_binary = True
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """False: its beginning is that of any workbook. `has_google_columns` tells them apart."""
@@ -77,7 +82,7 @@ class GoogleXlsx:
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events of a sheet; a row with a wrong date is broken. Raises BadInput, as Xlsx."""
         sheet = SheetReader.of(file, options, self.looks_like)
-        order = detect_date_order(sheet.rows(), options)
+        order = detect_date_order(sheet.rows(), options, sheet.header)
         return (read_event(row, order) for row in sheet.rows())
 
     def write(

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Problem, Row, nest
+from openbulk.domain.records import Problem, Row
 from openbulk.formats.header import SAMPLE_ROWS, find_header, parse_header
 from openbulk.formats.xlsx.cells import Unreadable, is_blank, show_text
 from openbulk.formats.xlsx.merged_cells import column_letters
@@ -46,28 +46,18 @@ class SheetReader:
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header that have a value, numbered from 1."""
-        has_nested_names = any("." in name or "[" in name for name in self.header)
         number = 0
         for line, cells in each_row(self.package, self.sheet):
             if line <= self.header_line:
                 continue
             number += 1
             problem = self._find_problem(line, cells)
-            if problem is not None:
-                yield Row(number, problem=problem, line=line)
-                continue
-            yield self._row(number, line, cells, has_nested_names=has_nested_names)
+            values = self._values(cells) if problem is None else None
+            yield Row(number, values, problem, line)
 
-    def _row(self, number: int, line: int, cells: Cells, *, has_nested_names: bool) -> Row:
-        width = len(self.header)
-        values = {self.header[column]: cells[column] for column in cells if column < width}
-        if has_nested_names:
-            try:
-                values = nest(values)
-            except ValueError as error:
-                problem = Problem(f"{error}; keep one of the columns")
-                return Row(number, problem=problem, line=line)
-        return Row(number, values, line=line)
+    def _values(self, cells: Cells) -> Mapping[str, Any]:
+        header, width = self.header, len(self.header)
+        return {header[column]: value for column, value in cells.items() if column < width}
 
     def _find_problem(self, line: int, cells: Cells) -> Problem | None:
         width = len(self.header)
