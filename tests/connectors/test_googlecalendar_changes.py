@@ -162,13 +162,13 @@ async def test_deleted_events_are_gone_and_deleting_them_again_is_no_failure(
     ]
     assert await held(http, url) == []
     (again,) = await kinds(connector, target(Action.DELETE, identifier, run="3"), more)
-    assert again in {OutcomeKind.UNCHANGED, OutcomeKind.DELETED}
+    assert again is OutcomeKind.NOT_FOUND
 
 
 async def test_deleting_what_never_was_changes_nothing(connector: Connector) -> None:
     """The event is as it should be; a missing calendar is an error."""
     assert await kinds(connector, target(Action.DELETE), {"id": "neverthere"}) == [
-        OutcomeKind.UNCHANGED
+        OutcomeKind.NOT_FOUND
     ]
     (outcome,) = await write_rows(
         connector, target(Action.DELETE, options={"calendarId": "no@x"}), {"id": "neverthere"}

@@ -1,10 +1,11 @@
 """The names and paths of a service's objects, and what an object cannot do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
+from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.records import Target
 
 
@@ -28,6 +29,13 @@ def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> Resolv
     return ResolvedObject(name_or_path)
 
 
+def resolve_target(target: Target, objects: Mapping[str, Features]) -> Target:
+    """The target with the object's own name, and with the values in its path as options."""
+    resolved = resolve_object(target.object, objects)
+    options = {**target.options, **resolved.path_parameters}
+    return replace(target, object=resolved.name, options=options)
+
+
 def _path_parameters(template: str, path: str) -> dict[str, str] | None:
     """The values in a path at the template's `{name}`s; None if the two do not match."""
     names, steps = template.split("/"), path.strip("/").split("/")
@@ -49,7 +57,8 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
     """
     features = objects.get(target.object)
     if features is None:
-        return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
+        hint = did_you_mean(target.object, objects, f"the objects are: {', '.join(objects)}")
+        return f"there is no object {target.object!r}; {hint}"
     if not features.actions:
         return f"{target.object!r} can only be read"
     if target.action not in features.actions:

@@ -43,6 +43,7 @@ class Counts:
     upserted: int = 0
     unchanged: int = 0
     deleted: int = 0
+    not_found: int = 0
     failed: int = 0
     unknown: int = 0
 
@@ -100,7 +101,10 @@ class Download:
     text: str = ""
     """The query as text, for display."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, unchanged; for `POST /bulk/download`, the whole body."""
+    """The caller's `metaData`; for `POST /bulk/download`, the whole body. Its keys are in the
+    spelling of the parts that read them."""
+    unused_options: tuple[str, ...] = ()
+    """The keys of `options` that have no effect on this job."""
     is_v3: bool = False
     """Whether it was created by `POST /bulk/download`, whose status has keys of its own."""
 
@@ -162,9 +166,23 @@ class Remarks:
     """Rows from which something was left out."""
     first: tuple[RowRemark, ...] = ()
     """The first of these rows, in the order of the file; the others are only counted."""
+    columns: tuple[str, ...] = ()
+    """Columns that were left out of every row, because the service fills them itself."""
 
 
 NO_REMARKS = Remarks()
+
+
+@dataclass(frozen=True, slots=True)
+class NextSlice:
+    """A slice of a job that is due, now or later."""
+
+    job_id: int
+    number: int
+    lane: int | None
+    """The instance in whose lane it runs; None outside the lanes."""
+    delay: float = 0.0
+    """Seconds until it is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +238,14 @@ class Job:
         """Whether the job reads records from the service."""
         return isinstance(self.work, Download)
 
+    def next_slice(self, now: datetime) -> NextSlice:
+        """The slice of the job that is due next."""
+        lane = self.instance_id if self.calls_its_service else None
+        delay = 0.0
+        if self.waiting_until is not None:
+            delay = max(0.0, (self.waiting_until - now).total_seconds())
+        return NextSlice(self.id, self.slice, lane, delay)
+
     @property
     def calls_its_service(self) -> bool:
         """Whether its next slice calls the service, and so needs the lane.
@@ -237,10 +263,17 @@ class Job:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The caller's `metaData`, unchanged."""
+        """The caller's `metaData`, its keys in the spelling of the parts that read them."""
         if isinstance(self.work, Download):
             return self.work.options
         return self.work.target.options
+
+    @property
+    def unused_options(self) -> tuple[str, ...]:
+        """The keys of `options` that have no effect on this job."""
+        if isinstance(self.work, Download):
+            return self.work.unused_options
+        return self.work.target.unused_options
 
     @property
     def is_finished(self) -> bool:

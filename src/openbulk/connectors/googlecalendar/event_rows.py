@@ -17,7 +17,8 @@ from openbulk.domain.records import Record, Target
 PRIMARY = "primary"
 """Google's name for the main calendar of the signed-in account."""
 _CALENDAR_PATH = re.compile(r"/?calendars/(?P<calendar>[^/]+)(?:/events)?/?")
-_SEND_UPDATES = ("none", "all", "externalOnly")
+EXAMPLE_PATH = "/calendars/primary/events"
+SEND_UPDATES = ("none", "all", "externalOnly")
 KEY_PROPERTY = "openbulkKey"
 RUN_PROPERTY = "openbulkRun"
 _IDENTITY_FIELDS = frozenset({"id", "iCalUID", "recurringEventId", "originalStartTime"})
@@ -119,12 +120,20 @@ def with_private_properties(
 def calendar_of(options: Mapping[str, Any]) -> str:
     """The calendar that metaData names; the primary one if it names none.
 
-    It is named by `calendarId`, or by `path` (`/calendars/{id}/events`).
+    It is named by `calendarId`, or by `path` (`/calendars/{id}/events`). Raises FieldError for
+    another path.
     """
     if options.get("calendarId"):
         return str(options["calendarId"])
-    match = _CALENDAR_PATH.fullmatch(str(options.get("path") or ""))
-    return unquote(match["calendar"]) if match else PRIMARY
+    path = str(options.get("path") or "")
+    if not path:
+        return PRIMARY
+    match = _CALENDAR_PATH.fullmatch(path)
+    if match is None:
+        raise FieldError(
+            "path", f"metaData.path {path!r} names no calendar; it looks like {EXAMPLE_PATH}"
+        )
+    return unquote(match["calendar"])
 
 
 def _organizer(value: Any) -> Mapping[str, Any]:
@@ -137,11 +146,11 @@ def _organizer(value: Any) -> Mapping[str, Any]:
 def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
     """The query parameters. Google sends no mail unless the caller wants it to."""
     send_updates = str(options.get("sendUpdates") or "none")
-    if send_updates not in _SEND_UPDATES:
+    if send_updates not in SEND_UPDATES:
         raise FieldError(
             "sendUpdates",
             f"metaData.sendUpdates {send_updates!r} is not known; "
-            f"it can be {', '.join(_SEND_UPDATES)}",
+            f"it can be {', '.join(SEND_UPDATES)}",
         )
     parameters = {"sendUpdates": send_updates}
     # Without its parameter, Google ignores such a field of the body

@@ -19,7 +19,6 @@ from openbulk.connectors.googlecalendar.times import (
     needs_zone,
     resolve_times,
     time_options,
-    with_iso_dates,
 )
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -59,8 +58,7 @@ class EventUploads:
 
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         options = time_options(target.options)
-        values = with_iso_dates(record.values, options.date_order)
-        draft = draft_of(replace(record, values=values), target)
+        draft = draft_of(record, target)
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
@@ -122,7 +120,7 @@ class EventUploads:
             return await self._remove(row, row.identity.value)
         event = await self._finder.find(row)
         if event is None:
-            return Outcome(row.number, OutcomeKind.UNCHANGED)
+            return Outcome(row.number, OutcomeKind.NOT_FOUND)
         return await self._remove(row, str(event["id"]))
 
     # --- new events ---
@@ -266,7 +264,10 @@ class EventUploads:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
         # If the calendar is missing, fetching its zone fails, and so does the row.
         await self._finder.zone_of(row.calendar)
-        return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
+        # Another action removes what its row calls cancelled: then nothing has changed.
+        is_delete = row.target.action is Action.DELETE
+        kind = OutcomeKind.NOT_FOUND if is_delete else OutcomeKind.UNCHANGED
+        return Outcome(row.number, kind, old_id)
 
 
 def _kind_of_unchanged(row: EventRow, event: Event) -> OutcomeKind:

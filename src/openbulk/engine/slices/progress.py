@@ -1,40 +1,32 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.targets import resolve_object
-from openbulk.domain.job import Job
 from openbulk.domain.records import (
     Action,
     Outcome,
     OutcomeKind,
     Problem,
     Record,
-    Row,
     Target,
     value_at,
 )
 
 
-def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
-    """The target of a job's records, with the object's name in place of a path."""
-    target = replace(job.upload.target, run=job.upload.file, records=job.records)
-    resolved = resolve_object(target.object, objects)
-    options = {**target.options, **resolved.path_parameters}
-    return replace(target, object=resolved.name, options=options)
+def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
+    """A record's key: its identifier if the caller names that field, else file and row.
 
-
-def key_of(job: Job, row: Row) -> str:
-    """A record's key: its identifier if the caller names that field, else file and row."""
-    target = job.upload.target
+    `values` are those of fields.
+    """
     # Two created records may have the same identifier, and are still two records.
     if target.identifier_field and target.action is not Action.CREATE:
-        value = value_at(row.values or {}, target.identifier_field)
+        value = value_at(values, target.identifier_field)
         if value is not None:
             return f"{target.identifier_field}={value}"
-    return f"{job.upload.file}:{row.number}"
+    return f"{target.run}:{row}"
 
 
 def ordering_key(target: Target, features: Features, record: Record) -> str:
