@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
 from openbulk.domain.records import Problem, Row
@@ -44,10 +43,6 @@ class _RemarkCollector:
             text = _shorten("; ".join(row.remarks))
             self.first.append(RowRemark(row.number, row.line, text))
 
-    def result(self) -> Remarks:
-        """The remarks so far."""
-        return Remarks(self.rows, tuple(self.first))
-
 
 async def cut(
     files: FileStore,
@@ -55,7 +50,7 @@ async def cut(
     read: Callable[[], Iterator[Row]],
     stop: Callable[[], Awaitable[bool]],
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None if `stop` returns True after one of them.
+    """Cut the rows of a job's file into parts; None if `stop` returns True between two of them.
 
     Cutting again makes the same parts, remarks and signs of dates. Raises BadInput if the file as a
     whole cannot be read.
@@ -67,14 +62,16 @@ async def cut(
     dates = DateColumns()
     records = 0
     # In a thread: parsing a part takes longer than the event loop may be kept from other work.
-    while packed := await asyncio.to_thread(_next_part, rows, remarks, dates):
+    packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
+    while packed:
         await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
-        if await stop():
+        packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
+        if packed and await stop():
             return None
     await keep_signs(files, file, dates.signs())
-    return Cut(records, first_rows, remarks.result())
+    return Cut(records, first_rows, Remarks(remarks.rows, tuple(remarks.first)))
 
 
 def _next_part(rows: Iterator[Row], remarks: _RemarkCollector, dates: DateColumns) -> list[bytes]:
@@ -116,9 +113,5 @@ async def rows_of(
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
             if number > after:
-                yield _unpack(number, unpack_line(packed))
-
-
-def _unpack(number: int, packed: Any) -> Row:
-    line, values, problem = packed
-    return Row(number, values, None if problem is None else Problem(**problem), line)
+                line, values, problem = unpack_line(packed)
+                yield Row(number, values, None if problem is None else Problem(**problem), line)
