@@ -289,6 +289,7 @@ def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> T
         options={**options, **resource.object.path_parameters},
         run=uuid.uuid4().hex,
         records=1,
+        is_typed=True,
     )
 
 
