@@ -460,8 +460,8 @@ def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> No
     assert 'openbulk_jobs_finished_total{status="COMPLETE"} 1.0' in metrics
 
 
-def test_a_finished_job_is_spelled_as_the_setting_says(processes: Processes) -> None:
-    server = processes.server(OPENBULK_COMPLETED_STATUS="COMPLETED").instance("memory")
+def test_a_finished_job_is_completed_for_clients_of_the_live_service(processes: Processes) -> None:
+    server = processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
     assert server.done("records", b"name\nAnn\n")["status"] == "COMPLETED"
 
 

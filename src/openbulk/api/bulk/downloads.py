@@ -137,8 +137,23 @@ _DOWNLOAD = {
                         "query": _property(
                             "object", "Parameters of the service.", {"showDeleted": "true"}
                         ),
+                        "fileName": _property(
+                            "string", "Name of the file, with masks.", "{yyyyMMdd}_events"
+                        ),
+                        "callback-payload": {
+                            "description": "Any JSON; the callback returns it.",
+                            "examples": [{"import": 17}],
+                        },
                     },
-                }
+                },
+                "example": {
+                    "objectName": "events",
+                    "format": "text/csv",
+                    "selectFields": "id,summary,start.dateTime",
+                    "where": "status = 'confirmed'",
+                    "limit": 100,
+                    "query": {"showDeleted": "true"},
+                },
             }
         },
     },

@@ -16,9 +16,11 @@ from openbulk.api.bulk.job_requests import (
     submit,
 )
 from openbulk.api.bulk.metadata import (
+    describe_upload_options,
     is_for_one_object,
     parse_metadata,
     parse_target,
+    refuse_options_in_address,
     spell_upload_options,
     use_upload_options,
 )
@@ -41,7 +43,24 @@ _PARTS = ("file", "metaData")
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
 _REQUEST = {
-    "parameters": [CALLBACK_URL, IDEMPOTENCY_KEY],
+    "parameters": [
+        {
+            "name": "metaData",
+            "in": "query",
+            "description": "The part `metaData`, for a form that has none.",
+            "required": False,
+            "schema": {"type": "string", "examples": ['{"action": "create"}']},
+        },
+        {
+            "name": "identifierFieldName",
+            "in": "query",
+            "description": "The key `identifierFieldName` of `metaData`.",
+            "required": False,
+            "schema": {"type": "string", "examples": ["summary"]},
+        },
+        CALLBACK_URL,
+        IDEMPOTENCY_KEY,
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -62,9 +81,7 @@ _REQUEST = {
                         },
                         "metaData": {
                             "type": "string",
-                            "description": "JSON object with `format`, `action`, "
-                            "`identifierFieldName`, `callback-payload`, and options of the "
-                            "connector.",
+                            "description": describe_upload_options(),
                             "examples": ['{"action": "create"}'],
                         },
                     },
@@ -126,6 +143,7 @@ async def _read_form(
     callback_url: str | None,
 ) -> Upload:
     """The upload that a form requests. Raises BadInput."""
+    refuse_options_in_address(query, services.providers)
     options = spell_upload_options(_metadata(form, query), services.providers)
     file = services.files.open(name, form.size)
     inspection = await asyncio.to_thread(

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from openbulk.api.http.bodies import BoundedRoute, parse_json
+from openbulk.api.http.bodies import BoundedRoute, ContractBody, parse_json
 from openbulk.api.http.callers import SignedInUser, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import PageSize, parse_page_size, set_page_headers
@@ -35,16 +35,14 @@ ScheduleId = Annotated[
 _BASE = "/elements/api-v2"
 
 
-class Trigger(BaseModel):
+class Trigger(ContractBody):
     """When a schedule is due."""
 
     cron: str = Field(examples=[EXAMPLE], description="Quartz cron expression, in UTC.")
 
 
-class ScheduleBody(BaseModel):
+class ScheduleBody(ContractBody):
     """A request to repeat, and when."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str = Field(
         "", max_length=500, description="Name of the schedule.", examples=["Every noon"]
@@ -73,10 +71,8 @@ class ScheduleBody(BaseModel):
     )
 
 
-class RescheduleBody(BaseModel):
+class RescheduleBody(ContractBody):
     """A new time for a schedule."""
-
-    model_config = ConfigDict(extra="ignore")
 
     trigger: Trigger | None = Field(None, description="When the schedule is due.")
     cron: str | None = Field(

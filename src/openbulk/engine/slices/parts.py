@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
 from openbulk.domain.records import Problem, Row
+from openbulk.engine.date_columns import DateColumns, keep_signs
 from openbulk.exact_json import pack_line, unpack_line
 from openbulk.storage.files import FileStore, Part
 
@@ -51,30 +52,33 @@ async def cut(
 ) -> Cut | None:
     """Cut the rows of a job's file into parts; None if `stop` returns True between two of them.
 
-    Cutting again makes the same parts and remarks. Raises BadInput if the file as a whole cannot be
-    read.
+    Cutting again makes the same parts, remarks and signs of dates. Raises BadInput if the file as a
+    whole cannot be read.
     """
     # Recognizing the encoding or the order of dates may take the whole file before the first row.
     rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
     remarks = _RemarkCollector()
+    dates = DateColumns()
     records = 0
     # In a thread: parsing a part takes longer than the event loop may be kept from other work.
-    packed = await asyncio.to_thread(_next_part, rows, remarks)
+    packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
     while packed:
         await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
-        packed = await asyncio.to_thread(_next_part, rows, remarks)
+        packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
         if packed and await stop():
             return None
+    await keep_signs(files, file, dates.signs())
     return Cut(records, first_rows, Remarks(remarks.rows, tuple(remarks.first)))
 
 
-def _next_part(rows: Iterator[Row], remarks: _RemarkCollector) -> list[bytes]:
+def _next_part(rows: Iterator[Row], remarks: _RemarkCollector, dates: DateColumns) -> list[bytes]:
     packed: list[bytes] = []
     size = 0
     for row in rows:
+        dates.add(row)
         packed.append(_pack(row, remarks))
         size += len(packed[-1])
         if len(packed) == RECORDS_PER_PART or size >= BYTES_PER_PART:

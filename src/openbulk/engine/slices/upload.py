@@ -27,6 +27,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
+from openbulk.engine.date_columns import DateReader, signs_of
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -74,8 +75,13 @@ class UploadSlice:
         self._ending: Ending | None = None
         self._progress = Progress(ledger.job.cursor)
         self._parts: Sequence[Part] = ()
+        self._dates: DateReader | None = None
         self._target = replace(
-            ledger.job.upload.target, run=ledger.job.upload.file, records=ledger.job.records
+            ledger.job.upload.target,
+            run=ledger.job.upload.file,
+            records=ledger.job.records,
+            # A format whose records have fields in fields has numbers and documents, too.
+            is_typed=not names_are_paths,
         )
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
@@ -119,7 +125,10 @@ class UploadSlice:
         return self._ending or Continue()
 
     async def _resolve_columns(self, features: Features) -> str | None:
-        """Prepare to resolve the file's columns; return why no record can be sent, or None."""
+        """Prepare to resolve the file's columns; return why no record can be sent, or None.
+
+        Raises BadInput if the file does not show the order of its dates, and ServiceError.
+        """
         schema = await self._connector.metadata(self._target.object)
         try:
             self._columns = Columns(
@@ -128,6 +137,8 @@ class UploadSlice:
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=self._columns.identifier)
+        signs = await signs_of(self._files, self._job.upload.file)
+        self._dates = DateReader.of(signs, self._columns, schema, self._target.options)
         return None
 
     async def _refuse_all(self, reason: str) -> None:
@@ -324,6 +335,7 @@ class UploadSlice:
         if self._columns is not None:
             try:
                 values = self._columns.fields_of(values)
+                values = values if self._dates is None else self._dates.read(values)
             except FieldError as error:
                 return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
