@@ -34,6 +34,7 @@ EVENT_FEATURES = Features(
     initial_concurrency=64,
     idempotent_writes=True,
     identifiers=("id", "iCalUID"),
+    references={"recurringEventId": "id"},
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.targets import refusal_of
@@ -31,7 +32,8 @@ from openbulk.engine.slices.progress import (
     Progress,
     complete_outcomes,
     key_of,
-    ordering_key,
+    ordering_columns,
+    ordering_keys,
     target_of,
     unknown_problem,
 )
@@ -129,13 +131,15 @@ class UploadSlice:
 
     async def _start_calls(self, calls: asyncio.TaskGroup, features: Features) -> None:
         limiter = ConcurrencyLimiter(features)
+        columns = ordering_columns(self._target, features)
         try:
             async for batch in self._batches(features.max_batch):
-                keys = {ordering_key(self._target, features, record) for record in batch}
-                await limiter.acquire(keys)
+                keys = {key for record in batch for key in ordering_keys(columns, record)}
+                await limiter.acquire()
                 if self._ending:
                     return
-                call = calls.create_task(self._send(batch, features))
+                before = limiter.calls_before(keys)
+                call = calls.create_task(self._send_after(before, batch, features))
                 limiter.release_after(call, keys)
         except Fenced:
             raise
@@ -143,6 +147,17 @@ class UploadSlice:
             # A row that cannot be read ends the slice, but not the calls in flight: their outcomes
             # are recorded first.
             self._read_failure = error
+
+    async def _send_after(
+        self,
+        before: AbstractSet[asyncio.Task[None]],
+        batch: Sequence[Record],
+        features: Features,
+    ) -> None:
+        """Send a batch after other calls have ended."""
+        if before:
+            await asyncio.wait(before)
+        await self._send(batch, features)
 
     async def _send(self, batch: Sequence[Record], features: Features) -> None:
         """Send a batch and add its outcomes; a failure of the service ends the slice."""
