@@ -11,12 +11,23 @@ from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, OutcomeKind
 from openbulk.formats import FORMATS
 from openbulk.formats.recognition import inspect
 from openbulk.sandbox import google
 from support import Serve, forget
-from support.google_sandbox import configuration, event, held, set_faults, violations
+from support.google_sandbox import (
+    calls,
+    configuration,
+    event,
+    held,
+    kinds,
+    read_all,
+    set_faults,
+    target,
+    violations,
+    write_rows,
+)
 
 UID = "timetable-17@school.example"
 
@@ -36,34 +47,6 @@ async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
     return GoogleCalendarProvider().connect(
         ConnectionContext(await configuration(http, url), http, forget)
     )
-
-
-def target(
-    action: Action = Action.UPSERT, identifier: str | None = None, run: str = "1", **more: Any
-) -> Target:
-    return Target("events", action, identifier, run=run, options=more.pop("options", {}), **more)
-
-
-async def write_rows(
-    connector: Connector, to: Target, *rows: Mapping[str, Any]
-) -> Sequence[Outcome]:
-    """The outcomes of rows, sent one after another as the rows of one job."""
-    return [
-        (await connector.write(to, [Record(number, values, key=f"run{to.run}:{number}")]))[0]
-        for number, values in enumerate(rows, 1)
-    ]
-
-
-async def kinds(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> list[OutcomeKind]:
-    """How rows ended."""
-    return [outcome.kind for outcome in await write_rows(connector, to, *rows)]
-
-
-async def calls(http: aiohttp.ClientSession, url: str) -> dict[str, int]:
-    """The calls made so far, by method."""
-    async with http.get(f"{url}/sandbox/stats") as answer:
-        counted: dict[str, int] = (await answer.json())["by_method"]
-    return counted
 
 
 @pytest.mark.parametrize(
@@ -445,13 +428,6 @@ async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connec
     (_, wrong) = await write_rows(connector, target(run="2"), SERIES, never)
     assert wrong.problem is not None
     assert "has no occurrence at 2026-10-27T08:00:00 (Europe/Berlin)" in wrong.problem.message
-
-
-async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
-    """Every event, as `events.list` shows it."""
-    return [
-        one async for page in connector.read(Query("events"), PageRequest()) for one in page.records
-    ]
 
 
 @pytest.mark.parametrize(

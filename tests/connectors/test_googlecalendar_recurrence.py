@@ -79,7 +79,10 @@ def test_the_zone_of_the_calendar_is_only_looked_up_where_it_matters() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("EXDATE:11.06.2026", "EXDATE is '11.06.2026', which is neither a day nor a time; it looks"),
+        (
+            "EXDATE:11.06.2026",
+            "EXDATE is '11.06.2026', which is neither a day nor a time; it",
+        ),
         ("EXDATE:20260631T100000", "which no calendar and no clock has"),
         ("RRULE:FREQ=DAILY;UNTIL=never", "UNTIL=20261218T225959Z"),
         ("EXDATE;TZID=Mars/Olympus:20260611T100000", "'Mars/Olympus', which is not known"),

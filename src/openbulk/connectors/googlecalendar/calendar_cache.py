@@ -88,7 +88,7 @@ class CalendarCache:
 
     def claim(self, identity: Identity, row: int) -> int:
         """The first row of the job that means this event: `row` itself, or one before it."""
-        value = identity.alike or identity.value
+        value = f"{identity.alike or identity.value} {identity.occurrence}"
         self._database.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (value, row))
         query = "SELECT row FROM claims WHERE value = ?"
         (first,) = self._database.execute(query, (value,)).fetchone()

@@ -9,10 +9,13 @@ from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
-from openbulk.connectors.googlecalendar.identity import NATURAL
+from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
 from openbulk.connectors.googlecalendar.recurrence import fit_lines
 from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Outcome, OutcomeKind
+
+_APPEARANCE = frozenset({"start", "summary"})
+"""What people know an event by."""
 
 
 class EventChanges:
@@ -33,11 +36,16 @@ class EventChanges:
                 return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
             _require_newest(row, event)
             return await self.remove(row, old_id)
+        first_row = self._finder.claim(row)
         different = changes(await self._fields_for(row, event), event)
         if not different:
-            return Outcome(row.number, _kind_of_unchanged(row, event), old_id)
+            is_created = first_row == row.number and has_marker(event, row.job_marker)
+            # Created if this job created the event and the answer was lost.
+            kind = OutcomeKind.CREATED if is_created else OutcomeKind.UNCHANGED
+            return Outcome(row.number, kind, old_id)
         _require_newest(row, event)
-        self._require_only_row(row)
+        if first_row != row.number:
+            _require_same_event(row, first_row, different)
         changed = await self._calls.patch(row, old_id, different)
         if changed is None:
             self._finder.forget(row, old_id)
@@ -71,19 +79,6 @@ class EventChanges:
         zone = await self._finder.zone_of(row.calendar)
         return {**row.fields, "recurrence": fit_lines(lines, start, end, zone)}
 
-    def _require_only_row(self, row: EventRow) -> None:
-        """Raise FieldError if another row of the job has the same summary and start."""
-        if row.identity.field != NATURAL:
-            return
-        first = self._finder.claim(row)
-        if first != row.number:
-            raise FieldError(
-                None,
-                f"row {first} has the same summary and start, and differs; nothing else in these "
-                "rows says which event they mean: give each an id or an iCalUID, or name the "
-                "column that identifies events with metaData.identifierFieldName",
-            )
-
 
 def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:
     """The outcome of a row that was written; `event` is what Google answered."""
@@ -91,11 +86,25 @@ def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) ->
     return Outcome(row.number, kind, event_id, mails_outside=mails_outside)
 
 
-def _kind_of_unchanged(row: EventRow, event: Event) -> OutcomeKind:
-    """Created if this job created the event and the answer was lost."""
-    if has_marker(event, row.job_marker):
-        return OutcomeKind.CREATED
-    return OutcomeKind.UNCHANGED
+def _require_same_event(row: EventRow, first_row: int, different: Mapping[str, Any]) -> None:
+    """Raise FieldError if a row means another event than an earlier row that identifies it alike.
+
+    One event must never silently take the place of another.
+    """
+    if row.identity.field == NATURAL:
+        raise FieldError(
+            None,
+            f"row {first_row} has the same summary and start, and differs; nothing else in these "
+            "rows says which event they mean: give each an id or an iCalUID, or name the column "
+            "that identifies events with metaData.identifierFieldName",
+        )
+    if row.identity.field == ICAL_UID and _APPEARANCE & different.keys():
+        raise FieldError(
+            ICAL_UID,
+            f"row {first_row} has the {row.identity}, too, and is another event by its "
+            f"{' and '.join(sorted(_APPEARANCE & different.keys()))}; give each event an iCalUID "
+            "of its own",
+        )
 
 
 def _require_newest(row: EventRow, event: Event) -> None:

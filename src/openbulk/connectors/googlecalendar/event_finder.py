@@ -139,7 +139,7 @@ class EventFinder:
             self._cache_of(row).put(event)
 
     def claim(self, row: EventRow) -> int:
-        """The first row of the job that has the summary and the start of this one."""
+        """The first row of the job that means the event of this one."""
         return self._cache_of(row).claim(row.identity, row.number)
 
     def forget(self, row: EventRow, event_id: str) -> None:

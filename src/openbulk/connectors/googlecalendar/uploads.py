@@ -14,7 +14,7 @@ from openbulk.connectors.googlecalendar.event_changes import EventChanges, outco
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, NATURAL, event_id
+from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
 from openbulk.connectors.googlecalendar.times import (
     needs_zone,
@@ -113,8 +113,7 @@ class EventUploads:
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
-        if row.identity.field == NATURAL:
-            self._finder.claim(row)
+        self._finder.claim(row)
         event = await self._finder.find(row)
         if event is not None:
             outcome = await self._changes.change(row, event)
