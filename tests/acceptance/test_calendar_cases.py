@@ -4,6 +4,7 @@ The files are those of `tests/cases/calendar`. What the sandbox holds is read as
 people: each occurrence by itself.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -103,7 +104,6 @@ def at(zone: ZoneInfo, *moments: str) -> list[datetime]:
     ]
 
 
-@pytest.mark.parametrize("action", ["create", "upsert"])
 @pytest.mark.parametrize(
     ("name", "right"),
     [
@@ -130,10 +130,10 @@ def at(zone: ZoneInfo, *moments: str) -> list[datetime]:
     ],
 )
 def test_events_are_when_the_file_says(
-    account: Account, name: str, right: Sequence[Moment], action: str
+    account: Account, name: str, right: Sequence[Moment]
 ) -> None:
     """And no row is refused."""
-    status = account.upload(name, action)
+    status = account.upload(name, "create")
     assert account.problems(status) == []
     assert account.starts() == right
 
@@ -155,8 +155,9 @@ def test_one_date_of_a_series_that_nobody_has_is_refused_as_what_it_is(account: 
     (problem,) = account.problems(status)
     assert problem == (
         "this is one date (2026-06-11T10:00:00 (Europe/Berlin)) of a series with iCalUID 'a@x', "
-        "which neither calendar 'primary' holds nor a row of this file that could be written; send "
-        "the whole series, or remove originalStartTime (RECURRENCE-ID) to make this a single event"
+        "and neither the rows of the file before it nor calendar 'primary' hold that series; send "
+        "the whole series, with its dates behind it, or remove originalStartTime (RECURRENCE-ID) "
+        "to make this a single event"
     )
     assert account.events() == []
 
@@ -247,7 +248,7 @@ READABLE = sorted(path.stem for path in CASES.glob("*.ics") if path.stem not in 
 def test_another_library_says_that_the_same_happens(account: Account, name: str) -> None:
     """`icalendar` with `recurring-ical-events`, as far as it can read the file."""
     theirs = occurrences_by_library((CASES / f"{name}.ics").read_bytes())
-    assert account.problems(account.upload(name)) == []
+    assert account.problems(account.upload(name, "upsert")) == []
     assert account.occurrences() == theirs
 
 
@@ -385,6 +386,32 @@ def test_a_date_of_a_series_whose_own_row_was_refused_says_so(account: Account) 
     series, occurrence = account.problems(status)
     assert "is not a legal event id" in series
     assert "whose own row was refused (row 1); correct that one, and send both" in occurrence
+
+
+@pytest.mark.parametrize("action", ["create", "upsert"])
+def test_dates_in_json_may_come_before_their_series(account: Account, action: str) -> None:
+    """Far before, in a file of another format than calendar files have."""
+    time = {"timeZone": "Europe/Berlin"}
+    series = {
+        "iCalUID": "a@x",
+        "summary": "s",
+        "start": {"dateTime": "2026-06-04T10:00:00", **time},
+        "end": {"dateTime": "2026-06-04T11:00:00", **time},
+        "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"],
+    }
+    moved = {
+        "iCalUID": "a@x",
+        "summary": "moved",
+        "originalStartTime": {"dateTime": "2026-06-11T10:00:00"},
+        "start": {"dateTime": "2026-06-11T12:00:00", **time},
+        "end": {"dateTime": "2026-06-11T13:00:00", **time},
+    }
+    others = [{**series, "iCalUID": f"{number}@x", "summary": "other"} for number in range(40)]
+    rows = [moved, *others, series]
+    status = account.send(b"\n".join(json.dumps(row).encode() for row in rows), action)
+    assert account.problems(status) == []
+    found = [start for start, summary in account.occurrences() if summary != "other"]
+    assert found == at(BERLIN, "06-04 10:00", "06-11 12:00", "06-18 10:00", "06-25 10:00")
 
 
 @pytest.mark.parametrize(

@@ -418,8 +418,8 @@ async def test_an_occurrence_needs_its_series_and_a_time_of_it(connector: Connec
     assert alone.problem is not None
     assert (
         "this is one date (2026-10-26T08:00:00 (Europe/Berlin)) of a series with iCalUID "
-        "'timetable-17@school.example', which neither calendar 'primary' holds nor a row of this "
-        "file that could be written"
+        "'timetable-17@school.example', and neither the rows of the file before it nor calendar "
+        "'primary' hold that series; send the whole series"
     ) in alone.problem.message
     never = {
         **MOVED,

@@ -5,7 +5,9 @@ They are kept in a temporary SQLite database, which spills to disk as it grows
 """
 
 import asyncio
+import math
 import sqlite3
+import time
 from typing import Any
 
 import orjson
@@ -37,6 +39,11 @@ _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY 
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
+MAX_ABSENT = 1_000
+ABSENT_SECONDS = 60.0
+"""A series that another process writes in this time is not seen; one of this process is."""
+
+
 class CalendarCache:
     """The events of one calendar, as far as one job has fetched them."""
 
@@ -45,6 +52,7 @@ class CalendarCache:
         self._property = property_name
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(_SCHEMA)
+        self._absent: dict[Identity, float] = {}
         self.filling = asyncio.Lock()
         self.page_token: str | None = None
         self.is_complete = False
@@ -93,6 +101,16 @@ class CalendarCache:
         query = "SELECT row FROM claims WHERE value = ?"
         (first,) = self._database.execute(query, (value,)).fetchone()
         return int(first)
+
+    def note_absent(self, identity: Identity) -> None:
+        """Remember for a while that the calendar does not have an event."""
+        if len(self._absent) == MAX_ABSENT:
+            self._absent.clear()
+        self._absent[identity] = time.monotonic()
+
+    def is_absent(self, identity: Identity) -> bool:
+        """Whether the calendar did not have an event a moment ago."""
+        return time.monotonic() - self._absent.get(identity, -math.inf) < ABSENT_SECONDS
 
     def close(self) -> None:
         """Release the database."""

@@ -67,12 +67,28 @@ class EventFinder:
         """
         cache = self._cache_of(row)
         series = cache.find(row.series)
-        if series is None:
-            series = await self.fetch(row, row.series)
-            if series is None or is_cancelled(series):
-                return None
-            cache.put(series)
+        if series is None and not cache.is_absent(row.series):
+            cache.put(*await self._fetch_with_occurrences(row, row.series))
+            series = cache.find(row.series)
+            if series is None:
+                cache.note_absent(row.series)
         return series
+
+    async def find_alone(self, row: EventRow) -> Event | None:
+        """An occurrence whose series the calendar does not have: of a guest of that date alone."""
+        if row.identity.field == ID:
+            return await self.fetch(row, row.identity)
+        return self._cache_of(row).find(row.identity)
+
+    async def _fetch_with_occurrences(self, row: EventRow, series: Identity) -> Sequence[Event]:
+        """A series and its occurrences that differ from it; the series alone if it has an id."""
+        if series.field != ID:
+            events: Sequence[Event] = (await self._page(row, _search_parameters(series))).get(
+                "items", ()
+            )
+            return events
+        event = await self.fetch(row, series)
+        return [event] if event else []
 
     async def exceptions_of(self, row: EventRow, series: Event) -> Sequence[str]:
         """The occurrences that differ from their series, as `Identity.occurrence` names them."""

@@ -5,7 +5,7 @@ The service only has the series: it makes the dates, and keeps those that differ
 
 from dataclasses import replace
 
-from openbulk.connectors.fields import FieldError
+from openbulk.connectors.fields import FieldError, RecordTooEarly
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
@@ -74,7 +74,7 @@ class OccurrenceUploads:
         """A guest may have been invited to one date alone, which is in the calendar then."""
         if original_start.name is not None:
             row = _placed(row, original_start.name)
-            event = await self._finder.fetch(row, row.identity)
+            event = await self._finder.find_alone(row)
             outcome = event and await self._changes.change(row, event)
             if outcome:
                 return outcome
@@ -87,12 +87,12 @@ class OccurrenceUploads:
                 f"this is one date ({original_start}) of the series with {row.series}, whose own "
                 f"row was refused (row {refused_row}); correct that one, and send both",
             )
-        raise FieldError(
+        raise RecordTooEarly(
             "originalStartTime",
-            f"this is one date ({original_start}) of a series with {row.series}, which neither "
-            f"calendar {row.calendar!r} holds nor a row of this file that could be written; send "
-            "the whole series, or remove originalStartTime (RECURRENCE-ID) to make this a single "
-            "event",
+            f"this is one date ({original_start}) of a series with {row.series}, and neither the "
+            f"rows of the file before it nor calendar {row.calendar!r} hold that series; send the "
+            "whole series, with its dates behind it, or remove originalStartTime (RECURRENCE-ID) "
+            "to make this a single event",
         )
 
 

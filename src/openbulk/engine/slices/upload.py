@@ -52,6 +52,12 @@ FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
 
 
+MAX_EARLY = 100
+"""Records that need another one and wait for it, at most."""
+MAX_ROWS_AHEAD = 10_000
+"""Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
+
+
 class UploadSlice:
     """Runs one slice of one job."""
 
@@ -72,6 +78,8 @@ class UploadSlice:
         self._progress = Progress(ledger.job.cursor)
         self._parts: Sequence[Part] = ()
         self._target = ledger.job.upload.target
+        self._early: list[tuple[Record, Outcome]] = []
+        """Records that need others, and the outcomes that they have without these."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -121,7 +129,8 @@ class UploadSlice:
         recording = asyncio.create_task(self._record_until_sent())
         try:
             async with asyncio.TaskGroup() as calls:
-                await self._start_calls(calls, features)
+                await self._start_calls(calls, features, self._batches(features.max_batch))
+            await self._send_early_records(features)
         except BaseExceptionGroup as group:
             # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
@@ -129,11 +138,35 @@ class UploadSlice:
             self._is_sent.set()
             await recording
 
-    async def _start_calls(self, calls: asyncio.TaskGroup, features: Features) -> None:
+    async def _send_early_records(self, features: Features) -> None:
+        """Send records again that need others, until no further one is taken.
+
+        If the slice ends before, they have no outcome, and the next slice sends them.
+        """
+        left = MAX_EARLY + 1
+        while len(self._early) < left and not self._may_not_go_on:
+            early, self._early = self._early, []
+            left = len(early)
+            batches = _batches_of([record for record, _ in early], features.max_batch)
+            async with asyncio.TaskGroup() as calls:
+                await self._start_calls(calls, features, batches)
+        if not self._may_not_go_on:
+            self._progress.add([outcome for _, outcome in self._early])
+
+    @property
+    def _may_not_go_on(self) -> bool:
+        return self._ending is not None or self._read_failure is not None
+
+    async def _start_calls(
+        self,
+        calls: asyncio.TaskGroup,
+        features: Features,
+        batches: AsyncIterator[Sequence[Record]],
+    ) -> None:
         limiter = ConcurrencyLimiter(features)
         columns = ordering_columns(self._target, features)
         try:
-            async for batch in self._batches(features.max_batch):
+            async for batch in batches:
                 keys = {key for record in batch for key in ordering_keys(columns, record)}
                 await limiter.acquire()
                 if self._ending:
@@ -168,7 +201,8 @@ class UploadSlice:
         try:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
-            self._progress.add(complete_outcomes(batch, await self._write(batch, features)))
+            outcomes = complete_outcomes(batch, await self._write(batch, features))
+            self._progress.add(await self._without_early(batch, outcomes, features))
         except (RetryLater, DiskFull) as error:
             # The records were not sent: an open intent would make the next slice look them up and
             # mark them unknown.
@@ -181,6 +215,23 @@ class UploadSlice:
             raise
         except Exception as error:
             self._end(Crash(error))
+
+    async def _without_early(
+        self, batch: Sequence[Record], outcomes: Sequence[Outcome], features: Features
+    ) -> Sequence[Outcome]:
+        """The outcomes to record; records that come too early are set aside, as far as they may."""
+        if not any(outcome.is_early for outcome in outcomes):
+            return outcomes
+        pairs = zip(batch, outcomes, strict=True)
+        room = MAX_EARLY - len(self._early)
+        if len(self._progress.done) > MAX_ROWS_AHEAD:
+            room = 0
+        early = [pair for pair in pairs if pair[1].is_early][:room]
+        self._early += early
+        rows = {record.row for record, _ in early}
+        if not features.idempotent_writes:
+            await self._ledger.drop_intents(sorted(rows))
+        return [outcome for outcome in outcomes if outcome.row not in rows]
 
     async def _write(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
         """Write a batch, retrying transient errors.
@@ -372,3 +423,8 @@ class UploadSlice:
             for kind, count in Counter(outcome.kind for outcome in results).items():
                 metrics.RECORDS.labels(kind).inc(count)
         self._recorded_at = asyncio.get_running_loop().time()
+
+
+async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
+    for begin in range(0, len(records), size):
+        yield records[begin : begin + size]
