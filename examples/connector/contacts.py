@@ -25,6 +25,7 @@ from openbulk.connectors.fields import (
 from openbulk.connectors.http import Answer, Client, HeaderAuth
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import BadInput, CursorExpired, NotFound, Refused, ServiceError
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -232,7 +233,7 @@ def _problem(action: Action, record: Record, answer: Answer) -> Outcome:
             # The service knows the key: an earlier sending of this record has created the contact.
             return Outcome(record.row, OutcomeKind.CREATED, str(answer.json()["id"]))
         case 404, Action.DELETE:
-            return Outcome(record.row, OutcomeKind.UNCHANGED)
+            return Outcome(record.row, OutcomeKind.NOT_FOUND)
         case 404, _:
             message = f"there is no contact with the id {record.values['id']!r}"
             return Outcome.failure(record.row, message, field="id")
@@ -280,6 +281,8 @@ class ContactsProvider:
             "base.url", f"Address of the service; default: {API_URL}. For sandboxes and proxies."
         ),
     )
+    options: Sequence[Option] = ()
+    """The keys of `metaData` that it reads, besides those of every upload."""
     oauth: OAuth | None = None
     """Signed in by a key; see `connectors/eloqua/service.py` for a service with OAuth 2."""
 

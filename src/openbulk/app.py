@@ -332,7 +332,7 @@ def _services(
     connections = Connections(accounts, known_providers, http, governor, draining)
 
     def present(job: Job) -> bytes:
-        return notification_body(job, settings.completed_status)
+        return notification_body(job, settings.completed_word)
 
     engine = Engine(
         ledger=ledger,
@@ -369,7 +369,8 @@ def _services(
         formats=FORMATS,
         http=http,
         allow_private_addresses=settings.allow_private_addresses,
-        completed_status=settings.completed_status,
+        live_compatible=settings.live_compatible,
+        completed_status=settings.completed_word,
         max_upload_bytes=settings.max_upload_bytes,
     )
 

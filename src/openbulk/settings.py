@@ -42,9 +42,15 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(
         False, description="Let instances and callbacks call private and loopback addresses."
     )
-    completed_status: Literal["COMPLETE", "COMPLETED"] = Field(
-        "COMPLETE",
-        description="Status word of a finished job: COMPLETED for clients of the live service.",
+    compatibility: Literal["seed", "live"] = Field(
+        "seed",
+        description="Which clients to serve: live answers as the live service does where openbulk "
+        "otherwise says more, or says it sooner.",
+    )
+    completed_status: Literal["COMPLETE", "COMPLETED"] | None = Field(
+        None,
+        description="Status word of a finished job. Default: COMPLETE; COMPLETED with "
+        "OPENBULK_COMPATIBILITY=live.",
     )
     sqlite_folder: Path | None = Field(
         None,
@@ -58,3 +64,13 @@ class Settings(BaseSettings):
         7, gt=0, description="Days until the files of a finished job are deleted."
     )
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
+
+    @property
+    def live_compatible(self) -> bool:
+        """Whether to answer as the live service does, for clients that were written against it."""
+        return self.compatibility == "live"
+
+    @property
+    def completed_word(self) -> str:
+        """The word for a complete job."""
+        return self.completed_status or ("COMPLETED" if self.live_compatible else "COMPLETE")

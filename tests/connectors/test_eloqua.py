@@ -235,7 +235,7 @@ class TestCampaigns(EloquaTests):
         (missing,) = await send(
             connect, Target(self.object_name, Action.DELETE), [record(1, {"name": "x"})]
         )
-        assert (gone.kind, again.kind) == (OutcomeKind.DELETED, OutcomeKind.FAILED)
+        assert (gone.kind, again.kind) == (OutcomeKind.DELETED, OutcomeKind.NOT_FOUND)
         assert "id is missing" in problem(missing)
 
 

@@ -90,7 +90,7 @@ async def test_a_calendar_is_made_changed_left_alone_and_deleted(connector: Conn
     assert [one["summary"] for one in await read(connector, "calendars")] == [ANN, "Class 8a"]
     assert await kinds(connector, "calendars", Action.DELETE, {"id": made.id}, {"id": made.id}) == [
         OutcomeKind.DELETED,
-        OutcomeKind.UNCHANGED,
+        OutcomeKind.NOT_FOUND,
     ]
 
 
@@ -161,7 +161,7 @@ async def test_a_rule_is_made_once_changed_left_alone_and_taken_back(connector: 
     ]
     assert await kinds(connector, rules, Action.DELETE, RULE, {"id": "user:bob@example.com"}) == [
         OutcomeKind.DELETED,
-        OutcomeKind.UNCHANGED,
+        OutcomeKind.NOT_FOUND,
     ]
 
 
@@ -218,6 +218,6 @@ async def test_a_shared_calendar_is_put_on_the_list_and_taken_off(
     ]
     assert await kinds(bobs, "calendar-list", Action.DELETE, row, row) == [
         OutcomeKind.DELETED,
-        OutcomeKind.UNCHANGED,
+        OutcomeKind.NOT_FOUND,
     ]
     assert [one["id"] for one in await read(bobs, "calendars")] == ["bob@example.com"]

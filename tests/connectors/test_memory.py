@@ -43,6 +43,12 @@ class TestMemory(ConnectorTests):
             OutcomeKind.FAILED,
         ]
 
+    async def test_a_delete_that_finds_nothing_says_so(self, connect: Connect) -> None:
+        """Without an identifier, it could never find anything: that is a failure."""
+        gone = Target("records", Action.DELETE, "name")
+        (outcome,) = await send(connect, gone, [record(1, {"name": "Ann"})])
+        assert (outcome.kind, outcome.problem) == (OutcomeKind.NOT_FOUND, None)
+
     async def test_an_instance_with_another_space_has_other_records(
         self, http: aiohttp.ClientSession
     ) -> None:

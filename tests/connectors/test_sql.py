@@ -149,7 +149,7 @@ class SqlTests(ConnectorTests):
             OutcomeKind.DELETED
         ]
         assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [
-            OutcomeKind.UNCHANGED
+            OutcomeKind.NOT_FOUND
         ]
         assert await self.distinct_values(connect()) == ["Ann", "Bob", "Cara"]
 

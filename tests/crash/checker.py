@@ -21,7 +21,7 @@ KINDS = {
     "create": {"created"},
     "upsert": {"created", "updated", "upserted", "unchanged"},
     "update": {"updated", "unchanged"},
-    "delete": {"deleted", "unchanged"},
+    "delete": {"deleted", "not_found"},
 }
 """The outcomes of a record that the service can take, by action."""
 KEYLESS = {"calendars", "log"}

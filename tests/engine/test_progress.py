@@ -1,5 +1,6 @@
 """The cursor never passes a row without an outcome, and every record has exactly one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from openbulk.connectors.base import Features
 from openbulk.connectors.targets import refusal_of
 from openbulk.domain.job import Job, Status, Upload
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Row, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices.progress import (
     Progress,
     complete_outcomes,
@@ -55,11 +56,12 @@ def test_an_outcome_that_a_connector_forgot_is_unknown() -> None:
 
 
 def test_the_key_of_a_created_record_is_its_file_and_row_also_with_an_identifier() -> None:
-    row = Row(7, {"ref": "a"})
-    assert key_of(job(identifier="ref"), row) == "f00d:7"
-    assert key_of(job(Action.UPSERT, identifier="ref"), row) == "ref=a"
-    assert key_of(job(Action.UPSERT, identifier="ref"), Row(8, {})) == "f00d:8"
-    assert key_of(job(Action.UPSERT, identifier="a.b"), Row(9, {"a": {"b": 1}})) == "a.b=1"
+    created = Target("events", Action.CREATE, "ref", run="f00d")
+    upserted = replace(created, action=Action.UPSERT)
+    assert key_of(created, 7, {"ref": "a"}) == "f00d:7"
+    assert key_of(upserted, 7, {"ref": "a"}) == "ref=a"
+    assert key_of(upserted, 8, {}) == "f00d:8"
+    assert key_of(replace(upserted, identifier_field="a.b"), 9, {"a": {"b": 1}}) == "a.b=1"
 
 
 def test_a_refusal_says_what_an_object_can_do() -> None:

@@ -10,6 +10,7 @@ from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import UnhandledErrors, present_errors
 from openbulk.api.http.idempotency import REPLAYED
 from openbulk.api.http.openapi import describe
+from openbulk.api.http.parameters import refuse_misspelt_parameters
 from openbulk.api.http.request_ids import RequestIds
 from openbulk.api.platform import authorization, catalogue, instances
 from openbulk.api.platform.catalogue import HubKey, check_hub
@@ -60,6 +61,7 @@ def make_api(services: Services) -> FastAPI:
         summary="Bulk loads into cloud services",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_misspelt_parameters)],
     )
     api.state.services = services
     of_instance = APIRouter()

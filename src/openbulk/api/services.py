@@ -41,6 +41,8 @@ class Services:
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
     allow_private_addresses: bool
+    live_compatible: bool
+    """Whether to answer as the live service does (`OPENBULK_COMPATIBILITY=live`)."""
     completed_status: str
     """The word for a finished job: `COMPLETE` or, as at the service we replace, `COMPLETED`."""
     max_upload_bytes: int

@@ -183,6 +183,7 @@ def _settings_problem(error: ValidationError) -> str:
 _RIGHT_VALUES = {
     "port": "a number from 0 to 65535",
     "allow_private_addresses": "true or false",
+    "compatibility": "seed or live",
     "completed_status": "COMPLETE or COMPLETED",
     "max_upload_bytes": "a whole number above 0",
     "keep_files_days": "a number above 0",

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from openbulk.connectors.pace import Pace, Unpaced
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -65,6 +66,16 @@ class Features:
     """`read` yields the records in the order of `Query.order`."""
     id: str | None = "id"
     """The field that identifies a record in `get` and in writes; None if records have none."""
+    extra_columns: tuple[str, ...] = ()
+    """Columns that a row may have beside the fields of `metadata`: `calendarId` says where an event
+    goes."""
+    any_identifier: bool = False
+    """A caller may identify records by a column that is no field: the service keeps its value."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """Fields without which no record can be created; of each group, a record needs one."""
+    skips_read_only: bool = False
+    """Fields that `metadata` calls read-only are left out before `write`, unless they identify the
+    record: a record that was read may be sent back."""
     native: bool = False
     """Uploads go through `Connector.native` instead of `write`."""
 
@@ -224,7 +235,9 @@ class Provider(Protocol):
     hub: str
     """The hub it belongs to: `scheduling`."""
     settings: Sequence[Setting]
-    """The configuration entries that it reads. Others are stored too, but never as secrets."""
+    """The configuration entries that it reads. Others are refused."""
+    options: Sequence[Option]
+    """The keys of `metaData` that its connectors read (`Target.options`). Others are refused."""
     oauth: OAuth | None
     """Its sign-in by authorization code; None if it has none."""
 

@@ -77,8 +77,9 @@ def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
 
     `otherwise` is the end of the message if no known name is similar.
     """
-    for similar in get_close_matches(name, known, 1):
-        return f"did you mean {similar!r}?"
+    by_lower_case = {one.lower(): one for one in known}
+    for similar in get_close_matches(name.lower(), by_lower_case, 1):
+        return f"did you mean {by_lower_case[similar]!r}?"
     return otherwise
 
 

@@ -21,6 +21,7 @@ from openbulk.domain.errors import (
     ServiceError,
     SignInAgain,
 )
+from openbulk.exact_json import encode_json
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -170,7 +171,7 @@ class Client:
         """
         extra = dict(headers or {})
         if json is not None:
-            data, extra["Content-Type"] = orjson.dumps(json), "application/json"
+            data, extra["Content-Type"] = encode_json(json), "application/json"
         request = Request(method, url, params, data, extra)
         credentials = await self._auth.headers()
         answer = await self._send_paced(budgets, request, credentials)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
+from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.records import Target
 
 
@@ -49,7 +50,8 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
     """
     features = objects.get(target.object)
     if features is None:
-        return f"there is no object {target.object!r}; the objects are: {', '.join(objects)}"
+        hint = did_you_mean(target.object, objects, f"the objects are: {', '.join(objects)}")
+        return f"there is no object {target.object!r}; {hint}"
     if not features.actions:
         return f"{target.object!r} can only be read"
     if target.action not in features.actions:

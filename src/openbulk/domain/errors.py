@@ -21,6 +21,7 @@ OpenbulkError
 │   ├── WrongFiles             ... the file store belongs to another ledger
 │   └── WrongKey               ... the ledger is sealed with another master key
 ├── FieldError                 a value cannot be sent: its record fails (connectors/fields.py)
+│   └── UnknownColumn          ... a column means no field of the object (connectors/columns.py)
 ├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
 ├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too
 └── ServiceError               a call to a service failed; its class says what became of the records

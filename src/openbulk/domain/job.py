@@ -43,6 +43,7 @@ class Counts:
     upserted: int = 0
     unchanged: int = 0
     deleted: int = 0
+    not_found: int = 0
     failed: int = 0
     unknown: int = 0
 
@@ -100,7 +101,10 @@ class Download:
     text: str = ""
     """The query as text, for display."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, unchanged; for `POST /bulk/download`, the whole body."""
+    """The caller's `metaData`; for `POST /bulk/download`, the whole body. Its keys are in the
+    spelling of the parts that read them."""
+    unused_options: tuple[str, ...] = ()
+    """The keys of `options` that have no effect on this job."""
     is_v3: bool = False
     """Whether it was created by `POST /bulk/download`, whose status has keys of its own."""
 
@@ -162,6 +166,8 @@ class Remarks:
     """Rows from which something was left out."""
     first: tuple[RowRemark, ...] = ()
     """The first of these rows, in the order of the file; the others are only counted."""
+    columns: tuple[str, ...] = ()
+    """Columns that were left out of every row, because the service fills them itself."""
 
 
 NO_REMARKS = Remarks()
@@ -237,10 +243,17 @@ class Job:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The caller's `metaData`, unchanged."""
+        """The caller's `metaData`, its keys in the spelling of the parts that read them."""
         if isinstance(self.work, Download):
             return self.work.options
         return self.work.target.options
+
+    @property
+    def unused_options(self) -> tuple[str, ...]:
+        """The keys of `options` that have no effect on this job."""
+        if isinstance(self.work, Download):
+            return self.work.unused_options
+        return self.work.target.unused_options
 
     @property
     def is_finished(self) -> bool:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+Path = tuple[str | int, ...]
+"""Where a field is: the names of the objects around it, the numbers of list items, its name."""
+
 _LIST_ITEM = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>\d{1,4})\]")
 
 
@@ -27,6 +30,9 @@ class OutcomeKind(StrEnum):
     """Created or updated: the service does not say which."""
     UNCHANGED = "unchanged"
     DELETED = "deleted"
+    NOT_FOUND = "not_found"
+    """A record to delete does not exist, so nothing was to be done. It has not failed: after it,
+    the service is as the caller wants it."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The service may have taken the record: a person has to check."""
@@ -67,8 +73,10 @@ class Target:
     identifier_field: str | None = None
     """The field that identifies records, if the caller names one (`identifierFieldName`)."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The caller's `metaData`, unchanged. A connector reads the keys that it documents, and ignores
-    the rest."""
+    """The caller's `metaData`, its keys in the spelling of the parts that read them. A connector
+    reads those that its provider declares (`Provider.options`)."""
+    unused_options: tuple[str, ...] = ()
+    """The keys of `options` that have no effect on this job."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
     records: int | None = None
@@ -126,20 +134,57 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     `attendees[0].email` makes a list; missing indexes are skipped. Raises ValueError if a name has
     both a value and fields below it (`start` and `start.date`).
     """
+    return nest_paths({steps_of(name): value for name, value in flat.items()})
+
+
+def nest_paths(fields: Mapping[Path, Any]) -> dict[str, Any]:
+    """Nested values from paths: `{"start": {"date": d}}` from `{("start", "date"): d}`.
+
+    A number is an index of a list; missing ones are skipped. Raises ValueError if a path has both a
+    value and fields below it.
+    """
+    if all(len(path) == 1 for path in fields):
+        return {str(path[0]): value for path, value in fields.items()}
     root: dict[Any, Any] = {}
-    for name, value in flat.items():
-        *parents, last = _steps(name)
+    for path, value in fields.items():
+        *parents, last = path
         place = root
         for step in parents:
             place = place.setdefault(step, {})
             if not isinstance(place, dict):
-                raise ValueError(f"{name!r} is below a field that has a value of its own")
+                raise ValueError(
+                    f"{path_text(path)!r} is below a field that has a value of its own"
+                )
         if isinstance(place.get(last), dict):
-            raise ValueError(f"{name!r} has both a value and fields below it")
+            raise ValueError(f"{path_text(path)!r} has both a value and fields below it")
         place[last] = _Leaf(value)
     nested = _unwrap(root)
     assert isinstance(nested, dict)
     return nested
+
+
+def steps_of(name: str) -> Path:
+    """The path that a dotted name writes: `("start", "date")` of `start.date`.
+
+    A dot at an end of the name or beside a blank is a full stop, and part of the name: `No. of
+    guests`, `Nr.`.
+    """
+    if "." not in name and "[" not in name:
+        return (name,)
+    parts = name.split(".")
+    if any(not part or part != part.strip() for part in parts):
+        return (name,)
+    steps: list[str | int] = []
+    for part in parts:
+        item = _LIST_ITEM.fullmatch(part)
+        steps += [item["name"], int(item["index"])] if item else [part]
+    return tuple(steps)
+
+
+def path_text(path: Path) -> str:
+    """A path as a dotted name: `attendees[0].email`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".")
 
 
 def value_at(values: Mapping[str, Any], path: str) -> object:
@@ -162,7 +207,10 @@ def select_fields(
     values = {name: value_at(record, name) for name in fields}
     if not keep_nulls:
         values = {name: value for name, value in values.items() if value is not None}
-    return nest(values)
+    # A name with a dot may be that of a field: a column of a database.
+    return nest_paths(
+        {(name,) if name in record else steps_of(name): value for name, value in values.items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +218,6 @@ class _Leaf:
     """Wraps a value, so that a dict value is not mistaken for an inner node."""
 
     value: Any
-
-
-def _steps(name: str) -> list[str | int]:
-    if "." not in name and "[" not in name:
-        return [name]
-    steps: list[str | int] = []
-    for part in name.split("."):
-        item = _LIST_ITEM.fullmatch(part)
-        steps += [item["name"], int(item["index"])] if item else [part]
-    return steps
 
 
 def _unwrap(node: Any) -> Any:

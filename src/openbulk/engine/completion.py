@@ -27,19 +27,16 @@ class Completion:
         await self._notifications.announce(job)
         await self._workflows.job_finished(job)
 
-    async def cancel(self, job: Job) -> Job:
+    async def cancel(self, job: Job, *, even_if_complete: bool) -> Job:
         """Cancel a job: nothing more is sent, and what was sent stays sent.
 
-        A complete job becomes cancelled, too, as its caller expects. A failed job stays failed.
+        A finished job stays as it is, unless it is complete and `even_if_complete` is set.
         """
         cancelled = await self._ledger.cancel(job.id, self._now())
         if cancelled is None:
-            return await self._cancel_finished(job)
+            changed = await self._ledger.cancel_complete(job.id) if even_if_complete else None
+            return changed or await self._ledger.job(job.id) or job
         log.info("job cancelled", job=job.id, status=cancelled.status)
         if cancelled.is_finished:
             await self.announce(cancelled)
         return cancelled
-
-    async def _cancel_finished(self, job: Job) -> Job:
-        cancelled = await self._ledger.cancel_complete(job.id)
-        return cancelled or await self._ledger.job(job.id) or job

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import (
     ResolvedObject,
     refusal_of,
@@ -47,6 +49,7 @@ MAX_SORTED = 10_000
 MIN_PAGE_SIZE = 50
 """With a condition, only some records are wanted, so openbulk reads pages of at least this size."""
 
+NO_OPTIONS: Mapping[str, Any] = {}
 Result = TypeVar("Result")
 
 
@@ -97,11 +100,17 @@ class Direct:
 
     # --- reading ---
 
-    async def get(self, resource: Resource) -> Mapping[str, Any]:
-        """One record. Raises NotFound."""
+    async def get(
+        self, resource: Resource, options: Mapping[str, Any] = NO_OPTIONS
+    ) -> Mapping[str, Any]:
+        """One record. `options` may have parameters of the service. Raises NotFound."""
         _require_readable(resource)
         record_id = _id_of(resource)
-        parameters = resource.object.path_parameters
+        names = options.keys() & resource.features.parameters
+        parameters = {
+            **{name: options[name] for name in names},
+            **resource.object.path_parameters,
+        }
         return await _call(lambda: self.connector.get(resource.name, record_id, parameters))
 
     async def page(
@@ -163,9 +172,11 @@ class Direct:
 
         Raises BadInput if the service refuses it.
         """
-        record = Record(1, values, key=uuid.uuid4().hex)
-        outcome = await self._write(resource, Action.CREATE, record, options)
-        return await self._record_after(outcome, resource, values)
+        target = _target(resource, Action.CREATE, options)
+        fields = await self._fields_of(values, target, resource.features)
+        record = Record(1, fields, key=uuid.uuid4().hex)
+        outcome = await self._write(target, record, resource)
+        return await self._record_after(outcome, resource, values, options)
 
     async def change(
         self, resource: Resource, values: Mapping[str, Any], options: Mapping[str, Any]
@@ -176,43 +187,50 @@ class Direct:
         """
         record_id = _id_of(resource)
         # Look first: nothing is sent for a record that does not exist.
-        await self.get(resource)
-        record = Record(1, {**values, str(resource.features.id): record_id}, key=record_id)
-        outcome = await self._write(resource, Action.UPDATE, record, options)
-        return await self._record_after(outcome, resource, record.values)
+        await self.get(resource, options)
+        target = _target(resource, Action.UPDATE, options)
+        fields = await self._fields_of(values, target, resource.features)
+        record = Record(1, {**fields, str(resource.features.id): record_id}, key=record_id)
+        outcome = await self._write(target, record, resource)
+        return await self._record_after(outcome, resource, record.values, options)
 
     async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
         """Delete a record. Raises NotFound if there is none."""
         record_id = _id_of(resource)
         record = Record(1, {str(resource.features.id): record_id}, key=record_id)
-        outcome = await self._write(resource, Action.DELETE, record, options)
+        target = _target(resource, Action.DELETE, options)
+        outcome = await self._write(target, record, resource)
         if outcome.kind is not OutcomeKind.DELETED:
             raise NotFound(f"{resource.name!r} has no record {record_id!r}")
 
     async def _record_after(
-        self, outcome: Outcome, resource: Resource, values: Mapping[str, Any]
+        self,
+        outcome: Outcome,
+        resource: Resource,
+        values: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """The written record as the service shows it; the sent values if it cannot be read."""
         written = replace(resource, id=outcome.id)
         if outcome.id is None or "read" not in written.can:
             return values
         try:
-            return await self.get(written)
+            return await self.get(written, options)
         except (NotFound, ServiceError):
             # The write has succeeded: a failure to show the record is not a failure to write it.
             return {**values, str(resource.features.id): outcome.id}
 
-    async def _write(
-        self, resource: Resource, action: Action, record: Record, options: Mapping[str, Any]
-    ) -> Outcome:
-        target = Target(
-            resource.name,
-            action,
-            identifier_field=None if action is Action.CREATE else resource.features.id,
-            options={**options, **resource.object.path_parameters},
-            run=uuid.uuid4().hex,
-            records=1,
-        )
+    async def _fields_of(
+        self, values: Mapping[str, Any], target: Target, features: Features
+    ) -> Mapping[str, Any]:
+        """The values by the names of fields, as in an upload. Raises BadInput."""
+        schema = await _call(lambda: self.connector.metadata(target.object))
+        try:
+            return Columns(target, features, schema).fields_of(values)
+        except FieldError as error:
+            raise BadInput(error.message) from error
+
+    async def _write(self, target: Target, record: Record, resource: Resource) -> Outcome:
         refusal = refusal_of(target, {resource.name: resource.features})
         if refusal is not None:
             raise NotPossible(refusal, can=resource.can)
@@ -243,6 +261,17 @@ async def _import(native: NativeBulk, target: Target, record: Record) -> Sequenc
     raise Refused(
         f"the service did not report within {IMPORT_SECONDS:.0f} s whether it took the record; "
         "check there"
+    )
+
+
+def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> Target:
+    return Target(
+        resource.name,
+        action,
+        identifier_field=None if action is Action.CREATE else resource.features.id,
+        options={**options, **resource.object.path_parameters},
+        run=uuid.uuid4().hex,
+        records=1,
     )
 
 

@@ -4,10 +4,14 @@ import asyncio
 
 import structlog
 
+from openbulk.domain.errors import BadInput, NotFound, SignInAgain
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
+from openbulk.domain.records import Target
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue, NextSlice
+from openbulk.engine.upload_check import require_possible
+from openbulk.formats.recognition import Inspection
 from openbulk.storage.ledger import Ledger
 
 log = structlog.get_logger()
@@ -26,6 +30,17 @@ class Intake:
         self._queue = queue
         self._connections = connections
         self._now = clock.now
+
+    async def require_possible(self, instance_id: int, target: Target, file: Inspection) -> None:
+        """Raise BadInput if no record of a file can work, with what would be right.
+
+        Returns if the instance cannot be connected: the job will say why it waits, or ends.
+        """
+        try:
+            connection = await self._connections.to(instance_id)
+        except (BadInput, NotFound, SignInAgain):
+            return
+        await require_possible(target, file, connection.connector)
 
     async def submit(
         self,

@@ -16,6 +16,7 @@ from openbulk.domain.comparison import as_text
 from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
 from openbulk.domain.job import Download, Job
+from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.query import ChangedRange, Query
 from openbulk.storage.ledger import Ledger
 
@@ -54,8 +55,10 @@ class DownloadRequest:
     continue_from: str = ""
     """Id of the earlier job to continue, as the caller wrote it; empty for none."""
     dates: DateFilter = NO_DATES
+    keeps_nulls: bool | None = None
+    """`Download.keeps_nulls`, if the caller says so; a continued job keeps that of the earlier."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options that may be parameters of the service; unknown ones are ignored."""
+    """Options that must be parameters of the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,8 @@ def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
             f"job {earlier.id} sorted its records, so it cannot be continued; remove `order by`"
         )
     query = before.query
+    _require_same_parameters(request, earlier)
+    _require_usable_page_size(download, earlier)
     if download.query.limit is not None:
         query = replace(query, limit=download.query.limit)
     has_more = position.after is not None or position.skip > 0
@@ -143,20 +148,45 @@ def continue_job(request: DownloadRequest, earlier: Job) -> DownloadRequest:
         query=query,
         # Page limits count the pages of one job.
         begin=replace(position, is_end=not has_more, pages=0, continues=True),
-        page_size=before.page_size,
+        page_size=before.page_size if download.page_size is None else download.page_size,
         page_limit=download.page_limit or before.page_limit,
-        keeps_nulls=before.keeps_nulls,
+        keeps_nulls=before.keeps_nulls if request.keeps_nulls is None else request.keeps_nulls,
         text=before.text,
     )
     return replace(request, download=continued)
 
 
+def _require_same_parameters(request: DownloadRequest, earlier: Job) -> None:
+    """Raise BadInput for a parameter of the service that the earlier job did not have."""
+    before = earlier.download.query.parameters
+    for name, value in {**request.options, **request.download.query.parameters}.items():
+        if before.get(name) != option_text(value):
+            raise BadInput(
+                f"job {earlier.id} was read with other parameters than {name}={option_text(value)};"
+                " a job that continues it cannot change them: leave them out"
+            )
+
+
+def _require_usable_page_size(download: Download, earlier: Job) -> None:
+    """Raise BadInput for another page size, if the earlier job ended in the middle of a page."""
+    position, before = earlier.position, earlier.download.page_size
+    if download.page_size in (None, before) or not (position.skip or position.since):
+        return
+    size = "the default size" if before is None else f"{before} records"
+    raise BadInput(
+        f"job {earlier.id} ended in the middle of a page of {size}, so a job that continues it "
+        "keeps that size: leave pageSize out"
+    )
+
+
 def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any]) -> Query:
-    """Move the service's parameters from the condition and the options into `parameters`."""
-    parameters = {
-        name: str(value) for name, value in options.items() if name in features.parameters
-    }
-    parameters |= query.parameters
+    """Move the service's parameters from the condition and the options into `parameters`.
+
+    Raises BadInput for an option that is no parameter.
+    """
+    given = {**options, **query.parameters}
+    spelt = with_known_spelling(given, features.parameters, repr(query.object), "parameter")
+    parameters = {name: option_text(value) for name, value in spelt.items()}
     rest: list[Condition] = []
     for part in conjuncts(query.where):
         match part:
@@ -204,7 +234,8 @@ async def _require_fields(query: Query, object: str, connector: Connector) -> No
     except ServiceError:
         return  # the job will meet the same failure, and wait for the service
     for name in names:
-        if not _has_field(schema, name.split(".")):
+        # A name with a dot may be that of a field.
+        if not (_has_field(schema, [name]) or _has_field(schema, name.split("."))):
             near = get_close_matches(name, list(_field_names(schema)), 1)
             hint = "".join(f"; did you mean {one!r}?" for one in near)
             raise BadInput(f"{object!r} has no field {name!r}{hint}")

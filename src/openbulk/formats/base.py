@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
+from openbulk.domain.options import Option
 from openbulk.domain.records import Row
 
 
@@ -14,8 +15,21 @@ class Format(Protocol):
     looks_like: str
     """What a file in this format looks like, for a person whose file differs. Half a sentence."""
 
+    @property
+    def options(self) -> Sequence[Option]:
+        """The keys of `metaData` that `read` reads (`formats/options.py`).
+
+        A file of a format that does not read a key ignores it, and its job says so.
+        """
+
     is_binary: bool
     """Whether a file is not text. Then `recognizes` gets its bytes undecoded."""
+
+    names_are_paths: bool
+    """Whether a dot in a name makes a nested field: `start.date`. A table has no other way to nest.
+
+    The names of rows are as the file has them: whether `a.b` is the name of a field is known where
+    the object is (`connectors/columns.py`)."""
 
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes looks like this format.
@@ -27,7 +41,7 @@ class Format(Protocol):
         """The rows of a file, numbered from 1 without a gap.
 
         `file` is seekable and at its beginning. `options` is the caller's `metaData`: a
-        format reads the keys that it documents and ignores the rest. A record that cannot be read
+        format reads the keys that it declares in `options`. A record that cannot be read
         is a Row with a problem, and reading continues after it. Raises BadInput if the file as a
         whole cannot be read.
         """

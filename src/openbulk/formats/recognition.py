@@ -1,10 +1,13 @@
 """Recognizes the format of a file: as its caller states, else as its beginning shows."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
+from openbulk.domain.records import Row
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
 from openbulk.formats.encoding_detection import detect_encoding
@@ -36,12 +39,30 @@ _MAGIC_BYTES = {
 """The beginnings of files that are neither text nor in a supported format."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The beginning of a file."""
+
+    format: Format
+    rows: Sequence[Row]
+    """Its first rows."""
+    is_whole: bool
+    """Whether the file has no more rows."""
+
+
 def inspect(file: BinaryIO, format_name: Any, options: Mapping[str, Any]) -> Format:
     """The format of a file that can be read and holds at least one record. Raises BadInput.
 
     `format_name` is `metaData.format`, or None. Reads only the beginning of the file, and seeks
     back to it.
     """
+    return inspect_rows(file, format_name, options, 1).format
+
+
+def inspect_rows(
+    file: BinaryIO, format_name: Any, options: Mapping[str, Any], count: int
+) -> Inspection:
+    """The format and the first rows of a file, as `inspect` does; the last may be cut off."""
     head = file.read(INSPECTED_BYTES)
     file.seek(0)
     if not head.strip():
@@ -49,10 +70,12 @@ def inspect(file: BinaryIO, format_name: Any, options: Mapping[str, Any]) -> For
     recognized = recognize(head[:HEAD_BYTES], format_name, options)
     # A workbook can only be read as a whole: its directory is at its end.
     readable = file if recognized.is_binary else io.BytesIO(head)
-    if next(recognized.read(readable, options), None) is None:
+    rows = list(islice(recognized.read(readable, options), count))
+    if not rows:
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     file.seek(0)
-    return recognized
+    is_read = recognized.is_binary or len(head) < INSPECTED_BYTES
+    return Inspection(recognized, rows, is_whole=is_read and len(rows) < count)
 
 
 def recognize(

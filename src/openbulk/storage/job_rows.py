@@ -55,16 +55,17 @@ def job_of(row: Row[Any]) -> Job:
 
 def remarks_value(remarks: Remarks) -> dict[str, Any] | None:
     """The column `remarks` of a job's row; None where nothing was left out."""
-    if not remarks.rows:
+    if remarks == NO_REMARKS:
         return None
     first = [[remark.row, remark.line, remark.text] for remark in remarks.first]
-    return {"rows": remarks.rows, "first": first}
+    return {"rows": remarks.rows, "first": first, "columns": list(remarks.columns)}
 
 
 def _remarks_of(kept: Mapping[str, Any] | None) -> Remarks:
     if kept is None:
         return NO_REMARKS
-    return Remarks(kept["rows"], tuple(RowRemark(*remark) for remark in kept["first"]))
+    first = tuple(RowRemark(*remark) for remark in kept["first"])
+    return Remarks(kept["rows"], first, tuple(kept.get("columns", ())))
 
 
 def work_values(work: Upload | Download) -> dict[str, Any]:
@@ -80,7 +81,13 @@ def work_of(row: Any) -> Upload | Download:
     if row.query is not None:  # uploads have none
         return _download_of(row)
     return Upload(
-        target=Target(row.object, Action(row.action), row.identifier_field, row.options),
+        target=Target(
+            row.object,
+            Action(row.action),
+            row.identifier_field,
+            row.options,
+            unused_options=tuple(row.unused_options or ()),
+        ),
         file=row.file,
         file_size=row.file_size,
         file_format=row.file_format,
@@ -95,6 +102,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "action": upload.target.action.value,
         "identifier_field": upload.target.identifier_field,
         "options": dict(upload.target.options),
+        "unused_options": list(upload.target.unused_options) or None,
         "file": upload.file,
         "file_size": upload.file_size,
         "file_format": upload.file_format,
@@ -108,6 +116,7 @@ def _download_values(download: Download) -> dict[str, Any]:
     return {
         "object": query.object,
         "options": dict(download.options),
+        "unused_options": list(download.unused_options) or None,
         "file": download.file,
         "file_size": 0,
         "file_format": download.file_format,
@@ -143,6 +152,7 @@ def _download_of(row: Any) -> Download:
         keeps_nulls=kept["keeps_nulls"],
         text=kept["text"],
         options=row.options,
+        unused_options=tuple(getattr(row, "unused_options", None) or ()),
         is_v3=kept["is_v3"],
     )
 

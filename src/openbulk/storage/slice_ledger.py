@@ -5,7 +5,7 @@ Every write checks the fence: once another runner has begun the slice, this one 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -206,6 +206,16 @@ class SliceLedger:
 
         await self._write(write)
         self.job = replace(self.job, records=records, remarks=remarks)
+
+    async def add_left_out(self, columns: Iterable[str]) -> None:
+        """Record columns that were left out of the rows; no-op if all of them are recorded."""
+        remarks = self.job.remarks
+        names = tuple(dict.fromkeys([*remarks.columns, *columns]))
+        if names == remarks.columns:
+            return
+        remarks = replace(remarks, columns=names)
+        await self._write(partial(self._change_job, remarks=remarks_value(remarks)))
+        self.job = replace(self.job, remarks=remarks)
 
     async def parts_from(self, row: int) -> Sequence[Part]:
         """The part of the job's file that holds a row, and the parts after it."""

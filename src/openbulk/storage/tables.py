@@ -95,6 +95,8 @@ jobs = Table(
     Column("action", Text),
     Column("identifier_field", SafeText),
     Column("options", JSON, nullable=False),
+    # The keys of the options that have no effect on the job; NULL for none.
+    Column("unused_options", JSON(none_as_null=True)),
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),
@@ -119,6 +121,7 @@ jobs = Table(
     Column("upserted", BigInteger, nullable=False, server_default="0"),
     Column("unchanged", BigInteger, nullable=False, server_default="0"),
     Column("deleted", BigInteger, nullable=False, server_default="0"),
+    Column("not_found", BigInteger, nullable=False, server_default="0"),
     Column("failed", BigInteger, nullable=False, server_default="0"),
     Column("unknown", BigInteger, nullable=False, server_default="0"),
     Column("mailed_outside", BigInteger, nullable=False, server_default="0"),

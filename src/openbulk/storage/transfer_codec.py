@@ -61,12 +61,17 @@ def _destination_values(destination: Destination) -> dict[str, Any]:
         "action": target.action.value,
         "identifier_field": target.identifier_field,
         "options": dict(target.options),
+        "unused_options": list(target.unused_options),
         "callback_url": destination.callback_url,
     }
 
 
 def _destination_of(kept: Mapping[str, Any]) -> Destination:
     target = Target(
-        kept["object"], Action(kept["action"]), kept["identifier_field"], kept["options"]
+        kept["object"],
+        Action(kept["action"]),
+        kept["identifier_field"],
+        kept["options"],
+        unused_options=tuple(kept.get("unused_options", ())),
     )
     return Destination(kept["instance_id"], target, kept["callback_url"])

@@ -4,17 +4,55 @@ The engine checks them against the service: `engine/query_resolution.py`.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from openbulk.api.bulk.metadata import parse_metadata
+from openbulk.api.bulk.metadata import parameters_among, parse_metadata, use_download_options
 from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
 from openbulk.domain.comparison import in_utc
 from openbulk.domain.errors import BadInput
-from openbulk.domain.job import Download
+from openbulk.domain.job import Download, Job
+from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.query import Query
 from openbulk.engine.query_resolution import DateFilter, DownloadRequest
 from openbulk.formats.recognition import resolve_format_name
+
+QUERY_KEYS = (
+    "continueFromJobId",
+    "fileFormat",
+    "from",
+    "lastRunDate",
+    "metaData",
+    "q",
+    "query",
+    "to",
+    "headerData",  # of the contract: clients send it, and nobody says what it does
+    "where",  # likewise
+)
+"""The keys of a request to `POST /bulk/query`, in its address and its body together."""
+BODY_KEYS = (
+    "apiLimit",
+    "callback-payload",
+    "continueFromJobId",
+    "docsHubDetails",
+    "fileName",
+    "filterDateField",
+    "filterNulls",
+    "format",
+    "from",
+    "limit",
+    "notificationUrl",
+    "objectName",
+    "pageSize",
+    "query",
+    "selectFields",
+    "to",
+    "where",
+)
+"""The keys of the body of `POST /bulk/download`."""
+_FLAGS = {"": None, "true": True, "false": False}
 
 
 def download_of_query(
@@ -22,9 +60,11 @@ def download_of_query(
 ) -> DownloadRequest:
     """The download that `POST /bulk/query` requests. Raises BadInput.
 
-    Without a query, it selects all records of `object_name`.
+    `given` has the keys of QUERY_KEYS, in any case. Without a query, it selects all records of
+    `object_name`.
     """
-    options = parse_metadata(given.get("metaData"))
+    given = with_known_spelling(given, QUERY_KEYS, "the request")
+    used = use_download_options(parse_metadata(given.get("metaData")))
     continue_from = _text(given, "continueFromJobId")
     text = _text(given, "q") or _text(given, "query")
     query = parse(text) if text else Query(object_name)
@@ -36,19 +76,21 @@ def download_of_query(
         file_format=resolve_format_name(given.get("fileFormat"), "fileFormat") or "csv",
         callback_url=callback_url,
         text=text,
-        options=options,
+        options=used.values,
+        unused_options=used.unused,
     )
     since = _time(given, "from") or _time(given, "lastRunDate")
     return DownloadRequest(
         download,
         continue_from=continue_from,
         dates=DateFilter(since, _time(given, "to")),
-        options=options,
+        options=parameters_among(used),
     )
 
 
 def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
     """The download that `POST /bulk/download` requests. Raises BadInput."""
+    body = with_known_spelling(body, BODY_KEYS, "the body")
     if body.get("docsHubDetails"):
         raise BadInput(
             "docsHubDetails is not possible: openbulk has no connector for documents; fetch the "
@@ -56,6 +98,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
         )
     continue_from = _text(body, "continueFromJobId")
     query = _query_of_body(body, needs_object=not continue_from)
+    filter_nulls = _flag(body, "filterNulls")
     download = Download(
         query,
         file=file,
@@ -64,7 +107,7 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
         page_size=_whole_number(body, "pageSize", minimum=1),
         page_limit=_whole_number(body, "apiLimit", minimum=1),
         # In the contract, nulls are left out by default.
-        keeps_nulls=body.get("filterNulls") is False,
+        keeps_nulls=filter_nulls is False,
         text=_query_text(query, _text(body, "where")),
         options=dict(body),
         is_v3=True,
@@ -73,6 +116,22 @@ def download_of_body(body: Mapping[str, Any], file: str) -> DownloadRequest:
         download,
         continue_from=continue_from,
         dates=DateFilter(_time(body, "from"), _time(body, "to"), _text(body, "filterDateField")),
+        keeps_nulls=None if filter_nulls is None else not filter_nulls,
+    )
+
+
+def require_same_query(wanted: DownloadRequest, earlier: Job) -> None:
+    """Raise BadInput if a request that continues a job has another query; a limit may differ."""
+    query, text = replace(wanted.download.query, limit=None, parameters={}), wanted.download.text
+    before = earlier.download.text
+    if query == Query("") or text == before:
+        return
+    with suppress(BadInput):  # a version 3 text may name fields that the language cannot
+        if query == replace(parse(before), limit=None):
+            return
+    raise BadInput(
+        f"continueFromJobId continues the query of job {earlier.id}, {before!r}; leave the query "
+        "out, or send the same one"
     )
 
 
@@ -92,7 +151,7 @@ def _query_of_body(body: Mapping[str, Any], *, needs_object: bool) -> Query:
         fields=field_list(_text(body, "selectFields")),
         where=parse_where(where),
         limit=_whole_number(body, "limit", minimum=0),
-        parameters={str(key): str(value) for key, value in parameters.items()},
+        parameters={key: option_text(value) for key, value in parameters.items()},
     )
 
 
@@ -106,9 +165,19 @@ def _query_text(query: Query, where: str) -> str:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
-    """A value as text; empty if it is missing."""
+    """A value as text; empty if it is missing. Raises BadInput for a list or an object."""
     value = given.get(name)
-    return "" if value is None else str(value)
+    if isinstance(value, Mapping | list):
+        raise BadInput(f"{name} is {option_text(value)[:80]}; it must be a text")
+    return "" if value is None else option_text(value)
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool | None:
+    """True or false, also as text; None if it is missing. Raises BadInput."""
+    text = _text(given, name).lower()
+    if text not in _FLAGS:
+        raise BadInput(f"{name} is {text[:40]!r}; it must be true or false")
+    return _FLAGS[text]
 
 
 def _whole_number(given: Mapping[str, Any], name: str, *, minimum: int) -> int | None:

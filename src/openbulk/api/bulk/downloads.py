@@ -5,7 +5,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from openbulk.api.bulk.download_request import download_of_body, download_of_query
+from openbulk.api.bulk.download_request import (
+    QUERY_KEYS,
+    download_of_body,
+    download_of_query,
+    require_same_query,
+)
 from openbulk.api.bulk.job_requests import submit
 from openbulk.api.http import idempotency
 from openbulk.api.http.bodies import parse_json_object, read_body
@@ -23,6 +28,7 @@ from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.query_language import EXAMPLE
 from openbulk.domain.instance import Instance
 from openbulk.domain.job import IdempotencyKey
+from openbulk.domain.spelling import known_spelling
 from openbulk.engine.query_resolution import (
     DownloadRequest,
     continue_job,
@@ -147,7 +153,12 @@ async def query(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
     """Create a job that reads the records that a query selects. The answer has the job's id."""
-    parameters = {name: text for name, text in request.query_params.items() if text}
+    # The contract ignores a parameter that it does not know.
+    parameters = {
+        name: text
+        for name, text in request.query_params.items()
+        if text and known_spelling(name, QUERY_KEYS)
+    }
     given = {**await _read_options(request), **parameters}
     callback_url = callback_url_of(request)
     idempotency_key = idempotency.idempotency_key_of(request, "query", given, callback_url)
@@ -192,6 +203,7 @@ async def _submit(
     if wanted.continue_from:
         job_id = parse_whole_number(wanted.continue_from, "continueFromJobId", minimum=1)
         earlier = await job_to_continue(services.ledger, instance.id, job_id)
+        require_same_query(wanted, earlier)
         wanted = continue_job(wanted, earlier)
     resolved = await resolve_download(wanted, connector)
     work = resolved.download.restrict_to(resolved.changes)

@@ -23,6 +23,8 @@ from openbulk.api.wire.jobs import (
     JobItem,
     JobStatus,
     RecordError,
+    UploadDetails,
+    present_details,
     present_job,
     present_job_item,
     present_record_error,
@@ -95,11 +97,11 @@ async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> 
 @router.get(
     "/bulk/{job_id}",
     summary="Retrieve a job",
-    responses=answers(JobStatus | DownloadStatus, 404),
+    responses=answers(UploadDetails | JobStatus | DownloadStatus, 404),
 )
 async def job(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """A job. The answer equals that of `/bulk/{job_id}/status`."""
-    return present_job(await find_job(services, user, job_id), services.completed_status)
+    """A job: its status and, for an upload, the outcomes of its records."""
+    return present_details(await find_job(services, user, job_id), services.completed_status)
 
 
 @router.get(
@@ -144,6 +146,12 @@ async def errors(
     responses=answers(JobStatus | DownloadStatus, 404, 507),
 )
 async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Stop a job. Records that the service has already received stay there."""
-    job = await services.completion.cancel(await find_job(services, user, job_id))
+    """Stop a job. Records that the service has already received stay there.
+
+    A finished job stays as it is. For clients of the live service (`OPENBULK_COMPATIBILITY=live`),
+    a complete job becomes cancelled.
+    """
+    job = await services.completion.cancel(
+        await find_job(services, user, job_id), even_if_complete=services.live_compatible
+    )
     return present_job(job, services.completed_status)

@@ -1,14 +1,67 @@
-"""`metaData`: the caller's options for the records of a job."""
+"""`metaData`: the caller's options for the records of a job.
+
+Each key is declared by the part that reads it: those of jobs here, those of a file format in
+`Format.options`, those of a service in `Provider.options`. Any other key is refused, because a
+typo would otherwise have no effect, and nobody would notice.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import orjson
 
+from openbulk.connectors.base import Provider
+from openbulk.connectors.targets import ResolvedObject
 from openbulk.domain.errors import BadInput
+from openbulk.domain.options import Option, check_values, with_known_spelling
 from openbulk.domain.records import Action, Target
+from openbulk.domain.spelling import known_spelling
+from openbulk.formats import FORMATS
+from openbulk.formats.base import Format
 
 _EXAMPLE = '{"action": "create"}'
+PREFIX = "metaData."
+CALLBACK_PAYLOAD = Option("callback-payload", "any JSON; the callback returns it", is_text=False)
+UPLOAD_OPTIONS = (
+    Option("action", "what happens to each record", choices=tuple(Action)),
+    Option("identifierFieldName", "the column that identifies a record"),
+    Option("primaryKeyName", "another name of `identifierFieldName`"),
+    Option("format", f"format of the file: {', '.join(FORMATS)}"),
+    CALLBACK_PAYLOAD,
+)
+"""The keys of every upload."""
+DOWNLOAD_OPTIONS = (
+    Option("fileName", "name of the file, with masks such as `{yyyyMMdd}`"),
+    CALLBACK_PAYLOAD,
+)
+"""The keys of every download. It also takes the parameters of its object."""
+CONTRACT_OPTIONS = (
+    "action",
+    "bulkUploadRecordSize",
+    "campaignId",
+    "concurrency",
+    "fileName",
+    "format",
+    "identifierFieldName",
+    "listId",
+    "path",
+    "primaryKeyName",
+    "programName",
+    "programStatus",
+    "source",
+)
+"""Keys of the wire contract. A job that has no use for one takes it, and says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsedOptions:
+    """The options of a job, in the spelling that its parts know."""
+
+    values: Mapping[str, Any]
+    unused: tuple[str, ...] = ()
+    """The keys among them that have no effect on this job."""
 
 
 def parse_metadata(value: Any) -> dict[str, Any]:
@@ -16,45 +69,154 @@ def parse_metadata(value: Any) -> dict[str, Any]:
 
     Raises BadInput.
     """
-    if not isinstance(value, str | None):
-        options = value
-    else:
-        try:
-            options = orjson.loads(value or "{}")
-        except orjson.JSONDecodeError as error:
-            raise BadInput(
-                f"metaData is not JSON (error at character {error.pos + 1}); "
-                f"write it like {_EXAMPLE}, with double quotes"
-            ) from error
+    options = _parse_json(value) if isinstance(value, str | None) else value
     if not isinstance(options, dict):
         raise BadInput(f"metaData is not a JSON object; it looks like {_EXAMPLE}")
     return options
 
 
+def _parse_json(text: str | None) -> Any:
+    try:
+        return orjson.loads(text or "{}")
+    except orjson.JSONDecodeError as error:
+        raise BadInput(
+            f"metaData is not JSON (error at character {error.pos + 1}); "
+            f"write it like {_EXAMPLE}, with double quotes"
+        ) from error
+
+
+# --- uploads ---
+
+
+def spell_upload_options(
+    given: Mapping[str, Any], providers: Mapping[str, Provider]
+) -> dict[str, Any]:
+    """The given keys in their known spelling. Raises BadInput for a key that no part knows."""
+    of_services = (provider.options for provider in providers.values())
+    of_formats = (one.options for one in FORMATS.values())
+    declared = chain(UPLOAD_OPTIONS, *of_formats, *of_services)
+    names = dict.fromkeys([*(option.name for option in declared), *CONTRACT_OPTIONS])
+    return with_known_spelling(given, names, "metaData")
+
+
+def use_upload_options(
+    options: Mapping[str, Any],
+    provider: Provider,
+    file_format: Format | None,
+    resolved: ResolvedObject | None,
+) -> UsedOptions:
+    """The options of an upload, which all have an effect or are listed as having none.
+
+    `file_format` is None if the records come from a download, and `resolved` if the service does
+    not list its objects. Raises BadInput for an option of another service or object, for a value
+    that cannot be used, and for one that the object's path contradicts.
+    """
+    of_file = () if file_format is None else file_format.options
+    read = [*UPLOAD_OPTIONS, *of_file, *_options_of_object(provider, resolved)]
+    names = {option.name for option in read}
+    others = [name for name in options if name not in names]
+    for name in others:
+        if name not in _WITHOUT_HARM:
+            raise BadInput(_not_for_here(name, provider, resolved))
+    values = check_values(options, read)
+    if resolved is not None:
+        _check_path(values, resolved)
+    return UsedOptions(values, tuple(others))
+
+
+_WITHOUT_HARM = frozenset(
+    [*CONTRACT_OPTIONS, *(option.name for one in FORMATS.values() for option in one.options)]
+)
+"""Keys that a job may have without using them. Those of another format say how to read a file that
+this one is not."""
+
+
+def _options_of_object(provider: Provider, resolved: ResolvedObject | None) -> list[Option]:
+    return [
+        option
+        for option in provider.options
+        if resolved is None or not option.objects or resolved.name in option.objects
+    ]
+
+
+def _not_for_here(name: str, provider: Provider, resolved: ResolvedObject | None) -> str:
+    options = _options_of_object(provider, resolved)
+    names = ", ".join(option.name for option in options) or "none"
+    of_object = "" if resolved is None else f" for {resolved.name!r}"
+    return f"{PREFIX}{name} has no effect{of_object}; the options of {provider.name} are: {names}"
+
+
+def _check_path(values: Mapping[str, Any], resolved: ResolvedObject) -> None:
+    """Raise BadInput if the path of the object and an option name different things."""
+    for name, value in resolved.path_parameters.items():
+        if values.get(name) not in (None, "", value):
+            raise BadInput(
+                f"the path says {name} {value!r}, and {PREFIX}{name} says {values[name]!r}; "
+                "leave one of them out"
+            )
+
+
+def is_for_one_object(options: Mapping[str, Any], provider: Provider) -> bool:
+    """Whether some of the options are for some of the service's objects only."""
+    return any(option.objects and option.name in options for option in provider.options)
+
+
+# --- downloads ---
+
+
+def use_download_options(given: Mapping[str, Any]) -> UsedOptions:
+    """The options of a download. Those that no part here knows may be parameters of its object.
+
+    Raises BadInput.
+    """
+    own = [option.name for option in DOWNLOAD_OPTIONS]
+    spelt: dict[str, Any] = {}
+    for key, value in given.items():
+        name = known_spelling(key, [*own, *CONTRACT_OPTIONS]) or key
+        spelt[name] = value
+    unused = tuple(name for name in spelt if name in CONTRACT_OPTIONS and name not in own)
+    return UsedOptions(check_values(spelt, DOWNLOAD_OPTIONS), unused)
+
+
+def parameters_among(used: UsedOptions) -> dict[str, Any]:
+    """Those options of a download that can only be parameters of its object."""
+    own = {option.name for option in DOWNLOAD_OPTIONS}
+    return {name: value for name, value in used.values.items() if name not in {*own, *used.unused}}
+
+
+# --- the target of an upload ---
+
+
 def parse_target(
     object: str,
-    options: Mapping[str, Any],
+    used: UsedOptions,
     query: Mapping[str, str],
     default_action: Action = Action.CREATE,
 ) -> Target:
     """The object and the action that `metaData` and the query parameters name. Raises BadInput."""
-    action = _parse_action(options.get("action"), default_action)
-    return Target(object, action, _identifier_field(options, query), options)
-
-
-def _parse_action(value: Any, default: Action) -> Action:
-    if value in (None, ""):  # in the contract, empty values count as absent
-        return default
-    try:
-        return Action(str(value).lower())
-    except ValueError as error:
-        actions = ", ".join(Action)
-        raise BadInput(f"metaData.action {value!r} is not known; it can be {actions}") from error
+    action = Action(used.values.get("action") or default_action)
+    return Target(
+        object,
+        action,
+        _identifier_field(used.values, query),
+        used.values,
+        unused_options=used.unused,
+    )
 
 
 def _identifier_field(options: Mapping[str, Any], query: Mapping[str, str]) -> str | None:
-    # Some clients of the contract send the name as a query parameter.
-    name = options.get("identifierFieldName") or query.get("identifierFieldName") or None
-    if name is not None and not isinstance(name, str):
-        raise BadInput("metaData.identifierFieldName is not a string; it is the name of a column")
-    return name
+    """The column that identifies records. Raises BadInput if two different ones are named."""
+    # Some clients of the contract send the name as a query parameter, some as primaryKeyName.
+    keys = ("identifierFieldName", "primaryKeyName")
+    names = [options[key] for key in keys if options.get(key)]
+    names += [query["identifierFieldName"]] if query.get("identifierFieldName") else []
+    for name in names:
+        if not isinstance(name, str):
+            raise BadInput(
+                f"{PREFIX}identifierFieldName is not a string; it is the name of a column"
+            )
+        if name != names[0]:
+            raise BadInput(
+                f"two columns are to identify records, {names[0]!r} and {name!r}; name one"
+            )
+    return names[0] if names else None

@@ -8,7 +8,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from openbulk.api.bulk.job_requests import submit
-from openbulk.api.bulk.metadata import parse_metadata, parse_target
+from openbulk.api.bulk.metadata import (
+    is_for_one_object,
+    parse_metadata,
+    parse_target,
+    spell_upload_options,
+    use_upload_options,
+)
 from openbulk.api.http import idempotency
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
@@ -21,9 +27,16 @@ from openbulk.api.http.parameters import (
 )
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
+from openbulk.connectors.targets import ResolvedObject, resolve_object
+from openbulk.domain.errors import BadInput, ServiceError
+from openbulk.domain.instance import Instance
 from openbulk.domain.job import Upload
-from openbulk.formats.recognition import inspect
+from openbulk.domain.options import with_known_spelling
+from openbulk.engine.upload_check import CHECKED_ROWS
+from openbulk.formats.recognition import inspect_rows
 
+_PARTS = ("file", "metaData")
+"""The parts of the form."""
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
 _REQUEST = {
@@ -83,7 +96,9 @@ async def upload(
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
-        work = await _read_form(services, object, name, form, request.query_params, callback_url)
+        work = await _read_form(
+            services, instance, object, name, form, request.query_params, callback_url
+        )
         idempotency_key = idempotency.idempotency_key_of(
             request,
             object,
@@ -102,6 +117,7 @@ async def upload(
 
 async def _read_form(
     services: Services,
+    instance: Instance,
     object: str,
     name: str,
     form: ReceivedForm,
@@ -109,14 +125,44 @@ async def _read_form(
     callback_url: str | None,
 ) -> Upload:
     """The upload that a form requests. Raises BadInput."""
-    options = parse_metadata(form.fields.get("metaData") or query.get("metaData"))
-    target = parse_target(object, options, query)
+    options = spell_upload_options(_metadata(form, query), services.providers)
     file = services.files.open(name, form.size)
-    file_format = await asyncio.to_thread(inspect, file, options.get("format"), options)
+    inspection = await asyncio.to_thread(
+        inspect_rows, file, options.get("format"), options, CHECKED_ROWS
+    )
+    provider = services.providers[instance.element]
+    resolved = await _resolve(services, instance, object, options)
+    used = use_upload_options(options, provider, inspection.format, resolved)
+    target = parse_target(object, used, query)
+    # The live service has a job for it, with an error for each row.
+    if not services.live_compatible:
+        await services.intake.require_possible(instance.id, target, inspection)
     return Upload(
         target=target,
         file=name,
         file_size=form.size,
-        file_format=file_format.name,
+        file_format=inspection.format.name,
         callback_url=callback_url,
     )
+
+
+def _metadata(form: ReceivedForm, query: Mapping[str, str]) -> Mapping[str, Any]:
+    """The options of an upload, from the form or from the address. Raises BadInput."""
+    parts = with_known_spelling(form.fields, _PARTS, "the form", "part")
+    in_form, in_query = parts.get("metaData"), query.get("metaData")
+    if in_form and in_query:
+        raise BadInput("metaData is a part of the form and in the address; leave one of them out")
+    return parse_metadata(in_form or in_query)
+
+
+async def _resolve(
+    services: Services, instance: Instance, object: str, options: Mapping[str, Any]
+) -> ResolvedObject | None:
+    """The object that an upload names, if an option is for some objects only."""
+    if not is_for_one_object(options, services.providers[instance.element]):
+        return None
+    try:
+        connector = (await services.connections.to(instance.id)).connector
+        return resolve_object(object, await connector.objects())
+    except ServiceError:
+        return None  # the job will meet the same failure, and wait for the service

@@ -13,7 +13,13 @@ from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
-from openbulk.domain.errors import BadInput, DiskFull, FileStoreUnavailable, TooLarge
+from openbulk.domain.errors import (
+    BadInput,
+    CallerError,
+    DiskFull,
+    FileStoreUnavailable,
+    TooLarge,
+)
 from openbulk.storage.files import FileStore, FileWriter
 
 # A form is held in memory up to these limits; its file is streamed into the store.
@@ -59,7 +65,7 @@ async def receive_upload(
         await asyncio.shield(writer.discard())
         if isinstance(error, ClientDisconnect):
             raise BadInput("the connection closed before the whole file had arrived") from error
-        if isinstance(error, TooLarge | DiskFull | FileStoreUnavailable):
+        if isinstance(error, CallerError | DiskFull | FileStoreUnavailable):
             await _read_to_end(stream)
         raise
     return ReceivedForm(writer.size, writer.digest, form.fields)
@@ -164,9 +170,11 @@ class _Form:
         name = self._headers.get_param("name", header="content-disposition")
         # A name encoded by RFC 2231, which RFC 7578 forbids, would be a tuple.
         self._part_name = name if isinstance(name, str) else ""
-        self._part_is_file = self._part_name == "file"
+        self._part_is_file = self._part_name.lower() == "file"
         if self._part_is_file and self.has_file:
             raise BadInput("the request has two files; send one request for each file")
+        if self._part_name in self.fields:
+            raise BadInput(f"the form has two parts {self._part_name!r}; leave one of them out")
         self.has_file = self.has_file or self._part_is_file
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -175,7 +183,9 @@ class _Form:
             return
         self._value += data[start:end]
         if len(self._value) > MAX_BODY_BYTES:
-            raise TooLarge(f"the part {self._part_name!r} is larger than {MAX_BODY_BYTES} bytes")
+            raise TooLarge(
+                f"the part {self._part_name!r} is larger than {MAX_BODY_BYTES} bytes; {_FILE_HINT}"
+            )
 
     def _end(self) -> None:
         if self._part_is_file:

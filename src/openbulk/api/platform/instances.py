@@ -1,7 +1,7 @@
 """Instances: create, list, change and delete the accounts that openbulk works with."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -30,11 +30,14 @@ from openbulk.api.platform.instance_bodies import (
 )
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import instances as wire
+from openbulk.api.wire.elements import CONTRACT_SETTINGS, PLATFORM_SETTINGS
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import MASK, Nothing
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
+from openbulk.connectors.base import Provider
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.instance import Instance
+from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
@@ -82,7 +85,7 @@ async def create_of(
 
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = find_provider(services, key)
-    entries = _entry_texts(body.configuration)
+    entries = _entry_texts(body.configuration, provider)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
     token = new_secret()  # the ledger stores only its fingerprint
     instance = await services.accounts.add_instance(
@@ -301,11 +304,10 @@ async def _with_changes(
 ) -> Instance:
     """The instance after a change. Checks a new configuration with the service."""
     if body.configuration or body.providerData:
-        # A masked value sent back leaves the secret unchanged.
-        entries = {
-            name: value for name, value in _entry_texts(body.configuration).items() if value != MASK
-        }
         provider = find_provider(services, instance.element)
+        given = _entry_texts(body.configuration, provider, instance.configuration)
+        # A masked value sent back leaves the secret unchanged.
+        entries = {name: value for name, value in given.items() if value != MASK}
         wanted = {**instance.configuration, **entries}
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
@@ -365,15 +367,18 @@ async def _is_shared(services: Services, deleted: Instance) -> bool:
     )
 
 
-def _entry_texts(configuration: Configuration | None) -> dict[str, str]:
-    """Configuration entries as text, without nulls: null leaves an entry unchanged."""
-    texts = {}
-    for name, value in (configuration or {}).items():
-        if isinstance(value, bool):
-            texts[name] = str(value).lower()
-        elif value is not None:
-            texts[name] = str(value)
-    return texts
+def _entry_texts(
+    configuration: Configuration | None, provider: Provider, existing: Iterable[str] = ()
+) -> dict[str, str]:
+    """Configuration entries as text, without nulls: null leaves an entry unchanged.
+
+    Raises BadInput for an entry that neither the service nor the wire contract knows, and that is
+    not among the `existing` ones.
+    """
+    settings = [setting.name for setting in (*provider.settings, *PLATFORM_SETTINGS)]
+    known = dict.fromkeys([*settings, *existing, *CONTRACT_SETTINGS])
+    entries = with_known_spelling(configuration or {}, known, "the configuration", "entry")
+    return {name: option_text(value) for name, value in entries.items() if value is not None}
 
 
 async def _find_instance(services: Services, user: User, instance_id: str) -> Instance:

@@ -19,12 +19,15 @@ from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import Fields
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.query_language import field_list, order_list, parse_where
 from openbulk.api.wire.schema import Nothing, Record
 from openbulk.domain.errors import BadInput, NotPossible
+from openbulk.domain.instance import Instance
 from openbulk.domain.job import Position
+from openbulk.domain.options import check_values, with_known_spelling
 from openbulk.domain.query import Query
+from openbulk.domain.spelling import known_spelling, likely_name
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
 
@@ -88,15 +91,16 @@ async def read(
 ) -> Any:
     """A page of an object's records, or one record if the path ends in its id."""
     resource = await records.resource(path)
+    parameters = _parameters(request, resource)
     if resource.id is not None:
-        return await records.get(resource)
+        return await records.get(resource, parameters)
     size = parse_page_size(page_size)
     query = Query(
         path,
         fields=field_list(fields),
         where=parse_where(where.strip()),
         order=order_list(order),
-        parameters=_parameters(request, resource),
+        parameters=parameters,
     )
     resolved = await resolve_query(query, records.connector)
     found, end = await records.page(resource, resolved.query, _position(next_page), size)
@@ -104,24 +108,45 @@ async def read(
     return found
 
 
-async def create(request: Request, path: ObjectPath, records: Records) -> Any:
+async def create(
+    request: Request,
+    path: ObjectPath,
+    records: Records,
+    services: ServicesOfApp,
+    instance: SignedInInstance,
+) -> Any:
     """Create a record of an object."""
     resource = await records.resource(path)
     if resource.id is not None:
         why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
         raise NotPossible(why, can=resource.can)
-    return await records.create(resource, await _values(request), _options(request))
+    options = _options(request, services, instance, resource)
+    return await records.create(resource, await _values(request), options)
 
 
-async def change(request: Request, path: RecordPath, records: Records) -> Any:
+async def change(
+    request: Request,
+    path: RecordPath,
+    records: Records,
+    services: ServicesOfApp,
+    instance: SignedInInstance,
+) -> Any:
     """Change those fields of a record that the body has. PUT and PATCH are equivalent."""
     resource = await _record(records, path)
-    return await records.change(resource, await _values(request), _options(request))
+    options = _options(request, services, instance, resource)
+    return await records.change(resource, await _values(request), options)
 
 
-async def delete(request: Request, path: RecordPath, records: Records) -> dict[str, Any]:
+async def delete(
+    request: Request,
+    path: RecordPath,
+    records: Records,
+    services: ServicesOfApp,
+    instance: SignedInInstance,
+) -> dict[str, Any]:
     """Delete a record."""
-    await records.delete(await _record(records, path), _options(request))
+    resource = await _record(records, path)
+    await records.delete(resource, _options(request, services, instance, resource))
     return {}
 
 
@@ -178,13 +203,38 @@ _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"}
 
 
 def _parameters(request: Request, resource: Resource) -> dict[str, str]:
-    """The service's own parameters among those of the URL."""
+    """The service's own parameters among those of the URL. Raises BadInput for a misspelt one."""
     names = resource.features.parameters - _OURS
-    return {name: value for name, value in _options(request).items() if name in names}
+    parameters = {}
+    for given, value in _filled_parameters(request).items():
+        name = known_spelling(given, names)
+        if name is not None:
+            parameters[name] = value
+        elif given not in _OURS and (near := likely_name(given, {*names, *_OURS})):
+            raise BadInput(f"the parameter {given[:80]!r} is not known; did you mean {near!r}?")
+    return parameters
 
 
-def _options(request: Request) -> Mapping[str, str]:
-    """The query parameters. They are the options that an upload has in its `metaData`."""
+def _options(
+    request: Request, services: Services, instance: Instance, resource: Resource
+) -> Mapping[str, Any]:
+    """The query parameters of a call that writes: the options that an upload has in `metaData`.
+
+    Raises BadInput for any other.
+    """
+    options = [
+        option
+        for option in services.providers[instance.element].options
+        if not option.objects or resource.name in option.objects
+    ]
+    names = [option.name for option in options]
+    given = with_known_spelling(
+        _filled_parameters(request), names, repr(resource.name), "parameter"
+    )
+    return check_values(given, options, prefix="")
+
+
+def _filled_parameters(request: Request) -> Mapping[str, str]:
     return {name: value for name, value in request.query_params.items() if value}
 
 

@@ -5,13 +5,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from openbulk.api.bulk.download_request import download_of_body, download_of_query
-from openbulk.api.bulk.metadata import parse_metadata, parse_target
+from openbulk.api.bulk.metadata import (
+    parse_metadata,
+    parse_target,
+    spell_upload_options,
+    use_upload_options,
+)
 from openbulk.api.http.parameters import check_callback_url
 from openbulk.api.services import Services
 from openbulk.api.wire.schema import MASK
 from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import Instance
+from openbulk.domain.options import with_known_spelling
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.engine.query_resolution import DownloadRequest, resolve_download
@@ -37,6 +43,33 @@ _ACTIONS = {
     "DELETE": Action.DELETE,
 }
 _QUERY_KEYS = ("query", "from", "to", "lastRunDate", "metaData")
+_TRANSFER_KEYS = (
+    *_QUERY_KEYS,
+    "objectName",
+    "targetConfiguration",
+    # Of the contract. They say how its server runs a transfer, or are refused by _NOT_POSSIBLE.
+    "composite",
+    "elementKey",
+    "fileUpload",
+    "jobId",
+    "method",
+    "multipleUpload",
+    "notificationConfiguration",
+    "parentObjectName",
+    "path",
+    "statusCheckInterval",
+)
+_TARGET_KEYS = (
+    "token",
+    "objectName",
+    "path",
+    "method",
+    "metaData",
+    # Of the contract, as above.
+    "addToCampaign",
+    "elementKey",
+    "parameters",
+)
 
 
 async def make_specs(
@@ -84,10 +117,11 @@ async def _spec_of_download(
 async def _spec_of_transfer(
     services: Services, instance: Instance, item: Any, callback_url: str | None
 ) -> TransferSpec:
-    transfer = _require_object(item)
+    transfer = with_known_spelling(_require_object(item), _TRANSFER_KEYS, "a transfer")
     target = transfer.get("targetConfiguration")
     if not isinstance(target, Mapping):
         raise BadInput(f"targetConfiguration is missing; a workflow looks like {EXAMPLE}")
+    target = with_known_spelling(target, _TARGET_KEYS, "targetConfiguration")
     for name, instead in _NOT_POSSIBLE.items():
         if transfer.get(name) or target.get(name):
             raise BadInput(f"{name} is not possible: {instead}")
@@ -114,11 +148,15 @@ async def _find_destination(
             "targetConfiguration.token is not the token of an instance; it is in the answer that "
             "created the instance"
         )
-    options = parse_metadata(configuration.get("metaData"))
-    target = parse_target(_object_name(configuration), options, {}, _default_action(configuration))
+    options = spell_upload_options(
+        parse_metadata(configuration.get("metaData")), services.providers
+    )
+    name = _object_name(configuration)
     objects = await (await services.connections.to(destination.id)).connector.objects()
-    name = resolve_object(target.object, objects).name
-    refusal = refusal_of(Target(name, target.action), objects)
+    resolved = resolve_object(name, objects)
+    used = use_upload_options(options, services.providers[destination.element], None, resolved)
+    target = parse_target(name, used, {}, _default_action(configuration))
+    refusal = refusal_of(Target(resolved.name, target.action), objects)
     if refusal is not None:
         raise BadInput(f"targetConfiguration: {refusal}")
     return Destination(destination.id, target, callback_url)

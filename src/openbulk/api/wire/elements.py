@@ -59,6 +59,48 @@ PLATFORM_SETTINGS = (
     base.Setting("event.notification.basic.password", "Password for notifications.", secret=True),
 )
 """Settings that an instance of every service takes."""
+CONTRACT_SETTINGS = frozenset(
+    [
+        "authentication.time",
+        "bulk.add_metadata",
+        "bulk.attribute.created_time",
+        "bulk.query.date_mask",
+        "bulk.query.download_format",
+        "bulk.query.field_name",
+        "bulk.query.operator",
+        "bulk.relations",
+        "default.select.fields.map",
+        "event.metadata",
+        "event.notification.callback.url",
+        "event.notification.enabled",
+        "event.notification.instance.finder",
+        "event.notification.subscription.id",
+        "event.objects",
+        "event.poller.configuration",
+        "event.poller.refresh_interval",
+        "event.poller.urls",
+        "event.vendor.type",
+        "expires_in",
+        "filter.response.nulls",
+        "oauth.authorization.url",
+        "oauth.basic.header",
+        "oauth.scope",
+        "oauth.token.refresh_url",
+        "oauth.token.revoke_url",
+        "oauth.token.url",
+        "oauth.user.refresh_interval",
+        "oauth.user.refresh_time",
+        "oauth.user.token",
+        "pagination",
+        "pagination.max",
+        "pagination.offset",
+        "pagination.page.startindex",
+        "pagination.type",
+        "synchronous.bulk.notification",
+    ]
+)
+"""Settings of the service that openbulk replaces. Clients send them; they have no effect here."""
+NO_EFFECT = "Of the service that openbulk replaces; it has no effect here."
 
 
 # --- shapes ---

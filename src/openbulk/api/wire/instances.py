@@ -7,7 +7,13 @@ from typing import Annotated, Any, NotRequired
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from openbulk.api.wire.elements import PLATFORM_SETTINGS, Element, present_element
+from openbulk.api.wire.elements import (
+    CONTRACT_SETTINGS,
+    NO_EFFECT,
+    PLATFORM_SETTINGS,
+    Element,
+    present_element,
+)
 from openbulk.api.wire.schema import EXACT, MASK, doc, without_none
 from openbulk.connectors.base import Provider
 from openbulk.domain import instance as domain
@@ -123,6 +129,7 @@ def present_configuration(instance: domain.Instance, provider: Provider) -> list
     }
     values = _mask_secrets(instance.configuration, provider)
     names = [*descriptions, *sorted(values.keys() - descriptions.keys())]
+    descriptions |= dict.fromkeys(CONTRACT_SETTINGS - descriptions.keys(), NO_EFFECT)
     return [
         without_none(
             {

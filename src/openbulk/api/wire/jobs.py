@@ -68,9 +68,7 @@ class JobStatus(TypedDict):
         str, doc("Format of the file: csv, json, jsonl, xlsx, ics or googlecsv.", "csv")
     ]
     fileSize: NotRequired[Annotated[int, doc("Size of the uploaded file, in bytes.", 207)]]
-    metadata: Annotated[
-        dict[str, Any], doc("The `metaData` of the request, unchanged.", {"action": "create"})
-    ]
+    metadata: Annotated[dict[str, Any], doc("The `metaData` of the request.", {"action": "create"})]
     requestId: Annotated[
         str, doc("Id of the request that created the job.", "4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55")
     ]
@@ -92,6 +90,33 @@ class JobStatus(TypedDict):
         ]
     ]
     error: NotRequired[Annotated[str, doc("Why the job stopped early.")]]
+
+
+@with_config(EXACT)
+class Outcomes(TypedDict):
+    """What became of the records of an upload. Each record of its file counts once."""
+
+    created: Annotated[int, doc("Records that the job created.", 1)]
+    updated: Annotated[int, doc("Records that the job changed.", 0)]
+    upserted: Annotated[int, doc("Records created or changed: the service does not say which.", 0)]
+    unchanged: Annotated[int, doc("Records that already were as their rows say.", 0)]
+    deleted: Annotated[int, doc("Records that the job deleted.", 0)]
+    notFound: Annotated[
+        int, doc("Records to delete that the service did not have. They have not failed.", 0)
+    ]
+    failed: Annotated[int, doc("Records that failed.", 1)]
+    unknown: Annotated[int, doc("Records that the service may have taken: the answer was lost.", 0)]
+    notReached: Annotated[
+        int,
+        doc("Records that the job has not come to, as far as the file has been read.", 0),
+    ]
+
+
+@with_config(EXACT)
+class UploadDetails(JobStatus):
+    """An upload, with the outcomes of its records."""
+
+    outcomes: Outcomes
 
 
 @with_config(EXACT)
@@ -222,6 +247,27 @@ def present_job(job: Job, completed_status: str) -> dict[str, Any]:
     return without_none(_status_v2(job, completed_status))
 
 
+def present_details(job: Job, completed_status: str) -> dict[str, Any]:
+    """The status of a job; of an upload, with the outcomes of its records."""
+    shape = present_job(job, completed_status)
+    return shape if job.is_download else {**shape, "outcomes": _outcomes(job)}
+
+
+def _outcomes(job: Job) -> dict[str, int]:
+    counts = job.counts
+    return {
+        "created": counts.created,
+        "updated": counts.updated,
+        "upserted": counts.upserted,
+        "unchanged": counts.unchanged,
+        "deleted": counts.deleted,
+        "notFound": counts.not_found,
+        "failed": counts.failed,
+        "unknown": counts.unknown,
+        "notReached": job.not_reached or 0,
+    }
+
+
 def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
     status = status_word(job, completed_status)
     success = f"Successfully downloaded {job.cursor} records" if job.is_finished else None
@@ -343,20 +389,46 @@ def _information(job: Job) -> Iterator[str]:
         yield job.waiting_for
         if job.waiting_until:
             yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
-    if job.mailed_outside:
-        yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
-    if job.remarks.rows:
-        yield _remarks_sentence(job.remarks)
-    if job.counts.unknown:
-        yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
+    if job.unused_options:
+        names = ", ".join(f"metaData.{name}" for name in job.unused_options)
+        yield f"{names} {'has' if len(job.unused_options) == 1 else 'have'} no effect on this job"
+    yield from _remark_sentences(job.remarks)
+    yield from _information_on_outcomes(job)
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
         yield "the job was cancelled after its last record"
+
+
+def _information_on_outcomes(job: Job) -> Iterator[str]:
+    if job.mailed_outside:
+        yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
+    if job.counts.not_found:
+        yield _not_found_sentence(job.counts.not_found)
+    if job.counts.unknown:
+        yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
     if job.is_finished and not job.is_download and job.not_reached:
         yield f"{job.not_reached} of {job.records} records were not reached"
 
 
-def _remarks_sentence(remarks: Remarks) -> str:
-    """A sentence about the values that rows were sent without."""
+def _not_found_sentence(count: int) -> str:
+    records, they = ("record", "it") if count == 1 else ("records", "they")
+    return (
+        f"{count} {records} to delete could not be found at the service: {they} may have been "
+        "deleted before, or the identifier is wrong"
+    )
+
+
+def _remark_sentences(remarks: Remarks) -> Iterator[str]:
+    """What rows were sent without."""
+    if remarks.rows:
+        yield _sentence_of_rows(remarks)
+    if remarks.columns:
+        plural = "s" * (len(remarks.columns) > 1)
+        columns = ", ".join(remarks.columns)
+        yield f"column{plural} left out, because the service itself fills it: {columns}"
+
+
+def _sentence_of_rows(remarks: Remarks) -> str:
+    """A sentence about the values that single rows were sent without."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:

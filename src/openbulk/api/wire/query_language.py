@@ -10,14 +10,15 @@ and `orderby=` is `order by`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from math import isfinite
 from typing import Any
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
@@ -68,6 +69,29 @@ _KNOWN_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "n
 the meaning."""
 
 
+_WHOLE = Query("records")
+"""The query around a part that is parsed by itself."""
+
+
+_NOTHING_BEFORE = (
+    None,
+    TokenType.SELECT,
+    TokenType.ORDER_BY,
+    TokenType.L_PAREN,
+    TokenType.COMMA,
+)
+_NOTHING_AFTER = (
+    None,
+    TokenType.FROM,
+    TokenType.WHERE,
+    TokenType.ORDER_BY,
+    TokenType.LIMIT,
+    TokenType.R_PAREN,
+    TokenType.COMMA,
+)
+"""Beside these, a comma separates nothing; None is the beginning or the end."""
+
+
 class _NotUnderstood(Exception):
     """The text is not understood. This module turns it into BadInput.
 
@@ -82,6 +106,16 @@ class _NotUnderstood(Exception):
 def parse(text: str) -> Query:
     """The query in a text. Raises BadInput, whose message names the part at fault."""
     return _parse(text, "query", text, EXAMPLE)
+
+
+def _parse_part(part: str, query: str, kind: str, text: str, example: str) -> Query:
+    """The query that has one part from a text. Raises BadInput if the text brings another part."""
+    parsed = _parse(query, kind, text, example)
+    if replace(parsed, **{part: getattr(_WHOLE, part)}) != _WHOLE:
+        raise BadInput(
+            f"the {kind} {_shorten(text)!r} has more than a {kind}; it looks like: {example}"
+        )
+    return parsed
 
 
 def _parse(query: str, kind: str, text: str, example: str) -> Query:
@@ -108,7 +142,7 @@ def parse_where(text: str) -> Condition | None:
         return None
     condition = re.sub(r"^\s*where\b", "", text, flags=re.IGNORECASE)
     query = f"select * from records where {condition}"  # noqa: S608 - nobody runs it
-    return _parse(query, "condition", text, "status = 'confirmed'").where
+    return _parse_part("where", query, "condition", text, "status = 'confirmed'").where
 
 
 def field_list(text: str) -> tuple[str, ...]:
@@ -116,7 +150,7 @@ def field_list(text: str) -> tuple[str, ...]:
     if not text.strip():
         return ()
     query = f"select {text} from records"  # noqa: S608 - nobody runs it
-    return _parse(query, "list of fields", text, "summary, start.date").fields
+    return _parse_part("fields", query, "list of fields", text, "summary, start.date").fields
 
 
 def order_list(text: str) -> tuple[Order, ...]:
@@ -124,7 +158,7 @@ def order_list(text: str) -> tuple[Order, ...]:
     if not text.strip():
         return ()
     query = f"select * from records order by {text}"  # noqa: S608 - nobody runs it
-    return _parse(query, "order", text, "start.date desc, summary").order
+    return _parse_part("order", query, "order", text, "start.date desc, summary").order
 
 
 # --- SQL ---
@@ -135,7 +169,9 @@ def _parse_sql(text: str) -> exp.Select:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
     try:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
-        statements: list[Any] = sqlglot.parse(_as_sql(text), dialect="mysql")
+        sql = _as_sql(text)
+        _require_full_lists(sqlglot.tokenize(sql, read="mysql"))
+        statements: list[Any] = sqlglot.parse(sql, dialect="mysql")
     except (SqlglotError, RecursionError) as error:
         raise _explain(error, text) from None
     if len(statements) != 1 or statements[0] is None:
@@ -143,6 +179,14 @@ def _parse_sql(text: str) -> exp.Select:
     if not isinstance(statements[0], exp.Select):
         raise _NotUnderstood("it does not begin with select")
     return statements[0]
+
+
+def _require_full_lists(tokens: Iterable[Token]) -> None:
+    """Raise _NotUnderstood for a comma without a neighbor, which the SQL parser would skip."""
+    types = [None, *(token.token_type for token in tokens), None]
+    for before, token, after in zip(types, types[1:], types[2:], strict=False):
+        if token is TokenType.COMMA and (before in _NOTHING_BEFORE or after in _NOTHING_AFTER):
+            raise _NotUnderstood("something is missing next to a comma", ",")
 
 
 def _as_sql(text: str) -> str:
@@ -203,6 +247,9 @@ def _query(select: exp.Select) -> Query:
     table = select.args.get("from_")
     if table is None or not isinstance(table.this, exp.Table):
         raise _NotUnderstood("it does not name an object after from")
+    alias = table.this.alias
+    if alias:
+        raise _NotUnderstood("the object's name is followed by a word that is no clause", alias)
     where = select.args.get("where")
     return Query(
         table.this.name,

@@ -13,10 +13,12 @@ from openbulk.connectors.base import (
     OAuth,
     Setting,
 )
-from openbulk.connectors.eloqua.bulk import ENTITIES, EloquaBulk
+from openbulk.connectors.eloqua.bulk import ENTITIES, UPDATE_RULES, EloquaBulk
 from openbulk.connectors.eloqua.exports import CHANGED, read_export
 from openbulk.connectors.eloqua.rest import (
+    ACTIVITY_PARAMETERS,
     ACTIVITY_SCHEMA,
+    ASSET_PARAMETERS,
     ASSETS,
     READABLE,
     read_activities,
@@ -28,6 +30,7 @@ from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, 
 from openbulk.connectors.http import Client
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import NotFound
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -47,9 +50,15 @@ _CONTACT = Features(
     idempotent_writes=True,
     native=True,
     changed=CHANGED["contact"],
+    needs=((ENTITIES["contact"].identifier,),),
+    skips_read_only=True,
 )
-_ACCOUNT = replace(_CONTACT, changed=CHANGED["account"])
-_ASSET = Features(frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}), concurrency=4)
+_ACCOUNT = replace(_CONTACT, changed=CHANGED["account"], needs=((ENTITIES["account"].identifier,),))
+_ASSET = Features(
+    frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}),
+    concurrency=4,
+    parameters=ASSET_PARAMETERS,
+)
 
 
 class Eloqua:
@@ -71,7 +80,7 @@ class Eloqua:
     async def objects(self) -> Mapping[str, Features]:
         """In the order in which the Open Connectors service lists them."""
         return {
-            ACTIVITIES: Features(id=None),
+            ACTIVITIES: Features(id=None, parameters=ACTIVITY_PARAMETERS),
             "contact": _CONTACT,
             "campaign": _ASSET,
             "list": _ASSET,
@@ -155,6 +164,15 @@ class EloquaProvider:
         Setting(
             "base.url",
             "Where to sign in; default: https://login.eloqua.com. For sandboxes and proxies.",
+        ),
+    )
+    options: Sequence[Option] = (
+        Option(
+            "updateRule",
+            "what a value does to Eloqua's own; default: ifNewIsNotNull, so that an empty cell "
+            "leaves it",
+            choices=UPDATE_RULES,
+            objects=frozenset(ENTITIES),
         ),
     )
     oauth: OAuth | None = EloquaOAuth()

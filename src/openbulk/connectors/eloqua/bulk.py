@@ -16,6 +16,7 @@ from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
+from openbulk.exact_json import encode_json
 
 MAX_IMPORT_FIELDS = 100
 """The limit of one definition (Reference/import-characteristics.htm)."""
@@ -23,6 +24,8 @@ MAX_STAGING_BYTES = 32 * 1000 * 1000
 """The limit of one staging call. The documentation says 32 MB; this is the smaller reading."""
 DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
+UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
+"""What an import does with a value that Eloqua has (Reference/import-characteristics.htm)."""
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
@@ -222,7 +225,7 @@ def staging_bodies(
     """JSON arrays of records, each of at most `max_bytes` bytes."""
     items: list[bytes] = []
     size = 2
-    for item in map(orjson.dumps, values):
+    for item in map(encode_json, values):
         # One byte for the comma.
         if items and size + len(item) + 1 > max_bytes:
             yield _array(items)

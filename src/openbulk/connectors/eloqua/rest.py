@@ -38,7 +38,13 @@ def _schema(**more: Mapping[str, Any]) -> Mapping[str, Any]:
         "folderId": text,
         **more,
     }
-    return {"type": "object", "properties": fields, "required": ["name"]}
+    # Eloqua documents more fields than these, and other ones for each type of campaign.
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": ["name"],
+        "additionalProperties": {},
+    }
 
 
 ASSETS: Mapping[str, Asset] = {
@@ -74,6 +80,8 @@ ACTIVITY_TYPES: tuple[str, ...] = (
     "formSubmit",
     "webVisit",
 )
+ACTIVITY_PARAMETERS = frozenset({"type", "startDate", "endDate"})
+ASSET_PARAMETERS = frozenset({"search", "orderBy", "lastUpdatedAt"})
 ACTIVITY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -98,7 +106,10 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
     if action is Action.UPDATE:
         answer = await service.call("PUT", path, json=values)
         return _outcome(record, answer, OutcomeKind.UPDATED)
-    return _outcome(record, await service.call("DELETE", path), OutcomeKind.DELETED)
+    answer = await service.call("DELETE", path)
+    if answer.status == 404:
+        return Outcome(record.row, OutcomeKind.NOT_FOUND)
+    return _outcome(record, answer, OutcomeKind.DELETED)
 
 
 def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:

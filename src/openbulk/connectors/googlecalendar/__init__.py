@@ -17,11 +17,13 @@ from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.events import is_deleted
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.listing import read_events
+from openbulk.connectors.googlecalendar.options import OPTIONS
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.googlecalendar.uploads import EventUploads
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import NotFound, Refused
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -35,6 +37,10 @@ EVENT_FEATURES = Features(
     idempotent_writes=True,
     identifiers=("id", "iCalUID"),
     references={"recurringEventId": "id"},
+    extra_columns=("calendarId",),
+    any_identifier=True,
+    # An occurrence of a series has its time from the series.
+    needs=(("start", "originalStartTime"),),
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",
@@ -151,6 +157,7 @@ class GoogleCalendarProvider:
         ),
         Setting("base.url", "Address of the API; default: Google's. For sandboxes and proxies."),
     )
+    options: Sequence[Option] = OPTIONS
     oauth: OAuth | None = GoogleOAuth()
 
     def connect(self, context: ConnectionContext) -> Connector:

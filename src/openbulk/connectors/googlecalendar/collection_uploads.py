@@ -130,13 +130,12 @@ class CollectionUploads:
     async def _delete(self, row: CollectionRow) -> Outcome:
         known_id = await self._find_id(row)
         if known_id is None:
-            return row.outcome(OutcomeKind.UNCHANGED)
+            return row.outcome(OutcomeKind.NOT_FOUND)
         answer = await self._call("DELETE", row.path(known_id), row)
-        if answer.status == 404:
-            return row.outcome(OutcomeKind.UNCHANGED, known_id)
         # Google answers 410 if it was deleted before, by our retry or by a person.
-        if answer.status != 410:
-            require_accepted(answer)
+        if answer.status in (404, 410):
+            return row.outcome(OutcomeKind.NOT_FOUND, known_id)
+        require_accepted(answer)
         return row.outcome(OutcomeKind.DELETED, known_id)
 
     async def _write(

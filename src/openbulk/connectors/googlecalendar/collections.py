@@ -18,6 +18,7 @@ from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Record
 
 CALENDARS = "calendars"
+ACCESS_RULES = "access-control-list"
 MAX_DIRECTORY_PAGE = 250
 _ACTIONS = frozenset(Action)
 _MARKER = "[openbulk "
@@ -72,7 +73,7 @@ class Calendars(Collection):
     schema_name = "Calendar"
     insert_method = "calendar.calendars.insert"
     path = "/calendars"
-    features = Features(_ACTIONS, concurrency=2, identifiers=("id",))
+    features = Features(_ACTIONS, concurrency=2, identifiers=("id",), extra_columns=("calendarId",))
     has_given_ids = True
     _fields = ("id", "summary", "description", "location", "timeZone")
 
@@ -97,6 +98,7 @@ class CalendarList(Collection):
         concurrency=4,
         idempotent_writes=True,
         identifiers=("id",),
+        extra_columns=("calendarId",),
         parameters=list_parameters("calendar.calendarList.list"),
     )
 
@@ -118,6 +120,7 @@ class AccessRules(Collection):
         concurrency=4,
         idempotent_writes=True,
         identifiers=("id", "scope.value"),
+        extra_columns=("calendarId",),
         paths=("calendars/{calendarId}/access-control-list", "calendars/{calendarId}/acl"),
         parameters=list_parameters("calendar.acl.list"),
     )
@@ -143,7 +146,7 @@ class AccessRules(Collection):
 COLLECTIONS: Mapping[str, Collection] = {
     CALENDARS: Calendars(),
     "calendar-list": CalendarList(),
-    "access-control-list": AccessRules(),
+    ACCESS_RULES: AccessRules(),
 }
 
 

@@ -102,16 +102,18 @@ class EventCalls:
         return dict(answer.json())
 
     async def delete(self, row: EventRow, event_id: str) -> bool:
-        """Delete an event; False if the calendar never had it, or is missing itself."""
+        """Delete an event; False if the calendar does not have it, or is missing itself.
+
+        An event that was deleted before counts as missing, also if an earlier call of ours deleted
+        it and its answer was lost: Google does not say who deleted it.
+        """
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
         answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
-        # 404 may be about the event or about its calendar.
-        if answer.status == 404:
+        # 404 may be about the event or about its calendar; 410 is about an event deleted before.
+        if answer.status in (404, 410):
             return False
-        # Google answers 410 if it was deleted before, by our retry or by a person.
-        if answer.status != 410:
-            require_accepted(answer, calendar=row.calendar)
+        require_accepted(answer, calendar=row.calendar)
         return True
 
 

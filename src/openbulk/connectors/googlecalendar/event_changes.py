@@ -12,7 +12,7 @@ from openbulk.connectors.googlecalendar.events import Event, has_marker, is_canc
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
 from openbulk.connectors.googlecalendar.recurrence import fit_lines
 from openbulk.connectors.googlecalendar.times import time_field
-from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.domain.records import Action, Outcome, OutcomeKind
 
 _APPEARANCE = frozenset({"start", "summary"})
 """What people know an event by."""
@@ -33,7 +33,7 @@ class EventChanges:
         old_id = str(event["id"])
         if row.is_removal:
             if is_cancelled(event):
-                return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
+                return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
             return await self.remove(row, old_id)
         first_row = self._finder.claim(row)
@@ -61,7 +61,7 @@ class EventChanges:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
         # If the calendar is missing, fetching its zone fails, and so does the row.
         await self._finder.zone_of(row.calendar)
-        return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
+        return Outcome(row.number, kind_of_missing(row), old_id)
 
     async def _fields_for(self, row: EventRow, event: Event) -> Mapping[str, Any]:
         """The fields of a row, with a recurrence that fits the start of the event."""
@@ -78,6 +78,13 @@ class EventChanges:
         end = row.fields.get("end", event.get("end", {}))
         zone = await self._finder.zone_of(row.calendar)
         return {**row.fields, "recurrence": fit_lines(lines, start, end, zone)}
+
+
+def kind_of_missing(row: EventRow) -> OutcomeKind:
+    """What becomes of a row that removes an event which the calendar does not have."""
+    # Another action removes what its row calls cancelled: then nothing has changed.
+    is_delete = row.target.action is Action.DELETE
+    return OutcomeKind.NOT_FOUND if is_delete else OutcomeKind.UNCHANGED
 
 
 def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:

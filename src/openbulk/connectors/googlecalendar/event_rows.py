@@ -23,16 +23,14 @@ from openbulk.domain.records import Action, Record, Target
 PRIMARY = "primary"
 """Google's name for the main calendar of the signed-in account."""
 _CALENDAR_PATH = re.compile(r"/?calendars/(?P<calendar>[^/]+)(?:/events)?/?")
-_SEND_UPDATES = ("none", "all", "externalOnly")
+EXAMPLE_PATH = "/calendars/primary/events"
+SEND_UPDATES = ("none", "all", "externalOnly")
 KEY_PROPERTY = "openbulkKey"
 RUN_PROPERTY = "openbulkRun"
 _VERSION_PROPERTIES = {False: "openbulkSequence", True: "openbulkOccurrenceSequence"}
 """The private property that keeps the version of an event; by whether it is an occurrence, which
 has the private properties of its series, too."""
 _IDENTITY_FIELDS = frozenset({"id", "iCalUID", "recurringEventId", "originalStartTime"})
-
-
-_THIS_AND_FUTURE = "THISANDFUTURE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +109,11 @@ def draft_of(record: Record, target: Target, options: TimeOptions) -> EventDraft
 
 def _original_start(value: Any, options: TimeOptions) -> OriginalStart | None:
     """Which occurrence of a series a row is; None for a whole event. Raises FieldError."""
-    is_this_and_future = False
-    if isinstance(value, Mapping) and value.get("range"):
-        _require_this_and_future(value["range"])
-        is_this_and_future = True
-        value = {name: part for name, part in value.items() if name != "range"}
     time = convert({"originalStartTime": value}, event_schema()).get("originalStartTime", {})
+    is_this_and_future = time.pop("range", None) is not None
     if time_field(time) is None:
         return None
     return OriginalStart(time_value(resolve_original_start(time, options)), is_this_and_future)
-
-
-def _require_this_and_future(text: Any) -> None:
-    if text != _THIS_AND_FUTURE:
-        raise FieldError(
-            "originalStartTime.range",
-            f"originalStartTime.range is {text!r}; it can only be {_THIS_AND_FUTURE}",
-        )
 
 
 def _sequence(value: Any) -> int | None:
@@ -197,12 +183,20 @@ def with_private_properties(
 def calendar_of(options: Mapping[str, Any]) -> str:
     """The calendar that metaData names; the primary one if it names none.
 
-    It is named by `calendarId`, or by `path` (`/calendars/{id}/events`).
+    It is named by `calendarId`, or by `path` (`/calendars/{id}/events`). Raises FieldError for
+    another path.
     """
     if options.get("calendarId"):
         return str(options["calendarId"])
-    match = _CALENDAR_PATH.fullmatch(str(options.get("path") or ""))
-    return unquote(match["calendar"]) if match else PRIMARY
+    path = str(options.get("path") or "")
+    if not path:
+        return PRIMARY
+    match = _CALENDAR_PATH.fullmatch(path)
+    if match is None:
+        raise FieldError(
+            "path", f"metaData.path {path!r} names no calendar; it looks like {EXAMPLE_PATH}"
+        )
+    return unquote(match["calendar"])
 
 
 def _organizer(value: Any) -> Mapping[str, Any]:
@@ -215,11 +209,11 @@ def _organizer(value: Any) -> Mapping[str, Any]:
 def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
     """The query parameters. Google sends no mail unless the caller wants it to."""
     send_updates = str(options.get("sendUpdates") or "none")
-    if send_updates not in _SEND_UPDATES:
+    if send_updates not in SEND_UPDATES:
         raise FieldError(
             "sendUpdates",
             f"metaData.sendUpdates {send_updates!r} is not known; "
-            f"it can be {', '.join(_SEND_UPDATES)}",
+            f"it can be {', '.join(SEND_UPDATES)}",
         )
     parameters = {"sendUpdates": send_updates}
     # Without its parameter, Google ignores such a field of the body

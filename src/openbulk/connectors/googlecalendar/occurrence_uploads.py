@@ -7,7 +7,11 @@ from dataclasses import replace
 
 from openbulk.connectors.fields import FieldError, RecordTooEarly
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
-from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
+from openbulk.connectors.googlecalendar.event_changes import (
+    EventChanges,
+    kind_of_missing,
+    outcome_of,
+)
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event
@@ -79,7 +83,7 @@ class OccurrenceUploads:
             if outcome:
                 return outcome
         if row.is_removal:
-            return Outcome(row.number, OutcomeKind.UNCHANGED)
+            return Outcome(row.number, kind_of_missing(row))
         refused_row = self._finder.refused_row(row, row.series)
         if refused_row is not None:
             raise FieldError(

@@ -15,13 +15,32 @@ _ENUM_VALUE = re.compile(r'^- "(?P<value>\w+)" - ', re.MULTILINE)
 _PAGE_PARAMETERS = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"})
 _TYPES = {"any": None}
 """Types that JSON Schema no longer has: a field that may be anything has no type."""
+_TITLES = {"summary": "Subject"}
+_RANGE = {
+    "type": "string",
+    "enum": ["THISANDFUTURE"],
+    "description": "The row stands for all later occurrences, too (RFC 5545, section 3.2.13). "
+    "This field is openbulk's own.",
+}
 _READ_ONLY = re.compile(r"\bRead-only\b")
 
 
 @cache
 def event_schema() -> dict[str, Any]:
-    """The JSON Schema of a new event. Fields that Google fills are `readOnly`."""
-    return schema_of("Event", "calendar.events.insert")
+    """The JSON Schema of a new event. Fields that Google fills are `readOnly`.
+
+    Titles are those of Google Calendar's CSV, where one column is one field
+    (https://support.google.com/calendar/answer/37118).
+    """
+    schema = schema_of("Event", "calendar.events.insert")
+    fields = schema["properties"]
+    titles = {name: {**fields[name], "title": title} for name, title in _TITLES.items()}
+    original_start = fields["originalStartTime"]
+    with_range = {
+        **original_start,
+        "properties": {**original_start["properties"], "range": _RANGE},
+    }
+    return {**schema, "properties": {**fields, **titles, "originalStartTime": with_range}}
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
-from openbulk.connectors.googlecalendar.event_changes import EventChanges
+from openbulk.connectors.googlecalendar.event_changes import EventChanges, kind_of_missing
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
@@ -87,7 +87,7 @@ class SeriesSplits:
         if outcome:
             return outcome
         if later_row.is_removal:
-            return Outcome(later_row.number, OutcomeKind.UNCHANGED)
+            return Outcome(later_row.number, kind_of_missing(later_row))
         raise FieldError(
             "originalStartTime",
             f"this row stands for all later dates of its series, too, and {problem}",

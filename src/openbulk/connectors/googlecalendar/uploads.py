@@ -128,7 +128,7 @@ class EventUploads:
             return await self._changes.remove(row, row.identity.value)
         event = await self._finder.find(row)
         if event is None:
-            return Outcome(row.number, OutcomeKind.UNCHANGED)
+            return Outcome(row.number, OutcomeKind.NOT_FOUND)
         return await self._changes.remove(row, str(event["id"]))
 
     # --- new events ---

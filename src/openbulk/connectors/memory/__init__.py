@@ -8,18 +8,22 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.domain.errors import NotFound
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
 
 OBJECTS: Mapping[str, Features] = {
     "records": Features(frozenset(Action), max_batch=1000, concurrency=2, idempotent_writes=True),
     "log": Features(frozenset({Action.CREATE}), max_batch=100, concurrency=2),
 }
 """`records` have keys: a record sent twice is stored once. `log` stores every copy."""
+
+_EMPTY = (None, "")
 
 Records = dict[str, Mapping[str, Any]]
 """Values by key."""
@@ -79,13 +83,14 @@ class Memory:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
         records = self._records(target.object)
-        act = _append if target.object == "log" else _ACTIONS[target.action]
+        by_key, by_id = _act_of(target), _ACTIONS_BY_ID[target.action]
+        takes_id = target.object == "records" and target.identifier_field in (None, "id")
         outcomes: list[Outcome] = []
         for record in batch:
-            if reason := record.values.get("fail"):
-                outcomes.append(Outcome.failure(record.row, str(reason), field="fail"))
-            else:
-                outcomes.append(act(record, records, self._keep))
+            has_id = takes_id and record.values.get("id") not in _EMPTY
+            act = by_id if has_id else by_key
+            named = _with_own_id(record) if has_id else record
+            outcomes.append(_problem_of(record, target) or act(named, records, self._keep))
         return outcomes
 
     async def close(self) -> None:
@@ -95,6 +100,25 @@ class Memory:
         if object not in OBJECTS:
             raise NotFound(f"there is no object {object!r}; the objects are: {', '.join(OBJECTS)}")
         return self._space.setdefault(object, {})
+
+
+def _problem_of(record: Record, target: Target) -> Outcome | None:
+    if reason := record.values.get("fail"):
+        return Outcome.failure(record.row, str(reason), field="fail")
+    name = target.identifier_field
+    if not name or target.action is Action.CREATE or value_at(record.values, name) not in _EMPTY:
+        return None
+    return Outcome.failure(
+        record.row,
+        f"{name} is empty; metaData.identifierFieldName says that it identifies the record",
+        field=name,
+    )
+
+
+def _with_own_id(record: Record) -> Record:
+    """The record under the id that it has: a record that was read comes back with one."""
+    values = {name: value for name, value in record.values.items() if name != "id"}
+    return replace(record, key=str(record.values["id"]), values=values)
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
@@ -107,6 +131,20 @@ def _create(record: Record, records: Records, keep: bool) -> Outcome:
     return _put(record, records, keep, OutcomeKind.CREATED)
 
 
+def _create_with_id(record: Record, records: Records, keep: bool) -> Outcome:
+    known = records.get(record.key)
+    if known is None:
+        return _create(record, records, keep)
+    if known == record.values:
+        # A repeated call.
+        return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
+    return Outcome.failure(
+        record.row,
+        f"a record with the id {record.key!r} exists; use action upsert to change it",
+        field="id",
+    )
+
+
 def _append(record: Record, records: Records, keep: bool) -> Outcome:
     if not keep:
         return Outcome(record.row, OutcomeKind.CREATED)
@@ -116,11 +154,14 @@ def _append(record: Record, records: Records, keep: bool) -> Outcome:
 
 
 def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
-    if record.key not in records:
+    """A field that the record lacks stays as it is."""
+    known = records.get(record.key)
+    if known is None:
         return _create(record, records, keep)
-    if records[record.key] == record.values:
+    merged = {**known, **record.values}
+    if merged == known:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(record, records, keep, OutcomeKind.UPDATED)
+    return _put(replace(record, values=merged), records, keep, OutcomeKind.UPDATED)
 
 
 def _update(record: Record, records: Records, keep: bool) -> Outcome:
@@ -131,9 +172,15 @@ def _update(record: Record, records: Records, keep: bool) -> Outcome:
 
 def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
     if record.key not in records:
-        return _no_such_record(record)
+        return Outcome(record.row, OutcomeKind.NOT_FOUND)
     del records[record.key]
     return Outcome(record.row, OutcomeKind.DELETED, record.key)
+
+
+def _delete_without_identifier(record: Record, records: Records, keep: bool) -> Outcome:
+    if record.key not in records:
+        return _no_such_record(record)
+    return _delete(record, records, keep)
 
 
 def _no_such_record(record: Record) -> Outcome:
@@ -153,6 +200,17 @@ _ACTIONS: Mapping[Action, Act] = {
 }
 
 
+_ACTIONS_BY_ID: Mapping[Action, Act] = {**_ACTIONS, Action.CREATE: _create_with_id}
+
+
+def _act_of(target: Target) -> Act:
+    if target.object == "log":
+        return _append
+    if target.action is Action.DELETE and target.identifier_field is None:
+        return _delete_without_identifier
+    return _ACTIONS[target.action]
+
+
 class MemoryProvider:
     """Makes connectors to memory, and holds its spaces."""
 
@@ -163,6 +221,7 @@ class MemoryProvider:
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting("keep", "false: accept records and keep none of them; default: true."),
     )
+    options: Sequence[Option] = ()
     oauth: OAuth | None = None
 
     def __init__(self) -> None:

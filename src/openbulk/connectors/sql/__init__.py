@@ -20,6 +20,7 @@ from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, writ
 from openbulk.connectors.sql.writing import write_batch
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, NotFound, Refused
+from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
@@ -176,6 +177,9 @@ class Sql:
             raise failure(error) from error
 
 
+_OPTIONS = (Option("timeZone", "the zone of times without an offset; default: UTC"),)
+
+
 class PostgresqlProvider:
     """Makes connectors to PostgreSQL."""
 
@@ -193,6 +197,7 @@ class PostgresqlProvider:
         Setting("username", "User of the database."),
         Setting("password", "Password of that user.", secret=True),
     )
+    options: Sequence[Option] = _OPTIONS
     oauth: OAuth | None = None
 
     def __init__(self, resolve: Resolve) -> None:
@@ -215,6 +220,7 @@ class SqliteProvider:
             "db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."
         ),
     )
+    options: Sequence[Option] = _OPTIONS
     oauth: OAuth | None = None
 
     def __init__(self, folder: Path | None) -> None:

@@ -99,7 +99,7 @@ class _RowWriter:
         """Write rows that the table does not have."""
         match self._action:
             case Action.DELETE:
-                return _outcomes(OutcomeKind.UNCHANGED, rows)
+                return _outcomes(OutcomeKind.NOT_FOUND, rows)
             case Action.UPDATE:
                 return [self._missing(row) for row in rows]
         return await self._execute(rows, self._insert)

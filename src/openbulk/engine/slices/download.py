@@ -15,7 +15,6 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-import orjson
 import structlog
 
 from openbulk.connectors.base import Connector, Features
@@ -38,6 +37,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import forget_unsorted, sort
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
+from openbulk.exact_json import pack_line
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.slice_ledger import SliceLedger
@@ -291,7 +291,7 @@ class _Part:
 
     def add(self, record: Mapping[str, Any]) -> None:
         self.columns |= dict.fromkeys(flatten(record))
-        self.lines.append(orjson.dumps(record, default=str))
+        self.lines.append(pack_line(record, default=str))
         self._bytes += len(self.lines[-1])
 
     @property

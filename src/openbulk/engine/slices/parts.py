@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import orjson
-
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
 from openbulk.domain.records import Problem, Row
+from openbulk.exact_json import pack_line, unpack_line
 from openbulk.storage.files import FileStore, Part
 
 RECORDS_PER_PART = 1_000
@@ -90,10 +89,10 @@ def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
     """A row in the form that parts keep. The remarks of a row that can be sent are collected."""
     problem = None if row.problem is None else asdict(row.problem)
     try:
-        packed = orjson.dumps((row.line, row.values, problem))
+        packed = pack_line((row.line, row.values, problem))
     except TypeError as error:
-        # No service takes such a value either: an integer beyond 64 bits, half of a surrogate pair,
-        # hundreds of nested levels. Its row alone fails.
+        # No service takes such a value either: half of a surrogate pair, hundreds of nested levels.
+        # Its row alone fails.
         refusal = Problem(f"a value cannot be sent ({error})")
         return _pack(Row(row.number, None, refusal, row.line), remarks)
     if row.remarks and row.problem is None:
@@ -113,7 +112,7 @@ async def rows_of(
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
             if number > after:
-                yield _unpack(number, orjson.loads(packed))
+                yield _unpack(number, unpack_line(packed))
 
 
 def _unpack(number: int, packed: Any) -> Row:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.targets import resolve_object
@@ -12,7 +13,6 @@ from openbulk.domain.records import (
     OutcomeKind,
     Problem,
     Record,
-    Row,
     Target,
     value_at,
 )
@@ -26,15 +26,17 @@ def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
     return replace(target, object=resolved.name, options=options)
 
 
-def key_of(job: Job, row: Row) -> str:
-    """A record's key: its identifier if the caller names that field, else file and row."""
-    target = job.upload.target
+def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
+    """A record's key: its identifier if the caller names that field, else file and row.
+
+    `values` are those of fields.
+    """
     # Two created records may have the same identifier, and are still two records.
     if target.identifier_field and target.action is not Action.CREATE:
-        value = value_at(row.values or {}, target.identifier_field)
+        value = value_at(values, target.identifier_field)
         if value is not None:
             return f"{target.identifier_field}={value}"
-    return f"{job.upload.file}:{row.number}"
+    return f"{target.run}:{row}"
 
 
 def ordering_columns(target: Target, features: Features) -> Mapping[str, str]:

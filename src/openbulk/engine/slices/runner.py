@@ -142,10 +142,22 @@ class SliceRunner:
             if not is_cut or not job.upload.is_small:
                 return Continue()
         connector = await self._connector(ledger)
-        slice_class = DownloadSlice if job.is_download else UploadSlice
         deadline = SliceDeadline(ledger, self._draining, self._now)
-        work = slice_class(ledger, connector=connector, files=self._files, deadline=deadline)
-        return await work.run()
+        if job.is_download:
+            return await DownloadSlice(
+                ledger, connector=connector, files=self._files, deadline=deadline
+            ).run()
+        return await UploadSlice(
+            ledger,
+            connector=connector,
+            files=self._files,
+            deadline=deadline,
+            names_are_paths=self._has_paths(job.upload),
+        ).run()
+
+    def _has_paths(self, upload: Upload) -> bool:
+        """Whether dots in the names of an upload's columns make nested fields."""
+        return upload.records_of is None and self._formats[upload.file_format].names_are_paths
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
         """Cut a job's file into parts; False if the slice must stop before the end."""

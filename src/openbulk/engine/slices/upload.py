@@ -9,8 +9,11 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of
 from openbulk.domain.errors import (
     AnswerLost,
@@ -20,7 +23,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Record
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
@@ -68,7 +71,9 @@ class UploadSlice:
         connector: Connector,
         files: FileStore,
         deadline: SliceDeadline,
+        names_are_paths: bool = False,
     ) -> None:
+        """`names_are_paths` as in the format of the job's file."""
         self._job = ledger.job
         self._ledger = ledger
         self._connector = connector
@@ -80,6 +85,9 @@ class UploadSlice:
         self._target = ledger.job.upload.target
         self._early: list[tuple[Record, Outcome]] = []
         """Records that need others, and the outcomes that they have without these."""
+        self._names_are_paths = names_are_paths
+        self._columns: Columns | None = None
+        """None as long as no record can be sent."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -90,10 +98,12 @@ class UploadSlice:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
             objects = await self._connector.objects()
+            self._target = target_of(self._job, objects)
+            refusal = refusal_of(self._target, objects)
+            if refusal is None:
+                refusal = await self._resolve_columns(objects[self._target.object])
         except ServiceError as error:
             return ending_of(error)
-        self._target = target_of(self._job, objects)
-        refusal = refusal_of(self._target, objects)
         self._parts = await self._ledger.parts_from(self._job.cursor + 1)
         self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
         watching = asyncio.create_task(self._watch_deadline())
@@ -105,6 +115,8 @@ class UploadSlice:
             else:
                 await self._send_all(objects[self._target.object])
             await self._record()
+            if self._columns is not None:
+                await self._ledger.add_left_out(self._columns.left_out)
             if self._read_failure is not None:
                 raise self._read_failure
         finally:
@@ -114,6 +126,18 @@ class UploadSlice:
         if self._progress.cursor == self._job.records:
             return Complete()
         return self._ending or Continue()
+
+    async def _resolve_columns(self, features: Features) -> str | None:
+        """Prepare to resolve the file's columns; return why no record can be sent, or None."""
+        schema = await self._connector.metadata(self._target.object)
+        try:
+            self._columns = Columns(
+                self._target, features, schema, names_are_paths=self._names_are_paths
+            )
+        except FieldError as error:
+            return error.message
+        self._target = replace(self._target, identifier_field=self._columns.identifier)
+        return None
 
     async def _refuse_all(self, reason: str) -> None:
         async for record in self._pending_records():
@@ -164,10 +188,10 @@ class UploadSlice:
         batches: AsyncIterator[Sequence[Record]],
     ) -> None:
         limiter = ConcurrencyLimiter(features)
-        columns = ordering_columns(self._target, features)
+        ordering = ordering_columns(self._target, features)
         try:
             async for batch in batches:
-                keys = {key for record in batch for key in ordering_keys(columns, record)}
+                keys = {key for record in batch for key in ordering_keys(ordering, record)}
                 await limiter.acquire()
                 if self._ending:
                     return
@@ -318,6 +342,9 @@ class UploadSlice:
             return ()
         ticket = self._ledger.ticket
         if ticket is None:
+            # In the slice that collects, another row may be a record. The outcomes of those that
+            # are none are recorded now, so that the batch stays what was submitted.
+            await self._record()
             await self._ledger.wait_until_held()
             ticket = Ticket(await native.submit(self._target, batch), until)
             await self._ledger.set_ticket(ticket)
@@ -345,7 +372,7 @@ class UploadSlice:
     # --- records ---
 
     async def _pending_records(self) -> AsyncIterator[Record]:
-        """The records without an outcome. Unreadable rows get a failed outcome on the way."""
+        """The records without an outcome. Rows that are none get a failed outcome on the way."""
         progress = self._progress
         async for row in rows_of(self._files, self._job, self._parts, after=progress.cursor):
             if row.number <= progress.cursor or row.number in progress.done:
@@ -353,10 +380,23 @@ class UploadSlice:
             if len(progress.results) >= MAX_UNRECORDED:
                 await self._record()
             progress.lines[row.number] = row.line
-            if row.values is None:
-                progress.add([Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)])
+            record = self._record_of(row)
+            if isinstance(record, Record):
+                yield record
             else:
-                yield Record(row.number, row.values, key_of(self._job, row))
+                progress.add([record])
+
+    def _record_of(self, row: Row) -> Record | Outcome:
+        """The record of a row, or the outcome of one that cannot be sent."""
+        if row.values is None:
+            return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
+        values = row.values
+        if self._columns is not None:
+            try:
+                values = self._columns.fields_of(values)
+            except FieldError as error:
+                return error.outcome(row.number)
+        return Record(row.number, values, key_of(self._target, row.number, values))
 
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []

@@ -1,7 +1,7 @@
 """CSV as people have it (RFC 4180, and what spreadsheets make of it).
 
-`metaData.delimiter` and `metaData.encoding` override detection. The first line names the fields;
-dotted names make nested fields, `attendees[0].email` makes lists. An empty cell is an absent field.
+`metaData.delimiter` and `metaData.encoding` override detection. The first line names the columns,
+which `connectors/columns.py` resolves to fields. An empty cell is an absent field.
 A line without any value is skipped: spreadsheets write such lines below the last record. Excel also
 writes empty cells beyond the header, which are ignored. A row with too few cells is broken: it may
 be cut off or shifted. All values are text. `write` uses commas, line feeds, and JSON for lists.
@@ -17,6 +17,7 @@ from openbulk.formats.csv.rows import RowReader, read_header
 from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.header import parse_header
+from openbulk.formats.options import DELIMITER, ENCODING
 from openbulk.formats.table import Table
 from openbulk.formats.text import text_lines
 
@@ -26,7 +27,9 @@ class Csv:
 
     name = "csv"
     looks_like = "a CSV has field names in its first line and a record in each line below"
+    options = (ENCODING, DELIMITER)
     is_binary = False
+    names_are_paths = True
 
     def recognizes(self, head: bytes) -> bool:
         """Any text may be CSV, so recognition tries this format last."""

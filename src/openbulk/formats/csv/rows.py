@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Problem, Row, nest
+from openbulk.domain.records import Problem, Row
 from openbulk.formats.csv.delimiters import delimiter_name
 from openbulk.formats.csv.lines import MAX_RECORD_CHARACTERS, LineReader
 
@@ -43,7 +43,6 @@ class RowReader:
         self._lines = lines
         self._delimiter = delimiter
         self._header = header
-        self._has_nested_names = any("." in name or "[" in name for name in header)
         self._rows = 0
         self._doubtful_until = 0
         """A quote that was not closed reached to this line; a quote up to here may be its end."""
@@ -74,11 +73,6 @@ class RowReader:
     def _row(self, line: int, cells: Sequence[str]) -> Row:
         pairs = zip(self._header, cells, strict=False)
         values = {name: cell for name, cell in pairs if cell}
-        if self._has_nested_names:
-            try:
-                values = nest(values)
-            except ValueError as error:
-                return self._broken_row(line, Problem(f"{error}; keep one of the columns"))
         self._rows += 1
         return Row(self._rows, values, line=line)
 

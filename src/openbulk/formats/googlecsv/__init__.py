@@ -15,6 +15,7 @@ from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, name
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
+from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING
 from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 
 
@@ -25,7 +26,9 @@ class GoogleCsv:
     looks_like = (
         "Google Calendar's CSV has the columns Subject and Start Date, and dates like 05/30/2026"
     )
+    options = (ENCODING, DELIMITER, DATE_ORDER)
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """Its first line names an event's subject and start, and one more of Google's columns."""

@@ -17,6 +17,7 @@ from openbulk.formats.ics.file_index import FileIndex
 from openbulk.formats.ics.iana_zones import known_zones
 from openbulk.formats.ics.rows import read_rows
 from openbulk.formats.ics.vtimezone import vtimezone_lines, zones_in
+from openbulk.formats.options import ENCODING
 from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.text import text_lines
 
@@ -29,7 +30,9 @@ class Ics:
         "a calendar file begins with BEGIN:VCALENDAR "
         "and holds events between BEGIN:VEVENT and END:VEVENT"
     )
+    options = (ENCODING,)
     is_binary = False
+    names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
         """It begins with BEGIN:VCALENDAR, in any case."""

@@ -12,6 +12,7 @@ from openbulk.domain.records import Row
 from openbulk.formats.googlecsv.columns import is_google_header
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
+from openbulk.formats.options import DATE_ORDER, SHEET
 from openbulk.formats.table import Table
 from openbulk.formats.xlsx.reading import SheetReader, open_sheet, require_safe_size
 from openbulk.formats.xlsx.writing import encode_workbook
@@ -27,7 +28,9 @@ class Xlsx:
 
     name = "xlsx"
     looks_like = "a workbook has field names in its first filled row and a record in each row below"
+    options = (SHEET, DATE_ORDER)
     is_binary = True
+    names_are_paths = True
 
     def recognizes(self, head: bytes) -> bool:
         """It is a zip archive that begins as workbooks do."""

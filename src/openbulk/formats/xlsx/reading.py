@@ -1,7 +1,7 @@
 """The sheets of a workbook, and the records in one."""
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Problem, Row, nest
+from openbulk.domain.records import Row
 from openbulk.formats.header import parse_header
 from openbulk.formats.xlsx.cells import read_cell, read_text
 
@@ -77,11 +77,4 @@ class SheetReader:
             pairs = zip(self.header, map(read_cell, cells), strict=False)
             if values := {name: value for name, value in pairs if value is not None}:
                 number += 1
-                yield _row(number, line, values)
-
-
-def _row(number: int, line: int, values: Mapping[str, Any]) -> Row:
-    try:
-        return Row(number, nest(values), line=line)
-    except ValueError as error:
-        return Row(number, problem=Problem(f"{error}; keep one of the columns"), line=line)
+                yield Row(number, values, line=line)

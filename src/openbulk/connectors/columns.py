@@ -1,0 +1,401 @@
+"""Resolves the columns of a file, or the keys of a JSON record, to the fields of an object.
+
+EXACT   the field of that name, even if the name has a dot in it
+CASE    the field whose name differs in case, in blanks, or in how Unicode composes a letter
+TITLE   the field that the service shows to people under that title: `Email Address`
+PATH    `start.date` is the field `date` of `start`, `attendees[0].email` one of a list's first item
+
+The first that fits decides. A name is resolved once and remembered, so a row costs a look into a
+set. Decision 29 says why, and what becomes of a name that fits nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+from unicodedata import normalize
+
+from openbulk.connectors.base import Features
+from openbulk.connectors.fields import FieldError
+from openbulk.domain.records import Action, Path, Target, nest_paths, path_text, steps_of
+
+Schema = Mapping[str, Any]
+
+MAX_PATH_CHARACTERS = 1_000
+"""A longer name is no path: a file may hold anything."""
+MAX_REMEMBERED = 10_000
+"""Names that are remembered: each record of a JSON file may have names of its own."""
+MAX_SHOWN = 20
+"""Fields that a message lists."""
+MAX_QUOTED = 100
+"""Characters of a name in a message."""
+MAX_DEPTH = 3
+"""Levels of fields that a misspelt name is compared with."""
+_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
+"""Byte order marks, and other characters that nobody sees in a header."""
+_INDEX = re.compile(r"\[(?P<index>\d{1,4})\]\.?")
+_SEPARATOR = re.compile(r"[.\[]")
+_TEXT: Schema = {"type": "string"}
+
+
+class UnknownColumn(FieldError):
+    """A name that is no field of the object. The message has the most similar field."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """What a name means."""
+
+    path: Path
+    level: "_Level"
+    """The schema of its values."""
+    is_left_out: bool = False
+
+
+class Columns:
+    """The columns of a job's records, and the fields that they mean."""
+
+    def __init__(
+        self, target: Target, features: Features, schema: Schema, *, names_are_paths: bool = False
+    ) -> None:
+        """`schema` is the object's `metadata`.
+
+        With `names_are_paths`, a dot makes a nested field also in an object that takes any field: a
+        table has no other way to nest. Raises FieldError if the target's identifier is no field,
+        so that no record can have it.
+        """
+        known = {**dict.fromkeys(features.extra_columns, _TEXT), **schema.get("properties", {})}
+        # A schema that names no field allows any (JSON Schema, core, section 10.3.2).
+        whole = {"additionalProperties": "properties" not in schema, **schema, "properties": known}
+        self._root = _Level(whole, target.object, names_are_paths)
+        self.identifier_is_field = False
+        """Whether the identifier is one of the fields that `schema` names."""
+        self.identifier = self._identifier(target, features)
+        """The field that identifies records, its path with dots; None if the caller names none."""
+        self.left_out: dict[str, None] = {}
+        """Columns that were left out of records so far: the service fills them itself."""
+        if features.skips_read_only:
+            kept = {self.identifier, *features.identifiers}
+            self._root.read_only = _read_only_names(known) - kept
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether the object takes a field of any name."""
+        return self._root.any_field is not None
+
+    def _identifier(self, target: Target, features: Features) -> str | None:
+        name = target.identifier_field
+        if not name:
+            return None
+        try:
+            path = self._root.column(name).path
+        except UnknownColumn as error:
+            if features.any_identifier:
+                self._root = self._root.with_text(name)
+            elif target.action is not Action.CREATE:
+                message = f"metaData.identifierFieldName: {error.message}"
+                raise UnknownColumn("identifierFieldName", message) from error
+            return name
+        self.identifier_is_field = self._root.names(path[0])
+        return path_text(path)
+
+    def fields_of(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A record's values by the names of fields, nested. Raises FieldError.
+
+        The record itself, if its names are those of fields.
+        """
+        return self._root.fields_of(values, self.left_out)
+
+    def path_of(self, name: str) -> Path | None:
+        """The path of the field that a column means; None if it means none, or several."""
+        try:
+            return self._root.column(name).path
+        except FieldError:
+            return None
+
+    def problem_of(self, names: Sequence[str]) -> str | None:
+        """Why a file cannot have these columns side by side; None if it can.
+
+        A column that means no field is no reason: rows without a value there can be sent.
+        """
+        known: dict[str, _Column] = {}
+        for name in names:
+            try:
+                known[name] = self._root.column(name)
+            except UnknownColumn:
+                continue
+            except FieldError as error:
+                return error.message
+        twice = _columns_of_one_field(known)
+        return None if twice is None else twice.message
+
+    def describe_unknown(self, names: Iterable[str]) -> list[str]:
+        """A sentence for each column that means no field, with the field that it could mean."""
+        sentences = []
+        for name in names:
+            try:
+                self._root.column(name)
+            except FieldError as error:
+                sentences.append(error.message)
+        return sentences
+
+
+class _Level:
+    """One level of a schema: an object, a list, or a single value."""
+
+    def __init__(
+        self, schema: Schema, object: str, names_are_paths: bool, place: Path = ()
+    ) -> None:
+        self._schema = schema
+        self._object = object
+        self._names_are_paths = names_are_paths
+        self._place = place
+        self._properties: Schema = schema.get("properties", {})
+        self._levels: dict[str | int, _Level] = {}
+        self._columns: dict[str, _Column] = {}
+        self._plain: set[str] = set()
+        """Names that are fields as they stand, and whose values have no names to resolve."""
+        self.read_only: frozenset[str] = frozenset()
+        """Fields that are left out."""
+
+    @cached_property
+    def is_list(self) -> bool:
+        """Whether its values are lists."""
+        return bool(self._schema.get("type") == "array")
+
+    @cached_property
+    def has_names(self) -> bool:
+        """Whether its values, or the items of its lists, have fields of known names."""
+        return self.below(0).has_names if self.is_list else bool(self._properties)
+
+    @cached_property
+    def any_field(self) -> Schema | None:
+        """The schema of the fields that the schema does not name; None if there can be none."""
+        takes_any = not self._properties and self._schema.get("type") in {None, "object"}
+        other = self._schema.get("additionalProperties", takes_any)
+        if other is False:
+            return None
+        return {} if other is True else dict(other)
+
+    def names(self, step: str | int) -> bool:
+        """Whether the schema names this field."""
+        return step in self._properties
+
+    def with_text(self, name: str) -> "_Level":
+        """The level with one more field, which is a text."""
+        properties = {**self._properties, name: _TEXT}
+        return _Level(
+            {**self._schema, "properties": properties}, self._object, self._names_are_paths
+        )
+
+    def below(self, step: str | int) -> "_Level":
+        """The level of a field, or of the items of a list."""
+        level = self._levels.get(step)
+        if level is None:
+            level = _Level(
+                self._schema_below(step),
+                self._object,
+                self._names_are_paths,
+                (*self._place, step),
+            )
+            self._levels[step] = level
+        return level
+
+    def _schema_below(self, step: str | int) -> Schema:
+        if isinstance(step, int):
+            items: Schema = self._schema.get("items", {})
+            return items
+        field: Schema = self._properties.get(step, self.any_field or {})
+        return field
+
+    # --- records ---
+
+    def fields_of(self, values: Mapping[str, Any], left_out: dict[str, None]) -> Mapping[str, Any]:
+        """A record's values by the names of fields. Raises FieldError."""
+        if self._plain.issuperset(values):
+            return values
+        columns = {name: self.column(name) for name in values}
+        for name in [name for name, column in columns.items() if column.is_left_out]:
+            left_out[name] = None
+            del columns[name]
+        fields = {
+            column.path: column.level.convert(values[name], left_out)
+            for name, column in columns.items()
+        }
+        if len(fields) < len(columns) and (twice := _columns_of_one_field(columns)):
+            raise twice
+        try:
+            return nest_paths(fields)
+        except ValueError as error:
+            raise FieldError(None, f"{error}; keep one of the columns") from error
+
+    def convert(self, value: Any, left_out: dict[str, None]) -> Any:
+        """A value whose own names are those of fields. Raises FieldError."""
+        if not self.has_names:
+            return value
+        if isinstance(value, Mapping) and not self.is_list:
+            return self.fields_of(value, left_out)
+        if isinstance(value, list) and self.is_list:
+            return [self.below(0).convert(item, left_out) for item in value]
+        return value
+
+    def column(self, name: str) -> _Column:
+        """What a name means. Raises UnknownColumn, and FieldError if it can mean several fields."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._resolve(name)
+            if len(self._columns) == MAX_REMEMBERED:
+                self._columns.clear()
+                self._plain.clear()
+            self._columns[name] = column
+            is_plain = column.path == (name,) and not column.level.has_names
+            if is_plain and not column.is_left_out:
+                self._plain.add(name)
+        return column
+
+    def _resolve(self, name: str) -> _Column:
+        found = self._find(name)
+        if found is None:
+            raise UnknownColumn(self._full(name), self._describe_unknown(name))
+        path, level = found
+        return _Column(path, level, path[0] in self.read_only)
+
+    # --- one name ---
+
+    def _find(self, name: str) -> tuple[Path, "_Level"] | None:
+        field = self._field(name)
+        if field is not None:
+            return (field,), self.below(field)
+        if self._properties and len(name) <= MAX_PATH_CHARACTERS:
+            for head, rest in _splits(name):
+                field = self._field(head)
+                below = None if field is None else self.below(field)._find_below(rest)
+                if field is not None and below is not None:
+                    return (field, *below[0]), below[1]
+        return self._find_any(name)
+
+    def _find_below(self, rest: str) -> tuple[Path, "_Level"] | None:
+        """What a name means behind the name of this field: `date`, or `[0].email`."""
+        index = _INDEX.match(rest)
+        if index is None:
+            return None if self.is_list else self._find(rest)
+        if self._schema.get("type", "array") != "array":
+            return None
+        step, name = int(index["index"]), rest[index.end() :]
+        if not name:
+            return (step,), self.below(step)
+        below = self.below(step)._find_below(name)
+        return None if below is None else ((step, *below[0]), below[1])
+
+    def _find_any(self, name: str) -> tuple[Path, "_Level"] | None:
+        """What a name means that the schema need not know."""
+        if self.any_field is None:
+            return None
+        is_single = self.any_field.get("type") not in {None, "object", "array"}
+        path = (name,) if is_single or not self._names_are_paths else steps_of(name)
+        schema = self.any_field if len(path) == 1 else {}
+        return path, _Level(schema, self._object, self._names_are_paths, (*self._place, *path))
+
+    def _field(self, name: str) -> str | None:
+        """The field of that name, or that is called so. Raises FieldError if several are."""
+        if name in self._properties:
+            return name
+        folded = fold(name)
+        fields = self._by_name.get(folded) or self._by_title.get(folded, ())
+        if len(fields) > 1:
+            could = " or ".join(map(self._full, fields))
+            message = f"{self._full(name)!r} can mean {could}; write the field's name exactly"
+            raise FieldError(self._full(name), message)
+        return next(iter(fields), None)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Sequence[str]]:
+        return _group((fold(name), name) for name in self._properties)
+
+    @cached_property
+    def _by_title(self) -> Mapping[str, Sequence[str]]:
+        titles = ((field.get("title"), name) for name, field in self._properties.items())
+        return _group((fold(title), name) for title, name in titles if title)
+
+    # --- a name that means nothing ---
+
+    def _full(self, name: str) -> str:
+        return path_text((*self._place, name))
+
+    def _describe_unknown(self, name: str) -> str:
+        near = get_close_matches(fold(name), self._known_names, 1)
+        if near:
+            hint = f"did you mean {self._known_names[near[0]]!r}?"
+        else:
+            names = list(map(self._full, self._properties))
+            more = f" and {len(names) - MAX_SHOWN} more" * (len(names) > MAX_SHOWN)
+            hint = f"its fields are: {', '.join(names[:MAX_SHOWN])}{more}"
+        full = self._full(name)
+        shown = full if len(full) <= MAX_QUOTED else f"{full[:MAX_QUOTED]}..."
+        return f"{shown!r} is not a field of {self._object}; {hint}"
+
+    @cached_property
+    def _known_names(self) -> Mapping[str, str]:
+        """Names and titles as people may write them, and the names of the fields they mean."""
+        known: dict[str, str] = {}
+        for path, title in _paths(self._properties):
+            for text in filter(None, (path, title)):
+                known.setdefault(fold(text), self._full(path))
+        return known
+
+
+def fold(name: str) -> str:
+    """A name without what people do not see or mean: case, blanks, composition, byte order marks.
+
+    Canonical caseless matching (Unicode 16, section 3.13.5, D145).
+    """
+    text = normalize("NFD", normalize("NFD", name.translate(_INVISIBLE)).casefold())
+    return " ".join(text.split())
+
+
+def _columns_of_one_field(columns: Mapping[str, _Column]) -> FieldError | None:
+    """The error for two columns that mean one field; None if there are none."""
+    by_path: dict[Path, str] = {}
+    for name, column in columns.items():
+        first = by_path.setdefault(column.path, name)
+        if first != name:
+            field = path_text(column.path)
+            message = f"the columns {first!r} and {name!r} both mean {field}; keep one of them"
+            return FieldError(field, message)
+    return None
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """A name in two, at each dot or bracket: `start` and `date`, `attendees` and `[0].email`.
+
+    The longest beginning first, so that a field with a dot in its name is found.
+    """
+    for separator in reversed(list(_SEPARATOR.finditer(name))):
+        rest = separator.end() if separator[0] == "." else separator.start()
+        head, below = name[: separator.start()], name[rest:]
+        if head and below:
+            yield head, below
+
+
+def _group(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
+    groups: dict[str, list[str]] = {}
+    for key, name in pairs:
+        groups.setdefault(key, []).append(name)
+    return groups
+
+
+def _read_only_names(properties: Schema) -> frozenset[str]:
+    return frozenset(name for name, field in properties.items() if field.get("readOnly"))
+
+
+def _paths(properties: Schema, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
+    """The paths and titles of fields, and of the fields inside them."""
+    for name, field in properties.items():
+        path = f"{prefix}{name}"
+        yield path, field.get("title", "")
+        if depth < MAX_DEPTH:
+            yield from _paths(field.get("properties", {}), f"{path}.", depth + 1)
+            items = field.get("items", {})
+            yield from _paths(items.get("properties", {}), f"{path}[0].", depth + 1)

@@ -1,0 +1,29 @@
+"""Names as people write them: in another case, or misspelt."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_LIKENESS = 0.75
+"""Above this likeness (`difflib`), an unknown name is a known one with a typo."""
+
+
+def known_spelling(name: str, known: Iterable[str]) -> str | None:
+    """The known name that equals a name, whatever the case; None if there is none."""
+    lower = name.lower()
+    return next((one for one in known if one.lower() == lower), None)
+
+
+def likely_name(name: str, known: Iterable[str], likeness: float = _LIKENESS) -> str | None:
+    """The known name that a name is most likely meant to be; None if it is like none."""
+    by_lower_case = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), by_lower_case, 1, likeness)
+    return by_lower_case[near[0]] if near else None
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, else all of them."""
+    names = sorted(set(known))
+    near = likely_name(name, names, likeness=0.6)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    return f"it can be {', '.join(names)}" if names else "there is none"

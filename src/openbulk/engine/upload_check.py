@@ -1,0 +1,135 @@
+"""Refuses an upload of which no record can work, before there is a job for it.
+
+What one row can do without is left to that row: it fails alone, and its neighbours are sent.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.connectors.targets import refusal_of, resolve_object
+from openbulk.domain.errors import BadInput, NotFound, ServiceError
+from openbulk.domain.records import Action, Target, value_at
+from openbulk.formats.recognition import Inspection
+
+CHECK_SECONDS = 3.0
+"""Maximum seconds to wait for the description of an object: the caller waits for its answer."""
+CHECKED_ROWS = 200
+"""Rows that are tried."""
+MAX_NAMED = 5
+"""Unknown columns that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """The target of an upload, as the service describes it."""
+
+    target: Target
+    features: Features
+    schema: Mapping[str, Any]
+
+
+async def require_possible(target: Target, file: Inspection, connector: Connector) -> None:
+    """Raise BadInput if no record of a file can work, with what would be right.
+
+    Returns if the service does not say in time what it takes: the job waits for it.
+    """
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            described = await _describe(target, connector)
+    except (ServiceError, NotFound, TimeoutError):
+        return
+    try:
+        columns = Columns(
+            described.target,
+            described.features,
+            described.schema,
+            names_are_paths=file.format.names_are_paths,
+        )
+    except FieldError as error:
+        raise BadInput(error.message) from error
+    problem = _Check(described, columns, file).problem()
+    if problem:
+        raise BadInput(problem)
+
+
+async def _describe(target: Target, connector: Connector) -> _Object:
+    """Raises BadInput for an object or an action that the service does not have."""
+    objects = await connector.objects()
+    target = replace(target, object=resolve_object(target.object, objects).name)
+    refusal = refusal_of(target, objects)
+    if refusal is not None:
+        raise BadInput(refusal)
+    schema = await connector.metadata(target.object)
+    return _Object(target, objects[target.object], schema)
+
+
+class _Check:
+    """The first rows of a file against an object. Each check says what is wrong, or None."""
+
+    def __init__(self, described: _Object, columns: Columns, file: Inspection) -> None:
+        self._target = described.target
+        self._features = described.features
+        self._columns = columns
+        self._is_table = file.format.names_are_paths
+        self._is_known = self._is_table or file.is_whole
+        """Whether the first rows show which names the file has."""
+        self._rows = [row.values for row in file.rows if row.values is not None]
+        self._names = list(dict.fromkeys(chain.from_iterable(self._rows)))
+        self._records: list[Mapping[str, Any]] = []
+        """The rows that can be sent, by the names of fields."""
+
+    def problem(self) -> str | None:
+        """Why no row can be sent. Not if all are broken: each has its own problem."""
+        if not self._rows:
+            return None
+        checks = (self._header, self._every_row, self._identifier, self._missing_field)
+        return next(filter(None, (check() for check in checks)), None)
+
+    def _header(self) -> str | None:
+        """Two columns of a table mean one field. A JSON record has names of its own."""
+        return self._columns.problem_of(self._names) if self._is_table else None
+
+    def _every_row(self) -> str | None:
+        """None of the rows can be sent."""
+        problem = ""
+        for values in self._rows:
+            try:
+                self._records.append(self._columns.fields_of(values))
+            except FieldError as error:
+                problem = problem or error.message
+        if self._records:
+            return None
+        unknown = self._columns.describe_unknown(self._names)
+        more = f"; and {len(unknown) - MAX_NAMED} more" * (len(unknown) > MAX_NAMED)
+        return "; ".join(unknown[:MAX_NAMED]) + more or problem
+
+    def _identifier(self) -> str | None:
+        """No row has the identifier. Sent so, rows would be refused, or exist twice."""
+        field, name = self._columns.identifier, self._target.identifier_field
+        if field is None or not self._is_known or self._has(field):
+            return None
+        if self._columns.identifier_is_field and self._target.action is Action.CREATE:
+            return None
+        hint = did_you_mean(str(name), self._names, f"its columns are: {', '.join(self._names)}")
+        return f"metaData.identifierFieldName is {name!r}, and no row has a value there; {hint}"
+
+    def _missing_field(self) -> str | None:
+        """A table has no column for a field that each new record needs."""
+        is_new = self._target.action is Action.CREATE and not self._target.identifier_field
+        if not is_new or not self._is_table:
+            return None
+        for fields in self._features.needs:
+            if not any(map(self._has, fields)):
+                columns = ", ".join(self._names)
+                return f"{fields[0]} is missing: none of the columns means it ({columns})"
+        return None
+
+    def _has(self, field: str) -> bool:
+        """Whether a record has a value in a field."""
+        return any(value_at(values, field) not in (None, "") for values in self._records)
