@@ -239,7 +239,7 @@ class DownloadSlice:
         if self._feed and part.bookmark:
             bookmark = (self._feed, part.bookmark)
         if part.lines:
-            await self._ledger.wait_until_held()
+            await self._ledger.lease.wait_until_held()
             # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
