@@ -25,6 +25,7 @@ BERLIN, NEW_YORK, TOKYO = (
 )
 YEAR = {
     "singleEvents": "true",
+    "maxResults": "2500",
     "timeMin": "2026-01-01T00:00:00Z",
     "timeMax": "2027-01-01T00:00:00Z",
 }
