@@ -112,8 +112,12 @@ class Selection:
     def _choose_columns(self) -> list[str]:
         if not self._query.fields:
             return list(self._table.columns)
-        wanted = {self._column(name.partition(".")[0]).name for name in self._query.fields}
+        wanted = {self._column(self._column_name(name)).name for name in self._query.fields}
         return [name for name in self._table.columns if name in wanted]
+
+    def _column_name(self, field: str) -> str:
+        """The column of a field: of that name, or before the dot, if the column holds JSON."""
+        return field if field in self._table.columns else field.partition(".")[0]
 
     def _choose_sort_keys(self) -> list[_SortKey]:
         """The keys that the query names, then the primary key: no two rows sort as equal."""
