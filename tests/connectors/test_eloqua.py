@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import aiohttp
 import orjson
@@ -101,6 +102,17 @@ class TestContacts(EloquaTests):
             "a value does not fit its field's type",
             "'C_DateCreated' is filled by Eloqua; leave the column out",
         ]
+
+    async def test_what_is_empty_in_a_rejected_row_is_not_missing_from_it(
+        self, connect: Connect
+    ) -> None:
+        """A null, a zero and a false are values that Eloqua repeats in its own way."""
+        values: list[Mapping[str, Any]] = [
+            contact("Ann"),
+            {"C_EmailAddress": "no address", "C_City": None, "C_Zip_Postal": 0, "C_Title": False},
+        ]
+        outcomes = await send(connect, CONTACT, [record(row, v) for row, v in enumerate(values, 1)])
+        assert [o.kind is OutcomeKind.FAILED for o in outcomes] == [False, True]
 
     async def test_a_missing_value_leaves_the_one_that_eloqua_has(
         self, http: aiohttp.ClientSession, url: str, connect: Connect

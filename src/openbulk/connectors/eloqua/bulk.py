@@ -4,9 +4,10 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Reference/troubleshooting.htm
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
@@ -21,6 +22,8 @@ MAX_IMPORT_FIELDS = 100
 """The limit of one definition (Reference/import-characteristics.htm)."""
 MAX_STAGING_BYTES = 32 * 1000 * 1000
 """The limit of one staging call. The documentation says 32 MB; this is the smaller reading."""
+FIELDS_SECONDS = 60.0
+"""A person may add a field at any time, and upload to it a minute later."""
 DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
 UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
@@ -86,13 +89,16 @@ class EloquaBulk:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._fields: dict[str, Fields] = {}
+        self._fields: dict[str, tuple[float, Fields]] = {}
+        """The fields of each entity, and when they were read."""
 
     async def fields(self, object: str) -> Fields:
-        """The fields of contacts or accounts. They are read once."""
-        if object not in self._fields:
-            self._fields[object] = await read_fields(self._service, object, ENTITIES[object].plural)
-        return self._fields[object]
+        """The fields of contacts or accounts. They are read again after FIELDS_SECONDS."""
+        read_at, fields = self._fields.get(object, (0.0, None))
+        if fields is None or time.monotonic() - read_at > FIELDS_SECONDS:
+            fields = await read_fields(self._service, object, ENTITIES[object].plural)
+            self._fields[object] = (time.monotonic(), fields)
+        return fields
 
     async def submit(self, target: Target, batch: Sequence[Record]) -> str:
         """Define an import, stage the batch, and start the sync.
@@ -262,9 +268,12 @@ def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
     Eloqua's reference does not say, but each reject repeats the values of its record. Raises
     RetryLater if the values fit neither, rather than blame the wrong rows.
     """
-    for first in (1, 0):
-        if all(_is_about(staged, int(reject["recordIndex"]) - first, reject) for reject in rejects):
-            return first
+    # Eloqua may write a date or a number in its own way; the identifier is a text.
+    for is_about in (_is_about, _has_identifier_of):
+        for first in (1, 0):
+            indexes = [int(reject["recordIndex"]) - first for reject in rejects]
+            if all(map(is_about, repeat(staged), indexes, rejects)):
+                return first
     raise RetryLater("Eloqua's rejected records do not match the rows that were sent")
 
 
@@ -272,7 +281,23 @@ def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
     if index not in range(len(staged.values)):
         return False
     values, repeated = staged.values[index], reject.get("fieldValues") or {}
-    return all(str(values.get(name, "")) == str(repeated[name] or "") for name in repeated)
+    return all(_is_same(values.get(name), repeated[name]) for name in repeated)
+
+
+def _has_identifier_of(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
+    if index not in range(len(staged.values)):
+        return False
+    repeated = (reject.get("fieldValues") or {}).get(staged.identifier)
+    return repeated is not None and _is_same(staged.values[index][staged.identifier], repeated)
+
+
+def _is_same(sent: Any, repeated: Any) -> bool:
+    """Whether a reject repeats a value as it was sent. Eloqua repeats texts, and "" for none."""
+    return _text(sent) == _text(repeated)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip().lower()
 
 
 def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
