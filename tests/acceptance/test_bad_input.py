@@ -98,6 +98,19 @@ def test_a_callback_url_that_is_not_whole_is_named_with_its_header(server: Serve
     )
 
 
+@pytest.mark.parametrize("token", ["wrong", "null", "two words"])
+@pytest.mark.parametrize(
+    "path", ["/instances", "/elements", "/elements/memory/metadata", "/bulk/1", "/jobs"]
+)
+def test_a_wrong_element_token_is_401_also_where_none_is_needed(
+    server: Server, path: str, token: str
+) -> None:
+    wrong = Server(server.process, token).call("GET", path)
+    assert wrong.status == 401
+    assert "the Element token is not known" in wrong.json["message"]
+    assert Server(server.process).call("GET", path).status != 401
+
+
 def test_formats_that_accept_can_name_are_listed_once(server: Server) -> None:
     job_id = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
     server.finished(job_id)
@@ -325,6 +338,28 @@ def test_jobs_and_instances_of_another_organization_are_404(
     assert (
         request("GET", f"{server.process.url}{BASE_PATH}/objects", headers=with_token).status == 401
     )
+
+
+def test_the_token_of_one_instance_opens_the_jobs_of_that_instance_alone(server: Server) -> None:
+    upload = server.done("records", b"name\nAnn\n")["id"]
+    query = server.call("POST", "/bulk/query?q=select+*+from+records").json["id"]
+    server.finished(query)
+    other, without_token = server.instance("memory"), Server(server.process)
+    calls = [
+        ("GET", f"/bulk/{upload}"),
+        ("GET", f"/bulk/{upload}/status"),
+        ("GET", f"/bulk/{upload}/errors"),
+        ("GET", f"/hubs/general/bulk/{upload}/status"),
+        ("GET", f"/bulk/{query}/records"),
+        ("GET", f"/bulk/{query}/records/data"),
+        ("PUT", f"/bulk/{upload}/cancel"),
+    ]
+    for method, path in calls:
+        refused = other.call(method, path)
+        assert refused.status == 404, path
+        assert "send the token of the job's instance" in refused.json["message"]
+        assert without_token.call(method, path).status == 200, path
+        assert server.call(method, path).status == 200, path
 
 
 def add_organization(database: Path, organization_secret: str, user_secret: str) -> None:

@@ -38,7 +38,7 @@ STATUS_KEYS = {
 
 @pytest.fixture
 def server(processes: Processes) -> Server:
-    return processes.server(OPENBULK_COMPLETED_STATUS="COMPLETED").instance("memory")
+    return processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
 
 
 def polled(server: Server, path: str, every: float) -> dict[str, object]:

@@ -70,8 +70,8 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
         assert (reply.status, "its disk is full" in reply.json["message"]) == (507, True)
     # Every request that is to be remembered gets 507. These are larger than the room that pages of
     # the database may still have.
-    large = {"element": {"key": "memory"}, "name": "x", "configuration": {"note": "x" * 500_000}}
-    asked = {"objectName": "records", "note": "x" * 500_000}
+    large = {"element": {"key": "memory"}, "name": "x", "configuration": {"space": "x" * 500_000}}
+    asked = {"objectName": "records", "callback-payload": "x" * 500_000}
     for path, body in (("/instances", large), ("/bulk/download", asked)):
         reply = server.call("POST", path, json_body=body)
         assert (

@@ -25,11 +25,21 @@ def test_a_running_job_is_cancelled_within_three_seconds(processes: Processes) -
     assert status["infoMessage"] == f"{3_000 - inserted} of 3000 records were not reached"
 
 
-def test_a_job_that_was_done_before_it_could_be_cancelled_is_called_cancelled(
-    processes: Processes,
-) -> None:
-    """Clients that cancel a job at once expect it; a remark says that every record was sent."""
+def test_cancelling_a_finished_job_leaves_it_as_it_is(processes: Processes) -> None:
+    """Its records were sent, and the file of a download can still be fetched."""
     server = processes.server().instance("memory")
+    upload = server.done("records", b"name\nAnn\n")
+    query = server.call("POST", "/bulk/query", json_body={"query": "select * from records"})
+    download = server.finished(query.json["id"])
+    for job in (upload, download):
+        reply = server.call("PUT", f"/bulk/{job['id']}/cancel")
+        assert (reply.status, reply.json) == (200, job)
+    assert b"Ann" in server.call("GET", f"/bulk/{download['id']}/records").body
+
+
+def test_clients_of_the_live_service_see_a_complete_job_cancelled(processes: Processes) -> None:
+    """Clients that cancel a job at once expect it; a remark says that every record was sent."""
+    server = processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
     job_id = server.done("records", b"name\nAnn\nBob\n")["id"]
     for _ in range(2):
         reply = server.call("PUT", f"/bulk/{job_id}/cancel")

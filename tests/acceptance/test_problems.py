@@ -30,7 +30,7 @@ NOBODY = {
 }
 KEY = {"Idempotency-Key": "band"}
 MADE = "an instance of a database that is gone"
-CHANGE = {"configuration": {"note": "x"}}
+CHANGE = {"configuration": {"event.vendor.type": "x"}}
 DROPPED, DOWN = "the database refuses: ", "the database cannot be reached, or is busy"
 
 
@@ -171,7 +171,7 @@ def cases_of_instances() -> Iterator[Case]:
             "/instances/{}/configuration",
             CHANGE["configuration"],
         ),
-        (f"PATCH {entry}", "/instances/{}/configuration/note", {"propertyValue": "x"}),
+        (f"PATCH {entry}", "/instances/{}/configuration/event.vendor.type", {"propertyValue": "x"}),
     ):
         yield Case(operation, 400, "body", path.format(1), body=[])
         yield Case(operation, 403, DROPPED, path.format("{dropped}"), "dropped", change)
@@ -373,7 +373,9 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
     configuration = postgres.configuration(name)
     with Processes(folder) as processes:
         server = processes.server(
-            OPENBULK_MAX_UPLOAD_BYTES="1000000", OPENBULK_SQLITE_FOLDER=str(folder)
+            OPENBULK_MAX_UPLOAD_BYTES="1000000",
+            OPENBULK_SQLITE_FOLDER=str(folder),
+            OPENBULK_COMPATIBILITY="live",  # a complete job can be cancelled
         )
         eloqua = {"base.url": service.url, "username": "Acme\\admin", "password": "secret"}
         made = {

@@ -144,7 +144,6 @@ def test_a_transfer_that_fails_says_why_and_the_next_one_runs(
     errors = target.call("GET", f"/hubs/scheduling/bulk/{first['targetJobId']}/errors").json
     assert "start is missing" in errors[0]["error"]
     assert (second["status"], len(held(source, "log"))) == ("COMPLETED", 1)
-    assert server.call("PUT", f"/bulk/{second['targetJobId']}/cancel").json["status"] == "CANCELLED"
 
 
 def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from openbulk.engine.slices.parts import (
 )
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
-from openbulk.storage.files import FileStore, Part
+from openbulk.storage.files import FileStore, FileWriter, Part
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def never() -> bool:
 
 
 async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple[Job, Cut]:
-    writer = files.writer("f00d")
+    writer = FileWriter(files, "f00d")
     await writer.write(content)
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)
@@ -76,7 +77,7 @@ async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
 
 
 async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files: FileStore) -> None:
-    lines = [b'{"n": 1}', b'{"n": 123456789012345678901234567890}', b'{"n": 3}']
+    lines = [b'{"n": 1}', b'{"n": %s}' % (b"1" * 2_000), b'{"n": 3}']
     job, done = await parts_of(files, b"[" + b",".join(lines) + b"]", "json")
     rows = await all_of(rows_of(files, job, [Part(row) for row in done.first_rows], after=0))
     assert [row.values for row in rows] == [{"n": 1}, None, {"n": 3}]
@@ -129,3 +130,19 @@ async def test_remarks_are_found_behind_the_first_part(files: FileStore) -> None
             yield Row(n, {"n": n}, line=n, remarks=["no alarm"] if n == 1_500 else [])
 
     assert await remarks_of(files, *rows()) == Remarks(1, (RowRemark(1_500, 1_500, "no alarm"),))
+
+
+async def test_numbers_keep_their_digits_in_parts(files: FileStore) -> None:
+    """In rows and in the values nested in them; only such rows take longer."""
+    elements = [
+        b'{"n": 1.5}',
+        b'{"n": 98765432109876543.21, "doc": {"m": [1.50]}}',
+        b'{"n": 123456789012345678901}',
+    ]
+    job, done = await parts_of(files, b"[" + b",".join(elements) + b"]", "json")
+    rows = await all_of(rows_of(files, job, [Part(row) for row in done.first_rows], after=0))
+    assert [row.values for row in rows] == [
+        {"n": 1.5},
+        {"n": Decimal("98765432109876543.21"), "doc": {"m": [Decimal("1.50")]}},
+        {"n": Decimal(123456789012345678901)},
+    ]

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.targets import refusal_of
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices.progress import (
@@ -15,7 +14,6 @@ from openbulk.engine.slices.progress import (
     complete_outcomes,
     key_of,
     ordering_key,
-    target_of,
 )
 
 
@@ -61,32 +59,6 @@ def test_the_key_of_a_created_record_is_its_file_and_row_also_with_an_identifier
     assert key_of(upserted, 7, {"ref": "a"}) == "ref=a"
     assert key_of(upserted, 8, {}) == "f00d:8"
     assert key_of(replace(upserted, identifier_field="a.b"), 9, {"a": {"b": 1}}) == "a.b=1"
-
-
-def test_a_refusal_says_what_an_object_can_do() -> None:
-    objects = {"events": Features(frozenset({Action.CREATE})), "activities": Features()}
-    assert refusal_of(target_of(job(), objects), objects) is None
-    assert (
-        refusal_of(target_of(job(Action.DELETE), objects), objects)
-        == "'events' cannot delete; metaData.action can be: create"
-    )
-    assert (
-        refusal_of(target_of(job(object="activities"), objects), objects)
-        == "'activities' can only be read"
-    )
-    assert (
-        refusal_of(target_of(job(object="bad"), objects), objects)
-        == "there is no object 'bad'; the objects are: events, activities"
-    )
-
-
-def test_a_path_may_name_an_object() -> None:
-    """Its parameters become metaData."""
-    objects = {"events": Features(frozenset(Action), paths=("calendars/{calendarId}/events",))}
-    target = target_of(job(object="calendars/team%40example.com/events"), objects)
-    assert (target.object, target.options) == ("events", {"calendarId": "team@example.com"})
-    assert target_of(job(object="calendars/events"), objects).object == "calendars/events"
-    assert target_of(job(object="events"), objects).options == {}
 
 
 def test_records_of_one_thing_have_one_ordering_key() -> None:

@@ -35,7 +35,7 @@ from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
-from openbulk.storage.files import FileStore
+from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -132,7 +132,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
     ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
-    writer = files.writer("f00d")
+    writer = FileWriter(files, "f00d")
     await writer.write(content)
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), "csv")
@@ -146,7 +146,9 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
     done = await cut(files, upload.file, read, never)
     assert done is not None
-    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows, done.remarks)
+    await SliceLedger(engine, job, 0, reading=engine).set_parts(
+        done.records, done.first_rows, done.remarks
+    )
     return Bench(ledger, files, job)
 
 
@@ -194,7 +196,9 @@ async def test_a_lost_answer_is_looked_up_if_sending_again_would_double(bench: B
 async def test_records_in_flight_at_a_crash_are_not_sent_again_if_that_would_double(
     bench: Bench,
 ) -> None:
-    await SliceLedger(bench.ledger._engine, bench.job, 0).record_intents([1, 2])
+    await SliceLedger(
+        bench.ledger._engine, bench.job, 0, reading=bench.ledger._engine
+    ).record_intents([1, 2])
     connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
     assert await bench.run_slice(connector) == Complete()
     counts = (await bench.now()).counts
@@ -308,7 +312,7 @@ class Unlucky(SliceLedger):
     """A ledger that once fails to write, after a while, and once fails to read."""
 
     def __init__(self, engine: AsyncEngine, job: Job, fence: int, *, luck: Luck) -> None:
-        super().__init__(engine, job, fence)
+        super().__init__(engine, job, fence, reading=engine)
         self._luck = luck
 
     async def _record_outcomes(self, *args: Any) -> None:

@@ -71,14 +71,13 @@ def test_missing_ends_are_as_google_reads_them() -> None:
     [
         (["05/30/2026", "06/01/2026"], "2026-05-30"),
         (["03/04/2026", "30/04/2026"], "2026-04-03"),
-        (["03/04/2026", "04/05/2026"], "2026-03-04"),
         (["03.04.26", "30.04.26"], "2026-04-03"),
         (["2026-04-03", "2026-05-30"], "2026-04-03"),
         (["2026/04/03", "2026/05/30"], "2026-04-03"),
     ],
 )
 def test_all_dates_of_the_file_decide_their_order(dates: Sequence[str], first: str) -> None:
-    """One 30th decides for every row. Where both orders fit, the month is first."""
+    """One 30th decides for every row."""
     assert event(*(f"x,{day},,,,,,," for day in dates))["start"] == {"date": first}
 
 
@@ -99,8 +98,8 @@ def test_a_wrong_date_breaks_its_row_and_no_other() -> None:
     ]
     assert problems == [
         None,
-        ("Start Date", "Start Date '02/30/2026' is not a date: February 2026 has 28 days"),
-        ("Start Time", "Start Time '25:00' is not a time"),
+        ("Start Date", 'Start Date "02/30/2026" is not a date: February 2026 has 28 days'),
+        ("Start Time", 'Start Time "25:00" is not a time: a day has 24 hours, an hour 60 minutes'),
         ("Start Date", "Start Date is empty"),
     ]
 

@@ -15,7 +15,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row, nest
 from openbulk.formats import FORMATS
 from openbulk.formats.recognition import inspect
-from openbulk.formats.xlsx import Xlsx, reading, writing
+from openbulk.formats.xlsx import Xlsx, writing
 
 
 def workbook(

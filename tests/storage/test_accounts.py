@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import SealBroken
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts, reseal
 
@@ -38,14 +38,35 @@ async def instance(accounts: Accounts, token: str = "element-token") -> Instance
 
 
 async def test_callers_are_recognized_by_their_secrets(accounts: Accounts) -> None:
-    user = await accounts.user("user-secret")
-    assert user is not None
-    assert (user.email, user.organization_id) == ("ann@example.com", 1)
-    assert await accounts.user("user-secret ") is None
-    assert await accounts.is_organization_secret(1, "organization-secret")
-    assert not await accounts.is_organization_secret(1, "user-secret")
-    assert not await accounts.is_organization_secret(2, "organization-secret")
+    made = await instance(accounts)
+    caller = await accounts.identify("user-secret", "organization-secret", "element-token")
+    assert caller is not None
+    assert (caller.user.email, caller.user.organization_id) == ("ann@example.com", 1)
+    assert caller.knows_organization
+    assert caller.instance == CallingInstance(made.id, 1, "memory")
     assert not await accounts.is_empty()
+
+
+async def test_each_secret_is_recognized_by_itself(accounts: Accounts) -> None:
+    await instance(accounts)
+    assert await accounts.identify("user-secret ", "organization-secret", "element-token") is None
+    for organization_secret in ("user-secret", None):
+        caller = await accounts.identify("user-secret", organization_secret, "element-token")
+        assert caller is not None
+        assert (caller.knows_organization, caller.instance is None) == (False, False)
+    for token in ("another", None):
+        caller = await accounts.identify("user-secret", "organization-secret", token)
+        assert caller is not None
+        assert (caller.knows_organization, caller.instance) == (True, None)
+
+
+async def test_secrets_of_two_organizations_do_not_belong_together(accounts: Accounts) -> None:
+    await instance(accounts)
+    await accounts.add_organization("other-organization", "bob@example.com", "other-user")
+    caller = await accounts.identify("other-user", "organization-secret", "element-token")
+    assert caller is not None
+    assert caller.user.organization_id == 2
+    assert (caller.knows_organization, caller.instance) == (False, None)
 
 
 async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Accounts) -> None:
@@ -121,9 +142,10 @@ async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(
     accounts: Accounts,
 ) -> None:
     assert await accounts.replace_secrets("organization-secret", "another-user-secret") == ["user"]
-    assert await accounts.user("user-secret") is None
-    assert await accounts.user("another-user-secret") is not None
-    assert await accounts.is_organization_secret(1, "organization-secret")
+    assert await accounts.identify("user-secret", "organization-secret", None) is None
+    caller = await accounts.identify("another-user-secret", "organization-secret", None)
+    assert caller is not None
+    assert caller.knows_organization
 
 
 async def test_credentials_that_were_moved_to_another_instance_are_not_opened(

@@ -38,7 +38,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def slice_ledger(ledger: Ledger, job: Job, fence: int = 0) -> SliceLedger:
     """The ledger of a slice with this fence; 0 is the fence before the first slice."""
-    return SliceLedger(ledger._engine, job, fence)
+    return SliceLedger(ledger._engine, job, fence, reading=ledger._reading)
 
 
 class LedgerTests:
@@ -199,7 +199,7 @@ class LedgerTests:
         with pytest.raises(Fenced):
             await old.finish(Status.COMPLETE, now=NOW)
         assert await self.now(ledger, job.id) == before
-        assert await begun.rows_with_outcome(0) == frozenset()
+        assert (await begun.rows_to_send())[1] == frozenset()
 
     async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(
         self, ledger: Ledger
@@ -284,7 +284,7 @@ class LedgerTests:
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
-        assert await slice_ledger(ledger, job).unfinished_jobs() == 1
+        assert (await self.begin(ledger, job)).jobs_in_lane == 1
 
     async def test_a_part_and_the_position_behind_it_are_written_together(
         self, ledger: Ledger
@@ -495,10 +495,10 @@ class LedgerTests:
         await (await self.begin(ledger, waiting)).end(wait_until=later, wait_for="busy")
         assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
         assert await slice_ledger(ledger, job).another_job_is_ready(later)
-        assert await slice_ledger(ledger, job).unfinished_jobs() == 2
+        assert (await self.begin(ledger, job)).jobs_in_lane == 2
         small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
         assert await slice_ledger(ledger, job).another_job_is_ready(NOW)
-        assert await slice_ledger(ledger, job).unfinished_jobs() == 3
+        assert (await self.begin(ledger, job)).jobs_in_lane == 3
         assert small.calls_its_service
 
     async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
@@ -598,6 +598,18 @@ class LedgerTests:
         assert (await self.now(ledger, job.id)).remarks == Remarks()
         assert await self.first_rows(ledger, job.id, 1) == [1, 5, 9]
 
+    async def test_a_slice_finds_the_parts_and_the_outcomes_after_its_cursor(
+        self, ledger: Ledger
+    ) -> None:
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [Outcome(row, OutcomeKind.CREATED) for row in (1, 2, 3, 4, 5, 8)]
+        await begun.record_outcomes(results, cursor=5, lines={})
+        await begun.end()
+        parts, with_outcome = await (await self.begin(ledger, job)).rows_to_send()
+        assert [part.first_row for part in parts] == [5, 9]
+        assert with_outcome == {8}
+
     async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(
         self, ledger: Ledger
     ) -> None:
@@ -610,7 +622,7 @@ class LedgerTests:
         ]
         await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
-        assert await begun.rows_with_outcome(3) == {4, 7, 9}
+        assert (await begun.rows_to_send())[1] == {1, 3, 4, 7, 9}
 
     async def test_a_finished_job_is_to_notify_until_it_has_a_notification(
         self, ledger: Ledger, deliveries: Deliveries

@@ -120,12 +120,16 @@ class Columns:
         """
         return self._root.fields_of(values, self.left_out)
 
+    def path_of(self, name: str) -> Path | None:
+        """The path of the field that a column means; None if it means none, or several."""
+        try:
+            return self._root.column(name).path
+        except FieldError:
+            return None
+
     def is_within(self, name: str, field: str) -> bool:
         """Whether a column means this field, or one inside it."""
-        try:
-            path = self._root.column(name).path
-        except FieldError:
-            return False
+        path = self.path_of(name) or ()
         return any(path_text(path[:end]) == field for end in range(1, len(path) + 1))
 
     def problem_of(self, names: Sequence[str]) -> str | None:

@@ -1,17 +1,15 @@
 """Checks the values of a record before a call is spent on it."""
 
-import re
 from collections.abc import Collection
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
-from openbulk.domain import dates
+from openbulk.domain.dates import DateOrder, read_date
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome
 
 MAX_QUOTED = 40
-_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -50,12 +48,13 @@ def parse_date(field: str, value: Any) -> date:
 
 def _date_problem(text: str) -> str:
     """Why a text is not a date: it does not look like one, or the calendar has no such day."""
-    if _ISO_DAY.fullmatch(text):
+    found = read_date(text)
+    if found is not None:
         try:
-            dates.parse_date(text, "YMD")
+            found.day(DateOrder())
         except ValueError as error:
             return str(error)
-    return f"{text!r} is not a date; dates look like 2026-02-28"
+    return f'"{text}" is not a date; dates look like 2026-02-28'
 
 
 def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:

@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -86,6 +87,8 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, int | float):
         return value
+    if isinstance(value, Decimal):
+        return float(value)  # as a text with these digits: 0.10 equals 0.1
     if isinstance(value, str) and _NUMBER_TEXT.fullmatch(value):
         return float(value)
     return None

@@ -79,6 +79,9 @@ class Target:
     """The keys of `options` that have no effect on this job."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
+    is_typed: bool = False
+    """Whether the records come from JSON, where a text is a text. In other files it can also be a
+    number, a date or a JSON document."""
     records: int | None = None
     """Number of records in the job; None until it is known. It decides whether one lookup of all
     records pays."""

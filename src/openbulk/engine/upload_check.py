@@ -15,6 +15,7 @@ from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
+from openbulk.engine.date_columns import DateColumns, DateReader
 from openbulk.formats.recognition import Inspection
 
 CHECK_SECONDS = 3.0
@@ -56,6 +57,16 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
     problem = _Check(described, columns, file).problem()
     if problem:
         raise BadInput(problem)
+    if file.is_whole:
+        _require_date_order(file, columns, described)
+
+
+def _require_date_order(file: Inspection, columns: Columns, described: _Object) -> None:
+    """Raise BadInput if the rows of a whole file do not show the order of their dates."""
+    shown = DateColumns()
+    for row in file.rows:
+        shown.add(row)
+    DateReader.of(shown.signs(), columns, described.schema, described.target.options)
 
 
 async def _describe(target: Target, connector: Connector) -> _Object:

@@ -3,23 +3,34 @@
 A null stays None: JSON distinguishes it from an absent field, and services clear the field.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.json_recovery import find_element_end
 from openbulk.formats.json_values import (
     ValueDecoder,
     describe_syntax_error,
     encode_records,
+    find_surrogate,
     make_row,
 )
 from openbulk.formats.options import ENCODING
 from openbulk.formats.text import text_chunks
 
 MAX_ELEMENT_CHARACTERS = 16 * 1024 * 1024
+MAX_BROKEN_CHARACTERS = 1024 * 1024
+"""How far the end of a broken element is looked for."""
+MAX_SEARCHED_CHARACTERS = 256 * 1024 * 1024
+"""How much of a file is searched for the ends of broken elements, all in all."""
+_QUOTED_CHARACTERS = 24
+_LONGEST_WORD = 16
+"""A word or an escape that the end of the text cuts off is shorter."""
 _NOT_BLANK = re.compile(r"[^ \t\n\r]|\Z")
 """A character that is not blank, or the end. JSON has these four blanks (RFC 8259, section 2)."""
 
@@ -38,10 +49,9 @@ class Json:
         return head.lstrip()[:1] == b"["
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
-        """The elements of the array. Nothing after a syntax error can be read.
+        """The elements of the array. One that is not JSON is a broken row, and reading continues.
 
-        JSON has no next line at which reading could resume. Raises BadInput if the file is not an
-        array.
+        Raises BadInput if the file is not an array.
         """
         text = _TextWindow(text_chunks(file, detect_encoding(file, options)))
         if not text.take("["):
@@ -60,33 +70,26 @@ class Json:
 
 
 def _rows(text: "_TextWindow") -> Iterator[Row]:
-    """The elements after the opening bracket."""
-    if text.take("]"):
+    """The elements after the opening bracket, and a broken row for whatever is no element."""
+    numbers = count(1)
+    has_more = text.peek() != "]"
+    while has_more:
+        yield text.take_element(next(numbers))
+        while text.peek() not in _SEPARATORS:
+            yield text.take_unseparated(next(numbers))
+        has_more = text.take(",")
+    if text.is_given_up:
         return
-    number = 0
-    while True:
-        text.peek()
-        line = text.line
-        try:
-            value, problem = text.take_value()
-        except (ValueError, RecursionError) as error:
-            yield _syntax_problem(number, line, describe_syntax_error(error))
-            return
-        number += 1
-        yield make_row(number, line, value, problem, Json.looks_like)
-        if not text.take(","):
-            break
     if not text.take("]"):
-        yield _syntax_problem(number, text.line, "a comma or the closing bracket is missing")
+        reason = "the closing bracket of the array is missing; the file may be cut off"
+        yield Row(next(numbers), line=text.line, problem=Problem(reason))
     elif text.peek():
-        yield _syntax_problem(number, text.line, "there is text after the closing bracket")
+        reason = f"there is text after the closing bracket ({text.quote()}), which is not read"
+        yield Row(next(numbers), line=text.line, problem=Problem(reason))
 
 
-def _syntax_problem(number: int, line: int, reason: str) -> Row:
-    """The rest of the file, as a row after the last one that could be read (`number`)."""
-    place = f"after element {number}" if number else "at the first element"
-    message = f"the JSON breaks {place} ({reason}); nothing after it could be read"
-    return Row(number + 1, line=line, problem=Problem(message))
+_SEPARATORS = frozenset({",", "]", ""})
+"""What is behind an element: one of these marks, or the end of the file."""
 
 
 class _TextWindow:
@@ -97,6 +100,9 @@ class _TextWindow:
         self._held = ""
         self._position = 0
         self._decoder = ValueDecoder()
+        self._may_search = MAX_SEARCHED_CHARACTERS
+        self.is_given_up = False
+        """Whether the end of a broken element could not be found. The rest is not read."""
         self.line = 1
         """The line of the position, from 1."""
 
@@ -116,7 +122,49 @@ class _TextWindow:
         self._position += 1
         return True
 
-    def take_value(self) -> tuple[Any, str | None]:
+    def quote(self) -> str:
+        """The beginning of the text at the position, for a message."""
+        text = self._held[self._position : self._position + _QUOTED_CHARACTERS]
+        return repr(text.encode(errors="replace").decode())
+
+    def take_element(self, number: int) -> Row:
+        """The next element as a row; the marks before it are taken."""
+        self.peek()
+        line = self.line
+        try:
+            value, problem = self._take_value()
+        except (ValueError, RecursionError) as error:
+            return self._take_broken(number, f"it is not JSON: {describe_syntax_error(error)}")
+        return make_row(number, line, value, problem, Json.looks_like)
+
+    def take_unseparated(self, number: int) -> Row:
+        """Text behind an element that is neither a comma nor the closing bracket."""
+        return self._take_broken(number, f"a comma is missing before {self.quote()}")
+
+    def _take_broken(self, number: int, reason: str) -> Row:
+        """A broken row; its text up to the mark behind it is taken, or else the whole rest."""
+        line = self.line
+        end = self._find_element_end()
+        if end is not None:
+            self._move_to(end)
+        else:
+            reason = f"{reason}; where it ends is not clear, so nothing after it was read"
+            self._chunks, self._held, self._position = iter(()), "", 0
+            self.is_given_up = True
+        return Row(number, line=line, problem=Problem(reason))
+
+    def _find_element_end(self) -> int | None:
+        is_whole = False
+        while self._may_search > 0:
+            end, searched = find_element_end(self._held, self._position, is_whole=is_whole)
+            self._may_search -= searched
+            if end is not None or is_whole:
+                return end
+            is_too_long = len(self._held) - self._position > MAX_BROKEN_CHARACTERS
+            is_whole = is_too_long or not self._grow()
+        return None
+
+    def _take_value(self) -> tuple[Any, Problem | None]:
         """The next value, and what is wrong in it.
 
         Raises ValueError and RecursionError if there is no value.
@@ -124,18 +172,23 @@ class _TextWindow:
         while True:
             try:
                 value, problem, end = self._decoder.decode_at(self._held, self._position)
-            except (ValueError, RecursionError):
-                # The rest of the value may be in the next piece of the file.
-                is_too_long = len(self._held) - self._position > MAX_ELEMENT_CHARACTERS
-                if is_too_long or not self._grow():
-                    raise
-                continue
+            except json.JSONDecodeError as error:
+                if self._may_continue(error) and self._grow():
+                    continue
+                raise
             # A number at the end of the text may continue in the next piece.
             if end < len(self._held) or not self._grow():
                 break
-        problem = problem or _describe_undecoded(self._held[self._position : end])
+        problem = problem or _describe_damage(value, self._held[self._position : end])
         self._move_to(end)
         return value, problem
+
+    def _may_continue(self, error: json.JSONDecodeError) -> bool:
+        """Whether the rest of the value that is no JSON may be in the next piece of the file."""
+        if len(self._held) - self._position > MAX_ELEMENT_CHARACTERS:
+            return False
+        is_at_end = error.pos > len(self._held) - _LONGEST_WORD
+        return is_at_end or error.msg.startswith("Unterminated string")
 
     def _move_to(self, position: int) -> None:
         self.line += self._held.count("\n", self._position, position)
@@ -155,13 +208,14 @@ class _TextWindow:
         return grown > 0
 
 
-def _describe_undecoded(element: str) -> str | None:
-    """What is wrong with an element that has a lone surrogate; None for others."""
+def _describe_damage(value: Any, element: str) -> Problem | None:
+    """What is wrong with an element that has a byte that is no text; None for others."""
     try:
         element.encode()
     except UnicodeEncodeError as error:
-        return (
+        message = (
             f"character {error.start + 1} of the element is not text; save the file as UTF-8, "
             "or name its encoding in metaData.encoding"
         )
+        return Problem(message, find_surrogate(value))
     return None

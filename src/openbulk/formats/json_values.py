@@ -6,104 +6,191 @@ than 4,300 digits.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from math import isinf
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from openbulk.domain.records import Problem, Row
+from openbulk.exact_json import encode_json, parse_float, parse_integer
 
+MAX_DEPTH = 200
+"""Levels of objects and lists in a record. orjson, which writes them, ends at 254."""
 _PIECE_BYTES = 64 * 1024
-_MAX_INTEGER_CHARACTERS = 20
-"""The digits of 64 bits, with a sign."""
+_QUOTED_CHARACTERS = 24
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape of a surrogate: half of a character (RFC 8259, section 8.2)."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Unusable:
+    """Stands for a value that a record cannot have."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        """The end of a sentence that begins with the name of the field."""
 
 
 class ValueDecoder:
-    """Decodes JSON. Reports numbers that would change on the way."""
+    """Decodes JSON. What a value cannot be is a problem of its field; reading goes on after it."""
 
     def __init__(self) -> None:
-        self._problem: str | None = None
+        self._has_unusable = False
         self._decoder = json.JSONDecoder(
-            parse_int=self._integer, parse_float=self._float, parse_constant=_refuse_constant
+            parse_int=self._number_parser(parse_integer),
+            parse_float=self._number_parser(parse_float),
+            parse_constant=self._constant,
+            object_pairs_hook=self._object,
         )
 
-    def decode(self, text: str) -> tuple[Any, str | None]:
-        """The only value of a text, and the problem of a number in it.
+    def decode(self, text: str) -> tuple[Any, Problem | None]:
+        """The only value of a text, and the problem of a field in it.
 
         Raises ValueError if the text is not JSON, RecursionError if it is nested too deep.
         """
-        self._problem = None
-        return self._decoder.decode(text), self._problem
+        self._has_unusable = False
+        value = self._decoder.decode(text)
+        return value, self._find_problem(value, text)
 
-    def decode_at(self, text: str, position: int) -> tuple[Any, str | None, int]:
-        """The value at a position of a text, the problem of a number in it, and its end.
+    def decode_at(self, text: str, position: int) -> tuple[Any, Problem | None, int]:
+        """The value at a position of a text, the problem of a field in it, and its end.
 
         Raises ValueError and RecursionError, as `decode` does.
         """
-        self._problem = None
+        self._has_unusable = False
         value, end = self._decoder.raw_decode(text, position)
-        return value, self._problem, end
+        return value, self._find_problem(value, text[position:end]), end
 
-    def _integer(self, digits: str) -> int:
-        # Python refuses to convert more than 4,300 digits, so their number is checked first.
-        if len(digits) <= _MAX_INTEGER_CHARACTERS:
-            number = int(digits)
-            if -(2**63) <= number < 2**64:
-                return number
-        self._problem = (
-            f"the integer {_shorten(digits)} cannot be sent: it is beyond 64 bits; "
-            "write it in quotes, as a text"
-        )
-        return 0
+    def _number_parser(self, parse: Callable[[str], Any]) -> Callable[[str], Any]:
+        def parse_number(digits: str) -> Any:
+            try:
+                return parse(digits)
+            except ValueError as error:
+                return self._unusable(f"cannot be sent: {error}")
 
-    def _float(self, digits: str) -> float:
-        number = float(digits)
-        if isinf(number):
-            self._problem = (
-                f"the number {_shorten(digits)} is too large; write it in quotes, as a text"
-            )
-        return number
+        return parse_number
+
+    def _constant(self, name: str) -> _Unusable:
+        """RFC 8259, section 6: NaN and Infinity are not permitted."""
+        return self._unusable(f"is {name}, which JSON does not have; write null, or leave it out")
+
+    def _object(self, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        """RFC 8259, section 4: what an object with two equal names means is not defined."""
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+            fields[name] = self._unusable(f"is in its object {count} times; keep one of them")
+        return fields
+
+    def _unusable(self, reason: str) -> _Unusable:
+        self._has_unusable = True
+        return _Unusable(reason)
+
+    def _find_problem(self, value: Any, text: str) -> Problem | None:
+        if self._has_unusable:
+            return next(filter(None, (_unusable_problem(*field) for field in _walk(value))))
+        if text.count("{") + text.count("[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+            return Problem(f"it has more than {MAX_DEPTH} levels of objects and lists; flatten it")
+        if "\\u" in text and _HALF_PAIR.search(text):
+            return _find_half_character(value)
+        return None
 
 
-def _refuse_constant(name: str) -> None:
-    """RFC 8259, section 6: NaN and Infinity are not permitted."""
-    raise ValueError(f"{name} is not JSON")
+def _unusable_problem(path: str, value: Any) -> Problem | None:
+    if not isinstance(value, _Unusable):
+        return None
+    return Problem(f"{path or 'it'} {value.reason}", path or None)
 
 
-def _shorten(digits: str) -> str:
-    if len(digits) <= 2 * _MAX_INTEGER_CHARACTERS:
-        return digits
-    return f"{digits[:_MAX_INTEGER_CHARACTERS]}..."
+def _find_half_character(value: Any) -> Problem | None:
+    path = find_surrogate(value)
+    if path is None:
+        return None
+    message = (
+        f"{path or 'it'} has half of a surrogate pair in it (an emoji that was cut in two), "
+        "which is no character; remove it, or write all of it"
+    )
+    return Problem(message, path or None)
+
+
+def find_surrogate(value: Any) -> str | None:
+    """The dotted name of the first field with a lone surrogate in its name or its text.
+
+    None if there is none.
+    """
+    for path, found in _walk(value):
+        if _SURROGATE.search(path):
+            return path.encode(errors="replace").decode()
+        if isinstance(found, str) and _SURROGATE.search(found):
+            return path
+    return None
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value inside a value, with its dotted name, in order."""
+    waiting = [("", value)]
+    while waiting:
+        path, found = waiting.pop()
+        yield path, found
+        waiting += reversed(_children(path, found))
+
+
+def _children(path: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, list):
+        return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return [(f"{path}.{name}" if path else name, item) for name, item in value.items()]
+    return []
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        level = [child for found in level for _, child in _children("", found)]
+        depth += 1
+    return depth
+
+
+_REASONS: Mapping[str, str] = {
+    "Expecting value": "a value is missing",
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing",
+    "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
+    "Illegal trailing comma before end of object": "there is a comma after the last field",
+    "Illegal trailing comma before end of array": "there is a comma after the last item",
+    "Unterminated string starting at": "a text is not closed with a quote",
+    "Invalid control character at": "a text has a line break or tab in it (write \\n or \\t)",
+    "Invalid \\escape": "a backslash is before a character that takes none (double it)",
+    "Invalid \\uXXXX escape": "four hexadecimal digits are missing after \\u",
+    "Extra data": "there is more after the value",
+}
+"""What the messages of Python's decoder mean. They end at a colon in some versions."""
 
 
 def describe_syntax_error(error: Exception) -> str:
-    """Why a text is not JSON, in half a sentence."""
-    match error:
-        case RecursionError():
-            return "it is nested too deep"
-        case json.JSONDecodeError():
-            return error.msg
-        case _:
-            return str(error)
+    """Why a text is not JSON, in half a sentence that quotes the place."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "it is nested too deep"
+    reason = _REASONS.get(error.msg.partition(": ")[0].removesuffix(":"), error.msg)
+    place = error.doc[error.pos : error.pos + _QUOTED_CHARACTERS].encode(errors="replace").decode()
+    return f"{reason}, at {place!r}" if place.strip() else f"{reason} at the end"
 
 
-_SPOKEN_TYPES = {
+_SPOKEN_TYPES: Mapping[type, str] = {
     list: "an array",
     str: "a text",
-    int: "a number",
-    float: "a number",
     bool: "true or false",
     type(None): "null",
 }
 
 
-def make_row(number: int, line: int, value: Any, problem: str | None, looks_like: str) -> Row:
+def make_row(number: int, line: int, value: Any, problem: Problem | None, looks_like: str) -> Row:
     """The row of a decoded value: a broken one if it has a problem or is not an object."""
     if problem is None and not isinstance(value, dict):
-        problem = f"{_SPOKEN_TYPES[type(value)]} is not an object; {looks_like}"
+        spoken = _SPOKEN_TYPES.get(type(value), "a number")
+        problem = Problem(f"{spoken} is not an object; {looks_like}")
     if problem is not None:
-        return Row(number, line=line, problem=Problem(problem))
+        return Row(number, line=line, problem=problem)
     return Row(number, value, line=line)
 
 
@@ -112,7 +199,7 @@ def encode_records(records: Iterable[Mapping[str, Any]], separator: bytes) -> It
     piece: list[bytes] = []
     size = 0
     for record in records:
-        piece.append(orjson.dumps(record))
+        piece.append(encode_json(record))
         size += len(piece[-1])
         if size > _PIECE_BYTES:
             yield separator.join(piece)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
+from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
 from openbulk.formats import FORMATS
@@ -70,12 +71,31 @@ def inspect_rows(
     recognized = recognize(head[:HEAD_BYTES], format_name, options)
     # A workbook can only be read as a whole: its directory is at its end.
     readable = file if recognized.is_binary else io.BytesIO(head)
-    rows = list(islice(recognized.read(readable, options), count))
-    if not rows:
+    rows = _first_rows(recognized, readable, options, count, is_whole=len(head) < INSPECTED_BYTES)
+    if rows == []:
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     file.seek(0)
     is_read = recognized.is_binary or len(head) < INSPECTED_BYTES
+    if rows is None:
+        return Inspection(recognized, (), is_whole=False)
     return Inspection(recognized, rows, is_whole=is_read and len(rows) < count)
+
+
+def _first_rows(
+    recognized: Format,
+    file: BinaryIO,
+    options: Mapping[str, Any],
+    count: int,
+    *,
+    is_whole: bool,
+) -> list[Row] | None:
+    """The first rows; None if only the rest of the file may show how its dates are read."""
+    try:
+        return list(islice(recognized.read(file, options), count))
+    except DateOrderUnknown:
+        if is_whole or recognized.is_binary:
+            raise
+        return None
 
 
 def recognize(
@@ -110,7 +130,8 @@ def _recognize_text(head: bytes, options: Mapping[str, Any]) -> Format:
             raise BadInput(f"the file is {kind}; save it as CSV and send that")
     encoding = detect_encoding(io.BytesIO(head), options)
     text = "".join(text_chunks(io.BytesIO(head), encoding))
-    if "\x00" in text:
+    # A zero byte further down is a problem of its row.
+    if "\x00" in text.lstrip().partition("\n")[0]:
         raise BadInput(
             "the file is not text: it has zero bytes in it; send csv, json or jsonl, best in UTF-8"
         )

@@ -1,15 +1,32 @@
 """The consent pages of the sandboxes: their forms, and the way back to the app."""
 
+import re
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
+_BLANK = re.compile(r"\s")
+
 
 async def read_form(request: web.Request) -> dict[str, str]:
-    """The fields of a form that a browser or an app posts."""
-    return {name: str(value) for name, value in (await request.post()).items()}
+    """The fields of a form that a browser or an app posts. Raises HTTPBadRequest."""
+    try:
+        fields = await request.post()
+    except (ValueError, LookupError, AssertionError) as error:
+        # Of aiohttp's parsers: a form without an end, or in an encoding that there is not.
+        raise web.HTTPBadRequest(text="the form cannot be read") from error
+    return {name: str(value) for name, value in fields.items()}
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a browser can be sent to an address."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # such as `http://[`
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and not _BLANK.search(text)
 
 
 def hidden_inputs(values: Mapping[str, str]) -> str:

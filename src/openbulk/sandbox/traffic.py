@@ -135,7 +135,8 @@ class Traffic:
     async def change_faults(self, request: web.Request) -> web.Response:
         """`POST /sandbox/faults {"spec": "..."}`: replace the faults from now on."""
         try:
-            self.faults = Faults.parse(orjson.loads(await request.read())["spec"], self.refusals)
+            spec = str(orjson.loads(await request.read())["spec"])
+            self.faults = Faults.parse(spec, self.refusals)
         except (ValueError, KeyError, TypeError) as error:
             return json_response({"error": str(error)}, 400)
         return json_response({"shares": self.faults.shares})

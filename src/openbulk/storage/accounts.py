@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.instance import Instance
-from openbulk.security import Sealer, fingerprint, same_secret
+from openbulk.domain.instance import CallingInstance, Instance
+from openbulk.security import Sealer, fingerprint
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.tables import bookmarks, instances, organizations, users
 
@@ -25,6 +25,40 @@ class User:
     id: int
     organization_id: int
     email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who the secrets of a request belong to."""
+
+    user: User
+    knows_organization: bool
+    """Whether the organization's secret is that of the user's organization."""
+    instance: CallingInstance | None
+    """The instance that the token belongs to, if it is one of the user's organization."""
+
+
+_CALLER = (
+    select(
+        users.c.id,
+        users.c.organization_id,
+        users.c.email,
+        (organizations.c.secret_fingerprint == bindparam("organization")).label(
+            "knows_organization"
+        ),
+        instances.c.id.label("instance_id"),
+        instances.c.element,
+    )
+    .join_from(users, organizations)
+    .outerjoin(
+        instances,
+        and_(
+            instances.c.organization_id == users.c.organization_id,
+            instances.c.token_fingerprint == bindparam("instance"),
+        ),
+    )
+    .where(users.c.secret_fingerprint == bindparam("user"))
+)
 
 
 class Accounts:
@@ -61,8 +95,8 @@ class Accounts:
             if (await connection.execute(select(users.c.id).limit(1))).first() is None:
                 await _add_organization(connection, secret, user_email, user_secret)
                 return True
-        user = await self.user(user_secret)
-        return user is not None and await self.is_organization_secret(user.organization_id, secret)
+        caller = await self.identify(user_secret, secret, None)
+        return caller is not None and caller.knows_organization
 
     async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
         """Add an organization and its first user."""
@@ -94,27 +128,21 @@ class Accounts:
                         replaced.append(whose)
         return replaced
 
-    async def user(self, user_secret: str) -> User | None:
-        """The user with this secret."""
+    async def identify(
+        self, user_secret: str, organization_secret: str | None, token: str | None
+    ) -> Caller | None:
+        """Whom the secrets of a request belong to; None if the user's is not known."""
+        secrets = {"user": user_secret, "organization": organization_secret, "instance": token}
+        fingerprints = {owner: secret and fingerprint(secret) for owner, secret in secrets.items()}
         async with self._reading.connect() as connection:
-            row = (
-                await connection.execute(
-                    select(users).where(users.c.secret_fingerprint == fingerprint(user_secret))
-                )
-            ).first()
-        if row is None or not same_secret(user_secret, row.secret_fingerprint):
+            row = (await connection.execute(_CALLER, fingerprints)).first()
+        if row is None:
             return None
-        return User(row.id, row.organization_id, row.email)
-
-    async def is_organization_secret(self, organization_id: int, secret: str) -> bool:
-        """Whether this is the secret of this organization."""
-        async with self._reading.connect() as connection:
-            stored = await connection.scalar(
-                select(organizations.c.secret_fingerprint).where(
-                    organizations.c.id == organization_id
-                )
-            )
-        return stored is not None and same_secret(secret, stored)
+        instance = None
+        if row.instance_id is not None:
+            instance = CallingInstance(row.instance_id, row.organization_id, row.element)
+        user = User(row.id, row.organization_id, row.email)
+        return Caller(user, bool(row.knows_organization), instance)
 
     async def add_instance(
         self,
@@ -175,9 +203,7 @@ class Accounts:
                     select(instances).where(instances.c.token_fingerprint == fingerprint(token))
                 )
             ).first()
-        if row is None or not same_secret(token, row.token_fingerprint):
-            return None
-        return self._instance(row)
+        return None if row is None else self._instance(row)
 
     async def instances_of(self, organization_id: int) -> Sequence[Instance]:
         """All instances of an organization, oldest first."""

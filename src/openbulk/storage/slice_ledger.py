@@ -20,7 +20,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
@@ -29,16 +28,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import NO_REMARKS, SMALL_FILE, Job, Position, Remarks, Status
+from openbulk.domain.job import NO_REMARKS, Job, Position, Remarks, Status
 from openbulk.domain.query import Bookmark
 from openbulk.domain.records import Outcome
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
-from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of, remarks_value
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
 from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
-from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
+from openbulk.storage.tables import intents, jobs, outcomes, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
@@ -81,27 +79,28 @@ class SliceLedger:
         job: Job,
         fence: int,
         *,
+        reading: AsyncEngine,
+        jobs_in_lane: int = 1,
         waits: int = 0,
         ticket: Ticket | None = None,
         lease: Lease | None = None,
         draining: asyncio.Event | None = None,
     ) -> None:
         self.job = job
-        """The job as the slice found it, with the number of its records once they are counted."""
+        """The job as the slice found it, or as it was when its file was cut."""
         self.fence = fence
+        self.jobs_in_lane = jobs_in_lane
+        """Jobs of the instance that had work to do in its lane, now or after a wait, when the slice
+        began; this one included."""
         self.waits = waits
         """Consecutive slices that ended in a wait without progress."""
         self.ticket = ticket
+        self.lease = lease or PermanentLease()
         self._engine = engine
-        self._reading = for_reading(engine)
-        self._lease = lease or PermanentLease()
+        self._reading = reading
         self._draining = draining or asyncio.Event()
         self._recording = asyncio.Lock()
         self._lost: Exception | None = None
-
-    async def wait_until_held(self) -> None:
-        """Wait until the slice certainly belongs to this process. Raises Fenced."""
-        await self._lease.wait_until_held()
 
     # --- how it ends ---
 
@@ -170,24 +169,13 @@ class SliceLedger:
     async def another_job_is_ready(self, now: datetime) -> bool:
         """Whether another job of the same instance could use the lane now."""
         question = select(jobs.c.id).where(
-            self._of_the_instance(),
+            jobs.c.instance_id == self.job.instance_id,
+            HAS_WORK_IN_LANE,
             jobs.c.id != self.job.id,
             or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
         )
         found = await self._read(lambda connection: connection.scalar(question.limit(1)))
         return found is not None
-
-    async def unfinished_jobs(self) -> int:
-        """Count the jobs of the instance that have records to send, now or after a wait."""
-        question = select(func.count()).where(self._of_the_instance())
-        return await self._read(lambda connection: connection.scalar(question)) or 0
-
-    def _of_the_instance(self) -> ColumnElement[bool]:
-        return and_(
-            jobs.c.instance_id == self.job.instance_id,
-            jobs.c.status.in_(ACTIVE),
-            _calls_its_service(),
-        )
 
     # --- an upload ---
 
@@ -198,14 +186,27 @@ class SliceLedger:
 
         `remarks` says what was left out of its rows.
         """
-        changes = {"records": records, "remarks": remarks_value(remarks)}
+        changes = {"records": records, "remarks": remarks_value(remarks) if remarks.rows else None}
 
-        async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, **changes)
+        async def write(connection: AsyncConnection) -> Row[Any]:
+            row = await self._change_job(connection, **changes)
             await self._replace_parts(connection, first_rows)
+            return row
 
-        await self._write(write)
-        self.job = replace(self.job, records=records, remarks=remarks)
+        self.job = job_of(await self._write(write))
+
+    async def rows_to_send(self) -> tuple[Sequence[Part], frozenset[int]]:
+        """The parts with the rows after the job's cursor, and those rows that have an outcome."""
+        job = self.job
+        with_outcome = select(outcomes.c.row).where(
+            outcomes.c.job_id == job.id, outcomes.c.row > job.cursor
+        )
+
+        async def read(connection: AsyncConnection) -> tuple[Sequence[Part], frozenset[int]]:
+            done = await connection.scalars(with_outcome)
+            return await parts_from(connection, job.id, job.cursor + 1), frozenset(done.all())
+
+        return await self._read(read)
 
     async def add_left_out(self, columns: Iterable[str]) -> None:
         """Record columns that were left out of the rows; no-op if all of them are recorded."""
@@ -290,17 +291,6 @@ class SliceLedger:
             return {row.row: row.kind for row in await connection.execute(question)}
 
         return await self._read(read) == kinds
-
-    async def rows_with_outcome(self, after: int) -> frozenset[int]:
-        """The rows after `after` that have an outcome."""
-        question = select(outcomes.c.row).where(
-            outcomes.c.job_id == self.job.id, outcomes.c.row > after
-        )
-
-        async def read(connection: AsyncConnection) -> frozenset[int]:
-            return frozenset((await connection.scalars(question)).all())
-
-        return await self._read(read)
 
     async def record_intents(self, rows: Sequence[int]) -> None:
         """Record that these rows are about to be sent, all of them in one batch.
@@ -458,27 +448,6 @@ class SliceLedger:
         return and_(jobs.c.id == self.job.id, jobs.c.fence == self.fence)
 
 
-async def begin_slice(
-    connection: AsyncConnection, job_id: int, number: int, worker: str | None, now: datetime
-) -> Row[Any] | None:
-    """Begin a slice and raise its job's fence; return the job's row, None if it is not due."""
-    change = (
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
-        .values(
-            status=_running_unless_cancelled(),
-            slice_running=True,
-            slice_attempts=_attempts_of(worker),
-            fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
-            worker=worker,
-            started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
-            waiting_until=None,
-        )
-    )
-    row: Row[Any] | None = (await connection.execute(change.returning(jobs))).first()
-    return row
-
-
 async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequence[Part]:
     """The part of a job's file that holds a row, and the parts after it."""
     holder = (
@@ -498,26 +467,9 @@ def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 
-def _calls_its_service() -> ColumnElement[bool]:
-    """`Job.calls_its_service` in SQL."""
-    is_small = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
-    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), is_small)
-
-
 def _complete_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
     return case((jobs.c.status == pending, Status.CANCELLED.value), else_=Status.COMPLETE.value)
-
-
-def _running_unless_cancelled() -> Case[str]:
-    pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
-
-
-def _attempts_of(worker: str | None) -> Case[int]:
-    # A worker that begins a slice again had lost the database: that spends no attempt.
-    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
-    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _one_if_running() -> Case[int]:

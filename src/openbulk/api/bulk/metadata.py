@@ -5,13 +5,14 @@ Each key is declared by the part that reads it: those of jobs here, those of a f
 typo would otherwise have no effect, and nobody would notice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import orjson
 
+from openbulk.api.http.bodies import require_distinct_keys
 from openbulk.connectors.base import Provider
 from openbulk.connectors.targets import ResolvedObject
 from openbulk.domain.errors import BadInput
@@ -20,6 +21,7 @@ from openbulk.domain.records import Action, Target
 from openbulk.domain.spelling import known_spelling
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
+from openbulk.formats.options import DATE_ORDER
 
 _EXAMPLE = '{"action": "create"}'
 PREFIX = "metaData."
@@ -29,6 +31,7 @@ UPLOAD_OPTIONS = (
     Option("identifierFieldName", "the column that identifies a record"),
     Option("primaryKeyName", "another name of `identifierFieldName`"),
     Option("format", f"format of the file: {', '.join(FORMATS)}"),
+    DATE_ORDER,
     CALLBACK_PAYLOAD,
 )
 """The keys of every upload."""
@@ -72,6 +75,8 @@ def parse_metadata(value: Any) -> dict[str, Any]:
     options = _parse_json(value) if isinstance(value, str | None) else value
     if not isinstance(options, dict):
         raise BadInput(f"metaData is not a JSON object; it looks like {_EXAMPLE}")
+    if isinstance(value, str) and value:
+        require_distinct_keys(value, "metaData")
     return options
 
 
@@ -88,15 +93,42 @@ def _parse_json(text: str | None) -> Any:
 # --- uploads ---
 
 
+def describe_upload_options() -> str:
+    """The keys of `metaData` for a person: those of every upload, and of each format."""
+    of_formats = chain.from_iterable(one.options for one in FORMATS.values())
+    lines = dict.fromkeys(f"`{one.name}`: {one.help}" for one in (*UPLOAD_OPTIONS, *of_formats))
+    return (
+        "JSON object with these keys, and with those of the service. "
+        f"Any other key is refused. {'. '.join(lines)}."
+    )
+
+
 def spell_upload_options(
     given: Mapping[str, Any], providers: Mapping[str, Provider]
 ) -> dict[str, Any]:
     """The given keys in their known spelling. Raises BadInput for a key that no part knows."""
+    return with_known_spelling(given, _known_names(providers), "metaData")
+
+
+def refuse_options_in_address(query: Mapping[str, str], providers: Mapping[str, Provider]) -> None:
+    """Raise BadInput for a query parameter that is a key of `metaData`: it would have no effect."""
+    for given in query:
+        name = known_spelling(given, _known_names(providers))
+        if name is not None and name not in _IN_THE_ADDRESS:
+            raise BadInput(
+                f"{name!r} is a key of metaData, and has no effect in the address; send it there"
+            )
+
+
+_IN_THE_ADDRESS = ("identifierFieldName", "path")
+"""Keys that clients of the contract send as query parameters; `path` has no effect there."""
+
+
+def _known_names(providers: Mapping[str, Provider]) -> Iterable[str]:
     of_services = (provider.options for provider in providers.values())
     of_formats = (one.options for one in FORMATS.values())
     declared = chain(UPLOAD_OPTIONS, *of_formats, *of_services)
-    names = dict.fromkeys([*(option.name for option in declared), *CONTRACT_OPTIONS])
-    return with_known_spelling(given, names, "metaData")
+    return dict.fromkeys([*(option.name for option in declared), *CONTRACT_OPTIONS])
 
 
 def use_upload_options(

@@ -7,29 +7,32 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from openbulk.api.bulk.job_requests import submit
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    callback_url_of,
+    check_callback_url,
+    idempotency_key_of,
+    submit,
+)
 from openbulk.api.bulk.metadata import (
+    describe_upload_options,
     is_for_one_object,
     parse_metadata,
     parse_target,
+    refuse_options_in_address,
     spell_upload_options,
     use_upload_options,
 )
-from openbulk.api.http import idempotency
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.http.parameters import (
-    CALLBACK_URL,
-    ObjectInPath,
-    callback_url_of,
-    check_callback_url,
-)
+from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import BadInput, ServiceError
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
 from openbulk.domain.options import with_known_spelling
 from openbulk.engine.upload_check import CHECKED_ROWS
@@ -40,7 +43,24 @@ _PARTS = ("file", "metaData")
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
 _REQUEST = {
-    "parameters": [CALLBACK_URL, idempotency.PARAMETER],
+    "parameters": [
+        {
+            "name": "metaData",
+            "in": "query",
+            "description": "The part `metaData`, for a form that has none.",
+            "required": False,
+            "schema": {"type": "string", "examples": ['{"action": "create"}']},
+        },
+        {
+            "name": "identifierFieldName",
+            "in": "query",
+            "description": "The key `identifierFieldName` of `metaData`.",
+            "required": False,
+            "schema": {"type": "string", "examples": ["summary"]},
+        },
+        CALLBACK_URL,
+        IDEMPOTENCY_KEY,
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -61,9 +81,7 @@ _REQUEST = {
                         },
                         "metaData": {
                             "type": "string",
-                            "description": "JSON object with `format`, `action`, "
-                            "`identifierFieldName`, `callback-payload`, and options of the "
-                            "connector.",
+                            "description": describe_upload_options(),
                             "examples": ['{"action": "create"}'],
                         },
                     },
@@ -99,7 +117,7 @@ async def upload(
         work = await _read_form(
             services, instance, object, name, form, request.query_params, callback_url
         )
-        idempotency_key = idempotency.idempotency_key_of(
+        idempotency_key = idempotency_key_of(
             request,
             object,
             work.target.options,
@@ -117,7 +135,7 @@ async def upload(
 
 async def _read_form(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     object: str,
     name: str,
     form: ReceivedForm,
@@ -125,6 +143,7 @@ async def _read_form(
     callback_url: str | None,
 ) -> Upload:
     """The upload that a form requests. Raises BadInput."""
+    refuse_options_in_address(query, services.providers)
     options = spell_upload_options(_metadata(form, query), services.providers)
     file = services.files.open(name, form.size)
     inspection = await asyncio.to_thread(
@@ -156,7 +175,7 @@ def _metadata(form: ReceivedForm, query: Mapping[str, str]) -> Mapping[str, Any]
 
 
 async def _resolve(
-    services: Services, instance: Instance, object: str, options: Mapping[str, Any]
+    services: Services, instance: CallingInstance, object: str, options: Mapping[str, Any]
 ) -> ResolvedObject | None:
     """The object that an upload names, if an option is for some objects only."""
     if not is_for_one_object(options, services.providers[instance.element]):

@@ -1,15 +1,19 @@
 """Small request bodies: read whole up to a limit, and parsed as JSON."""
 
-from collections.abc import Callable, Coroutine
+import json
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from openbulk.domain.errors import BadInput, TooLarge
+from openbulk.domain.spelling import likely_name
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -63,4 +67,39 @@ def parse_json_object(body: bytes, example: str) -> dict[str, Any]:
     value = parse_json(body, example)
     if not isinstance(value, dict):
         raise BadInput(f"the body is not a JSON object; it looks like {example}")
+    require_distinct_keys(body, "the body")
     return value
+
+
+def require_distinct_keys(text: str | bytes, owner: str) -> None:
+    """Raise BadInput if a JSON object has a key twice. `owner` begins the message.
+
+    JSON leaves open which of the two counts (RFC 8259, section 4), and parsers take the last.
+    """
+    try:
+        pairs = json.loads(text, object_pairs_hook=list)
+    except RecursionError as error:
+        raise BadInput(f"{owner} is nested too deeply") from error
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise BadInput(f"{owner} has the key {key[:80]!r} twice; leave one of them out")
+
+
+class ContractBody(BaseModel):
+    """A JSON body of the wire contract, whose clients send keys that openbulk does not read.
+
+    A key that is almost a known one is refused; one that is like none is ignored.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_misspelt_keys(cls, body: Any) -> Any:
+        """Raise BadInput for a key that is almost a known one."""
+        keys = body if isinstance(body, Mapping) else ()
+        for key in keys:
+            near = None if key in cls.model_fields else likely_name(str(key), cls.model_fields)
+            if near is not None:
+                raise BadInput(f"the body takes no key {str(key)[:80]!r}; did you mean {near!r}?")
+        return body

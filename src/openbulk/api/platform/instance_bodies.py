@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from openbulk.api.http.bodies import ContractBody
+
 
 class ElementKey(BaseModel):
     """The service of an instance."""
@@ -20,7 +22,7 @@ Configuration = Annotated[
 ]
 
 
-class EntryBody(BaseModel):
+class EntryBody(ContractBody):
     """A new value for one entry of an instance's configuration."""
 
     propertyValue: str | bool | int | float | None = Field(  # noqa: N815 - the wire contract's name
@@ -28,10 +30,8 @@ class EntryBody(BaseModel):
     )
 
 
-class SignInBody(BaseModel):
+class SignInBody(ContractBody):
     """A request for a sign-in URL."""
-
-    model_config = ConfigDict(extra="ignore")
 
     # The names are the wire contract's.
     apiKey: str = Field(  # noqa: N815
@@ -57,11 +57,10 @@ class SignInBody(BaseModel):
     )
 
 
-class InstanceBody(BaseModel):
+class InstanceBody(ContractBody):
     """An instance to create."""
 
     model_config = ConfigDict(
-        extra="ignore",
         json_schema_extra={"examples": [{"element": {"key": "memory"}, "name": "For trying"}]},
     )
 

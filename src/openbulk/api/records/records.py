@@ -23,7 +23,7 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.query_language import field_list, order_list, parse_where
 from openbulk.api.wire.schema import Nothing, Record
 from openbulk.domain.errors import BadInput, NotPossible
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position
 from openbulk.domain.options import check_values, with_known_spelling
 from openbulk.domain.query import Query
@@ -216,7 +216,7 @@ def _parameters(request: Request, resource: Resource) -> dict[str, str]:
 
 
 def _options(
-    request: Request, services: Services, instance: Instance, resource: Resource
+    request: Request, services: Services, instance: CallingInstance, resource: Resource
 ) -> Mapping[str, Any]:
     """The query parameters of a call that writes: the options that an upload has in `metaData`.
 

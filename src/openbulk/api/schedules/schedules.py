@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from openbulk.api.http.bodies import BoundedRoute, parse_json
+from openbulk.api.http.bodies import BoundedRoute, ContractBody, parse_json
 from openbulk.api.http.callers import SignedInUser, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import PageSize, parse_page_size, set_page_headers
@@ -19,7 +19,7 @@ from openbulk.api.wire.elements import HUBS
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import BadInput, NotFound
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
 from openbulk.storage.accounts import User
@@ -35,16 +35,14 @@ ScheduleId = Annotated[
 _BASE = "/elements/api-v2"
 
 
-class Trigger(BaseModel):
+class Trigger(ContractBody):
     """When a schedule is due."""
 
     cron: str = Field(examples=[EXAMPLE], description="Quartz cron expression, in UTC.")
 
 
-class ScheduleBody(BaseModel):
+class ScheduleBody(ContractBody):
     """A request to repeat, and when."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str = Field(
         "", max_length=500, description="Name of the schedule.", examples=["Every noon"]
@@ -73,10 +71,8 @@ class ScheduleBody(BaseModel):
     )
 
 
-class RescheduleBody(BaseModel):
+class RescheduleBody(ContractBody):
     """A new time for a schedule."""
-
-    model_config = ConfigDict(extra="ignore")
 
     trigger: Trigger | None = Field(None, description="When the schedule is due.")
     cron: str | None = Field(
@@ -132,13 +128,13 @@ async def create(
 
 async def _instance_of(
     body: ScheduleBody, request: Request, services: Services, user: User
-) -> Instance:
+) -> CallingInstance:
     if body.instanceId is None:
-        return await require_instance(request, services, user)
+        return await require_instance(request, services)
     instance = await services.accounts.instance(body.instanceId)
     if instance is None or instance.organization_id != user.organization_id:
         raise NotFound(f"there is no instance {body.instanceId}")
-    return instance
+    return CallingInstance(instance.id, instance.organization_id, instance.element)
 
 
 def _relative_path(body: ScheduleBody) -> str:
@@ -162,7 +158,7 @@ def _content(body: ScheduleBody) -> Any:
 
 async def add_schedule(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     specs: Sequence[TransferSpec],
     cron: str,
     shown_request: Mapping[str, Any],

@@ -17,6 +17,7 @@ from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
+from openbulk.exact_json import encode_json
 
 MAX_IMPORT_FIELDS = 100
 """The limit of one definition (Reference/import-characteristics.htm)."""
@@ -230,7 +231,7 @@ def staging_bodies(
     """JSON arrays of records, each of at most `max_bytes` bytes."""
     items: list[bytes] = []
     size = 2
-    for item in map(orjson.dumps, values):
+    for item in map(encode_json, values):
         # One byte for the comma.
         if items and size + len(item) + 1 > max_bytes:
             yield _array(items)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.errors import is_expired_token, read_refusal
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.http import Answer, Client
 from openbulk.domain.errors import CursorExpired, NotFound, Refused
+from openbulk.exact_json import encode_json
 
 _TOKENS = frozenset({"pageToken", "syncToken"})
 _JSON = {"Content-Type": "application/json"}
@@ -70,7 +69,7 @@ def event_path(calendar: str, event_id: str) -> str:
 
 def _encode_json(body: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(body)
+        return encode_json(body)
     except TypeError as error:  # half a character, more than 64 bits, a thousand levels
         raise FieldError(None, f"the record cannot be written as JSON ({error})") from error
 

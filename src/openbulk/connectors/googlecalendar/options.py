@@ -3,7 +3,6 @@
 from openbulk.connectors.googlecalendar.collections import ACCESS_RULES
 from openbulk.connectors.googlecalendar.event_rows import SEND_UPDATES
 from openbulk.connectors.googlecalendar.times import DAYLIGHT_SAVING
-from openbulk.domain.dates import EXAMPLES
 from openbulk.domain.options import Option
 
 _OF_EVENTS = frozenset({"events"})
@@ -25,5 +24,4 @@ OPTIONS = (
         DAYLIGHT_SAVING,
         _OF_EVENTS,
     ),
-    Option("dateOrder", "how dates like 05/30/2026 are read", tuple(EXAMPLES), _OF_EVENTS),
 )

@@ -4,7 +4,6 @@
 - `metaData.daylightSaving` decides the meaning of a time that a clock change skips or repeats:
   `error` (the default), `earlier`, `later`, or `compatible`: the later of a gap, and the earlier of
   a repeated hour (RFC 5545, section 3.3.5).
-- `metaData.dateOrder` (`MDY`, `DMY`, `YMD`) allows dates as people write them.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +18,6 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.recurrence import check_recurrence
-from openbulk.domain.dates import EXAMPLES, needs_date_order, parse_date, parse_time
 
 TIME_FIELDS = ("start", "end", "originalStartTime")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
@@ -34,7 +32,6 @@ class TimeOptions:
 
     zone: str | None = None
     daylight_saving: str = "error"
-    date_order: str | None = None
 
 
 def time_options(options: Mapping[str, Any]) -> TimeOptions:
@@ -44,7 +41,7 @@ def time_options(options: Mapping[str, Any]) -> TimeOptions:
         zone = str(options["timeZone"])
         _require_zone(zone, "metaData.timeZone")
     daylight_saving = _choice(options, "daylightSaving", DAYLIGHT_SAVING) or "error"
-    return TimeOptions(zone, daylight_saving, _choice(options, "dateOrder", tuple(EXAMPLES)))
+    return TimeOptions(zone, daylight_saving)
 
 
 def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
@@ -58,37 +55,6 @@ def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> st
             name, f"metaData.{name} {value!r} is not known; it can be {', '.join(known)}"
         )
     return choice
-
-
-# --- dates as people write them ---
-
-
-def with_iso_dates(values: Mapping[str, Any], order: str | None) -> Mapping[str, Any]:
-    """A row with its dates and times in ISO 8601, read in this order. Without an order, the row
-    unchanged. Raises FieldError."""
-    if order is None:
-        return values
-    return {name: _with_iso_parts(name, value, order) for name, value in values.items()}
-
-
-def _with_iso_parts(name: str, value: Any, order: str) -> Any:
-    if name not in TIME_FIELDS or not isinstance(value, Mapping):
-        return value
-    return {part: _iso_text(text, order, f"{name}.{part}") for part, text in value.items()}
-
-
-def _iso_text(value: Any, order: str, path: str) -> Any:
-    day, _, time = str(value).strip().partition(" ")
-    if not needs_date_order(day):
-        return value
-    try:
-        iso_day = parse_date(day, order).isoformat()
-        return f"{iso_day}T{parse_time(time).isoformat()}" if time else iso_day
-    except ValueError as error:
-        raise FieldError(
-            path,
-            f"{path} {error}; by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
-        ) from error
 
 
 # --- zones and clock changes ---

@@ -19,7 +19,6 @@ from openbulk.connectors.googlecalendar.times import (
     needs_zone,
     resolve_times,
     time_options,
-    with_iso_dates,
 )
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -59,8 +58,7 @@ class EventUploads:
 
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         options = time_options(target.options)
-        values = with_iso_dates(record.values, options.date_order)
-        draft = draft_of(replace(record, values=values), target)
+        draft = draft_of(record, target)
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing

@@ -15,13 +15,13 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-import orjson
 import structlog
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import (
     AnswerLost,
+    BadInput,
     CallWithdrawn,
     CursorExpired,
     Fenced,
@@ -38,6 +38,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import forget_unsorted, sort
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
+from openbulk.exact_json import pack_line
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.slice_ledger import SliceLedger
@@ -78,6 +79,7 @@ class DownloadSlice:
         self._limit = inf if self._download.is_sorted_here else _or_infinity(self._query.limit)
         self._kept = ledger.job.cursor
         self._feed: Feed | None = None
+        self._documents: frozenset[str] = frozenset()
         self._part = _Part(ledger.job.columns, ledger.job.position)
 
     async def run(self) -> Ending:
@@ -97,7 +99,7 @@ class DownloadSlice:
             begin = self._part.position
             try:
                 return await self._read()
-            except NotFound as error:
+            except (NotFound, BadInput) as error:
                 return Fail(Status.ERROR, error.message)
             except CursorExpired as error:
                 if not self._may_restart():
@@ -129,6 +131,7 @@ class DownloadSlice:
         features = objects[resolved.name]
         if features.applies_where:
             self._condition = None
+        self._documents = features.documents
         query = query_for_connector(
             self._query, resolved, is_sorted_by_service=self._download.is_sorted_by_service
         )
@@ -218,7 +221,8 @@ class DownloadSlice:
         records, position = take_wanted(page, begin, self._condition, self._room)
         for record in records:
             part.add(
-                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls)
+                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls),
+                self._documents,
             )
         is_end = self._room <= 0 or position.pages >= self._page_limit
         part.position = replace(position, is_end=is_end or position.is_end)
@@ -239,7 +243,7 @@ class DownloadSlice:
         if self._feed and part.bookmark:
             bookmark = (self._feed, part.bookmark)
         if part.lines:
-            await self._ledger.wait_until_held()
+            await self._ledger.lease.wait_until_held()
             # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
@@ -289,9 +293,10 @@ class _Part:
         """The feed's bookmark, once the feed has been read to its end."""
         self._bytes = 0
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        self.columns |= dict.fromkeys(flatten(record))
-        self.lines.append(orjson.dumps(record, default=str))
+    def add(self, record: Mapping[str, Any], documents: frozenset[str]) -> None:
+        wholes = dict.fromkeys(documents & record.keys()) if documents else {}
+        self.columns |= dict.fromkeys(flatten({**record, **wholes} if wholes else record))
+        self.lines.append(pack_line(record, default=str))
         self._bytes += len(self.lines[-1])
 
     @property

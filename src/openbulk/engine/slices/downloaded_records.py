@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from openbulk.domain.errors import NotFound
 from openbulk.domain.job import Job
 from openbulk.domain.records import Row
 from openbulk.engine.slices.external_sort import sorted_file
+from openbulk.exact_json import unpack_line
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger
 
@@ -36,7 +35,7 @@ class Result:
                     "the records of this job are not kept any more; start the download again"
                 ) from error
             for line in lines[max(0, self._begin - part.first_row) :]:
-                yield orjson.loads(line)
+                yield unpack_line(line)
 
 
 async def result_of(ledger: Ledger, files: FileStore, job: Job, begin: int = 1) -> Result:

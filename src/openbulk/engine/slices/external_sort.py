@@ -8,12 +8,11 @@ from functools import total_ordering
 from itertools import islice
 from typing import Any
 
-import orjson
-
 from openbulk.domain.comparison import sort_key
 from openbulk.domain.query import Order
 from openbulk.domain.records import value_at
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
+from openbulk.exact_json import unpack_line
 from openbulk.storage.files import FileStore, Part
 
 RUN_BYTES = 16 * 1024 * 1024
@@ -86,7 +85,7 @@ async def forget_unsorted(files: FileStore, file: str) -> None:
 
 def _lines(packed: bytes, order: Sequence[Order]) -> Iterator[Line]:
     for line in packed.split(b"\n"):
-        yield record_sort_key(orjson.loads(line), order), line
+        yield record_sort_key(unpack_line(line), order), line
 
 
 def _key(line: Line) -> Any:

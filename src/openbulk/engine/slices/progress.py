@@ -1,12 +1,10 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.targets import resolve_object
-from openbulk.domain.job import Job
 from openbulk.domain.records import (
     Action,
     Outcome,
@@ -16,15 +14,6 @@ from openbulk.domain.records import (
     Target,
     value_at,
 )
-
-
-def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
-    """The target of a job's records, with the object's name in place of a path."""
-    target = replace(job.upload.target, run=job.upload.file, records=job.records)
-    resolved = resolve_object(target.object, objects)
-    options = {**target.options, **resolved.path_parameters}
-    return replace(target, object=resolved.name, options=options)
-
 
 def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
     """A record's key: its identifier if the caller names that field, else file and row.

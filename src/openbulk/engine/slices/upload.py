@@ -8,12 +8,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.targets import refusal_of
+from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
     AnswerLost,
     CallWithdrawn,
@@ -25,7 +27,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.slices.concurrency import ConcurrencyLimiter
+from openbulk.engine.date_columns import DateReader, signs_of
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -35,11 +37,9 @@ from openbulk.engine.slices.progress import (
     complete_outcomes,
     key_of,
     ordering_key,
-    target_of,
     unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.retry import happens_within
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 RECORD_SECONDS = 0.25
@@ -49,6 +49,7 @@ MAX_UNRECORDED = 4 * RECORD_OUTCOMES
 """Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
+"""How often a slice looks whether outcomes are due, and whether it is over."""
 FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
 
@@ -74,29 +75,35 @@ class UploadSlice:
         self._ending: Ending | None = None
         self._progress = Progress(ledger.job.cursor)
         self._parts: Sequence[Part] = ()
-        self._target = ledger.job.upload.target
+        self._dates: DateReader | None = None
+        self._target = replace(
+            ledger.job.upload.target,
+            run=ledger.job.upload.file,
+            records=ledger.job.records,
+            # A format whose records have fields in fields has numbers and documents, too.
+            is_typed=not names_are_paths,
+        )
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
-        self._is_sent = asyncio.Event()
         self._is_over = asyncio.Event()
 
     async def run(self) -> Ending:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
             objects = await self._connector.objects()
-            self._target = target_of(self._job, objects)
+            self._target = resolve_target(self._target, objects)
             refusal = refusal_of(self._target, objects)
             if refusal is None:
                 refusal = await self._resolve_columns(objects[self._target.object])
         except ServiceError as error:
             return ending_of(error)
-        self._parts = await self._ledger.parts_from(self._job.cursor + 1)
-        self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
-        watching = asyncio.create_task(self._watch_deadline())
+        self._parts, with_outcome = await self._ledger.rows_to_send()
+        self._progress.done = set(with_outcome)
+        watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
                 await self._refuse_all(refusal)
@@ -118,7 +125,10 @@ class UploadSlice:
         return self._ending or Continue()
 
     async def _resolve_columns(self, features: Features) -> str | None:
-        """Prepare to resolve the file's columns; return why no record can be sent, or None."""
+        """Prepare to resolve the file's columns; return why no record can be sent, or None.
+
+        Raises BadInput if the file does not show the order of its dates, and ServiceError.
+        """
         schema = await self._connector.metadata(self._target.object)
         try:
             self._columns = Columns(
@@ -127,12 +137,13 @@ class UploadSlice:
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=self._columns.identifier)
+        signs = await signs_of(self._files, self._job.upload.file)
+        self._dates = DateReader.of(signs, self._columns, schema, self._target.options)
         return None
 
     async def _refuse_all(self, reason: str) -> None:
         async for record in self._pending_records():
             self._progress.add([Outcome.failure(record.row, reason)])
-            await self._record_if_due()
             if self._ending:
                 return
 
@@ -140,16 +151,12 @@ class UploadSlice:
 
     async def _send_all(self, features: Features) -> None:
         await self._look_up_open_intents(features)
-        recording = asyncio.create_task(self._record_until_sent())
         try:
             async with asyncio.TaskGroup() as calls:
                 await self._start_calls(calls, features)
         except BaseExceptionGroup as group:
             # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
-        finally:
-            self._is_sent.set()
-            await recording
 
     async def _start_calls(self, calls: asyncio.TaskGroup, features: Features) -> None:
         limiter = ConcurrencyLimiter(features)
@@ -199,7 +206,7 @@ class UploadSlice:
         resends = 0
         while True:
             try:
-                await self._ledger.wait_until_held()
+                await self._ledger.lease.wait_until_held()
                 return await self._connector.write(self._target, batch)
             except AnswerLost as error:
                 if not features.idempotent_writes:
@@ -279,7 +286,7 @@ class UploadSlice:
             # In the slice that collects, another row may be a record. The outcomes of those that
             # are none are recorded now, so that the batch stays what was submitted.
             await self._record()
-            await self._ledger.wait_until_held()
+            await self._ledger.lease.wait_until_held()
             ticket = Ticket(await native.submit(self._target, batch), until)
             await self._ledger.set_ticket(ticket)
         pause = FIRST_NATIVE_POLL_SECONDS
@@ -328,6 +335,7 @@ class UploadSlice:
         if self._columns is not None:
             try:
                 values = self._columns.fields_of(values)
+                values = values if self._dates is None else self._dates.read(values)
             except FieldError as error:
                 return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
@@ -360,24 +368,19 @@ class UploadSlice:
         if self._ending is None or isinstance(ending, Fail | Crash):
             self._ending = ending
 
-    async def _watch_deadline(self) -> None:
-        """End the slice when it is over, or when the ledger cannot say whether it is."""
+    async def _watch(self) -> None:
+        """Record outcomes as they arrive, and end the slice in time. A failing ledger ends it."""
+        clock = asyncio.get_running_loop().time
+        check_at = clock() + DEADLINE_POLL_SECONDS
         try:
-            while self._ending is None:
-                if await happens_within(self._is_over, DEADLINE_POLL_SECONDS):
-                    return
-                if await self._deadline.is_over():
-                    self._end(Continue())
-        except BaseException:
-            self._end(Continue())
-            raise
-
-    async def _record_until_sent(self) -> None:
-        """Record outcomes while others arrive. A ledger that fails ends the slice."""
-        try:
-            while not self._is_sent.is_set():
+            while not self._is_over.is_set():
                 await self._record_if_due()
-                await happens_within(self._is_sent, RECORD_POLL_SECONDS)
+                if self._ending is None and clock() >= check_at:
+                    check_at = clock() + DEADLINE_POLL_SECONDS
+                    if await self._deadline.is_over():
+                        self._end(Continue())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_over.wait(), RECORD_POLL_SECONDS)
         except BaseException:
             self._end(Continue())
             raise
@@ -397,3 +400,38 @@ class UploadSlice:
             for kind, count in Counter(outcome.kind for outcome in results).items():
                 metrics.RECORDS.labels(kind).inc(count)
         self._recorded_at = asyncio.get_running_loop().time()
+
+
+class ConcurrencyLimiter:
+    """Slots for calls in flight, up to the service's concurrency.
+
+    Calls that share an ordering key run one at a time. If the service refuses a call, the slice
+    ends, and the next one begins with few slots again.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self._slots = features.initial_concurrency or features.concurrency
+        self._max_slots = features.concurrency
+        self._free = asyncio.Semaphore(self._slots)
+        self._keys_in_flight: set[str] = set()
+        self._has_released = asyncio.Event()
+
+    async def acquire(self, ordering_keys: AbstractSet[str]) -> None:
+        """Wait for a slot, and until no call with one of these keys is in flight."""
+        await self._free.acquire()
+        while not self._keys_in_flight.isdisjoint(ordering_keys):
+            self._has_released.clear()
+            await self._has_released.wait()
+        self._keys_in_flight |= ordering_keys
+
+    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
+        """When the call ends, free its slot, and open another one up to the maximum."""
+        call.add_done_callback(lambda _: self._release(ordering_keys))
+
+    def _release(self, ordering_keys: AbstractSet[str]) -> None:
+        self._keys_in_flight -= ordering_keys
+        self._has_released.set()
+        self._free.release()
+        if self._slots < self._max_slots:
+            self._slots += 1
+            self._free.release()

@@ -88,7 +88,7 @@ def define_export(uri: str, entity: Entity, body: Mapping[str, Any]) -> Export:
     known = {statement: one.internal_name for statement, one in entity.by_statement().items()}
     known[f"{{{{{entity.markup}.Id}}}}"] = "id"
     for name, statement in requested.items():
-        if statement not in known:
+        if not isinstance(statement, str) or statement not in known:
             raise _unknown_field(name, statement)
     predicate = _parse_predicate(body.get("filter"), known)
     _check_durations(body)

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
 
-from openbulk.sandbox.forms import hidden_inputs, read_form, redirect
+from openbulk.sandbox.forms import hidden_inputs, is_web_address, read_form, redirect
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
 
@@ -136,8 +135,7 @@ def _is_accepted(user: str, password: str) -> bool:
 
 
 def _has_redirect_uri(values: Mapping[str, str]) -> bool:
-    address = urlsplit(values.get("redirect_uri", ""))
-    return address.scheme in {"http", "https"} and bool(address.netloc)
+    return is_web_address(values.get("redirect_uri", ""))
 
 
 def _authorization(request: web.Request) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import orjson
 from aiohttp import web
 
 from openbulk.sandbox.google.errors import Rejected, bad_request
+from openbulk.sandbox.google.tokens import Tokens
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:
@@ -17,3 +18,12 @@ async def read_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise bad_request()
     return body
+
+
+async def read_call_body(request: web.Request, tokens: Tokens) -> dict[str, Any]:
+    """The body of a signed-in call, read before anything is looked up.
+
+    What is looked up before may be changed by another call meanwhile. Raises Rejected (400, 401).
+    """
+    tokens.user_of(request)
+    return await read_body(request)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from openbulk.sandbox.google import listing
-from openbulk.sandbox.google.bodies import read_body
+from openbulk.sandbox.google.bodies import read_call_body
 from openbulk.sandbox.google.errors import Rejected
 from openbulk.sandbox.google.store import Calendar, Event, Store
 from openbulk.sandbox.google.tokens import Tokens
@@ -34,14 +34,16 @@ class Events:
 
     async def insert_event(self, request: web.Request) -> web.Response:
         """`events.insert`."""
+        body = await read_call_body(request, self._tokens)
         user, calendar = self._calendar(request)
-        event = self._store.insert(calendar, user, await read_body(request))
+        event = self._store.insert(calendar, user, body)
         return _event_response(event)
 
     async def import_event(self, request: web.Request) -> web.Response:
         """`events.import`."""
+        body = await read_call_body(request, self._tokens)
         user, calendar = self._calendar(request)
-        event = self._store.import_event(calendar, user, await read_body(request))
+        event = self._store.import_event(calendar, user, body)
         return _event_response(event)
 
     async def list_events(self, request: web.Request) -> web.Response:
@@ -77,9 +79,9 @@ class Events:
         return web.Response(status=204)
 
     async def _change(self, request: web.Request, *, merge: bool) -> web.Response:
-        _, calendar = self._calendar(request)
-        body = await read_body(request)
+        body = await read_call_body(request, self._tokens)
         # Looked up after the last await, or another call could change the event in between.
+        _, calendar = self._calendar(request)
         event = self._store.event(calendar, request.match_info["event"])
         _check_etag(request, event)
         return _event_response(self._store.replace(calendar, event, body, merge=merge))

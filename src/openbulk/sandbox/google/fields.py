@@ -1,7 +1,7 @@
 """The fields of an event that a caller may set, and the values that Google refuses.
 
-Names, types and enumerations come from the discovery document (calendar v3). Like Google, the
-sandbox ignores unknown and read-only fields.
+Names, types and words come from the discovery document (calendar v3). Like Google, the sandbox
+ignores unknown and read-only fields.
 """
 
 import re
@@ -10,91 +10,151 @@ from typing import Any
 
 import orjson
 
-from openbulk.sandbox.google.errors import bad_request, invalid, missing_value
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, missing_value
+from openbulk.sandbox.google.schemas import read_fields
 
-FIELDS: Mapping[str, type] = {
-    "anyoneCanAddSelf": bool,
-    "attachments": list,
-    "attendees": list,
-    "attendeesOmitted": bool,
-    "birthdayProperties": dict,
-    "colorId": str,
-    "conferenceData": dict,
-    "description": str,
-    "end": dict,
-    "eventLabelId": str,
-    "eventType": str,
-    "extendedProperties": dict,
-    "focusTimeProperties": dict,
-    "gadget": dict,
-    "guestsCanInviteOthers": bool,
-    "guestsCanModify": bool,
-    "guestsCanSeeOtherGuests": bool,
-    "location": str,
-    "originalStartTime": dict,
-    "outOfOfficeProperties": dict,
-    "privateCopy": bool,
-    "recurrence": list,
-    "recurringEventId": str,
-    "reminders": dict,
-    "sequence": int,
-    "source": dict,
-    "start": dict,
-    "status": str,
-    "summary": str,
-    "transparency": str,
-    "visibility": str,
-    "workingLocationProperties": dict,
-}
-CHOICES: Mapping[str, frozenset[str]] = {
-    "eventType": frozenset({"birthday", "default", "focusTime", "outOfOffice", "workingLocation"}),
-    "status": frozenset({"confirmed", "tentative", "cancelled"}),
-    "transparency": frozenset({"opaque", "transparent"}),
-    "visibility": frozenset({"default", "public", "private", "confidential"}),
-}
-_RECURRENCE = re.compile(r"(RRULE:(.*;)?FREQ=|EXRULE:(.*;)?FREQ=|RDATE[;:]|EXDATE[;:])")
+WRITABLE = frozenset(
+    {
+        "anyoneCanAddSelf",
+        "attachments",
+        "attendees",
+        "attendeesOmitted",
+        "birthdayProperties",
+        "colorId",
+        "conferenceData",
+        "description",
+        "eventLabelId",
+        "eventType",
+        "extendedProperties",
+        "focusTimeProperties",
+        "gadget",
+        "guestsCanInviteOthers",
+        "guestsCanModify",
+        "guestsCanSeeOtherGuests",
+        "location",
+        "outOfOfficeProperties",
+        "privateCopy",
+        "recurrence",
+        "recurringEventId",
+        "reminders",
+        "sequence",
+        "source",
+        "status",
+        "summary",
+        "transparency",
+        "visibility",
+        "workingLocationProperties",
+    }
+)
+"""The fields that a caller may set, without the times."""
+_TIMES = ("start", "end", "originalStartTime")
+_PLACE_FIELDS = ("date", "dateTime", "timeZone")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
+_COLORS = frozenset(map(str, range(1, 12)))
+"""The colors of events in the answer of `colors.get`."""
+MAX_ATTACHMENTS = 25
+MAX_REMINDERS = 5
+MAX_REMINDER_MINUTES = 40320
+# https://support.nylas.com/hc/en-us/articles/10571467644957; Google does not document it.
+MAX_DESCRIPTION = 8192
+MAX_PROPERTY_NAME, MAX_PROPERTY_VALUE = 44, 1024
+MAX_PROPERTIES, MAX_PROPERTIES_BYTES = 300, 32 * 1024
 
 
 def writable_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a caller may set; null clears a field. Raises Rejected (400)."""
-    fields = {name: value for name, value in body.items() if name in FIELDS}
     # First refuse a body that is nested too deeply: later steps recurse into it.
-    encode_event(fields)
-    for name, value in fields.items():
-        if value is not None:
-            _check_field(name, value)
+    encode_event(body)
+    fields = read_fields(body, "Event", WRITABLE)
+    for kind, properties in (fields.get("extendedProperties") or {}).items():
+        fields["extendedProperties"][kind] = properties and _stored_properties(properties)
+    for name in body.keys() & set(_TIMES):
+        fields[name] = _read_place(body[name])
     return fields
 
 
-def _check_field(name: str, value: Any) -> None:
-    # `type` rather than `isinstance`: true is not a number.
-    if type(value) is not FIELDS[name]:
+def _read_place(place: Any) -> dict[str, Any] | None:
+    """A start or an end; its values are checked with the others of the event."""
+    if place is None:
+        return None
+    if not isinstance(place, dict):
         raise bad_request()
-    if name in CHOICES and value not in CHOICES[name]:
-        raise invalid(f"Invalid value for: {name}")
+    return {name: place[name] for name in _PLACE_FIELDS if name in place}
 
 
-def check_lists(body: Mapping[str, Any]) -> None:
-    """Check attendees, recurrence and extended properties. Raises Rejected (400)."""
-    for attendee in body.get("attendees", ()):
+def _stored_properties(properties: Mapping[str, str | None]) -> dict[str, str | None]:
+    """What Google stores of extended properties: it drops and cuts without an error.
+
+    https://developers.google.com/workspace/calendar/api/guides/extended-properties#limits
+    """
+    return {
+        name: value and value[:MAX_PROPERTY_VALUE]
+        for name, value in properties.items()
+        if len(name) <= MAX_PROPERTY_NAME
+    }
+
+
+def check_fields(event: Mapping[str, Any]) -> None:
+    """Check the values of an event whose fields have the right types. Raises Rejected (400)."""
+    for attendee in event.get("attendees", ()):
         _check_attendee(attendee)
-    for line in body.get("recurrence", ()):
-        if not isinstance(line, str) or not _RECURRENCE.match(line):
-            raise invalid("Invalid recurrence rule.")
-    for properties in body.get("extendedProperties", {}).values():
-        if not isinstance(properties, dict):
-            raise bad_request()
-        if not all(isinstance(value, str) for value in properties.values()):
-            raise bad_request()
+    _check_reminders(event.get("reminders", {}))
+    _check_attachments(event.get("attachments", ()))
+    for properties in event.get("extendedProperties", {}).values():
+        _check_properties(properties)
+    if event.get("colorId") and event["colorId"] not in _COLORS:
+        # coursetable/coursetable#1551
+        raise invalid("Invalid Value")
+    if len(event.get("description", "")) > MAX_DESCRIPTION:
+        raise _too_large()
+    url = event.get("source", {}).get("url")
+    if url is not None and not _WEB_ADDRESS.fullmatch(url):
+        raise invalid("Invalid source URL.")
+    if event.get("eventType") == "fromGmail":
+        raise invalid("Invalid value for: eventType")
 
 
-def _check_attendee(attendee: Any) -> None:
+def _too_large() -> Rejected:
+    # kewisch/gdata-provider#713, derekantrican/GAS-ICS-Sync#271
+    return invalid("A provided value exceeds the allowed size limit.")
+
+
+def _check_attendee(attendee: Mapping[str, Any] | None) -> None:
     # Google's own words: kewisch/gdata-provider#82, googleapis/google-api-php-client#1605.
-    if not isinstance(attendee, dict) or not attendee.get("email"):
+    if not attendee or not attendee.get("email"):
         raise missing_value("Missing attendee email.")
-    if not isinstance(attendee["email"], str) or not _EMAIL.fullmatch(attendee["email"]):
+    if not _EMAIL.fullmatch(attendee["email"]):
         raise invalid("Invalid attendee email.")
+
+
+def _check_reminders(reminders: Mapping[str, Any]) -> None:
+    overrides = reminders.get("overrides") or ()
+    # A missing `useDefault` counts as true: googleapis/google-api-php-client#233.
+    if overrides and reminders.get("useDefault", True):
+        message = "Cannot specify both default reminders and overrides at the same time."
+        reason = "cannotUseDefaultRemindersAndSpecifyOverride"
+        raise Rejected(400, reason, message, domain="calendar")
+    if len(overrides) > MAX_REMINDERS:
+        raise invalid("Event contains too many reminders.")
+    for override in overrides:
+        if not override or override.get("method") is None or override.get("minutes") is None:
+            raise missing_value("Missing reminder method or minutes.")
+        if not 0 <= override["minutes"] <= MAX_REMINDER_MINUTES:
+            raise invalid("Invalid value for: reminders.overrides.minutes")
+
+
+def _check_attachments(attachments: Any) -> None:
+    if len(attachments) > MAX_ATTACHMENTS:
+        raise invalid("Event contains too many attachments.")
+    if not all(one and one.get("fileUrl") for one in attachments):
+        raise missing_value("Missing attachment file URL.")
+
+
+def _check_properties(properties: Mapping[str, str]) -> None:
+    size = sum(len(f"{name}{value}".encode()) for name, value in properties.items())
+    if len(properties) > MAX_PROPERTIES or size > MAX_PROPERTIES_BYTES:
+        raise _too_large()
 
 
 def apply_patch(old: Any, patch: Mapping[str, Any]) -> dict[str, Any]:

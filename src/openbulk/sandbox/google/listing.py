@@ -4,18 +4,21 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events/list
 """
 
 import hashlib
+import heapq
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
+from itertools import groupby, islice
 from typing import Any, Protocol
 
 import orjson
 
 from openbulk.sandbox.google.errors import Rejected, invalid
 from openbulk.sandbox.google.store import Calendar, Event, Store
-from openbulk.sandbox.google.times import parse_bound, time_range_empty
+from openbulk.sandbox.google.times import is_zone, parse_bound, time_range_empty, unix_time
 
 
 class Query(Protocol):
@@ -25,13 +28,23 @@ class Query(Protocol):
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]: ...
 
 
+Place = tuple[int, int]
+"""Where a page begins, by the order of its list."""
+TimeRange = tuple[float, float]
+"""`timeMin` and `timeMax` in Unix time; infinite if a bound is missing."""
 Test = Callable[[Event], bool]
 """Whether an event belongs to a list."""
+_ALWAYS = (-math.inf, math.inf)
+_BEGINNING = -(10**17)
+"""Before the start of any event."""
 MAX_RESULTS = 2500
 DEFAULT_RESULTS = 250
 # A longer number is refused before int() spends time on it.
-_NUMBER = re.compile(r"\d{1,18}")
-_PAGE_TOKEN = re.compile(r"p(?P<position>\d{1,18})\.(?P<version>\d{1,18})\.(?P<epoch>[^.]*)")
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_PAGE_TOKEN = re.compile(
+    r"p(?P<first>-?\d{1,18})\.(?P<second>-?\d{1,18})\.(?P<version>\d{1,18})\.(?P<epoch>[^.]*)",
+    re.ASCII,
+)
 _SYNC_TOKEN = re.compile(r"s?(?P<epoch>[^.]*)\.(?P<version>\d{1,18})(?:\.(?P<signature>[^.]*)|\Z)")
 _NOT_WITH_SYNC_TOKEN = (
     "iCalUID",
@@ -58,16 +71,12 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
     """A page of a calendar's events, for orjson to encode. Raises Rejected (400, 410)."""
     signature = _signature(calendar, query)
     since = _synced_version(store, query, signature)
-    position, version = _page_start(store, query)
-    size = _page_size(query)
-    is_wanted = _event_test(store, query, since)
-    events = _listed_events(store, calendar, query)
-    items: list[orjson.Fragment] = []
-    while position < len(events) and len(items) < size:
-        event = events[position]
-        if is_wanted(event):
-            items.append(orjson.Fragment(event.json))
-        position += 1
+    begin, version = _page_start(store, query)
+    size = page_size(query, DEFAULT_RESULTS, MAX_RESULTS)
+    is_wanted = _event_test(store, calendar, query, since)
+    events = _listed_events(calendar, query, since or 0, begin)
+    wanted = ((place, event) for place, event in events if is_wanted(event))
+    items = [orjson.Fragment(event.json) for _, event in islice(wanted, size)]
     page = {
         "kind": "calendar#events",
         "etag": f'"{store.version}"',
@@ -76,34 +85,38 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
         "accessRole": "owner",
         "items": items,
     }
-    if position < len(events):
-        return {**page, "nextPageToken": _page_token(store, position, version)}
+    following = next(wanted, None)
+    if following is not None:
+        return {**page, "nextPageToken": _page_token(store, following[0], version)}
     return {**page, "nextSyncToken": f"s{store.sync_epoch}.{version}.{signature}"}
 
 
 def list_instances(store: Store, calendar: Calendar, series: Event, query: Query) -> dict[str, Any]:
     """A page of the occurrences of a series, changed ones included. Raises Rejected (400)."""
-    time_min, time_max = _time_range(query)
-    tests = _time_tests(store, query)
+    tests = _time_tests(store, calendar, query)
     if not _is_true(query, "showDeleted"):
         tests.append(_is_live)
-    changed = [one for one in calendar.events.values() if one.id.startswith(f"{series.id}_")]
-    occurrences = [
-        *filter(_all_of(tests), changed),
-        *store.occurrences(calendar, series, time_min, time_max),
-    ]
-    occurrences.sort(key=_start)
+    if query.get("originalStart"):
+        tests.append(_original_start_test(query, calendar))
     begin, version = _page_start(store, query)
-    end = begin + _page_size(query)
+    size = page_size(query, DEFAULT_RESULTS, MAX_RESULTS)
+    changed = calendar.changed_occurrences(series)
+    events = _by_start(calendar, [series, *changed], _time_range(query), begin)
+    is_wanted = _all_of(tests)
+    wanted = (one for one in events if one[1].id != series.id and is_wanted(one[1]))
     page: dict[str, Any] = {
         "kind": "calendar#events",
         "summary": calendar.summary,
         "timeZone": calendar.time_zone,
-        "items": [orjson.Fragment(event.json) for event in occurrences[begin:end]],
+        "items": [orjson.Fragment(event.json) for _, event in islice(wanted, size)],
     }
-    if end < len(occurrences):
-        page["nextPageToken"] = _page_token(store, end, version)
+    following = next(wanted, None)
+    if following is not None:
+        page["nextPageToken"] = _page_token(store, following[0], version)
     return page
+
+
+# --- events in order, from a place on ---
 
 
 class _EventsInOrder:
@@ -120,51 +133,105 @@ class _EventsInOrder:
 
 
 def _listed_events(
-    store: Store, calendar: Calendar, query: Query
-) -> Sequence[Event] | _EventsInOrder:
-    """The events to filter; with `singleEvents`, occurrences in place of their series."""
-    if not _is_true(query, "singleEvents"):
-        return _EventsInOrder(calendar)
-    time_min, time_max = _time_range(query)
-    events: list[Event] = []
-    for event in calendar.events.values():
-        if event.is_live and event.is_series:
-            events += store.occurrences(calendar, event, time_min, time_max)
-        else:
-            events.append(event)
-    if query.get("orderBy") == "startTime":
-        events.sort(key=_start)
-    return events
+    calendar: Calendar, query: Query, since: int, begin: Place | None
+) -> Iterator[tuple[Place, Event]]:
+    """The events to filter, from a place on: those that have changed since a version.
+
+    With `singleEvents`, there are occurrences in place of their series.
+    """
+    order = query.get("orderBy")
+    time_range = _time_range(query) if _is_true(query, "singleEvents") else None
+    if time_range and order == "startTime":
+        changed = [one for one in calendar.events.values() if one.version > since]
+        return _by_start(calendar, changed, time_range, begin)
+    events: Sequence[Event] | _EventsInOrder = _EventsInOrder(calendar)
+    if order == "updated":
+        events = sorted(calendar.events.values(), key=lambda event: event.version)
+    return _by_position(calendar, events, time_range, since, begin)
+
+
+def _by_position(
+    calendar: Calendar,
+    events: Sequence[Event] | _EventsInOrder,
+    time_range: TimeRange | None,
+    since: int,
+    begin: Place | None,
+) -> Iterator[tuple[Place, Event]]:
+    """Events in their order. A place is a position, and the start of an occurrence."""
+    first, first_start = begin or (0, _BEGINNING)
+    for position in range(first, len(events)):
+        event = events[position]
+        if event.version <= since:
+            continue
+        if time_range is None or not event.recurs:
+            yield (position, _BEGINNING), event
+            continue
+        earliest = first_start if position == first else _BEGINNING
+        for one in _unchanged_occurrences(calendar, event, time_range, earliest):
+            yield (position, int(one.start)), one
+
+
+def _by_start(
+    calendar: Calendar, events: Sequence[Event], time_range: TimeRange, begin: Place | None
+) -> Iterator[tuple[Place, Event]]:
+    """Events and occurrences by their start. A place is a second, and a number in that second."""
+    first = begin or (_BEGINNING, 0)
+    singles = sorted((one for one in events if not one.recurs), key=_start)
+    occurrences = [
+        _unchanged_occurrences(calendar, one, time_range, first[0]) for one in events if one.recurs
+    ]
+    for second, group in groupby(heapq.merge(singles, *occurrences, key=_start), key=_start_second):
+        for number, event in enumerate(group):
+            if (second, number) >= first:
+                yield (second, number), event
+
+
+def _unchanged_occurrences(
+    calendar: Calendar, event: Event, time_range: TimeRange, earliest: int
+) -> Iterator[Event]:
+    """The occurrences of a series in a time range, from a start on.
+
+    Changed ones are events of their own.
+    """
+    series = event.series(calendar)
+    for start in series.starts(*time_range, earliest):
+        if series.occurrence_id(start) not in calendar.events:
+            yield event.occurrence(series, start)
+
+
+def _start_second(event: Event) -> int:
+    return math.floor(event.start)
 
 
 # --- pages and tokens ---
 
 
-def _page_size(query: Query) -> int:
+def page_size(query: Query, default: int, maximum: int) -> int:
+    """The number of items in a page. Raises Rejected (400)."""
     text = query.get("maxResults")
     if text is None:
-        return DEFAULT_RESULTS
+        return default
     if not _NUMBER.fullmatch(text) or int(text) == 0:
         raise invalid("Invalid value for: maxResults", "maxResults")
-    return min(int(text), MAX_RESULTS)
+    return min(int(text), maximum)
 
 
-def _page_token(store: Store, position: int, version: int) -> str:
-    return f"p{position}.{version}.{store.page_epoch}"
+def _page_token(store: Store, place: Place, version: int) -> str:
+    return f"p{place[0]}.{place[1]}.{version}.{store.page_epoch}"
 
 
-def _page_start(store: Store, query: Query) -> tuple[int, int]:
-    """The position of a page, and the version of the first page.
+def _page_start(store: Store, query: Query) -> tuple[Place | None, int]:
+    """The place at which a page begins, if it is not the first, and the first page's version.
 
     A change after the first page belongs to the next sync.
     """
     token = query.get("pageToken")
     if not token:
-        return 0, store.version
+        return None, store.version
     match = _PAGE_TOKEN.match(token)
     if match is None or match["epoch"] != store.page_epoch:
         raise invalid("Invalid page token value.", "pageToken")
-    return int(match["position"]), int(match["version"])
+    return (int(match["first"]), int(match["second"])), int(match["version"])
 
 
 def _signature(calendar: Calendar, query: Query) -> str:
@@ -211,15 +278,15 @@ def _too_long_ago() -> Rejected:
 # --- filters ---
 
 
-def _event_test(store: Store, query: Query, since: int | None) -> Test:
+def _event_test(store: Store, calendar: Calendar, query: Query, since: int | None) -> Test:
     is_single = _is_true(query, "singleEvents")
     if query.get("orderBy") == "startTime" and not is_single:
         message = "The requested ordering is not available for the particular query."
         raise invalid(message, "orderBy")
     # A list from a sync token holds every change, deletions too.
     if since is not None:
-        return lambda event: event.version > since
-    tests = _time_tests(store, query)
+        return lambda _event: True
+    tests = _time_tests(store, calendar, query)
     # With `updatedMin`, deleted events are always listed, whatever `showDeleted` is (discovery
     # document).
     if not _is_true(query, "showDeleted") and not query.get("updatedMin"):
@@ -239,11 +306,16 @@ def _value_tests(query: Query) -> list[Test]:
     return tests
 
 
-def _time_tests(store: Store, query: Query) -> list[Test]:
+def _time_tests(store: Store, calendar: Calendar, query: Query) -> list[Test]:
+    zone = query.get("timeZone")
+    if zone and not is_zone(zone):
+        raise invalid("Invalid value for: timeZone", "timeZone")
     time_min, time_max = _time_range(query)
     if time_min >= time_max:
         raise time_range_empty()
-    tests: list[Test] = [lambda event: event.end > time_min and event.start < time_max]
+    tests: list[Test] = []
+    if (time_min, time_max) != _ALWAYS:
+        tests.append(partial(_is_within, calendar, (time_min, time_max)))
     if query.get("updatedMin"):
         updated_min = parse_bound(query.get("updatedMin"), -math.inf)
         if updated_min < time.time() - store.changes_seconds:
@@ -252,10 +324,24 @@ def _time_tests(store: Store, query: Query) -> list[Test]:
     return tests
 
 
-def _time_range(query: Query) -> tuple[float, float]:
-    """`timeMin` and `timeMax` in Unix time; infinite if a bound is missing."""
+def _time_range(query: Query) -> TimeRange:
     time_min = parse_bound(query.get("timeMin"), -math.inf)
     return time_min, parse_bound(query.get("timeMax"), math.inf)
+
+
+def _is_within(calendar: Calendar, time_range: TimeRange, event: Event) -> bool:
+    """Whether an event, or an occurrence of a series, is in a time range."""
+    if event.recurs:
+        return any(True for _ in event.series(calendar).starts(*time_range))
+    return event.end > time_range[0] and event.start < time_range[1]
+
+
+def _original_start_test(query: Query, calendar: Calendar) -> Test:
+    """The test of `originalStart`: a day, or a time."""
+    text = query.get("originalStart") or ""
+    form = "dateTime" if "T" in text else "date"
+    wanted = unix_time({form: text}, calendar.time_zone)
+    return lambda event: unix_time(event.body["originalStartTime"], calendar.time_zone) == wanted
 
 
 def _all_of(tests: Sequence[Test]) -> Test:

@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import time
 from collections.abc import Callable, Mapping
 from html import escape
@@ -17,7 +16,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from openbulk.sandbox.forms import hidden_inputs, read_form, redirect
+from openbulk.sandbox.forms import hidden_inputs, is_web_address, read_form, redirect
+from openbulk.sandbox.google.bodies import read_body
+from openbulk.sandbox.google.errors import bad_request
 from openbulk.sandbox.google.tokens import Grant, Tokens
 from openbulk.sandbox.page import page, paragraph
 from openbulk.sandbox.traffic import json_response
@@ -25,7 +26,6 @@ from openbulk.sandbox.traffic import json_response
 CODE_SECONDS = 600
 DEFAULT_USER = "sandbox@example.com"
 CALENDAR_SCOPE = "https://www.googleapis.com/auth/calendar"
-_WEB_ADDRESS = re.compile(r"https?://\S+")
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _AUDIENCE = "https://oauth2.googleapis.com/token"
 """Google's own token endpoint."""
@@ -82,7 +82,7 @@ class OAuth:
             return _refusal_page("invalid_request", f"Missing required parameter: {missing[0]}")
         if query.get("response_type") != "code":
             return _refusal_page("unsupported_response_type", "response_type must be code")
-        if not _WEB_ADDRESS.fullmatch(query["redirect_uri"]):
+        if not is_web_address(query["redirect_uri"]):
             return _bad_redirect_page()
         scopes = "".join(f"<li>{escape(scope)}" for scope in query["scope"].split())
         user = escape(query.get("login_hint") or DEFAULT_USER)
@@ -97,7 +97,7 @@ class OAuth:
         """`POST /o/oauth2/v2/auth`: back to the client, with a code or with `access_denied`."""
         form = await read_form(request)
         target = form.get("redirect_uri", "")
-        if not _WEB_ADDRESS.fullmatch(target):
+        if not is_web_address(target):
             return _bad_redirect_page()
         back = {"state": form["state"]} if form.get("state") else {}
         if form.get("decision") == "allow":
@@ -185,7 +185,7 @@ class OAuth:
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """`POST /revoke`: revoke a token and all other tokens of its user and client."""
-        token = str((await request.post()).get("token") or request.query.get("token", ""))
+        token = (await read_form(request)).get("token") or request.query.get("token", "")
         grant = self._tokens.access.get(token) or self._tokens.refresh.get(token)
         if grant is None:
             return TokenRefused("invalid_token", "Token expired or revoked").answer()
@@ -194,11 +194,13 @@ class OAuth:
 
     async def issue_for_tests(self, request: web.Request) -> web.Response:
         """`POST /sandbox/tokens {"user", "expires_in"?}`: tokens without the consent page."""
-        body = orjson.loads(await request.read() or b"{}")
-        grant = Grant(body.get("user", DEFAULT_USER), "", CALENDAR_SCOPE)
-        seconds = body.get("expires_in")
+        body = await read_body(request) if request.can_read_body else {}
+        user, seconds = body.get("user", DEFAULT_USER), body.get("expires_in")
         if seconds is None:
             seconds = self._tokens.token_seconds
+        if not user or not isinstance(user, str) or type(seconds) not in {int, float}:
+            raise bad_request()
+        grant = Grant(user, "", CALENDAR_SCOPE)
         tokens = {
             "access_token": self._tokens.issue_access(grant, seconds),
             "expires_in": seconds,

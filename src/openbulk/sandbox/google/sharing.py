@@ -1,19 +1,23 @@
 """The handlers of calendars, of each user's list of calendars, and of access rules."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from openbulk.sandbox.google.bodies import read_body
-from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, missing_value, not_found
+from openbulk.sandbox.google.bodies import read_call_body
+from openbulk.sandbox.google.errors import Rejected, invalid, missing_value, not_found
+from openbulk.sandbox.google.listing import page_size
+from openbulk.sandbox.google.schemas import read_fields
 from openbulk.sandbox.google.store import Calendar, Store
 from openbulk.sandbox.google.times import is_zone
 from openbulk.sandbox.google.tokens import Tokens
 from openbulk.sandbox.traffic import json_response
 
-ROLES = frozenset({"none", "freeBusyReader", "reader", "writer", "owner"})
-SCOPES = frozenset({"default", "user", "group", "domain"})
+DEFAULT_RESULTS, MAX_RESULTS = 100, 250
+_POSITION = re.compile(r"\d{1,9}", re.ASCII)
+_RULE_FIELDS = ("role", "scope")
 _CALENDAR_FIELDS = ("summary", "description", "location", "timeZone")
 _ENTRY_FIELDS = (
     "colorId",
@@ -77,10 +81,10 @@ class Sharing:
 
     async def insert_calendar(self, request: web.Request) -> web.Response:
         """`calendars.insert`."""
-        user = self._tokens.user_of(request)
-        body = await read_body(request)
-        calendar = self._store.add_calendar(user, body)
-        _set_fields(calendar, body)
+        body = await read_call_body(request, self._tokens)
+        fields = read_fields(body, "Calendar", _CALENDAR_FIELDS)
+        calendar = self._store.add_calendar(self._tokens.user_of(request), fields)
+        _set_fields(calendar, fields)
         return json_response(self._store.save_calendar(calendar).resource())
 
     async def get_calendar(self, request: web.Request) -> web.Response:
@@ -89,8 +93,11 @@ class Sharing:
 
     async def change_calendar(self, request: web.Request) -> web.Response:
         """`calendars.patch` and `calendars.update`."""
+        fields = read_fields(
+            await read_call_body(request, self._tokens), "Calendar", _CALENDAR_FIELDS
+        )
         _, calendar = self._owned_calendar(request)
-        _set_fields(calendar, await read_body(request))
+        _set_fields(calendar, fields)
         return json_response(self._store.save_calendar(calendar).resource())
 
     async def delete_calendar(self, request: web.Request) -> web.Response:
@@ -112,12 +119,13 @@ class Sharing:
 
     async def insert_entry(self, request: web.Request) -> web.Response:
         """`calendarList.insert`: an existing calendar that the user may see."""
-        user = self._tokens.user_of(request)
-        body = await read_body(request)
+        body = await read_call_body(request, self._tokens)
+        fields = read_fields(body, "CalendarListEntry", _ENTRY_FIELDS)
         if not isinstance(body.get("id"), str):
             raise missing_value("Required")
+        user = self._tokens.user_of(request)
         calendar = self._store.calendar(user, body["id"])
-        calendar.listed.setdefault(user, {}).update(_select(body, _ENTRY_FIELDS))
+        calendar.listed.setdefault(user, {}).update(_without_nulls(fields))
         return json_response(_entry_resource(user, self._store.save_calendar(calendar)))
 
     async def get_entry(self, request: web.Request) -> web.Response:
@@ -127,10 +135,10 @@ class Sharing:
 
     async def change_entry(self, request: web.Request) -> web.Response:
         """`calendarList.patch` and `calendarList.update`."""
+        body = await read_call_body(request, self._tokens)
+        fields = read_fields(body, "CalendarListEntry", _ENTRY_FIELDS)
         user, calendar = self._listed_calendar(request)
-        calendar.listed.setdefault(user, {}).update(
-            _select(await read_body(request), _ENTRY_FIELDS)
-        )
+        calendar.listed.setdefault(user, {}).update(_without_nulls(fields))
         return json_response(_entry_resource(user, self._store.save_calendar(calendar)))
 
     async def delete_entry(self, request: web.Request) -> web.Response:
@@ -161,10 +169,10 @@ class Sharing:
 
     async def insert_rule(self, request: web.Request) -> web.Response:
         """`acl.insert`: a new rule, or a new role of one that exists."""
+        body = read_fields(await read_call_body(request, self._tokens), "AclRule", _RULE_FIELDS)
+        name, role = _parse_scope(body.get("scope")), _parse_role(body)
         _, calendar = self._owned_calendar(request)
-        body = await read_body(request)
-        name = _parse_scope(body.get("scope"))
-        calendar.rules[name] = _parse_role(body)
+        calendar.rules[name] = role
         self._store.save_calendar(calendar)
         return json_response(_rule_resource(name, calendar.rules[name]))
 
@@ -175,8 +183,10 @@ class Sharing:
 
     async def change_rule(self, request: web.Request) -> web.Response:
         """`acl.patch` and `acl.update`."""
+        body = read_fields(await read_call_body(request, self._tokens), "AclRule", _RULE_FIELDS)
+        role = _parse_role(body)
         calendar, name = self._requested_rule(request)
-        calendar.rules[name] = _parse_role(await read_body(request))
+        calendar.rules[name] = role
         self._store.save_calendar(calendar)
         return json_response(_rule_resource(name, calendar.rules[name]))
 
@@ -198,19 +208,17 @@ class Sharing:
         return calendar, request.match_info["rule"]
 
 
-def _set_fields(calendar: Calendar, body: Mapping[str, Any]) -> None:
-    fields = _select(body, _CALENDAR_FIELDS)
-    if not all(isinstance(value, str) for value in fields.values()):
-        raise bad_request()
-    if not is_zone(fields.get("timeZone", calendar.time_zone)):
+def _set_fields(calendar: Calendar, fields: Mapping[str, Any]) -> None:
+    changed = _without_nulls(fields)
+    if not is_zone(changed.get("timeZone", calendar.time_zone)):
         raise invalid("Invalid time zone.")
-    calendar.summary = fields.pop("summary", calendar.summary)
-    calendar.time_zone = fields.pop("timeZone", calendar.time_zone)
-    calendar.more.update(fields)
+    calendar.summary = changed.pop("summary", calendar.summary)
+    calendar.time_zone = changed.pop("timeZone", calendar.time_zone)
+    calendar.more.update(changed)
 
 
-def _select(body: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: body[name] for name in names if body.get(name) is not None}
+def _without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _entry_resource(user: str, calendar: Calendar) -> dict[str, Any]:
@@ -223,13 +231,13 @@ def _entry_resource(user: str, calendar: Calendar) -> dict[str, Any]:
     return {**entry, **calendar.listed.get(user, {})}
 
 
-def _parse_scope(scope: Any) -> str:
+def _parse_scope(scope: Mapping[str, Any] | None) -> str:
     """The id of the rule of a scope, such as `user:ann@example.com`. Raises Rejected (400)."""
-    if not isinstance(scope, dict) or scope.get("type") not in SCOPES:
+    if not scope or not scope.get("type"):
         raise invalid("Invalid scope type.")
     if scope["type"] == "default":
         return "default"
-    if not isinstance(scope.get("value"), str) or not scope["value"]:
+    if not scope.get("value"):
         raise invalid("Invalid scope value.")
     return f"{scope['type']}:{scope['value'].lower()}"
 
@@ -238,8 +246,6 @@ def _parse_role(body: Mapping[str, Any]) -> str:
     role = body.get("role")
     if role is None:
         raise missing_value("Required")
-    if role not in ROLES:
-        raise invalid("Invalid value for: role")
     return str(role)
 
 
@@ -252,12 +258,14 @@ def _rule_resource(name: str, role: str) -> dict[str, Any]:
 
 
 def _page(kind: str, items: list[dict[str, Any]], request: web.Request) -> web.Response:
-    """A page by `maxResults` (default 100, at most 250). The token is the next page's position."""
-    size, begin = request.query.get("maxResults", "100"), request.query.get("pageToken", "0")
-    if not size.isdecimal() or not begin.isdecimal() or not int(size):
-        raise invalid("Invalid value.")
-    end = int(begin) + min(int(size), 250)
-    page: dict[str, Any] = {"kind": kind, "etag": '"1"', "items": items[int(begin) : end]}
+    """A page of items. Its token is the position at which it begins."""
+    size = page_size(request.query, DEFAULT_RESULTS, MAX_RESULTS)
+    position = request.query.get("pageToken") or "0"
+    if not _POSITION.fullmatch(position):
+        raise invalid("Invalid page token value.", "pageToken")
+    begin = int(position)
+    end = begin + size
+    page: dict[str, Any] = {"kind": kind, "etag": '"1"', "items": items[begin:end]}
     if end < len(items):
         page["nextPageToken"] = str(end)
     return json_response(page)

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from openbulk.sandbox.google.errors import Rejected, bad_request, invalid, missing_value, not_found
-from openbulk.sandbox.google.fields import apply_patch, check_lists, encode_event, writable_fields
-from openbulk.sandbox.google.occurrences import find_occurrence, occurrences, series_id
+from openbulk.sandbox.google.fields import apply_patch, check_fields, encode_event, writable_fields
+from openbulk.sandbox.google.occurrences import Series, series_id
 from openbulk.sandbox.google.times import check_times, is_zone, now
 from openbulk.sandbox.journal import Journal
 
@@ -67,10 +67,21 @@ class Event:
         return body
 
     @property
-    def is_series(self) -> bool:
-        """Whether it recurs."""
+    def recurs(self) -> bool:
+        """Whether it is a series that is not deleted."""
         # Few events recur: searching the bytes first saves decoding the others.
-        return b'"recurrence"' in self.json and bool(self.body.get("recurrence"))
+        may_recur = self.is_live and b'"recurrence"' in self.json
+        return may_recur and bool(self.body.get("recurrence"))
+
+    def series(self, calendar: "Calendar") -> Series:
+        """The series that it is, if it recurs."""
+        return Series(self.body, calendar.time_zone)
+
+    def occurrence(self, series: Series, start: int) -> "Event":
+        """The unchanged occurrence of this series that starts then (Unix time)."""
+        body, end = series.occurrence(start)
+        json = encode_event({**body, "etag": self.etag})
+        return Event(json, body["id"], self.etag, True, start, end, self.version)
 
 
 @dataclass
@@ -83,6 +94,8 @@ class Calendar:
     time_zone: str = "UTC"
     events: dict[str, Event] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    """The ids of the changed occurrences of each series."""
     more: dict[str, Any] = field(default_factory=dict)
     """Description and location."""
     rules: dict[str, str] = field(default_factory=dict)
@@ -93,6 +106,19 @@ class Calendar:
     def __post_init__(self) -> None:
         """Make the owner an owner in the rules."""
         self.rules.setdefault(f"user:{self.owner}", "owner")
+
+    def put(self, event: Event) -> None:
+        """Add an event, or replace it."""
+        if event.id not in self.events:
+            self.order.append(event.id)
+            series = series_id(event.id)
+            if series is not None:
+                self.changed.setdefault(series, []).append(event.id)
+        self.events[event.id] = event
+
+    def changed_occurrences(self, series: Event) -> list[Event]:
+        """The events that changed occurrences of a series became, deleted ones included."""
+        return [self.events[event_id] for event_id in self.changed.get(series.id, ())]
 
     def is_open_to(self, user: str) -> bool:
         """Whether a user may see it."""
@@ -105,9 +131,8 @@ class Calendar:
 
     def settings(self) -> dict[str, Any]:
         """All its values but the events."""
-        return {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"events", "order"}
-        }
+        names = {f.name for f in fields(self)} - {"events", "order", "changed"}
+        return {name: getattr(self, name) for name in names}
 
     def resource(self) -> dict[str, Any]:
         """The calendar as the API shows it."""
@@ -260,7 +285,11 @@ class Store:
             kept = (*_SERVER_FIELDS, *_OCCURRENCE_FIELDS)
         changed = {**fields, **{name: old[name] for name in kept}}
         is_moved = any(changed.get(name) != old.get(name) for name in _SCHEDULE_FIELDS)
-        return self._save_event(calendar, {**changed, "sequence": old["sequence"] + is_moved})
+        sequence = old["sequence"] + is_moved
+        saved = self._save_event(calendar, {**changed, "sequence": sequence})
+        if event.recurs and not saved.is_live:
+            self._remove_changed_occurrences(calendar, event)
+        return saved
 
     def remove(self, calendar: Calendar, event: Event) -> None:
         """Delete an event; its tombstone stays. Raises Rejected (410)."""
@@ -268,6 +297,14 @@ class Store:
             raise Rejected(410, "deleted", "Resource has been deleted")
         # Google keeps a deleted event as a cancelled one, so that lists by sync token include it.
         self._save_event(calendar, {**event.body, "status": "cancelled"})
+        if event.recurs:
+            self._remove_changed_occurrences(calendar, event)
+
+    def _remove_changed_occurrences(self, calendar: Calendar, series: Event) -> None:
+        """Delete the events that changed occurrences of a series became."""
+        for event in calendar.changed_occurrences(series):
+            if event.is_live:
+                self._save_event(calendar, {**event.body, "status": "cancelled"})
 
     def event(self, calendar: Calendar, event_id: str) -> Event:
         """An event, its tombstone, or an occurrence of a series. Raises Rejected (404)."""
@@ -278,22 +315,12 @@ class Store:
 
     def _find_occurrence(self, calendar: Calendar, event_id: str) -> Event | None:
         """An unchanged occurrence. It is not stored: its series makes it."""
-        series = calendar.events.get(series_id(event_id) or "")
-        if series is None or not series.is_live:
+        event = calendar.events.get(series_id(event_id) or "")
+        if event is None or not event.recurs:
             return None
-        body = find_occurrence(series.body, event_id)
-        return _occurrence_event(calendar, series, body) if body else None
-
-    def occurrences(
-        self, calendar: Calendar, series: Event, time_min: float, time_max: float
-    ) -> Iterator[Event]:
-        """The unchanged occurrences of a series in a time range (Unix time).
-
-        Changed ones are events of their own.
-        """
-        for body in occurrences(series.body, time_min, time_max):
-            if body["id"] not in calendar.events:
-                yield _occurrence_event(calendar, series, body)
+        series = event.series(calendar)
+        start = series.find(event_id)
+        return None if start is None else event.occurrence(series, start)
 
     def live_events(self) -> Iterator[tuple[Calendar, Event]]:
         """Every event that is not deleted."""
@@ -309,7 +336,8 @@ class Store:
         self, calendar: Calendar, body: Mapping[str, Any], *, is_new: bool = False
     ) -> Event:
         start, end = check_times(body, calendar.time_zone)
-        check_lists(body)
+        check_fields(body)
+        _check_recurrence(body, calendar)
         # One counter for etags and sync tokens: a list of changes compares versions alone.
         version = self.version + 1
         etag = f'"{version:016}"'
@@ -330,9 +358,7 @@ class Store:
     def _put(self, calendar: Calendar, event: Event, *, is_new: bool) -> None:
         self.version = event.version
         self.inserted += is_new
-        if event.id not in calendar.events:
-            calendar.order.append(event.id)
-        calendar.events[event.id] = event
+        calendar.put(event)
 
     def _replay(self, change: Mapping[str, Any]) -> None:
         """Apply a change of an earlier run."""
@@ -345,6 +371,7 @@ class Store:
                 calendar = Calendar(**settings)
                 known = self.calendars.get(calendar.id, calendar)
                 calendar.events, calendar.order = known.events, known.order
+                calendar.changed = known.changed
                 self.calendars[calendar.id] = calendar
             case {"removed": calendar_id}:
                 del self.calendars[calendar_id]
@@ -359,10 +386,13 @@ class Store:
                 self._put(self.calendars[calendar_id], event, is_new=is_new)
 
 
-def _occurrence_event(calendar: Calendar, series: Event, body: Mapping[str, Any]) -> Event:
-    start, end = check_times(body, calendar.time_zone)
-    json = encode_event({**body, "etag": series.etag})
-    return Event(json, body["id"], series.etag, True, start, end, series.version)
+def _check_recurrence(body: Mapping[str, Any], calendar: Calendar) -> None:
+    if not body.get("recurrence"):
+        return
+    # "This field is omitted for single events or instances of recurring events" (reference).
+    if "recurringEventId" in body:
+        raise invalid("Invalid recurrence rule.")
+    Series(body, calendar.time_zone)
 
 
 def _organizer(requested: Any, calendar: Calendar) -> dict[str, Any]:

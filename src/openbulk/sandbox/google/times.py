@@ -26,6 +26,9 @@ def check_times(body: Mapping[str, Any], calendar_zone: str) -> tuple[float, flo
         raise invalid("Start and end times must either both be date or both be dateTime.")
     for name in ("start", "end"):
         _check_zone(name, body[name], is_recurring=bool(body.get("recurrence")))
+    original = body.get("originalStartTime")
+    if original:
+        _check_original(original, calendar_zone)
     start, end = unix_time(body["start"], calendar_zone), unix_time(body["end"], calendar_zone)
     if end < start:
         raise time_range_empty()
@@ -39,7 +42,7 @@ def _forms(place: Mapping[str, Any]) -> set[str]:
 
 def _check_zone(name: str, place: Mapping[str, Any], *, is_recurring: bool) -> None:
     zone = place.get("timeZone")
-    if zone and not is_zone(zone):
+    if zone not in (None, "") and not is_zone(zone):
         raise invalid(f"Invalid time zone definition for {name} time.")
     if not place.get("dateTime"):
         return
@@ -47,6 +50,13 @@ def _check_zone(name: str, place: Mapping[str, Any], *, is_recurring: bool) -> N
     # A local time needs a zone; a series needs one too, since its offset changes over the year.
     if not zone and (is_local or is_recurring):
         raise missing_value(f"Missing time zone definition for {name} time.")
+
+
+def _check_original(place: Mapping[str, Any], calendar_zone: str) -> None:
+    if not _forms(place):
+        raise missing_value("Missing original start time.")
+    _check_zone("original start", place, is_recurring=False)
+    unix_time(place, calendar_zone)
 
 
 def unix_time(place: Mapping[str, Any], calendar_zone: str) -> float:

@@ -1,0 +1,120 @@
+"""JSON in which every number keeps its digits, in and out.
+
+A number is a float only if that float is written with the same digits. Every other one is a
+`decimal.Decimal`: `1.50`, an amount of 19 digits, an integer beyond 64 bits. RFC 8259, section 6,
+leaves the precision of numbers to the reader.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+import orjson
+
+MAX_DIGITS = 1_000
+"""Of a number, also without its exponent: any conversion of it takes next to no time."""
+_SAFE_INTEGER_CHARACTERS = 18
+"""An integer that is no longer, with its sign, is within 64 bits."""
+_SHOWN_DIGITS = 40
+
+Default = Callable[[Any], Any]
+"""Replaces a value that JSON does not have; raises TypeError if it cannot."""
+
+# --- numbers ---
+
+
+def parse_integer(digits: str) -> int | Decimal:
+    """An integer in the syntax of JSON. Raises ValueError with a sentence."""
+    if len(digits) <= _SAFE_INTEGER_CHARACTERS:
+        return int(digits)
+    number = _parse_decimal(digits)
+    return int(number) if -(2**63) <= number < 2**64 else number
+
+
+def parse_float(digits: str) -> float | Decimal:
+    """A number with a fraction or an exponent. Raises ValueError with a sentence."""
+    number = float(digits)
+    return number if repr(number) == digits else _parse_decimal(digits)
+
+
+def _parse_decimal(digits: str) -> Decimal:
+    with suppress(InvalidOperation):  # an exponent beyond those of `decimal`
+        number = Decimal(digits)
+        if len(digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_DIGITS:
+            return number
+    raise ValueError(
+        f"the number {_shorten(digits)} has more than {MAX_DIGITS:,} digits; "
+        "write it in quotes, as a text"
+    )
+
+
+def _shorten(digits: str) -> str:
+    return digits if len(digits) <= _SHOWN_DIGITS else f"{digits[:_SHOWN_DIGITS]}..."
+
+
+# --- JSON ---
+
+
+def refuse_type(value: Any) -> Any:
+    """Raise TypeError."""
+    raise TypeError(f"{type(value).__name__} is not a type of JSON")
+
+
+def encode_json(value: Any, default: Default = refuse_type) -> bytes:
+    """A value as JSON in UTF-8; a Decimal with its digits.
+
+    Raises TypeError for a value that cannot be JSON, and for an int beyond 64 bits.
+    """
+    return orjson.dumps(value, default=partial(_encode_other, default))
+
+
+def _encode_other(default: Default, value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(str(value))
+    return default(value)
+
+
+def decode_json(text: str | bytes) -> Any:
+    """The value of a text. Slower than orjson.loads, which rounds.
+
+    Raises ValueError, and RecursionError for a value that is nested too deep.
+    """
+    return _DECODER.decode(text if isinstance(text, str) else text.decode())
+
+
+def _refuse_constant(name: str) -> Any:
+    """NaN and Infinity are not permitted (RFC 8259, section 6)."""
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=parse_integer, parse_float=parse_float, parse_constant=_refuse_constant
+)
+
+# --- lines that openbulk keeps for itself ---
+
+_EXACT = b" "
+"""Ends a line whose numbers need `decode_json`. orjson writes no blank outside of texts."""
+
+
+def pack_line(value: Any, default: Default = refuse_type) -> bytes:
+    """A value as a line for `unpack_line`; next to no cost for a value without a Decimal.
+
+    Raises TypeError, as `encode_json` does.
+    """
+    try:
+        return orjson.dumps(value, default=partial(_refuse_decimal, default))
+    except TypeError:
+        return encode_json(value, default) + _EXACT
+
+
+def _refuse_decimal(default: Default, value: Any) -> Any:
+    return refuse_type(value) if isinstance(value, Decimal) else default(value)
+
+
+def unpack_line(line: bytes) -> Any:
+    """The value that `pack_line` packed."""
+    return decode_json(line) if line.endswith(_EXACT) else orjson.loads(line)
