@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
@@ -130,7 +130,7 @@ class Sql:
                 log = WriteLog(connection, self._write_log, target.run)
                 outcomes = await write_batch(connection, table, target, log, batch)
                 is_committing = True
-                await transaction.commit()
+                await _commit(connection, transaction)
         except (SQLAlchemyError, OSError) as error:
             # The table may have changed since its description was read.
             self._reflected_at = float("-inf")
@@ -145,7 +145,6 @@ class Sql:
         if not is_committing:
             return reason
         if isinstance(error, IntegrityError):
-            # SQLite checks deferred constraints here, and has written nothing.
             return RolledBack(error)
         return AnswerLost(reason.message, provider_message=reason.provider_message)
 
@@ -236,6 +235,15 @@ class Sql:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise failure(error) from error
+
+
+async def _commit(connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+    try:
+        await transaction.commit()
+    except IntegrityError:
+        # SQLite checks deferred constraints here, and leaves the transaction open.
+        await connection.invalidate()
+        raise
 
 
 _OPTIONS = (Option("timeZone", "the zone of times without an offset; default: UTC"),)

@@ -21,7 +21,7 @@ from openbulk.connectors.sql.failures import (
     row_failure,
 )
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
-from openbulk.connectors.sql.references import in_reference_order
+from openbulk.connectors.sql.references import halves
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
@@ -88,6 +88,8 @@ class _RowWriter:
         self._action = mapper.target.action
         self._may_get_better: set[int] = set()
         """Numbers of refused rows that other rows may have been in the way of."""
+        self._refused: DBAPIError | None = None
+        """The last error of an attempt."""
         self._counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
 
@@ -120,6 +122,15 @@ class _RowWriter:
         ]
 
     # --- the target's action, with rows in one attempt ---
+
+    async def _attempt_checked(self, rows: Sequence[Row]) -> list[Outcome]:
+        try:
+            outcomes = await self._attempt(rows)
+            await self._statements.check_constraints()
+        except DBAPIError as error:
+            self._refused = error
+            raise
+        return outcomes
 
     async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
         """Do the action with rows, in the order of the file where they have the same identity."""
@@ -299,8 +310,7 @@ class _RowWriter:
             return {}
         try:
             async with self._connection.begin_nested():
-                outcomes = await self._attempt(rows)
-                await self._statements.check_constraints()
+                outcomes = await self._attempt_checked(rows)
                 self._may_get_better.difference_update(row.number for row in rows)
                 return {outcome.row: outcome for outcome in outcomes}
         except WrittenElsewhere:
@@ -312,10 +322,9 @@ class _RowWriter:
             await self._require_about_rows(error)
             if len(rows) == 1:
                 return {rows[0].number: await self._refusal(rows[0], error)}
-        rows = in_reference_order(self._table, rows)
-        half = len(rows) // 2
-        first = await self._bisect(rows[:half])
-        return first | await self._bisect(rows[half:])
+        first, second = halves(self._table, rows)
+        outcomes = await self._bisect(first)
+        return outcomes | await self._bisect(second)
 
     async def _require_about_rows(self, error: DBAPIError) -> None:
         """Raise an error that is not about rows: then no other row could be written either."""
@@ -337,8 +346,8 @@ class _RowWriter:
         raw = await self._connection.get_raw_connection()
         driver: Any = raw.driver_connection
         if not driver.in_transaction:
-            cause = error.__context__
-            raise RolledBack(cause if isinstance(cause, DBAPIError) else error)
+            # `error` may be that of the savepoint, which is gone, too.
+            raise RolledBack(self._refused or error)
 
     async def _refusal(self, row: Row, error: DBAPIError) -> Outcome:
         self._may_get_better.discard(row.number)
