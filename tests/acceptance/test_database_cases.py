@@ -115,7 +115,7 @@ def test_a_key_that_comes_twice_ends_with_its_later_row(start: Start) -> None:
 def test_a_citext_key_is_found_in_any_case(start: Start) -> None:
     case = start("citext-key")
     upsert = {"action": "upsert", "identifierFieldName": "email"}
-    assert case.upload("lead", **upsert) == (2, 0)
+    assert case.upload("lead", None, **upsert) == (2, 0)
     assert case.query("select email, city from lead order by id") == [
         ("Mia@X.example", "Bern"),
         ("noa@x.example", "Genf"),

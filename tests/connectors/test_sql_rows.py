@@ -55,6 +55,7 @@ class Database:
 
 
 Open = Callable[..., Awaitable[Database]]
+Rows = list[dict[str, Any]]
 
 
 async def resolve(host: str, port: int) -> str:
@@ -198,7 +199,7 @@ async def test_rows_that_refer_to_one_another_are_written_in_any_order(either: O
     database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t)")
     chain = [{"id": n, "boss": n + 1} for n in range(1, 200)]
     ring = [{"id": 300, "boss": 301}, {"id": 301, "boss": 300}]
-    rows = [*chain, {"id": 200}, *ring, {"id": 400, "boss": 999}, {"id": "x", "boss": 1}]
+    rows: Rows = [*chain, {"id": 200}, *ring, {"id": 400, "boss": 999}, {"id": "x", "boss": 1}]
     kinds = await database.write("t", rows)
     assert [number for number, kind in enumerate(kinds) if kind is FAILED] == [202, 203]
     assert database.execute("SELECT count(*) FROM t") == [(202,)]
@@ -238,7 +239,7 @@ async def test_outcomes_of_tried_rows_are_found_in_the_write_log(either: Open) -
     """A batch that is sent again writes nothing twice."""
     database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t, note text)")
     database.execute("CREATE TABLE log (line text CHECK (line <> 'bad'))")
-    rows = [{"id": 1, "boss": 3}, {"id": "x"}, {"id": 3}, {"id": 4, "boss": 9}]
+    rows: Rows = [{"id": 1, "boss": 3}, {"id": "x"}, {"id": 3}, {"id": 4, "boss": 9}]
     first = await database.outcomes("t", rows, run="one")
     assert [one.kind for one in first] == [CREATED, FAILED, CREATED, FAILED]
     assert await database.outcomes("t", rows, run="one") == first
@@ -432,7 +433,7 @@ async def test_none_is_null_and_an_absent_value_stays(either: Open) -> None:
         "CREATE TABLE t (id int PRIMARY KEY, a text, n int)",
         "INSERT INTO t VALUES (1, 'x', 1), (2, 'x', 2), (3, 'x', 3)",
     )
-    rows = [{"id": 1, "a": None, "n": None}, {"id": 2, "a": "", "n": ""}, {"id": 3}]
+    rows: Rows = [{"id": 1, "a": None, "n": None}, {"id": 2, "a": "", "n": ""}, {"id": 3}]
     for action in ("update", "upsert"):
         kinds = await database.write("t", rows, action)
         assert kinds == ([UPDATED, UPDATED, UNCHANGED] if action == "update" else [UNCHANGED] * 3)

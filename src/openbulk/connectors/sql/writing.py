@@ -323,8 +323,8 @@ class _RowWriter:
             if len(rows) == 1:
                 return {rows[0].number: await self._refusal(rows[0], error)}
         first, second = halves(self._table, rows)
-        outcomes = await self._bisect(first)
-        return outcomes | await self._bisect(second)
+        written = await self._bisect(first)
+        return written | await self._bisect(second)
 
     async def _require_about_rows(self, error: DBAPIError) -> None:
         """Raise an error that is not about rows: then no other row could be written either."""
