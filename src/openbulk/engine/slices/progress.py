@@ -15,6 +15,7 @@ from openbulk.domain.records import (
     value_at,
 )
 
+
 def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
     """A record's key: its identifier if the caller names that field, else file and row.
 
