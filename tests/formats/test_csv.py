@@ -317,8 +317,8 @@ class TestCsv(FormatTests):
     def test_western_words_are_read_in_windows_1252(self) -> None:
         words = (
             "Zoë,Köln,créée,naïve,Ångström,nações,São,irmã,põe,Þórður,Größe,Œuvre,€5,„Zitat“,”Ord”,"
-            "it\u2019s,50 m²,20°C,½,¿Qué?,Ærø,À,où,É. Müller,Peña,ÖBB,«oui»,\u203aja\u2039,3\u00d74,n° 5,"
-            "Nm³,Ísafjörður,"
+            "it\u2019s,50 m²,20°C,½,¿Qué?,Ærø,À,où,É. Müller,Peña,ÖBB,«oui»,\u203aja\u2039,3\u00d74,"
+            "n° 5,Nm³,Ísafjörður,"
             "Škoda,15 µm,©2026,R&D™,1º,2ª,£50"
         )
         for word in words.split(","):
