@@ -336,3 +336,10 @@ def test_any_moment_is_read_as_it_was_written(begins: datetime, minutes: int, zo
         for name in ("start", "end")
     ]
     assert [moment.timestamp() for moment in again] == [moment.timestamp() for moment in moments]
+
+
+def test_a_text_that_metadata_names_clears_a_field() -> None:
+    """An empty cell leaves it, in quotes or not: Outlook quotes every cell."""
+    found = event('x,05/30/2026,,,,,#N/A,"",', nullValue="#N/A")
+    assert found["description"] is None
+    assert "location" not in found

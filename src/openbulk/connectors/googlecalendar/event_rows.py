@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.events import CANCELLED, Event, private_property
-from openbulk.connectors.googlecalendar.fields import convert, parse_integer
+from openbulk.connectors.googlecalendar.fields import convert, parse_integer, require_clearable
 from openbulk.connectors.googlecalendar.identity import ID, Identity, event_id, identity_of
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
@@ -95,6 +95,8 @@ class EventDraft:
 def draft_of(record: Record, target: Target, options: TimeOptions) -> EventDraft:
     """A record in Google's types. Raises FieldError."""
     values = dict(record.values)
+    if target.options.get("nullValue"):
+        require_clearable(values)
     calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
     organizer = _organizer(values.pop("organizer", None))
     schema = event_schema()
