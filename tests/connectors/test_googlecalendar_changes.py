@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.googlecalendar import EVENT_FEATURES, GoogleCalendarProvider
+from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -398,11 +400,15 @@ async def test_what_was_read_and_is_sent_again_makes_no_write(
 
 
 def again(records: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
-    """The records of a file that was written of these, and recognized."""
+    """The records of a file that was written of these, recognized, and resolved to fields."""
     file = io.BytesIO(b"".join(FORMATS[name].write(records)))
-    rows = list(inspect(file, None, {}).read(file, {}))
+    recognized = inspect(file, None, {})
+    rows = list(recognized.read(file, {}))
     assert [row.problem for row in rows] == [None] * len(rows)
-    return [dict(row.values or {}) for row in rows]
+    columns = Columns(
+        target(), EVENT_FEATURES, event_schema(), names_are_paths=recognized.names_are_paths
+    )
+    return [dict(columns.fields_of(row.values or {})) for row in rows]
 
 
 async def test_occurrences_of_a_series_are_moved_and_called_off(

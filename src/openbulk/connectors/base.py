@@ -234,6 +234,9 @@ class Provider(Protocol):
     """As people know it: `Google Calendar`."""
     hub: str
     """The hub it belongs to: `scheduling`."""
+    event_objects: frozenset[str]
+    """The objects whose records are events as Google's Calendar API has them. Only for these, a
+    table with the columns of Google Calendar's CSV is taken for one."""
     settings: Sequence[Setting]
     """The configuration entries that it reads. Others are refused."""
     options: Sequence[Option]

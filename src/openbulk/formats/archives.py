@@ -3,6 +3,7 @@
 The bounds hold against archives that are made to fill memory or disk ("zip bombs").
 """
 
+import gzip
 import struct
 import zipfile
 import zlib
@@ -21,6 +22,11 @@ MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
 _END_SIGNATURE = b"PK\x05\x06"
 _END_BYTES = 22 + 65_535
 """The longest end record, with its comment (APPNOTE.TXT, section 4.3.16)."""
+_DAMAGES = (
+    *(zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
+    *(EOFError, NotImplementedError, ValueError),
+)
+"""What reading a damaged archive raises, or one that is packed in an unusual way."""
 _ENCRYPTED = 0x1
 """A bit of a file's flags (APPNOTE.TXT, section 4.4.4)."""
 
@@ -69,5 +75,5 @@ def reading_archive(what: str) -> Iterator[None]:
     """Raises BadInput for what goes wrong in a damaged archive. `what` begins the message."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except _DAMAGES as error:
         raise BadInput(f"{what} cannot be read ({error}); save or pack it again") from error

@@ -4,10 +4,12 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Reference/troubleshooting.htm
 """
 
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -32,6 +34,7 @@ UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _HINTS = {
     "ELQ-00002": "the e-mail address is not valid; addresses look like ann@example.com",
     "ELQ-00011": "the e-mail address is in the file twice; keep one of the rows",
@@ -269,36 +272,34 @@ def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
     Eloqua's reference does not say, but each reject repeats the values of its record. Raises
     RetryLater if the values fit neither, rather than blame the wrong rows.
     """
-    # Eloqua may write a date or a number in its own way; the identifier is a text.
-    for is_about in (_is_about, _has_identifier_of):
+    # Eloqua may repeat a date in another way, so the identifier alone counts if all fields do not.
+    for names in (staged.fields, (staged.identifier,)):
         for first in (1, 0):
-            indexes = [int(reject["recordIndex"]) - first for reject in rejects]
-            if all(map(is_about, repeat(staged), indexes, rejects)):
+            if all(_is_about(staged, first, reject, names) for reject in rejects):
                 return first
     raise RetryLater("Eloqua's rejected records do not match the rows that were sent")
 
 
-def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
+def _is_about(staged: Staged, first: int, reject: Mapping[str, Any], names: Iterable[str]) -> bool:
+    index = int(reject["recordIndex"]) - first
     if index not in range(len(staged.values)):
         return False
     values, repeated = staged.values[index], reject.get("fieldValues") or {}
-    return all(_is_same(values.get(name), repeated[name]) for name in repeated)
+    compared = [name for name in names if name in repeated]
+    return all(_as_repeated(values.get(name)) == _as_repeated(repeated[name]) for name in compared)
 
 
-def _has_identifier_of(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
-    if index not in range(len(staged.values)):
-        return False
-    repeated = (reject.get("fieldValues") or {}).get(staged.identifier)
-    return repeated is not None and _is_same(staged.values[index][staged.identifier], repeated)
-
-
-def _is_same(sent: Any, repeated: Any) -> bool:
-    """Whether a reject repeats a value as it was sent. Eloqua repeats texts, and "" for none."""
-    return _text(sent) == _text(repeated)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip().lower()
+def _as_repeated(value: Any) -> str:
+    """A value as a reject repeats it: as a text, "" for none."""
+    match value:
+        case None:
+            return ""
+        case int() | float() | Decimal() if not isinstance(value, bool):
+            return str(Decimal(str(value)).normalize())
+        case str() if _NUMBER.fullmatch(value.strip()):
+            return str(Decimal(value.strip()).normalize())
+        case _:
+            return str(value).strip().casefold()
 
 
 def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:

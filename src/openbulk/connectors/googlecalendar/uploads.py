@@ -10,7 +10,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import RecordRefused
-from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
@@ -258,16 +258,18 @@ class EventUploads:
         return str(event["id"])
 
     async def _remove(self, row: EventRow, old_id: str) -> Outcome:
-        has_existed = await self._calls.delete(row, old_id)
+        deletion = await self._calls.delete(row, old_id)
         self._finder.forget(row, old_id)
-        if has_existed:
+        if deletion is Deletion.DONE:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
-        # If the calendar is missing, fetching its zone fails, and so does the row.
-        await self._finder.zone_of(row.calendar)
         # Another action removes what its row calls cancelled: then nothing has changed.
         is_delete = row.target.action is Action.DELETE
         kind = OutcomeKind.NOT_FOUND if is_delete else OutcomeKind.UNCHANGED
-        return Outcome(row.number, kind, old_id)
+        if deletion is Deletion.DONE_BEFORE:
+            return Outcome(row.number, kind, old_id)
+        # If the calendar is missing, fetching its zone fails, and so does the row.
+        await self._finder.zone_of(row.calendar)
+        return Outcome(row.number, kind)
 
 
 def _kind_of_unchanged(row: EventRow, event: Event) -> OutcomeKind:

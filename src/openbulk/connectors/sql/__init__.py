@@ -247,6 +247,7 @@ class PostgresqlProvider:
     key = "postgresql"
     name = "PostgreSQL"
     hub = "db"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting("db.host", "Host name or address of the server."),
         Setting("db.port", "Its port; default: 5432."),
@@ -276,6 +277,7 @@ class SqliteProvider:
     key = "sqlite"
     name = "SQLite"
     hub = "db"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting(
             "db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."

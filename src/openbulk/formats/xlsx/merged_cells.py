@@ -60,13 +60,13 @@ def _each_merged(part: IO[bytes]) -> Iterator[Merged]:
             for found in _MERGED.finditer(held) if _NAME in held else ():
                 end = found.end()
                 count += 1
-                yield _merged_of(found)
+                yield _parse_merged(found)
             if count > MAX_MERGED:
                 raise BadInput(f"the sheet has more than {MAX_MERGED:,} merged cells; send a CSV")
             held = held[max(end, len(held) - _LONGEST_TAG) :]
 
 
-def _merged_of(found: re.Match[bytes]) -> Merged:
+def _parse_merged(found: re.Match[bytes]) -> Merged:
     left, top, right, bottom = (group.decode() for group in found.groups())
     return Merged(int(top), int(bottom), column_number(left), column_number(right))
 

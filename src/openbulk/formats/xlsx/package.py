@@ -43,7 +43,7 @@ class Package:
         """Raises BadInput if the file is not a workbook."""
         self._archive = open_archive(file)
         self._paths = {name.lower().lstrip("/"): name for name in self._archive.namelist()}
-        workbook = next(iter(self._related("", "officeDocument").values()), "xl/workbook.xml")
+        workbook = next(iter(self._relations("", "officeDocument").values()), "xl/workbook.xml")
         self.sheets: list[Sheet] = []
         self._since_1904 = False
         self.recalculates = False
@@ -82,7 +82,7 @@ class Package:
         return found
 
     def _read_workbook(self, workbook: str) -> None:
-        worksheets = self._related(workbook, "worksheet")
+        worksheets = self._relations(workbook, "worksheet")
         with self.open(workbook) as part:
             root = parse_part(part)
         for element in root.iter():
@@ -94,7 +94,7 @@ class Package:
                 case "sheet":
                     self.sheets.append(_sheet_of(element, worksheets))
 
-    def _related(self, part: str, kind: str) -> Mapping[str, str]:
+    def _relations(self, part: str, kind: str) -> Mapping[str, str]:
         """The parts of a kind that belong to a part, by the id of the relation (part 2, 9.3)."""
         folder, name = posixpath.split(part)
         relations = posixpath.join(folder, _FOLDER_OF_RELATIONS, f"{name}.rels")
@@ -108,14 +108,14 @@ class Package:
             }
 
     def _items(self, workbook: str) -> Iterator[Element]:
-        for part in self._related(workbook, "sharedStrings").values():
+        for part in self._relations(workbook, "sharedStrings").values():
             with self.open(part) as stream:
                 yield from each_child(stream, "sst", "si")
 
     def _read_styles(self, workbook: str) -> Sequence[Reader]:
         codes: dict[str, str] = {}
         styles: list[str] = []
-        for part in self._related(workbook, "styles").values():
+        for part in self._relations(workbook, "styles").values():
             with self.open(part) as stream:
                 root = parse_part(stream)
             for element in root.iter():
