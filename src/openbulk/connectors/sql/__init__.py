@@ -177,7 +177,19 @@ class Sql:
             raise failure(error) from error
 
 
-_OPTIONS = (Option("timeZone", "the zone of times without an offset; default: UTC"),)
+def _zone_problem(name: str) -> str | None:
+    try:
+        zone_of(name)
+    except FieldError as error:
+        return error.message
+    return None
+
+
+_OPTIONS = (
+    Option(
+        "timeZone", "the zone of times without an offset; default: UTC", problem_of=_zone_problem
+    ),
+)
 
 
 class PostgresqlProvider:

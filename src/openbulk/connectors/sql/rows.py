@@ -49,7 +49,7 @@ class RowMapper:
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
-        zone = _zone_of(target.options.get("timeZone"))
+        zone = zone_of(target.options.get("timeZone"))
         return cls(table, target, _identifiers_of(table, target), zone, is_sqlite)
 
     def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
@@ -126,7 +126,8 @@ def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:
     return table.key
 
 
-def _zone_of(name: Any) -> tzinfo:
+def zone_of(name: Any) -> tzinfo:
+    """The time zone of a name; UTC without one. Raises FieldError."""
     try:
         return ZoneInfo(str(name)) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
