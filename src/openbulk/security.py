@@ -27,13 +27,9 @@ def new_secret() -> str:
 def fingerprint(secret: str) -> str:
     """The SHA-256 of a caller's secret: enough to check the secret, and useless to sign in with."""
     # A slow hash protects passwords that can be guessed. These secrets have 256 random bits: it
-    # would only slow down every request.
+    # would only slow down every request. A database may compare fingerprints, although that takes
+    # longer the more of them is equal: nobody can choose a secret by its fingerprint.
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def same_secret(secret: str, stored_fingerprint: str) -> bool:
-    """Whether a secret has this fingerprint. Takes the same time whatever the answer."""
-    return hmac.compare_digest(fingerprint(secret), stored_fingerprint)
 
 
 class Sealer:

@@ -98,6 +98,19 @@ def test_a_callback_url_that_is_not_whole_is_named_with_its_header(server: Serve
     )
 
 
+@pytest.mark.parametrize("token", ["wrong", "null", "two words"])
+@pytest.mark.parametrize(
+    "path", ["/instances", "/elements", "/elements/memory/metadata", "/bulk/1", "/jobs"]
+)
+def test_a_wrong_element_token_is_401_also_where_none_is_needed(
+    server: Server, path: str, token: str
+) -> None:
+    wrong = Server(server.process, token).call("GET", path)
+    assert wrong.status == 401
+    assert "the Element token is not known" in wrong.json["message"]
+    assert Server(server.process).call("GET", path).status != 401
+
+
 def test_formats_that_accept_can_name_are_listed_once(server: Server) -> None:
     job_id = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
     server.finished(job_id)
@@ -247,20 +260,17 @@ def test_a_broken_file_loses_only_its_broken_rows(server: Server) -> None:
     ]
 
 
-def test_an_object_that_does_not_exist_gives_one_error_a_row(server: Server) -> None:
-    status = server.done("bad", b"name\n" + b"Ann\n" * 37)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
-        "COMPLETE",
-        37,
-        37,
+def test_an_object_that_does_not_exist_is_refused_before_there_is_a_job(server: Server) -> None:
+    before, jobs = files_of(server), server.call("GET", "/bulk/jobs").json
+    reply = server.upload("bad", b"name\n" + b"Ann\n" * 37)
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "there is no object 'bad'; the objects are: records, log",
     )
-    first = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30")
-    assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
-    token = first.headers["elements-next-page-token"]
-    second = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30&nextPage={token}")
-    assert (len(second.json), "elements-next-page-token" in second.headers) == (7, False)
-    assert second.json[-1]["rowNum"] == 37
-    assert second.json[-1]["status"] == "there is no object 'bad'; the objects are: records, log"
+    near = server.upload("Record", b"name\nAnn\n").json["message"]
+    assert near == "there is no object 'Record'; did you mean 'records'?"
+    assert server.call("GET", "/bulk/jobs").json == jobs
+    assert files_of(server) == before
 
 
 def test_one_bad_record_does_not_sink_its_neighbours(server: Server) -> None:
@@ -328,6 +338,28 @@ def test_jobs_and_instances_of_another_organization_are_404(
     assert (
         request("GET", f"{server.process.url}{BASE_PATH}/objects", headers=with_token).status == 401
     )
+
+
+def test_the_token_of_one_instance_opens_the_jobs_of_that_instance_alone(server: Server) -> None:
+    upload = server.done("records", b"name\nAnn\n")["id"]
+    query = server.call("POST", "/bulk/query?q=select+*+from+records").json["id"]
+    server.finished(query)
+    other, without_token = server.instance("memory"), Server(server.process)
+    calls = [
+        ("GET", f"/bulk/{upload}"),
+        ("GET", f"/bulk/{upload}/status"),
+        ("GET", f"/bulk/{upload}/errors"),
+        ("GET", f"/hubs/general/bulk/{upload}/status"),
+        ("GET", f"/bulk/{query}/records"),
+        ("GET", f"/bulk/{query}/records/data"),
+        ("PUT", f"/bulk/{upload}/cancel"),
+    ]
+    for method, path in calls:
+        refused = other.call(method, path)
+        assert refused.status == 404, path
+        assert "send the token of the job's instance" in refused.json["message"]
+        assert without_token.call(method, path).status == 200, path
+        assert server.call(method, path).status == 200, path
 
 
 def add_organization(database: Path, organization_secret: str, user_secret: str) -> None:

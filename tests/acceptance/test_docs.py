@@ -85,7 +85,6 @@ def test_what_the_guide_to_moving_over_says_is_missing_is_missing(processes: Pro
         ("GET", "/objects/records/docs"),
         ("GET", "/elements/googlecalendar/oauth/token"),
         ("GET", "/elements/googlecalendar/oauth/url/default"),
-        ("DELETE", "/instances/enabled"),
     }
     for method, path in missing:
         assert path.rpartition("/")[2] in page, path

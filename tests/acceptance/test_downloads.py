@@ -200,7 +200,8 @@ def test_a_query_may_come_in_any_way_that_clients_use(server: Server) -> None:
     """In the address, as JSON, as plain text, in a form, and as version 3."""
     server.done("events", events_csv(2))
     query = "select id from events"
-    form = b'--b\r\nContent-Disposition: form-data; name="metaData"\r\n\r\n{"fileName": "x"}\r\n--b--\r\n'
+    head = b'--b\r\nContent-Disposition: form-data; name="metaData"\r\n\r\n'
+    form = head + b'{"fileName": "x"}\r\n--b--\r\n'
     path = f"/bulk/query?q={quote(query)}&where="
     replies = [
         server.call("POST", path),

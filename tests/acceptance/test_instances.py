@@ -326,7 +326,7 @@ def test_an_instance_is_deleted_where_its_service_cannot_be_reached(processes: P
     server = processes.server().google(sandbox)
     sandbox.kill()
     assert server.call("DELETE", "/instances/1").status == 200
-    assert server.call("GET", "/instances/1").status == 404
+    assert Server(server.process).call("GET", "/instances/1").status == 404
     assert "access not revoked" in server.process.log()
 
 
@@ -382,7 +382,7 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
     same.stop()
     second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
     assert (
-        "the user secret was replaced by the one that is set; callers must send the new"
+        "an earlier user secret has ended, because it is not set any more; callers must send one"
         in second.log()
     )
     assert "unmistakable" not in second.log()
@@ -492,6 +492,30 @@ def test_instances_are_found_by_tags_and_text_and_paged(processes: Processes) ->
     rest = server.call("GET", f"/instances?nextPage={first.headers['elements-next-page-token']}")
     assert [one["id"] for one in [*first.json, *rest.json]] == [one["id"] for one in made]
     assert "elements-next-page-token" not in rest.headers
+
+
+def test_the_calling_instance_is_disabled_and_enabled_by_its_token(processes: Processes) -> None:
+    server = processes.server().instance("memory")
+    disabled = server.call("DELETE", "/instances/enabled")
+    assert (disabled.status, disabled.json["disabled"]) == (200, True), disabled.body
+    assert server.call("GET", "/objects").status == 401
+    enabled = server.call("PUT", "/instances/enabled")
+    assert (enabled.status, enabled.json["disabled"]) == (200, False), enabled.body
+    assert server.call("GET", "/objects").status == 200
+    without_token = Server(server.process).call("PUT", "/instances/enabled")
+    assert without_token.status == 401
+    assert "the instance's token is missing" in without_token.json["message"]
+
+
+def test_a_slash_at_the_end_of_a_path_changes_nothing(processes: Processes) -> None:
+    """A client of the contract sends `POST /instances/`."""
+    server = processes.server().instance("memory")
+    made = server.call("POST", "/instances/", json_body={"element": {"key": "memory"}})
+    assert (made.status, made.json["name"]) == (200, "Memory"), made.body
+    for path in ("/instances/1/", "/hubs/general/objects/", "/bulk/jobs/", "/records/"):
+        assert server.call("GET", path).status == 200, path
+    job_id = server.upload("records/", b"name\nAnn\n").json["id"]
+    assert server.finished(job_id)["object_name"] == "records"
 
 
 def test_an_instance_is_disabled_and_enabled(processes: Processes) -> None:

@@ -25,6 +25,10 @@ def test_an_empty_secret_is_a_missing_one() -> None:
     assert parse_authorization("Element , User ") == Secrets()
 
 
+def test_a_secret_with_a_blank_in_it_is_wrong_and_not_missing() -> None:
+    assert parse_authorization("User a, Element b c ") == Secrets("a", None, "b c")
+
+
 @given(st.text())
 def test_no_header_breaks_it(header: str) -> None:
     assert isinstance(parse_authorization(header), Secrets)

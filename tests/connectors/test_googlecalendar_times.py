@@ -17,7 +17,6 @@ from openbulk.connectors.googlecalendar.times import (
     needs_zone,
     resolve_times,
     time_options,
-    with_iso_dates,
 )
 
 ZONES = [
@@ -150,14 +149,6 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
         ({"recurrence": ["every week"]}, "it looks like RRULE:FREQ=WEEKLY"),
         ({"recurrence": ["RRULE:COUNT=3"]}, "has no FREQ"),
         ({"recurrence": ["RRULE:FREQ=DAILY;COUNT=3;UNTIL=20260601"]}, "keep one"),
-        (
-            timed(
-                "2026-05-30T10:00:00Z",
-                "2026-05-30T11:00:00Z",
-                recurrence=["RRULE:FREQ=DAILY;UNTIL=20260601"],
-            ),
-            "UTC",
-        ),
     ],
 )
 def test_what_google_would_refuse_costs_no_call(body: dict[str, Any], says: str) -> None:
@@ -173,32 +164,11 @@ def test_an_all_day_event_without_an_end_is_one_day() -> None:
     assert event["end"] == {"date": "2027-01-01"}
 
 
-@pytest.mark.parametrize(
-    ("order", "text", "iso"),
-    [
-        ("MDY", "05/30/2026", "2026-05-30"),
-        ("DMY", "30.5.26", "2026-05-30"),
-        ("YMD", "2026/05/30 10:00 PM", "2026-05-30T22:00:00"),
-        ("DMY", "30/05/2026 12:15 am", "2026-05-30T00:15:00"),
-        ("MDY", "2026-05-30T10:00:00Z", "2026-05-30T10:00:00Z"),
-    ],
-)
-def test_dates_are_read_in_the_order_that_metadata_says(order: str, text: str, iso: str) -> None:
-    """ISO 8601 is what it is in any order."""
-    assert with_iso_dates({"start": {"dateTime": text}}, order)["start"]["dateTime"] == iso
-
-
-def test_a_date_that_is_none_in_that_order_is_refused() -> None:
-    """Never read in another order."""
-    with pytest.raises(FieldError, match="they look like 05/30/2026"):
-        with_iso_dates({"start": {"date": "30/05/2026"}}, "MDY")
-
-
 def test_choices_that_are_not_known_are_refused() -> None:
     """With those that are."""
-    assert time_options(
-        {"daylightSaving": "Later", "timeZone": "UTC", "dateOrder": "dmy"}
-    ) == TimeOptions("UTC", "later", "DMY")
+    assert time_options({"daylightSaving": "Later", "timeZone": "UTC"}) == TimeOptions(
+        "UTC", "later"
+    )
     with pytest.raises(FieldError, match="it can be error, earlier, later, compatible"):
         time_options({"daylightSaving": "never"})
 

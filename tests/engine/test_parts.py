@@ -23,7 +23,7 @@ from openbulk.engine.slices.parts import (
 )
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
-from openbulk.storage.files import FileStore, Part
+from openbulk.storage.files import FileStore, FileWriter, Part
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def never() -> bool:
 
 
 async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple[Job, Cut]:
-    writer = files.writer("f00d")
+    writer = FileWriter(files, "f00d")
     await writer.write(content)
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)

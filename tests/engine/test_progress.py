@@ -7,15 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.targets import refusal_of
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices.progress import (
     Progress,
     complete_outcomes,
     key_of,
-    ordering_key,
-    target_of,
+    ordering_columns,
+    ordering_keys,
 )
 
 
@@ -63,38 +62,17 @@ def test_the_key_of_a_created_record_is_its_file_and_row_also_with_an_identifier
     assert key_of(replace(upserted, identifier_field="a.b"), 9, {"a": {"b": 1}}) == "a.b=1"
 
 
-def test_a_refusal_says_what_an_object_can_do() -> None:
-    objects = {"events": Features(frozenset({Action.CREATE})), "activities": Features()}
-    assert refusal_of(target_of(job(), objects), objects) is None
-    assert (
-        refusal_of(target_of(job(Action.DELETE), objects), objects)
-        == "'events' cannot delete; metaData.action can be: create"
-    )
-    assert (
-        refusal_of(target_of(job(object="activities"), objects), objects)
-        == "'activities' can only be read"
-    )
-    assert (
-        refusal_of(target_of(job(object="bad"), objects), objects)
-        == "there is no object 'bad'; the objects are: events, activities"
+def test_records_of_one_thing_share_an_ordering_key() -> None:
+    """By the caller's identifier, by any of the object's own, and by those of another record."""
+    features = Features(
+        frozenset(Action), identifiers=("id", "iCalUID"), references={"recurringEventId": "id"}
     )
 
+    def keys(identifier: str | None = None, **values: str) -> set[str]:
+        columns = ordering_columns(Target("events", Action.UPDATE, identifier), features)
+        return set(ordering_keys(columns, Record(2, values, key="f:2")))
 
-def test_a_path_may_name_an_object() -> None:
-    """Its parameters become metaData."""
-    objects = {"events": Features(frozenset(Action), paths=("calendars/{calendarId}/events",))}
-    target = target_of(job(object="calendars/team%40example.com/events"), objects)
-    assert (target.object, target.options) == ("events", {"calendarId": "team@example.com"})
-    assert target_of(job(object="calendars/events"), objects).object == "calendars/events"
-    assert target_of(job(object="events"), objects).options == {}
-
-
-def test_records_of_one_thing_have_one_ordering_key() -> None:
-    """By the caller's identifier, else by the first of the object's own that the record has."""
-    features = Features(frozenset(Action), identifiers=("id", "iCalUID"))
-    by_uid = Record(2, {"iCalUID": "u1", "ref": "r"}, key="f:2")
-    assert ordering_key(Target("events", Action.UPDATE), features, by_uid) == "iCalUID=u1"
-    assert ordering_key(Target("events", Action.UPDATE, "ref"), features, by_uid) == "ref=r"
-    assert (
-        ordering_key(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"
-    )
+    assert keys(iCalUID="u1", ref="r") == {"iCalUID=u1"}
+    assert keys("ref", iCalUID="u1", ref="r") == {"iCalUID=u1", "ref=r"}
+    assert keys(id="one_20260601", recurringEventId="one") == {"id=one_20260601", "id=one"}
+    assert keys(summary="s", id="") == {"f:2"}

@@ -35,7 +35,7 @@ from openbulk.formats import FORMATS
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
-from openbulk.storage.files import FileStore
+from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -132,7 +132,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     await migrate(engine)
     await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
     ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
-    writer = files.writer("f00d")
+    writer = FileWriter(files, "f00d")
     await writer.write(content)
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), "csv")
@@ -146,7 +146,9 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
     done = await cut(files, upload.file, read, never)
     assert done is not None
-    await SliceLedger(engine, job, 0).set_parts(done.records, done.first_rows, done.remarks)
+    await SliceLedger(engine, job, 0, reading=engine).set_parts(
+        done.records, done.first_rows, done.remarks
+    )
     return Bench(ledger, files, job)
 
 
@@ -194,7 +196,9 @@ async def test_a_lost_answer_is_looked_up_if_sending_again_would_double(bench: B
 async def test_records_in_flight_at_a_crash_are_not_sent_again_if_that_would_double(
     bench: Bench,
 ) -> None:
-    await SliceLedger(bench.ledger._engine, bench.job, 0).record_intents([1, 2])
+    await SliceLedger(
+        bench.ledger._engine, bench.job, 0, reading=bench.ledger._engine
+    ).record_intents([1, 2])
     connector = Scripted(UNKEYED, known={"f00d:1": "id-1"})
     assert await bench.run_slice(connector) == Complete()
     counts = (await bench.now()).counts
@@ -308,7 +312,7 @@ class Unlucky(SliceLedger):
     """A ledger that once fails to write, after a while, and once fails to read."""
 
     def __init__(self, engine: AsyncEngine, job: Job, fence: int, *, luck: Luck) -> None:
-        super().__init__(engine, job, fence)
+        super().__init__(engine, job, fence, reading=engine)
         self._luck = luck
 
     async def _record_outcomes(self, *args: Any) -> None:
@@ -364,6 +368,63 @@ async def test_a_slice_ends_when_the_process_drains(bench: Bench) -> None:
 
     assert await bench.run_slice(Scripted(KEYED, [answer], takes=0.4), draining) == Continue()
     assert 0 < (await bench.now()).cursor < 10
+
+
+@dataclass
+class Dependent(Scripted):
+    """A service that takes the first row only when it has another one."""
+
+    needed: int = 5
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        outcomes = await super().write(target, batch)
+        if [outcome.row for outcome in outcomes] != [1] or self.needed in self.sent:
+            return outcomes
+        return [replace(Outcome.failure(1, "its series is missing"), is_early=True)]
+
+
+@pytest.mark.parametrize("features", [KEYED, UNKEYED])
+async def test_a_record_that_comes_before_another_which_it_needs_is_sent_behind_it(
+    bench: Bench, features: Features
+) -> None:
+    connector = Dependent(features)
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [*range(1, 11), 1]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_record_whose_other_never_comes_fails_alone(bench: Bench) -> None:
+    connector = Dependent(KEYED, needed=99)
+    assert await bench.run_slice(connector) == Complete()
+    job = await bench.now()
+    assert (job.counts.created, job.counts.failed) == (9, 1)
+    (error,) = await bench.ledger.errors(job.id, after=0, limit=10)
+    assert error.problem == "its series is missing"
+    assert connector.sent == [*range(1, 11), 1]
+
+
+async def test_a_record_that_waits_for_another_has_no_outcome_when_the_slice_ends(
+    bench: Bench,
+) -> None:
+    """The next slice sends it again, and none of those that were taken."""
+    connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
+    assert await bench.run_slice(connector) == Snooze("busy", 7)
+    assert (await bench.now()).cursor == 0
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [1, 2, 3, 1, *range(3, 11), 1]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_record_does_not_wait_for_too_many_rows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slice would read them again."""
+    monkeypatch.setattr(upload_module, "MAX_ROWS_AHEAD", 0)
+    connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
+    await bench.run_slice(connector)
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [1, 2, 3, 1, *range(3, 11)]
+    assert (await bench.now()).counts.failed == 1
 
 
 class Ticketed:

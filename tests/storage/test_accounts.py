@@ -1,8 +1,10 @@
 """Callers and instances: recognized, never readable."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import SealBroken
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts, reseal
 
@@ -38,14 +40,35 @@ async def instance(accounts: Accounts, token: str = "element-token") -> Instance
 
 
 async def test_callers_are_recognized_by_their_secrets(accounts: Accounts) -> None:
-    user = await accounts.user("user-secret")
-    assert user is not None
-    assert (user.email, user.organization_id) == ("ann@example.com", 1)
-    assert await accounts.user("user-secret ") is None
-    assert await accounts.is_organization_secret(1, "organization-secret")
-    assert not await accounts.is_organization_secret(1, "user-secret")
-    assert not await accounts.is_organization_secret(2, "organization-secret")
+    made = await instance(accounts)
+    caller = await accounts.identify("user-secret", "organization-secret", "element-token")
+    assert caller is not None
+    assert (caller.user.email, caller.user.organization_id) == ("ann@example.com", 1)
+    assert caller.knows_organization
+    assert caller.instance == CallingInstance(made.id, 1, "memory")
     assert not await accounts.is_empty()
+
+
+async def test_each_secret_is_recognized_by_itself(accounts: Accounts) -> None:
+    await instance(accounts)
+    assert await accounts.identify("user-secret ", "organization-secret", "element-token") is None
+    for organization_secret in ("user-secret", None):
+        caller = await accounts.identify("user-secret", organization_secret, "element-token")
+        assert caller is not None
+        assert (caller.knows_organization, caller.instance is None) == (False, False)
+    for token in ("another", None):
+        caller = await accounts.identify("user-secret", "organization-secret", token)
+        assert caller is not None
+        assert (caller.knows_organization, caller.instance) == (True, None)
+
+
+async def test_secrets_of_two_organizations_do_not_belong_together(accounts: Accounts) -> None:
+    await instance(accounts)
+    await accounts.add_organization("other-organization", "bob@example.com", "other-user")
+    caller = await accounts.identify("other-user", "organization-secret", "element-token")
+    assert caller is not None
+    assert caller.user.organization_id == 2
+    assert (caller.knows_organization, caller.instance) == (False, None)
 
 
 async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Accounts) -> None:
@@ -120,10 +143,38 @@ async def test_adding_the_first_user_again_says_again_that_it_is_the_first(
 async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(
     accounts: Accounts,
 ) -> None:
-    assert await accounts.replace_secrets("organization-secret", "another-user-secret") == ["user"]
-    assert await accounts.user("user-secret") is None
-    assert await accounts.user("another-user-secret") is not None
-    assert await accounts.is_organization_secret(1, "organization-secret")
+    assert await accounts.set_secrets(["organization-secret"], ["another-user-secret"]) == ["user"]
+    assert await accounts.identify("user-secret", "organization-secret", None) is None
+    caller = await accounts.identify("another-user-secret", "organization-secret", None)
+    assert caller is not None
+    assert caller.knows_organization
+
+
+@pytest.mark.parametrize("order", [("new", "old"), ("old", "new"), ("new", "old", "new")])
+async def test_several_secrets_of_one_owner_hold_until_they_are_set_no_more(
+    accounts: Accounts, order: Sequence[str]
+) -> None:
+    secrets = {"new": "new-secret", "old": "user-secret"}
+    organization = {"new": "new-organization", "old": "organization-secret"}
+
+    async def holds(user: str, organization_secret: str) -> bool:
+        caller = await accounts.identify(user, organization_secret, None)
+        return caller is not None and caller.knows_organization
+
+    both = [organization[age] for age in order], [secrets[age] for age in order]
+    for _ in range(2):  # another server that starts sets the same
+        assert await accounts.set_secrets(*both) == []
+        for pair in product(organization.values(), secrets.values()):
+            assert await holds(*reversed(pair))
+    assert await accounts.set_secrets([], []) == []
+    assert await holds("user-secret", "new-organization")
+    assert await accounts.set_secrets(["new-organization"], ["new-secret"]) == [
+        "organization",
+        "user",
+    ]
+    assert await holds("new-secret", "new-organization")
+    assert not await holds("new-secret", "organization-secret")
+    assert not await holds("user-secret", "new-organization")
 
 
 async def test_credentials_that_were_moved_to_another_instance_are_not_opened(

@@ -94,7 +94,8 @@ async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(dat
             )
         )
         assert sum(made) == 1
-        assert await accounts[0].user(f"u{made.index(True)}") is not None
+        first = made.index(True)
+        assert await accounts[0].identify(f"u{first}", f"o{first}", None) is not None
     finally:
         for engine in engines:
             await engine.dispose()
@@ -130,9 +131,9 @@ async def test_who_reads_waits_for_no_writer(engine: AsyncEngine) -> None:
     async with engine.begin() as writing, asyncio.timeout(2):
         await writing.execute(text("UPDATE users SET email = 'bob@example.com'"))
         assert await Ledger(engine).active_jobs() == []
-        user = await accounts.user("u")
-    assert user is not None
-    assert user.email == "ann@example.com", "what is not committed is not seen"
+        caller = await accounts.identify("u", "o", None)
+    assert caller is not None
+    assert caller.user.email == "ann@example.com", "what is not committed is not seen"
 
 
 async def test_writers_queue_instead_of_failing(engine: AsyncEngine) -> None:

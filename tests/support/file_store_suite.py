@@ -14,7 +14,7 @@ from obstore.store import ObjectStore
 
 from openbulk.domain.errors import FileTruncated, SealBroken
 from openbulk.security import Sealer
-from openbulk.storage.files import BLOCK_BYTES, FileStore, Part
+from openbulk.storage.files import BLOCK_BYTES, FileStore, FileWriter, Part
 
 
 class FileStoreTests:
@@ -34,7 +34,7 @@ class FileStoreTests:
         self, files: FileStore, content: bytes, name: str = "f00d", chunk: int = 70_001
     ) -> bytes:
         """Write a file in chunks, as it arrives over a network."""
-        writer = files.writer(name)
+        writer = FileWriter(files, name)
         for begin in range(0, len(content), chunk):
             await writer.write(content[begin : begin + chunk])
         await writer.close()
@@ -63,7 +63,7 @@ class FileStoreTests:
 
     async def test_nothing_is_left_of_a_discarded_file(self, files: FileStore) -> None:
         """An upload that is cut off leaves nothing."""
-        writer = files.writer("f00d")
+        writer = FileWriter(files, "f00d")
         await writer.write(os.urandom(BLOCK_BYTES + 1))
         assert await files.names() == {"f00d"}, "what a crash leaves can be found"
         await writer.discard()

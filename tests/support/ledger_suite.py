@@ -30,6 +30,7 @@ from openbulk.domain.query import Bookmark, Order, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
+from openbulk.storage.download_ledger import DownloadLedger
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
@@ -38,7 +39,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def slice_ledger(ledger: Ledger, job: Job, fence: int = 0) -> SliceLedger:
     """The ledger of a slice with this fence; 0 is the fence before the first slice."""
-    return SliceLedger(ledger._engine, job, fence)
+    return SliceLedger(ledger._engine, job, fence, reading=ledger._reading)
 
 
 class LedgerTests:
@@ -199,7 +200,7 @@ class LedgerTests:
         with pytest.raises(Fenced):
             await old.finish(Status.COMPLETE, now=NOW)
         assert await self.now(ledger, job.id) == before
-        assert await begun.rows_with_outcome(0) == frozenset()
+        assert (await begun.rows_to_send())[1] == frozenset()
 
     async def test_of_all_runners_that_begin_a_slice_at_once_the_last_alone_can_write(
         self, ledger: Ledger
@@ -284,7 +285,7 @@ class LedgerTests:
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
-        assert await slice_ledger(ledger, job).unfinished_jobs() == 1
+        assert (await self.begin(ledger, job)).jobs_in_lane == 1
 
     async def test_a_part_and_the_position_behind_it_are_written_together(
         self, ledger: Ledger
@@ -294,11 +295,11 @@ class LedgerTests:
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"position": Position("p2"), "columns": ["id"], "is_last": False}
-        await begun.commit_part(first_row=1, records=4, **part)
+        await DownloadLedger(begun).commit_part(first_row=1, records=4, **part)
         with pytest.raises(Fenced):
-            await overtaken.commit_part(first_row=5, records=4, **part)
+            await DownloadLedger(overtaken).commit_part(first_row=5, records=4, **part)
         last = {**part, "position": Position(None, is_end=True), "is_last": True}
-        await begun.commit_part(first_row=5, records=2, **last)
+        await DownloadLedger(begun).commit_part(first_row=5, records=2, **last)
         done = await self.now(ledger, job.id)
         assert (done.cursor, done.records, done.columns, done.position.is_end) == (
             6,
@@ -320,12 +321,14 @@ class LedgerTests:
         feed, day = feed_of(1, "things", {"q": "x"}, 100), timedelta(days=1)
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
-            await begun.commit_part(position=Position(), bookmark=mark, **part)
+            await DownloadLedger(begun).commit_part(position=Position(), bookmark=mark, **part)
         with pytest.raises(Fenced):
             mark = (feed, Bookmark("too late", NOW + day))
-            await overtaken.commit_part(position=Position(), bookmark=mark, **part)
+            await DownloadLedger(overtaken).commit_part(position=Position(), bookmark=mark, **part)
         moments = (-0.001, 0, 0.999, 1, 5)
-        found = [await begun.bookmark(feed, NOW + moment * day) for moment in moments]
+        found = [
+            await DownloadLedger(begun).bookmark(feed, NOW + moment * day) for moment in moments
+        ]
         assert found == [None, "night 0", "night 0", "night 1", "night 2"]
         for other in (
             feed_of(2, "things", {"q": "x"}, 100),
@@ -333,7 +336,7 @@ class LedgerTests:
             feed_of(1, "things", {"q": "y"}, 100),
             feed_of(1, "things", {"q": "x"}, 99),
         ):
-            assert await begun.bookmark(other, NOW + day) is None
+            assert await DownloadLedger(begun).bookmark(other, NOW + day) is None
 
     async def test_a_download_that_restarts_has_kept_nothing(self, ledger: Ledger) -> None:
         """Its bookmark and older ones are forgotten. An overtaken runner changes nothing."""
@@ -349,13 +352,13 @@ class LedgerTests:
         }
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
-            await begun.commit_part(first_row=1 + 4 * n, bookmark=mark, **part)
+            await DownloadLedger(begun).commit_part(first_row=1 + 4 * n, bookmark=mark, **part)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await overtaken.restart_download(Position(restarts=1), lost=(feed, NOW + day))
+            await DownloadLedger(overtaken).restart(Position(restarts=1), lost=(feed, NOW + day))
         assert await self.now(ledger, job.id) == before
-        assert await begun.bookmark(feed, NOW + day) == "night 1"
-        await begun.restart_download(Position(restarts=1), lost=(feed, NOW + day))
+        assert await DownloadLedger(begun).bookmark(feed, NOW + day) == "night 1"
+        await DownloadLedger(begun).restart(Position(restarts=1), lost=(feed, NOW + day))
         now = await self.now(ledger, job.id)
         assert (now.cursor, now.records, now.columns, now.position) == (
             0,
@@ -364,8 +367,8 @@ class LedgerTests:
             Position(restarts=1),
         )
         assert await self.first_rows(ledger, job.id, 1) == []
-        assert await begun.bookmark(feed, NOW + day) is None
-        assert await begun.bookmark(feed, NOW + 2 * day) == "night 2"
+        assert await DownloadLedger(begun).bookmark(feed, NOW + day) is None
+        assert await DownloadLedger(begun).bookmark(feed, NOW + 2 * day) == "night 2"
 
     async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
         """All at once, and only by the newest runner."""
@@ -377,11 +380,11 @@ class LedgerTests:
             "columns": ["id"],
             "is_last": False,
         }
-        await begun.commit_part(first_row=1, records=4, **part)
+        await DownloadLedger(begun).commit_part(first_row=1, records=4, **part)
         with pytest.raises(Fenced):
-            await overtaken.replace_parts(3, [1])
+            await DownloadLedger(overtaken).replace_parts(3, [1])
         assert (await self.now(ledger, job.id)).records is None
-        await begun.replace_parts(3, [1, 3])
+        await DownloadLedger(begun).replace_parts(3, [1, 3])
         done = await self.now(ledger, job.id)
         assert (done.records, done.cursor) == (3, 3)
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
@@ -495,10 +498,10 @@ class LedgerTests:
         await (await self.begin(ledger, waiting)).end(wait_until=later, wait_for="busy")
         assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
         assert await slice_ledger(ledger, job).another_job_is_ready(later)
-        assert await slice_ledger(ledger, job).unfinished_jobs() == 2
+        assert (await self.begin(ledger, job)).jobs_in_lane == 2
         small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
         assert await slice_ledger(ledger, job).another_job_is_ready(NOW)
-        assert await slice_ledger(ledger, job).unfinished_jobs() == 3
+        assert (await self.begin(ledger, job)).jobs_in_lane == 3
         assert small.calls_its_service
 
     async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
@@ -598,6 +601,18 @@ class LedgerTests:
         assert (await self.now(ledger, job.id)).remarks == Remarks()
         assert await self.first_rows(ledger, job.id, 1) == [1, 5, 9]
 
+    async def test_a_slice_finds_the_parts_and_the_outcomes_after_its_cursor(
+        self, ledger: Ledger
+    ) -> None:
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [Outcome(row, OutcomeKind.CREATED) for row in (1, 2, 3, 4, 5, 8)]
+        await begun.record_outcomes(results, cursor=5, lines={})
+        await begun.end()
+        parts, with_outcome = await (await self.begin(ledger, job)).rows_to_send()
+        assert [part.first_row for part in parts] == [5, 9]
+        assert with_outcome == {8}
+
     async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(
         self, ledger: Ledger
     ) -> None:
@@ -610,7 +625,7 @@ class LedgerTests:
         ]
         await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
-        assert await begun.rows_with_outcome(3) == {4, 7, 9}
+        assert (await begun.rows_to_send())[1] == {1, 3, 4, 7, 9}
 
     async def test_a_finished_job_is_to_notify_until_it_has_a_notification(
         self, ledger: Ledger, deliveries: Deliveries

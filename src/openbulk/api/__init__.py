@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from openbulk.api.bulk import downloads, jobs, results, uploads
+from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
-from openbulk.api.http.error_responses import UnhandledErrors, present_errors
-from openbulk.api.http.idempotency import REPLAYED
+from openbulk.api.http.error_responses import present_errors
+from openbulk.api.http.middleware import RequestIds, TrailingSlashes, UnhandledErrors
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
-from openbulk.api.http.request_ids import RequestIds
 from openbulk.api.platform import authorization, catalogue, instances
 from openbulk.api.platform.catalogue import HubKey, check_hub
 from openbulk.api.records import objects, records
@@ -43,7 +43,7 @@ def make_api(services: Services) -> FastAPI:
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
     PUT     /instances/{id}                 PATCH and PUT are one
-    PUT     /instances/{id}/enabled         DELETE disables
+    PUT     /instances/{id}/enabled         /instances/enabled          DELETE disables
     PATCH   /instances/{id}
     DELETE  /instances/{id}
     GET     /bulkloader                     /jobs                       /jobs/executions
@@ -98,6 +98,7 @@ def make_api(services: Services) -> FastAPI:
         allow_headers=["*"],
         expose_headers=EXPOSED_HEADERS,
     )
+    api.add_middleware(TrailingSlashes)
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 
 from openbulk.connectors.base import Remember
-from openbulk.connectors.http import NO_AUTH, Client
+from openbulk.connectors.http import Answer, Request, Transport
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -80,29 +79,7 @@ async def request_token(
     http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]
 ) -> Token:
     """Request a token. Raises SignInAgain if the service refuses, RetryLater if it fails."""
-    fields, headers = dict(form), {}
-    if endpoint.secret_in_header:
-        headers["Authorization"] = aiohttp.encode_basic_auth(
-            endpoint.client_id, endpoint.client_secret
-        )
-    elif endpoint.client_id:
-        fields |= {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
-    try:
-        answer = await Client(http, NO_AUTH, "the sign-in service").call(
-            "POST", endpoint.url, data=fields, headers=headers
-        )
-    except AnswerLost as error:
-        # A lost token does no harm: the caller requests another one.
-        raise RetryLater(error.message, provider_message=error.provider_message) from error
-    except SignInAgain as error:
-        # 401 means invalid_client (RFC 6749, section 5.2), whether the body says so or not.
-        raise _refusal(error.provider_message or "", "invalid_client") from error
-    if not answer.is_success:
-        raise _refusal(answer.text(), str(answer.status))
-    return _token_of(answer.json())
-
-
-def _token_of(body: Any) -> Token:
+    body = (await _post(http, endpoint, form)).json()
     try:
         return Token(
             access=str(body["access_token"]),
@@ -114,6 +91,37 @@ def _token_of(body: Any) -> Token:
         raise RetryLater(
             "the sign-in service answered without a token; a proxy may have answered in its place"
         ) from error
+
+
+async def _post(
+    http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]
+) -> Answer:
+    """Send a form with the application's credentials, and return the answer if it is a success."""
+    fields, headers = dict(form), {}
+    if endpoint.secret_in_header:
+        headers["Authorization"] = aiohttp.encode_basic_auth(
+            endpoint.client_id, endpoint.client_secret
+        )
+    elif endpoint.client_id:
+        fields |= {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
+    try:
+        answer = await _sign_in_service(http).call(
+            Request("POST", endpoint.url, None, fields, headers)
+        )
+    except AnswerLost as error:
+        # A lost token does no harm: the caller requests another one.
+        raise RetryLater(error.message, provider_message=error.provider_message) from error
+    except SignInAgain as error:
+        # 401 means invalid_client (RFC 6749, section 5.2), whether the body says so or not.
+        raise _refusal(error.provider_message or "", "invalid_client") from error
+    if not answer.is_success:
+        raise _refusal(answer.text(), str(answer.status))
+    return answer
+
+
+def _sign_in_service(http: aiohttp.ClientSession) -> Transport:
+    # Its calls count against no budget of the service.
+    return Transport(http, "the sign-in service")
 
 
 _TEMPORARY = frozenset({"internal_failure", "server_error", "temporarily_unavailable"})
@@ -207,9 +215,7 @@ async def revoke_token(http: aiohttp.ClientSession, url: str, token: str) -> Non
 
     An unknown token counts as revoked: Google answers `invalid_token` for one.
     """
-    answer = await Client(http, NO_AUTH, "the sign-in service").call(
-        "POST", url, data={"token": token}
-    )
+    answer = await _sign_in_service(http).call(Request("POST", url, None, {"token": token}, {}))
     if not answer.is_success and "invalid_token" not in answer.text():
         raise Refused(
             f"the service did not revoke the access ({answer.status})",

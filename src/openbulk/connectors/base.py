@@ -10,7 +10,7 @@ OUTCOME   what happened to a record; a refused record is an outcome, not an exce
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
@@ -40,7 +40,12 @@ class Features:
     can_read: bool = True
     identifiers: tuple[str, ...] = ()
     """Fields that identify records if the caller names none: for each record, the first that it
-    has. Records with the same value there are sent one after another, in the file's order."""
+    has. Records with the same value in any of them are sent one after another, in the file's
+    order."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Fields that name another record of the object, and the identifier that they name it by:
+    `{"recurringEventId": "id"}`. A record is sent after the one that it names, if that comes first
+    in the file."""
     paths: tuple[str, ...] = ()
     """Other names of the object. Values in them are options: `calendars/{calendarId}/events`."""
     parameters: frozenset[str] = frozenset()
@@ -61,6 +66,9 @@ class Features:
     """`read` yields the records in the order of `Query.order`."""
     id: str | None = "id"
     """The field that identifies a record in `get` and in writes; None if records have none."""
+    documents: frozenset[str] = frozenset()
+    """Fields whose value is one whole, such as a JSON document in a column: a table shows it in one
+    cell, and not in a column for each of its parts."""
     extra_columns: tuple[str, ...] = ()
     """Columns that a row may have beside the fields of `metadata`: `calendarId` says where an event
     goes."""
@@ -97,9 +105,9 @@ class NativeBulk(Protocol):
 class Connector(Protocol):
     """One signed-in instance of a service.
 
-    Methods raise only `ServiceError`, and `NotFound` if their docstring says so. The client that a
-    connector gets is signed in and has timeouts, so a connector never handles a token, never sleeps
-    and never retries. All methods may be called concurrently.
+    Methods raise only `ServiceError`, and `NotFound` or `BadInput` if their docstring says so. The
+    client that a connector gets is signed in and has timeouts, so a connector never handles a
+    token, never sleeps and never retries. All methods may be called concurrently.
     """
 
     @property
@@ -117,7 +125,9 @@ class Connector(Protocol):
 
         It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields
         are nested schemas. `readOnly`, `enum`, `format`, `title` and `description` are present if
-        known. Raises NotFound for an object that `objects` does not name.
+        known. Columns are resolved against it (`columns.py`): `write` gets no other fields, unless
+        the schema has `additionalProperties`. Raises NotFound for an object that `objects` does not
+        name.
         """
 
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
@@ -125,7 +135,7 @@ class Connector(Protocol):
 
         A page with a page token (`Page.next`) but no records means that the service is still
         preparing them: the caller waits. Raises CursorExpired if the service no longer knows
-        `request.after` or `request.since`.
+        `request.after` or `request.since`, and BadInput for a query that it cannot answer.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -229,6 +239,9 @@ class Provider(Protocol):
     """As people know it: `Google Calendar`."""
     hub: str
     """The hub it belongs to: `scheduling`."""
+    event_objects: frozenset[str]
+    """The objects whose records are events as Google's Calendar API has them. Only for these, a
+    table with the columns of Google Calendar's CSV is taken for one."""
     settings: Sequence[Setting]
     """The configuration entries that it reads. Others are refused."""
     options: Sequence[Option]

@@ -1,17 +1,16 @@
 """Checks the values of a record before a call is spent on it."""
 
-import re
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
-from openbulk.domain import dates
+from openbulk.domain.dates import DateOrder, read_date
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome
 
 MAX_QUOTED = 40
-_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -29,6 +28,14 @@ class FieldError(OpenbulkError):
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row."""
         return Outcome.failure(row, self.message, field=self.field)
+
+
+class RecordTooEarly(FieldError):
+    """The service lacks a record that this one needs, and that may come later in the file."""
+
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row, unless the other record is written first."""
+        return replace(super().outcome(row), is_early=True)
 
 
 def parse_boolean(field: str, value: Any) -> bool:
@@ -50,12 +57,13 @@ def parse_date(field: str, value: Any) -> date:
 
 def _date_problem(text: str) -> str:
     """Why a text is not a date: it does not look like one, or the calendar has no such day."""
-    if _ISO_DAY.fullmatch(text):
+    found = read_date(text)
+    if found is not None:
         try:
-            dates.parse_date(text, "YMD")
+            found.day(DateOrder())
         except ValueError as error:
             return str(error)
-    return f"{text!r} is not a date; dates look like 2026-02-28"
+    return f'"{text}" is not a date; dates look like 2026-02-28'
 
 
 def not_a_choice(field: str, value: Any, choices: Collection[str]) -> FieldError:

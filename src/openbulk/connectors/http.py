@@ -109,9 +109,6 @@ class HeaderAuth:
         return False
 
 
-NO_AUTH = HeaderAuth({})
-"""For calls that need no credentials."""
-
 ThrottleOf = Callable[[Answer, str], Throttle | None]
 """From an answer and the service's name: a Throttle if the answer refuses the call because a budget
 is used up, None for any other answer."""
@@ -120,88 +117,26 @@ Send = Callable[[Request], Awaitable[Answer]]
 """Sends a request and returns its answer. Raises ServiceError if there is none."""
 
 
-class Client:
-    """Speaks HTTP for one instance of a service.
+class Transport:
+    """Sends single requests to a service, and says what happened if it does not answer."""
 
-    `call` returns every answer that is about the request itself, whatever its status. It raises
-    if the service as a whole cannot answer:
-
-    - RetryLater: 429 or 503, or the service cannot be reached; nothing was done
-    - AnswerLost: the answer was lost, or is another 5xx, and the method is unsafe
-    - SignInAgain: 401, and new credentials did not help
-    """
-
-    def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        auth: Auth,
-        service: str,
-        pace: Pace | None = None,
-        throttle_of: ThrottleOf | None = None,
-        wrap_send: Callable[[Send], Send] | None = None,
-    ) -> None:
-        """`wrap_send` gets the function that sends one request, and returns the one to use instead.
-
-        A connector that sends several requests as one batch passes it.
-        """
+    def __init__(self, http: aiohttp.ClientSession, service: str) -> None:
         self._http = http
-        self._auth = auth
         self._service = service
-        self._pace = pace or Unpaced()
-        self._throttle_of = throttle_of or throttle_by_status
-        self._send: Send = self._send_alone
-        if wrap_send is not None:
-            self._send = wrap_send(self._send_alone)
 
-    async def call(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: bytes | Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        budgets: Sequence[Budget] = (),
-    ) -> Answer:
-        """Make one call as soon as its budgets allow it, and return the answer.
-
-        `json` is sent as JSON, `data` unchanged (a mapping as form fields). Raises the errors that
-        the class lists.
-        """
-        extra = dict(headers or {})
-        if json is not None:
-            data, extra["Content-Type"] = encode_json(json), "application/json"
-        request = Request(method, url, params, data, extra)
-        credentials = await self._auth.headers()
-        answer = await self._send_paced(budgets, request, credentials)
-        for _ in range(MAX_RENEWALS):
-            if answer.status != 401 or not await self._auth.renew(credentials):
-                break
-            credentials = await self._auth.headers()
-            answer = await self._send_paced(budgets, request, credentials)
-        self._raise_for_service(method, answer)
+    async def call(self, request: Request) -> Answer:
+        """Send a request as it is, under no budget. Raises the errors that `Client` lists."""
+        answer = await self.send(request)
+        throttle = throttle_by_status(answer, self._service)
+        if throttle is not None:
+            raise RetryLater(
+                throttle.message, after=throttle.after, provider_message=throttle.provider_message
+            )
+        self.raise_for_service(request.method, answer)
         return answer
 
-    async def _send_paced(
-        self, budgets: Sequence[Budget], request: Request, credentials: Mapping[str, str]
-    ) -> Answer:
-        """Send a request under a permit. Raises RetryLater if the service throttles the call."""
-        permit = await self._pace.take(budgets)
-        signed = replace(request, headers={**request.headers, **credentials})
-        try:
-            answer = await self._send(signed)
-        except BaseException:
-            self._pace.report_loss(permit)
-            raise
-        if not answer.is_success:
-            throttle = self._throttle_of(answer, self._service)
-            if throttle is not None:
-                raise await self._pace.report_refusal(permit, throttle)
-        await self._pace.report_answer(permit)
-        return answer
-
-    async def _send_alone(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> Answer:
+        """Send a request, and return any answer."""
         try:
             async with self._http.request(
                 request.method,
@@ -233,7 +168,8 @@ class Client:
             return Refused(str(cause))
         return RetryLater(f"{self._service} cannot be reached", provider_message=str(error) or None)
 
-    def _raise_for_service(self, method: str, answer: Answer) -> None:
+    def raise_for_service(self, method: str, answer: Answer) -> None:
+        """Raise the error of an answer with which the service as a whole refuses or fails."""
         if answer.status == 401:
             raise SignInAgain(
                 f"{self._service} no longer accepts this instance's credentials; sign in again",
@@ -249,6 +185,88 @@ class Client:
         if answer.status >= 500:
             reason = f"{self._service} failed with {answer.status}"
             raise _no_answer(method)(reason, provider_message=answer.text())
+
+
+class Client:
+    """Speaks HTTP for one instance of a service.
+
+    `call` returns every answer that is about the request itself, whatever its status. It raises
+    if the service as a whole cannot answer:
+
+    - RetryLater: 429 or 503, or the service cannot be reached; nothing was done
+    - AnswerLost: the answer was lost, or is another 5xx, and the method is unsafe
+    - SignInAgain: 401, and new credentials did not help
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        auth: Auth,
+        service: str,
+        pace: Pace | None = None,
+        throttle_of: ThrottleOf | None = None,
+        wrap_send: Callable[[Send], Send] | None = None,
+    ) -> None:
+        """`wrap_send` gets the function that sends one request, and returns the one to use instead.
+
+        A connector that sends several requests as one batch passes it.
+        """
+        self._transport = Transport(http, service)
+        self._auth = auth
+        self._service = service
+        self._pace = pace or Unpaced()
+        self._throttle_of = throttle_of or throttle_by_status
+        self._send: Send = self._transport.send
+        if wrap_send is not None:
+            self._send = wrap_send(self._transport.send)
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        budgets: Sequence[Budget] = (),
+    ) -> Answer:
+        """Make one call as soon as its budgets allow it, and return the answer.
+
+        `json` is sent as JSON, `data` unchanged (a mapping as form fields). Raises the errors that
+        the class lists.
+        """
+        extra = dict(headers or {})
+        if json is not None:
+            data, extra["Content-Type"] = encode_json(json), "application/json"
+        request = Request(method, url, params, data, extra)
+        credentials = await self._auth.headers()
+        answer = await self._send_paced(budgets, request, credentials)
+        for _ in range(MAX_RENEWALS):
+            if answer.status != 401 or not await self._auth.renew(credentials):
+                break
+            credentials = await self._auth.headers()
+            answer = await self._send_paced(budgets, request, credentials)
+        self._transport.raise_for_service(method, answer)
+        return answer
+
+    async def _send_paced(
+        self, budgets: Sequence[Budget], request: Request, credentials: Mapping[str, str]
+    ) -> Answer:
+        """Send a request under a permit. Raises RetryLater if the service throttles the call."""
+        permit = await self._pace.take(budgets)
+        signed = replace(request, headers={**request.headers, **credentials})
+        try:
+            answer = await self._send(signed)
+        except BaseException:
+            self._pace.report_loss(permit)
+            raise
+        if not answer.is_success:
+            throttle = self._throttle_of(answer, self._service)
+            if throttle is not None:
+                raise await self._pace.report_refusal(permit, throttle)
+        await self._pace.report_answer(permit)
+        return answer
 
 
 def _no_answer(method: str) -> type[AnswerLost | RetryLater]:

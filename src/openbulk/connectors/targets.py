@@ -1,7 +1,7 @@
 """The names and paths of a service's objects, and what an object cannot do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from openbulk.connectors.base import Features
@@ -27,6 +27,13 @@ def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> Resolv
             if parameters is not None:
                 return ResolvedObject(name, parameters)
     return ResolvedObject(name_or_path)
+
+
+def resolve_target(target: Target, objects: Mapping[str, Features]) -> Target:
+    """The target with the object's own name, and with the values in its path as options."""
+    resolved = resolve_object(target.object, objects)
+    options = {**target.options, **resolved.path_parameters}
+    return replace(target, object=resolved.name, options=options)
 
 
 def _path_parameters(template: str, path: str) -> dict[str, str] | None:

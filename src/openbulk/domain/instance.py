@@ -6,6 +6,16 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class CallingInstance:
+    """The instance whose token a request carries, without what it is configured with."""
+
+    id: int
+    organization_id: int
+    element: str
+    """Key of its connector, such as `googlecalendar`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """An instance as the ledger remembers it, its secrets unsealed. Never log one."""
 

@@ -174,6 +174,18 @@ NO_REMARKS = Remarks()
 
 
 @dataclass(frozen=True, slots=True)
+class NextSlice:
+    """A slice of a job that is due, now or later."""
+
+    job_id: int
+    number: int
+    lane: int | None
+    """The instance in whose lane it runs; None outside the lanes."""
+    delay: float = 0.0
+    """Seconds until it is due."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as the ledger remembers it."""
 
@@ -225,6 +237,14 @@ class Job:
     def is_download(self) -> bool:
         """Whether the job reads records from the service."""
         return isinstance(self.work, Download)
+
+    def next_slice(self, now: datetime) -> NextSlice:
+        """The slice of the job that is due next."""
+        lane = self.instance_id if self.calls_its_service else None
+        delay = 0.0
+        if self.waiting_until is not None:
+            delay = max(0.0, (self.waiting_until - now).total_seconds())
+        return NextSlice(self.id, self.slice, lane, delay)
 
     @property
     def calls_its_service(self) -> bool:

@@ -79,6 +79,9 @@ class Target:
     """What the caller sent that has no effect on this job, as `metaData.path`."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
+    is_typed: bool = False
+    """Whether the records come from JSON, where a text is a text. In other files it can also be a
+    number, a date or a JSON document."""
     records: int | None = None
     """Number of records in the job; None until it is known. It decides whether one lookup of all
     records pays."""
@@ -112,6 +115,9 @@ class Outcome:
     """Set if and only if the kind is `failed` or `unknown`."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
+    is_early: bool = False
+    """The record failed because the service lacks another one, which may come later in the file:
+    it is sent again behind the others."""
 
     @classmethod
     def failure(

@@ -24,7 +24,8 @@ class Completion:
 
     async def announce(self, job: Job) -> None:
         """Notify the caller of a finished job, and continue the workflow that it belongs to."""
-        await self._notifications.announce(job)
+        if job.work.callback_url is not None:
+            await self._notifications.announce(job)
         await self._workflows.job_finished(job)
 
     async def cancel(self, job: Job, *, even_if_complete: bool) -> Job:

@@ -9,7 +9,6 @@ import aiohttp
 
 from openbulk.connectors.base import ConnectionContext, Connector, Provider
 from openbulk.domain.errors import NotFound, SignInAgain
-from openbulk.domain.instance import Instance
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.retry import retry_while_unavailable
@@ -52,19 +51,20 @@ class Connections:
             if connection.version == await self._accounts.version_of(instance_id):
                 return connection
             await self.forget(instance_id)
+        connection = await self._connect(instance_id)
+        # Another task may have connected meanwhile: all tasks use the first connection.
+        return self._open.setdefault(instance_id, connection)
+
+    async def _connect(self, instance_id: int) -> Connection:
         instance = await self._accounts.instance(instance_id)
         if instance is None:
             raise NotFound(f"instance {instance_id} does not exist any more")
         if instance.disabled:
             raise SignInAgain(f"instance {instance_id} is disabled; enable it to continue")
-        # Another task may have connected meanwhile: all tasks use the first connection.
-        return self._open.setdefault(instance_id, self._connect(instance))
-
-    def _connect(self, instance: Instance) -> Connection:
 
         async def remember(changes: Mapping[str, str]) -> None:
             # A service shows a renewed refresh token once: wait rather than lose it.
-            change = partial(self._accounts.update_configuration, instance.id, changes)
+            change = partial(self._accounts.update_configuration, instance_id, changes)
             version = await retry_while_unavailable(change, self._draining)
             if version == connection.version + 1:
                 # Nobody else has changed the instance meanwhile: this connection is still current.

@@ -31,8 +31,17 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Position
 from openbulk.domain.query import Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, select_fields
+from openbulk.domain.records import (
+    Action,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Row,
+    Target,
+    select_fields,
+)
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
+from openbulk.engine.date_columns import DateColumns, DateReader
 from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.slices.external_sort import record_sort_key
 
@@ -223,10 +232,18 @@ class Direct:
     async def _fields_of(
         self, values: Mapping[str, Any], target: Target, features: Features
     ) -> Mapping[str, Any]:
-        """The values by the names of fields, as in an upload. Raises BadInput."""
+        """The values by the names of fields, with dates in ISO 8601, as in an upload.
+
+        Raises BadInput.
+        """
         schema = await _call(lambda: self.connector.metadata(target.object))
+        shown = DateColumns()
+        shown.add(Row(1, values))
         try:
-            return Columns(target, features, schema).fields_of(values)
+            columns = Columns(target, features, schema)
+            fields = columns.fields_of(values)
+            dates = DateReader.of(shown.signs(), columns, schema, target.options)
+            return fields if dates is None else dates.read(fields)
         except FieldError as error:
             raise BadInput(error.message) from error
 
@@ -272,6 +289,7 @@ def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> T
         options={**options, **resource.object.path_parameters},
         run=uuid.uuid4().hex,
         records=1,
+        is_typed=True,
     )
 
 

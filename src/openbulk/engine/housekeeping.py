@@ -9,7 +9,7 @@ import structlog
 from openbulk.domain.job import Job
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
-from openbulk.engine.queue.dbos_queue import LaneQueue, NextSlice
+from openbulk.engine.queue.dbos_queue import LaneQueue, slice_id
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
@@ -71,20 +71,19 @@ class Housekeeping:
         # A job whose slice runs here was not dropped, whatever the queue records of that slice.
         running = self._running_jobs
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in running]
-        slices = {job.id: NextSlice.of(job, self._now()) for job in jobs}
-        is_unfinished = await self._queue.is_unfinished_by_id([one.id for one in slices.values()])
-        for job in jobs:
-            due = slices[job.id]
-            if due.id not in is_unfinished:
+        slices = [job.next_slice(self._now()) for job in jobs]
+        is_unfinished = await self._queue.is_unfinished_by_id([slice_id(due) for due in slices])
+        for job, due in zip(jobs, slices, strict=True):
+            if slice_id(due) not in is_unfinished:
                 await self._queue.enqueue_slice(due)
-            elif not is_unfinished[due.id]:
+            elif not is_unfinished[slice_id(due)]:
                 await self._enqueue_in_place_of(job)
 
     async def _enqueue_in_place_of(self, job: Job) -> None:
         """Enqueue another slice, because the queue considers the one that is due finished."""
         skipped = await self._ledger.skip_slice(job.id, job.slice)
         if skipped is not None:
-            await self._queue.enqueue_slice(NextSlice.of(skipped, self._now()))
+            await self._queue.enqueue_slice(skipped.next_slice(self._now()))
 
     async def _forget_files(self) -> None:
         finished_before = self._now() - self._keep_files

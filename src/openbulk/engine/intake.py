@@ -9,7 +9,7 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
 from openbulk.domain.records import Target
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
-from openbulk.engine.queue.dbos_queue import LaneQueue, NextSlice
+from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.upload_check import require_possible
 from openbulk.formats.recognition import Inspection
 from openbulk.storage.ledger import Ledger
@@ -63,7 +63,7 @@ class Intake:
             now=self._now(),
             idempotency_key=idempotency_key,
         )
-        first_slice = NextSlice.of(job, self._now())
+        first_slice = job.next_slice(self._now())
         log.info("job created", job=job.id, instance=instance_id, object=job.object)
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
@@ -84,4 +84,4 @@ class Intake:
         # A new slice replaces the waiting one, because the queue runs each slice once.
         woken = await self._ledger.wake(job.id)
         if woken is not None:
-            await self._queue.enqueue_slice(NextSlice.of(woken, self._now()))
+            await self._queue.enqueue_slice(woken.next_slice(self._now()))

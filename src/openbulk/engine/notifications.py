@@ -42,10 +42,9 @@ class Notifications:
         self._draining = draining
 
     async def announce(self, job: Job) -> None:
-        """Have the caller of a finished job notified, if it gave a callback URL."""
+        """Have the caller of a finished job notified at the callback URL that the job has."""
         url = job.work.callback_url
-        if url is None:
-            return
+        assert url is not None
         add = partial(self._deliveries.add, job, url, self._present(job), self._now())
         delivery = await retry_while_unavailable(add, self._draining)
         await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1))

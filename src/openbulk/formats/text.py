@@ -1,6 +1,8 @@
 """The text of a file: its bytes as lines or pieces of UTF-8, in whatever encoding it was saved."""
 
 import codecs
+import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO
@@ -10,6 +12,7 @@ from openbulk.formats.encodings import DAMAGE, ENCODING_NAMES
 CHUNK_BYTES = 256 * 1024
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _LINE_ENDS = (b"\n", b"\r")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _SPOKEN_NAMES = {**ENCODING_NAMES, "utf-8": "UTF-8", "cp1252": "Windows-1252"}
 
 
@@ -90,11 +93,18 @@ _TRANSCODERS: Mapping[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
 
 
 def byte_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines with their ends: CRLF, LF or CR, also mixed. One that is too long is a CutLine."""
+    """Lines with their ends: CRLF or LF, also mixed. One that is too long is a CutLine.
+
+    A CR alone ends a line only in a file whose first line ends so.
+    """
     unfinished = _UnfinishedLine()
+    first_end: bytes | None = None
     for chunk in _chunks_with_whole_line_ends(chunks):
-        lines = chunk.splitlines(keepends=True)
-        rest = b"" if lines[-1].endswith(_LINE_ENDS) else lines.pop()
+        first_end = first_end or _first_line_end(chunk)
+        # Files of BytesIO have lines that end in LF alone.
+        is_cr = first_end == b"\r"
+        lines = chunk.splitlines(keepends=True) if is_cr else io.BytesIO(chunk).readlines()
+        rest = b"" if lines[-1].endswith(_LINE_ENDS if is_cr else b"\n") else lines.pop()
         if lines:
             unfinished.extend(lines[0])
             yield unfinished.take()
@@ -102,6 +112,11 @@ def byte_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         unfinished.extend(rest)
     if last := unfinished.take():
         yield last
+
+
+def _first_line_end(chunk: bytes) -> bytes | None:
+    match = _LINE_END.search(chunk)
+    return match and match[0]
 
 
 class _UnfinishedLine:

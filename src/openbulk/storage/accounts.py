@@ -6,13 +6,32 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.instance import Instance
-from openbulk.security import Sealer, fingerprint, same_secret
+from openbulk.domain.instance import CallingInstance, Instance
+from openbulk.security import Sealer, fingerprint
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
-from openbulk.storage.tables import bookmarks, instances, organizations, users
+from openbulk.storage.tables import (
+    bookmarks,
+    instances,
+    organization_secrets,
+    organizations,
+    user_secrets,
+    users,
+)
 
 _SEALED_AT_ONCE = 500
 """Configurations that one statement reseals."""
@@ -25,6 +44,46 @@ class User:
     id: int
     organization_id: int
     email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who the secrets of a request belong to."""
+
+    user: User
+    knows_organization: bool
+    """Whether the organization's secret is one of the user's organization."""
+    instance: CallingInstance | None
+    """The instance that the token belongs to, if it is one of the user's organization."""
+
+
+def _has_secret(owners: Table, secrets: Table, name: str) -> ColumnElement[bool]:
+    """Whether a secret, whose fingerprint is the parameter `name`, is one of the owner's."""
+    further = select(secrets.c.owner_id).where(secrets.c.fingerprint == bindparam(name))
+    return or_(owners.c.secret_fingerprint == bindparam(name), owners.c.id.in_(further))
+
+
+_CALLER = (
+    select(
+        users.c.id,
+        users.c.organization_id,
+        users.c.email,
+        _has_secret(organizations, organization_secrets, "organization").label(
+            "knows_organization"
+        ),
+        instances.c.id.label("instance_id"),
+        instances.c.element,
+    )
+    .join_from(users, organizations)
+    .outerjoin(
+        instances,
+        and_(
+            instances.c.organization_id == users.c.organization_id,
+            instances.c.token_fingerprint == bindparam("instance"),
+        ),
+    )
+    .where(_has_secret(users, user_secrets, "user"))
+)
 
 
 class Accounts:
@@ -61,60 +120,45 @@ class Accounts:
             if (await connection.execute(select(users.c.id).limit(1))).first() is None:
                 await _add_organization(connection, secret, user_email, user_secret)
                 return True
-        user = await self.user(user_secret)
-        return user is not None and await self.is_organization_secret(user.organization_id, secret)
+        caller = await self.identify(user_secret, secret, None)
+        return caller is not None and caller.knows_organization
 
     async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
         """Add an organization and its first user."""
         async with self._engine.begin() as connection:
             await _add_organization(connection, secret, user_email, user_secret)
 
-    async def replace_secrets(
-        self, organization_secret: str | None, user_secret: str | None
-    ) -> Sequence[str]:
-        """Give the first organization and the first user new secrets; None leaves one unchanged.
+    async def set_secrets(self, organization: Sequence[str], user: Sequence[str]) -> Sequence[str]:
+        """Set all secrets of the first organization and of the first user. None changes none.
 
-        Returns which of "organization" and "user" have a new secret.
+        Returns for which of "organization" and "user" an earlier secret has ended.
         """
-        replaced: list[str] = []
+        ended: list[str] = []
         async with self._engine.begin() as connection:
-            for whose, table, secret in (
-                ("organization", organizations, organization_secret),
-                ("user", users, user_secret),
+            await keep_others_out(connection, FIRST_START)
+            for name, owners, further, secrets in (
+                ("organization", organizations, organization_secrets, organization),
+                ("user", users, user_secrets, user),
             ):
-                if secret is not None:
-                    first = select(table.c.id).order_by(table.c.id).limit(1).scalar_subquery()
-                    is_another = table.c.secret_fingerprint != fingerprint(secret)
-                    done = await connection.execute(
-                        update(table)
-                        .where(table.c.id == first, is_another)
-                        .values(secret_fingerprint=fingerprint(secret))
-                    )
-                    if done.rowcount:
-                        replaced.append(whose)
-        return replaced
+                if secrets and await _set_secrets(connection, owners, further, secrets):
+                    ended.append(name)
+        return ended
 
-    async def user(self, user_secret: str) -> User | None:
-        """The user with this secret."""
+    async def identify(
+        self, user_secret: str, organization_secret: str | None, token: str | None
+    ) -> Caller | None:
+        """Whom the secrets of a request belong to; None if the user's is not known."""
+        secrets = {"user": user_secret, "organization": organization_secret, "instance": token}
+        fingerprints = {owner: secret and fingerprint(secret) for owner, secret in secrets.items()}
         async with self._reading.connect() as connection:
-            row = (
-                await connection.execute(
-                    select(users).where(users.c.secret_fingerprint == fingerprint(user_secret))
-                )
-            ).first()
-        if row is None or not same_secret(user_secret, row.secret_fingerprint):
+            row = (await connection.execute(_CALLER, fingerprints)).first()
+        if row is None:
             return None
-        return User(row.id, row.organization_id, row.email)
-
-    async def is_organization_secret(self, organization_id: int, secret: str) -> bool:
-        """Whether this is the secret of this organization."""
-        async with self._reading.connect() as connection:
-            stored = await connection.scalar(
-                select(organizations.c.secret_fingerprint).where(
-                    organizations.c.id == organization_id
-                )
-            )
-        return stored is not None and same_secret(secret, stored)
+        instance = None
+        if row.instance_id is not None:
+            instance = CallingInstance(row.instance_id, row.organization_id, row.element)
+        user = User(row.id, row.organization_id, row.email)
+        return Caller(user, bool(row.knows_organization), instance)
 
     async def add_instance(
         self,
@@ -175,9 +219,7 @@ class Accounts:
                     select(instances).where(instances.c.token_fingerprint == fingerprint(token))
                 )
             ).first()
-        if row is None or not same_secret(token, row.token_fingerprint):
-            return None
-        return self._instance(row)
+        return None if row is None else self._instance(row)
 
     async def instances_of(self, organization_id: int) -> Sequence[Instance]:
         """All instances of an organization, oldest first."""
@@ -311,6 +353,25 @@ async def _add_organization(
             secret_fingerprint=fingerprint(user_secret),
         )
     )
+
+
+async def _set_secrets(
+    connection: AsyncConnection, owners: Table, further: Table, secrets: Sequence[str]
+) -> bool:
+    """Set all secrets of the first owner; return whether an earlier one has ended."""
+    first, *others = dict.fromkeys(fingerprint(secret) for secret in secrets)
+    owner = (await connection.execute(select(owners).order_by(owners.c.id).limit(1))).one()
+    of_owner = further.c.owner_id == owner.id
+    kept = await connection.scalars(select(further.c.fingerprint).where(of_owner))
+    before = {owner.secret_fingerprint, *kept}
+    await connection.execute(delete(further).where(of_owner))
+    await connection.execute(
+        update(owners).where(owners.c.id == owner.id).values(secret_fingerprint=first)
+    )
+    if others:
+        rows = [{"fingerprint": one, "owner_id": owner.id} for one in others]
+        await connection.execute(insert(further), rows)
+    return not before <= {first, *others}
 
 
 def _merge_changes(now: Instance, before: Instance, after: Instance) -> Instance:

@@ -1,13 +1,13 @@
 """The spending of services' budgets: all processes share one window, which outlives them."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Insert, Row, Update, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -71,23 +71,20 @@ class Budgets:
             known = {row.scope: _spending(row) for row in rows}
             after, result = change([known.get(scope, Spending()) for scope in scopes])
             for scope, spending in sorted(zip(scopes, after, strict=True), key=itemgetter(0)):
+                if spending == known.get(scope):
+                    continue
+                write: Insert | Update = update(budgets).where(budgets.c.scope == scope)
                 if scope not in known:
-                    new = insert(budgets).values(scope=scope, **_values(spending))
-                    await connection.execute(new)
-                elif spending != known[scope]:
-                    old = update(budgets).where(budgets.c.scope == scope)
-                    await connection.execute(old.values(**_values(spending)))
+                    write = insert(budgets).values(scope=scope)
+                values = {
+                    "buckets": orjson.dumps(spending.buckets).decode(),
+                    "learned": spending.learned,
+                    "refused_at": spending.refused_at,
+                    "closed_until": spending.closed_until,
+                    "closed_for": spending.closed_for,
+                }
+                await connection.execute(write.values(values))
         return result
-
-
-def _values(spending: Spending) -> Mapping[str, Any]:
-    return {
-        "buckets": orjson.dumps(spending.buckets).decode(),
-        "learned": spending.learned,
-        "refused_at": spending.refused_at,
-        "closed_until": spending.closed_until,
-        "closed_for": spending.closed_for,
-    }
 
 
 def _spending(row: Row[Any]) -> Spending:

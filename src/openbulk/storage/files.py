@@ -76,21 +76,18 @@ class FileStore:
         self._sealer = sealer
         self._root = Path(store.prefix) if isinstance(store, LocalStore) and store.prefix else None
 
-    def writer(self, name: str) -> "FileWriter":
-        """Begin a file; it is complete once the writer is closed."""
-        return FileWriter(self, name)
-
     def open(self, name: str, size: int) -> BinaryIO:
         """Open a file of `size` bytes for reading, in a thread: its methods block."""
         return io.BufferedReader(StoredFile(self, name, size), READ_BYTES)
 
     async def put(self, path: str, plain: bytes) -> None:
         """Write one sealed object. On a disk, it is durable on return. Raises DiskFull."""
-        await self._keep(path, self._sealer.seal(plain, path))
+        await self._write(path, plain, is_sealed=True)
 
-    async def _keep(self, path: str, data: bytes) -> None:
+    async def _write(self, path: str, plain: bytes, *, is_sealed: bool) -> None:
         try:
             with _translate_errors():
+                data = self._sealer.seal(plain, path) if is_sealed else plain
                 await obstore.put_async(self._store, path, data)
                 if self._root is not None:
                     await asyncio.to_thread(_reach_disk, self._root, path)
@@ -143,7 +140,7 @@ class FileStore:
 
     async def set_identity(self, identity: str) -> None:
         """Write the file store identity. On a disk, it is durable on return. Raises DiskFull."""
-        await self._keep(_IDENTITY, identity.encode())
+        await self._write(_IDENTITY, identity.encode(), is_sealed=False)
 
     async def is_older(self, name: str, than: datetime) -> bool:
         """Whether nothing was written to a file since `than`, by the store's clock."""
@@ -161,7 +158,7 @@ class FileStore:
 
 
 class FileWriter:
-    """Writes a file block by block while it arrives."""
+    """Writes a file block by block while it arrives. The file is complete once this is closed."""
 
     def __init__(self, files: FileStore, name: str) -> None:
         self._files = files
@@ -171,11 +168,8 @@ class FileWriter:
         self._hash = hashlib.sha256()
         self.size = 0
         """Bytes written so far."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the bytes written so far."""
-        return self._hash.hexdigest()
+        self.digest = ""
+        """SHA-256 of the file, once it is complete."""
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes of the file."""
@@ -191,6 +185,7 @@ class FileWriter:
         if self._buffer:
             await self._put_block(bytes(self._buffer))
             self._buffer.clear()
+        self.digest = self._hash.hexdigest()
 
     async def discard(self) -> None:
         """Delete what was written of the file."""

@@ -5,12 +5,13 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, and_, or_
 
 from openbulk.domain.conditions import condition_of
 from openbulk.domain.job import (
     FINAL,
     NO_REMARKS,
+    SMALL_FILE,
     Counts,
     Download,
     Job,
@@ -22,8 +23,15 @@ from openbulk.domain.job import (
 )
 from openbulk.domain.query import Order, Query
 from openbulk.domain.records import Action, Target
+from openbulk.storage.tables import jobs
 
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
+_IS_SMALL = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
+HAS_WORK_IN_LANE = and_(
+    jobs.c.status.in_(ACTIVE),
+    or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), _IS_SMALL),
+)
+"""Jobs that are not finished and, as `Job.calls_its_service` says, need the lane."""
 
 
 def job_of(row: Row[Any]) -> Job:

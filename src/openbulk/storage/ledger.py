@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import (
     Case,
     Row,
+    and_,
     case,
+    func,
     insert,
     literal,
     null,
@@ -24,9 +26,8 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of, work_values
-from openbulk.storage.outcomes import close_intents
-from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, begin_slice, parts_from
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, work_values
+from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
 
@@ -152,15 +153,34 @@ class Ledger:
         A worker that begins a slice again spends no attempt: it had lost the database. The slice's
         own calls to the ledger wait until `draining` is set, and its writes hold `lease`.
         """
+        begin = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
+            .values(
+                status=_running_unless_cancelled(),
+                slice_running=True,
+                slice_attempts=_attempts_of(worker),
+                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
+                worker=worker,
+                started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
+                waiting_until=None,
+            )
+        )
         async with self._engine.begin() as connection:
-            row = await begin_slice(connection, job_id, number, worker, now)
-        if row is None:
-            return None
+            row = (await connection.execute(begin.returning(jobs))).first()
+            if row is None:
+                return None
+            in_lane = select(func.count()).where(
+                jobs.c.instance_id == row.instance_id, HAS_WORK_IN_LANE
+            )
+            jobs_in_lane = await connection.scalar(in_lane)
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
         return SliceLedger(
             self._engine,
             job_of(row),
             row.fence,
+            reading=self._reading,
+            jobs_in_lane=jobs_in_lane or 0,
             waits=row.waits,
             ticket=ticket,
             lease=lease,
@@ -295,6 +315,17 @@ class Ledger:
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
+
+
+def _running_unless_cancelled() -> Case[str]:
+    pending = Status.CANCELLATION_PENDING.value
+    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+
+
+def _attempts_of(worker: str | None) -> Case[int]:
+    # A worker that begins a slice again had lost the database: that spends no attempt.
+    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
+    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _cancel_status() -> Case[str]:

@@ -95,7 +95,9 @@ async def retry_while_disk_full(call: Call[T], draining: asyncio.Event) -> T:
             return await call()
         except DiskFull as error:
             log.warning("disk is full", needed_for=error.what)
-            if await happens_within(draining, DISK_FULL_PAUSE_SECONDS):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(draining.wait(), DISK_FULL_PAUSE_SECONDS)
+            if draining.is_set():
                 raise
 
 
@@ -106,11 +108,3 @@ async def retry_until_written(call: Call[T], draining: asyncio.Event) -> T:
         return await retry_while_unavailable(call, draining)
 
     return await retry_while_disk_full(write, draining)
-
-
-async def happens_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for at most `seconds`; return whether it has happened."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()

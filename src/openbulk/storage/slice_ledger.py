@@ -6,7 +6,7 @@ Every write checks the fence: once another runner has begun the slice, this one 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -20,7 +20,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
@@ -29,19 +28,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import NO_REMARKS, SMALL_FILE, Job, Position, Remarks, Status
-from openbulk.domain.query import Bookmark
-from openbulk.domain.records import Outcome
-from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
-from openbulk.storage.database import for_reading
+from openbulk.domain.job import NO_REMARKS, Job, Remarks, Status
+from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of, remarks_value
-from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
-from openbulk.storage.tables import Timestamp, intents, jobs, outcomes, parts
+from openbulk.storage.tables import intents, jobs, outcomes, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
+
+_NEVER_LOOKED_UP = (
+    "nobody knows whether the service has taken this record "
+    "(the job ended before it could be looked up); check there before you send it again"
+)
 
 
 class Lease(Protocol):
@@ -81,27 +81,28 @@ class SliceLedger:
         job: Job,
         fence: int,
         *,
+        reading: AsyncEngine,
+        jobs_in_lane: int = 1,
         waits: int = 0,
         ticket: Ticket | None = None,
         lease: Lease | None = None,
         draining: asyncio.Event | None = None,
     ) -> None:
         self.job = job
-        """The job as the slice found it, with the number of its records once they are counted."""
+        """The job as the slice found it, or as it was when its file was cut."""
         self.fence = fence
+        self.jobs_in_lane = jobs_in_lane
+        """Jobs of the instance that had work to do in its lane, now or after a wait, when the slice
+        began; this one included."""
         self.waits = waits
         """Consecutive slices that ended in a wait without progress."""
         self.ticket = ticket
+        self.lease = lease or PermanentLease()
         self._engine = engine
-        self._reading = for_reading(engine)
-        self._lease = lease or PermanentLease()
+        self._reading = reading
         self._draining = draining or asyncio.Event()
         self._recording = asyncio.Lock()
         self._lost: Exception | None = None
-
-    async def wait_until_held(self) -> None:
-        """Wait until the slice certainly belongs to this process. Raises Fenced."""
-        await self._lease.wait_until_held()
 
     # --- how it ends ---
 
@@ -124,14 +125,14 @@ class SliceLedger:
             "waiting_until": wait_until,
             "waiting_for": wait_for,
         }
-        return job_of(await self._write(partial(self._change_job, **changes)))
+        return job_of(await self.write(partial(self.change_job, **changes)))
 
     async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
         """End the job for good, and return it.
 
         A complete job ends as cancelled if its caller has cancelled it meanwhile.
         """
-        return await self._write(partial(self._finish, status=status, now=now, error=error))
+        return await self.write(partial(self._finish, status=status, now=now, error=error))
 
     async def _finish(
         self, connection: AsyncConnection, *, status: Status, now: datetime, error: str | None
@@ -164,30 +165,19 @@ class SliceLedger:
     async def is_cancelled(self) -> bool:
         """Whether a caller has cancelled the job."""
         question = select(jobs.c.status).where(jobs.c.id == self.job.id)
-        status = await self._read(lambda connection: connection.scalar(question))
+        status = await self.read(lambda connection: connection.scalar(question))
         return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
 
     async def another_job_is_ready(self, now: datetime) -> bool:
         """Whether another job of the same instance could use the lane now."""
         question = select(jobs.c.id).where(
-            self._of_the_instance(),
+            jobs.c.instance_id == self.job.instance_id,
+            HAS_WORK_IN_LANE,
             jobs.c.id != self.job.id,
             or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
         )
-        found = await self._read(lambda connection: connection.scalar(question.limit(1)))
+        found = await self.read(lambda connection: connection.scalar(question.limit(1)))
         return found is not None
-
-    async def unfinished_jobs(self) -> int:
-        """Count the jobs of the instance that have records to send, now or after a wait."""
-        question = select(func.count()).where(self._of_the_instance())
-        return await self._read(lambda connection: connection.scalar(question)) or 0
-
-    def _of_the_instance(self) -> ColumnElement[bool]:
-        return and_(
-            jobs.c.instance_id == self.job.instance_id,
-            jobs.c.status.in_(ACTIVE),
-            _calls_its_service(),
-        )
 
     # --- an upload ---
 
@@ -198,14 +188,27 @@ class SliceLedger:
 
         `remarks` says what was left out of its rows.
         """
-        changes = {"records": records, "remarks": remarks_value(remarks)}
+        changes = {"records": records, "remarks": remarks_value(remarks) if remarks.rows else None}
 
-        async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, **changes)
-            await self._replace_parts(connection, first_rows)
+        async def write(connection: AsyncConnection) -> Row[Any]:
+            row = await self.change_job(connection, **changes)
+            await self.write_parts(connection, first_rows)
+            return row
 
-        await self._write(write)
-        self.job = replace(self.job, records=records, remarks=remarks)
+        self.job = job_of(await self.write(write))
+
+    async def rows_to_send(self) -> tuple[Sequence[Part], frozenset[int]]:
+        """The parts with the rows after the job's cursor, and those rows that have an outcome."""
+        job = self.job
+        with_outcome = select(outcomes.c.row).where(
+            outcomes.c.job_id == job.id, outcomes.c.row > job.cursor
+        )
+
+        async def read(connection: AsyncConnection) -> tuple[Sequence[Part], frozenset[int]]:
+            done = await connection.scalars(with_outcome)
+            return await parts_from(connection, job.id, job.cursor + 1), frozenset(done.all())
+
+        return await self.read(read)
 
     async def add_left_out(self, columns: Iterable[str]) -> None:
         """Record columns that were left out of the rows; no-op if all of them are recorded."""
@@ -214,12 +217,8 @@ class SliceLedger:
         if names == remarks.columns:
             return
         remarks = replace(remarks, columns=names)
-        await self._write(partial(self._change_job, remarks=remarks_value(remarks)))
+        await self.write(partial(self.change_job, remarks=remarks_value(remarks)))
         self.job = replace(self.job, remarks=remarks)
-
-    async def parts_from(self, row: int) -> Sequence[Part]:
-        """The part of the job's file that holds a row, and the parts after it."""
-        return await self._read(partial(parts_from, job_id=self.job.id, row=row))
 
     async def record_outcomes(
         self,
@@ -267,13 +266,13 @@ class SliceLedger:
             changes |= {"ticket": None, "ticket_until": None}
 
         async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, **changes)
+            await self.change_job(connection, **changes)
             rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
             if rows:
                 await connection.execute(insert(outcomes), rows)
 
         try:
-            await self._write(write)
+            await self.write(write)
         except IntegrityError:
             # Some row has its outcome. That is fine if an earlier call has written them all, and
             # only its answer was lost.
@@ -289,18 +288,7 @@ class SliceLedger:
         async def read(connection: AsyncConnection) -> dict[int, str]:
             return {row.row: row.kind for row in await connection.execute(question)}
 
-        return await self._read(read) == kinds
-
-    async def rows_with_outcome(self, after: int) -> frozenset[int]:
-        """The rows after `after` that have an outcome."""
-        question = select(outcomes.c.row).where(
-            outcomes.c.job_id == self.job.id, outcomes.c.row > after
-        )
-
-        async def read(connection: AsyncConnection) -> frozenset[int]:
-            return frozenset((await connection.scalars(question)).all())
-
-        return await self._read(read)
+        return await self.read(read) == kinds
 
     async def record_intents(self, rows: Sequence[int]) -> None:
         """Record that these rows are about to be sent, all of them in one batch.
@@ -315,7 +303,7 @@ class SliceLedger:
             )
 
         try:
-            await self._write(write)
+            await self.write(write)
         except IntegrityError as error:
             # Behind one fence nobody else can have written the whole batch: its answer was lost.
             if not set(rows) <= await self.open_intents():
@@ -329,11 +317,11 @@ class SliceLedger:
             await self._hold_fence(connection)
             await connection.execute(dropped)
 
-        await self._write(write)
+        await self.write(write)
 
     async def open_intents(self) -> frozenset[int]:
         """The rows that were about to be sent when a runner died, and have no outcome."""
-        return await self._read(partial(open_intents, job_id=self.job.id))
+        return await self.read(partial(open_intents, job_id=self.job.id))
 
     async def set_ticket(self, ticket: Ticket) -> None:
         """Record that a native bulk import has taken a batch."""
@@ -342,83 +330,12 @@ class SliceLedger:
             "ticket_until": ticket.until,
             "slice_attempts": 0,
         }
-        await self._write(partial(self._change_job, **changes))
+        await self.write(partial(self.change_job, **changes))
         self.ticket = ticket
-
-    # --- a download ---
-
-    async def commit_part(
-        self,
-        *,
-        first_row: int,
-        records: int,
-        position: Position,
-        columns: Sequence[str],
-        is_last: bool,
-        bookmark: tuple[Feed, Bookmark] | None = None,
-    ) -> None:
-        """Record a new part of a download: `records` records, starting at `first_row`.
-
-        `position` is after the part. At the end of a feed of changes, `bookmark` is the place where
-        the next download begins to read that feed.
-        """
-        count = first_row - 1 + records
-        changes: dict[str, Any] = {
-            "cursor": count,
-            "position": asdict(position),
-            "columns": list(columns),
-            "slice_attempts": 0,
-            "waits": 0,
-            "waiting_for": None,
-        }
-        if is_last:
-            changes["records"] = count
-        part = {"job_id": self.job.id, "first_row": first_row}
-
-        async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, **changes)
-            if records:
-                # A superseded runner may have recorded a part here; replace it.
-                await connection.execute(delete(parts).filter_by(**part))
-                await connection.execute(insert(parts).values(**part, fence=self.fence))
-            if bookmark is not None:
-                await keep_bookmark(connection, *bookmark)
-
-        await self._write(write)
-
-    async def bookmark(self, feed: Feed, until: datetime) -> str | None:
-        """A feed's newest bookmark taken at or before `until`; None if there is none."""
-        return await self._read(partial(newest_bookmark, feed=feed, until=until))
-
-    async def restart_download(
-        self, position: Position, *, lost: tuple[Feed, datetime] | None
-    ) -> None:
-        """Begin the download again: forget its parts.
-
-        With `lost`, also forget that feed's bookmarks taken at or before that time.
-        """
-
-        async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, cursor=0, position=asdict(position), columns=[])
-            await self._replace_parts(connection, [])
-            if lost is not None:
-                await forget_bookmarks(connection, *lost)
-
-        await self._write(write)
-
-    async def replace_parts(self, records: int, first_rows: Sequence[int]) -> None:
-        """Record that a download was sorted and split into new parts."""
-
-        async def write(connection: AsyncConnection) -> None:
-            changes = {"cursor": records, "records": records, "slice_attempts": 0}
-            await self._change_job(connection, **changes)
-            await self._replace_parts(connection, first_rows)
-
-        await self._write(write)
 
     # --- one transaction ---
 
-    async def _write(self, statements: Statements[T]) -> T:
+    async def write(self, statements: Statements[T]) -> T:
         """Run statements in one transaction: all of them or none."""
 
         async def transaction() -> T:
@@ -427,14 +344,17 @@ class SliceLedger:
 
         return await retry_until_written(transaction, self._draining)
 
-    async def _read(self, question: Statements[T]) -> T:
+    async def read(self, question: Statements[T]) -> T:
+        """Ask the database."""
+
         async def answer() -> T:
             async with self._reading.connect() as connection:
                 return await question(connection)
 
         return await retry_while_unavailable(answer, self._draining)
 
-    async def _change_job(self, connection: AsyncConnection, **changes: Any) -> Row[Any]:
+    async def change_job(self, connection: AsyncConnection, **changes: Any) -> Row[Any]:
+        """Change the job's row within `write`, and return it. Raises Fenced."""
         change = update(jobs).where(self._behind_fence()).values(**changes).returning(jobs)
         row: Row[Any] | None = (await connection.execute(change)).first()
         if row is None:
@@ -448,7 +368,8 @@ class SliceLedger:
         if (await connection.execute(held)).first() is None:
             raise Fenced
 
-    async def _replace_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
+    async def write_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
+        """Replace the parts of the job's file within `write`, after `change_job`."""
         await connection.execute(delete(parts).where(parts.c.job_id == self.job.id))
         if first_rows:
             rows = [{"job_id": self.job.id, "first_row": row} for row in first_rows]
@@ -456,27 +377,6 @@ class SliceLedger:
 
     def _behind_fence(self) -> ColumnElement[bool]:
         return and_(jobs.c.id == self.job.id, jobs.c.fence == self.fence)
-
-
-async def begin_slice(
-    connection: AsyncConnection, job_id: int, number: int, worker: str | None, now: datetime
-) -> Row[Any] | None:
-    """Begin a slice and raise its job's fence; return the job's row, None if it is not due."""
-    change = (
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
-        .values(
-            status=_running_unless_cancelled(),
-            slice_running=True,
-            slice_attempts=_attempts_of(worker),
-            fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
-            worker=worker,
-            started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
-            waiting_until=None,
-        )
-    )
-    row: Row[Any] | None = (await connection.execute(change.returning(jobs))).first()
-    return row
 
 
 async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequence[Part]:
@@ -491,6 +391,53 @@ async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequ
     return [Part(part.first_row, part.fence) for part in rows]
 
 
+def outcome_values(
+    job_id: int, outcome: Outcome, lines: Mapping[int, int | None]
+) -> dict[str, Any]:
+    """The row of an outcome. `lines` has the line numbers of records in the file, by row."""
+    problem = outcome.problem
+    return {
+        "job_id": job_id,
+        "row": outcome.row,
+        "line": lines.get(outcome.row),
+        "kind": outcome.kind.value,
+        "record_id": outcome.id,
+        "problem": problem and problem.message,
+        "field": problem and problem.field,
+        "provider_message": problem and problem.provider_message,
+    }
+
+
+async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[int]:
+    """The rows of a job that were about to be sent, and have no outcome."""
+    with_outcome = select(outcomes.c.row).where(
+        outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
+    )
+    found = await connection.scalars(
+        select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists())
+    )
+    return frozenset(found.all())
+
+
+async def close_intents(connection: AsyncConnection, job: Job) -> Job:
+    """Close the intents of a job that has just ended: their records are unknown. Return the job."""
+    rows = await open_intents(connection, job.id)
+    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
+    if not rows:
+        return job
+    results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
+    await connection.execute(
+        insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results]
+    )
+    row = await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(unknown=jobs.c.unknown + len(rows))
+        .returning(jobs)
+    )
+    return job_of(row.one())
+
+
 def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     """The new counts in the job's row, with these outcomes added."""
     tally = Counter(outcome.kind.value for outcome in results)
@@ -498,26 +445,9 @@ def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 
-def _calls_its_service() -> ColumnElement[bool]:
-    """`Job.calls_its_service` in SQL."""
-    is_small = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
-    return or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), is_small)
-
-
 def _complete_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
     return case((jobs.c.status == pending, Status.CANCELLED.value), else_=Status.COMPLETE.value)
-
-
-def _running_unless_cancelled() -> Case[str]:
-    pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
-
-
-def _attempts_of(worker: str | None) -> Case[int]:
-    # A worker that begins a slice again had lost the database: that spends no attempt.
-    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
-    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _one_if_running() -> Case[int]:

@@ -11,22 +11,24 @@ from openbulk.api.bulk.download_request import (
     download_of_query,
     require_same_query,
 )
-from openbulk.api.bulk.job_requests import submit
-from openbulk.api.http import idempotency
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    callback_url_of,
+    check_callback_url,
+    earlier_answer,
+    idempotency_key_of,
+    submit,
+)
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import read_form_fields
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
-from openbulk.api.http.parameters import (
-    CALLBACK_URL,
-    callback_url_of,
-    check_callback_url,
-    parse_whole_number,
-)
+from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.query_language import EXAMPLE
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import IdempotencyKey
 from openbulk.domain.spelling import known_spelling
 from openbulk.engine.query_resolution import (
@@ -72,7 +74,7 @@ _QUERY = {
         _parameter("continueFromJobId", _CONTINUE, "2"),
         _parameter("fileFormat", "csv (the default), json, jsonl, xlsx, ics or googlecsv.", "csv"),
         CALLBACK_URL,
-        idempotency.PARAMETER,
+        IDEMPOTENCY_KEY,
     ],
     "requestBody": {
         "required": False,
@@ -90,7 +92,7 @@ _QUERY = {
     },
 }
 _DOWNLOAD = {
-    "parameters": [idempotency.PARAMETER],
+    "parameters": [IDEMPOTENCY_KEY],
     "requestBody": {
         "required": True,
         "content": {
@@ -176,7 +178,7 @@ async def query(
     }
     given = {**await _read_options(request), **parameters}
     callback_url = callback_url_of(request)
-    idempotency_key = idempotency.idempotency_key_of(request, "query", given, callback_url)
+    idempotency_key = idempotency_key_of(request, "query", given, callback_url)
     wanted = download_of_query(given, _new_file(), callback_url)
     return await _submit(request, response, services, instance, wanted, idempotency_key)
 
@@ -192,7 +194,7 @@ async def download(
 ) -> dict[str, Any]:
     """Create a job that reads the records of an object. The answer has the job's id."""
     body = parse_json_object(await read_body(request), _BODY_EXAMPLE)
-    idempotency_key = idempotency.idempotency_key_of(request, "download", body)
+    idempotency_key = idempotency_key_of(request, "download", body)
     wanted = download_of_body(body, _new_file())
     return await _submit(request, response, services, instance, wanted, idempotency_key)
 
@@ -205,13 +207,13 @@ async def _submit(
     request: Request,
     response: Response,
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     wanted: DownloadRequest,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
     # Answer a retry before asking the service, which may have changed and refuse the query now.
     if idempotency_key is not None:
-        answer = await idempotency.earlier_answer(response, services, instance, idempotency_key)
+        answer = await earlier_answer(response, services, instance, idempotency_key)
         if answer is not None:
             return answer
     connector = (await services.connections.to(instance.id)).connector

@@ -1,27 +1,109 @@
-"""Helpers of requests about jobs: submit a job, or find one by its id."""
+"""Requests about jobs: submit one, and only one for each idempotency key, or find one by its id."""
 
+import hashlib
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Path, Request, Response
 
-from openbulk.api.http.idempotency import earlier_answer
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.jobs import present_new_job
-from openbulk.domain.errors import DiskFull, IdempotencyKeyTaken, NotFound
-from openbulk.domain.instance import Instance
+from openbulk.domain.errors import BadInput, Conflict, DiskFull, IdempotencyKeyTaken, NotFound
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
-from openbulk.storage.accounts import User
+from openbulk.notify.egress import check_url
+from openbulk.storage.accounts import Caller
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["1"])]
 DownloadId = Annotated[str, Path(description="Id of a complete download job.", examples=["2"])]
+
+CALLBACK_HEADER = "Elements-Async-Callback-Url"
+CALLBACK_URL = {
+    "name": CALLBACK_HEADER,
+    "in": "header",
+    "description": "URL that openbulk calls when the job finishes.",
+    "required": False,
+    "schema": {"type": "string", "examples": ["https://example.com/hooks/openbulk"]},
+}
+# The two idempotency headers are those of Stripe and others
+# (https://docs.stripe.com/api/idempotent_requests).
+MAX_KEY = 255
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Identifies the request, so that a retry does not create a second job. A UUID "
+    "is a good key.",
+    "required": False,
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_KEY,
+        "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    },
+}
+REPLAYED = "Idempotent-Replayed"
+"""Header of an answer that repeats an earlier one."""
+
+
+def callback_url_of(request: Request) -> str | None:
+    """The URL in the header `Elements-Async-Callback-Url`; an empty one counts as absent."""
+    return request.headers.get(CALLBACK_HEADER) or None
+
+
+def check_callback_url(url: str | None, services: Services) -> None:
+    """Raise BadInput if this server must not call the URL."""
+    if url is not None:
+        check_url(url, CALLBACK_HEADER, allow_private=services.allow_private_addresses)
+
+
+def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None:
+    """The key of a request, with the digest of its content. None without the header.
+
+    Raises BadInput.
+    """
+    header = request.headers.get("idempotency-key")
+    if header is None:
+        return None
+    key = header.strip()
+    if not key:  # the caller relies on a key and forgot to fill it in
+        raise BadInput("Idempotency-Key is empty; give it a UUID, or leave the header out")
+    if len(key) > MAX_KEY:
+        raise BadInput(
+            f"Idempotency-Key has {len(key)} characters; it can have {MAX_KEY}; a UUID is enough"
+        )
+    text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return IdempotencyKey(key, hashlib.sha256(text).hexdigest())
+
+
+async def earlier_answer(
+    response: Response,
+    services: Services,
+    instance: CallingInstance,
+    idempotency_key: IdempotencyKey,
+) -> dict[str, Any] | None:
+    """The answer to an earlier request with this key; None if there was none.
+
+    Raises Conflict if the content of that request differs.
+    """
+    earlier = await services.ledger.job_with_key(instance.id, idempotency_key.key)
+    if earlier is None:
+        return None
+    job, earlier_key = earlier
+    if earlier_key != idempotency_key:
+        raise Conflict(
+            f"job {job.id} was created with this Idempotency-Key and other content (the file, the "
+            "object, metaData or the callback differs); send that content, or use a new key"
+        )
+    response.headers[REPLAYED] = "true"
+    return present_new_job(job)
 
 
 async def submit(
     request: Request,
     response: Response,
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     work: Upload | Download,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
@@ -51,10 +133,18 @@ async def submit(
     return present_new_job(job)
 
 
-async def find_job(services: Services, user: User, job_id: str) -> Job:
-    """A job of the user's organization. Raises NotFound."""
+async def find_job(services: Services, caller: Caller, job_id: str) -> Job:
+    """A job of the calling instance, or of the user's organization without an instance's token.
+
+    Raises NotFound.
+    """
     number = parse_id(job_id)
     job = None if number is None else await services.ledger.job(number)
-    if job is None or job.organization_id != user.organization_id:
+    if job is None or job.organization_id != caller.user.organization_id:
         raise NotFound(f"there is no bulk job {job_id!r}")
+    if caller.instance is not None and job.instance_id != caller.instance.id:
+        raise NotFound(
+            f"instance {caller.instance.id}, whose Element token you send, has no bulk job "
+            f"{job_id!r}; send the token of the job's instance, or none"
+        )
     return job

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from openbulk.api.bulk.job_requests import JobId, find_job
-from openbulk.api.http.callers import SignedInInstance, SignedInUser
+from openbulk.api.http.callers import SignedInCaller, SignedInInstance
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import (
     MAX_PAGE,
@@ -89,9 +89,9 @@ def _parse_condition(where: str) -> Condition | None:
     summary="Retrieve the status of a job",
     responses=answers(JobStatus | DownloadStatus, 404),
 )
-async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+async def status(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
     """The status of a job, with the counts of its records."""
-    return present_job(await find_job(services, user, job_id), services.completed_status)
+    return present_job(await find_job(services, caller, job_id), services.completed_status)
 
 
 @router.get(
@@ -99,9 +99,9 @@ async def status(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> 
     summary="Retrieve a job",
     responses=answers(UploadDetails | JobStatus | DownloadStatus, 404),
 )
-async def job(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+async def job(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
     """A job: its status and, for an upload, the outcomes of its records."""
-    return present_details(await find_job(services, user, job_id), services.completed_status)
+    return present_details(await find_job(services, caller, job_id), services.completed_status)
 
 
 @router.get(
@@ -113,7 +113,7 @@ async def errors(
     response: Response,
     job_id: JobId,
     services: ServicesOfApp,
-    user: SignedInUser,
+    caller: SignedInCaller,
     page_size: PageSize = "",
     next_page: NextPage = "",
     page_number: Annotated[
@@ -127,7 +127,7 @@ async def errors(
     fields: Fields = "",
 ) -> list[dict[str, Any]]:
     """The failed records of a job in the order of its file, page by page."""
-    job = await find_job(services, user, job_id)
+    job = await find_job(services, caller, job_id)
     limit = parse_page_size(page_size)
     found = await services.ledger.errors(
         job.id,
@@ -145,13 +145,13 @@ async def errors(
     summary="Cancel a job",
     responses=answers(JobStatus | DownloadStatus, 404, 507),
 )
-async def cancel(job_id: JobId, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+async def cancel(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
     """Stop a job. Records that the service has already received stay there.
 
     A finished job stays as it is. For clients of the live service (`OPENBULK_COMPATIBILITY=live`),
     a complete job becomes cancelled.
     """
     job = await services.completion.cancel(
-        await find_job(services, user, job_id), even_if_complete=services.live_compatible
+        await find_job(services, caller, job_id), even_if_complete=services.live_compatible
     )
     return present_job(job, services.completed_status)

@@ -21,6 +21,7 @@ from openbulk.domain.records import Action, Target
 from openbulk.domain.spelling import known_spelling
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
+from openbulk.formats.options import DATE_ORDER
 
 _EXAMPLE = '{"action": "create"}'
 PREFIX = "metaData."
@@ -30,6 +31,7 @@ UPLOAD_OPTIONS = (
     Option("identifierFieldName", "the column that identifies a record"),
     Option("primaryKeyName", "another name of `identifierFieldName`"),
     Option("format", f"format of the file: {', '.join(FORMATS)}"),
+    DATE_ORDER,
     CALLBACK_PAYLOAD,
 )
 """The keys of every upload."""

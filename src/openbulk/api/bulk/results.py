@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk.job_requests import DownloadId, find_job
-from openbulk.api.http.callers import SignedInUser
+from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import ObjectInPath, parse_whole_number
@@ -56,12 +56,12 @@ async def page(
     job_id: DownloadId,
     object: ObjectInPath,
     services: ServicesOfApp,
-    user: SignedInUser,
+    caller: SignedInCaller,
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> list[Any]:
     """A page of the records of a download, with the token of the next page."""
-    job = await find_job(services, user, job_id)
+    job = await find_job(services, caller, job_id)
     _require_complete_download(job)
     size = parse_page_size(page_size)
     begin = parse_whole_number(next_page or "1", "nextPage", minimum=1)
@@ -84,10 +84,10 @@ async def file(
     job_id: DownloadId,
     object: ObjectInPath,
     services: ServicesOfApp,
-    user: SignedInUser,
+    caller: SignedInCaller,
 ) -> StreamingResponse:
     """The records of a download, in the format that the header `Accept` names."""
-    job = await find_job(services, user, job_id)
+    job = await find_job(services, caller, job_id)
     _require_complete_download(job)
     chosen = await _choose_format(services, job, request.headers.get("accept", ""))
     result = await result_of(services.ledger, services.files, job)

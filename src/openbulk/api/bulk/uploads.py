@@ -7,7 +7,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from openbulk.api.bulk.job_requests import submit
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    callback_url_of,
+    check_callback_url,
+    idempotency_key_of,
+    submit,
+)
 from openbulk.api.bulk.metadata import (
     describe_upload_options,
     is_for_one_object,
@@ -17,21 +24,15 @@ from openbulk.api.bulk.metadata import (
     spell_upload_options,
     use_upload_options,
 )
-from openbulk.api.http import idempotency
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.http.parameters import (
-    CALLBACK_URL,
-    ObjectInPath,
-    callback_url_of,
-    check_callback_url,
-)
+from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import BadInput, ServiceError
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
 from openbulk.domain.options import with_known_spelling
 from openbulk.engine.upload_check import CHECKED_ROWS
@@ -58,7 +59,7 @@ _REQUEST = {
             "schema": {"type": "string", "examples": ["summary"]},
         },
         CALLBACK_URL,
-        idempotency.PARAMETER,
+        IDEMPOTENCY_KEY,
     ],
     "requestBody": {
         "required": True,
@@ -116,7 +117,7 @@ async def upload(
         work = await _read_form(
             services, instance, object, name, form, request.query_params, callback_url
         )
-        idempotency_key = idempotency.idempotency_key_of(
+        idempotency_key = idempotency_key_of(
             request,
             object,
             work.target.options,
@@ -134,7 +135,7 @@ async def upload(
 
 async def _read_form(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     object: str,
     name: str,
     form: ReceivedForm,
@@ -145,10 +146,16 @@ async def _read_form(
     refuse_options_in_address(query, services.providers)
     options = spell_upload_options(_metadata(form, query), services.providers)
     file = services.files.open(name, form.size)
-    inspection = await asyncio.to_thread(
-        inspect_rows, file, options.get("format"), options, CHECKED_ROWS
-    )
     provider = services.providers[instance.element]
+    inspection = await asyncio.to_thread(
+        inspect_rows,
+        file,
+        options.get("format"),
+        options,
+        CHECKED_ROWS,
+        # An object may be named by a path: calendars/primary/events.
+        takes_events=object.rpartition("/")[2] in provider.event_objects,
+    )
     resolved = await _resolve(services, instance, object, options)
     used = use_upload_options(options, provider, inspection.format, resolved)
     target = parse_target(object, used, query)
@@ -174,7 +181,7 @@ def _metadata(form: ReceivedForm, query: Mapping[str, str]) -> Mapping[str, Any]
 
 
 async def _resolve(
-    services: Services, instance: Instance, object: str, options: Mapping[str, Any]
+    services: Services, instance: CallingInstance, object: str, options: Mapping[str, Any]
 ) -> ResolvedObject | None:
     """The object that an upload names, if an option is for some objects only."""
     if not is_for_one_object(options, services.providers[instance.element]):

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.services import ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
-from openbulk.domain.instance import Instance
-from openbulk.storage.accounts import User
+from openbulk.domain.instance import CallingInstance
+from openbulk.storage.accounts import Caller, User
 
-_SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>[^\s,]+)\s*")
+_SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>\S(?:.*\S)?)\s*")
 # The contract calls an instance's token `Element`; one of its pages says `Token`.
 _KINDS = {"user": "user", "organization": "organization", "element": "element", "token": "element"}
 _HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
@@ -29,8 +29,8 @@ class Secrets:
 def parse_authorization(header: str) -> Secrets:
     """Secrets from `User <secret>, Organization <secret>, Element <token>`, in any order.
 
-    Secrets are base64 and hold `+`, `/` and `=`, but neither blanks nor commas. An unknown, empty
-    or malformed part counts as missing.
+    Secrets are base64 and hold `+`, `/` and `=`, but no commas. A part that is empty, or of another
+    kind, counts as missing.
     """
     secrets: dict[str, str] = {}
     for part in header.split(","):
@@ -43,8 +43,8 @@ def parse_authorization(header: str) -> Secrets:
     return Secrets(**secrets)
 
 
-async def require_user(request: Request, services: ServicesOfApp) -> User:
-    """The calling user. Raises NotSignedIn.
+async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
+    """Who calls. Raises NotSignedIn if a secret is missing, or if any that is sent is wrong.
 
     The request needs the organization's secret too, unless it carries an instance's token.
     """
@@ -53,46 +53,39 @@ async def require_user(request: Request, services: ServicesOfApp) -> User:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
-    user = await services.accounts.user(secrets.user)
-    if user is None:
+    caller = await services.accounts.identify(secrets.user, secrets.organization, secrets.element)
+    if caller is None:
         raise NotSignedIn(
             "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
             "or what the server printed at its first start"
         )
-    if secrets.organization is None:
-        await _find_instance(services, user, secrets.element)
-    elif not await services.accounts.is_organization_secret(
-        user.organization_id, secrets.organization
-    ):
+    if secrets.organization is not None and not caller.knows_organization:
         raise NotSignedIn(
             "the organization secret is not that of the user's organization; send two secrets that "
             "belong together"
         )
-    return user
-
-
-SignedInUser = Annotated[User, Depends(require_user)]
-
-
-async def require_instance(
-    request: Request, services: ServicesOfApp, user: SignedInUser
-) -> Instance:
-    """The instance whose token the request has. Raises NotSignedIn."""
-    secrets = parse_authorization(request.headers.get("authorization", ""))
-    return await _find_instance(services, user, secrets.element)
-
-
-async def _find_instance(services: Services, user: User, token: str | None) -> Instance:
-    if token is None:
-        raise NotSignedIn(
-            "the instance's token is missing; add ', Element <token>' to the Authorization header"
-        )
-    instance = await services.accounts.instance_with_token(token)
-    if instance is None or instance.organization_id != user.organization_id:
+    if secrets.element is not None and caller.instance is None:
         raise NotSignedIn(
             "the Element token is not known; it is in the answer that created the instance"
         )
-    return instance
+    return caller
 
 
-SignedInInstance = Annotated[Instance, Depends(require_instance)]
+async def require_user(request: Request, services: ServicesOfApp) -> User:
+    """The calling user. Raises NotSignedIn."""
+    return (await identify_caller(request, services)).user
+
+
+async def require_instance(request: Request, services: ServicesOfApp) -> CallingInstance:
+    """The instance whose token the request has. Raises NotSignedIn."""
+    caller = await identify_caller(request, services)
+    if caller.instance is None:
+        raise NotSignedIn(
+            "the instance's token is missing; add ', Element <token>' to the Authorization header"
+        )
+    return caller.instance
+
+
+SignedInCaller = Annotated[Caller, Depends(identify_caller)]
+SignedInUser = Annotated[User, Depends(require_user)]
+SignedInInstance = Annotated[CallingInstance, Depends(require_instance)]

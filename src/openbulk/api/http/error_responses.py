@@ -3,15 +3,12 @@
 An answer never shows a stack trace.
 """
 
-import asyncio
 from collections.abc import Mapping
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbulk.api.http.allowed_methods import (
     allow_header,
@@ -19,11 +16,11 @@ from openbulk.api.http.allowed_methods import (
     methods_of_path,
 )
 from openbulk.domain import errors
-
-log = structlog.get_logger()
+from openbulk.domain.date_order import DateOrderUnknown
 
 STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.BadInput: 400,
+    DateOrderUnknown: 400,
     errors.NotSignedIn: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
@@ -44,48 +41,10 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
 }
 
 RETRY_AFTER_SECONDS = "5"
-STOPPING = "openbulk is stopping; send the request again shortly, to this server or another"
-FAILED = "openbulk failed to handle this request; its log has the details under this request id"
-
-
-class UnhandledErrors:
-    """Answers requests that fail unexpectedly, and those that a stopping server cancels.
-
-    It logs each of them once. If the response has already started, it breaks the connection.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        has_begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        request = Request(scope)
-        try:
-            await self._app(scope, receive, send_and_note)
-            return
-        except asyncio.CancelledError:  # only a stopping server cancels a request
-            reason = "the server is stopping"
-            log.warning("request interrupted", path=request.url.path, reason=reason)
-            answer = _answer(request, 503, STOPPING)
-        except Exception as error:
-            log.error("request failed", path=request.url.path, exc_info=error)
-            answer = _answer(request, 500, FAILED)
-        if not has_begun:
-            await answer(scope, receive, send)
 
 
 def present_errors(app: FastAPI) -> None:
-    """Register handlers for the expected errors; `UnhandledErrors` answers all others."""
+    """Register handlers for the expected errors; `middleware.py` answers all others."""
     for error_type in STATUS:
         app.add_exception_handler(error_type, _answer_openbulk_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
@@ -97,7 +56,9 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
     headers = {}
     if isinstance(error, errors.NotPossible):
         headers = allow_header(methods_of_abilities(error.can))
-    return _answer(request, STATUS[type(error)], error.message, error.provider_message, headers)
+    return error_answer(
+        request, STATUS[type(error)], error.message, error.provider_message, headers
+    )
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -105,13 +66,13 @@ async def _answer_invalid_request(request: Request, error: Exception) -> JSONRes
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         character = first["loc"][-1] + 1
-        return _answer(request, 400, f"the body is not JSON: error at character {character}")
+        return error_answer(request, 400, f"the body is not JSON: error at character {character}")
     if first["loc"] == ("body",):
-        return _answer(request, 400, _body_problem(request, first["type"]))
+        return error_answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])
     expected = _EXPECTED.get(first["type"])
     problem = f"{place}: {first['msg']}" if expected is None else f"{place} {expected}"
-    return _answer(request, 400, problem)
+    return error_answer(request, 400, problem)
 
 
 _EXPECTED = {
@@ -149,16 +110,17 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
             allowed = allow_header(methods)
             headers |= allowed
             message = f"{message}; it takes {allowed['Allow']}"
-    return _answer(request, error.status_code, message, headers=headers)
+    return error_answer(request, error.status_code, message, headers=headers)
 
 
-def _answer(
+def error_answer(
     request: Request,
     status: int,
     message: str,
     provider_message: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
+    """The response to a request that failed."""
     body = {"message": message, "requestId": request.state.request_id}
     if provider_message:
         body["providerMessage"] = provider_message

@@ -51,7 +51,7 @@ async def receive_upload(
     too large or cut off. Raises BadInput, TooLarge, DiskFull and FileStoreUnavailable.
     """
     form = _Form(_boundary(request))
-    writer, stream = files.writer(name), request.stream()
+    writer, stream = FileWriter(files, name), request.stream()
     try:
         async for chunk in stream:
             form.feed(chunk)

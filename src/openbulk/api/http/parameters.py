@@ -5,11 +5,9 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from fastapi.routing import APIRoute
 
-from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
 from openbulk.domain.errors import BadInput
 from openbulk.domain.spelling import likely_name
-from openbulk.notify.egress import check_url
 
 ObjectInPath = Annotated[
     str,
@@ -25,25 +23,6 @@ Fields = Annotated[
         examples=["id"],
     ),
 ]
-CALLBACK_HEADER = "Elements-Async-Callback-Url"
-CALLBACK_URL = {
-    "name": CALLBACK_HEADER,
-    "in": "header",
-    "description": "URL that openbulk calls when the job finishes.",
-    "required": False,
-    "schema": {"type": "string", "examples": ["https://example.com/hooks/openbulk"]},
-}
-
-
-def callback_url_of(request: Request) -> str | None:
-    """The URL in the header `Elements-Async-Callback-Url`; an empty one counts as absent."""
-    return request.headers.get(CALLBACK_HEADER) or None
-
-
-def check_callback_url(url: str | None, services: Services) -> None:
-    """Raise BadInput if this server must not call the URL."""
-    if url is not None:
-        check_url(url, CALLBACK_HEADER, allow_private=services.allow_private_addresses)
 
 
 def parse_whole_number(text: str, name: str, *, minimum: int) -> int:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 
-from openbulk.api.http.callers import SignedInUser, require_instance
+from openbulk.api.http.callers import SignedInCaller, SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.elements import (
@@ -21,7 +21,7 @@ from openbulk.api.wire.elements import (
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.connectors.base import Provider
-from openbulk.domain.errors import NotFound, NotSignedIn, ServiceError
+from openbulk.domain.errors import NotFound, ServiceError
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
 ElementName = Annotated[
@@ -86,7 +86,7 @@ async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser)
     responses=answers(ElementMetadata, 404),
 )
 async def metadata(
-    request: Request, key: ElementName, services: ServicesOfApp, user: SignedInUser
+    key: ElementName, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
     """A service, and its bulk operations.
 
@@ -94,13 +94,12 @@ async def metadata(
     """
     provider = find_provider(services, key)
     shape = {**_present_element(services, provider), "bulk": {"upload": True, "download": True}}
+    if caller.instance is None or caller.instance.element != provider.key:
+        return shape
     try:
-        instance = await require_instance(request, services, user)
-        if instance.element != provider.key:
-            return shape
-        objects = await (await services.connections.to(instance.id)).connector.objects()
-    except (NotSignedIn, ServiceError):
-        return shape  # without an instance, the answer leaves out its objects
+        objects = await (await services.connections.to(caller.instance.id)).connector.objects()
+    except ServiceError:
+        return shape
     return {**shape, "resources": present_objects(objects)}
 
 

@@ -236,6 +236,30 @@ async def change_configuration_entry(
 
 
 @router.put(
+    "/instances/enabled",
+    summary="Enable the calling instance",
+    responses=answers(wire.Instance, 507),
+)
+async def enable_own(
+    services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
+) -> dict[str, Any]:
+    """Continue the jobs of the instance whose token is in the Authorization header."""
+    return await enable(str(instance.id), services, user)
+
+
+@router.delete(
+    "/instances/enabled",
+    summary="Disable the calling instance",
+    responses=answers(wire.Instance, 507),
+)
+async def disable_own(
+    services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
+) -> dict[str, Any]:
+    """Pause the jobs of the instance whose token is in the Authorization header."""
+    return await disable(str(instance.id), services, user)
+
+
+@router.put(
     "/instances",
     summary="Update the calling instance",
     responses=answers(wire.Instance, *_SIGNS_IN),

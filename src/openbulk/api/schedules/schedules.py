@@ -19,7 +19,7 @@ from openbulk.api.wire.elements import HUBS
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import BadInput, NotFound
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
 from openbulk.storage.accounts import User
@@ -128,13 +128,13 @@ async def create(
 
 async def _instance_of(
     body: ScheduleBody, request: Request, services: Services, user: User
-) -> Instance:
+) -> CallingInstance:
     if body.instanceId is None:
-        return await require_instance(request, services, user)
+        return await require_instance(request, services)
     instance = await services.accounts.instance(body.instanceId)
     if instance is None or instance.organization_id != user.organization_id:
         raise NotFound(f"there is no instance {body.instanceId}")
-    return instance
+    return CallingInstance(instance.id, instance.organization_id, instance.element)
 
 
 def _relative_path(body: ScheduleBody) -> str:
@@ -158,7 +158,7 @@ def _content(body: ScheduleBody) -> Any:
 
 async def add_schedule(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     specs: Sequence[TransferSpec],
     cron: str,
     shown_request: Mapping[str, Any],

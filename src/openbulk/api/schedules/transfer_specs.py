@@ -5,18 +5,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from openbulk.api.bulk.download_request import download_of_body, download_of_query
+from openbulk.api.bulk.job_requests import check_callback_url
 from openbulk.api.bulk.metadata import (
     parse_metadata,
     parse_target,
     spell_upload_options,
     use_upload_options,
 )
-from openbulk.api.http.parameters import check_callback_url
 from openbulk.api.services import Services
 from openbulk.api.wire.schema import MASK
 from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput
-from openbulk.domain.instance import Instance
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.options import with_known_spelling
 from openbulk.domain.records import Action, Target
 from openbulk.domain.workflow import Destination, TransferSpec
@@ -73,7 +73,7 @@ _TARGET_KEYS = (
 
 
 async def make_specs(
-    services: Services, instance: Instance, uri: str, body: Any, callback_url: str | None
+    services: Services, instance: CallingInstance, uri: str, body: Any, callback_url: str | None
 ) -> Sequence[TransferSpec]:
     """The specs that a request to `uri` describes, checked with the services.
 
@@ -97,7 +97,7 @@ async def make_specs(
 
 async def _spec_of_download(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     request: DownloadRequest,
     shown_request: Mapping[str, Any],
     destination: Destination | None = None,
@@ -115,7 +115,7 @@ async def _spec_of_download(
 
 
 async def _spec_of_transfer(
-    services: Services, instance: Instance, item: Any, callback_url: str | None
+    services: Services, instance: CallingInstance, item: Any, callback_url: str | None
 ) -> TransferSpec:
     transfer = with_known_spelling(_require_object(item), _TRANSFER_KEYS, "a transfer")
     target = transfer.get("targetConfiguration")
@@ -136,7 +136,7 @@ async def _spec_of_transfer(
 
 async def _find_destination(
     services: Services,
-    instance: Instance,
+    instance: CallingInstance,
     configuration: Mapping[str, Any],
     callback_url: str | None,
 ) -> Destination:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
+from openbulk.api.bulk.job_requests import CALLBACK_URL, callback_url_of
 from openbulk.api.http.bodies import parse_json, read_body
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
@@ -14,7 +15,6 @@ from openbulk.api.http.paging import (
     parse_page_size,
     take_page,
 )
-from openbulk.api.http.parameters import CALLBACK_URL, callback_url_of
 from openbulk.api.schedules.schedules import add_schedule
 from openbulk.api.schedules.transfer_specs import EXAMPLE, MAX_TRANSFERS, WORKFLOWS, make_specs
 from openbulk.api.services import ServicesOfApp

@@ -36,6 +36,7 @@ EVENT_FEATURES = Features(
     initial_concurrency=64,
     idempotent_writes=True,
     identifiers=("id", "iCalUID"),
+    references={"recurringEventId": "id"},
     extra_columns=("calendarId",),
     any_identifier=True,
     # An occurrence of a series has its time from the series.
@@ -124,6 +125,7 @@ class GoogleCalendarProvider:
     key = "googlecalendar"
     name = "Google Calendar"
     hub = "scheduling"
+    event_objects = frozenset({"events"})
     settings: Sequence[Setting] = (
         Setting("oauth.api.key", "Client id of the Google Cloud project."),
         Setting("oauth.api.secret", "Client secret of the Google Cloud project.", secret=True),

@@ -116,6 +116,11 @@ def _boolean(value: Any, schema: Schema, path: str) -> bool:
 
 
 def _integer(value: Any, schema: Schema, path: str) -> int:
+    return parse_integer(value, path)
+
+
+def parse_integer(value: Any, path: str) -> int:
+    """A whole number. Raises FieldError."""
     try:
         return int(str(value).strip())
     except ValueError as error:
@@ -163,7 +168,7 @@ def _date_time(text: str, path: str) -> str:
         raise FieldError(
             path,
             f"{path} {text!r} is not a date with a time, like 2026-02-28T09:00:00+01:00; "
-            "write it so, or set metaData.dateOrder to DMY (day first) or MDY (month first)",
+            "write it so",
         ) from error
     return moment.isoformat()
 

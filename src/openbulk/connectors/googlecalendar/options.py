@@ -7,7 +7,6 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.collections import ACCESS_RULES
 from openbulk.connectors.googlecalendar.event_rows import SEND_UPDATES, calendar_of
 from openbulk.connectors.googlecalendar.times import DAYLIGHT_SAVING, time_options
-from openbulk.domain.dates import EXAMPLES
 from openbulk.domain.options import Option
 
 
@@ -51,5 +50,4 @@ OPTIONS = (
         DAYLIGHT_SAVING,
         _OF_EVENTS,
     ),
-    Option("dateOrder", "how dates like 05/30/2026 are read", tuple(EXAMPLES), _OF_EVENTS),
 )

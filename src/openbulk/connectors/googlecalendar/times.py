@@ -4,10 +4,10 @@
 - `metaData.daylightSaving` decides the meaning of a time that a clock change skips or repeats:
   `error` (the default), `earlier`, `later`, or `compatible`: the later of a gap, and the earlier of
   a repeated hour (RFC 5545, section 3.3.5).
-- `metaData.dateOrder` (`MDY`, `DMY`, `YMD`) allows dates as people write them.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -18,11 +18,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.recurrence import check_recurrence
-from openbulk.domain.dates import EXAMPLES, needs_date_order, parse_date, parse_time
+from openbulk.connectors.googlecalendar.recurrence import check_lines, fit_lines
 
 TIME_FIELDS = ("start", "end", "originalStartTime")
+_BOUNDS = ("start", "end")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
+
+_MOMENT_IN_UTC = re.compile(r"\d{6}Z\b", re.IGNORECASE | re.ASCII)
 
 EventTime = Mapping[str, Any]
 """A start or an end, as Google has it: a `date`, or a `dateTime` and a `timeZone`."""
@@ -34,7 +36,6 @@ class TimeOptions:
 
     zone: str | None = None
     daylight_saving: str = "error"
-    date_order: str | None = None
 
 
 def time_options(options: Mapping[str, Any]) -> TimeOptions:
@@ -44,7 +45,7 @@ def time_options(options: Mapping[str, Any]) -> TimeOptions:
         zone = str(options["timeZone"])
         _require_zone(zone, "metaData.timeZone")
     daylight_saving = _choice(options, "daylightSaving", DAYLIGHT_SAVING) or "error"
-    return TimeOptions(zone, daylight_saving, _choice(options, "dateOrder", tuple(EXAMPLES)))
+    return TimeOptions(zone, daylight_saving)
 
 
 def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
@@ -60,37 +61,6 @@ def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> st
     return choice
 
 
-# --- dates as people write them ---
-
-
-def with_iso_dates(values: Mapping[str, Any], order: str | None) -> Mapping[str, Any]:
-    """A row with its dates and times in ISO 8601, read in this order. Without an order, the row
-    unchanged. Raises FieldError."""
-    if order is None:
-        return values
-    return {name: _with_iso_parts(name, value, order) for name, value in values.items()}
-
-
-def _with_iso_parts(name: str, value: Any, order: str) -> Any:
-    if name not in TIME_FIELDS or not isinstance(value, Mapping):
-        return value
-    return {part: _iso_text(text, order, f"{name}.{part}") for part, text in value.items()}
-
-
-def _iso_text(value: Any, order: str, path: str) -> Any:
-    day, _, time = str(value).strip().partition(" ")
-    if not needs_date_order(day):
-        return value
-    try:
-        iso_day = parse_date(day, order).isoformat()
-        return f"{iso_day}T{parse_time(time).isoformat()}" if time else iso_day
-    except ValueError as error:
-        raise FieldError(
-            path,
-            f"{path} {error}; by metaData.dateOrder {order} they look like {EXAMPLES[order]}",
-        ) from error
-
-
 # --- zones and clock changes ---
 
 
@@ -98,12 +68,15 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     """Whether a time depends on a zone that its row does not have.
 
     A local time does, and so does every time of a series: Google repeats it by the clock of a zone
-    (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
+    (https://developers.google.com/workspace/calendar/api/guides/recurringevents). In an all-day
+    series, a moment in UTC does: it may be on another day there.
     """
-    if body.get("start", {}).get("timeZone"):
+    start, recurrence = body.get("start", {}), body.get("recurrence", ())
+    if start.get("timeZone"):
         return False
-    recurs = bool(body.get("recurrence"))
-    return any(_lacks_zone(body.get(name, {}), recurs) for name in TIME_FIELDS)
+    if start.get("date") and any(_MOMENT_IN_UTC.search(line) for line in recurrence):
+        return True
+    return any(_lacks_zone(body.get(name, {}), bool(recurrence)) for name in _BOUNDS)
 
 
 def _lacks_zone(time: EventTime, recurs: bool) -> bool:
@@ -115,7 +88,7 @@ def _lacks_zone(time: EventTime, recurs: bool) -> bool:
 def resolve_times(
     body: Mapping[str, Any], options: TimeOptions, *, zone: str, is_update: bool = False
 ) -> dict[str, Any]:
-    """An event with unambiguous times. Raises FieldError.
+    """An event with an unambiguous start and end, which its recurrence fits. Raises FieldError.
 
     `body` is in Google's types. `zone` applies to local times if their row has no zone. An update
     keeps what its row leaves out: an all-day event keeps its end.
@@ -123,7 +96,7 @@ def resolve_times(
     event = dict(body)
     default_zone = body.get("start", {}).get("timeZone") or zone
     recurs = bool(body.get("recurrence"))
-    for name in TIME_FIELDS:
+    for name in _BOUNDS:
         if name in body:
             _require_one_time(name, body[name])
             event[name] = _resolve_time(
@@ -131,9 +104,30 @@ def resolve_times(
             )
     if event.get("end") or not is_update:
         _resolve_end(event)
-    for line in event.get("recurrence", ()):
-        check_recurrence(line, start_field=time_field(event.get("start", {})))
+    if recurs:
+        event["recurrence"] = _fit_recurrence(event, zone)
     return event
+
+
+def _fit_recurrence(event: Mapping[str, Any], zone: str) -> Sequence[str]:
+    """The recurrence as its start needs it. Without a start, it is checked and stays as it is."""
+    lines, start = event["recurrence"], event.get("start", {})
+    if time_field(start) is None:
+        check_lines(lines)
+        return list(lines)
+    return fit_lines(lines, start, event.get("end", {}), zone)
+
+
+def resolve_original_start(time: EventTime, options: TimeOptions) -> EventTime:
+    """The original start of an occurrence; a local time without a zone is in that of its series.
+
+    Raises FieldError.
+    """
+    _require_one_time("originalStartTime", time)
+    if not time.get("timeZone"):
+        return time
+    path = "originalStartTime.dateTime"
+    return _resolve_time(time, time["timeZone"], options.daylight_saving, path, recurs=True)
 
 
 def _require_one_time(name: str, time: EventTime) -> None:

@@ -16,14 +16,13 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import DiskFull, Unavailable
-from openbulk.domain.job import Job
+from openbulk.domain.job import NextSlice
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 
 APPLICATION_VERSION = "1"
@@ -53,32 +52,6 @@ _LOGGED_BY_US = (
 
 
 @dataclass(frozen=True, slots=True)
-class NextSlice:
-    """A slice that is due, now or later."""
-
-    job_id: int
-    number: int
-    lane: int | None
-    """The instance in whose lane it runs; None outside the lanes."""
-    delay: float = 0.0
-    """Seconds until it is due."""
-
-    @classmethod
-    def of(cls, job: Job, now: datetime) -> "NextSlice":
-        """The slice of a job that is due next."""
-        lane = job.instance_id if job.calls_its_service else None
-        delay = 0.0
-        if job.waiting_until is not None:
-            delay = max(0.0, (job.waiting_until - now).total_seconds())
-        return cls(job.id, job.slice, lane, delay)
-
-    @property
-    def id(self) -> str:
-        """Its id in DBOS, which runs each id once."""
-        return f"slice:{self.job_id}:{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
 class NextAttempt:
     """The next attempt to deliver a notification."""
 
@@ -90,6 +63,11 @@ class NextAttempt:
     def id(self) -> str:
         """Its id in DBOS, which runs each id once."""
         return f"callback:{self.delivery_id}:{self.number}"
+
+
+def slice_id(due: NextSlice) -> str:
+    """The id of a slice in DBOS, which runs each id once."""
+    return f"slice:{due.job_id}:{due.number}"
 
 
 RunSlice = Callable[[int, int], Awaitable[NextSlice | None]]
@@ -218,7 +196,7 @@ class LaneQueue:
 
     async def enqueue_slice(self, due: NextSlice) -> None:
         """Enqueue a slice. No-op if it is queued or has run."""
-        with SetWorkflowID(due.id):
+        with SetWorkflowID(slice_id(due)):
             if due.lane is None:
                 await self._run_outside_lanes(
                     due.delay, self._slice_workflow, due.job_id, due.number

@@ -13,14 +13,14 @@ _epoch_of_slice: ContextVar[int | None] = ContextVar("openbulk_epoch_of_slice", 
 
 
 class Lease:
-    """Decides whether a slice may continue. Without `seconds`, a single process holds it forever.
+    """Decides whether a slice may continue. Without `seconds`, the process holds it forever.
 
     A frozen process notices here when it wakes, before it sends anything: its clock has kept
     running.
     """
 
     def __init__(
-        self, seconds: float = float("inf"), clock: Callable[[], float] = seconds_since_boot
+        self, seconds: float | None = None, clock: Callable[[], float] = seconds_since_boot
     ) -> None:
         self._seconds = seconds
         self._clock = clock
@@ -50,7 +50,7 @@ class Lease:
 
     def is_fresh(self) -> bool:
         """Whether the heartbeat is recent: no other process may consider this one dead."""
-        return self._clock() - self._renewed_at < self._seconds
+        return self._seconds is None or self._clock() - self._renewed_at < self._seconds
 
     def renew(self, sent_at: float) -> None:
         """Renew the lease: a heartbeat was written, no earlier than this time of `clock`."""

@@ -44,6 +44,8 @@ class _Reservation:
     """The ledger's last answer."""
     is_followed: bool = False
     """Whether the next reservation was fetched while this one was used."""
+    timer: asyncio.TimerHandle | None = None
+    """Gives back what is left of it then."""
 
     def is_usable(self, now: float) -> bool:
         """Whether calls are left, and may still be made."""
@@ -66,14 +68,6 @@ class _Reservation:
         if self.left:
             self.unused.append(Unused(self.left, self.granted_at))
         self.left = 0
-
-    def replace_by(self, granted: Grant, granted_at: float, now: float) -> None:
-        """Replace these calls by calls that have just been granted."""
-        self.drop_rest()
-        self.granted = self.left = granted.calls
-        self.is_followed = False
-        self.granted_at = granted_at
-        self.arrived_at = now
 
     def take_unused(self) -> list[Unused]:
         """Remove the calls to give back, and return them."""
@@ -100,6 +94,9 @@ class Reservations:
 
     def close(self) -> None:
         """Stop: no more calls are made."""
+        for reservation in self._reservations.values():
+            if reservation.timer is not None:
+                reservation.timer.cancel()
         for task in self._tasks:
             task.cancel()
 
@@ -168,25 +165,30 @@ class Reservations:
             may_probe=may_probe,
         )
         granted = await self._budgets.change(_scopes_of(budgets), change)
-        if granted.calls:
-            reservation.replace_by(granted, now, self._now())
-            self._start(self._give_back_in_time(budgets, reservation))
+        if not granted.calls:
+            return granted
+        reservation.drop_rest()
+        reservation.granted = reservation.left = granted.calls
+        reservation.is_followed = False
+        reservation.granted_at = now
+        reservation.arrived_at = self._now()
+        if reservation.timer is not None:
+            reservation.timer.cancel()
+        reservation.timer = asyncio.get_running_loop().call_later(
+            2 * RESERVATION_SECONDS, self._give_back, budgets, reservation
+        )
         return granted
 
-    async def _give_back_in_time(
-        self, budgets: Sequence[Budget], reservation: _Reservation
-    ) -> None:
-        """Give back the rest of a reservation once nobody uses it."""
-        arrived_at = reservation.arrived_at
-        await asyncio.sleep(2 * RESERVATION_SECONDS)
-        is_replaced = reservation.arrived_at != arrived_at or reservation.pending_fetch is not None
-        if is_replaced or reservation.is_usable(self._now()):
+    def _give_back(self, budgets: Sequence[Budget], reservation: _Reservation) -> None:
+        """Give back the rest of a reservation, once nobody uses it."""
+        if reservation.pending_fetch is not None or reservation.is_usable(self._now()):
             return
         reservation.drop_rest()
         unused = reservation.take_unused()
-        if not unused:
-            return
+        if unused:
+            self._start(self._count_as_unused(budgets, unused))
 
+    async def _count_as_unused(self, budgets: Sequence[Budget], unused: Sequence[Unused]) -> None:
         def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
             return give_all_back(budgets, spent, unused), None
 

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
 from openbulk.domain.records import Problem, Row
+from openbulk.engine.date_columns import DateColumns, keep_signs
 from openbulk.exact_json import pack_line, unpack_line
 from openbulk.storage.files import FileStore, Part
 
@@ -43,10 +43,6 @@ class _RemarkCollector:
             text = _shorten("; ".join(row.remarks))
             self.first.append(RowRemark(row.number, row.line, text))
 
-    def result(self) -> Remarks:
-        """The remarks so far."""
-        return Remarks(self.rows, tuple(self.first))
-
 
 async def cut(
     files: FileStore,
@@ -54,30 +50,35 @@ async def cut(
     read: Callable[[], Iterator[Row]],
     stop: Callable[[], Awaitable[bool]],
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None if `stop` returns True after one of them.
+    """Cut the rows of a job's file into parts; None if `stop` returns True between two of them.
 
-    Cutting again makes the same parts and remarks. Raises BadInput if the file as a whole cannot be
-    read.
+    Cutting again makes the same parts, remarks and signs of dates. Raises BadInput if the file as a
+    whole cannot be read.
     """
     # Recognizing the encoding or the order of dates may take the whole file before the first row.
     rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
     remarks = _RemarkCollector()
+    dates = DateColumns()
     records = 0
     # In a thread: parsing a part takes longer than the event loop may be kept from other work.
-    while packed := await asyncio.to_thread(_next_part, rows, remarks):
+    packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
+    while packed:
         await files.put(Part(records + 1).path(file), b"\n".join(packed))
         first_rows.append(records + 1)
         records += len(packed)
-        if await stop():
+        packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
+        if packed and await stop():
             return None
-    return Cut(records, first_rows, remarks.result())
+    await keep_signs(files, file, dates.signs())
+    return Cut(records, first_rows, Remarks(remarks.rows, tuple(remarks.first)))
 
 
-def _next_part(rows: Iterator[Row], remarks: _RemarkCollector) -> list[bytes]:
+def _next_part(rows: Iterator[Row], remarks: _RemarkCollector, dates: DateColumns) -> list[bytes]:
     packed: list[bytes] = []
     size = 0
     for row in rows:
+        dates.add(row)
         packed.append(_pack(row, remarks))
         size += len(packed[-1])
         if len(packed) == RECORDS_PER_PART or size >= BYTES_PER_PART:
@@ -112,9 +113,5 @@ async def rows_of(
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
             if number > after:
-                yield _unpack(number, unpack_line(packed))
-
-
-def _unpack(number: int, packed: Any) -> Row:
-    line, values, problem = packed
-    return Row(number, values, None if problem is None else Problem(**problem), line)
+                line, values, problem = unpack_line(packed)
+                yield Row(number, values, None if problem is None else Problem(**problem), line)

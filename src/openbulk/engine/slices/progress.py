@@ -1,12 +1,10 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.targets import resolve_object
-from openbulk.domain.job import Job
 from openbulk.domain.records import (
     Action,
     Outcome,
@@ -16,14 +14,6 @@ from openbulk.domain.records import (
     Target,
     value_at,
 )
-
-
-def target_of(job: Job, objects: Mapping[str, Features]) -> Target:
-    """The target of a job's records, with the object's name in place of a path."""
-    target = replace(job.upload.target, run=job.upload.file, records=job.records)
-    resolved = resolve_object(target.object, objects)
-    options = {**target.options, **resolved.path_parameters}
-    return replace(target, object=resolved.name, options=options)
 
 
 def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
@@ -39,14 +29,21 @@ def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
     return f"{target.run}:{row}"
 
 
-def ordering_key(target: Target, features: Features, record: Record) -> str:
-    """The key by which records are ordered: those that share it are sent one after another."""
-    names = [target.identifier_field] if target.identifier_field else features.identifiers
-    for name in names:
-        value = value_at(record.values, name)
-        if value not in (None, ""):
-            return f"{name}={value}"
-    return record.key
+def ordering_columns(target: Target, features: Features) -> Mapping[str, str]:
+    """The fields by which records are ordered, each with the identifier that its value is."""
+    identifiers = dict.fromkeys(filter(None, [target.identifier_field, *features.identifiers]))
+    return {**{name: name for name in identifiers}, **features.references}
+
+
+def ordering_keys(columns: Mapping[str, str], record: Record) -> Set[str]:
+    """The keys by which a record is ordered: those that share one are sent one after another."""
+    values = record.values
+    keys = {
+        f"{identifier}={value}"
+        for name, identifier in columns.items()
+        if (value := value_at(values, name)) not in (None, "")
+    }
+    return keys or {record.key}
 
 
 KIND_BY_ACTION = {

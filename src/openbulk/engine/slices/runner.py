@@ -8,15 +8,13 @@ from functools import partial
 
 import structlog
 
-from openbulk.connectors.base import Connector
 from openbulk.domain.errors import Fenced, FileStoreUnavailable, Unavailable
-from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.job import Job, NextSlice, Status, Upload
 from openbulk.domain.records import Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
-from openbulk.engine.queue.dbos_queue import NextSlice
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
@@ -25,6 +23,7 @@ from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fai
 from openbulk.engine.slices.parts import cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
+from openbulk.formats.packed import unpack
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.retry import (
@@ -76,16 +75,15 @@ class SliceRunner:
         If the slice is not due, return the slice that is.
         """
         while True:
-            with self._lease.slice():
-                try:
-                    return await self._run(job_id, number)
-                except Fenced:
-                    # The runner that has taken the slice over enqueues the next one.
-                    return None
-                except Unavailable:
-                    # No call is in flight any more: begin again from the state in the ledger.
-                    if self._draining.is_set():
-                        raise
+            try:
+                return await self._run(job_id, number)
+            except Fenced:
+                # The runner that has taken the slice over enqueues the next one.
+                return None
+            except Unavailable:
+                # No call is in flight any more: begin again from the state in the ledger.
+                if self._draining.is_set():
+                    raise
             await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
 
     async def _run(self, job_id: int, number: int) -> NextSlice | None:
@@ -98,21 +96,22 @@ class SliceRunner:
             lease=self._lease,
             draining=self._draining,
         )
-        ledger = await retry_until_written(begin, self._draining)
-        if ledger is None:
-            return await self._slice_due_instead(job_id, number)
-        self.running_jobs.add(job_id)
-        try:
-            ending = await self._work(ledger)
-            return await self._end(ledger, ending)
-        finally:
-            self.running_jobs.discard(job_id)
+        with self._lease.slice():
+            ledger = await retry_until_written(begin, self._draining)
+            if ledger is None:
+                return await self._slice_due_instead(job_id, number)
+            self.running_jobs.add(job_id)
+            try:
+                ending = await self._work(ledger)
+                return await self._end(ledger, ending)
+            finally:
+                self.running_jobs.discard(job_id)
 
     async def _slice_due_instead(self, job_id: int, number: int) -> NextSlice | None:
         job = await retry_while_unavailable(partial(self._ledger.job, job_id), self._draining)
         if job is None or job.is_finished or job.slice == number:
             return None
-        return NextSlice.of(job, self._now())
+        return job.next_slice(self._now())
 
     # --- the work ---
 
@@ -135,14 +134,13 @@ class SliceRunner:
         if job.status is Status.CANCELLATION_PENDING:
             # The runner that had to end the job has died: `_end` ends it.
             return Continue()
-        if not job.is_download and job.records is None:
-            is_cut = await self._cut_file(ledger)
-            # A large file is cut outside the lane, so that no other job waits for it. The next
-            # slice, in the lane, sends its records.
-            if not is_cut or not job.upload.is_small:
-                return Continue()
-        connector = await self._connector(ledger)
-        deadline = SliceDeadline(ledger, self._draining, self._now)
+        is_cut = job.is_download or job.records is not None
+        if not is_cut and not await self._cut_file(ledger):
+            return Continue()
+        connection = await self._connections.to(job.instance_id)
+        # The slice gets its job's share of the service's quota.
+        connection.pace.begin_slice(ledger.jobs_in_lane)
+        connector, deadline = connection.connector, SliceDeadline(ledger, self._draining, self._now)
         if job.is_download:
             return await DownloadSlice(
                 ledger, connector=connector, files=self._files, deadline=deadline
@@ -160,7 +158,7 @@ class SliceRunner:
         return upload.records_of is None and self._formats[upload.file_format].names_are_paths
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
-        """Cut a job's file into parts; False if the slice must stop before the end."""
+        """Cut a job's file into parts; return whether this slice also sends their records."""
         upload = ledger.job.upload
         deadline = SliceDeadline(ledger, self._draining, self._now)
         read = await self._reader_of(upload)
@@ -169,24 +167,23 @@ class SliceRunner:
             return False
         await ledger.set_parts(done.records, done.first_rows, done.remarks)
         log.info("file is cut", job=ledger.job.id, records=done.records)
-        return True
+        if self._draining.is_set() or ledger.job.status is Status.CANCELLATION_PENDING:
+            return False
+        # A large file is cut outside the lane, so that no other job waits for it. The next slice,
+        # in the lane, sends its records.
+        return upload.is_small
 
     async def _reader_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
         """A function that reads an upload's rows: from its file, or from a download's records."""
         if upload.records_of is None:
             file = self._files.open(upload.file, upload.file_size)
-            return partial(self._formats[upload.file_format].read, file, upload.target.options)
+            file_format = self._formats[upload.file_format]
+            return lambda: file_format.read(unpack(file), upload.target.options)
         find = partial(self._ledger.job, upload.records_of)
         source = await retry_while_unavailable(find, self._draining)
         assert source is not None
         find_result = partial(result_of, self._ledger, self._files, source)
         return partial(as_rows, await retry_while_unavailable(find_result, self._draining))
-
-    async def _connector(self, ledger: SliceLedger) -> Connector:
-        """The connector of the job's instance. The slice gets its share of the service's quota."""
-        connection = await self._connections.to(ledger.job.instance_id)
-        connection.pace.begin_slice(await ledger.unfinished_jobs())
-        return connection.connector
 
     # --- the end ---
 
@@ -199,7 +196,7 @@ class SliceRunner:
             case _ if await ledger.is_cancelled():
                 await self._finish(ledger, Status.CANCELLED)
             case _:
-                return NextSlice.of(await self._continue(ledger, ending), self._now())
+                return (await self._continue(ledger, ending)).next_slice(self._now())
         return None
 
     async def _continue(self, ledger: SliceLedger, ending: Continue | Snooze | Crash) -> Job:

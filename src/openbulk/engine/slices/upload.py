@@ -8,12 +8,15 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.targets import refusal_of
+from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
     AnswerLost,
     CallWithdrawn,
@@ -25,7 +28,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.slices.concurrency import ConcurrencyLimiter
+from openbulk.engine.date_columns import DateReader, signs_of
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -34,12 +37,11 @@ from openbulk.engine.slices.progress import (
     Progress,
     complete_outcomes,
     key_of,
-    ordering_key,
-    target_of,
+    ordering_columns,
+    ordering_keys,
     unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
-from openbulk.storage.retry import happens_within
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 RECORD_SECONDS = 0.25
@@ -49,8 +51,15 @@ MAX_UNRECORDED = 4 * RECORD_OUTCOMES
 """Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
+"""How often a slice looks whether outcomes are due, and whether it is over."""
 FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
+
+
+MAX_EARLY = 100
+"""Records that need another one and wait for it, at most."""
+MAX_ROWS_AHEAD = 10_000
+"""Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
 
 
 class UploadSlice:
@@ -74,29 +83,37 @@ class UploadSlice:
         self._ending: Ending | None = None
         self._progress = Progress(ledger.job.cursor)
         self._parts: Sequence[Part] = ()
-        self._target = ledger.job.upload.target
+        self._early: list[tuple[Record, Outcome]] = []
+        """Records that need others, and the outcomes that they have without these."""
+        self._dates: DateReader | None = None
+        self._target = replace(
+            ledger.job.upload.target,
+            run=ledger.job.upload.file,
+            records=ledger.job.records,
+            # A format whose records have fields in fields has numbers and documents, too.
+            is_typed=not names_are_paths,
+        )
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
-        self._is_sent = asyncio.Event()
         self._is_over = asyncio.Event()
 
     async def run(self) -> Ending:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
             objects = await self._connector.objects()
-            self._target = target_of(self._job, objects)
+            self._target = resolve_target(self._target, objects)
             refusal = refusal_of(self._target, objects)
             if refusal is None:
                 refusal = await self._resolve_columns(objects[self._target.object])
         except ServiceError as error:
             return ending_of(error)
-        self._parts = await self._ledger.parts_from(self._job.cursor + 1)
-        self._progress.done = set(await self._ledger.rows_with_outcome(self._job.cursor))
-        watching = asyncio.create_task(self._watch_deadline())
+        self._parts, with_outcome = await self._ledger.rows_to_send()
+        self._progress.done = set(with_outcome)
+        watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
                 await self._refuse_all(refusal)
@@ -118,7 +135,10 @@ class UploadSlice:
         return self._ending or Continue()
 
     async def _resolve_columns(self, features: Features) -> str | None:
-        """Prepare to resolve the file's columns; return why no record can be sent, or None."""
+        """Prepare to resolve the file's columns; return why no record can be sent, or None.
+
+        Raises BadInput if the file does not show the order of its dates, and ServiceError.
+        """
         schema = await self._connector.metadata(self._target.object)
         try:
             self._columns = Columns(
@@ -127,12 +147,13 @@ class UploadSlice:
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=self._columns.identifier)
+        signs = await signs_of(self._files, self._job.upload.file)
+        self._dates = DateReader.of(signs, self._columns, schema, self._target.options)
         return None
 
     async def _refuse_all(self, reason: str) -> None:
         async for record in self._pending_records():
             self._progress.add([Outcome.failure(record.row, reason)])
-            await self._record_if_due()
             if self._ending:
                 return
 
@@ -140,26 +161,49 @@ class UploadSlice:
 
     async def _send_all(self, features: Features) -> None:
         await self._look_up_open_intents(features)
-        recording = asyncio.create_task(self._record_until_sent())
         try:
             async with asyncio.TaskGroup() as calls:
-                await self._start_calls(calls, features)
+                await self._start_calls(calls, features, self._batches(features.max_batch))
+            await self._send_early_records(features)
         except BaseExceptionGroup as group:
             # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
-        finally:
-            self._is_sent.set()
-            await recording
 
-    async def _start_calls(self, calls: asyncio.TaskGroup, features: Features) -> None:
+    async def _send_early_records(self, features: Features) -> None:
+        """Send records again that need others, until no further one is taken.
+
+        If the slice ends before, they have no outcome, and the next slice sends them.
+        """
+        left = MAX_EARLY + 1
+        while len(self._early) < left and not self._may_not_go_on:
+            early, self._early = self._early, []
+            left = len(early)
+            batches = _batches_of([record for record, _ in early], features.max_batch)
+            async with asyncio.TaskGroup() as calls:
+                await self._start_calls(calls, features, batches)
+        if not self._may_not_go_on:
+            self._progress.add([outcome for _, outcome in self._early])
+
+    @property
+    def _may_not_go_on(self) -> bool:
+        return self._ending is not None or self._read_failure is not None
+
+    async def _start_calls(
+        self,
+        calls: asyncio.TaskGroup,
+        features: Features,
+        batches: AsyncIterator[Sequence[Record]],
+    ) -> None:
         limiter = ConcurrencyLimiter(features)
+        ordering = ordering_columns(self._target, features)
         try:
-            async for batch in self._batches(features.max_batch):
-                keys = {ordering_key(self._target, features, record) for record in batch}
-                await limiter.acquire(keys)
+            async for batch in batches:
+                keys = {key for record in batch for key in ordering_keys(ordering, record)}
+                await limiter.acquire()
                 if self._ending:
                     return
-                call = calls.create_task(self._send(batch, features))
+                before = limiter.calls_before(keys)
+                call = calls.create_task(self._send_after(before, batch, features))
                 limiter.release_after(call, keys)
         except Fenced:
             raise
@@ -167,6 +211,17 @@ class UploadSlice:
             # A row that cannot be read ends the slice, but not the calls in flight: their outcomes
             # are recorded first.
             self._read_failure = error
+
+    async def _send_after(
+        self,
+        before: AbstractSet[asyncio.Task[None]],
+        batch: Sequence[Record],
+        features: Features,
+    ) -> None:
+        """Send a batch after other calls have ended."""
+        if before:
+            await asyncio.wait(before)
+        await self._send(batch, features)
 
     async def _send(self, batch: Sequence[Record], features: Features) -> None:
         """Send a batch and add its outcomes; a failure of the service ends the slice."""
@@ -177,7 +232,8 @@ class UploadSlice:
         try:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
-            self._progress.add(complete_outcomes(batch, await self._write(batch, features)))
+            outcomes = complete_outcomes(batch, await self._write(batch, features))
+            self._progress.add(await self._without_early(batch, outcomes, features))
         except (RetryLater, DiskFull) as error:
             # The records were not sent: an open intent would make the next slice look them up and
             # mark them unknown.
@@ -191,6 +247,23 @@ class UploadSlice:
         except Exception as error:
             self._end(Crash(error))
 
+    async def _without_early(
+        self, batch: Sequence[Record], outcomes: Sequence[Outcome], features: Features
+    ) -> Sequence[Outcome]:
+        """The outcomes to record; records that come too early are set aside, as far as they may."""
+        if not any(outcome.is_early for outcome in outcomes):
+            return outcomes
+        pairs = zip(batch, outcomes, strict=True)
+        room = MAX_EARLY - len(self._early)
+        if len(self._progress.done) > MAX_ROWS_AHEAD:
+            room = 0
+        early = [pair for pair in pairs if pair[1].is_early][:room]
+        self._early += early
+        rows = {record.row for record, _ in early}
+        if not features.idempotent_writes:
+            await self._ledger.drop_intents(sorted(rows))
+        return [outcome for outcome in outcomes if outcome.row not in rows]
+
     async def _write(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
         """Write a batch, retrying transient errors.
 
@@ -199,7 +272,7 @@ class UploadSlice:
         resends = 0
         while True:
             try:
-                await self._ledger.wait_until_held()
+                await self._ledger.lease.wait_until_held()
                 return await self._connector.write(self._target, batch)
             except AnswerLost as error:
                 if not features.idempotent_writes:
@@ -279,7 +352,7 @@ class UploadSlice:
             # In the slice that collects, another row may be a record. The outcomes of those that
             # are none are recorded now, so that the batch stays what was submitted.
             await self._record()
-            await self._ledger.wait_until_held()
+            await self._ledger.lease.wait_until_held()
             ticket = Ticket(await native.submit(self._target, batch), until)
             await self._ledger.set_ticket(ticket)
         pause = FIRST_NATIVE_POLL_SECONDS
@@ -328,6 +401,7 @@ class UploadSlice:
         if self._columns is not None:
             try:
                 values = self._columns.fields_of(values)
+                values = values if self._dates is None else self._dates.read(values)
             except FieldError as error:
                 return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
@@ -360,24 +434,19 @@ class UploadSlice:
         if self._ending is None or isinstance(ending, Fail | Crash):
             self._ending = ending
 
-    async def _watch_deadline(self) -> None:
-        """End the slice when it is over, or when the ledger cannot say whether it is."""
+    async def _watch(self) -> None:
+        """Record outcomes as they arrive, and end the slice in time. A failing ledger ends it."""
+        clock = asyncio.get_running_loop().time
+        check_at = clock() + DEADLINE_POLL_SECONDS
         try:
-            while self._ending is None:
-                if await happens_within(self._is_over, DEADLINE_POLL_SECONDS):
-                    return
-                if await self._deadline.is_over():
-                    self._end(Continue())
-        except BaseException:
-            self._end(Continue())
-            raise
-
-    async def _record_until_sent(self) -> None:
-        """Record outcomes while others arrive. A ledger that fails ends the slice."""
-        try:
-            while not self._is_sent.is_set():
+            while not self._is_over.is_set():
                 await self._record_if_due()
-                await happens_within(self._is_sent, RECORD_POLL_SECONDS)
+                if self._ending is None and clock() >= check_at:
+                    check_at = clock() + DEADLINE_POLL_SECONDS
+                    if await self._deadline.is_over():
+                        self._end(Continue())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_over.wait(), RECORD_POLL_SECONDS)
         except BaseException:
             self._end(Continue())
             raise
@@ -397,3 +466,48 @@ class UploadSlice:
             for kind, count in Counter(outcome.kind for outcome in results).items():
                 metrics.RECORDS.labels(kind).inc(count)
         self._recorded_at = asyncio.get_running_loop().time()
+
+
+async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
+    for begin in range(0, len(records), size):
+        yield records[begin : begin + size]
+
+
+class ConcurrencyLimiter:
+    """Slots for calls in flight, up to the service's concurrency.
+
+    Calls that share an ordering key run one after another. If the service refuses a call, the slice
+    ends, and the next one begins with few slots again.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self._slots = features.initial_concurrency or features.concurrency
+        self._max_slots = features.concurrency
+        self._free = asyncio.Semaphore(self._slots)
+        self._last_calls: dict[str, asyncio.Task[None]] = {}
+        """The latest call in flight of each ordering key."""
+
+    async def acquire(self) -> None:
+        """Wait for a slot."""
+        await self._free.acquire()
+
+    def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
+        """The calls in flight that a call with these keys has to wait for.
+
+        Each of them has a slot, so that they end whatever else waits.
+        """
+        return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
+
+    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
+        """When the call ends, free its slot, and open another one up to the maximum."""
+        self._last_calls.update(dict.fromkeys(ordering_keys, call))
+        call.add_done_callback(partial(self._release, ordering_keys))
+
+    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
+        for key in ordering_keys:
+            if self._last_calls[key] is call:
+                del self._last_calls[key]
+        self._free.release()
+        if self._slots < self._max_slots:
+            self._slots += 1
+            self._free.release()

@@ -1,23 +1,25 @@
 """CSV as people have it (RFC 4180, and what spreadsheets make of it).
 
 `metaData.delimiter` and `metaData.encoding` override detection. The first line names the columns,
-which `connectors/columns.py` resolves to fields. An empty cell is an absent field.
-A line without any value is skipped: spreadsheets write such lines below the last record. Excel also
-writes empty cells beyond the header, which are ignored. A row with too few cells is broken: it may
-be cut off or shifted. All values are text. `write` uses commas, line feeds, and JSON for lists.
+which `connectors/columns.py` resolves to fields. Blank lines, titles and Excel's line `sep=;` may
+be above it. An empty cell is an absent field, `""` in quotes is an empty text, and
+the text in `metaData.nullValue` is None, which clears a field. A line without any value is skipped:
+spreadsheets write such lines below the last record. Excel also writes blank cells beyond the
+header, which are ignored. A row with too few cells is broken: it may be cut off or shifted. All
+values are text. `write` uses commas, line feeds, and JSON for lists.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Row
-from openbulk.formats.csv.delimiters import detect_delimiter
+from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.csv.rows import RowReader, read_header
 from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.header import parse_header
-from openbulk.formats.options import DELIMITER, ENCODING
+from openbulk.formats.options import DELIMITER, ENCODING, NULL_VALUE
 from openbulk.formats.table import Table
 from openbulk.formats.text import text_lines
 
@@ -27,7 +29,7 @@ class Csv:
 
     name = "csv"
     looks_like = "a CSV has field names in its first line and a record in each line below"
-    options = (ENCODING, DELIMITER)
+    options = (ENCODING, DELIMITER, NULL_VALUE)
     is_binary = False
     names_are_paths = True
 
@@ -37,11 +39,16 @@ class Csv:
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The rows of a file. Raises BadInput if its header or metaData cannot be used."""
+        return self.open(file, options).rows()
+
+    def open(self, file: BinaryIO, options: Mapping[str, Any]) -> RowReader:
+        """The reader of a file's rows. Raises BadInput if its header or metaData cannot be used."""
         encoding = detect_encoding(file, options)
         lines = LineReader(text_lines(file, encoding), encoding)
-        delimiter = detect_delimiter(lines, options)
-        header = parse_header(read_header(lines, delimiter), self.looks_like)
-        return RowReader(lines, delimiter, header).rows()
+        dialect = detect_dialect(lines, options)
+        header = parse_header(read_header(lines, dialect), self.looks_like)
+        null_value = options.get("nullValue")
+        return RowReader(lines, dialect, header, str(null_value) if null_value else None)
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()

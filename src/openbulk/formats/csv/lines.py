@@ -23,12 +23,18 @@ class LineReader:
         self.number = 0
         """The number of the last line taken, from 1."""
         self._last_damaged = 0
+        self._doubtful_until = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        """The next line. Raises csv.Error if the record exceeds MAX_RECORD_CHARACTERS."""
+        """The next line.
+
+        Raises csv.Error if the record exceeds MAX_RECORD_CHARACTERS, or opens a quote in doubt.
+        """
+        if self.record_lines and self.number < self._doubtful_until:
+            raise csv.Error("the quote is the one that was not closed")
         line = self._returned.pop() if self._returned else self._decode(next(self._lines))
         self.record_lines.append(line)
         self.number += 1
@@ -38,6 +44,8 @@ class LineReader:
         return line
 
     def _decode(self, line: bytes) -> str:
+        if b"\x00" in line:
+            self._last_damaged = self.number + 1
         try:
             return line.decode()
         except UnicodeDecodeError:
@@ -46,12 +54,15 @@ class LineReader:
 
     @property
     def damage(self) -> str | None:
-        """A sentence on the first byte of the current record that its encoding lacks."""
+        """A sentence on the first byte of the current record that is no character of a text."""
         if self._last_damaged <= self.number - len(self.record_lines):
             return None
         return next(filter(None, map(self._damage_of, self.record_lines)), None)
 
     def _damage_of(self, line: str) -> str | None:
+        if "\x00" in line:
+            place = line.index("\x00") + 1
+            return f"a zero byte (NUL) is at position {place} of the line; take it out"
         original = line.encode(errors="surrogateescape")
         try:
             original.decode()
@@ -63,6 +74,15 @@ class LineReader:
         """The lines taken so far belong to a record that is complete."""
         self.record_lines = []
         self._record_characters = 0
+
+    def begin_doubt(self, last_line: int) -> None:
+        """The current record has a quote that was not closed; the record reached to this line.
+
+        A record that begins before that line and opens a quote, too, would reach as far: inside
+        the first quote, a line with good quotes ends outside of it. So such a record is not read
+        on, and each line is read twice at most.
+        """
+        self._doubtful_until = max(self._doubtful_until, last_line)
 
     def return_lines(self, keep: int) -> None:
         """Return all lines of the current record but the first `keep`, to be read again."""

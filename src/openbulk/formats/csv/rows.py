@@ -2,20 +2,22 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row
-from openbulk.formats.csv.delimiters import delimiter_name
+from openbulk.formats.csv.dialect import Dialect
 from openbulk.formats.csv.lines import MAX_RECORD_CHARACTERS, LineReader
 
-_UNDECODED = re.compile("[\udc80-\udcff]")
-"""A byte that is not UTF-8, as `surrogateescape` decodes it."""
+_DAMAGED = re.compile("[\x00\udc80-\udcff]")
+"""A zero byte, or a byte that is not UTF-8, as `surrogateescape` decodes it."""
 
 
-def read_header(lines: LineReader, delimiter: str) -> list[str]:
-    """The first row with a text in it; an empty one if there is none. Raises BadInput."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
+    """The header's cells; none if the file has no text. Raises BadInput."""
+    reader = dialect.reader(lines)
+    rows_above = dialect.header_row
     while True:
         lines.begin_record()
         first_line = lines.number + 1
@@ -24,12 +26,14 @@ def read_header(lines: LineReader, delimiter: str) -> list[str]:
         except csv.Error as error:
             lines.return_lines(keep=1)
             raise _unreadable_header(first_line, _describe_quoting(lines, error)) from error
-        if lines.damage:
-            raise _unreadable_header(first_line, lines.damage)
         if cells is None:
             return []
-        if any(map(str.strip, cells)):
-            return cells
+        rows_above -= 1
+        if rows_above >= 0 or not any(map(str.strip, cells)):
+            continue
+        if lines.damage:
+            raise _unreadable_header(first_line, lines.damage)
+        return cells
 
 
 def _unreadable_header(line: int, reason: str) -> BadInput:
@@ -39,19 +43,26 @@ def _unreadable_header(line: int, reason: str) -> BadInput:
 class RowReader:
     """Reads records below a header, and starts over after a line that cannot be one."""
 
-    def __init__(self, lines: LineReader, delimiter: str, header: Sequence[str]) -> None:
+    def __init__(
+        self,
+        lines: LineReader,
+        dialect: Dialect,
+        header: Sequence[str],
+        null_value: str | None = None,
+    ) -> None:
         self._lines = lines
-        self._delimiter = delimiter
-        self._header = header
+        self._dialect = dialect
+        self.header = header
+        """The names of the fields."""
+        self._null_value = null_value
         self._rows = 0
         self._doubtful_until = 0
         """A quote that was not closed reached to this line; a quote up to here may be its end."""
 
     def rows(self) -> Iterator[Row]:
         """Every row, good or broken, numbered from 1. Blank lines are skipped."""
-        lines, width = self._lines, len(self._header)
-        # CPython's reader resets itself at each record, so it can be used again after an error.
-        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        lines, width = self._lines, len(self.header)
+        reader = self._dialect.reader(lines)
         while True:
             lines.begin_record()
             first_line = lines.number + 1
@@ -62,19 +73,33 @@ class RowReader:
             except csv.Error as error:
                 yield self._broken_row(first_line, self._start_over(error))
                 continue
-            has_other_width = len(cells) != width
-            is_suspect = has_other_width or lines.damage or first_line <= self._doubtful_until
+            is_suspect = len(cells) != width or lines.damage or first_line <= self._doubtful_until
+            has_quotes = '"' in lines.record_lines[0]
+            is_suspect = is_suspect or (has_quotes and ' "' in lines.record_lines[0])
             problem = self._find_problem(cells) if is_suspect else None
             if problem is not None:
                 yield self._broken_row(first_line, problem)
-            elif len(cells) >= width and any(cells):  # else it is a blank line
-                yield self._row(first_line, cells)
+            elif len(cells) >= width and any(cells[:width]):  # else it is a blank line
+                yield self._row(first_line, cells, has_quotes=has_quotes)
 
-    def _row(self, line: int, cells: Sequence[str]) -> Row:
-        pairs = zip(self._header, cells, strict=False)
-        values = {name: cell for name, cell in pairs if cell}
+    def _row(self, line: int, cells: Sequence[str], *, has_quotes: bool) -> Row:
+        pairs = zip(self.header, cells, strict=False)
+        values: dict[str, Any] = {name: cell for name, cell in pairs if cell}
+        if has_quotes:
+            values |= self._quoted_empty_texts(cells)
+        if self._null_value is not None:
+            values |= {name: None for name, cell in values.items() if cell == self._null_value}
         self._rows += 1
         return Row(self._rows, values, line=line)
+
+    def _quoted_empty_texts(self, cells: Sequence[str]) -> Mapping[str, str]:
+        """The empty cells that are in quotes: a text without a character, and not no value."""
+        text = "".join(self._lines.record_lines)
+        if '""' not in text or all(cells):
+            return {}
+        raw_cells = _raw_cells(text, self._dialect)
+        triples = zip(self.header, cells, raw_cells, strict=False)
+        return {name: "" for name, cell, raw in triples if not cell and raw.strip() == '""'}
 
     def _broken_row(self, line: int, problem: Problem) -> Row:
         self._rows += 1
@@ -89,7 +114,10 @@ class RowReader:
         if has_wrong_width and any(map(self._is_row, lines.record_lines[1:])):
             return self._start_over(None)
         if lines.damage:
-            return Problem(lines.damage, _damaged_field(self._header, cells))
+            return Problem(lines.damage, _damaged_field(self.header, cells))
+        quoting = self._quoting_problem(cells)
+        if quoting is not None:
+            return quoting
         if has_wrong_width:
             return Problem(self._describe_width(cells))
         # The rest of a text whose quotes are wrong ends with the quote that should have closed it.
@@ -98,51 +126,95 @@ class RowReader:
             return Problem(_describe_quoting(lines, None))
         return None
 
+    def _quoting_problem(self, cells: Sequence[str]) -> Problem | None:
+        """The problem of a cell that begins with a blank and a quote; None if there is none.
+
+        By RFC 4180, section 2, the blank belongs to the cell, and so does the quote.
+        """
+        pairs = zip(self.header, cells, strict=False)
+        name = next((name for name, cell in pairs if cell.lstrip(" ")[:1] == '"' != cell[:1]), None)
+        if name is None:
+            return None
+        return Problem("there is a blank before an opening quote; take the blank out", name)
+
     def _has_wrong_width(self, cells: Sequence[str]) -> bool:
         """Whether a row has too few or too many cells.
 
-        Empty cells beyond the header do not count, and a line of blanks is not a row.
+        Blank cells beyond the header do not count, and a line of blanks is not a row.
         """
-        if len(cells) < len(self._header):
+        if len(cells) < len(self.header):
             return any(map(str.strip, cells))
-        return any(cells[len(self._header) :])
+        return any(map(str.strip, cells[len(self.header) :]))
 
     def _start_over(self, error: csv.Error | None) -> Problem:
         """Give up only the first line of the current record; its others are read again."""
-        self._doubtful_until = max(self._doubtful_until, self._lines.number)
+        last_line = self._lines.number
+        self._doubtful_until = max(self._doubtful_until, last_line)
+        self._lines.begin_doubt(last_line)
         self._lines.return_lines(keep=1)
         return Problem(self._lines.damage or _describe_quoting(self._lines, error))
 
     def _is_row(self, line: str) -> bool:
         """Whether a line inside a record of several lines would be a row of its own."""
         try:
-            cells = next(csv.reader([line], delimiter=self._delimiter, strict=True), [])
+            cells = next(self._dialect.reader([line]), [])
         except csv.Error:
             return False
-        return len(cells) == len(self._header) > 1
+        return len(cells) == len(self.header) > 1
 
     def _describe_width(self, cells: Sequence[str]) -> str:
-        name = delimiter_name(self._delimiter)
+        name = self._dialect.name
         plural = "s" * (len(cells) > 1)
-        counts = f"the row has {len(cells)} cell{plural}, the header has {len(self._header)}"
-        if len(cells) > len(self._header):
+        counts = f"the row has {len(cells)} cell{plural}, the header has {len(self.header)}"
+        if _has_backslash(self._lines):
+            return f"{counts}; {_BACKSLASH}"
+        if len(cells) > len(self.header):
             return f"{counts}; a text with a {name} in it belongs in double quotes"
-        missing = self._header[len(cells)]
+        missing = self.header[len(cells)]
         return f"{counts}: the first missing is {missing!r}; an empty cell needs its {name}"
+
+
+def _raw_cells(text: str, dialect: Dialect) -> Iterator[str]:
+    """The cells of a record as they are written, with their quotes."""
+    mark = re.escape(dialect.delimiter)
+    blanks = " *" * dialect.has_blanks
+    cell = re.compile(rf'(?P<cell>{blanks}(?:"(?:[^"]|"")*"|[^{mark}\r\n]*))(?:{mark}|[\r\n]*\Z)')
+    place = 0
+    while place < len(text) and (match := cell.match(text, place)):
+        yield match["cell"]
+        place = match.end()
 
 
 def _damaged_field(header: Sequence[str], cells: Sequence[str]) -> str | None:
     pairs = zip(header, cells, strict=False)
-    return next((name for name, cell in pairs if _UNDECODED.search(cell)), None)
+    return next((name for name, cell in pairs if _DAMAGED.search(cell)), None)
+
+
+_BACKSLASH = (
+    r"a backslash before a quote (\") is not an escape in CSV: "
+    'double a quote that belongs to the text ("")'
+)
+
+
+def _has_backslash(lines: LineReader) -> bool:
+    r"""Whether the current record has a quote after a backslash: `"say \"hi\""`."""
+    return '\\"' in lines.record_lines[0]
 
 
 def _describe_quoting(lines: LineReader, error: csv.Error | None) -> str:
     """Why the first line of the current record cannot be read."""
-    # The message of CPython is "',' expected after '\"'".
+    if _has_backslash(lines):
+        return _BACKSLASH
+    # The messages of CPython are "',' expected after '\"'" and "new-line character seen in ...".
     if "expected after" in str(error):
         return (
             "there is text after a closing quote, or a quote is not closed; "
             'double a quote that belongs to the text ("")'
+        )
+    if "new-line character" in str(error):
+        return (
+            "a carriage return (CR) is inside a cell that has no quotes, and the lines of the "
+            "file end in LF; put the cell in double quotes, or take the carriage return out"
         )
     if len(lines.record_lines[0]) > MAX_RECORD_CHARACTERS:
         return f"the row is longer than {MAX_RECORD_CHARACTERS:,} characters; shorten it"

@@ -10,16 +10,15 @@ _PIECE_CHARACTERS = 64 * 1024
 
 
 def encode_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
-    """The lines of a CSV in UTF-8, many in each piece."""
+    """The lines of a CSV in UTF-8, many in each piece. None is empty, "" is empty in quotes."""
     text = io.StringIO(newline="")
     plain = csv.writer(text, lineterminator="\n")
-    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for cells in chain([header], rows):
         texts = list(map(_cell_text, cells))
-        # RFC 4180, section 2.6, wants quotes around every line end in a cell. CPython before 3.13
-        # quotes a cell only for the line end that the writer itself uses.
-        writer = quoted if any(map(_has_carriage_return, texts)) else plain
-        writer.writerow(texts)
+        if any(map(_needs_quotes, texts)):
+            text.write(",".join(map(_quote, texts)) + "\n")
+        else:
+            plain.writerow(texts)
         if text.tell() > _PIECE_CHARACTERS:
             yield _take(text)
     yield _take(text)
@@ -29,8 +28,20 @@ def _cell_text(cell: Any) -> Any:
     return str(cell).lower() if isinstance(cell, bool) else cell
 
 
-def _has_carriage_return(cell: Any) -> bool:
-    return isinstance(cell, str) and "\r" in cell
+def _needs_quotes(cell: Any) -> bool:
+    """Whether a cell needs quotes that CPython's writer leaves out.
+
+    RFC 4180, section 2.6, wants quotes around every line end in a cell. CPython before 3.13 quotes
+    a cell only for the line end that the writer itself uses. It quotes no empty text.
+    """
+    return isinstance(cell, str) and (not cell or "\r" in cell)
+
+
+def _quote(cell: Any) -> str:
+    if cell is None:
+        return ""
+    doubled = str(cell).replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _take(text: io.StringIO) -> bytes:

@@ -15,7 +15,7 @@ from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, name
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
-from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING
+from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING, NULL_VALUE
 from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 
 
@@ -26,12 +26,12 @@ class GoogleCsv:
     looks_like = (
         "Google Calendar's CSV has the columns Subject and Start Date, and dates like 05/30/2026"
     )
-    options = (ENCODING, DELIMITER, DATE_ORDER)
+    options = (ENCODING, DELIMITER, NULL_VALUE, DATE_ORDER)
     is_binary = False
     names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
-        """Its first line names an event's subject and start, and one more of Google's columns."""
+        """Its header names an event's subject and start, and one more of Google's columns."""
         return names_googles_columns(head)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
@@ -40,7 +40,8 @@ class GoogleCsv:
         Reads the file twice: its dates show their order. Raises BadInput if its header or
         metaData cannot be used.
         """
-        order = detect_date_order(Csv().read(file, options), options)
+        table = Csv().open(file, options)
+        order = detect_date_order(table.rows(), options, table.header)
         file.seek(0)
         return (read_event(row, order) for row in Csv().read(file, options))
 
@@ -54,4 +55,5 @@ class GoogleCsv:
         """
         events = ShownEvents(records)
         require_writable(events, event_cells, EVENT_LOOKS_LIKE)
-        return encode_rows([*GOOGLE_COLUMNS, *API_COLUMNS], map(event_cells, events))
+        rows = ([cell or None for cell in event_cells(event)] for event in events)
+        return encode_rows([*GOOGLE_COLUMNS, *API_COLUMNS], rows)

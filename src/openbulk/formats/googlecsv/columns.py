@@ -1,12 +1,15 @@
 """The columns of Google Calendar's CSV, and how they identify a file."""
 
-import csv
-import io
+import codecs
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import flatten
-from openbulk.formats.csv.delimiters import DELIMITERS
+from openbulk.formats.csv.dialect import detect_dialect
+from openbulk.formats.csv.lines import LineReader
+from openbulk.formats.csv.rows import read_header
+from openbulk.formats.text import byte_lines
 
 SUBJECT, DESCRIPTION, LOCATION = "subject", "description", "location"
 START_DATE, START_TIME = "start date", "start time"
@@ -35,18 +38,17 @@ Cells = Mapping[str, str]
 
 def cells_of(values: Mapping[str, Any]) -> Cells:
     """The cells of a row, without the blanks around names and texts."""
-    return {name.strip().lower(): str(value).strip() for name, value in flatten(values).items()}
+    texts = ((name, "" if value is None else str(value)) for name, value in flatten(values).items())
+    return {name.strip().lower(): text.strip() for name, text in texts}
 
 
 def names_googles_columns(head: bytes) -> bool:
     """Whether a file begins with a header of Google Calendar's CSV, whatever its delimiter."""
-    text = head.decode(errors="replace").lstrip("\ufeff")
-    first_line = next(iter(text.splitlines()), "")
-    headers = (
-        next(csv.reader(io.StringIO(first_line), delimiter=delimiter), [])
-        for delimiter in DELIMITERS
-    )
-    return is_google_header(max(headers, key=len))
+    lines = LineReader(byte_lines([head.removeprefix(codecs.BOM_UTF8)]), "utf-8")
+    try:
+        return is_google_header(read_header(lines, detect_dialect(lines, {})))
+    except BadInput:
+        return False
 
 
 def is_google_header(names: Sequence[str]) -> bool:

@@ -1,46 +1,43 @@
 """The order of day, month and year in a file's dates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openbulk.domain.dates import EXAMPLES, parse_date
-from openbulk.domain.errors import BadInput
+from openbulk.domain.date_order import DateSigns, decide_order, stated_order
+from openbulk.domain.dates import MONTH_FIRST, DateOrder
 from openbulk.domain.records import Row
-from openbulk.formats.googlecsv.columns import END_DATE, START_DATE, cells_of
+from openbulk.formats.googlecsv.columns import (
+    API_COLUMNS,
+    END_DATE,
+    END_TIME,
+    GOOGLE_COLUMNS,
+    START_DATE,
+    START_TIME,
+    cells_of,
+)
 
-# Google's import expects the month first (https://support.google.com/calendar/answer/37118), so
-# that order wins if a file's dates fit several.
-_ORDERS = ("MDY", "DMY", "YMD")
+_OWN_HEADER = [*GOOGLE_COLUMNS, *API_COLUMNS]
+_DATE_AND_TIME_COLUMNS = (START_DATE, END_DATE, START_TIME, END_TIME)
 
 
-def detect_date_order(rows: Iterable[Row], options: Mapping[str, Any]) -> str:
-    """The order in `metaData.dateOrder`, else the one that most dates of the rows fit.
+def detect_date_order(
+    rows: Iterable[Row], options: Mapping[str, Any], header: Sequence[str] = ()
+) -> DateOrder:
+    """The order in `metaData.dateOrder`, else the one that the rows show.
 
-    Reads all rows if metaData has no order. Raises BadInput.
+    A file with the header that openbulk writes has the month first, as openbulk writes it. Reads
+    all rows unless one of these decides. Raises DateOrderUnknown if they do not show it, and
+    BadInput for an order that is not known.
     """
-    if wanted := options.get("dateOrder"):
-        return _parse_order(str(wanted))
-    misfits = dict.fromkeys(_ORDERS, 0)
+    stated = stated_order(options)
+    if stated is not None:
+        return stated
+    if list(header) == _OWN_HEADER:
+        return DateOrder(MONTH_FIRST)
+    signs = DateSigns()
     for row in rows:
         cells = cells_of(row.values or {})
-        for text in filter(None, map(cells.get, (START_DATE, END_DATE))):
-            for order in _ORDERS:
-                misfits[order] += not _fits(text, order)
-    return min(_ORDERS, key=misfits.__getitem__)
-
-
-def _parse_order(wanted: str) -> str:
-    order = wanted.upper()
-    if order not in EXAMPLES:
-        raise BadInput(
-            f"metaData.dateOrder {wanted!r} is not known; it can be {', '.join(EXAMPLES)}"
-        )
-    return order
-
-
-def _fits(text: str, order: str) -> bool:
-    try:
-        parse_date(text, order)
-    except ValueError:
-        return False
-    return True
+        for column in _DATE_AND_TIME_COLUMNS:
+            if cells.get(column):
+                signs.add(column.title(), cells[column], row.number)
+    return decide_order([signs], options)

@@ -1,12 +1,14 @@
 """Rows of Google Calendar's CSV to events in the fields of the Calendar API."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from openbulk.domain.dates import EXAMPLES, parse_date, parse_time
+from openbulk.domain.dates import DateOrder, WrittenDate, add_time, read_date
 from openbulk.domain.records import Problem, Row
+from openbulk.domain.times_of_day import parse_time
 from openbulk.formats.googlecsv.columns import (
     ALL_DAY,
     DESCRIPTION,
@@ -28,7 +30,11 @@ _API_FIELDS: Mapping[str, str] = {
     LOCATION: "location",
     **{name.lower(): name for name in IDENTITY_COLUMNS},
 }
-_YES = frozenset({"true", "yes", "1", "wahr", "vrai", "on"})
+_MIDNIGHT = timedelta()
+_YES = frozenset({"true", "yes", "y", "1", "on", "wahr", "ja", "vrai", "oui"})
+_NO = frozenset({"false", "no", "n", "0", "off", "falsch", "nein", "faux", "non", ""})
+_DAYS_OF_TIMES = frozenset({date(1899, 12, 30), date(1899, 12, 31), date(1904, 1, 1)})
+"""The day that a spreadsheet gives a time without a day."""
 
 
 class _WrongCell(ValueError):
@@ -39,10 +45,10 @@ class _WrongCell(ValueError):
         self.column = column.title()
 
 
-def read_event(row: Row, order: str) -> Row:
+def read_event(row: Row, order: DateOrder) -> Row:
     """A row with an event's fields; a broken one if a cell is wrong. A broken row stays broken.
 
-    `order` is the order of the numbers in dates (`domain.dates.EXAMPLES`).
+    `order` is the order of the numbers in the file's dates.
     """
     if row.values is None:
         return row
@@ -55,40 +61,79 @@ def read_event(row: Row, order: str) -> Row:
     return replace(row, values=None, problem=problem)
 
 
-def _event(cells: Cells, order: str) -> dict[str, Any]:
+def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
     """An event with local times. Raises _WrongCell, or OverflowError after the year 9999."""
     event: dict[str, Any] = {
         field: cells[column] for column, field in _API_FIELDS.items() if cells.get(column)
     }
-    if cells.get(PRIVATE, "").lower() in _YES:
+    if _is_true(cells, PRIVATE):
         event["visibility"] = "private"
     return event | _start_and_end(cells, order)
 
 
-def _start_and_end(cells: Cells, order: str) -> dict[str, Any]:
+def _is_true(cells: Cells, column: str) -> bool:
+    text = cells.get(column, "").lower()
+    if text not in _YES | _NO:
+        raise _WrongCell(column, f'"{cells[column]}" is not known; it can be True or False')
+    return text in _YES
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A day, and the time that its row has for it."""
+
+    day: date
+    time: timedelta | None
+
+    def at(self, time: timedelta) -> datetime:
+        """The moment of the day at its own time, else at this one."""
+        return add_time(self.day, time if self.time is None else self.time)
+
+
+def _start_and_end(cells: Cells, order: DateOrder) -> dict[str, Any]:
     """An event without a start time is all-day; one without an end date ends on its first day."""
     if not cells.get(START_DATE):
-        raise _WrongCell(START_DATE, f"is empty; an event needs one, like {EXAMPLES[order]}")
-    first_day = last_day = _date(cells, START_DATE, order)
-    if cells.get(END_DATE):
-        last_day = _date(cells, END_DATE, order)
-    is_all_day = cells.get(ALL_DAY, "").lower() in _YES
-    if is_all_day or not cells.get(START_TIME):
-        # The file has the last day of an all-day event; the API wants the day after it
-        # (https://developers.google.com/calendar/api/v3/reference/events, `end`: "exclusive").
-        day_after = last_day + timedelta(days=1)
-        return {"start": {"date": first_day.isoformat()}, "end": {"date": day_after.isoformat()}}
-    start = datetime.combine(first_day, _time(cells, START_TIME))
+        raise _WrongCell(START_DATE, f"is empty; an event needs one, like {order.example}")
+    start = _moment(cells, START_DATE, START_TIME, order)
+    last_day = END_DATE if cells.get(END_DATE) else START_DATE
+    end = _moment(cells, last_day, END_TIME, order)
+    if _is_true(cells, ALL_DAY):
+        return _all_day(start, end, ends_at_midnight=bool(cells.get(END_TIME)) and not end.time)
+    if start.time is None and not end.time:
+        return _all_day(start, end, ends_at_midnight=False)
+    if start.time is None and not _has_midnight(cells, START_DATE, order):
+        raise _WrongCell(
+            START_TIME, f'is empty, but End Time is "{cells.get(END_TIME)}"; fill both or neither'
+        )
+    begins = start.at(_MIDNIGHT)
     return {
-        "start": _local_time(start, cells.get("start.timezone")),
-        "end": _local_time(_end(cells, start, last_day), cells.get("end.timezone")),
+        "start": _local_time(begins, cells.get("start.timezone")),
+        "end": _local_time(_end(cells, begins, end, order), cells.get("end.timezone")),
     }
 
 
-def _end(cells: Cells, start: datetime, last_day: date) -> datetime:
-    if cells.get(END_TIME):
-        return datetime.combine(last_day, _time(cells, END_TIME))
-    return start + timedelta(hours=1)  # as in Google's own import
+def _end(cells: Cells, begins: datetime, end: _Moment, order: DateOrder) -> datetime:
+    if end.time is not None or _has_midnight(cells, END_DATE, order):
+        return end.at(_MIDNIGHT)
+    if end.day != begins.date():
+        raise _WrongCell(
+            END_TIME,
+            f'is empty, but End Date is "{cells[END_DATE]}"; an event with a start time '
+            "needs its end time there",
+        )
+    return begins + timedelta(hours=1)  # as in Google's own import
+
+
+def _all_day(start: _Moment, end: _Moment, *, ends_at_midnight: bool) -> dict[str, Any]:
+    """An event of whole days.
+
+    The file has the last day of an all-day event, the API the day after it
+    (https://developers.google.com/calendar/api/v3/reference/events, `end`: "exclusive"). Outlook
+    writes the midnight at which the event ends: that is the day after it, too.
+    """
+    is_exclusive = ends_at_midnight and end.day > start.day
+    day_after = end.day if is_exclusive else end.day + timedelta(days=1)
+    return {"start": {"date": start.day.isoformat()}, "end": {"date": day_after.isoformat()}}
 
 
 def _local_time(moment: datetime, zone: str | None) -> dict[str, str]:
@@ -97,21 +142,53 @@ def _local_time(moment: datetime, zone: str | None) -> dict[str, str]:
     return {"dateTime": moment.isoformat(), "timeZone": zone}
 
 
-def _date(cells: Cells, column: str, order: str) -> date:
+def _moment(cells: Cells, date_column: str, time_column: str, order: DateOrder) -> _Moment:
+    """The day in one cell, and the time in another, or in the cell of the day.
+
+    A spreadsheet writes a day with the time 00:00: that time does not count.
+    """
+    found, day = _date(cells, date_column, order)
+    is_end_of_start_day = date_column == START_DATE and time_column == END_TIME
+    time = None if is_end_of_start_day else found.time or None
+    if not cells.get(time_column):
+        return _Moment(day, time)
+    stated = _time(cells, time_column, day, order)
+    if time not in {None, stated}:
+        raise _WrongCell(
+            time_column,
+            f'"{cells[time_column]}" is another time than in {date_column.title()} '
+            f'"{cells[date_column]}"; keep one of them',
+        )
+    return _Moment(day, stated)
+
+
+def _has_midnight(cells: Cells, column: str, order: DateOrder) -> bool:
+    """Whether the cell of a date has the time 00:00."""
+    return bool(cells.get(column)) and _date(cells, column, order)[0].time == _MIDNIGHT
+
+
+def _date(cells: Cells, column: str, order: DateOrder) -> tuple[WrittenDate, date]:
+    found = read_date(cells[column])
     try:
-        return parse_date(cells[column], order)
+        if found is None:
+            raise ValueError(f'"{cells[column]}" is not a date')
+        return found, found.day(order)
     except ValueError as error:
         raise _WrongCell(
             column,
-            f"{error}; dates in this file look like {EXAMPLES[order]}; "
+            f"{error}; dates in this file look like {order.example}; "
             "metaData.dateOrder sets another order",
         ) from error
 
 
-def _time(cells: Cells, column: str) -> time:
+def _time(cells: Cells, column: str, day: date, order: DateOrder) -> timedelta:
+    text = cells[column]
     try:
-        return parse_time(cells[column])
+        return parse_time(text)
     except ValueError as error:
-        raise _WrongCell(
-            column, f"{cells[column]!r} is not a time; times look like 10:00 AM or 22:00"
-        ) from error
+        found = read_date(text)
+        if found is not None and found.time is not None and not found.offset:
+            with suppress(ValueError):
+                if found.day(order) in {day, *_DAYS_OF_TIMES}:
+                    return found.time
+        raise _WrongCell(column, f"{error}; times look like 10:00 AM or 22:00") from error

@@ -11,8 +11,8 @@ from openbulk.sandbox.google import errors
 from openbulk.sandbox.google.batch import PATH as BATCH
 from openbulk.sandbox.google.batch import handle_batch
 from openbulk.sandbox.google.bodies import read_body
-from openbulk.sandbox.google.contract import Violations
-from openbulk.sandbox.google.errors import Rejected, bad_request
+from openbulk.sandbox.google.contract import Violations, find_bad_parameter
+from openbulk.sandbox.google.errors import Rejected, bad_request, invalid
 from openbulk.sandbox.google.events import Events
 from openbulk.sandbox.google.oauth import OAuth
 from openbulk.sandbox.google.sharing import Sharing
@@ -92,7 +92,8 @@ class _Sandbox:
                 web.post(BATCH, self.batch),
                 *Sharing(self.store, self.tokens).routes(API),
                 *Events(self.store, self.tokens).routes(API),
-                web.get("/sandbox/events", self.all_events),
+                # A stream has a body, which an answer to HEAD must not have.
+                web.get("/sandbox/events", self.all_events, allow_head=False),
                 web.get("/sandbox/stats", self.stats),
                 web.get("/sandbox/violations", self.list_violations),
                 web.post("/sandbox/faults", self.traffic.change_faults),
@@ -103,10 +104,17 @@ class _Sandbox:
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count violations of Google's description of its API. It does not change the answer."""
+        """Count violations of Google's description of its API.
+
+        Like Google, refuse a parameter with an illegal value; ignore one that is not known.
+        """
         if request.path.startswith(f"{API}/"):
             path = request.rel_url.raw_path.removeprefix(f"{API}/")
             self.violations.check(request.method, path, request.query, await request.read())
+            bad_parameter = find_bad_parameter(request.method, path, request.query)
+            if bad_parameter:
+                self.tokens.user_of(request)
+                raise invalid(f"Invalid value for: {bad_parameter}", bad_parameter)
         return await handler(request)
 
     def _user_or_nobody(self, request: web.Request) -> str:

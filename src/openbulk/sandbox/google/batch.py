@@ -16,6 +16,7 @@ from yarl import URL
 from openbulk.sandbox.google.errors import Rejected
 
 PATH = "/batch/calendar/v3"
+API = "/calendar/v3/"
 # The guide says 1000; Google enforces 50 (its staff in googleapis/google-api-dotnet-client#1621).
 MAX_CALLS = 50
 _BOUNDARY = re.compile(r'multipart/mixed\b.*?;\s*boundary="?(?P<boundary>[^";]+)"?', re.I)
@@ -28,7 +29,7 @@ class _Call:
 
     content_id: str
     verb: str
-    path: str
+    address: URL
     headers: CIMultiDict[str]
     body: bytes
 
@@ -72,12 +73,18 @@ def _parse_call(part: bytes) -> _Call:
     head, _, body = inner.partition(2 * _CRLF)
     request_line, *lines = head.decode(errors="replace").split("\r\n")
     words = request_line.split()
-    if len(words) < 2 or not words[1].startswith("/"):
+    if len(words) < 2 or not words[1].startswith("/") or not words[1].isprintable():
         raise _unreadable("a part is not a request.")
+    try:
+        address = URL(words[1], encoded=True)
+    except ValueError as error:
+        raise _unreadable("a part has an invalid address.") from error
+    if not address.path.startswith(API):
+        raise _unreadable("a part is not a call of this API.")
     part_headers = _parse_headers(outer.decode(errors="replace").split("\r\n"))
     content_id = part_headers.get("Content-ID", "").strip("<>")
     headers = _parse_headers(lines)
-    return _Call(content_id, words[0].upper(), words[1], headers, body.rstrip(_CRLF))
+    return _Call(content_id, words[0].upper(), address, headers, body.rstrip(_CRLF))
 
 
 def _parse_headers(lines: Sequence[str]) -> CIMultiDict[str]:
@@ -93,12 +100,10 @@ async def _perform(app: web.Application, batch: web.Request, call: _Call) -> web
         if not name.lower().startswith("content-")
     }
     headers = {**outer, **call.headers}
-    request = batch.clone(method=call.verb, rel_url=URL(call.path, encoded=True), headers=headers)
+    request = batch.clone(method=call.verb, rel_url=call.address, headers=headers)
     # aiohttp has no public way to pass a request to an application. This is how aiohttp itself does
     # it, without the connection.
     request._read_bytes = call.body
-    if request.path == PATH:
-        raise Rejected(400, "badRequest", "A batch cannot hold another.")
     return await app._handle(request)
 
 

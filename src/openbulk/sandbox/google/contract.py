@@ -104,14 +104,20 @@ class _Method:
     body: Check
 
     def problems(self, query: Mapping[str, str], body: bytes) -> Iterator[str]:
-        for name, text in query.items():
-            if name in self.parameters:
-                yield from self.parameters[name](text, f"parameter {name}")
-            else:
+        yield from (problem for _, problem in self.parameter_problems(query))
+        for name in query:
+            if name not in self.parameters:
                 yield f"it has no parameter {name!r}"
         for name in sorted(self.required - query.keys()):
             yield f"it needs the parameter {name!r}"
         yield from self.body(body, "")
+
+    def parameter_problems(self, query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """The parameters whose values are not legal, and their problems."""
+        for name, text in query.items():
+            check = self.parameters.get(name, _anything)
+            for problem in check(text, f"parameter {name}"):
+                yield name, problem
 
 
 @dataclass
@@ -140,6 +146,13 @@ class Violations:
             {"method": method, "problem": problem, "times": times}
             for (method, problem), times in self.counts.items()
         ]
+
+
+def find_bad_parameter(verb: str, path: str, query: Mapping[str, str]) -> str | None:
+    """The first parameter of a call whose value Google's description does not allow."""
+    method = _find_method(verb, path)
+    problems = method.parameter_problems(query) if method else iter(())
+    return next((name for name, _ in problems), None)
 
 
 def _find_method(verb: str, path: str) -> _Method | None:

@@ -18,7 +18,7 @@ import orjson
 
 from openbulk.sandbox.google.errors import Rejected, invalid
 from openbulk.sandbox.google.store import Calendar, Event, Store
-from openbulk.sandbox.google.times import parse_bound, time_range_empty, unix_time
+from openbulk.sandbox.google.times import is_zone, parse_bound, time_range_empty, unix_time
 
 
 class Query(Protocol):
@@ -307,6 +307,9 @@ def _value_tests(query: Query) -> list[Test]:
 
 
 def _time_tests(store: Store, calendar: Calendar, query: Query) -> list[Test]:
+    zone = query.get("timeZone")
+    if zone and not is_zone(zone):
+        raise invalid("Invalid value for: timeZone", "timeZone")
     time_min, time_max = _time_range(query)
     if time_min >= time_max:
         raise time_range_empty()

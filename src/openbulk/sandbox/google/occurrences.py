@@ -14,8 +14,9 @@ from openbulk.sandbox.google.recurrence import parse_recurrence
 _ID = re.compile(r"(?P<series>.+)_(?P<start>\d{8}(?:T\d{6}Z)?)", re.ASCII)
 _SERIES_FIELDS = frozenset({"recurrence", "etag"})
 """Fields of a series that its occurrences do not have."""
-ENDLESS_SECONDS = 20 * 365.25 * 24 * 3600
-"""How far an endless series is listed. Google does not document its own limit."""
+_YEAR_SECONDS = 365.25 * 24 * 3600
+ENDLESS_SECONDS, ENDING_SECONDS = 20 * _YEAR_SECONDS, 100 * _YEAR_SECONDS
+"""How far rules without and with an end are listed. Google does not document its own limits."""
 _CLOCK_CHANGE_SECONDS = 24 * 3600
 """The longest time by which clocks have been set back or forward."""
 
@@ -51,13 +52,14 @@ class Series:
     ) -> Iterator[int]:
         """The starts of the occurrences that end after `time_min` and start before `time_max`.
 
-        In order, from `earliest` on. An endless series ends after ENDLESS_SECONDS.
+        In order, from `earliest` on. A rule is listed for so many seconds: ENDLESS_SECONDS if it
+        has no end, else ENDING_SECONDS.
         """
         recurrence = self._recurrence
-        if recurrence.is_endless:
-            time_max = min(time_max, max(time_min, recurrence.first) + ENDLESS_SECONDS)
+        seconds = ENDLESS_SECONDS if recurrence.is_endless else ENDING_SECONDS
+        horizon = max(time_min, recurrence.first) + seconds
         longest = recurrence.length.total_seconds() + _CLOCK_CHANGE_SECONDS
-        for start in recurrence.starts(max(time_min - longest, earliest), time_max):
+        for start in recurrence.starts(max(time_min - longest, earliest), time_max, horizon):
             if recurrence.end_of(start) > time_min and start < time_max:
                 yield start
 

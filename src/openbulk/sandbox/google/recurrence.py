@@ -53,12 +53,13 @@ class Recurrence:
         """Whether it goes on for ever."""
         return any(rule.is_endless for rule in self.rules)
 
-    def starts(self, earliest: float = -math.inf, latest: float = math.inf) -> Iterator[int]:
-        """The starts from `earliest` to `latest`, in order."""
+    def starts(self, earliest: float, latest: float, horizon: float = math.inf) -> Iterator[int]:
+        """The starts from `earliest` to `latest`, in order; by its rules, up to `horizon`."""
         # The start of the series is always its first occurrence (RFC 5545, section 3.8.5.3).
         earliest, latest = max(earliest, FIRST_UNIX), min(latest, LAST_UNIX)
         dates = (one for one in sorted({self.first, *self.added}) if earliest <= one <= latest)
-        included = heapq.merge(dates, self._expand(self.rules, earliest, latest))
+        by_rules = self._expand(self.rules, earliest, min(latest, horizon))
+        included = heapq.merge(dates, by_rules)
         starts = (one for one, _ in groupby(included) if one not in self.left_out)
         excluded = self._expand(self.excluded_rules, earliest, latest)
         yield from _without(starts, excluded)

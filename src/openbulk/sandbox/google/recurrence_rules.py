@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from itertools import count, product, takewhile
+from math import prod
 
 from openbulk.sandbox.google.clocks import FIRST_DAY, LAST_DAY, Clock
 
@@ -19,6 +20,8 @@ from openbulk.sandbox.google.clocks import FIRST_DAY, LAST_DAY, Clock
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 MAX_STEPS = 100_000
 """Maximum number of days that an expansion looks at: about 270 years."""
+MAX_TIMES_OF_DAY = 1440
+"""Maximum number of times of a day in a rule. It is the sandbox's own."""
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _WEEKDAY = re.compile(r"(?P<number>[+-]?\d\d?)?(?P<day>MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,10}", re.ASCII)
@@ -364,6 +367,8 @@ def _check_combination(
     for name in numbers:
         if frequency in _NOT_WITH.get(name, ()):
             raise ValueError(f"{name} must not be given with {frequency}")
+    if prod(len(numbers.get(name, {0})) for name in _TIME_PARTS) > MAX_TIMES_OF_DAY:
+        raise ValueError("too many times of a day")
     takes_ordinals = frequency in {"MONTHLY", "YEARLY"} and "BYWEEKNO" not in numbers
     if not takes_ordinals and any(number for number, _ in weekdays):
         raise ValueError(f"BYDAY has no numbers with {frequency}")

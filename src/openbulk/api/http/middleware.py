@@ -1,0 +1,92 @@
+"""What surrounds the handling of every request: its id, its path, and an answer if it fails."""
+
+import asyncio
+import uuid
+
+import structlog
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openbulk.api.http.error_responses import error_answer
+
+log = structlog.get_logger()
+
+STOPPING = "openbulk is stopping; send the request again shortly, to this server or another"
+FAILED = "openbulk failed to handle this request; its log has the details under this request id"
+
+
+class RequestIds:
+    """Gives every request an id, logs with it, and returns it as `Elements-Request-Id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                header = (b"elements-request-id", request_id.encode())
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request=request_id):
+            await self._app(scope, receive, send_with_id)
+
+
+class TrailingSlashes:
+    """Takes a path with a slash at its end for the path without it.
+
+    Clients of the contract send `POST /instances/`. A redirect would lose the body of some of them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        # `raw_path`, because a slash that is written as %2F belongs to the id of a record.
+        if (scope.get("raw_path") or b"").endswith(b"/") and scope["path"] != "/":
+            scope["path"] = scope["path"].removesuffix("/")
+        await self._app(scope, receive, send)
+
+
+class UnhandledErrors:
+    """Answers requests that fail unexpectedly, and those that a stopping server cancels.
+
+    It logs each of them once. If the response has already started, it breaks the connection.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        request = Request(scope)
+        try:
+            await self._app(scope, receive, send_and_note)
+            return
+        except asyncio.CancelledError:  # only a stopping server cancels a request
+            reason = "the server is stopping"
+            log.warning("request interrupted", path=request.url.path, reason=reason)
+            answer = error_answer(request, 503, STOPPING)
+        except Exception as error:
+            log.error("request failed", path=request.url.path, exc_info=error)
+            answer = error_answer(request, 500, FAILED)
+        if not has_begun:
+            await answer(scope, receive, send)

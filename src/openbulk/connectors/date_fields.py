@@ -1,0 +1,86 @@
+"""The fields of an object that hold dates and times, and their values in ISO 8601."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from openbulk.connectors.fields import FieldError
+from openbulk.domain.dates import (
+    DateOrder,
+    is_iso,
+    is_iso_midnight,
+    iso_date,
+    iso_moment,
+    iso_time,
+)
+from openbulk.domain.records import Path
+
+DATE, MOMENT, TIME = "date", "date-time", "time"
+"""What a field holds, as `format` in JSON Schema calls it."""
+_HAS_DATE = frozenset({DATE, MOMENT})
+
+
+class DateFields:
+    """The fields of a JSON Schema that hold a date, a time, or both."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
+        kinds = {
+            name: _kind_of(field) for name, field in properties.items() if not field.get("readOnly")
+        }
+        self._kinds = {name: kind for name, kind in kinds.items() if kind}
+
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self._kinds)
+
+    def has_date(self, path: Path) -> bool:
+        """Whether the field at a path holds a date."""
+        name, *rest = path
+        kind = self._kinds.get(str(name))
+        if isinstance(kind, DateFields):
+            return bool(rest) and kind.has_date(tuple(rest))
+        return kind in _HAS_DATE and not rest
+
+    def with_iso_dates(
+        self, values: Mapping[str, Any], order: DateOrder, path: str = ""
+    ) -> Mapping[str, Any]:
+        """The values of a record, by the names of fields, with dates and times in ISO 8601.
+
+        A text that is none stays as it is: the connector knows what else the field takes. Raises
+        FieldError for a day that does not exist.
+        """
+        changed: dict[str, Any] = {}
+        for name, value in values.items():
+            kind = self._kinds.get(name)
+            if isinstance(kind, DateFields) and isinstance(value, Mapping):
+                changed[name] = kind.with_iso_dates(value, order, f"{path}{name}.")
+            elif isinstance(kind, str) and isinstance(value, str):
+                changed[name] = _iso_text(value, kind, order, f"{path}{name}")
+        return {**values, **changed} if changed else values
+
+
+def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:
+    if "properties" in field:
+        return DateFields(field)
+    kind = field.get("format")
+    return kind if kind in _HAS_DATE or kind == TIME else None
+
+
+def _iso_text(text: str, kind: str, order: DateOrder, path: str) -> str:
+    if is_iso(text) and not (kind == DATE and is_iso_midnight(text)):
+        return text
+    try:
+        return _CONVERTERS[kind](text, order) or text
+    except ValueError as error:
+        raise FieldError(path, f"{path} {error}") from error
+
+
+def _iso_time(text: str, _order: DateOrder) -> str | None:
+    return iso_time(text)
+
+
+_CONVERTERS: Mapping[str, Callable[[str, DateOrder], str | None]] = {
+    DATE: iso_date,
+    MOMENT: iso_moment,
+    TIME: _iso_time,
+}

@@ -1,0 +1,204 @@
+"""The order of day, month and year in a file's dates: one decision for the whole file.
+
+`07.09.2026` has the day first. Dates with slashes or hyphens are read by what the file shows: a
+date that is possible in one order only, else the ways of writing that go with one order: months
+with names, times with AM or PM. If nothing shows it, nobody can know.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from openbulk.domain.dates import (
+    DAY_FIRST,
+    EXAMPLES,
+    MONTH_FIRST,
+    YEAR_FIRST,
+    DateOrder,
+    WrittenDate,
+    is_iso,
+    read_date,
+)
+from openbulk.domain.errors import BadInput
+from openbulk.domain.times_of_day import parse_time, shows_half_day
+
+HALF_DAY = "AM/PM"
+_SLASHES, _DOTS = "/", "."
+_OPEN = "?"
+_HINTS: Mapping[str, str] = {
+    HALF_DAY: MONTH_FIRST,
+    f" {MONTH_FIRST}": MONTH_FIRST,
+    f" {DAY_FIRST}": DAY_FIRST,
+    f"{_DOTS}{DAY_FIRST}": DAY_FIRST,
+    _DOTS: DAY_FIRST,
+}
+"""The order that goes with a sign that decides nothing by itself."""
+_MONTHS, _LONG_YEAR = 12, 4
+_SLIPS = 5
+"""One date against this many is a slip of the pen, and its row alone is refused."""
+_WORDS: Mapping[str, str] = {
+    DAY_FIRST: "day first",
+    MONTH_FIRST: "month first",
+    YEAR_FIRST: "year first",
+}
+
+
+class DateOrderUnknown(BadInput):
+    """A file does not show the order of its dates, or shows two."""
+
+
+@dataclass(slots=True)
+class Sighting:
+    """The first cell that shows a sign, and the number of such cells."""
+
+    field: str
+    text: str
+    row: int
+    count: int = 1
+
+
+@dataclass(slots=True)
+class DateSigns:
+    """What the dates of a column show of their order."""
+
+    seen: dict[str, Sighting] = field(default_factory=dict)
+    """By sign: the mark between the numbers, and the order; `?` if two orders are possible."""
+
+    def add(self, column: str, text: str, row: int) -> bool:
+        """Note what a cell shows; False if it is neither a date nor a time."""
+        if is_iso(text):
+            return True
+        found = read_date(text)
+        signs = _time_signs(text) if found is None else _date_signs(found)
+        if signs is None:
+            return False
+        for sign in signs:
+            sighting = self.seen.get(sign)
+            if sighting is None:
+                self.seen[sign] = Sighting(column, text, row)
+            else:
+                sighting.count += 1
+        # A number may be a time (8.15), but a column of numbers is none of times.
+        return found is not None or not text.replace(".", "", 1).isdecimal()
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "DateSigns":
+        """Of what `to_json` has made."""
+        seen = {sign: Sighting(**sighting) for sign, sighting in value["seen"].items()}
+        return cls(seen)
+
+
+def _date_signs(found: WrittenDate) -> list[str]:
+    signs = [HALF_DAY] if found.has_half_day else []
+    if len(found.numbers[0]) == _LONG_YEAR:
+        return signs
+    if found.is_open:
+        return [*signs, f"{found.mark}{_OPEN}"]
+    if len(found.orders) != 1:  # no order fits, or both mean one day
+        return signs
+    (order,) = found.orders
+    # With dots, only a date that has no other order decides for other dates.
+    is_plain = found.mark == _DOTS and order == DAY_FIRST and int(found.numbers[0]) <= _MONTHS
+    return [*signs, _DOTS if is_plain else f"{found.mark}{order}"]
+
+
+def _time_signs(text: str) -> list[str] | None:
+    try:
+        parse_time(text)
+    except ValueError:
+        return None
+    return [HALF_DAY] if shows_half_day(text) else []
+
+
+def stated_order(options: Mapping[str, Any]) -> DateOrder | None:
+    """The order in `metaData.dateOrder`; None without one. Raises BadInput."""
+    stated = options.get("dateOrder")
+    if stated in (None, ""):
+        return None
+    order = str(stated).upper()
+    if order not in EXAMPLES:
+        raise BadInput(
+            f"metaData.dateOrder {stated!r} is not known; it can be {', '.join(EXAMPLES)}"
+        )
+    return DateOrder(order, order)
+
+
+def decide_order(columns: Iterable[DateSigns], options: Mapping[str, Any]) -> DateOrder:
+    """The order in `metaData.dateOrder`, else the one that a file's columns of dates show.
+
+    Raises DateOrderUnknown if they show none, and a date could be two days.
+    """
+    stated = stated_order(options)
+    if stated is not None:
+        return stated
+    seen = _merge(columns)
+    slashes = _shown_order(seen, _SLASHES)
+    if slashes is None:
+        hints = {order for sign, order in _HINTS.items() if sign in seen}
+        slashes = hints.pop() if len(hints) == 1 else None
+    dots = _shown_order(seen, _DOTS) or DAY_FIRST
+    undecided = seen.get(f"{_SLASHES}{_OPEN}") if slashes is None else None
+    undecided = undecided or seen.get(f"{_DOTS}{_OPEN}")
+    if undecided is not None:
+        raise _open_date(undecided)
+    return DateOrder(slashes, dots)
+
+
+def _merge(columns: Iterable[DateSigns]) -> Mapping[str, Sighting]:
+    """The signs of several columns as those of one. A hyphen counts as a slash."""
+    merged: dict[str, Sighting] = {}
+    for column in columns:
+        for sign, sighting in column.seen.items():
+            name = sign.replace("-", _SLASHES)
+            first = merged.get(name, sighting)
+            if sighting.row < first.row:
+                first = sighting
+            count = sighting.count + (merged[name].count if name in merged else 0)
+            merged[name] = Sighting(first.field, first.text, first.row, count)
+    return merged
+
+
+def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
+    """The order of the dates that have no other; None if there are none.
+
+    Raises DateOrderUnknown if they contradict each other, and a third date depends on it.
+    """
+    votes = {order: seen[f"{mark}{order}"] for order in EXAMPLES if f"{mark}{order}" in seen}
+    if not votes:
+        return None
+    ranked = sorted(votes, key=lambda order: votes[order].count, reverse=True)
+    most = votes[ranked[0]].count
+    others = sum(votes[order].count for order in ranked[1:])
+    slips = most // _SLIPS if f"{mark}{_OPEN}" in seen else most - 1
+    if others > slips:
+        raise _contradiction({order: votes[order] for order in ranked[:2]})
+    return ranked[0]
+
+
+def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
+    cells = " and ".join(
+        f'row {one.row}: {one.field} "{one.text}" ({_WORDS[order]})' for order, one in votes.items()
+    )
+    return DateOrderUnknown(
+        f"the dates of the file contradict each other: {cells}; write all dates alike, best like "
+        "2026-05-30"
+    )
+
+
+def _open_date(sighting: Sighting) -> DateOrderUnknown:
+    found = read_date(sighting.text)
+    assert found is not None
+    readings: dict[str, str] = {}
+    for order in found.orders:
+        with suppress(ValueError):  # April has no 31st in any order
+            readings[order] = f"{found.day(DateOrder(order, order))} ({_WORDS[order]})"
+    return DateOrderUnknown(
+        f'row {sighting.row}: {sighting.field} "{sighting.text}" is '
+        f"{' or '.join(readings.values())}, and no other date of the file shows which; set "
+        f"metaData.dateOrder to {' or '.join(readings)}, or write dates like 2026-05-30"
+    )

@@ -1,0 +1,142 @@
+"""Dates as people write them, in any field that holds a date.
+
+The order of day, month and year is a fact of the whole file. The cells that show it are collected
+while the file is cut into parts, and kept beside the parts: every slice of the job, and every
+restart, decides by the same cells.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.date_fields import DateFields
+from openbulk.domain.date_order import HALF_DAY, DateSigns, decide_order
+from openbulk.domain.dates import DateOrder
+from openbulk.domain.records import Row
+from openbulk.storage.files import FileStore
+
+LOOKED_AT = 1_000
+"""A column whose first cells, this many, have no date is not looked at any more."""
+MAX_COLUMNS = 10_000
+"""Columns that are looked at: a hostile file may have new ones in each row."""
+MAX_CHARACTERS = 60
+"""A longer text is not a date."""
+_DIGIT = re.compile(r"\d")
+
+
+@dataclass(slots=True)
+class _Column:
+    signs: DateSigns = field(default_factory=DateSigns)
+    other_cells: int = 0
+    has_dates: bool = False
+
+    def add(self, path: str, value: Any, row: int) -> bool:
+        """Note what a cell shows; False if the column need not be looked at any more."""
+        if self._is_date(path, value, row):
+            self.has_dates = True
+        else:
+            self.other_cells += 1
+        return self.has_dates or self.other_cells < LOOKED_AT
+
+    def _is_date(self, path: str, value: Any, row: int) -> bool:
+        if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
+            return False
+        if value[4:5] == value[7:8] == "-":  # ISO 8601, which shows nothing of other dates
+            return True
+        return bool(_DIGIT.search(value)) and self.signs.add(path, value, row)
+
+
+class DateColumns:
+    """What the columns of a file show of its dates. Holds a few cells of each column."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, _Column] = {}
+        self._known: set[str] = set()
+        self._watched: list[str] = []
+
+    def add(self, row: Row) -> None:
+        """Note what a row shows."""
+        values = row.values
+        if values is None:
+            return
+        if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
+            self._watched += [name for name in values if name not in self._known]
+            self._known |= values.keys()
+        done = [name for name in self._watched if not self._look(name, values.get(name), row)]
+        if done:
+            self._watched = [name for name in self._watched if name not in done]
+
+    def _look(self, path: str, value: Any, row: Row) -> bool:
+        """Note what a cell shows; False if its column need not be looked at any more."""
+        if value is None:
+            return True
+        if isinstance(value, Mapping):
+            inner = [self._look(f"{path}.{name}", child, row) for name, child in value.items()]
+            return not inner or any(inner)
+        column = self._columns.get(path)
+        if column is None:
+            if len(self._columns) >= MAX_COLUMNS:
+                return False
+            column = self._columns[path] = _Column()
+        return column.add(path, value, row.number)
+
+    def signs(self) -> Mapping[str, DateSigns]:
+        """By dotted name, the columns that show something."""
+        return {path: one.signs for path, one in self._columns.items() if one.signs.seen}
+
+
+@dataclass(frozen=True, slots=True)
+class DateReader:
+    """Brings the dates of a job's records to ISO 8601."""
+
+    fields: DateFields
+    order: DateOrder
+
+    @classmethod
+    def of(
+        cls,
+        signs: Mapping[str, DateSigns],
+        columns: Columns,
+        schema: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> "DateReader | None":
+        """The reader for an object with this JSON Schema; None if no field holds a date.
+
+        `signs` are those of a file. Raises BadInput if they do not show the order of its dates.
+        """
+        fields = DateFields(schema)
+        if not fields:
+            return None
+        paths = {column: columns.path_of(column) for column in signs}
+        dates = [signs[column] for column, path in paths.items() if path and fields.has_date(path)]
+        times = [one.seen[HALF_DAY] for one in signs.values() if HALF_DAY in one.seen]
+        half_days = [DateSigns({HALF_DAY: sighting}) for sighting in times]
+        return cls(fields, decide_order([*dates, *half_days], options))
+
+    def read(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values of a record, by the names of fields, in ISO 8601. Raises FieldError."""
+        return self.fields.with_iso_dates(values, self.order)
+
+
+async def keep_signs(files: FileStore, file: str, columns: Mapping[str, DateSigns]) -> None:
+    """Keep what the columns of a job's file show. Keeping it again changes nothing."""
+    if columns:
+        packed = orjson.dumps({path: signs.to_json() for path, signs in columns.items()})
+        await files.put(_path(file), packed)
+
+
+async def signs_of(files: FileStore, file: str) -> Mapping[str, DateSigns]:
+    """What `keep_signs` has kept; nothing if the file shows nothing."""
+    try:
+        packed = await files.get(_path(file))
+    except FileNotFoundError:
+        return {}
+    return {path: DateSigns.from_json(signs) for path, signs in orjson.loads(packed).items()}
+
+
+def _path(file: str) -> str:
+    return f"{file}/dates"
