@@ -186,13 +186,23 @@ def calendar_of(options: Mapping[str, Any]) -> str:
     """The calendar that metaData names; the primary one if it names none.
 
     It is named by `calendarId`, or by `path` (`/calendars/{id}/events`). Raises FieldError for
-    another path.
+    another path, and if both name a calendar, and not the same.
     """
-    if options.get("calendarId"):
-        return str(options["calendarId"])
+    calendar = str(options.get("calendarId") or "")
     path = str(options.get("path") or "")
     if not path:
-        return PRIMARY
+        return calendar or PRIMARY
+    in_path = _calendar_in(path)
+    if calendar not in ("", in_path):
+        raise FieldError(
+            "path",
+            f"metaData.path {path!r} and metaData.calendarId {calendar!r} name two calendars; "
+            "leave one of them out",
+        )
+    return in_path
+
+
+def _calendar_in(path: str) -> str:
     match = _CALENDAR_PATH.fullmatch(path)
     if match is None:
         raise FieldError(
