@@ -109,11 +109,15 @@ class Outcome:
     row: int
     kind: OutcomeKind
     id: str | None = None
-    """The record's id at the service; None if it has none, or the service does not return it."""
+    """The record's id at the service; None if it has none, or the service does not return it. Of a
+    record that was not found, the id that the service still knows: it was deleted before."""
     problem: Problem | None = None
     """Set if and only if the kind is `failed` or `unknown`."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
+    is_early: bool = False
+    """The record failed because the service lacks another one, which may come later in the file:
+    it is sent again behind the others."""
 
     @classmethod
     def failure(

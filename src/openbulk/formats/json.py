@@ -17,7 +17,6 @@ from openbulk.formats.json_values import (
     ValueDecoder,
     describe_syntax_error,
     encode_records,
-    find_surrogate,
     make_row,
 )
 from openbulk.formats.options import ENCODING
@@ -179,7 +178,6 @@ class _TextWindow:
             # A number at the end of the text may continue in the next piece.
             if end < len(self._held) or not self._grow():
                 break
-        problem = problem or _describe_damage(value, self._held[self._position : end])
         self._move_to(end)
         return value, problem
 
@@ -206,16 +204,3 @@ class _TextWindow:
         self._held = "".join(pieces)
         self._position = 0
         return grown > 0
-
-
-def _describe_damage(value: Any, element: str) -> Problem | None:
-    """What is wrong with an element that has a byte that is no text; None for others."""
-    try:
-        element.encode()
-    except UnicodeEncodeError as error:
-        message = (
-            f"character {error.start + 1} of the element is not text; save the file as UTF-8, "
-            "or name its encoding in metaData.encoding"
-        )
-        return Problem(message, find_surrogate(value))
-    return None

@@ -5,6 +5,7 @@ They are described at https://developers.google.com/workspace/calendar/api/v3/re
 
 import re
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
@@ -32,6 +33,18 @@ _CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
 }
 """What a new start or end clears, by the field that has its value; a zone alone clears nothing."""
 
+
+class Deletion(Enum):
+    """What became of an event that was to be deleted."""
+
+    DONE = auto()
+    DONE_BEFORE = auto()
+    """Google has it, as a deleted one."""
+    NEVER_THERE = auto()
+    """The calendar never had it, or is missing itself."""
+
+
+_NOTHING_TO_DELETE = {404: Deletion.NEVER_THERE, 410: Deletion.DONE_BEFORE}
 Properties = Mapping[str, str]
 """Private properties to add to those of the row."""
 
@@ -54,6 +67,7 @@ class EventCalls:
                 "5 to 1024 of the characters a to v and 0 to 9",
             )
         _require_times(row)
+        properties = {**properties, **row.version_marker}
         body = with_private_properties({**row.fields, "id": event_id}, properties)
         path = events_path(row.calendar)
         answer = await self._api.write("POST", path, row.calendar, params=row.parameters, body=body)
@@ -69,7 +83,7 @@ class EventCalls:
         """
         _require_times(row)
         body = {**row.fields, **row.organizer, "iCalUID": row.identity.value}
-        body = with_private_properties(body, properties)
+        body = with_private_properties(body, {**properties, **row.version_marker})
         parameters = dict(row.parameters)
         del parameters[_MAIL]  # import sends no mail, and does not know the parameter
         path = f"{events_path(row.calendar)}/import"
@@ -82,7 +96,7 @@ class EventCalls:
     async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
         """Change fields of an event; None if it no longer exists."""
         path = event_path(row.calendar, event_id)
-        body = patch_body(fields)
+        body = patch_body(with_private_properties(fields, row.version_marker))
         answer = await self._api.write(
             "PATCH", path, row.calendar, params=row.parameters, body=body
         )
@@ -92,7 +106,7 @@ class EventCalls:
         """Undelete an event, with the fields of the row. Google does not allow it to everybody."""
         path = event_path(row.calendar, event_id)
         # `events.update` replaces the whole event: nothing is left of the deleted one.
-        body = {"status": "confirmed", **row.fields}
+        body = {"status": "confirmed", **with_private_properties(row.fields, row.version_marker)}
         answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
         hint = (
             f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "
@@ -100,20 +114,20 @@ class EventCalls:
         require_accepted(answer, hint=hint)
         return dict(answer.json())
 
-    async def delete(self, row: EventRow, event_id: str) -> bool:
-        """Delete an event; False if the calendar does not have it, or is missing itself.
+    async def delete(self, row: EventRow, event_id: str) -> Deletion:
+        """Delete an event.
 
-        An event that was deleted before counts as missing, also if an earlier call of ours deleted
-        it and its answer was lost: Google does not say who deleted it.
+        If an earlier call of ours deleted it and its answer was lost, it was deleted before: Google
+        does not say who did it.
         """
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
         answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
-        # 404 may be about the event or about its calendar; 410 is about an event deleted before.
-        if answer.status in (404, 410):
-            return False
+        # 404 may be about the event or about its calendar.
+        if answer.status in _NOTHING_TO_DELETE:
+            return _NOTHING_TO_DELETE[answer.status]
         require_accepted(answer, calendar=row.calendar)
-        return True
+        return Deletion.DONE
 
 
 def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:

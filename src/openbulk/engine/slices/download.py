@@ -40,6 +40,7 @@ from openbulk.engine.slices.external_sort import forget_unsorted, sort
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.exact_json import pack_line
 from openbulk.storage.bookmarks import Feed, feed_of
+from openbulk.storage.download_ledger import DownloadLedger
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -68,6 +69,7 @@ class DownloadSlice:
         self._job = ledger.job
         self._connector = connector
         self._ledger = ledger
+        self._download_ledger = DownloadLedger(ledger)
         self._files = files
         self._deadline = deadline
         self._download = ledger.job.download
@@ -185,7 +187,7 @@ class DownloadSlice:
         is_limited = min(self._limit, self._page_limit) < inf
         if is_limited or query.changed_since is None or self._part.position != Position():
             return
-        since = await self._ledger.bookmark(self._feed, query.changed_since)
+        since = await self._download_ledger.bookmark(self._feed, query.changed_since)
         self._part.position = Position(since=since)
 
     def _may_restart(self) -> bool:
@@ -203,7 +205,7 @@ class DownloadSlice:
         lost = None
         if self._feed and before.since and since:
             lost = (self._feed, since)
-        await self._ledger.restart_download(position, lost=lost)
+        await self._download_ledger.restart(position, lost=lost)
         log.info(
             "download restarted",
             job=self._job.id,
@@ -247,7 +249,7 @@ class DownloadSlice:
             # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
-        await self._ledger.commit_part(
+        await self._download_ledger.commit_part(
             first_row=first_row,
             records=len(part.lines),
             position=part.position,
@@ -261,7 +263,7 @@ class DownloadSlice:
     async def _sort(self) -> Ending:
         """Sort all records in this slice: a later slice cannot continue a sort."""
         file = self._download.file
-        parts = await self._ledger.parts_from(1)
+        parts = await self._download_ledger.parts_from(1)
         cut = await sort(
             self._files,
             file,
@@ -273,7 +275,7 @@ class DownloadSlice:
         if cut is None:
             return Continue()
         # The ledger first: until it names the sorted parts, a restart needs the unsorted ones.
-        await self._ledger.replace_parts(cut.records, cut.first_rows)
+        await self._download_ledger.replace_parts(cut.records, cut.first_rows)
         await forget_unsorted(self._files, file)
         return Complete()
 
