@@ -206,6 +206,30 @@ def test_a_merged_cell_has_its_value_in_each_of_its_rows() -> None:
     )
 
 
+def test_dates_may_be_written_in_iso_8601() -> None:
+    """A few programs do, all of them with a time."""
+    moment = "<v>2026-06-25T00:00:00</v></c>"
+    rows = f'{HEADER}<row r="2"><c r="A2" s="1" t="d">{moment}<c r="B2" s="2" t="d">{moment}</row>'
+    content = package(rows, codes=["yyyy-mm-dd", "yyyy-mm-dd hh:mm"])
+    assert values(content) == [{"a": "2026-06-25", "b": "2026-06-25T00:00:00"}]
+
+
+def test_the_names_of_the_xml_may_have_a_prefix() -> None:
+    """Programs that use Microsoft's own library write them so."""
+    cell = '<x:c r="{0}" t="inlineStr"><x:is><x:t>{1}</x:t></x:is></x:c>'
+    rows = "".join(
+        f'<x:row r="{line}">{cell.format(f"A{line}", text)}</x:row>'
+        for line, text in enumerate(("a", "x", "y"), 1)
+    )
+    sheet = f'<x:worksheet xmlns:x="{MAIN}"><x:sheetData>{rows}</x:sheetData></x:worksheet>'
+    content, out = package(HEADER), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(out, "w") as copy:
+        for entry in archive.infolist():
+            is_sheet = entry.filename == "xl/worksheets/s1.xml"
+            copy.writestr(entry.filename, sheet if is_sheet else archive.read(entry))
+    assert values(out.getvalue()) == [{"a": "x"}, {"a": "y"}]
+
+
 # --- cells without a value ---
 
 

@@ -30,6 +30,7 @@ MAX_SEARCHED_CHARACTERS = 256 * 1024 * 1024
 _QUOTED_CHARACTERS = 24
 _LONGEST_WORD = 16
 """A word or an escape that the end of the text cuts off is shorter."""
+_COLUMN_IN_BRACKETS = re.compile(rb"\[[A-Za-z_][\w .-]*\][ ]*[,;\t|]")
 _NOT_BLANK = re.compile(r"[^ \t\n\r]|\Z")
 """A character that is not blank, or the end. JSON has these four blanks (RFC 8259, section 2)."""
 
@@ -44,8 +45,9 @@ class Json:
     names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
-        """An array begins with a bracket."""
-        return head.lstrip()[:1] == b"["
+        """An array begins with a bracket. So does a CSV whose columns are `[id],[name]`."""
+        beginning = head.lstrip()
+        return beginning[:1] == b"[" and not _COLUMN_IN_BRACKETS.match(beginning)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The elements of the array. One that is not JSON is a broken row, and reading continues.

@@ -163,6 +163,11 @@ def make_built_in_reader(number: int, *, since_1904: bool) -> Reader:
     return make_reader(BUILT_IN.get(number, "General"), since_1904=since_1904)
 
 
+def shows_days(reader: Reader) -> bool:
+    """Whether a reader is one for dates without a time."""
+    return isinstance(reader, partial) and reader.func is _read_date
+
+
 # --- codes: numbers with zeros in front ---
 
 _CODE_TOKEN = re.compile(

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.archives import open_archive, reading_archive
+from openbulk.formats.xlsx.merged_cells import Merged, find_merged
 from openbulk.formats.xlsx.number_formats import (
     Reader,
     make_built_in_reader,
@@ -45,6 +46,7 @@ class Package:
         self._paths = {name.lower().lstrip("/"): name for name in self._archive.namelist()}
         workbook = next(iter(self._relations("", "officeDocument").values()), "xl/workbook.xml")
         self.sheets: list[Sheet] = []
+        self._merged: dict[str, Sequence[Merged]] = {}
         self._since_1904 = False
         self.recalculates = False
         """Whether the results of formulas count only once a spreadsheet program has opened it."""
@@ -60,6 +62,13 @@ class Package:
             raise BadInput(f"the workbook cannot be read ({part} is missing); save it again")
         with reading_archive("the workbook"):
             return self._archive.open(path)
+
+    def merged_cells(self, sheet: Sheet) -> Sequence[Merged]:
+        """The merged cells of a sheet. Raises BadInput."""
+        if sheet.part not in self._merged:
+            with self.open(sheet.part) as part:
+                self._merged[sheet.part] = list(find_merged(part))
+        return self._merged[sheet.part]
 
     def choose_sheet(self, name: Any) -> Sheet:
         """The sheet of that name, in any case; the first visible one for None or "".
