@@ -327,8 +327,13 @@ def test_the_first_visible_sheet_is_read_or_the_one_that_is_named() -> None:
     hidden = package(HEADER, sheets='<sheet name="S" sheetId="1" state="hidden" r:id="r1"/>')
     with pytest.raises(BadInput, match=r"no visible sheet; .* its sheets are: S \(hidden\)"):
         read(hidden)
-    with pytest.raises(BadInput, match=r"the sheet 'S' is empty; .*; the workbook's sheets are: S"):
+    with pytest.raises(BadInput, match="the sheet is empty; a workbook has field names"):
         read(package(""))
+    empty = package("", sheets=THREE_SHEETS.replace('state="veryHidden" ', ""), others=others)
+    with pytest.raises(
+        BadInput, match=r"is empty; .* \(in the sheet 'lists'; the workbook's sheets"
+    ):
+        read(empty)
 
 
 def test_titles_and_blank_rows_above_the_header_are_no_rows() -> None:

@@ -28,7 +28,7 @@ class Sheet:
 
     name: str
     part: str
-    """The path of its part in the archive; "" for a chart and the like."""
+    """The path of its part in the archive."""
     is_visible: bool
 
     @property
@@ -75,20 +75,28 @@ class Package:
 
         Raises BadInput.
         """
-        sheets = [sheet for sheet in self.sheets if sheet.part]
         if name in (None, ""):
-            found = next((sheet for sheet in sheets if sheet.is_visible), None)
+            chosen = [sheet for sheet in self.sheets if sheet.is_visible]
             wrong = "the workbook has no visible sheet; metaData.sheet names one"
         else:
             # Excel takes names that differ in case only for the same.
             wanted = str(name).casefold()
-            named = [sheet for sheet in sheets if sheet.name.casefold() == wanted]
-            found = next((sheet for sheet in named if sheet.name == name), next(iter(named), None))
+            chosen = [sheet for sheet in self.sheets if sheet.name.casefold() == wanted]
             wrong = f"the workbook has no sheet {name!r}"
-        if found is None:
-            shown = ", ".join(sheet.shown_name for sheet in sheets)
-            raise BadInput(f"{wrong}; its sheets are: {shown}")
-        return found
+        for sheet in chosen:
+            return sheet
+        raise BadInput(f"{wrong}; its sheets are: {self.sheet_names}")
+
+    @property
+    def sheet_names(self) -> str:
+        """The names of all sheets, for a message."""
+        return ", ".join(sheet.shown_name for sheet in self.sheets)
+
+    def describe(self, sheet: Sheet) -> str:
+        """Which sheet is read, as the end of a message; "" if there is no other one."""
+        if len(self.sheets) == 1:
+            return ""
+        return f" (in the sheet {sheet.name!r}; the workbook's sheets are: {self.sheet_names})"
 
     def _read_workbook(self, workbook: str) -> None:
         worksheets = self._relations(workbook, "worksheet")
@@ -101,7 +109,14 @@ class Package:
                 case "calcPr":
                     self.recalculates = element.get("fullCalcOnLoad") in _TRUE
                 case "sheet":
-                    self.sheets.append(_sheet_of(element, worksheets))
+                    self._add_sheet(element, worksheets)
+
+    def _add_sheet(self, element: Element, worksheets: Mapping[str, str]) -> None:
+        """Add a sheet with cells; a chart, or a macro of Excel 4, has another kind of part."""
+        relation = next((value for name, value in element.items() if name.endswith("}id")), "")
+        if relation in worksheets:
+            is_visible = element.get("state", "visible") == "visible"
+            self.sheets.append(Sheet(element.get("name", ""), worksheets[relation], is_visible))
 
     def _relations(self, part: str, kind: str) -> Mapping[str, str]:
         """The parts of a kind that belong to a part, by the id of the relation (part 2, 9.3)."""
@@ -148,9 +163,3 @@ def _resolve(folder: str, target: str) -> str:
     """The path of a relation's target in the archive: from its root, or from a folder."""
     path = posixpath.join("/", folder, target.replace("\\", "/"))
     return posixpath.normpath(path).lstrip("/")
-
-
-def _sheet_of(element: Element, worksheets: Mapping[str, str]) -> Sheet:
-    relation = next((value for name, value in element.items() if name.endswith("}id")), "")
-    is_visible = element.get("state", "visible") == "visible"
-    return Sheet(element.get("name", ""), worksheets.get(relation, ""), is_visible)
