@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
@@ -386,3 +388,27 @@ def test_a_workbook_with_entities_is_refused() -> None:
             copy.writestr(entry.filename, data)
     with pytest.raises(BadInput, match="its XML has a DTD"):
         inspect(io.BytesIO(out.getvalue()), None, {})
+
+
+WRITTEN = b"".join(Xlsx().write([{"a": "x", "b": 1.5, "c": True}] * 3))
+WRITTEN_PARTS = [name for name in zipfile.ZipFile(io.BytesIO(WRITTEN)).namelist() if "xl/" in name]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(WRITTEN_PARTS), st.floats(0, 1), st.integers(0, 40), st.binary(max_size=8))
+def test_any_damage_of_the_xml_is_survived(
+    name: str, place: float, removed: int, inserted: bytes
+) -> None:
+    """It leaves rows, broken rows, or a sentence."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(WRITTEN)) as archive, zipfile.ZipFile(out, "w") as copy:
+        for part in archive.namelist():
+            data = archive.read(part)
+            at = int(place * len(data)) if part == name else len(data)
+            copy.writestr(part, data[:at] + inserted * (part == name) + data[at + removed :])
+    try:
+        rows = read(out.getvalue())
+    except BadInput as error:
+        assert error.message
+        return
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
