@@ -153,7 +153,7 @@ async def delete(
 
 def make_router(convertor: str) -> APIRouter:
     """The routes of records. `convertor` names the convertor that matches their paths."""
-    router = APIRouter(tags=["Resources"], responses=mayanswer_records(400, 404, 405, *OF_THE_SERVICE))
+    router = APIRouter(tags=["Resources"], responses=may_answer(400, 404, 405, *OF_THE_SERVICE))
     path = f"/{{path:{convertor}}}"
     written = answers(Record, 413)
     router.add_api_route(
