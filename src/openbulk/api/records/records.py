@@ -16,7 +16,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 
 from openbulk.api.http.bodies import answer_records, parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance
-from openbulk.api.http.openapi import OF_THE_SERVICE, answers
+from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import Fields
 from openbulk.api.services import Services, ServicesOfApp
