@@ -106,12 +106,14 @@ def pack_line(value: Any, default: Default = refuse_type) -> bytes:
     Raises TypeError, as `encode_json` does.
     """
     try:
-        return orjson.dumps(value, default=partial(_refuse_decimal, default))
+        if default is refuse_type:
+            return orjson.dumps(value)
+        return orjson.dumps(value, default=partial(_encode_no_decimal, default))
     except TypeError:
         return encode_json(value, default) + _EXACT
 
 
-def _refuse_decimal(default: Default, value: Any) -> Any:
+def _encode_no_decimal(default: Default, value: Any) -> Any:
     return refuse_type(value) if isinstance(value, Decimal) else default(value)
 
 

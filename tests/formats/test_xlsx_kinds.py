@@ -146,7 +146,7 @@ HEADER = f'<row r="1">{text("A1", "a")}{text("B1", "b")}</row>'
 )
 def test_a_number_is_what_its_format_shows(code: str, number: str, value: object) -> None:
     """But a number is not rounded to the digits that are shown."""
-    read = make_reader(code, since_1904=False)(number)
+    read = make_reader(code)(number)
     assert (type(read), read) == (type(value), value)
 
 
@@ -165,13 +165,13 @@ def test_a_number_is_what_its_format_shows(code: str, number: str, value: object
 )
 def test_a_number_that_excel_cannot_show_is_refused_with_it(code: str, number: str) -> None:
     with pytest.raises(ValueError, match=f"holds '?{number}'?, which"):
-        make_reader(code, since_1904=False)(number)
+        make_reader(code)(number)
 
 
 def test_formats_that_a_workbook_names_by_number() -> None:
     """34 is a date in Japan and a time in China: its value decides."""
     numbers = {14: "46198", 20: "0.5", 22: "46198.5", 46: "1.5", 34: "0.5", 55: "46198", 1: "7"}
-    shown = [make_built_in_reader(n, since_1904=False)(text) for n, text in numbers.items()]
+    shown = [make_built_in_reader(n)(text) for n, text in numbers.items()]
     assert shown == [
         "2026-06-25",
         "12:00:00",

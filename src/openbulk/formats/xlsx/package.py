@@ -10,6 +10,8 @@ from openbulk.domain.errors import BadInput
 from openbulk.formats.archives import open_archive, reading_archive
 from openbulk.formats.xlsx.merged_cells import Merged, find_merged
 from openbulk.formats.xlsx.number_formats import (
+    SINCE_1900,
+    SINCE_1904,
     Reader,
     make_built_in_reader,
     make_reader,
@@ -47,7 +49,7 @@ class Package:
         workbook = next(iter(self._relations("", "officeDocument").values()), "xl/workbook.xml")
         self.sheets: list[Sheet] = []
         self._merged: dict[str, Sequence[Merged]] = {}
-        self._since_1904 = False
+        self._first_day = SINCE_1900
         self.recalculates = False
         """Whether the results of formulas count only once a spreadsheet program has opened it."""
         self._read_workbook(workbook)
@@ -104,8 +106,8 @@ class Package:
             root = parse_part(part)
         for element in root.iter():
             match local_name(element):
-                case "workbookPr":
-                    self._since_1904 = element.get("date1904") in _TRUE
+                case "workbookPr" if element.get("date1904") in _TRUE:
+                    self._first_day = SINCE_1904
                 case "calcPr":
                     self.recalculates = element.get("fullCalcOnLoad") in _TRUE
                 case "sheet":
@@ -153,10 +155,10 @@ class Package:
 
     def _reader_of(self, number: str, codes: Mapping[str, str]) -> Reader:
         if number in codes:
-            return make_reader(codes[number], since_1904=self._since_1904)
+            return make_reader(codes[number], self._first_day)
         if not number.isdecimal():
             return read_number
-        return make_built_in_reader(int(number), since_1904=self._since_1904)
+        return make_built_in_reader(int(number), self._first_day)
 
 
 def _resolve(folder: str, target: str) -> str:
