@@ -67,6 +67,11 @@ class Xlsx:
         return encode_workbook(table.columns, map(table.cells, records))
 
 
+def describe_sheet(file: BinaryIO, options: Mapping[str, Any]) -> str:
+    """Which sheet of a workbook is read, as the end of a message. Raises BadInput, as `read`."""
+    return SheetReader.of(file, options, _LOOKS_LIKE).describe()
+
+
 class GoogleXlsx:
     """Reads and writes workbooks whose sheet has the columns of Google Calendar's CSV."""
 
