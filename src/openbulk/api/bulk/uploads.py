@@ -156,7 +156,9 @@ async def _read_form(
         # An object may be named by a path: calendars/primary/events.
         takes_events=object.rpartition("/")[2] in provider.event_objects,
     )
-    resolved = await _resolve(services, instance, object, options)
+    resolved = None
+    if is_for_one_object(options, provider):
+        resolved = await _resolve(services, instance, object)
     used = use_upload_options(options, provider, inspection.format, resolved)
     target = parse_target(object, used, query)
     # The live service has a job for it, with an error for each row.
@@ -181,11 +183,9 @@ def _metadata(form: ReceivedForm, query: Mapping[str, str]) -> Mapping[str, Any]
 
 
 async def _resolve(
-    services: Services, instance: CallingInstance, object: str, options: Mapping[str, Any]
+    services: Services, instance: CallingInstance, object: str
 ) -> ResolvedObject | None:
-    """The object that an upload names, if an option is for some objects only."""
-    if not is_for_one_object(options, services.providers[instance.element]):
-        return None
+    """The object that an upload names; None if the service does not list its objects now."""
     try:
         connector = (await services.connections.to(instance.id)).connector
         return resolve_object(object, await connector.objects())

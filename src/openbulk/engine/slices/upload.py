@@ -66,7 +66,7 @@ class UploadSlice:
         deadline: SliceDeadline,
         names_are_paths: bool = False,
     ) -> None:
-        """`names_are_paths` as in the format of the job's file."""
+        """`names_are_paths`: dots in the names of the file's columns make nested fields."""
         self._job = ledger.job
         self._ledger = ledger
         self._connector = connector
@@ -83,6 +83,7 @@ class UploadSlice:
             # A format whose records have fields in fields has numbers and documents, too.
             is_typed=not names_are_paths,
         )
+        self._features = Features()
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
@@ -94,11 +95,7 @@ class UploadSlice:
     async def run(self) -> Ending:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
-            objects = await self._connector.objects()
-            self._target = resolve_target(self._target, objects)
-            refusal = refusal_of(self._target, objects)
-            if refusal is None:
-                refusal = await self._resolve_columns(objects[self._target.object])
+            refusal = await self._prepare()
         except ServiceError as error:
             return ending_of(error)
         self._parts, with_outcome = await self._ledger.rows_to_send()
@@ -107,10 +104,10 @@ class UploadSlice:
         try:
             if refusal is not None:
                 await self._refuse_all(refusal)
-            elif objects[self._target.object].native:
-                await self._import_natively(objects[self._target.object])
+            elif self._features.native:
+                await self._import_natively(self._features)
             else:
-                await self._send_all(objects[self._target.object])
+                await self._send_all(self._features)
             await self._record()
             if self._columns is not None:
                 await self._ledger.add_left_out(self._columns.left_out)
@@ -124,15 +121,21 @@ class UploadSlice:
             return Complete()
         return self._ending or Continue()
 
-    async def _resolve_columns(self, features: Features) -> str | None:
-        """Prepare to resolve the file's columns; return why no record can be sent, or None.
+    async def _prepare(self) -> str | None:
+        """Resolve the target and the file's columns; return why no record can be sent, or None.
 
         Raises BadInput if the file does not show the order of its dates, and ServiceError.
         """
+        objects = await self._connector.objects()
+        self._target = resolve_target(self._target, objects)
+        refusal = refusal_of(self._target, objects)
+        if refusal is not None:
+            return refusal
+        self._features = objects[self._target.object]
         schema = await self._connector.metadata(self._target.object)
         try:
             self._columns = Columns(
-                self._target, features, schema, names_are_paths=self._names_are_paths
+                self._target, self._features, schema, names_are_paths=self._names_are_paths
             )
         except FieldError as error:
             return error.message
