@@ -35,7 +35,7 @@ def test_other_keys_and_other_lives_have_other_ids(pairs: list[tuple[str, int]])
 def test_an_event_is_identified_by_the_column_that_the_caller_names(field: str, value: str) -> None:
     """Whatever it is called, but for Google's own two."""
     target = Target("events", Action.UPSERT, field)
-    identity = identity_of({field: value}, {}, target)
+    identity = identity_of({field: value}, {}, target, is_occurrence=False)
     assert identity is not None
     assert identity.value == value
     assert identity.is_property == (field not in {"id", "iCalUID"})

@@ -13,7 +13,8 @@ from openbulk.engine.slices.progress import (
     Progress,
     complete_outcomes,
     key_of,
-    ordering_key,
+    ordering_columns,
+    ordering_keys,
 )
 
 
@@ -61,12 +62,17 @@ def test_the_key_of_a_created_record_is_its_file_and_row_also_with_an_identifier
     assert key_of(replace(upserted, identifier_field="a.b"), 9, {"a": {"b": 1}}) == "a.b=1"
 
 
-def test_records_of_one_thing_have_one_ordering_key() -> None:
-    """By the caller's identifier, else by the first of the object's own that the record has."""
-    features = Features(frozenset(Action), identifiers=("id", "iCalUID"))
-    by_uid = Record(2, {"iCalUID": "u1", "ref": "r"}, key="f:2")
-    assert ordering_key(Target("events", Action.UPDATE), features, by_uid) == "iCalUID=u1"
-    assert ordering_key(Target("events", Action.UPDATE, "ref"), features, by_uid) == "ref=r"
-    assert (
-        ordering_key(Target("events", Action.CREATE), features, Record(3, {}, key="f:3")) == "f:3"
+def test_records_of_one_thing_share_an_ordering_key() -> None:
+    """By the caller's identifier, by any of the object's own, and by those of another record."""
+    features = Features(
+        frozenset(Action), identifiers=("id", "iCalUID"), references={"recurringEventId": "id"}
     )
+
+    def keys(identifier: str | None = None, **values: str) -> set[str]:
+        columns = ordering_columns(Target("events", Action.UPDATE, identifier), features)
+        return set(ordering_keys(columns, Record(2, values, key="f:2")))
+
+    assert keys(iCalUID="u1", ref="r") == {"iCalUID=u1"}
+    assert keys("ref", iCalUID="u1", ref="r") == {"iCalUID=u1", "ref=r"}
+    assert keys(id="one_20260601", recurringEventId="one") == {"id=one_20260601", "id=one"}
+    assert keys(summary="s", id="") == {"f:2"}

@@ -370,6 +370,63 @@ async def test_a_slice_ends_when_the_process_drains(bench: Bench) -> None:
     assert 0 < (await bench.now()).cursor < 10
 
 
+@dataclass
+class Dependent(Scripted):
+    """A service that takes the first row only when it has another one."""
+
+    needed: int = 5
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        outcomes = await super().write(target, batch)
+        if [outcome.row for outcome in outcomes] != [1] or self.needed in self.sent:
+            return outcomes
+        return [replace(Outcome.failure(1, "its series is missing"), is_early=True)]
+
+
+@pytest.mark.parametrize("features", [KEYED, UNKEYED])
+async def test_a_record_that_comes_before_another_which_it_needs_is_sent_behind_it(
+    bench: Bench, features: Features
+) -> None:
+    connector = Dependent(features)
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [*range(1, 11), 1]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_record_whose_other_never_comes_fails_alone(bench: Bench) -> None:
+    connector = Dependent(KEYED, needed=99)
+    assert await bench.run_slice(connector) == Complete()
+    job = await bench.now()
+    assert (job.counts.created, job.counts.failed) == (9, 1)
+    (error,) = await bench.ledger.errors(job.id, after=0, limit=10)
+    assert error.problem == "its series is missing"
+    assert connector.sent == [*range(1, 11), 1]
+
+
+async def test_a_record_that_waits_for_another_has_no_outcome_when_the_slice_ends(
+    bench: Bench,
+) -> None:
+    """The next slice sends it again, and none of those that were taken."""
+    connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
+    assert await bench.run_slice(connector) == Snooze("busy", 7)
+    assert (await bench.now()).cursor == 0
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [1, 2, 3, 1, *range(3, 11), 1]
+    assert (await bench.now()).counts.created == 10
+
+
+async def test_a_record_does_not_wait_for_too_many_rows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slice would read them again."""
+    monkeypatch.setattr(upload_module, "MAX_ROWS_AHEAD", 0)
+    connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
+    await bench.run_slice(connector)
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [1, 2, 3, 1, *range(3, 11)]
+    assert (await bench.now()).counts.failed == 1
+
+
 class Ticketed:
     """A native bulk import that is polled a few times."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from openbulk.domain.records import Row
 from openbulk.formats.ics import Ics
-from support.occurrences import Moment, occurrences
+from support.occurrences import Moment, occurrences, occurrences_by_library
 
 CASES = Path(__file__).parents[1] / "cases" / "calendar"
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -219,18 +219,5 @@ READABLE = sorted(path.stem for path in CASES.glob("*.ics") if path.stem not in 
 @pytest.mark.filterwarnings("ignore")  # the other library warns of what it guesses
 def test_another_library_finds_the_same_occurrences(name: str) -> None:
     """`icalendar` with `recurring-ical-events`, as far as it can read the file."""
-    library = pytest.importorskip("recurring_ical_events")
-    icalendar = pytest.importorskip("icalendar")
-    content = (CASES / f"{name}.ics").read_bytes()
-    icalendar.use_zoneinfo()  # it forgets the zones of other files
-    theirs: list[tuple[Moment, str]] = []
-    try:
-        for calendar in icalendar.Calendar.from_ical(content, multiple=True):
-            for event in library.of(calendar).between(date(2026, 1, 1), date(2027, 1, 1)):
-                start = event["DTSTART"].dt
-                if isinstance(start, datetime):
-                    start = start.astimezone(UTC)
-                theirs.append((start, str(event["SUMMARY"])))
-    except ValueError as error:
-        pytest.skip(f"the other library cannot read it: {error}")
-    assert occurrences(records(name)) == sorted(theirs, key=lambda one: (str(one[0]), one[1]))
+    theirs = occurrences_by_library((CASES / f"{name}.ics").read_bytes())
+    assert occurrences(records(name)) == theirs

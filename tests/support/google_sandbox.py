@@ -1,12 +1,15 @@
 """Helpers for tests against a Google sandbox."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 import pytest
 
-from openbulk.connectors.base import ConnectionContext
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.domain.query import PageRequest, Query
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google
 from openbulk.testing.connectors import Connect, ConnectorTests
 from support import Serve, forget
@@ -56,6 +59,41 @@ async def violations(http: aiohttp.ClientSession, url: str) -> list[dict[str, ob
     async with http.get(f"{url}/sandbox/violations") as answer:
         listed: list[dict[str, object]] = await answer.json()
     return listed
+
+
+def target(
+    action: Action = Action.UPSERT, identifier: str | None = None, run: str = "1", **more: Any
+) -> Target:
+    return Target("events", action, identifier, run=run, options=more.pop("options", {}), **more)
+
+
+async def write_rows(
+    connector: Connector, to: Target, *rows: Mapping[str, Any]
+) -> Sequence[Outcome]:
+    """The outcomes of rows, sent one after another as the rows of one job."""
+    return [
+        (await connector.write(to, [Record(number, values, key=f"run{to.run}:{number}")]))[0]
+        for number, values in enumerate(rows, 1)
+    ]
+
+
+async def kinds(connector: Connector, to: Target, *rows: Mapping[str, Any]) -> list[OutcomeKind]:
+    """How rows ended."""
+    return [outcome.kind for outcome in await write_rows(connector, to, *rows)]
+
+
+async def calls(http: aiohttp.ClientSession, url: str) -> dict[str, int]:
+    """The calls made so far, by method."""
+    async with http.get(f"{url}/sandbox/stats") as answer:
+        counted: dict[str, int] = (await answer.json())["by_method"]
+    return counted
+
+
+async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
+    """Every event, as `events.list` shows it."""
+    return [
+        one async for page in connector.read(Query("events"), PageRequest()) for one in page.records
+    ]
 
 
 class GoogleTests(ConnectorTests):

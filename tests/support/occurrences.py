@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from dateutil.rrule import rrulestr
 
 Moment = date | datetime
@@ -38,6 +39,27 @@ def occurrences(
         else:
             found[key] = (read_moment(record["start"], zone), record.get("summary", ""))
     return sorted(found.values(), key=lambda one: (str(one[0]), one[1]))
+
+
+def occurrences_by_library(content: bytes, year: int = 2026) -> list[tuple[Moment, str]]:
+    """Start and summary of each occurrence in a calendar file, by other people's libraries.
+
+    Skips the test if they are not there, or cannot read the file.
+    """
+    library = pytest.importorskip("recurring_ical_events")
+    icalendar = pytest.importorskip("icalendar")
+    icalendar.use_zoneinfo()  # it forgets the zones of other files
+    found: list[tuple[Moment, str]] = []
+    try:
+        for calendar in icalendar.Calendar.from_ical(content, multiple=True):
+            for event in library.of(calendar).between(date(year, 1, 1), date(year + 1, 1, 1)):
+                start = event["DTSTART"].dt
+                if isinstance(start, datetime):
+                    start = start.astimezone(UTC)
+                found.append((start, str(event["SUMMARY"])))
+    except ValueError as error:
+        pytest.skip(f"the other library cannot read it: {error}")
+    return sorted(found, key=lambda one: (str(one[0]), one[1]))
 
 
 def read_moment(place: Mapping[str, str], zone: str) -> Moment:

@@ -10,7 +10,7 @@ OUTCOME   what happened to a record; a refused record is an outcome, not an exce
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
@@ -40,7 +40,12 @@ class Features:
     can_read: bool = True
     identifiers: tuple[str, ...] = ()
     """Fields that identify records if the caller names none: for each record, the first that it
-    has. Records with the same value there are sent one after another, in the file's order."""
+    has. Records with the same value in any of them are sent one after another, in the file's
+    order."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Fields that name another record of the object, and the identifier that they name it by:
+    `{"recurringEventId": "id"}`. A record is sent after the one that it names, if that comes first
+    in the file."""
     paths: tuple[str, ...] = ()
     """Other names of the object. Values in them are options: `calendars/{calendarId}/events`."""
     parameters: frozenset[str] = frozenset()
@@ -120,7 +125,9 @@ class Connector(Protocol):
 
         It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields
         are nested schemas. `readOnly`, `enum`, `format`, `title` and `description` are present if
-        known. Raises NotFound for an object that `objects` does not name.
+        known. Columns are resolved against it (`columns.py`): `write` gets no other fields, unless
+        the schema has `additionalProperties`. Raises NotFound for an object that `objects` does not
+        name.
         """
 
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:

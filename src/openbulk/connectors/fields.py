@@ -1,6 +1,7 @@
 """Checks the values of a record before a call is spent on it."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
@@ -27,6 +28,14 @@ class FieldError(OpenbulkError):
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row."""
         return Outcome.failure(row, self.message, field=self.field)
+
+
+class RecordTooEarly(FieldError):
+    """The service lacks a record that this one needs, and that may come later in the file."""
+
+    def outcome(self, row: int) -> Outcome:
+        """The outcome of the record in this row, unless the other record is written first."""
+        return replace(super().outcome(row), is_early=True)
 
 
 def parse_boolean(field: str, value: Any) -> bool:

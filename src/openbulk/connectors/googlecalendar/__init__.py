@@ -36,6 +36,7 @@ EVENT_FEATURES = Features(
     initial_concurrency=64,
     idempotent_writes=True,
     identifiers=("id", "iCalUID"),
+    references={"recurringEventId": "id"},
     extra_columns=("calendarId",),
     any_identifier=True,
     # An occurrence of a series has its time from the series.

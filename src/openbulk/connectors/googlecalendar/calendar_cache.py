@@ -5,24 +5,43 @@ They are kept in a temporary SQLite database, which spills to disk as it grows
 """
 
 import asyncio
+import math
 import sqlite3
+import time
 from typing import Any
 
 import orjson
 
 from openbulk.connectors.googlecalendar.events import Event, is_deleted, private_property
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, occurrence_of
+from openbulk.connectors.googlecalendar.identity import (
+    ICAL_UID,
+    ID,
+    NATURAL,
+    Identity,
+    occurrence_of,
+    summary_and_start,
+)
 
 _SCHEMA = """
 CREATE TABLE events
-  (id TEXT PRIMARY KEY, uid TEXT, occurrence TEXT, value TEXT, event BLOB) WITHOUT ROWID;
+  (id TEXT PRIMARY KEY, uid TEXT, occurrence TEXT, value TEXT, alike TEXT, event BLOB)
+  WITHOUT ROWID;
 CREATE INDEX by_uid ON events (uid, occurrence);
 CREATE INDEX by_value ON events (value, occurrence);
+CREATE INDEX by_alike ON events (alike) WHERE alike IS NOT NULL;
+CREATE TABLE claims (value TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID;
 """
+_PUT = "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?)"
 _BY_ID = "SELECT event FROM events WHERE id = :id LIMIT 1"
 _BY_UID = "SELECT event FROM events WHERE uid = :value AND occurrence = :occurrence LIMIT 1"
 _BY_VALUE = "SELECT event FROM events WHERE value = :value AND occurrence = :occurrence LIMIT 1"
+_BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY id LIMIT 1"
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
+
+
+MAX_ABSENT = 1_000
+ABSENT_SECONDS = 60.0
+"""A series that another process writes in this time is not seen; one of this process is."""
 
 
 class CalendarCache:
@@ -33,6 +52,7 @@ class CalendarCache:
         self._property = property_name
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(_SCHEMA)
+        self._absent: dict[Identity, float] = {}
         self.filling = asyncio.Lock()
         self.page_token: str | None = None
         self.is_complete = False
@@ -47,13 +67,14 @@ class CalendarCache:
                 self.drop(event["id"])
             else:
                 row = self._row(event)
-                self._database.execute("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", row)
+                self._database.execute(_PUT, row)
         self._database.execute("COMMIT")
 
     def _row(self, event: Event) -> tuple[Any, ...]:
         occurrence = occurrence_of(event) or ""
         value = private_property(event, self._property)
-        return event["id"], event.get("iCalUID"), occurrence, value, orjson.dumps(event)
+        alike = summary_and_start(event) if self._property == NATURAL else None
+        return event["id"], event.get("iCalUID"), occurrence, value, alike, orjson.dumps(event)
 
     def drop(self, event_id: str) -> None:
         """Drop an event that was deleted."""
@@ -65,10 +86,31 @@ class CalendarCache:
             "id": identity.event_id,
             "value": identity.value,
             "occurrence": identity.occurrence or "",
+            "alike": identity.alike,
         }
         query = _QUERIES.get(identity.field, _BY_VALUE)
         row = self._database.execute(query, values).fetchone()
+        if row is None and identity.alike:
+            row = self._database.execute(_BY_SUMMARY_AND_START, values).fetchone()
         return None if row is None else orjson.loads(row[0])
+
+    def claim(self, identity: Identity, row: int) -> int:
+        """The first row of the job that means this event: `row` itself, or one before it."""
+        value = f"{identity.alike or identity.value} {identity.occurrence}"
+        self._database.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (value, row))
+        query = "SELECT row FROM claims WHERE value = ?"
+        (first,) = self._database.execute(query, (value,)).fetchone()
+        return int(first)
+
+    def note_absent(self, identity: Identity) -> None:
+        """Remember for a while that the calendar does not have an event."""
+        if len(self._absent) == MAX_ABSENT:
+            self._absent.clear()
+        self._absent[identity] = time.monotonic()
+
+    def is_absent(self, identity: Identity) -> bool:
+        """Whether the calendar did not have an event a moment ago."""
+        return time.monotonic() - self._absent.get(identity, -math.inf) < ABSENT_SECONDS
 
     def close(self) -> None:
         """Release the database."""

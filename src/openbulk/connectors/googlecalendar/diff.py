@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import singledispatch
 from typing import Any
 
-from openbulk.connectors.googlecalendar.recurrence import normalize_recurrence
+from openbulk.connectors.googlecalendar.recurrence import same_recurrence
 
 DEFAULTS: Mapping[str, Any] = {
     "status": "confirmed",
@@ -56,6 +56,8 @@ def changes(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, An
 def _differs(name: str, wanted: Any, event: Mapping[str, Any]) -> bool:
     if name in _UNCOMPARED_FIELDS:
         return False
+    if name == "recurrence":
+        return not same_recurrence(wanted, event)
     is_same = _COMPARISONS.get(name, _same_value)
     return not is_same(wanted, event.get(name, DEFAULTS.get(name)))
 
@@ -162,10 +164,6 @@ def _email(attendee: Attendee) -> str:
 # --- other fields ---
 
 
-def _same_recurrence(wanted: Sequence[str], current: Any) -> bool:
-    return normalize_recurrence(wanted) == normalize_recurrence(current or ())
-
-
 def _same_reminders(wanted: Mapping[str, Any], current: Any) -> bool:
     """An event without reminders has those of its calendar."""
     reminders = current if isinstance(current, Mapping) else {"useDefault": True}
@@ -200,7 +198,6 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "end": _same_time,
     "originalStartTime": _same_time,
     "attendees": _same_attendees,
-    "recurrence": _same_recurrence,
     "reminders": _same_reminders,
     "attachments": _same_attachments,
 }

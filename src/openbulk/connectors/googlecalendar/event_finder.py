@@ -1,6 +1,7 @@
 """Finds in Google's calendars the events that rows mean, and the calendars' time zones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
@@ -8,13 +9,25 @@ from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
 from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity, occurrence_of
-from openbulk.domain.records import Action
+from openbulk.connectors.googlecalendar.identity import (
+    ICAL_UID,
+    ID,
+    Identity,
+    occurrence_of,
+    summary_and_start,
+)
+from openbulk.connectors.googlecalendar.recurrence import time_value
+from openbulk.domain.records import Action, Record, Target
 
 MAX_EVENTS_PAGE = 2500
 FEW_RECORDS = 20
 """A job of up to this many records looks events up one by one; a larger one lists the calendar."""
 MAX_CACHES = 8
+MAX_REFUSED = 10_000
+_ANY_ZONE = timedelta(days=1)
+_MOMENT = timedelta(seconds=1)
+"""The margins around a start within which its event is found; `timeMin` excludes an event that ends
+then."""
 
 
 class EventFinder:
@@ -24,6 +37,8 @@ class EventFinder:
         self._api = api
         self._caches: dict[tuple[str, str, str | None], CalendarCache] = {}
         self._zones: dict[str, str] = {}
+        self._refused: dict[tuple[str, str, str], int] = {}
+        """Rows that were refused, by job and identifier."""
 
     async def find(self, row: EventRow) -> Event | None:
         """The event that a row means, as `events.list` shows it; None if the calendar has none.
@@ -37,18 +52,71 @@ class EventFinder:
         event = cache.find(row.identity)
         if event is not None or cache.is_complete:
             return event
-        event = await self.fetch(row)
+        event = await self.fetch(row, row.identity) or await self._fetch_alike(row)
         # Google shows a cancelled occurrence of a series: it can be restored.
         if event is None or (is_cancelled(event) and not row.identity.occurrence):
             return None
         cache.put(event)
         return event
 
+    async def find_series(self, row: EventRow) -> Event | None:
+        """The series of an occurrence; None if the calendar has none.
+
+        Another process may have written it since the calendar was listed: a series that the cache
+        does not hold is fetched.
+        """
+        cache = self._cache_of(row)
+        series = cache.find(row.series)
+        if series is None and not cache.is_absent(row.series):
+            cache.put(*await self._fetch_with_occurrences(row, row.series))
+            series = cache.find(row.series)
+            if series is None:
+                cache.note_absent(row.series)
+        return series
+
+    async def find_alone(self, row: EventRow) -> Event | None:
+        """An occurrence whose series the calendar does not have: of a guest of that date alone."""
+        if row.identity.field == ID:
+            return await self.fetch(row, row.identity)
+        return self._cache_of(row).find(row.identity)
+
+    async def _fetch_with_occurrences(self, row: EventRow, series: Identity) -> Sequence[Event]:
+        """A series and its occurrences that differ from it; the series alone if it has an id."""
+        if series.field != ID:
+            events: Sequence[Event] = (await self._page(row, _search_parameters(series))).get(
+                "items", ()
+            )
+            return events
+        event = await self.fetch(row, series)
+        return [event] if event else []
+
+    async def exceptions_of(self, row: EventRow, series: Event) -> Sequence[str]:
+        """The occurrences that differ from their series, as `Identity.occurrence` names them."""
+        search = _search_parameters(Identity(ICAL_UID, str(series["iCalUID"])))
+        events = (await self._page(row, search)).get("items", [])
+        names = [occurrence_of(event) for event in events if _is_of(event, series)]
+        return [name for name in names if name]
+
+    def note_refused(self, target: Target, record: Record) -> None:
+        """Remember that a row which may be a series was refused: its occurrences say so."""
+        if len(self._refused) >= MAX_REFUSED:
+            self._refused.clear()
+        for field in (ID, ICAL_UID):
+            value = record.values.get(field)
+            if value and not record.values.get("originalStartTime"):
+                self._refused[target.run, field, str(value)] = record.row
+
+    def refused_row(self, row: EventRow, series: Identity) -> int | None:
+        """The row of the job that has this series, if it was refused."""
+        return self._refused.get((row.target.run, series.field, series.value))
+
     async def fetch(
-        self, row: EventRow, parameters: Mapping[str, str] | None = None
+        self, row: EventRow, identity: Identity, parameters: Mapping[str, str] | None = None
     ) -> Event | None:
-        """Fetch the event that a row means. The parameters go to `events.list`, if that is used."""
-        identity = row.identity
+        """Fetch the event with an identity from a row's calendar.
+
+        The parameters go to `events.list`, if that is used.
+        """
         if identity.field == ID:
             answer = await self._api.read(event_path(row.calendar, identity.event_id))
             return read_existing(answer, calendar=row.calendar)
@@ -56,6 +124,14 @@ class EventFinder:
         events = (await self._page(row, search)).get("items", [])
         same = (event for event in events if occurrence_of(event) == identity.occurrence)
         return next(same, None)
+
+    async def _fetch_alike(self, row: EventRow) -> Event | None:
+        """The event with the summary and the start of a row that has no identifier."""
+        alike = row.identity.alike
+        if alike is None:
+            return None
+        events = (await self._page(row, _around(row.fields["start"]))).get("items", [])
+        return next((event for event in events if summary_and_start(event) == alike), None)
 
     async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
         """The event that has an id, or had it before it was deleted. Raises RecordRefused."""
@@ -74,8 +150,13 @@ class EventFinder:
 
     def remember(self, row: EventRow, event: Event) -> None:
         """Cache an event that a row wrote, as Google returned it."""
-        if row.target.action is not Action.CREATE:  # a job that only creates looks nothing up
+        # A job that only creates looks nothing up but the series of occurrences.
+        if row.target.action is not Action.CREATE or event.get("recurrence"):
             self._cache_of(row).put(event)
+
+    def claim(self, row: EventRow) -> int:
+        """The first row of the job that means the event of this one."""
+        return self._cache_of(row).claim(row.identity, row.number)
 
     def forget(self, row: EventRow, event_id: str) -> None:
         """Drop an event that a row deleted from the cache."""
@@ -110,7 +191,25 @@ class EventFinder:
         return dict(answer.json())
 
 
+def _is_of(event: Event, series: Event) -> bool:
+    return bool(event.get("recurringEventId") == series["id"])
+
+
 def _search_parameters(identity: Identity) -> dict[str, str]:
+    # A series with many changed occurrences takes more than the 250 events of a default page.
+    parameters = {"maxResults": str(MAX_EVENTS_PAGE)}
     if identity.field == ICAL_UID:
-        return {"iCalUID": identity.value}
-    return {"privateExtendedProperty": f"{identity.field}={identity.value}"}
+        return {**parameters, "iCalUID": identity.value}
+    return {**parameters, "privateExtendedProperty": f"{identity.field}={identity.value}"}
+
+
+def _around(start: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a list of the events at a time. A day is in any zone."""
+    time = time_value(start)
+    margin = _ANY_ZONE if time.is_day else _MOMENT
+    moment = time.in_utc().local
+    return {
+        "maxResults": str(MAX_EVENTS_PAGE),
+        "timeMin": f"{(moment - margin).isoformat()}Z",
+        "timeMax": f"{(moment + margin).isoformat()}Z",
+    }

@@ -116,6 +116,11 @@ def _boolean(value: Any, schema: Schema, path: str) -> bool:
 
 
 def _integer(value: Any, schema: Schema, path: str) -> int:
+    return parse_integer(value, path)
+
+
+def parse_integer(value: Any, path: str) -> int:
+    """A whole number. Raises FieldError."""
     try:
         return int(str(value).strip())
     except ValueError as error:

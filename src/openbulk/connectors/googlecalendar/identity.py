@@ -7,12 +7,13 @@ timetable again makes no second copy.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.recurrence import occurrence_name, time_value
 from openbulk.domain.records import Action, Target, value_at
 
 MAX_NAME = 44
@@ -21,6 +22,9 @@ MAX_VALUE = 1024
 (https://developers.google.com/workspace/calendar/api/guides/extended-properties)."""
 ID, ICAL_UID = "id", "iCalUID"
 NATURAL = "openbulkSummaryAndStart"
+_SERIES_FIELDS = {"recurringEventId": ID, ICAL_UID: ICAL_UID}
+"""The fields of an occurrence that identify its series, and the series' own fields for that."""
+_END_OF_OCCURRENCE_ID = re.compile(r"_\d{8}(T\d{6}Z)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,9 @@ class Identity:
     occurrence: str | None = None
     """Which occurrence of a series, as the end of its event id: `20260530T080000Z`, or `20260530`
     of an all-day series."""
+    alike: str | None = None
+    """Summary and start, if nothing else identifies the event: an event with these is meant, too,
+    whoever created it."""
 
     @property
     def is_property(self) -> bool:
@@ -54,9 +61,7 @@ class Identity:
     @property
     def series(self) -> "Identity":
         """The series that the occurrence belongs to."""
-        value = self.value
-        if self.field == ID and self.occurrence:
-            value = value.removesuffix(f"_{self.occurrence}")
+        value = _END_OF_OCCURRENCE_ID.sub("", self.value) if self.field == ID else self.value
         return replace(self, value=value, occurrence=None)
 
     def __str__(self) -> str:
@@ -65,16 +70,21 @@ class Identity:
 
 
 def identity_of(
-    values: Mapping[str, Any], body: Mapping[str, Any], target: Target
+    values: Mapping[str, Any], body: Mapping[str, Any], target: Target, *, is_occurrence: bool
 ) -> Identity | None:
     """Which event a row means; None if it creates one and names none. Raises FieldError.
 
-    `values` are the row's, `body` has them in Google's types.
+    `values` are the row's, `body` has them in Google's types. For an occurrence of a series, it is
+    what identifies the series.
     """
     field = target.identifier_field
     if field and field not in {ID, ICAL_UID}:
-        return _property_identity(field, values, body, target)
-    identity = _own_identity(field, values, body)
+        identity = _property_identity(field, values, target)
+        field = None
+    else:
+        identity = _own_identity(field, values)
+    if is_occurrence:
+        return identity or _series_identity(values)
     if identity is not None or target.action is Action.CREATE:
         return identity
     if field:
@@ -88,9 +98,7 @@ def identity_of(
     )
 
 
-def _property_identity(
-    name: str, values: Mapping[str, Any], body: Mapping[str, Any], target: Target
-) -> Identity | None:
+def _property_identity(name: str, values: Mapping[str, Any], target: Target) -> Identity | None:
     if target.action is Action.CREATE:
         return None
     value = value_at(values, name)
@@ -103,26 +111,40 @@ def _property_identity(
             f"{key} cannot be kept with an event: a name has at most {MAX_NAME} characters, "
             f"a value {MAX_VALUE}",
         )
-    return Identity(key, str(value), occurrence_of(body))
+    return Identity(key, str(value))
 
 
-def _own_identity(
-    field: str | None, values: Mapping[str, Any], body: Mapping[str, Any]
-) -> Identity | None:
+def _own_identity(field: str | None, values: Mapping[str, Any]) -> Identity | None:
     """By Google's own fields: the one that the caller names, else the first that the row has."""
-    occurrence = occurrence_of(body)
-    for name in [field] if field else [ID, ICAL_UID]:
+    names = [field] if field else [ID, ICAL_UID]
+    return next((Identity(name, str(values[name])) for name in names if values.get(name)), None)
+
+
+def _series_identity(values: Mapping[str, Any]) -> Identity:
+    """The series of an occurrence that has no identifier of its own. Raises FieldError."""
+    for name, field in _SERIES_FIELDS.items():
         if values.get(name):
-            return Identity(name, str(values[name]), occurrence)
-    if occurrence and values.get("recurringEventId"):
-        return Identity(ID, str(values["recurringEventId"]), occurrence)
-    return None
+            return Identity(field, str(values[name]))
+    raise FieldError(
+        "originalStartTime",
+        "originalStartTime says that this is one date of a series, and nothing says of which; give "
+        "iCalUID or recurringEventId, or remove originalStartTime to make it a single event",
+    )
 
 
 def _natural_identity(body: Mapping[str, Any]) -> Identity:
     start = body.get("start", {})
     text = f"{body.get('summary', '')}|{start.get('dateTime') or start.get('date')}"
-    return Identity(NATURAL, hashlib.sha256(text.encode()).hexdigest()[:32])
+    value = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return Identity(NATURAL, value, alike=summary_and_start(body))
+
+
+def summary_and_start(event: Mapping[str, Any]) -> str | None:
+    """What people know an event by; None without a summary, and for one date of a series."""
+    summary, start = str(event.get("summary", "")).strip(), event.get("start", {})
+    if not summary or event.get("recurringEventId") or not start.keys() & {"date", "dateTime"}:
+        return None
+    return f"{occurrence_name(time_value(start))} {summary}"
 
 
 def _empty_identifier(field: str) -> FieldError:
@@ -131,18 +153,12 @@ def _empty_identifier(field: str) -> FieldError:
     )
 
 
-def occurrence_of(body: Mapping[str, Any]) -> str | None:
-    """The occurrence that a row is about, as Identity has it; None if it is about a whole event.
-
-    The row names it by an `originalStartTime` with a date, or with a time and its offset.
-    """
-    original = body.get("originalStartTime") or {}
-    if original.get("date"):
-        return str(original["date"]).replace("-", "")
-    if not original.get("dateTime"):
+def occurrence_of(event: Mapping[str, Any]) -> str | None:
+    """Which occurrence an event of Google's is, as Identity has it; None for a whole event."""
+    original = event.get("originalStartTime") or {}
+    if not (original.get("date") or original.get("dateTime")):
         return None
-    moment = datetime.fromisoformat(original["dateTime"])
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return occurrence_name(time_value(original))
 
 
 def event_id(key: str, generation: int = 0) -> str:

@@ -1,63 +1,180 @@
-"""The lines of a recurrence: `RRULE`, `EXRULE`, `RDATE` and `EXDATE` (RFC 5545, section 3.8.5)."""
+"""When a series recurs: the lines of `recurrence`, and which of its occurrences a row means.
+
+The lines are those of a calendar file (RFC 5545, section 3.8.5), and are read as there: each value
+is brought to the type and the zone of the start. Google takes a line of another type, and then
+expands the series wrongly or not at all.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 from openbulk.connectors.fields import FieldError
+from openbulk.formats.ics.calendar_properties import CalendarProperties
+from openbulk.formats.ics.iana_zones import known_zones
+from openbulk.formats.ics.properties import Property, parse_property
+from openbulk.formats.ics.recurrence import Recurrence, read_recurrence
+from openbulk.formats.ics.time_values import TimeValue, fit_to
+from openbulk.formats.ics.vevent import Properties
 
-_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
-_LINE = re.compile(
-    r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>;[^:]*)?:(?P<value>.+)", re.IGNORECASE
-)
-_UNTIL: Mapping[str | None, tuple[re.Pattern[str], str]] = {
-    "dateTime": (
-        re.compile(r".*Z", re.DOTALL),
-        ": UNTIL of an event with a time is in UTC, like UNTIL=20261218T225959Z",
-    ),
-    "date": (
-        re.compile(r"[^T]*"),
-        ": UNTIL of an all-day event is a date, like UNTIL=20261218",
-    ),
-    None: (re.compile(r".*", re.DOTALL), ""),
-}
-"""UNTIL has the type of the start. By the field of the start: its legal values, and the fault of
-any other."""
+_NAMES = frozenset({"RRULE", "EXRULE", "RDATE", "EXDATE"})
 _VALUE_TYPE = re.compile(r";VALUE=DATE(-TIME)?")
 _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})
 """Parts of a rule that change nothing (RFC 5545, section 3.3.10)."""
+_ANY_START = TimeValue(datetime(2026, 1, 1, 12), "UTC")  # noqa: DTZ001
+
+EventTime = Mapping[str, Any]
 
 
-def check_recurrence(line: str, *, start_field: str | None) -> None:
-    """Raise FieldError for a line that Google would refuse.
+# --- times of the Calendar API ---
 
-    `start_field` is the field of the event's start: `date`, `dateTime`, or None if the row has
-    neither.
+
+def time_value(time: EventTime) -> TimeValue:
+    """A start or an end of an event, or the original start of an occurrence.
+
+    A time with an offset and without a zone is in UTC.
     """
-    match = _LINE.fullmatch(line.strip())
-    if match is None:
+    if time.get("date"):
+        return TimeValue(date.fromisoformat(time["date"]))
+    moment, zone = datetime.fromisoformat(time["dateTime"]), time.get("timeZone")
+    if zone not in known_zones():
+        zone = None
+    if moment.tzinfo is None:
+        return TimeValue(moment, zone)
+    return TimeValue(moment.astimezone(UTC).replace(tzinfo=None), "UTC").in_zone(zone)
+
+
+def occurrence_name(original_start: TimeValue) -> str:
+    """An occurrence as the end of its event id: `20260530T080000Z`, or `20260530` of a day.
+
+    https://developers.google.com/workspace/calendar/api/guides/recurringevents
+    """
+    if original_start.is_day:
+        return original_start.day.strftime("%Y%m%d").zfill(8)
+    return original_start.in_utc().local.strftime("%Y%m%dT%H%M%SZ").zfill(16)
+
+
+# --- occurrences ---
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalStart:
+    """Which occurrence of a series a row is: the start that the series gives to it."""
+
+    time: TimeValue
+    """Without a zone, it is in that of the series."""
+    is_this_and_future: bool
+    """Whether the row stands for all later occurrences, too (RFC 5545, section 3.2.13)."""
+
+    def __str__(self) -> str:
+        """For a person: `2026-06-11T10:00:00 (Europe/Berlin)`."""
+        zone = f" ({self.time.zone})" if self.time.zone else ""
+        return f"{self.time.moment.isoformat()}{zone}"
+
+    @property
+    def name(self) -> str | None:
+        """As `Identity.occurrence` has it; None if that depends on the zone of the series."""
+        if self.time.is_day or self.time.zone:
+            return occurrence_name(self.time)
+        return None
+
+    def fit_to(self, series: Mapping[str, Any], calendar_zone: str) -> "OriginalStart":
+        """In the type and the zone of its series, which is as Google holds it.
+
+        Raises FieldError if the series recurs several times on a day that does not say which is
+        meant.
+        """
+        start = time_value(series["start"])
+        if self.time.is_day and not start.is_day:
+            self._require_one_on_day(series, start, calendar_zone)
+        # With a zone of the calendar, a time always is on a day.
+        calendar = CalendarProperties(zone=calendar_zone)
+        fitted = fit_to(start, self.time, Property("originalStartTime", ""), calendar)
+        return replace(self, time=fitted)
+
+    def _require_one_on_day(
+        self, series: Mapping[str, Any], start: TimeValue, calendar_zone: str
+    ) -> None:
+        lines = series.get("recurrence", ())
+        if not read_lines(lines, start, start, calendar_zone).is_once_a_day:
+            raise FieldError(
+                "originalStartTime",
+                f"originalStartTime is the day {self}, and the series recurs several times on it; "
+                f"write which one is meant, like {self}T10:00:00+02:00",
+            )
+
+
+# --- the lines of a recurrence ---
+
+
+def read_lines(
+    lines: Iterable[str], start: TimeValue, end: TimeValue, calendar_zone: str
+) -> Recurrence:
+    """When an event recurs that has this first start and end.
+
+    `calendar_zone` says on which day a moment in UTC is. Raises FieldError.
+    """
+    properties = sorted(map(_parse_line, lines), key=attrgetter("name"))
+    by_name = {name: list(same) for name, same in groupby(properties, attrgetter("name"))}
+    calendar = CalendarProperties(zone=calendar_zone)
+    try:
+        recurrence = read_recurrence(Properties(0, by_name, ""), start, end, calendar)
+    except ValueError as error:
+        raise FieldError("recurrence", f"recurrence: {error}") from error
+    if recurrence.periods:
+        raise FieldError(
+            "recurrence",
+            "recurrence: RDATE has a period that is not as long as the event; write that "
+            "occurrence as a row of its own, with originalStartTime",
+        )
+    return recurrence
+
+
+def fit_lines(
+    lines: Sequence[str], start: EventTime, end: EventTime, calendar_zone: str
+) -> list[str]:
+    """The lines in the type and the zone of an event's start. Raises FieldError."""
+    first = time_value(start)
+    last = time_value(end) if end.get("date") or end.get("dateTime") else first
+    return list(read_lines(lines, first, last, calendar_zone).lines())
+
+
+def check_lines(lines: Sequence[str]) -> None:
+    """Raise FieldError for lines that no event can have."""
+    read_lines(lines, _ANY_START, _ANY_START, "UTC")
+
+
+def _parse_line(line: str) -> Property:
+    found = parse_property(line.strip())
+    if found is None or found.name not in _NAMES or not found.value.strip():
         raise FieldError(
             "recurrence",
             f"recurrence {line!r} is not RRULE, EXRULE, RDATE or EXDATE; it looks like "
             "RRULE:FREQ=WEEKLY;COUNT=10, and the start is in start",
         )
-    if match["name"].upper().endswith("RULE"):
-        fault = _rule_fault(match["value"].upper(), start_field)
-        if fault:
-            raise FieldError("recurrence", f"recurrence {line!r}{fault}")
+    return found
 
 
-def _rule_fault(rule: str, start_field: str | None) -> str | None:
-    """The fault of a rule, as the end of a sentence (RFC 5545, section 3.3.10)."""
-    parts = dict(part.split("=", 1) for part in rule.split(";") if "=" in part)
-    if parts.get("FREQ") not in _FREQUENCIES:
-        return f" has no FREQ; it can be {', '.join(_FREQUENCIES)}"
-    if parts.keys() >= {"UNTIL", "COUNT"}:
-        return " has UNTIL and COUNT; keep one (RFC 5545, section 3.3.10)"
-    until = parts.get("UNTIL")
-    legal_until, fault = _UNTIL[start_field]
-    if until is None or legal_until.fullmatch(until):
-        return None
-    return fault
+# --- comparing ---
+
+
+def same_recurrence(wanted: Sequence[str], event: Mapping[str, Any]) -> bool:
+    """Whether an event recurs as these lines say, which fit its start."""
+    current = event.get("recurrence", ())
+    if normalize_recurrence(wanted) == normalize_recurrence(current):
+        return True
+    if not current or not wanted:
+        return False
+    try:
+        start, end = event["start"], event["end"]
+        fitted = [fit_lines(lines, start, end, "UTC") for lines in (wanted, current)]
+    except (FieldError, OverflowError, KeyError):
+        return False
+    return normalize_recurrence(fitted[0]) == normalize_recurrence(fitted[1])
 
 
 def normalize_recurrence(lines: Iterable[str]) -> set[str]:

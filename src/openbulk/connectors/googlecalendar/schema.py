@@ -16,6 +16,12 @@ _PAGE_PARAMETERS = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"}
 _TYPES = {"any": None}
 """Types that JSON Schema no longer has: a field that may be anything has no type."""
 _TITLES = {"summary": "Subject"}
+_RANGE = {
+    "type": "string",
+    "enum": ["THISANDFUTURE"],
+    "description": "The row stands for all later occurrences, too (RFC 5545, section 3.2.13). "
+    "This field is openbulk's own.",
+}
 _READ_ONLY = re.compile(r"\bRead-only\b")
 
 
@@ -27,10 +33,14 @@ def event_schema() -> dict[str, Any]:
     (https://support.google.com/calendar/answer/37118).
     """
     schema = schema_of("Event", "calendar.events.insert")
-    titles = {
-        name: {**schema["properties"][name], "title": title} for name, title in _TITLES.items()
+    fields = schema["properties"]
+    titles = {name: {**fields[name], "title": title} for name, title in _TITLES.items()}
+    original_start = fields["originalStartTime"]
+    with_range = {
+        **original_start,
+        "properties": {**original_start["properties"], "range": _RANGE},
     }
-    return {**schema, "properties": {**schema["properties"], **titles}}
+    return {**schema, "properties": {**fields, **titles, "originalStartTime": with_range}}
 
 
 @cache

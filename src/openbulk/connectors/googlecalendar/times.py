@@ -6,7 +6,8 @@
   a repeated hour (RFC 5545, section 3.3.5).
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -17,10 +18,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.recurrence import check_recurrence
+from openbulk.connectors.googlecalendar.recurrence import check_lines, fit_lines
 
 TIME_FIELDS = ("start", "end", "originalStartTime")
+_BOUNDS = ("start", "end")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
+
+_MOMENT_IN_UTC = re.compile(r"\d{6}Z\b", re.IGNORECASE | re.ASCII)
 
 EventTime = Mapping[str, Any]
 """A start or an end, as Google has it: a `date`, or a `dateTime` and a `timeZone`."""
@@ -64,12 +68,15 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     """Whether a time depends on a zone that its row does not have.
 
     A local time does, and so does every time of a series: Google repeats it by the clock of a zone
-    (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
+    (https://developers.google.com/workspace/calendar/api/guides/recurringevents). In an all-day
+    series, a moment in UTC does: it may be on another day there.
     """
-    if body.get("start", {}).get("timeZone"):
+    start, recurrence = body.get("start", {}), body.get("recurrence", ())
+    if start.get("timeZone"):
         return False
-    recurs = bool(body.get("recurrence"))
-    return any(_lacks_zone(body.get(name, {}), recurs) for name in TIME_FIELDS)
+    if start.get("date") and any(_MOMENT_IN_UTC.search(line) for line in recurrence):
+        return True
+    return any(_lacks_zone(body.get(name, {}), bool(recurrence)) for name in _BOUNDS)
 
 
 def _lacks_zone(time: EventTime, recurs: bool) -> bool:
@@ -81,7 +88,7 @@ def _lacks_zone(time: EventTime, recurs: bool) -> bool:
 def resolve_times(
     body: Mapping[str, Any], options: TimeOptions, *, zone: str, is_update: bool = False
 ) -> dict[str, Any]:
-    """An event with unambiguous times. Raises FieldError.
+    """An event with an unambiguous start and end, which its recurrence fits. Raises FieldError.
 
     `body` is in Google's types. `zone` applies to local times if their row has no zone. An update
     keeps what its row leaves out: an all-day event keeps its end.
@@ -89,7 +96,7 @@ def resolve_times(
     event = dict(body)
     default_zone = body.get("start", {}).get("timeZone") or zone
     recurs = bool(body.get("recurrence"))
-    for name in TIME_FIELDS:
+    for name in _BOUNDS:
         if name in body:
             _require_one_time(name, body[name])
             event[name] = _resolve_time(
@@ -97,9 +104,30 @@ def resolve_times(
             )
     if event.get("end") or not is_update:
         _resolve_end(event)
-    for line in event.get("recurrence", ()):
-        check_recurrence(line, start_field=time_field(event.get("start", {})))
+    if recurs:
+        event["recurrence"] = _fit_recurrence(event, zone)
     return event
+
+
+def _fit_recurrence(event: Mapping[str, Any], zone: str) -> Sequence[str]:
+    """The recurrence as its start needs it. Without a start, it is checked and stays as it is."""
+    lines, start = event["recurrence"], event.get("start", {})
+    if time_field(start) is None:
+        check_lines(lines)
+        return list(lines)
+    return fit_lines(lines, start, event.get("end", {}), zone)
+
+
+def resolve_original_start(time: EventTime, options: TimeOptions) -> EventTime:
+    """The original start of an occurrence; a local time without a zone is in that of its series.
+
+    Raises FieldError.
+    """
+    _require_one_time("originalStartTime", time)
+    if not time.get("timeZone"):
+        return time
+    path = "originalStartTime.dateTime"
+    return _resolve_time(time, time["timeZone"], options.daylight_saving, path, recurs=True)
 
 
 def _require_one_time(name: str, time: EventTime) -> None:

@@ -4,17 +4,17 @@ An event that already matches its row is left alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
-from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.errors import RecordRefused
-from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
+from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
-from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
+from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
+from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
 from openbulk.connectors.googlecalendar.times import (
     needs_zone,
     resolve_times,
@@ -32,6 +32,8 @@ class EventUploads:
     def __init__(self, api: CalendarApi) -> None:
         self._calls = EventCalls(api)
         self._finder = EventFinder(api)
+        self._changes = EventChanges(self._calls, self._finder)
+        self._occurrences = OccurrenceUploads(self._calls, self._finder, self._changes)
         self._missing: dict[tuple[str, str], RecordRefused] = {}
         """The refusals of calendars that do not exist, by job and calendar."""
         self._actions: Mapping[Action, Callable[[EventRow], Awaitable[Outcome]]] = {
@@ -43,8 +45,16 @@ class EventUploads:
 
     async def write(self, record: Record, target: Target) -> Outcome:
         """Do the target's action with one record. Raises ServiceError."""
+        outcome = await self._write(record, target)
+        if outcome.problem is not None:
+            self._finder.note_refused(target, record)
+        return outcome
+
+    async def _write(self, record: Record, target: Target) -> Outcome:
         try:
             row = await self._prepare(record, target)
+            if row.original_start is not None:
+                return await self._occurrences.write(row, row.original_start)
             return await self._actions[target.action](row)
         except FieldError as error:
             return error.outcome(record.row)
@@ -58,7 +68,7 @@ class EventUploads:
 
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         options = time_options(target.options)
-        draft = draft_of(record, target)
+        draft = draft_of(record, target, options)
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
@@ -81,8 +91,8 @@ class EventUploads:
     # --- the four actions ---
 
     async def _create(self, row: EventRow) -> Outcome:
-        if row.identity.occurrence:
-            return await self._change_occurrence(row)
+        if row.is_removal:
+            return await self._create_nothing(row)
         if row.identity.field == ICAL_UID:
             return await self._import(row)
         return await self._insert_once(row)
@@ -90,11 +100,9 @@ class EventUploads:
     async def _update(self, row: EventRow) -> Outcome:
         event = await self._finder.find(row)
         if event is not None:
-            outcome = await self._change(row, event)
+            outcome = await self._changes.change(row, event)
             if outcome is not None:
                 return outcome
-        elif row.identity.occurrence:
-            return await self._change_occurrence(row)
         raise FieldError(
             row.identity.field,
             f"calendar {row.calendar!r} has no event with {row.identity}; "
@@ -102,35 +110,43 @@ class EventUploads:
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
+        self._finder.claim(row)
         event = await self._finder.find(row)
         if event is not None:
-            outcome = await self._change(row, event)
+            outcome = await self._changes.change(row, event)
             if outcome is not None:
                 return outcome
-        if row.identity.occurrence:
-            return await self._change_occurrence(row)
-        if row.is_cancelled:
+        if row.is_removal:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         return await self._create_missing(row)
 
     async def _delete(self, row: EventRow) -> Outcome:
-        if row.identity.occurrence:
-            return await self._remove(row, await self._occurrence_id(row))
         if row.identity.field == ID:
-            return await self._remove(row, row.identity.value)
+            return await self._changes.remove(row, row.identity.value)
         event = await self._finder.find(row)
         if event is None:
             return Outcome(row.number, OutcomeKind.NOT_FOUND)
-        return await self._remove(row, str(event["id"]))
+        return await self._changes.remove(row, str(event["id"]))
 
     # --- new events ---
+
+    async def _create_nothing(self, row: EventRow) -> Outcome:
+        """The outcome of a cancelled event: there is nothing to create. Raises FieldError."""
+        event = await self._finder.fetch(row, row.identity)
+        if event is None or is_cancelled(event):
+            return Outcome(row.number, OutcomeKind.UNCHANGED)
+        raise FieldError(
+            "status",
+            f"the event is cancelled, and calendar {row.calendar!r} holds it; action create "
+            "deletes nothing: use action upsert",
+        )
 
     async def _insert_once(self, row: EventRow) -> Outcome:
         """Create an event, unless an earlier attempt with this record has created it."""
         new_id = row.identity.value
         event = await self._calls.insert(row, new_id, row.record_marker)
         if event is not None:
-            return _outcome(row, OutcomeKind.CREATED, new_id, event)
+            return outcome_of(row, OutcomeKind.CREATED, new_id, event)
         # An id derived from the record's key can only be this record's. A caller's id may be
         # another event's, which then lacks this record's marker.
         if row.record_marker:
@@ -168,12 +184,12 @@ class EventUploads:
         event = await self._calls.insert(row, new_id, row.job_marker)
         if event is not None:
             self._finder.remember(row, event)
-            return _outcome(row, OutcomeKind.CREATED, new_id, event)
+            return outcome_of(row, OutcomeKind.CREATED, new_id, event)
         event = await self._finder.fetch_taken(row, new_id)
         if is_cancelled(event):
             return None
         self._finder.remember(row, event)
-        return await self._change(row, event)
+        return await self._changes.change(row, event)
 
     async def _import(self, row: EventRow) -> Outcome:
         """Import an event that was made elsewhere.
@@ -190,7 +206,7 @@ class EventUploads:
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import if its iCalUID is taken."""
-        event = await self._finder.fetch(row, {"showDeleted": "true"})
+        event = await self._finder.fetch(row, row.identity, {"showDeleted": "true"})
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
@@ -198,101 +214,14 @@ class EventUploads:
         if has_marker(event, row.record_marker):  # an earlier attempt created it
             return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
         if row.target.action is not Action.CREATE:
-            outcome = await self._change(row, event)
+            outcome = await self._changes.change(row, event)
             if outcome is not None:
                 return outcome
         raise _id_conflict(row)
 
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
-        return _outcome(row, OutcomeKind.CREATED, old_id, event)
-
-    # --- events that exist ---
-
-    async def _change(self, row: EventRow, event: Event) -> Outcome | None:
-        """Write the fields in which an event differs from its row; None if it was deleted."""
-        old_id = str(event["id"])
-        if row.is_cancelled:
-            if is_cancelled(event):
-                return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
-            return await self._remove(row, old_id)
-        different = changes(row.fields, event)
-        if not different:
-            return Outcome(row.number, _kind_of_unchanged(row, event), old_id)
-        changed = await self._calls.patch(row, old_id, different)
-        if changed is None:
-            self._finder.forget(row, old_id)
-            return None
-        self._finder.remember(row, changed)
-        return _outcome(row, OutcomeKind.UPDATED, old_id, changed)
-
-    async def _change_occurrence(self, row: EventRow) -> Outcome:
-        """Write the first exception for one occurrence of a series."""
-        occurrence_id = await self._occurrence_id(row)
-        if row.is_cancelled:
-            return await self._remove(row, occurrence_id)
-        changed = await self._calls.patch(row, occurrence_id, row.fields)
-        if changed is None:
-            raise FieldError(
-                "originalStartTime", f"the series {row.identity} has no occurrence at that time"
-            )
-        self._finder.remember(row, changed)
-        return _outcome(row, OutcomeKind.UPDATED, occurrence_id, changed)
-
-    async def _occurrence_id(self, row: EventRow) -> str:
-        """The id of an occurrence: its series' id and its original start
-        (https://developers.google.com/workspace/calendar/api/guides/recurringevents)."""
-        series_id = row.series_id or await self._find_series(row)
-        return f"{series_id}_{row.identity.occurrence}"
-
-    async def _find_series(self, row: EventRow) -> str:
-        series = row.identity.series
-        if series.field == ID:
-            return series.value
-        event = await self._finder.find(replace(row, identity=series))
-        if event is None:
-            raise FieldError(
-                series.field,
-                f"there is no series with {series} in the calendar; its row has to come first",
-            )
-        return str(event["id"])
-
-    async def _remove(self, row: EventRow, old_id: str) -> Outcome:
-        deletion = await self._calls.delete(row, old_id)
-        self._finder.forget(row, old_id)
-        if deletion is Deletion.DONE:
-            return Outcome(row.number, OutcomeKind.DELETED, old_id)
-        # Another action removes what its row calls cancelled: then nothing has changed.
-        is_delete = row.target.action is Action.DELETE
-        kind = OutcomeKind.NOT_FOUND if is_delete else OutcomeKind.UNCHANGED
-        if deletion is Deletion.DONE_BEFORE:
-            return Outcome(row.number, kind, old_id)
-        # If the calendar is missing, fetching its zone fails, and so does the row.
-        await self._finder.zone_of(row.calendar)
-        return Outcome(row.number, kind)
-
-
-def _kind_of_unchanged(row: EventRow, event: Event) -> OutcomeKind:
-    """Created if this job created the event and the answer was lost."""
-    if has_marker(event, row.job_marker):
-        return OutcomeKind.CREATED
-    return OutcomeKind.UNCHANGED
-
-
-def _outcome(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:
-    """The outcome of a row that was written; `event` is what Google answered."""
-    mails_outside = row.sends_mail and _has_outside_guests(event)
-    return Outcome(row.number, kind, event_id, mails_outside=mails_outside)
-
-
-def _has_outside_guests(event: Event) -> bool:
-    """Whether attendees are of another domain than the account."""
-    own = _domain(event.get("creator", {}).get("email", ""))
-    return any(_domain(guest.get("email", "")) != own for guest in event.get("attendees", ()))
-
-
-def _domain(email: str) -> str:
-    return email.rpartition("@")[2].lower()
+        return outcome_of(row, OutcomeKind.CREATED, old_id, event)
 
 
 def _id_conflict(row: EventRow) -> FieldError:

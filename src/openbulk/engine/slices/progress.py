@@ -1,6 +1,6 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,14 +29,21 @@ def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
     return f"{target.run}:{row}"
 
 
-def ordering_key(target: Target, features: Features, record: Record) -> str:
-    """The key by which records are ordered: those that share it are sent one after another."""
-    names = [target.identifier_field] if target.identifier_field else features.identifiers
-    for name in names:
-        value = value_at(record.values, name)
-        if value not in (None, ""):
-            return f"{name}={value}"
-    return record.key
+def ordering_columns(target: Target, features: Features) -> Mapping[str, str]:
+    """The fields by which records are ordered, each with the identifier that its value is."""
+    identifiers = dict.fromkeys(filter(None, [target.identifier_field, *features.identifiers]))
+    return {**{name: name for name in identifiers}, **features.references}
+
+
+def ordering_keys(columns: Mapping[str, str], record: Record) -> Set[str]:
+    """The keys by which a record is ordered: those that share one are sent one after another."""
+    values = record.values
+    keys = {
+        f"{identifier}={value}"
+        for name, identifier in columns.items()
+        if (value := value_at(values, name)) not in (None, "")
+    }
+    return keys or {record.key}
 
 
 KIND_BY_ACTION = {

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
@@ -36,7 +37,8 @@ from openbulk.engine.slices.progress import (
     Progress,
     complete_outcomes,
     key_of,
-    ordering_key,
+    ordering_columns,
+    ordering_keys,
     unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
@@ -52,6 +54,12 @@ DEADLINE_POLL_SECONDS = 0.25
 """How often a slice looks whether outcomes are due, and whether it is over."""
 FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
+
+
+MAX_EARLY = 100
+"""Records that need another one and wait for it, at most."""
+MAX_ROWS_AHEAD = 10_000
+"""Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
 
 
 class UploadSlice:
@@ -75,6 +83,8 @@ class UploadSlice:
         self._ending: Ending | None = None
         self._progress = Progress(ledger.job.cursor)
         self._parts: Sequence[Part] = ()
+        self._early: list[tuple[Record, Outcome]] = []
+        """Records that need others, and the outcomes that they have without these."""
         self._dates: DateReader | None = None
         self._target = replace(
             ledger.job.upload.target,
@@ -156,20 +166,47 @@ class UploadSlice:
         await self._look_up_open_intents(features)
         try:
             async with asyncio.TaskGroup() as calls:
-                await self._start_calls(calls, features)
+                await self._start_calls(calls, features, self._batches(features.max_batch))
+            await self._send_early_records(features)
         except BaseExceptionGroup as group:
             # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
 
-    async def _start_calls(self, calls: asyncio.TaskGroup, features: Features) -> None:
+    async def _send_early_records(self, features: Features) -> None:
+        """Send records again that need others, until no further one is taken.
+
+        If the slice ends before, they have no outcome, and the next slice sends them.
+        """
+        left = MAX_EARLY + 1
+        while len(self._early) < left and not self._may_not_go_on:
+            early, self._early = self._early, []
+            left = len(early)
+            batches = _batches_of([record for record, _ in early], features.max_batch)
+            async with asyncio.TaskGroup() as calls:
+                await self._start_calls(calls, features, batches)
+        if not self._may_not_go_on:
+            self._progress.add([outcome for _, outcome in self._early])
+
+    @property
+    def _may_not_go_on(self) -> bool:
+        return self._ending is not None or self._read_failure is not None
+
+    async def _start_calls(
+        self,
+        calls: asyncio.TaskGroup,
+        features: Features,
+        batches: AsyncIterator[Sequence[Record]],
+    ) -> None:
         limiter = ConcurrencyLimiter(features)
+        ordering = ordering_columns(self._target, features)
         try:
-            async for batch in self._batches(features.max_batch):
-                keys = {ordering_key(self._target, features, record) for record in batch}
-                await limiter.acquire(keys)
+            async for batch in batches:
+                keys = {key for record in batch for key in ordering_keys(ordering, record)}
+                await limiter.acquire()
                 if self._ending:
                     return
-                call = calls.create_task(self._send(batch, features))
+                before = limiter.calls_before(keys)
+                call = calls.create_task(self._send_after(before, batch, features))
                 limiter.release_after(call, keys)
         except Fenced:
             raise
@@ -177,6 +214,17 @@ class UploadSlice:
             # A row that cannot be read ends the slice, but not the calls in flight: their outcomes
             # are recorded first.
             self._read_failure = error
+
+    async def _send_after(
+        self,
+        before: AbstractSet[asyncio.Task[None]],
+        batch: Sequence[Record],
+        features: Features,
+    ) -> None:
+        """Send a batch after other calls have ended."""
+        if before:
+            await asyncio.wait(before)
+        await self._send(batch, features)
 
     async def _send(self, batch: Sequence[Record], features: Features) -> None:
         """Send a batch and add its outcomes; a failure of the service ends the slice."""
@@ -187,7 +235,8 @@ class UploadSlice:
         try:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
-            self._progress.add(complete_outcomes(batch, await self._write(batch, features)))
+            outcomes = complete_outcomes(batch, await self._write(batch, features))
+            self._progress.add(await self._without_early(batch, outcomes, features))
         except (RetryLater, DiskFull) as error:
             # The records were not sent: an open intent would make the next slice look them up and
             # mark them unknown.
@@ -200,6 +249,23 @@ class UploadSlice:
             raise
         except Exception as error:
             self._end(Crash(error))
+
+    async def _without_early(
+        self, batch: Sequence[Record], outcomes: Sequence[Outcome], features: Features
+    ) -> Sequence[Outcome]:
+        """The outcomes to record; records that come too early are set aside, as far as they may."""
+        if not any(outcome.is_early for outcome in outcomes):
+            return outcomes
+        pairs = zip(batch, outcomes, strict=True)
+        room = MAX_EARLY - len(self._early)
+        if len(self._progress.done) > MAX_ROWS_AHEAD:
+            room = 0
+        early = [pair for pair in pairs if pair[1].is_early][:room]
+        self._early += early
+        rows = {record.row for record, _ in early}
+        if not features.idempotent_writes:
+            await self._ledger.drop_intents(sorted(rows))
+        return [outcome for outcome in outcomes if outcome.row not in rows]
 
     async def _write(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
         """Write a batch, retrying transient errors.
@@ -405,10 +471,15 @@ class UploadSlice:
         self._recorded_at = asyncio.get_running_loop().time()
 
 
+async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
+    for begin in range(0, len(records), size):
+        yield records[begin : begin + size]
+
+
 class ConcurrencyLimiter:
     """Slots for calls in flight, up to the service's concurrency.
 
-    Calls that share an ordering key run one at a time. If the service refuses a call, the slice
+    Calls that share an ordering key run one after another. If the service refuses a call, the slice
     ends, and the next one begins with few slots again.
     """
 
@@ -416,24 +487,29 @@ class ConcurrencyLimiter:
         self._slots = features.initial_concurrency or features.concurrency
         self._max_slots = features.concurrency
         self._free = asyncio.Semaphore(self._slots)
-        self._keys_in_flight: set[str] = set()
-        self._has_released = asyncio.Event()
+        self._last_calls: dict[str, asyncio.Task[None]] = {}
+        """The latest call in flight of each ordering key."""
 
-    async def acquire(self, ordering_keys: AbstractSet[str]) -> None:
-        """Wait for a slot, and until no call with one of these keys is in flight."""
+    async def acquire(self) -> None:
+        """Wait for a slot."""
         await self._free.acquire()
-        while not self._keys_in_flight.isdisjoint(ordering_keys):
-            self._has_released.clear()
-            await self._has_released.wait()
-        self._keys_in_flight |= ordering_keys
+
+    def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
+        """The calls in flight that a call with these keys has to wait for.
+
+        Each of them has a slot, so that they end whatever else waits.
+        """
+        return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
 
     def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
         """When the call ends, free its slot, and open another one up to the maximum."""
-        call.add_done_callback(lambda _: self._release(ordering_keys))
+        self._last_calls.update(dict.fromkeys(ordering_keys, call))
+        call.add_done_callback(partial(self._release, ordering_keys))
 
-    def _release(self, ordering_keys: AbstractSet[str]) -> None:
-        self._keys_in_flight -= ordering_keys
-        self._has_released.set()
+    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
+        for key in ordering_keys:
+            if self._last_calls[key] is call:
+                del self._last_calls[key]
         self._free.release()
         if self._slots < self._max_slots:
             self._slots += 1

@@ -174,10 +174,21 @@ def _read_recurrence(
     if times.start is None or times.end is None:
         return Recurrence()
     recurrence = read_recurrence(event, times.start, times.end, calendar)
+    _require_uid(event, recurrence)
     if times.is_single_occurrence and recurrence.lines():
         remarks.append("RRULE, RDATE and EXDATE of a single occurrence are left out")
         return Recurrence()
     return recurrence
+
+
+def _require_uid(event: Properties, recurrence: Recurrence) -> None:
+    """Raise ValueError if an occurrence has a length of its own, and the series has no UID."""
+    if recurrence.periods and event.get("UID") is None:
+        found = event.each("RDATE")[0]
+        raise ValueError(
+            f"{found.place} has a period that is not as long as the event, and the event has no "
+            "UID; give it one, or write that occurrence as an event of its own"
+        )
 
 
 def _read_extended_properties(event: Properties) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Property:
     parameters: Mapping[str, str] = field(default_factory=dict)
     """By their names in capitals. Several values are joined by commas."""
     line: int = 0
-    """The line of the file on which it begins, from 1."""
+    """The line of the file on which it begins, from 1; 0 if it is in no file."""
     is_name_capital: bool = True
     """Whether the file writes the name in capitals, as all programs do."""
     damage: str = ""
@@ -42,8 +42,8 @@ class Property:
 
     @property
     def place(self) -> str:
-        """Its name and line, for messages: `DTSTART on line 7`."""
-        return f"{self.name} on line {self.line}"
+        """Its name and line, for messages: `DTSTART on line 7`; the name alone without a line."""
+        return f"{self.name} on line {self.line}" if self.line else self.name
 
     @property
     def text(self) -> str:

@@ -90,20 +90,9 @@ def read_recurrence(
     additions = list(_read_additions(event.each("RDATE"), start, usual, calendar))
     whole = Recurrence(rules, added=[one for one, _ in additions])
     periods = [(one, one.add(length)) for one, length in additions if length != usual]
-    _require_uid(event, periods)
     left_out = list(_read_exceptions(event.each("EXDATE"), start, whole, calendar))
     kept = [period for period in periods if period[0] not in left_out]
     return replace(whole, left_out=left_out, periods=kept)
-
-
-def _require_uid(event: Properties, periods: Sequence[object]) -> None:
-    """Raise ValueError if an occurrence has a length of its own, and the series has no UID."""
-    if periods and event.get("UID") is None:
-        found = event.each("RDATE")[0]
-        raise ValueError(
-            f"{found.place} has a period that is not as long as the event, and the event has no "
-            "UID; give it one, or write that occurrence as an event of its own"
-        )
 
 
 def _read_exceptions(

@@ -86,7 +86,7 @@ def split_series(series: ParsedEvent, changes: Iterable[ParsedEvent]) -> Sequenc
         # RFC 5546, section 3.2.5: a cancellation needs no DTSTART.
         raise ValueError("it has no DTSTART; end the series before it with UNTIL in the RRULE")
     begins = [*map(_begin, ordered)]
-    uids = [series.uid, *map(partial(_uid_of_segment, series.uid), begins)]
+    uids = [series.uid, *map(partial(uid_of_segment, series.uid), begins)]
     borders = pairwise([_FIRST, *begins, _LAST])
     pieces = zip(borders, [series, *ordered], uids, strict=True)
     return [_with_recurrence(Segment(*border, event, uid), series) for border, event, uid in pieces]
@@ -121,7 +121,7 @@ def _with_recurrence(segment: Segment, series: ParsedEvent) -> Segment:
     return replace(segment, recurrence=Recurrence(rules, added, left_out))
 
 
-def _uid_of_segment(uid: str, begin: datetime) -> str:
+def uid_of_segment(uid: str, begin: datetime) -> str:
     """As Google names the later part of a series: `maths_R20260611T100000@example.com`."""
     name, at, host = uid.partition("@")
     return f"{name}_R{format_local_time(begin)}{at}{host}"

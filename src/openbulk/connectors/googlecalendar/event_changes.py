@@ -1,0 +1,138 @@
+"""Changes and deletes events that exist. An event that already matches its row is left alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.diff import changes
+from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
+from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
+from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
+from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
+from openbulk.connectors.googlecalendar.recurrence import fit_lines
+from openbulk.connectors.googlecalendar.times import time_field
+from openbulk.domain.records import Action, Outcome, OutcomeKind
+
+_APPEARANCE = frozenset({"start", "summary"})
+"""What people know an event by."""
+
+
+class EventChanges:
+    """Changes the events of one account as rows say."""
+
+    def __init__(self, calls: EventCalls, finder: EventFinder) -> None:
+        self._calls = calls
+        self._finder = finder
+
+    async def change(self, row: EventRow, event: Event) -> Outcome | None:
+        """Write the fields in which an event differs from its row; None if it was deleted.
+
+        Raises FieldError if the row is of an older version, or means another event.
+        """
+        old_id = str(event["id"])
+        if row.is_removal:
+            if is_cancelled(event):
+                return Outcome(row.number, kind_of_missing(row), old_id)
+            _require_newest(row, event)
+            return await self.remove(row, old_id)
+        first_row = self._finder.claim(row)
+        different = changes(await self._fields_for(row, event), event)
+        if not different:
+            is_created = first_row == row.number and has_marker(event, row.job_marker)
+            # Created if this job created the event and the answer was lost.
+            kind = OutcomeKind.CREATED if is_created else OutcomeKind.UNCHANGED
+            return Outcome(row.number, kind, old_id)
+        _require_newest(row, event)
+        if first_row != row.number:
+            _require_same_event(row, first_row, different)
+        changed = await self._calls.patch(row, old_id, different)
+        if changed is None:
+            self._finder.forget(row, old_id)
+            return None
+        self._finder.remember(row, changed)
+        return outcome_of(row, OutcomeKind.UPDATED, old_id, changed)
+
+    async def remove(self, row: EventRow, old_id: str) -> Outcome:
+        """Delete an event, or cancel an occurrence."""
+        deletion = await self._calls.delete(row, old_id)
+        self._finder.forget(row, old_id)
+        if deletion is Deletion.DONE:
+            return Outcome(row.number, OutcomeKind.DELETED, old_id)
+        if deletion is Deletion.DONE_BEFORE:
+            return Outcome(row.number, kind_of_missing(row), old_id)
+        # If the calendar is missing, fetching its zone fails, and so does the row.
+        await self._finder.zone_of(row.calendar)
+        return Outcome(row.number, kind_of_missing(row))
+
+    async def _fields_for(self, row: EventRow, event: Event) -> Mapping[str, Any]:
+        """The fields of a row, with a recurrence that fits the start of the event."""
+        start = row.fields.get("start", {})
+        has_start, has_lines = time_field(start) is not None, "recurrence" in row.fields
+        if has_lines and not has_start:
+            start, lines = event["start"], row.fields["recurrence"]
+        elif has_start and not has_lines and time_field(start) != time_field(event["start"]):
+            lines = event.get("recurrence", ())
+        else:
+            return row.fields
+        if not lines:
+            return row.fields
+        end = row.fields.get("end", event.get("end", {}))
+        zone = await self._finder.zone_of(row.calendar)
+        return {**row.fields, "recurrence": fit_lines(lines, start, end, zone)}
+
+
+def kind_of_missing(row: EventRow) -> OutcomeKind:
+    """What becomes of a row that removes an event which the calendar does not have."""
+    # Another action removes what its row calls cancelled: then nothing has changed.
+    is_delete = row.target.action is Action.DELETE
+    return OutcomeKind.NOT_FOUND if is_delete else OutcomeKind.UNCHANGED
+
+
+def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:
+    """The outcome of a row that was written; `event` is what Google answered."""
+    mails_outside = row.sends_mail and _has_outside_guests(event)
+    return Outcome(row.number, kind, event_id, mails_outside=mails_outside)
+
+
+def _require_same_event(row: EventRow, first_row: int, different: Mapping[str, Any]) -> None:
+    """Raise FieldError if a row means another event than an earlier row that identifies it alike.
+
+    One event must never silently take the place of another.
+    """
+    if row.identity.field == NATURAL:
+        raise FieldError(
+            None,
+            f"row {first_row} has the same summary and start, and differs; nothing else in these "
+            "rows says which event they mean: give each an id or an iCalUID, or name the column "
+            "that identifies events with metaData.identifierFieldName",
+        )
+    if row.identity.field == ICAL_UID and _APPEARANCE & different.keys():
+        raise FieldError(
+            ICAL_UID,
+            f"row {first_row} has the {row.identity}, too, and is another event by its "
+            f"{' and '.join(sorted(_APPEARANCE & different.keys()))}; give each event an iCalUID "
+            "of its own",
+        )
+
+
+def _require_newest(row: EventRow, event: Event) -> None:
+    """Raise FieldError if the calendar holds a newer version (RFC 5545, section 3.8.7.4)."""
+    held = version_in(event, is_occurrence=row.original_start is not None)
+    if row.sequence is None or held is None or row.sequence >= held:
+        return
+    raise FieldError(
+        "sequence",
+        f"the calendar holds a newer version of this event (SEQUENCE {held}; this row has "
+        f"{row.sequence}); send the newer one, or set sequence to {held} to overwrite it",
+    )
+
+
+def _has_outside_guests(event: Event) -> bool:
+    """Whether attendees are of another domain than the account."""
+    own = _domain(event.get("creator", {}).get("email", ""))
+    return any(_domain(guest.get("email", "")) != own for guest in event.get("attendees", ()))
+
+
+def _domain(email: str) -> str:
+    return email.rpartition("@")[2].lower()

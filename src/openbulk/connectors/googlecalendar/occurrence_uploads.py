@@ -1,0 +1,105 @@
+"""Writes rows that are one date of a series, or all dates from one on.
+
+The service only has the series: it makes the dates, and keeps those that differ.
+"""
+
+from dataclasses import replace
+
+from openbulk.connectors.fields import FieldError, RecordTooEarly
+from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_changes import (
+    EventChanges,
+    kind_of_missing,
+    outcome_of,
+)
+from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_rows import EventRow
+from openbulk.connectors.googlecalendar.events import Event
+from openbulk.connectors.googlecalendar.recurrence import OriginalStart
+from openbulk.connectors.googlecalendar.splits import SeriesSplits
+from openbulk.domain.records import Action, Outcome, OutcomeKind
+
+_COMPARING = frozenset({Action.UPDATE, Action.UPSERT})
+"""The actions that leave an occurrence alone if it matches its row."""
+
+
+class OccurrenceUploads:
+    """Writes occurrences of the series of one account."""
+
+    def __init__(self, calls: EventCalls, finder: EventFinder, changes: EventChanges) -> None:
+        self._calls = calls
+        self._finder = finder
+        self._changes = changes
+        self._splits = SeriesSplits(calls, finder, changes)
+
+    async def write(self, row: EventRow, original_start: OriginalStart) -> Outcome:
+        """Do the target's action with an occurrence. Raises FieldError."""
+        series = await self._finder.find_series(row)
+        if series is None:
+            return await self._write_without_series(row, original_start)
+        original_start = await self._fit(row, original_start, series)
+        if original_start.is_this_and_future:
+            return await self._splits.write(row, series, original_start)
+        row = _placed(row, original_start.name)
+        event = await self._finder.find(row) if row.target.action in _COMPARING else None
+        outcome = event and await self._changes.change(row, event)
+        return outcome or await self._change_first_time(row, original_start, series)
+
+    async def _fit(
+        self, row: EventRow, original_start: OriginalStart, series: Event
+    ) -> OriginalStart:
+        """The original start in the type and the zone of the series. Raises FieldError."""
+        zone = "UTC"
+        # The day of a moment is that in the calendar's zone.
+        if series["start"].get("date") and not original_start.time.is_day:
+            zone = await self._finder.zone_of(row.calendar)
+        return original_start.fit_to(series, zone)
+
+    async def _change_first_time(
+        self, row: EventRow, original_start: OriginalStart, series: Event
+    ) -> Outcome:
+        """Write the first exception for an occurrence."""
+        # The id of an occurrence is its series' id and its original start
+        # (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
+        occurrence_id = f"{series['id']}_{row.identity.occurrence}"
+        if row.is_removal:
+            return await self._changes.remove(row, occurrence_id)
+        changed = await self._calls.patch(row, occurrence_id, row.fields)
+        if changed is None:
+            raise FieldError(
+                "originalStartTime",
+                f"the series {row.series} has no occurrence at {original_start}; write when the "
+                "series has it there, or remove originalStartTime to make it a single event",
+            )
+        self._finder.remember(row, changed)
+        return outcome_of(row, OutcomeKind.UPDATED, occurrence_id, changed)
+
+    async def _write_without_series(self, row: EventRow, original_start: OriginalStart) -> Outcome:
+        """A guest may have been invited to one date alone, which is in the calendar then."""
+        if original_start.name is not None:
+            row = _placed(row, original_start.name)
+            event = await self._finder.find_alone(row)
+            outcome = event and await self._changes.change(row, event)
+            if outcome:
+                return outcome
+        if row.is_removal:
+            return Outcome(row.number, kind_of_missing(row))
+        refused_row = self._finder.refused_row(row, row.series)
+        if refused_row is not None:
+            raise FieldError(
+                "originalStartTime",
+                f"this is one date ({original_start}) of the series with {row.series}, whose own "
+                f"row was refused (row {refused_row}); correct that one, and send both",
+            )
+        raise RecordTooEarly(
+            "originalStartTime",
+            f"this is one date ({original_start}) of a series with {row.series}, and neither the "
+            f"rows of the file before it nor calendar {row.calendar!r} hold that series; send the "
+            "whole series, with its dates behind it, or remove originalStartTime (RECURRENCE-ID) "
+            "to make this a single event",
+        )
+
+
+def _placed(row: EventRow, name: str | None) -> EventRow:
+    """The row with the occurrence that it means."""
+    return replace(row, identity=replace(row.identity.series, occurrence=name))
