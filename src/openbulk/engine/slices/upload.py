@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
@@ -29,6 +28,7 @@ from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.date_columns import DateReader, signs_of
+from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -474,43 +474,3 @@ class UploadSlice:
 async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
     for begin in range(0, len(records), size):
         yield records[begin : begin + size]
-
-
-class ConcurrencyLimiter:
-    """Slots for calls in flight, up to the service's concurrency.
-
-    Calls that share an ordering key run one after another. If the service refuses a call, the slice
-    ends, and the next one begins with few slots again.
-    """
-
-    def __init__(self, features: Features) -> None:
-        self._slots = features.initial_concurrency or features.concurrency
-        self._max_slots = features.concurrency
-        self._free = asyncio.Semaphore(self._slots)
-        self._last_calls: dict[str, asyncio.Task[None]] = {}
-        """The latest call in flight of each ordering key."""
-
-    async def acquire(self) -> None:
-        """Wait for a slot."""
-        await self._free.acquire()
-
-    def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
-        """The calls in flight that a call with these keys has to wait for.
-
-        Each of them has a slot, so that they end whatever else waits.
-        """
-        return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
-
-    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
-        """When the call ends, free its slot, and open another one up to the maximum."""
-        self._last_calls.update(dict.fromkeys(ordering_keys, call))
-        call.add_done_callback(partial(self._release, ordering_keys))
-
-    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
-        for key in ordering_keys:
-            if self._last_calls[key] is call:
-                del self._last_calls[key]
-        self._free.release()
-        if self._slots < self._max_slots:
-            self._slots += 1
-            self._free.release()
