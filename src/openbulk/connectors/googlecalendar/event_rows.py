@@ -43,14 +43,12 @@ class EventRow:
     fields: Mapping[str, Any]
     """The fields to write, in Google's types, without those that identify the event."""
     identity: Identity
-    """If the row has none: an id derived from the record's key, which is equal each time the record
-    is sent."""
+    """For an occurrence, that of its series. If the row has none: an id derived from the record's
+    key, which is equal each time the record is sent."""
     original_start: OriginalStart | None
     """None for a whole event."""
     is_removal: bool
     """The row deletes the event, or cancels the occurrence."""
-    series_id: str | None
-    """The id of the series that an occurrence belongs to; None if the row lacks it."""
     sequence: int | None
     """The version of the event (RFC 5545, section 3.8.7.4); None if the row does not say."""
     organizer: Mapping[str, Any]
@@ -72,11 +70,6 @@ class EventRow:
         if self.sequence is None:
             return {}
         return {_VERSION_PROPERTIES[self.original_start is not None]: str(self.sequence)}
-
-    @property
-    def series(self) -> Identity:
-        """What identifies the series that an occurrence belongs to."""
-        return Identity(ID, self.series_id) if self.series_id else self.identity.series
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +141,6 @@ def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
         identity=identity,
         original_start=draft.original_start,
         is_removal=is_cancelled or target.action is Action.DELETE,
-        series_id=body.get("recurringEventId"),
         sequence=draft.sequence,
         organizer=draft.organizer,
         parameters=parameters,

@@ -68,7 +68,7 @@ class OccurrenceUploads:
         if changed is None:
             raise FieldError(
                 "originalStartTime",
-                f"the series {row.series} has no occurrence at {original_start}; write when the "
+                f"the series {row.identity} has no occurrence at {original_start}; write when the "
                 "series has it there, or remove originalStartTime to make it a single event",
             )
         self._finder.remember(row, changed)
@@ -84,16 +84,17 @@ class OccurrenceUploads:
                 return outcome
         if row.is_removal:
             return Outcome(row.number, kind_of_missing(row))
-        refused_row = self._finder.refused_row(row, row.series)
+        series = row.identity.series
+        refused_row = self._finder.refused_row(row, series)
         if refused_row is not None:
             raise FieldError(
                 "originalStartTime",
-                f"this is one date ({original_start}) of the series with {row.series}, whose own "
+                f"this is one date ({original_start}) of the series with {series}, whose own "
                 f"row was refused (row {refused_row}); correct that one, and send both",
             )
         raise RecordTooEarly(
             "originalStartTime",
-            f"this is one date ({original_start}) of a series with {row.series}, and neither the "
+            f"this is one date ({original_start}) of a series with {series}, and neither the "
             f"rows of the file before it nor calendar {row.calendar!r} hold that series; send the "
             "whole series, with its dates behind it, or remove originalStartTime (RECURRENCE-ID) "
             "to make this a single event",
