@@ -275,6 +275,7 @@ class ContactsProvider:
     key = "contacts"
     name = "Contacts"
     hub = "crm"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting("api.key", "API key of the address book.", secret=True),
         Setting(

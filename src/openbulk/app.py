@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -393,31 +393,34 @@ def _lane_queue(settings: Settings, name: str) -> LaneQueue:
 def _make_first_secrets(settings: Settings) -> FirstSecrets:
     """New secrets in place of those that are not set. Only a first start uses them."""
     return FirstSecrets(
-        user=None if _text(settings.user_secret) else security.new_secret(),
-        organization=None if _text(settings.organization_secret) else security.new_secret(),
+        user=None if _secrets(settings.user_secret) else security.new_secret(),
+        organization=None if _secrets(settings.organization_secret) else security.new_secret(),
     )
 
 
 async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecrets) -> bool:
-    """Add the first user and organization, or replace their secrets by those that are set.
+    """Add the first user and organization, and give them the secrets that are set.
 
     Returns whether this is the first start.
     """
-    user, organization = _text(settings.user_secret), _text(settings.organization_secret)
-    organization_secret = str(organization or made.organization)
-    user_secret = str(user or made.user)
-    if await accounts.add_first_organization(organization_secret, FIRST_USER, user_secret):
-        return True
-    for owner in await accounts.replace_secrets(organization, user):
+    user, organization = _secrets(settings.user_secret), _secrets(settings.organization_secret)
+    (user_secret, *_) = user or [str(made.user)]
+    (organization_secret, *_) = organization or [str(made.organization)]
+    is_first = await accounts.add_first_organization(organization_secret, FIRST_USER, user_secret)
+    for owner in await accounts.set_secrets(organization, user):
         log.warning(
-            f"the {owner} secret was replaced by the one that is set; "
-            "callers must send the new one from now on"
+            f"an earlier {owner} secret has ended, because it is not set any more; "
+            "callers must send one that is set"
         )
-    return False
+    return is_first
 
 
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret is not None else None
+def _secrets(setting: SecretStr | None) -> Sequence[str]:
+    """The secrets in a setting, separated by commas or line ends."""
+    if setting is None:
+        return ()
+    lines = setting.get_secret_value().replace(",", "\n").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 @contextmanager

@@ -34,10 +34,14 @@ class Settings(BaseSettings):
         "the data directory.",
     )
     user_secret: SecretStr | None = Field(
-        None, description="Secret of the first user. Default: made at the first start."
+        None,
+        description="Secret of the first user. Separate several with commas: each of them holds. "
+        "Default: made at the first start.",
     )
     organization_secret: SecretStr | None = Field(
-        None, description="Secret of the first organization. Default: made at the first start."
+        None,
+        description="Secret of the first organization, or several, as for the user. Default: made "
+        "at the first start.",
     )
     allow_private_addresses: bool = Field(
         False, description="Let instances and callbacks call private and loopback addresses."

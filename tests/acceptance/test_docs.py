@@ -9,8 +9,11 @@ import pytest
 from prometheus_client import Counter
 
 from acceptance.pages import ROOT, blocks_of, check, run_page
+from openbulk.api.bulk.metadata import CONTRACT_OPTIONS, DOWNLOAD_OPTIONS, UPLOAD_OPTIONS
 from openbulk.api.http import error_responses
+from openbulk.connectors import providers
 from openbulk.engine import metrics
+from openbulk.formats import FORMATS
 from openbulk.settings import Settings
 from support.harness import Processes
 
@@ -149,6 +152,18 @@ def test_every_status_of_an_error_is_documented() -> None:
     rows = (DOCS / "reference" / "errors.md").read_text()
     for status in {*error_responses.STATUS.values(), 500}:
         assert f"\n| {status} |" in rows, status
+
+
+def test_every_key_of_metadata_is_documented() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    of_parts = [*FORMATS.values(), *providers(_no_address, None).values()]
+    options = [*UPLOAD_OPTIONS, *DOWNLOAD_OPTIONS, *(o for part in of_parts for o in part.options)]
+    names = {*CONTRACT_OPTIONS, *(option.name for option in options)}
+    assert {name for name in names if f"{name}`" not in page} == set()
+
+
+async def _no_address(host: str, port: int) -> str:
+    raise AssertionError("nothing connects")
 
 
 def test_every_command_is_documented() -> None:

@@ -382,7 +382,7 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
     same.stop()
     second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
     assert (
-        "the user secret was replaced by the one that is set; callers must send the new"
+        "an earlier user secret has ended, because it is not set any more; callers must send one"
         in second.log()
     )
     assert "unmistakable" not in second.log()

@@ -239,7 +239,8 @@ def test_two_workers_share_one_quota(
 
     def both_wait() -> bool:
         return all(
-            "continues at" in instances[0].status(job_id).get("infoMessage", "") for job_id in jobs
+            "continues at" in google.status(job_id).get("infoMessage", "")
+            for google, job_id in zip(instances, jobs, strict=True)
         )
 
     until(both_wait, 60, "the minute is used up")

@@ -102,6 +102,14 @@ class TestContacts(EloquaTests):
             "'C_DateCreated' is filled by Eloqua; leave the column out",
         ]
 
+    @pytest.mark.parametrize("value", [None, 0, False, True, 1.0, Decimal("1.50"), " x "])
+    async def test_a_refused_row_may_have_any_value(self, connect: Connect, value: object) -> None:
+        """Eloqua repeats the values of a rejected record as texts, in a way of its own."""
+        refused = {"C_EmailAddress": "no address", "C_City": value}
+        rows = [record(1, contact("Ann", C_City="Bonn")), record(2, refused)]
+        outcomes = await send(connect, CONTACT, rows)
+        assert [o.row for o in outcomes if o.kind is OutcomeKind.FAILED] == [2]
+
     async def test_a_missing_value_leaves_the_one_that_eloqua_has(
         self, http: aiohttp.ClientSession, url: str, connect: Connect
     ) -> None:

@@ -19,7 +19,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Order, Page, PageRequest, Query
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
-from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.download_ledger import DownloadLedger
 from support.downloads import ALL, COUNT, Bench, Numbered
 
 
@@ -74,15 +74,15 @@ async def test_a_crash_between_a_part_and_the_ledger_doubles_nothing(
 ) -> None:
     """The part is written anew under the same name."""
     job = await bench.job()
-    commit, crashes = SliceLedger.commit_part, [True]
+    commit, crashes = DownloadLedger.commit_part, [True]
 
-    async def crashing(ledger: SliceLedger, **more: Any) -> None:
+    async def crashing(ledger: DownloadLedger, **more: Any) -> None:
         if more["first_row"] > 1 and crashes:
             crashes.clear()
             raise ZeroDivisionError
         await commit(ledger, **more)
 
-    monkeypatch.setattr(SliceLedger, "commit_part", crashing)
+    monkeypatch.setattr(DownloadLedger, "commit_part", crashing)
     with pytest.raises(ZeroDivisionError):
         await bench.run_slice(job, Numbered())
     assert await bench.numbers(job) == ALL[:8]
@@ -208,13 +208,13 @@ async def test_a_crash_while_sorting_costs_only_the_sorting(
 ) -> None:
     """What was read is not read again."""
     job = await bench.job(order=(Order("n", descending=True),))
-    replace_parts = SliceLedger.replace_parts
+    replace_parts = DownloadLedger.replace_parts
 
     async def crashing(*args: Any) -> None:
-        monkeypatch.setattr(SliceLedger, "replace_parts", replace_parts)
+        monkeypatch.setattr(DownloadLedger, "replace_parts", replace_parts)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(SliceLedger, "replace_parts", crashing)
+    monkeypatch.setattr(DownloadLedger, "replace_parts", crashing)
     connector = Numbered()
     with pytest.raises(ZeroDivisionError):
         await bench.run_slice(job, connector)

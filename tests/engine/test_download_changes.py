@@ -15,7 +15,7 @@ from openbulk.domain.job import Job, Position, Status
 from openbulk.domain.query import Bookmark, Order, Page, PageRequest, Query
 from openbulk.engine.slices.download import MAX_RESTARTS
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
-from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.download_ledger import DownloadLedger
 from support.downloads import ALL, Bench, Numbered
 
 NIGHT = datetime(2026, 9, 1, 3, tzinfo=UTC)
@@ -213,15 +213,15 @@ async def test_a_crash_on_the_way_back_to_the_beginning_doubles_nothing(
     connector = Changing(forgotten={NIGHT.isoformat(): 2})
     await whole(bench, connector)
     job = await changes(bench)
-    restart_download, crashes = SliceLedger.restart_download, ["before", "after"]
+    restart, crashes = DownloadLedger.restart, ["before", "after"]
 
     async def crashing(*args: Any, **more: Any) -> None:
         if crashes and crashes.pop(0) == "before":
             raise ZeroDivisionError
-        await restart_download(*args, **more)
+        await restart(*args, **more)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(SliceLedger, "restart_download", crashing)
+    monkeypatch.setattr(DownloadLedger, "restart", crashing)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             await bench.run_slice(job, connector)

@@ -104,6 +104,104 @@ def test_a_wrong_date_breaks_its_row_and_no_other() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cells", "times"),
+    [
+        ("06/25/2026,8.15,06/25/2026,19h30", ("2026-06-25T08:15:00", "2026-06-25T19:30:00")),
+        ("06/25/2026,10:00\u202fAM,,12:15 p. m.", ("2026-06-25T10:00:00", "2026-06-25T12:15:00")),
+        ("25.06.2026,8:15 Uhr,25.06.2026,24:00", ("2026-06-25T08:15:00", "2026-06-26T00:00:00")),
+        ("06/25/2026 22:00,,06/26/2026 06:00,", ("2026-06-25T22:00:00", "2026-06-26T06:00:00")),
+        ("06/25/2026 0:00,,06/25/2026 06:00,", ("2026-06-25T00:00:00", "2026-06-25T06:00:00")),
+        ("06/25/2026 22:00,,06/26/2026 0:00,", ("2026-06-25T22:00:00", "2026-06-26T00:00:00")),
+        (
+            "2026-06-25 00:00:00,08:15,2026-06-25,9:00",
+            ("2026-06-25T08:15:00", "2026-06-25T09:00:00"),
+        ),
+        ("25 June 2026,8:15,25 June 2026,9:00", ("2026-06-25T08:15:00", "2026-06-25T09:00:00")),
+        (
+            "2026-06-25,1899-12-30T08:15:00,2026-06-25,12/31/1899 9:00:00 AM",
+            ("2026-06-25T08:15:00", "2026-06-25T09:00:00"),
+        ),
+    ],
+)
+def test_times_are_read_as_people_and_spreadsheets_write_them(
+    cells: str, times: tuple[str, str]
+) -> None:
+    """In a cell of their own, or in that of the date. A spreadsheet's midnight is a day."""
+    found = event(f"x,{cells},,,,")
+    assert (found["start"]["dateTime"], found["end"]["dateTime"]) == times
+
+
+@pytest.mark.parametrize(
+    ("cells", "end"),
+    [
+        ("21-4-2026,00:00:00,22-4-2026,00:00:00,True", "2026-04-22"),
+        ("4/21/2026,12:00:00 AM,4/24/2026,12:00:00 AM,True", "2026-04-24"),
+        ("4/21/2026,12:00:00 AM,4/21/2026,12:00:00 AM,True", "2026-04-22"),
+        ("4/21/2026,,4/22/2026,,True", "2026-04-23"),
+        ("4/21/2026,,4/22/2026,,", "2026-04-23"),
+        ("2026-04-21 00:00:00,,2026-04-22 00:00:00,,", "2026-04-23"),
+    ],
+)
+def test_outlook_ends_a_day_at_the_midnight_after_it(cells: str, end: str) -> None:
+    """In Google's own CSV, the end is the last day, and has no time."""
+    found = event(f"Leave,{cells},,,")
+    assert (found["start"], found["end"]) == ({"date": "2026-04-21"}, {"date": end})
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("06/25/2026,,06/25/2026,11:00 AM,,,,", 'Start Time is empty, but End Time is "11:00 AM"'),
+        ("06/25/2026,10:00,06/27/2026,,,,,", 'End Time is empty, but End Date is "06/27/2026"'),
+        ("06/25/2026 9:00,10:00,,,,,,", 'Start Time "10:00" is another time than in Start Date'),
+        ("06/25/2026,06/26/2026 10:00,,,,,,", 'Start Time "06/26/2026 10:00" is not a time'),
+        ("06/25/2026,10:00,,,maybe,,,", 'All Day Event "maybe" is not known'),
+        ("06/25/2026,10:00,,,,,,secret", 'Private "secret" is not known'),
+        ("31.09.2026,10:00,,,,,,", 'Start Date "31.09.2026" is not a date: September has 30 days'),
+        ("soon,10:00,,,,,,", 'Start Date "soon" is not a date'),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_its_cell(cells: str, message: str) -> None:
+    """Never left out in silence."""
+    (row,) = rows(f"{HEADER}\nx,{cells}\n")
+    assert row.problem is not None
+    assert row.problem.message.startswith(message)
+
+
+def test_a_file_with_open_dates_is_refused() -> None:
+    """The header names Google's columns, which shows nothing of the person's dates."""
+    with pytest.raises(BadInput, match=r'row 2: Start Date "03/04/2026" is 2026-04-03 \(day first'):
+        rows(f"{HEADER}\nx,2026-05-30,,,,,,,\nx,03/04/2026,,,,,,,\n")
+    assert event("x,03/04/2026,10:00 AM,,,,,,")["start"] == {"dateTime": "2026-03-04T10:00:00"}
+
+
+def test_a_large_file_is_recognized_before_its_dates_show_their_order() -> None:
+    """The rest of the file may show it."""
+    text = f"{HEADER}\n" + "x,03/04/2026,,,,,,,\n" * 60_000
+    assert inspect(io.BytesIO(text.encode()), None, {}).name == "googlecsv"
+    with pytest.raises(BadInput, match=r"metaData\.dateOrder"):
+        rows(text)
+    assert rows(f"{text}x,30/04/2026,,,,,,,\n")[0].values == {
+        "summary": "x",
+        "start": {"date": "2026-04-03"},
+        "end": {"date": "2026-04-04"},
+    }
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["sep=,\r\n", '"sep=,"\n', "\n\n", "Maths autumn 2026\n", '"Maths, 2026",,,\n\n', "\ufeff"],
+)
+def test_a_header_below_other_lines_is_recognized(above: str) -> None:
+    """As that of any CSV."""
+    content = f"{above}{GOOGLES_OWN}".encode()
+    assert inspect(io.BytesIO(content), None, {}).name == "googlecsv"
+    assert [row.values and row.values["summary"] for row in rows(f"{above}{GOOGLES_OWN}")] == [
+        "Final Exam"
+    ]
+
+
 def test_other_columns_of_outlook_are_ignored() -> None:
     """Its export begins with Google's columns."""
     header = (
@@ -175,6 +273,12 @@ def test_an_event_is_written_as_googles_help_page_shows_it() -> None:
             "end": {"dateTime": "2026-05-30T13:00:00", "timeZone": "America/New_York"},
         }
     ]
+
+
+def test_a_days_event_is_read_again_as_it_was_written() -> None:
+    """openbulk's own header says that the month is first."""
+    day = {"start": {"date": "2026-05-06"}, "end": {"date": "2026-05-07"}}
+    assert read_again(day) == [day]
 
 
 def test_start_and_end_keep_different_zones() -> None:

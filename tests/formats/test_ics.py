@@ -90,6 +90,7 @@ def read_again(*events: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
 
 class TestIcs(FormatTests):
     format = Ics()
+    has_numbers = False
 
     def encode(self, records: Sequence[Mapping[str, Any]]) -> bytes:
         return self.file([self.block(record) for record in records])

@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row, nest
-from openbulk.formats import FORMATS
+from openbulk.formats import FORMATS, archives
 from openbulk.formats.recognition import inspect
-from openbulk.formats.xlsx import Xlsx, reading, writing
+from openbulk.formats.xlsx import GoogleXlsx, Xlsx, writing
+
+DECIMALS = st.decimals(-(10**20), 10**20, allow_nan=False, allow_infinity=False, places=5)
 
 
 def workbook(
@@ -79,14 +82,16 @@ def test_cells_keep_their_types() -> None:
 
 
 def test_a_sheet_with_googles_columns_is_read_as_googles_csv() -> None:
-    """Its dates are date cells or texts."""
+    """If it is sent to a calendar. Its dates are date cells or texts."""
     header = ["Subject", "Start Date", "Start Time", "End Time", "All Day Event"]
     content = workbook(
         header,
         ["Maths", date(2026, 5, 30), time(10, 0), time(11, 0), False],
         ["Camp", "30.05.2026", None, None, True],
     )
-    timed, all_day = (row.values for row in read(content))
+    assert inspect(io.BytesIO(content), None, {}).name == "googlexlsx"
+    assert inspect(io.BytesIO(content), None, {}, takes_events=False).name == "xlsx"
+    timed, all_day = (row.values for row in GoogleXlsx().read(io.BytesIO(content), {}))
     assert timed == {
         "summary": "Maths",
         "start": {"dateTime": "2026-05-30T10:00:00"},
@@ -127,7 +132,7 @@ def test_an_unreadable_workbook_is_refused_with_a_sentence(content: bytes, messa
 
 def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The archive's directory states its size."""
-    monkeypatch.setattr(reading, "MAX_UNPACKED_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 10_000)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b" " * 20_000)
@@ -139,7 +144,8 @@ def test_the_stated_format_does_not_make_a_workbook_of_a_text() -> None:
     """Nor a text of a workbook."""
     with pytest.raises(BadInput, match="the file is not a workbook"):
         inspect(io.BytesIO(b"a,b\n1,2\n"), "xlsx", {})
-    assert inspect(io.BytesIO(workbook(["a"], [1])), "csv", {}).name == "xlsx"
+    with pytest.raises(BadInput, match=r"metaData\.format is csv, but the file is a workbook"):
+        inspect(io.BytesIO(workbook(["a"], [1])), "csv", {})
     assert FORMATS["xlsx"].is_binary
 
 
@@ -170,6 +176,13 @@ def test_a_written_workbook_is_recognized_and_read() -> None:
     assert inspect(io.BytesIO(write([event])), None, {}).name == "xlsx"
     first, second = read_again([event, {"id": "0013"}])
     assert [nest(first or {}), second] == [event, {"id": "0013"}]
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | DECIMALS)
+def test_a_number_is_read_as_it_was_written(number: float | Decimal) -> None:
+    """As a text of its digits, if Excel would round it."""
+    ((read_number,),) = (row.values() for row in read_again([{"n": number}]) if row)
+    assert Decimal(str(read_number)) == Decimal(str(number))
 
 
 def test_lists_and_large_numbers_are_texts() -> None:
@@ -204,9 +217,10 @@ def test_records_beyond_the_limits_of_a_sheet_are_refused(monkeypatch: pytest.Mo
         st.dictionaries(
             st.sampled_from(["a", "b", "c"]),
             st.one_of(
-                st.text(st.characters(codec="utf-8"), min_size=1),
+                st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip),
                 st.booleans(),
                 st.integers(-(10**15), 10**15),
+                st.floats(-1e15, 1e15),
             ),
             min_size=1,
         ),

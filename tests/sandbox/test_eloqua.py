@@ -410,7 +410,17 @@ async def test_the_page_shows_the_data_escaped(call: Eloqua, http: aiohttp.Clien
     assert "<script>" not in page
 
 
+async def test_a_search_with_many_stars_takes_no_time(call: Eloqua) -> None:
+    """A star is anything, as often as it stands there."""
+    for name in ("a" * 5000, "Spring *", "spring sale"):
+        await call("POST", "/api/rest/2.0/assets/campaign", {"name": name})
+    path = "/api/rest/2.0/assets/campaigns?search="
+    for criterion, found in (("*a" * 40 + "b", 0), ("S*g*", 2), ("*sale", 1), ("spring", 0)):
+        assert (await call("GET", path + criterion))[1]["total"] == found, criterion
+
+
 async def test_garbage_is_refused(call: Eloqua) -> None:
+    assert (await call("POST", "/sandbox/faults", {"spec": ["slow=1"]}))[0] == 400
     assert (await call("POST", "/api/bulk/2.0/contacts/imports", data=b"{"))[0] == 400
     assert (await call("POST", "/api/bulk/2.0/contacts/imports", [1]))[0] == 400
     assert (await call("POST", "/api/rest/2.0/assets/campaign", data=b"{"))[0] == 400
@@ -466,7 +476,10 @@ async def test_an_export_holds_the_requested_fields(call: Eloqua) -> None:
         ({"name": ""}, "name"),
         ({"fields": {}}, "fields"),
         ({"fields": {"x": "{{Contact.Field(C_Nothing)}}"}}, "fields.x"),
+        ({"fields": {"x": ["{{Contact.Id}}"]}}, "fields.x"),
         ({"filter": "'{{Contact.Field(C_Nothing)}}' = 'Bonn'"}, "filter"),
+        ({"filter": "(" * 999}, "filter"),
+        ({"filter": "NOT " * 249}, "filter"),
         ({"filter": "'{{Contact.Field(C_City)}}' = 'Bonn' AND"}, "filter"),
         ({"filter": "C_City = 'Bonn'"}, "filter"),
         ({"filter": "('{{Contact.Id}}' = '1'"}, "filter"),

@@ -100,7 +100,13 @@ async def test_a_person_who_declines_does_not(call: Eloqua, http: aiohttp.Client
 
 
 @pytest.mark.parametrize(
-    "change", [{"response_type": "x"}, {"client_id": ""}, {"redirect_uri": "javascript:alert(1)"}]
+    "change",
+    [
+        {"response_type": "x"},
+        {"client_id": ""},
+        {"redirect_uri": "javascript:alert(1)"},
+        {"redirect_uri": "http://["},
+    ],
 )
 async def test_an_invalid_request_has_no_consent_page(
     call: Eloqua, http: aiohttp.ClientSession, change: dict[str, str]
@@ -109,6 +115,35 @@ async def test_an_invalid_request_has_no_consent_page(
         f"{call.url}/auth/oauth2/authorize", params={**CONSENT, **change}
     ) as answer:
         assert answer.status == 400
+
+
+async def test_nobody_is_sent_to_an_address_that_is_none(
+    call: Eloqua, http: aiohttp.ClientSession
+) -> None:
+    form = {**CONSENT, "redirect_uri": "http://[", "decision": "allow"}
+    async with http.post(f"{call.url}/auth/oauth2/authorize", data=form) as answer:
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"a=\xff", "application/x-www-form-urlencoded"),
+        (b"a=b", "application/x-www-form-urlencoded; charset=klingon"),
+        (b"--b\r\n", "multipart/form-data; boundary=b"),
+        (b"x", "multipart/form-data"),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_refused(
+    call: Eloqua, http: aiohttp.ClientSession, content: bytes, kind: str
+) -> None:
+    for path, headers in (("authorize", {}), ("token", APP)):
+        async with http.post(
+            f"{call.url}/auth/oauth2/{path}",
+            data=content,
+            headers={**headers, "Content-Type": kind},
+        ) as answer:
+            assert answer.status == 400
 
 
 async def test_a_refresh_token_is_good_once_and_old_access_tokens_stay_good(call: Eloqua) -> None:

@@ -27,24 +27,44 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
-LINES = st.builds(
-    "".join,
-    st.lists(
+NUMBERS = st.sampled_from(["1", "-1", "2,-2", "0", "31", "53", "-366", "1000000000", "9" * 30])
+MOMENTS = st.lists(
+    st.sampled_from(
+        [
+            *("20260604T100000", "20260611T080000Z", "20260604", "99991231T235959Z", "99991231"),
+            *("00010101T000000", "20260611T080000Z/PT1H", "20261399", "20260329T023000"),
+        ]
+    ),
+    min_size=1,
+    max_size=3,
+).map(",".join)
+PARTS = st.one_of(
+    st.tuples(
         st.sampled_from(
             [
-                "RRULE:FREQ=",
-                "EXRULE:FREQ=",
-                *("DAILY", "WEEKLY", "MONTHLY", "YEARLY", "SECONDLY"),
-                *(";COUNT=", ";INTERVAL=", ";UNTIL=", ";BYDAY=", ";BYMONTH=", ";BYSETPOS="),
-                *(";BYHOUR=", ";BYMONTHDAY=", ";BYYEARDAY=", ";BYWEEKNO=", ";WKST="),
-                *("RDATE", "EXDATE", ";VALUE=DATE:", ";TZID=Europe/Berlin:", ":"),
-                *("20260604T100000", "20260604", "99991231T235959Z", "00010101", "Z", ","),
-                *("1", "-1", "53", "1000000000", "MO", "2FR", "0", ";", "\n"),
+                *("COUNT", "INTERVAL", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO"),
+                *("BYSETPOS", "BYHOUR", "BYMINUTE", "BYSECOND"),
             ]
         ),
-        min_size=2,
-        max_size=8,
+        NUMBERS,
     ),
+    st.tuples(st.just("BYDAY"), st.sampled_from(["MO", "MO,TH", "1FR", "-1SU,TU", "54MO"])),
+    st.tuples(st.just("WKST"), st.sampled_from(["MO", "SU", "1SU"])),
+    st.tuples(st.just("UNTIL"), MOMENTS),
+    st.tuples(TEXTS, TEXTS),
+).map("=".join)
+FREQUENCIES = st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY", "SECONDLY"])
+RULES = st.builds(
+    lambda name, frequency, parts: ";".join([f"{name}:FREQ={frequency}", *parts]),
+    st.sampled_from(["RRULE", "EXRULE"]),
+    FREQUENCIES,
+    st.lists(PARTS, max_size=3),
+)
+DATES = st.builds(
+    "{}{}:{}".format,
+    st.sampled_from(["RDATE", "EXDATE"]),
+    st.sampled_from(["", ";VALUE=DATE", ";TZID=Europe/Berlin", ";VALUE=PERIOD", ";TZID=Mars"]),
+    MOMENTS,
 )
 PLACES = st.fixed_dictionaries(
     {},
@@ -56,30 +76,55 @@ PLACES = st.fixed_dictionaries(
         "timeZone": st.sampled_from(["Europe/Berlin", "Pacific/Auckland", "UTC"]) | JSON,
     },
 )
-EVENTS = st.fixed_dictionaries(
-    {"start": st.just(BERLIN) | PLACES, "end": st.just(BERLIN) | PLACES},
-    optional={
-        "id": st.sampled_from(["abc01", "abc02"]) | TEXTS,
-        "iCalUID": st.sampled_from(["1@x", "2@x"]) | JSON,
-        "recurrence": st.lists(LINES, max_size=3) | JSON,
-        "reminders": st.fixed_dictionaries(
-            {}, optional={"useDefault": SCALARS, "overrides": st.lists(JSON, max_size=3) | JSON}
+DAY = st.sampled_from(["2026-06-04", "0001-01-01", "9998-12-31", "9999-12-31", "1850-01-01"])
+TIMES = st.one_of(
+    st.just({"start": BERLIN, "end": BERLIN}),
+    DAY.map(lambda day: {"start": {"date": day}, "end": {"date": day}}),
+    st.builds(
+        lambda day, zone: {
+            name: {"dateTime": f"{day}T23:30:00", "timeZone": zone} for name in ("start", "end")
+        },
+        DAY,
+        st.sampled_from(["Europe/Berlin", "Pacific/Auckland", "America/New_York"]),
+    ),
+    st.fixed_dictionaries({"start": PLACES, "end": PLACES}),
+)
+FIELDS = st.one_of(
+    st.tuples(st.just("recurrence"), st.lists(RULES | DATES, min_size=1, max_size=3)),
+    st.tuples(
+        st.sampled_from(
+            [
+                *("attendees", "attachments", "colorId", "description", "extendedProperties"),
+                *("iCalUID", "id", "originalStartTime", "recurringEventId", "reminders", "source"),
+                *("start", "status", "summary", "gadget", "workingLocationProperties"),
+                *("role", "scope", "defaultReminders", "timeZone", "user", "expires_in", "spec"),
+            ]
         ),
-        "attendees": st.lists(st.dictionaries(st.just("email"), JSON), max_size=2) | JSON,
-        "extendedProperties": st.dictionaries(st.sampled_from(["private", "x"]), JSON),
-        "originalStartTime": PLACES | JSON,
-        "recurringEventId": st.just("abc01") | JSON,
-        "status": st.sampled_from(["cancelled", "confirmed"]) | JSON,
-        "summary": JSON,
-        "role": st.just("reader") | JSON,
-        "scope": JSON | st.fixed_dictionaries({"type": st.just("user") | JSON, "value": JSON}),
-        "defaultReminders": JSON,
-        "timeZone": TEXTS,
-        "user": JSON,
-        "expires_in": JSON,
-        "spec": JSON,
-        "tokens": JSON,
-    },
+        JSON,
+    ),
+    st.tuples(st.just("id"), st.sampled_from(["abc01", "abc02", "abc03"])),
+    st.tuples(st.just("status"), st.sampled_from(["confirmed", "cancelled"])),
+    st.tuples(
+        st.just("reminders"),
+        st.fixed_dictionaries(
+            {"useDefault": st.just(False)}, optional={"overrides": st.lists(JSON, max_size=3)}
+        ),
+    ),
+    st.tuples(st.just("attendees"), st.lists(st.dictionaries(st.just("email"), JSON), max_size=2)),
+    st.tuples(
+        st.just("extendedProperties"),
+        st.dictionaries(st.just("private"), st.dictionaries(TEXTS, TEXTS)),
+    ),
+    st.tuples(st.just("originalStartTime"), PLACES),
+    st.tuples(st.just("scope"), st.fixed_dictionaries({"type": JSON, "value": JSON})),
+)
+EVENTS = st.builds(
+    lambda times, fields: {**times, **dict(fields)}, TIMES, st.lists(FIELDS, min_size=1, max_size=2)
+)
+SERIES = st.builds(
+    lambda times, lines: {**times, "recurrence": lines},
+    TIMES,
+    st.lists(RULES | DATES, min_size=1, max_size=2),
 )
 DEFINITIONS = st.fixed_dictionaries(
     {},
@@ -100,7 +145,7 @@ DEFINITIONS = st.fixed_dictionaries(
         "mail": JSON,
     },
 )
-RULES = "RRULE:FREQ=WEEKLY;COUNT=3"
+WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=3"
 SEGMENTS = st.sampled_from(
     [
         *("primary", "abc01", "abc02", "1", "2", "user:ann@example.com"),
@@ -215,7 +260,7 @@ GOOGLE_FIRST = [
     {
         **LIST,
         "method": "POST",
-        "json": {"id": "abc01", "start": BERLIN, "end": BERLIN, "recurrence": [RULES]},
+        "json": {"id": "abc01", "start": BERLIN, "end": BERLIN, "recurrence": [WEEKLY]},
     },
 ]
 GOOGLE_LAST = [
@@ -239,7 +284,7 @@ def test_google_never_answers_500(calls: list[dict[str, Any]]) -> None:
 
 
 @QUICK
-@given(st.lists(EVENTS, min_size=1, max_size=8))
+@given(st.lists(EVENTS | SERIES, min_size=4, max_size=8))
 def test_google_lists_whatever_event_it_has_taken(events: list[dict[str, Any]]) -> None:
     """As a series, and by its occurrences."""
     app = google.make_app(google.Options())

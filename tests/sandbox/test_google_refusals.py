@@ -53,6 +53,23 @@ async def test_a_time_zone_that_is_none_is_refused(ann: Caller, zone: object) ->
         ({"attendees": [{"email": "bob @example.com"}]}, "invalid"),
         ({"id": "abc01", "iCalUID": "1@example.com"}, "invalid"),
         ({"start": {"date": "2026-03-01", "dateTime": "2026-03-01T09:00:00Z"}}, "invalid"),
+        ({"originalStartTime": {"dateTime": "2026-03-01"}}, "badRequest"),
+        ({"originalStartTime": {"timeZone": "UTC"}}, "required"),
+        ({"sequence": 2**31}, "badRequest"),
+        ({"attendees": [None]}, "required"),
+        ({"attendees": [{"email": "b@x.y", "responseStatus": "maybe"}]}, "invalid"),
+        ({"attendees": [{"email": "b@x.y", "optional": "yes"}]}, "badRequest"),
+        ({"attendees": [{"email": "b@x.y", "additionalGuests": "2"}]}, "badRequest"),
+        ({"eventType": "fromGmail"}, "invalid"),
+        ({"visibility": "secret"}, "invalid"),
+        ({"colorId": "12"}, "invalid"),
+        ({"colorId": "khaki"}, "invalid"),
+        ({"source": {"url": "ftp://example.com"}}, "invalid"),
+        ({"attachments": [{"title": "Plan"}]}, "required"),
+        ({"attachments": [{"fileUrl": "https://x"}] * 26}, "invalid"),
+        ({"description": "x" * 8193}, "invalid"),
+        ({"extendedProperties": {"shared": {f"n{n}": "" for n in range(301)}}}, "invalid"),
+        ({"extendedProperties": {"private": {f"n{n}": "x" * 999 for n in range(33)}}}, "invalid"),
     ],
 )
 async def test_a_field_with_an_invalid_value_is_refused(
@@ -61,6 +78,64 @@ async def test_a_field_with_an_invalid_value_is_refused(
     status, body = await ann.insert(**fields)
     assert (status, reason(body)) == (400, expected)
     assert await ann.list_events() == []
+
+
+def with_overrides(*overrides: object, **more: object) -> dict[str, object]:
+    return {"reminders": {"useDefault": False, "overrides": [*overrides], **more}}
+
+
+POPUP = {"method": "popup", "minutes": 10}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (with_overrides({**POPUP, "minutes": 40321}), "invalid"),
+        (with_overrides({**POPUP, "minutes": -1}), "invalid"),
+        (with_overrides({**POPUP, "minutes": 1.5}), "badRequest"),
+        (with_overrides({**POPUP, "method": "sms"}), "invalid"),
+        (with_overrides({"minutes": 10}), "required"),
+        (with_overrides({"method": "popup"}), "required"),
+        (with_overrides(None), "required"),
+        (with_overrides(*[POPUP] * 6), "invalid"),
+        (with_overrides(POPUP, useDefault=True), "cannotUseDefaultRemindersAndSpecifyOverride"),
+        (with_overrides(POPUP, useDefault=None), "cannotUseDefaultRemindersAndSpecifyOverride"),
+    ],
+)
+async def test_reminders_beyond_googles_bounds_are_refused(
+    ann: Caller, fields: dict[str, Any], expected: str
+) -> None:
+    """In a new event, and in one that is changed: there, the fields that stay count, too."""
+    status, body = await ann.insert(**fields)
+    assert (status, reason(body)) == (400, expected)
+    await ann.insert(id="abc01", reminders={"useDefault": fields["reminders"]["useDefault"]})
+    status, body = await ann.call("PATCH", f"{EVENTS}/abc01", json=fields)
+    assert (status, reason(body)) == (400, expected)
+
+
+async def test_reminders_within_googles_bounds_are_taken(ann: Caller) -> None:
+    fields = with_overrides(*[{"method": "email", "minutes": n} for n in (0, 1, 60, 1440, 40320)])
+    assert (await ann.insert(id="abc01", **fields))[1]["reminders"] == fields["reminders"]
+    status, body = await ann.call(
+        "PATCH", f"{EVENTS}/abc01", json={"reminders": {"useDefault": True}}
+    )
+    assert (status, body["error"]["errors"][0]["domain"]) == (400, "calendar")
+
+
+async def test_extended_properties_are_dropped_and_cut_as_google_documents(ann: Caller) -> None:
+    """Without a word: keys of more than 44 characters, and what a value has after 1024."""
+    properties = {"k" * 44: "x" * 1024, "k" * 45: "x", "v": "é" * 1025}
+    _, made = await ann.insert(extendedProperties={"private": properties})
+    assert made["extendedProperties"]["private"] == {"k" * 44: "x" * 1024, "v": "é" * 1024}
+
+
+async def test_nested_fields_that_google_does_not_know_are_ignored(ann: Caller) -> None:
+    _, made = await ann.insert(
+        attendees=[{"email": "b@x.y", "mail": "b@x.y"}],
+        start={"dateTime": "2026-03-01T09:00:00Z", "date_time": "x"},
+    )
+    assert made["attendees"] == [{"email": "b@x.y"}]
+    assert made["start"] == {"dateTime": "2026-03-01T09:00:00Z"}
 
 
 async def test_unknown_fields_and_nulls_are_ignored(ann: Caller) -> None:
@@ -142,15 +217,54 @@ async def test_lists_that_google_refuses_are_refused(ann: Caller) -> None:
         {"pageToken": "?"},
         {"timeMin": "2026-03-01"},
         {"syncToken": "any", "q": "x"},
+        {"singleEvents": "yes"},
+        {"orderBy": "summary"},
+        {"showDeleted": ""},
+        {"timeZone": "Mars"},
+        {"eventTypes": "party"},
     ):
         assert (await ann.call("GET", EVENTS, params=query))[0] == 400, query
 
 
 async def test_hostile_numbers_are_refused(ann: Caller) -> None:
     nines = "9" * 5000
-    for query in ({"maxResults": nines}, {"pageToken": f"p{nines}.1"}):
-        assert (await ann.call("GET", EVENTS, params=query))[0] == 400
+    acl, entries = "/calendar/v3/calendars/primary/acl", "/calendar/v3/users/me/calendarList"
+    for path in (EVENTS, acl, entries):
+        for query in ({"maxResults": nines}, {"maxResults": "²"}, {"pageToken": f"p{nines}.1"}):
+            assert (await ann.call("GET", path, params=query))[0] == 400, (path, query)
+    assert (await ann.call("GET", acl, params={"pageToken": nines}))[0] == 400
     assert (await ann.call("GET", EVENTS, params={"syncToken": nines}))[0] == 410
+
+
+@pytest.mark.parametrize(
+    "body", [[], [1], "x", 7, {"user": ["ann"]}, {"user": ""}, {"expires_in": "soon"}]
+)
+async def test_tokens_for_tests_are_for_a_user(ann: Caller, body: object) -> None:
+    status, answer = await ann.call("POST", "/sandbox/tokens", json=body)
+    assert (status, reason(answer)) == (400, "badRequest")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_a_body_is_read_before_anything_is_looked_up(ann: Caller, method: str) -> None:
+    for path in (f"{EVENTS}/abc01", "/calendar/v3/calendars/x", "/calendar/v3/calendars/x/acl/y"):
+        status, body = await ann.call(method, path, data=b"{")
+        assert (status, reason(body)) == (400, "parseError"), path
+        assert (await ann.call(method, path, data=b"{", headers={"Authorization": "x"}))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("acl", {"scope": {"type": ["user"]}, "role": "reader"}),
+        ("acl", {"scope": {"type": "user", "value": 7}, "role": "reader"}),
+        ("acl", {"scope": {"type": "default"}, "role": ["reader"]}),
+        ("acl", {"scope": "user:bob@example.com", "role": "reader"}),
+        ("events", {"summary": "x", "start": "2026-03-01", "end": "2026-03-02"}),
+    ],
+)
+async def test_a_value_of_another_type_is_refused(ann: Caller, path: str, body: object) -> None:
+    status, _ = await ann.call("POST", f"/calendar/v3/calendars/primary/{path}", json=body)
+    assert status == 400
 
 
 async def test_an_unknown_method_is_not_found(ann: Caller) -> None:
@@ -169,7 +283,9 @@ async def test_hostile_sign_ins_are_refused(ann: Caller) -> None:
     assert (await ann.call("POST", "/token", data={**CLIENT, "grant_type": "password"}))[0] == 400
 
 
-@pytest.mark.parametrize("address", ["", "javascript:alert(1)", "http://x/\r\nSet-Cookie: a=b"])
+@pytest.mark.parametrize(
+    "address", ["", "javascript:alert(1)", "http://x/\r\nSet-Cookie: a=b", "http://["]
+)
 async def test_nobody_is_sent_to_an_address_that_is_none(ann: Caller, address: str) -> None:
     parameters = {
         "client_id": "client",

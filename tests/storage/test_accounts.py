@@ -1,8 +1,10 @@
 """Callers and instances: recognized, never readable."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -141,11 +143,38 @@ async def test_adding_the_first_user_again_says_again_that_it_is_the_first(
 async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(
     accounts: Accounts,
 ) -> None:
-    assert await accounts.replace_secrets("organization-secret", "another-user-secret") == ["user"]
+    assert await accounts.set_secrets(["organization-secret"], ["another-user-secret"]) == ["user"]
     assert await accounts.identify("user-secret", "organization-secret", None) is None
     caller = await accounts.identify("another-user-secret", "organization-secret", None)
     assert caller is not None
     assert caller.knows_organization
+
+
+@pytest.mark.parametrize("order", [("new", "old"), ("old", "new"), ("new", "old", "new")])
+async def test_several_secrets_of_one_owner_hold_until_they_are_set_no_more(
+    accounts: Accounts, order: Sequence[str]
+) -> None:
+    secrets = {"new": "new-secret", "old": "user-secret"}
+    organization = {"new": "new-organization", "old": "organization-secret"}
+
+    async def holds(user: str, organization_secret: str) -> bool:
+        caller = await accounts.identify(user, organization_secret, None)
+        return caller is not None and caller.knows_organization
+
+    both = [organization[age] for age in order], [secrets[age] for age in order]
+    for _ in range(2):  # another server that starts sets the same
+        assert await accounts.set_secrets(*both) == []
+        for pair in product(organization.values(), secrets.values()):
+            assert await holds(*reversed(pair))
+    assert await accounts.set_secrets([], []) == []
+    assert await holds("user-secret", "new-organization")
+    assert await accounts.set_secrets(["new-organization"], ["new-secret"]) == [
+        "organization",
+        "user",
+    ]
+    assert await holds("new-secret", "new-organization")
+    assert not await holds("new-secret", "organization-secret")
+    assert not await holds("user-secret", "new-organization")
 
 
 async def test_credentials_that_were_moved_to_another_instance_are_not_opened(

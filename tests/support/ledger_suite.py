@@ -30,6 +30,7 @@ from openbulk.domain.query import Bookmark, Order, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
+from openbulk.storage.download_ledger import DownloadLedger
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
@@ -294,11 +295,11 @@ class LedgerTests:
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"position": Position("p2"), "columns": ["id"], "is_last": False}
-        await begun.commit_part(first_row=1, records=4, **part)
+        await DownloadLedger(begun).commit_part(first_row=1, records=4, **part)
         with pytest.raises(Fenced):
-            await overtaken.commit_part(first_row=5, records=4, **part)
+            await DownloadLedger(overtaken).commit_part(first_row=5, records=4, **part)
         last = {**part, "position": Position(None, is_end=True), "is_last": True}
-        await begun.commit_part(first_row=5, records=2, **last)
+        await DownloadLedger(begun).commit_part(first_row=5, records=2, **last)
         done = await self.now(ledger, job.id)
         assert (done.cursor, done.records, done.columns, done.position.is_end) == (
             6,
@@ -320,12 +321,14 @@ class LedgerTests:
         feed, day = feed_of(1, "things", {"q": "x"}, 100), timedelta(days=1)
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
-            await begun.commit_part(position=Position(), bookmark=mark, **part)
+            await DownloadLedger(begun).commit_part(position=Position(), bookmark=mark, **part)
         with pytest.raises(Fenced):
             mark = (feed, Bookmark("too late", NOW + day))
-            await overtaken.commit_part(position=Position(), bookmark=mark, **part)
+            await DownloadLedger(overtaken).commit_part(position=Position(), bookmark=mark, **part)
         moments = (-0.001, 0, 0.999, 1, 5)
-        found = [await begun.bookmark(feed, NOW + moment * day) for moment in moments]
+        found = [
+            await DownloadLedger(begun).bookmark(feed, NOW + moment * day) for moment in moments
+        ]
         assert found == [None, "night 0", "night 0", "night 1", "night 2"]
         for other in (
             feed_of(2, "things", {"q": "x"}, 100),
@@ -333,7 +336,7 @@ class LedgerTests:
             feed_of(1, "things", {"q": "y"}, 100),
             feed_of(1, "things", {"q": "x"}, 99),
         ):
-            assert await begun.bookmark(other, NOW + day) is None
+            assert await DownloadLedger(begun).bookmark(other, NOW + day) is None
 
     async def test_a_download_that_restarts_has_kept_nothing(self, ledger: Ledger) -> None:
         """Its bookmark and older ones are forgotten. An overtaken runner changes nothing."""
@@ -349,13 +352,13 @@ class LedgerTests:
         }
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
-            await begun.commit_part(first_row=1 + 4 * n, bookmark=mark, **part)
+            await DownloadLedger(begun).commit_part(first_row=1 + 4 * n, bookmark=mark, **part)
         before = await self.now(ledger, job.id)
         with pytest.raises(Fenced):
-            await overtaken.restart_download(Position(restarts=1), lost=(feed, NOW + day))
+            await DownloadLedger(overtaken).restart(Position(restarts=1), lost=(feed, NOW + day))
         assert await self.now(ledger, job.id) == before
-        assert await begun.bookmark(feed, NOW + day) == "night 1"
-        await begun.restart_download(Position(restarts=1), lost=(feed, NOW + day))
+        assert await DownloadLedger(begun).bookmark(feed, NOW + day) == "night 1"
+        await DownloadLedger(begun).restart(Position(restarts=1), lost=(feed, NOW + day))
         now = await self.now(ledger, job.id)
         assert (now.cursor, now.records, now.columns, now.position) == (
             0,
@@ -364,8 +367,8 @@ class LedgerTests:
             Position(restarts=1),
         )
         assert await self.first_rows(ledger, job.id, 1) == []
-        assert await begun.bookmark(feed, NOW + day) is None
-        assert await begun.bookmark(feed, NOW + 2 * day) == "night 2"
+        assert await DownloadLedger(begun).bookmark(feed, NOW + day) is None
+        assert await DownloadLedger(begun).bookmark(feed, NOW + 2 * day) == "night 2"
 
     async def test_parts_are_replaced_by_sorted_ones(self, ledger: Ledger) -> None:
         """All at once, and only by the newest runner."""
@@ -377,11 +380,11 @@ class LedgerTests:
             "columns": ["id"],
             "is_last": False,
         }
-        await begun.commit_part(first_row=1, records=4, **part)
+        await DownloadLedger(begun).commit_part(first_row=1, records=4, **part)
         with pytest.raises(Fenced):
-            await overtaken.replace_parts(3, [1])
+            await DownloadLedger(overtaken).replace_parts(3, [1])
         assert (await self.now(ledger, job.id)).records is None
-        await begun.replace_parts(3, [1, 3])
+        await DownloadLedger(begun).replace_parts(3, [1, 3])
         done = await self.now(ledger, job.id)
         assert (done.records, done.cursor) == (3, 3)
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]

@@ -66,6 +66,9 @@ class Features:
     """`read` yields the records in the order of `Query.order`."""
     id: str | None = "id"
     """The field that identifies a record in `get` and in writes; None if records have none."""
+    documents: frozenset[str] = frozenset()
+    """Fields whose value is one whole, such as a JSON document in a column: a table shows it in one
+    cell, and not in a column for each of its parts."""
     extra_columns: tuple[str, ...] = ()
     """Columns that a row may have beside the fields of `metadata`: `calendarId` says where an event
     goes."""
@@ -102,9 +105,9 @@ class NativeBulk(Protocol):
 class Connector(Protocol):
     """One signed-in instance of a service.
 
-    Methods raise only `ServiceError`, and `NotFound` if their docstring says so. The client that a
-    connector gets is signed in and has timeouts, so a connector never handles a token, never sleeps
-    and never retries. All methods may be called concurrently.
+    Methods raise only `ServiceError`, and `NotFound` or `BadInput` if their docstring says so. The
+    client that a connector gets is signed in and has timeouts, so a connector never handles a
+    token, never sleeps and never retries. All methods may be called concurrently.
     """
 
     @property
@@ -130,7 +133,7 @@ class Connector(Protocol):
 
         A page with a page token (`Page.next`) but no records means that the service is still
         preparing them: the caller waits. Raises CursorExpired if the service no longer knows
-        `request.after` or `request.since`.
+        `request.after` or `request.since`, and BadInput for a query that it cannot answer.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
@@ -234,6 +237,9 @@ class Provider(Protocol):
     """As people know it: `Google Calendar`."""
     hub: str
     """The hub it belongs to: `scheduling`."""
+    event_objects: frozenset[str]
+    """The objects whose records are events as Google's Calendar API has them. Only for these, a
+    table with the columns of Google Calendar's CSV is taken for one."""
     settings: Sequence[Setting]
     """The configuration entries that it reads. Others are refused."""
     options: Sequence[Option]

@@ -18,7 +18,6 @@ from openbulk.domain.dates import (
     DateOrder,
     WrittenDate,
     is_iso,
-    is_iso_midnight,
     read_date,
 )
 from openbulk.domain.errors import BadInput
@@ -65,25 +64,22 @@ class DateSigns:
 
     seen: dict[str, Sighting] = field(default_factory=dict)
     """By sign: the mark between the numbers, and the order; `?` if two orders are possible."""
-    is_written: bool = False
-    """A cell has a date or a time that is not in ISO 8601, or that may mean another one."""
 
     def add(self, column: str, text: str, row: int) -> bool:
         """Note what a cell shows; False if it is neither a date nor a time."""
         if is_iso(text):
-            self.is_written = self.is_written or is_iso_midnight(text)
             return True
         found = read_date(text)
         signs = _time_signs(text) if found is None else _date_signs(found)
         if signs is None:
             return False
-        self.is_written = True
         for sign in signs:
             sighting = self.seen.get(sign)
             if sighting is None:
                 self.seen[sign] = Sighting(column, text, row)
             else:
                 sighting.count += 1
+        # A number may be a time (8.15), but a column of numbers is none of times.
         return found is not None or not text.replace(".", "", 1).isdecimal()
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +90,7 @@ class DateSigns:
     def from_json(cls, value: Mapping[str, Any]) -> "DateSigns":
         """Of what `to_json` has made."""
         seen = {sign: Sighting(**sighting) for sign, sighting in value["seen"].items()}
-        return cls(seen, value["is_written"])
+        return cls(seen)
 
 
 def _date_signs(found: WrittenDate) -> list[str]:

@@ -8,6 +8,7 @@ from calendar import day_name, month_name, monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from openbulk.domain.month_names import MONTHS, WEEKDAYS, fold
@@ -40,7 +41,7 @@ _WORD = r"[^\W\d_]+\.?"
 _YEAR = r"[0-9]{4}(?![0-9])|[0-9]{2}(?![0-9:.h])"
 _ORDINAL = r"(?:st|nd|rd|th|er|o|\.)?"
 _DATES = (
-    # 30.05.2026, 05/30/2026, 30-5-26, 2026. 05. 30.; Bulgarian has the word for year after it
+    # 30.05.2026, 05/30/2026, 30-5-26, 2026. 05. 30.; Bulgarian and Russian have "year" after it
     re.compile(
         r"(?P<first>[0-9]{1,4}) ?(?P<mark>[./-]) ?(?P<second>[0-9]{1,2}) ?(?P=mark)"
         r" ?(?P<third>[0-9]{1,4})(?P<end>\.?)(?: ?\u0433\.?)?"
@@ -49,6 +50,7 @@ _DATES = (
     re.compile(
         rf"(?:(?P<weekday>{_WORD}),? )?(?P<day>[0-9]{{1,2}}){_ORDINAL}[ /-]*(?:(?:de|of) )?"
         rf"(?P<month>{_WORD})[ ,/-]*(?:(?:de|del|of) )?(?P<year>{_YEAR})"
+        r"(?: \u0433\.)?"
     ),
     # May 30, 2026, Saturday, May 30th 2026
     re.compile(
@@ -71,6 +73,10 @@ _ISO = re.compile(
     r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _PLAIN_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?")
+
+
+REMEMBERED = 4_096
+"""Dates that are not read again: those of ten years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,7 @@ class WrittenDate:
         return bool(self.time or self.offset)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def read_date(text: str) -> WrittenDate | None:
     """The parts of a date as it is written; None for a text that is none."""
     plain = plain_text(text)

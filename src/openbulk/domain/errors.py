@@ -3,6 +3,7 @@
 OpenbulkError
 ├── CallerError                the request cannot be carried out; nothing was done
 │   ├── BadInput               ... correct the request
+│   │   └── DateOrderUnknown   ... say how the file's dates are read (domain/date_order.py)
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── NotAllowed             ... ask somebody who may
 │   ├── NotPossible            ... this thing cannot do it

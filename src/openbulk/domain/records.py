@@ -79,6 +79,9 @@ class Target:
     """The keys of `options` that have no effect on this job."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
+    is_typed: bool = False
+    """Whether the records come from JSON, where a text is a text. In other files it can also be a
+    number, a date or a JSON document."""
     records: int | None = None
     """Number of records in the job; None until it is known. It decides whether one lookup of all
     records pays."""
@@ -106,7 +109,8 @@ class Outcome:
     row: int
     kind: OutcomeKind
     id: str | None = None
-    """The record's id at the service; None if it has none, or the service does not return it."""
+    """The record's id at the service; None if it has none, or the service does not return it. Of a
+    record that was not found, the id that the service still knows: it was deleted before."""
     problem: Problem | None = None
     """Set if and only if the kind is `failed` or `unknown`."""
     mails_outside: bool = False

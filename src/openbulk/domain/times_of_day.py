@@ -55,7 +55,7 @@ def parse_time(text: str) -> timedelta:
     Raises ValueError; its message is a sentence.
     """
     match = _TIME.fullmatch(plain_text(text))
-    if match is None:
+    if match is None or (match["before"] and match["after"]):
         raise ValueError(f'"{text}" is not a time')
     hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
     half_day = (match["before"] or match["after"] or "").lower()

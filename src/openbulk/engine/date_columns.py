@@ -43,9 +43,11 @@ class _Column:
         return self.has_dates or self.other_cells < LOOKED_AT
 
     def _is_date(self, path: str, value: Any, row: int) -> bool:
-        if not isinstance(value, str) or len(value) > MAX_CHARACTERS or not _DIGIT.search(value):
+        if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
             return False
-        return self.signs.add(path, value, row)
+        if value[4:5] == value[7:8] == "-":  # ISO 8601, which shows nothing of other dates
+            return True
+        return bool(_DIGIT.search(value)) and self.signs.add(path, value, row)
 
 
 class DateColumns:
@@ -61,7 +63,7 @@ class DateColumns:
         values = row.values
         if values is None:
             return
-        if not values.keys() <= self._known and len(self._known) < MAX_COLUMNS:
+        if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
             self._watched += [name for name in values if name not in self._known]
             self._known |= values.keys()
         done = [name for name in self._watched if not self._look(name, values.get(name), row)]
@@ -83,8 +85,8 @@ class DateColumns:
         return column.add(path, value, row.number)
 
     def signs(self) -> Mapping[str, DateSigns]:
-        """By dotted name, the columns with a date or a time that is not in ISO 8601."""
-        return {path: one.signs for path, one in self._columns.items() if one.signs.is_written}
+        """By dotted name, the columns that show something."""
+        return {path: one.signs for path, one in self._columns.items() if one.signs.seen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,12 @@ class DateReader:
         schema: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> "DateReader | None":
-        """The reader for an object with this JSON Schema; None if there is nothing to change.
+        """The reader for an object with this JSON Schema; None if no field holds a date.
 
         `signs` are those of a file. Raises BadInput if they do not show the order of its dates.
         """
         fields = DateFields(schema)
-        if not signs or not fields:
+        if not fields:
             return None
         paths = {column: columns.path_of(column) for column in signs}
         dates = [signs[column] for column, path in paths.items() if path and fields.has_date(path)]
@@ -128,7 +130,7 @@ async def keep_signs(files: FileStore, file: str, columns: Mapping[str, DateSign
 
 
 async def signs_of(files: FileStore, file: str) -> Mapping[str, DateSigns]:
-    """What `keep_signs` has kept; nothing for a file whose dates are all in ISO 8601."""
+    """What `keep_signs` has kept; nothing if the file shows nothing."""
     try:
         packed = await files.get(_path(file))
     except FileNotFoundError:

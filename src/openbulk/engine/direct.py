@@ -204,12 +204,12 @@ class Direct:
         return await self._record_after(outcome, resource, record.values, options)
 
     async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
-        """Delete a record. Raises NotFound if there is none."""
+        """Delete a record. Raises NotFound if the service knows none of that id, deleted or not."""
         record_id = _id_of(resource)
         record = Record(1, {str(resource.features.id): record_id}, key=record_id)
         target = _target(resource, Action.DELETE, options)
         outcome = await self._write(target, record, resource)
-        if outcome.kind is not OutcomeKind.DELETED:
+        if outcome.kind is not OutcomeKind.DELETED and outcome.id is None:
             raise NotFound(f"{resource.name!r} has no record {record_id!r}")
 
     async def _record_after(
@@ -289,6 +289,7 @@ def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> T
         options={**options, **resource.object.path_parameters},
         run=uuid.uuid4().hex,
         records=1,
+        is_typed=True,
     )
 
 

@@ -8,10 +8,10 @@ from openbulk.formats.googlecsv import GoogleCsv
 from openbulk.formats.ics import Ics
 from openbulk.formats.json import Json
 from openbulk.formats.jsonl import Jsonl
-from openbulk.formats.xlsx import Xlsx
+from openbulk.formats.xlsx import GoogleXlsx, Xlsx
 
 FORMATS: Mapping[str, Format] = {
-    one.name: one for one in (Xlsx(), Ics(), Json(), Jsonl(), GoogleCsv(), Csv())
+    one.name: one for one in (Xlsx(), GoogleXlsx(), Ics(), Json(), Jsonl(), GoogleCsv(), Csv())
 }
 """By name, in the order in which recognition tries them."""
 
@@ -20,6 +20,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "json": "application/json",
     "jsonl": "application/jsonl",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "googlexlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "ics": "text/calendar",
     "googlecsv": "text/csv",
 }

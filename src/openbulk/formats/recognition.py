@@ -1,6 +1,7 @@
 """Recognizes the format of a file: as its caller states, else as its beginning shows."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,8 +13,11 @@ from openbulk.domain.records import Row
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
 from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.packed import unpack
 from openbulk.formats.text import text_chunks
+from openbulk.formats.xlsx import GoogleXlsx, Xlsx
 
+_BEGINNING_CHARACTERS = 100
 HEAD_BYTES = 64 * 1024
 """The part of a file that its format is recognized by."""
 INSPECTED_BYTES = 1024 * 1024
@@ -32,12 +36,34 @@ _ALIASES = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
 _MAGIC_BYTES = {
-    b"PK\x03\x04": "a zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (xls)",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (xls), or one with a password",
     b"%PDF": "a PDF",
-    b"\x1f\x8b": "packed with gzip",
+    b"{\\rtf": "a text with formats (RTF)",
+    b"PAR1": "a Parquet file",
+    b"SQLite format 3": "an SQLite database",
+    b"BZh": "packed with bzip2",
+    b"\xfd7zXZ": "packed with xz",
+    b"\x28\xb5\x2f\xfd": "packed with zstd",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"GIF8": "an image",
 }
-"""The beginnings of files that are neither text nor in a supported format."""
+"""The beginnings of files that are in no supported format."""
+_TEXTS = {
+    re.compile(r"<(?:!doctype html|html|head|body|table|meta|script|style|div|title|p)\b"): (
+        "a web page (HTML)"
+    ),
+    re.compile(r"<(?:[?!]|[a-z][\w:.-]*[\s/>])"): "XML",
+    re.compile(r"begin:vcard\b"): "a vCard file of addresses",
+}
+"""Beginnings of texts, in lower case, that no supported format has."""
+_JSON_OBJECT = re.compile(r'\s*(?:\[\s*)?\{\s*"(?:[^"\\]|\\.){0,200}"\s*:')
+"""No table begins so."""
+_FOR_EVENTS = frozenset({"googlecsv", "googlexlsx"})
+"""Formats that are not recognized unless the records are sent to a calendar: a table of activities
+may have the same columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +77,52 @@ class Inspection:
     """Whether the file has no more rows."""
 
 
-def inspect(file: BinaryIO, format_name: Any, options: Mapping[str, Any]) -> Format:
+def inspect(
+    file: BinaryIO, format_name: Any, options: Mapping[str, Any], *, takes_events: bool = True
+) -> Format:
     """The format of a file that can be read and holds at least one record. Raises BadInput.
 
-    `format_name` is `metaData.format`, or None. Reads only the beginning of the file, and seeks
-    back to it.
+    `format_name` is `metaData.format`, or None. `takes_events` says whether the records are sent to
+    a calendar. Reads only the beginning of the file, and seeks back to it.
     """
-    return inspect_rows(file, format_name, options, 1).format
+    return inspect_rows(file, format_name, options, 1, takes_events=takes_events).format
 
 
 def inspect_rows(
-    file: BinaryIO, format_name: Any, options: Mapping[str, Any], count: int
+    file: BinaryIO,
+    format_name: Any,
+    options: Mapping[str, Any],
+    count: int,
+    *,
+    takes_events: bool = True,
 ) -> Inspection:
     """The format and the first rows of a file, as `inspect` does; the last may be cut off."""
+    unpacked = unpack(file)
+    inspection = _inspect(unpacked, format_name, options, count, takes_events=takes_events)
+    file.seek(0)
+    return inspection
+
+
+def _inspect(
+    file: BinaryIO,
+    format_name: Any,
+    options: Mapping[str, Any],
+    count: int,
+    *,
+    takes_events: bool,
+) -> Inspection:
     head = file.read(INSPECTED_BYTES)
     file.seek(0)
     if not head.strip():
         raise BadInput("the file is empty; send a file with at least one record")
-    recognized = recognize(head[:HEAD_BYTES], format_name, options)
+    recognized = recognize(head[:HEAD_BYTES], format_name, options, takes_events=takes_events)
+    if isinstance(recognized, Xlsx) and takes_events:
+        recognized = _recognize_sheet(file, recognized, options)
     # A workbook can only be read as a whole: its directory is at its end.
     readable = file if recognized.is_binary else io.BytesIO(head)
     rows = _first_rows(recognized, readable, options, count, is_whole=len(head) < INSPECTED_BYTES)
     if rows == []:
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
-    file.seek(0)
     is_read = recognized.is_binary or len(head) < INSPECTED_BYTES
     if rows is None:
         return Inspection(recognized, (), is_whole=False)
@@ -98,33 +146,59 @@ def _first_rows(
         return None
 
 
+def _recognize_sheet(file: BinaryIO, workbook: Format, options: Mapping[str, Any]) -> Format:
+    """The format of a workbook for a calendar."""
+    for_events = GoogleXlsx()
+    has_events = for_events.has_google_columns(file, options)
+    file.seek(0)
+    return for_events if has_events else workbook
+
+
 def recognize(
-    head: bytes, format_name: Any = None, options: Mapping[str, Any] | None = None
+    head: bytes,
+    format_name: Any = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    takes_events: bool = True,
 ) -> Format:
     """The format of a file that begins with these bytes. Raises BadInput.
 
-    A binary format is recognized whatever the caller states. Text is in the format that the caller
-    states, if any.
+    It is the one that the caller states, if any; a file that cannot be in that format is refused.
     """
     stated = resolve_format_name(format_name)
-    binary = _find_format(head, is_binary=True)
+    binary = _find_format(head, is_binary=True, takes_events=takes_events)
     if binary is not None:
-        return binary
-    recognized = _recognize_text(head, options or {})
-    if stated is None:
-        return recognized
+        if stated is not None and not FORMATS[stated].is_binary:
+            raise _other_format(stated, "a workbook")
+        return binary if stated is None else FORMATS[stated]
+    text = _decode_head(head, options or {})
+    recognized = _find_format(
+        text.encode(errors="surrogateescape"), is_binary=False, takes_events=takes_events
+    )
+    assert recognized is not None, "CSV recognizes any text"
+    return recognized if stated is None else _stated_format(stated, recognized, text)
+
+
+def _stated_format(stated: str, recognized: Format, text: str) -> Format:
+    """The format of a text that its caller states. Raises BadInput if it cannot be that one."""
     if FORMATS[stated].is_binary:
-        raise BadInput(
-            f"metaData.format is {stated}, but the file is not a workbook; "
-            "without metaData.format, openbulk detects the format"
-        )
+        raise _other_format(stated, "not a workbook")
     # The live service calls an array and JSON Lines both `json`.
     if stated == "json" and recognized.name == "jsonl":
         return recognized
+    if stated in {"csv", "googlecsv"} and (recognized.name == "ics" or _JSON_OBJECT.match(text)):
+        raise _other_format(stated, recognized.name)
     return FORMATS[stated]
 
 
-def _recognize_text(head: bytes, options: Mapping[str, Any]) -> Format:
+def _other_format(stated: str, kind: str) -> BadInput:
+    return BadInput(
+        f"metaData.format is {stated}, but the file is {kind}; "
+        "without metaData.format, openbulk detects the format"
+    )
+
+
+def _decode_head(head: bytes, options: Mapping[str, Any]) -> str:
     for magic, kind in _MAGIC_BYTES.items():
         if head.startswith(magic):
             raise BadInput(f"the file is {kind}; save it as CSV and send that")
@@ -135,15 +209,19 @@ def _recognize_text(head: bytes, options: Mapping[str, Any]) -> Format:
         raise BadInput(
             "the file is not text: it has zero bytes in it; send csv, json or jsonl, best in UTF-8"
         )
-    utf8 = text.encode(errors="surrogateescape")
-    text_format = _find_format(utf8, is_binary=False)
-    assert text_format is not None, "CSV recognizes any text"
-    return text_format
+    beginning = text.lstrip()[:_BEGINNING_CHARACTERS].lower()
+    for pattern, kind in _TEXTS.items():
+        if pattern.match(beginning):
+            raise BadInput(f"the file is {kind}; save its table as CSV and send that")
+    return text
 
 
-def _find_format(head: bytes, *, is_binary: bool) -> Format | None:
-    candidates = (one for one in FORMATS.values() if one.is_binary == is_binary)
-    return next((one for one in candidates if one.recognizes(head)), None)
+def _find_format(head: bytes, *, is_binary: bool, takes_events: bool) -> Format | None:
+    for one in FORMATS.values():
+        is_possible = one.is_binary == is_binary and (takes_events or one.name not in _FOR_EVENTS)
+        if is_possible and one.recognizes(head):
+            return one
+    return None
 
 
 def resolve_format_name(name: Any, field: str = "metaData.format") -> str | None:

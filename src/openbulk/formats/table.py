@@ -5,14 +5,14 @@ does not grow a column for each of an event's two hundred guests.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-import orjson
-
 from openbulk.domain.records import flatten, value_at
+from openbulk.exact_json import encode_json
 from openbulk.formats.preflight import require_reiterable
 
-Cell = str | int | float | bool | None
+Cell = str | int | float | Decimal | bool | None
 
 
 class Table:
@@ -55,6 +55,6 @@ def _prefixes(name: str) -> list[str]:
 
 
 def _cell(value: Any) -> Cell:
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, str | int | float | Decimal):
         return value
-    return orjson.dumps(value, default=str).decode()
+    return encode_json(value, default=str).decode()

@@ -6,13 +6,32 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer, fingerprint
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
-from openbulk.storage.tables import bookmarks, instances, organizations, users
+from openbulk.storage.tables import (
+    bookmarks,
+    instances,
+    organization_secrets,
+    organizations,
+    user_secrets,
+    users,
+)
 
 _SEALED_AT_ONCE = 500
 """Configurations that one statement reseals."""
@@ -33,9 +52,15 @@ class Caller:
 
     user: User
     knows_organization: bool
-    """Whether the organization's secret is that of the user's organization."""
+    """Whether the organization's secret is one of the user's organization."""
     instance: CallingInstance | None
     """The instance that the token belongs to, if it is one of the user's organization."""
+
+
+def _has_secret(owners: Table, secrets: Table, name: str) -> ColumnElement[bool]:
+    """Whether a secret, whose fingerprint is the parameter `name`, is one of the owner's."""
+    further = select(secrets.c.owner_id).where(secrets.c.fingerprint == bindparam(name))
+    return or_(owners.c.secret_fingerprint == bindparam(name), owners.c.id.in_(further))
 
 
 _CALLER = (
@@ -43,7 +68,7 @@ _CALLER = (
         users.c.id,
         users.c.organization_id,
         users.c.email,
-        (organizations.c.secret_fingerprint == bindparam("organization")).label(
+        _has_secret(organizations, organization_secrets, "organization").label(
             "knows_organization"
         ),
         instances.c.id.label("instance_id"),
@@ -57,7 +82,7 @@ _CALLER = (
             instances.c.token_fingerprint == bindparam("instance"),
         ),
     )
-    .where(users.c.secret_fingerprint == bindparam("user"))
+    .where(_has_secret(users, user_secrets, "user"))
 )
 
 
@@ -103,30 +128,21 @@ class Accounts:
         async with self._engine.begin() as connection:
             await _add_organization(connection, secret, user_email, user_secret)
 
-    async def replace_secrets(
-        self, organization_secret: str | None, user_secret: str | None
-    ) -> Sequence[str]:
-        """Give the first organization and the first user new secrets; None leaves one unchanged.
+    async def set_secrets(self, organization: Sequence[str], user: Sequence[str]) -> Sequence[str]:
+        """Set all secrets of the first organization and of the first user. None changes none.
 
-        Returns which of "organization" and "user" have a new secret.
+        Returns for which of "organization" and "user" an earlier secret has ended.
         """
-        replaced: list[str] = []
+        ended: list[str] = []
         async with self._engine.begin() as connection:
-            for whose, table, secret in (
-                ("organization", organizations, organization_secret),
-                ("user", users, user_secret),
+            await keep_others_out(connection, FIRST_START)
+            for name, owners, further, secrets in (
+                ("organization", organizations, organization_secrets, organization),
+                ("user", users, user_secrets, user),
             ):
-                if secret is not None:
-                    first = select(table.c.id).order_by(table.c.id).limit(1).scalar_subquery()
-                    is_another = table.c.secret_fingerprint != fingerprint(secret)
-                    done = await connection.execute(
-                        update(table)
-                        .where(table.c.id == first, is_another)
-                        .values(secret_fingerprint=fingerprint(secret))
-                    )
-                    if done.rowcount:
-                        replaced.append(whose)
-        return replaced
+                if secrets and await _set_secrets(connection, owners, further, secrets):
+                    ended.append(name)
+        return ended
 
     async def identify(
         self, user_secret: str, organization_secret: str | None, token: str | None
@@ -337,6 +353,25 @@ async def _add_organization(
             secret_fingerprint=fingerprint(user_secret),
         )
     )
+
+
+async def _set_secrets(
+    connection: AsyncConnection, owners: Table, further: Table, secrets: Sequence[str]
+) -> bool:
+    """Set all secrets of the first owner; return whether an earlier one has ended."""
+    first, *others = dict.fromkeys(fingerprint(secret) for secret in secrets)
+    owner = (await connection.execute(select(owners).order_by(owners.c.id).limit(1))).one()
+    of_owner = further.c.owner_id == owner.id
+    kept = await connection.scalars(select(further.c.fingerprint).where(of_owner))
+    before = {owner.secret_fingerprint, *kept}
+    await connection.execute(delete(further).where(of_owner))
+    await connection.execute(
+        update(owners).where(owners.c.id == owner.id).values(secret_fingerprint=first)
+    )
+    if others:
+        rows = [{"fingerprint": one, "owner_id": owner.id} for one in others]
+        await connection.execute(insert(further), rows)
+    return not before <= {first, *others}
 
 
 def _merge_changes(now: Instance, before: Instance, after: Instance) -> Instance:

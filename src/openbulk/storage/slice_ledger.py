@@ -6,7 +6,7 @@ Every write checks the fence: once another runner has begun the slice, this one 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -28,18 +28,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import NO_REMARKS, Job, Position, Remarks, Status
-from openbulk.domain.query import Bookmark
-from openbulk.domain.records import Outcome
-from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
+from openbulk.domain.job import NO_REMARKS, Job, Remarks, Status
+from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
-from openbulk.storage.outcomes import close_intents, open_intents, outcome_values
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
 from openbulk.storage.tables import intents, jobs, outcomes, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
+
+_NEVER_LOOKED_UP = (
+    "nobody knows whether the service has taken this record "
+    "(the job ended before it could be looked up); check there before you send it again"
+)
 
 
 class Lease(Protocol):
@@ -123,14 +125,14 @@ class SliceLedger:
             "waiting_until": wait_until,
             "waiting_for": wait_for,
         }
-        return job_of(await self._write(partial(self._change_job, **changes)))
+        return job_of(await self.write(partial(self.change_job, **changes)))
 
     async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
         """End the job for good, and return it.
 
         A complete job ends as cancelled if its caller has cancelled it meanwhile.
         """
-        return await self._write(partial(self._finish, status=status, now=now, error=error))
+        return await self.write(partial(self._finish, status=status, now=now, error=error))
 
     async def _finish(
         self, connection: AsyncConnection, *, status: Status, now: datetime, error: str | None
@@ -163,7 +165,7 @@ class SliceLedger:
     async def is_cancelled(self) -> bool:
         """Whether a caller has cancelled the job."""
         question = select(jobs.c.status).where(jobs.c.id == self.job.id)
-        status = await self._read(lambda connection: connection.scalar(question))
+        status = await self.read(lambda connection: connection.scalar(question))
         return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
 
     async def another_job_is_ready(self, now: datetime) -> bool:
@@ -174,7 +176,7 @@ class SliceLedger:
             jobs.c.id != self.job.id,
             or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
         )
-        found = await self._read(lambda connection: connection.scalar(question.limit(1)))
+        found = await self.read(lambda connection: connection.scalar(question.limit(1)))
         return found is not None
 
     # --- an upload ---
@@ -189,11 +191,11 @@ class SliceLedger:
         changes = {"records": records, "remarks": remarks_value(remarks) if remarks.rows else None}
 
         async def write(connection: AsyncConnection) -> Row[Any]:
-            row = await self._change_job(connection, **changes)
-            await self._replace_parts(connection, first_rows)
+            row = await self.change_job(connection, **changes)
+            await self.write_parts(connection, first_rows)
             return row
 
-        self.job = job_of(await self._write(write))
+        self.job = job_of(await self.write(write))
 
     async def rows_to_send(self) -> tuple[Sequence[Part], frozenset[int]]:
         """The parts with the rows after the job's cursor, and those rows that have an outcome."""
@@ -206,7 +208,7 @@ class SliceLedger:
             done = await connection.scalars(with_outcome)
             return await parts_from(connection, job.id, job.cursor + 1), frozenset(done.all())
 
-        return await self._read(read)
+        return await self.read(read)
 
     async def add_left_out(self, columns: Iterable[str]) -> None:
         """Record columns that were left out of the rows; no-op if all of them are recorded."""
@@ -215,12 +217,8 @@ class SliceLedger:
         if names == remarks.columns:
             return
         remarks = replace(remarks, columns=names)
-        await self._write(partial(self._change_job, remarks=remarks_value(remarks)))
+        await self.write(partial(self.change_job, remarks=remarks_value(remarks)))
         self.job = replace(self.job, remarks=remarks)
-
-    async def parts_from(self, row: int) -> Sequence[Part]:
-        """The part of the job's file that holds a row, and the parts after it."""
-        return await self._read(partial(parts_from, job_id=self.job.id, row=row))
 
     async def record_outcomes(
         self,
@@ -268,13 +266,13 @@ class SliceLedger:
             changes |= {"ticket": None, "ticket_until": None}
 
         async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, **changes)
+            await self.change_job(connection, **changes)
             rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
             if rows:
                 await connection.execute(insert(outcomes), rows)
 
         try:
-            await self._write(write)
+            await self.write(write)
         except IntegrityError:
             # Some row has its outcome. That is fine if an earlier call has written them all, and
             # only its answer was lost.
@@ -290,7 +288,7 @@ class SliceLedger:
         async def read(connection: AsyncConnection) -> dict[int, str]:
             return {row.row: row.kind for row in await connection.execute(question)}
 
-        return await self._read(read) == kinds
+        return await self.read(read) == kinds
 
     async def record_intents(self, rows: Sequence[int]) -> None:
         """Record that these rows are about to be sent, all of them in one batch.
@@ -305,7 +303,7 @@ class SliceLedger:
             )
 
         try:
-            await self._write(write)
+            await self.write(write)
         except IntegrityError as error:
             # Behind one fence nobody else can have written the whole batch: its answer was lost.
             if not set(rows) <= await self.open_intents():
@@ -319,11 +317,11 @@ class SliceLedger:
             await self._hold_fence(connection)
             await connection.execute(dropped)
 
-        await self._write(write)
+        await self.write(write)
 
     async def open_intents(self) -> frozenset[int]:
         """The rows that were about to be sent when a runner died, and have no outcome."""
-        return await self._read(partial(open_intents, job_id=self.job.id))
+        return await self.read(partial(open_intents, job_id=self.job.id))
 
     async def set_ticket(self, ticket: Ticket) -> None:
         """Record that a native bulk import has taken a batch."""
@@ -332,83 +330,12 @@ class SliceLedger:
             "ticket_until": ticket.until,
             "slice_attempts": 0,
         }
-        await self._write(partial(self._change_job, **changes))
+        await self.write(partial(self.change_job, **changes))
         self.ticket = ticket
-
-    # --- a download ---
-
-    async def commit_part(
-        self,
-        *,
-        first_row: int,
-        records: int,
-        position: Position,
-        columns: Sequence[str],
-        is_last: bool,
-        bookmark: tuple[Feed, Bookmark] | None = None,
-    ) -> None:
-        """Record a new part of a download: `records` records, starting at `first_row`.
-
-        `position` is after the part. At the end of a feed of changes, `bookmark` is the place where
-        the next download begins to read that feed.
-        """
-        count = first_row - 1 + records
-        changes: dict[str, Any] = {
-            "cursor": count,
-            "position": asdict(position),
-            "columns": list(columns),
-            "slice_attempts": 0,
-            "waits": 0,
-            "waiting_for": None,
-        }
-        if is_last:
-            changes["records"] = count
-        part = {"job_id": self.job.id, "first_row": first_row}
-
-        async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, **changes)
-            if records:
-                # A superseded runner may have recorded a part here; replace it.
-                await connection.execute(delete(parts).filter_by(**part))
-                await connection.execute(insert(parts).values(**part, fence=self.fence))
-            if bookmark is not None:
-                await keep_bookmark(connection, *bookmark)
-
-        await self._write(write)
-
-    async def bookmark(self, feed: Feed, until: datetime) -> str | None:
-        """A feed's newest bookmark taken at or before `until`; None if there is none."""
-        return await self._read(partial(newest_bookmark, feed=feed, until=until))
-
-    async def restart_download(
-        self, position: Position, *, lost: tuple[Feed, datetime] | None
-    ) -> None:
-        """Begin the download again: forget its parts.
-
-        With `lost`, also forget that feed's bookmarks taken at or before that time.
-        """
-
-        async def write(connection: AsyncConnection) -> None:
-            await self._change_job(connection, cursor=0, position=asdict(position), columns=[])
-            await self._replace_parts(connection, [])
-            if lost is not None:
-                await forget_bookmarks(connection, *lost)
-
-        await self._write(write)
-
-    async def replace_parts(self, records: int, first_rows: Sequence[int]) -> None:
-        """Record that a download was sorted and split into new parts."""
-
-        async def write(connection: AsyncConnection) -> None:
-            changes = {"cursor": records, "records": records, "slice_attempts": 0}
-            await self._change_job(connection, **changes)
-            await self._replace_parts(connection, first_rows)
-
-        await self._write(write)
 
     # --- one transaction ---
 
-    async def _write(self, statements: Statements[T]) -> T:
+    async def write(self, statements: Statements[T]) -> T:
         """Run statements in one transaction: all of them or none."""
 
         async def transaction() -> T:
@@ -417,14 +344,17 @@ class SliceLedger:
 
         return await retry_until_written(transaction, self._draining)
 
-    async def _read(self, question: Statements[T]) -> T:
+    async def read(self, question: Statements[T]) -> T:
+        """Ask the database."""
+
         async def answer() -> T:
             async with self._reading.connect() as connection:
                 return await question(connection)
 
         return await retry_while_unavailable(answer, self._draining)
 
-    async def _change_job(self, connection: AsyncConnection, **changes: Any) -> Row[Any]:
+    async def change_job(self, connection: AsyncConnection, **changes: Any) -> Row[Any]:
+        """Change the job's row within `write`, and return it. Raises Fenced."""
         change = update(jobs).where(self._behind_fence()).values(**changes).returning(jobs)
         row: Row[Any] | None = (await connection.execute(change)).first()
         if row is None:
@@ -438,7 +368,8 @@ class SliceLedger:
         if (await connection.execute(held)).first() is None:
             raise Fenced
 
-    async def _replace_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
+    async def write_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
+        """Replace the parts of the job's file within `write`, after `change_job`."""
         await connection.execute(delete(parts).where(parts.c.job_id == self.job.id))
         if first_rows:
             rows = [{"job_id": self.job.id, "first_row": row} for row in first_rows]
@@ -458,6 +389,53 @@ async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequ
     chosen = select(parts).where(parts.c.job_id == job_id, parts.c.first_row >= holder)
     rows = await connection.execute(chosen.order_by(parts.c.first_row))
     return [Part(part.first_row, part.fence) for part in rows]
+
+
+def outcome_values(
+    job_id: int, outcome: Outcome, lines: Mapping[int, int | None]
+) -> dict[str, Any]:
+    """The row of an outcome. `lines` has the line numbers of records in the file, by row."""
+    problem = outcome.problem
+    return {
+        "job_id": job_id,
+        "row": outcome.row,
+        "line": lines.get(outcome.row),
+        "kind": outcome.kind.value,
+        "record_id": outcome.id,
+        "problem": problem and problem.message,
+        "field": problem and problem.field,
+        "provider_message": problem and problem.provider_message,
+    }
+
+
+async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[int]:
+    """The rows of a job that were about to be sent, and have no outcome."""
+    with_outcome = select(outcomes.c.row).where(
+        outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
+    )
+    found = await connection.scalars(
+        select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists())
+    )
+    return frozenset(found.all())
+
+
+async def close_intents(connection: AsyncConnection, job: Job) -> Job:
+    """Close the intents of a job that has just ended: their records are unknown. Return the job."""
+    rows = await open_intents(connection, job.id)
+    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
+    if not rows:
+        return job
+    results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
+    await connection.execute(
+        insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results]
+    )
+    row = await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(unknown=jobs.c.unknown + len(rows))
+        .returning(jobs)
+    )
+    return job_of(row.one())
 
 
 def _additions(results: Sequence[Outcome]) -> dict[str, Any]:

@@ -69,6 +69,24 @@ users = Table(
     Column("secret_fingerprint", String(64), nullable=False, unique=True),
 )
 
+organization_secrets = Table(
+    "organization_secrets",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("owner_id", ForeignKey("organizations.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Further secrets of organizations, which hold like the one in `organizations`."""
+
+user_secrets = Table(
+    "user_secrets",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("owner_id", ForeignKey("users.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Further secrets of users, which hold like the one in `users`."""
+
 instances = Table(
     "instances",
     metadata,

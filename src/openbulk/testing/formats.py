@@ -8,6 +8,7 @@ class TestMyFormat(FormatTests):
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -17,6 +18,11 @@ from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import inspect, recognize
 
+NUMBERS = (
+    *(0, -7, 0.1, 0.1 + 0.2, 1e-7, 1.5e300, 2**53 + 1, 2**64 - 1, -(2**63)),
+    *map(Decimal, ("1.50", "98765432109876543.21", "0.1000000000000000055", "1E+400", str(10**30))),
+)
+"""Floats, integers within 64 bits, and numbers whose digits neither has."""
 RECORDS = tuple({"name": f"Näme {n}", "city": f"City, {n}"} for n in range(1, 8))
 
 
@@ -24,6 +30,8 @@ class FormatTests:
     """Inherit this and implement `encode`; every promise of a format is tested."""
 
     format: ClassVar[Format]
+    has_numbers = True
+    """Whether a record may have a field with any number. An event has none."""
     broken_index = 3
     """The record, from 0, that `broken_file` breaks."""
 
@@ -61,6 +69,15 @@ class FormatTests:
         content = self.write(self.writable_records(RECORDS))
         assert inspect(io.BytesIO(content), None, {}).name == self.format.name
         assert self.read_values(content) == list(RECORDS)
+
+    def test_a_number_keeps_its_digits(self) -> None:
+        """Written and read, it is the same number, or a text of its digits."""
+        if not self.has_numbers:
+            return
+        for number in NUMBERS:
+            (values,) = self.read_values(self.write([{"name": "x", "number": number}]))
+            assert values is not None
+            assert Decimal(str(values["number"])) == Decimal(str(number))
 
     def test_writing_twice_gives_the_same_file(self) -> None:
         """A download that is fetched again is the same, unless its format dates it."""

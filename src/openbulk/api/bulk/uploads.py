@@ -146,10 +146,16 @@ async def _read_form(
     refuse_options_in_address(query, services.providers)
     options = spell_upload_options(_metadata(form, query), services.providers)
     file = services.files.open(name, form.size)
-    inspection = await asyncio.to_thread(
-        inspect_rows, file, options.get("format"), options, CHECKED_ROWS
-    )
     provider = services.providers[instance.element]
+    inspection = await asyncio.to_thread(
+        inspect_rows,
+        file,
+        options.get("format"),
+        options,
+        CHECKED_ROWS,
+        # An object may be named by a path: calendars/primary/events.
+        takes_events=object.rpartition("/")[2] in provider.event_objects,
+    )
     resolved = await _resolve(services, instance, object, options)
     used = use_upload_options(options, provider, inspection.format, resolved)
     target = parse_target(object, used, query)

@@ -16,9 +16,11 @@ from openbulk.api.http.allowed_methods import (
     methods_of_path,
 )
 from openbulk.domain import errors
+from openbulk.domain.date_order import DateOrderUnknown
 
 STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.BadInput: 400,
+    DateOrderUnknown: 400,
     errors.NotSignedIn: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,

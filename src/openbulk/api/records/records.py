@@ -30,6 +30,7 @@ from openbulk.domain.query import Query
 from openbulk.domain.spelling import known_spelling, likely_name
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
+from openbulk.exact_json import decode_json, encode_json
 
 OF_THE_PLATFORM = (
     "bulk",
@@ -93,7 +94,7 @@ async def read(
     resource = await records.resource(path)
     parameters = _parameters(request, resource)
     if resource.id is not None:
-        return await records.get(resource, parameters)
+        return _answer(await records.get(resource, parameters))
     size = parse_page_size(page_size)
     query = Query(
         path,
@@ -105,7 +106,7 @@ async def read(
     resolved = await resolve_query(query, records.connector)
     found, end = await records.page(resource, resolved.query, _position(next_page), size)
     set_page_headers(response, len(found), None if end.is_end else _token(end))
-    return found
+    return _answer(found, response.headers)
 
 
 async def create(
@@ -121,7 +122,7 @@ async def create(
         why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
         raise NotPossible(why, can=resource.can)
     options = _options(request, services, instance, resource)
-    return await records.create(resource, await _values(request), options)
+    return _answer(await records.create(resource, await _values(request), options))
 
 
 async def change(
@@ -134,7 +135,7 @@ async def change(
     """Change those fields of a record that the body has. PUT and PATCH are equivalent."""
     resource = await _record(records, path)
     options = _options(request, services, instance, resource)
-    return await records.change(resource, await _values(request), options)
+    return _answer(await records.change(resource, await _values(request), options))
 
 
 async def delete(
@@ -248,7 +249,20 @@ async def _record(records: Direct, path: str) -> Resource:
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    return parse_json_object(await read_body(request), '{"summary": "Choir practice"}')
+    """The record in a body; its numbers keep their digits."""
+    body = await read_body(request)
+    parse_json_object(body, '{"summary": "Choir practice"}')
+    try:
+        values: dict[str, Any] = decode_json(body)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"the body cannot be read: {error}") from error
+    return values
+
+
+def _answer(shown: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Records as JSON; their numbers keep their digits."""
+    content = encode_json(shown, default=str)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def _token(position: Position) -> str:

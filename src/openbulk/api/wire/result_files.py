@@ -7,7 +7,7 @@ from openbulk.domain.job import Job
 from openbulk.formats.table import order_columns
 
 MAX_FILE_NAME = 150
-_SUFFIXES = {"googlecsv": "csv"}
+_SUFFIXES = {"googlecsv": "csv", "googlexlsx": "xlsx"}
 """Suffixes of formats that differ from the format's name."""
 _MASK = re.compile(r"\{([^{}]*)\}")
 _DATE_CODES = {

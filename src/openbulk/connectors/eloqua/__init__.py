@@ -152,6 +152,7 @@ class EloquaProvider:
     key = "eloqua"
     name = "Oracle Eloqua"
     hub = "marketing"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting("username", "Company\\user."),
         Setting("password", "Password of that user.", secret=True),

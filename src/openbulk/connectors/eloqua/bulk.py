@@ -4,8 +4,10 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Reference/troubleshooting.htm
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -29,6 +31,7 @@ UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _HINTS = {
     "ELQ-00002": "the e-mail address is not valid; addresses look like ann@example.com",
     "ELQ-00011": "the e-mail address is in the file twice; keep one of the rows",
@@ -263,17 +266,34 @@ def _first_index(staged: Staged, rejects: Sequence[Mapping[str, Any]]) -> int:
     Eloqua's reference does not say, but each reject repeats the values of its record. Raises
     RetryLater if the values fit neither, rather than blame the wrong rows.
     """
-    for first in (1, 0):
-        if all(_is_about(staged, int(reject["recordIndex"]) - first, reject) for reject in rejects):
-            return first
+    # Eloqua may repeat a date in another way, so the identifier alone counts if all fields do not.
+    for names in (staged.fields, (staged.identifier,)):
+        for first in (1, 0):
+            if all(_is_about(staged, first, reject, names) for reject in rejects):
+                return first
     raise RetryLater("Eloqua's rejected records do not match the rows that were sent")
 
 
-def _is_about(staged: Staged, index: int, reject: Mapping[str, Any]) -> bool:
+def _is_about(staged: Staged, first: int, reject: Mapping[str, Any], names: Iterable[str]) -> bool:
+    index = int(reject["recordIndex"]) - first
     if index not in range(len(staged.values)):
         return False
     values, repeated = staged.values[index], reject.get("fieldValues") or {}
-    return all(str(values.get(name, "")) == str(repeated[name] or "") for name in repeated)
+    compared = [name for name in names if name in repeated]
+    return all(_as_repeated(values.get(name)) == _as_repeated(repeated[name]) for name in compared)
+
+
+def _as_repeated(value: Any) -> str:
+    """A value as a reject repeats it: as a text, "" for none."""
+    match value:
+        case None:
+            return ""
+        case int() | float() | Decimal() if not isinstance(value, bool):
+            return str(Decimal(str(value)).normalize())
+        case str() if _NUMBER.fullmatch(value.strip()):
+            return str(Decimal(value.strip()).normalize())
+        case _:
+            return str(value).strip().casefold()
 
 
 def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:

@@ -125,6 +125,7 @@ class GoogleCalendarProvider:
     key = "googlecalendar"
     name = "Google Calendar"
     hub = "scheduling"
+    event_objects = frozenset({"events"})
     settings: Sequence[Setting] = (
         Setting("oauth.api.key", "Client id of the Google Cloud project."),
         Setting("oauth.api.secret", "Client secret of the Google Cloud project.", secret=True),

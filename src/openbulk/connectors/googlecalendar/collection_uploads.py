@@ -132,8 +132,10 @@ class CollectionUploads:
         if known_id is None:
             return row.outcome(OutcomeKind.NOT_FOUND)
         answer = await self._call("DELETE", row.path(known_id), row)
+        if answer.status == 404:
+            return row.outcome(OutcomeKind.NOT_FOUND)
         # Google answers 410 if it was deleted before, by our retry or by a person.
-        if answer.status in (404, 410):
+        if answer.status == 410:
             return row.outcome(OutcomeKind.NOT_FOUND, known_id)
         require_accepted(answer)
         return row.outcome(OutcomeKind.DELETED, known_id)

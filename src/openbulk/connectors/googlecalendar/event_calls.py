@@ -4,6 +4,7 @@ They are described at https://developers.google.com/workspace/calendar/api/v3/re
 """
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
@@ -29,6 +30,18 @@ _CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
 }
 """What a new start or end clears, by the field that has its value; a zone alone clears nothing."""
 
+
+class Deletion(Enum):
+    """What became of an event that was to be deleted."""
+
+    DONE = auto()
+    DONE_BEFORE = auto()
+    """Google has it, as a deleted one."""
+    NEVER_THERE = auto()
+    """The calendar never had it, or is missing itself."""
+
+
+_NOTHING_TO_DELETE = {404: Deletion.NEVER_THERE, 410: Deletion.DONE_BEFORE}
 Properties = Mapping[str, str]
 """Private properties to add to those of the row."""
 
@@ -98,20 +111,20 @@ class EventCalls:
         require_accepted(answer, hint=hint)
         return dict(answer.json())
 
-    async def delete(self, row: EventRow, event_id: str) -> bool:
-        """Delete an event; False if the calendar does not have it, or is missing itself.
+    async def delete(self, row: EventRow, event_id: str) -> Deletion:
+        """Delete an event.
 
-        An event that was deleted before counts as missing, also if an earlier call of ours deleted
-        it and its answer was lost: Google does not say who deleted it.
+        If an earlier call of ours deleted it and its answer was lost, it was deleted before: Google
+        does not say who did it.
         """
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
         answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
-        # 404 may be about the event or about its calendar; 410 is about an event deleted before.
-        if answer.status in (404, 410):
-            return False
+        # 404 may be about the event or about its calendar.
+        if answer.status in _NOTHING_TO_DELETE:
+            return _NOTHING_TO_DELETE[answer.status]
         require_accepted(answer, calendar=row.calendar)
-        return True
+        return Deletion.DONE
 
 
 def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:

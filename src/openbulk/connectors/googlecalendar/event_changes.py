@@ -5,7 +5,7 @@ from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.diff import changes
-from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
@@ -55,13 +55,15 @@ class EventChanges:
 
     async def remove(self, row: EventRow, old_id: str) -> Outcome:
         """Delete an event, or cancel an occurrence."""
-        has_existed = await self._calls.delete(row, old_id)
+        deletion = await self._calls.delete(row, old_id)
         self._finder.forget(row, old_id)
-        if has_existed:
+        if deletion is Deletion.DONE:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
+        if deletion is Deletion.DONE_BEFORE:
+            return Outcome(row.number, kind_of_missing(row), old_id)
         # If the calendar is missing, fetching its zone fails, and so does the row.
         await self._finder.zone_of(row.calendar)
-        return Outcome(row.number, kind_of_missing(row), old_id)
+        return Outcome(row.number, kind_of_missing(row))
 
     async def _fields_for(self, row: EventRow, event: Event) -> Mapping[str, Any]:
         """The fields of a row, with a recurrence that fits the start of the event."""

@@ -217,6 +217,7 @@ class MemoryProvider:
     key = "memory"
     name = "Memory"
     hub = "general"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting("keep", "false: accept records and keep none of them; default: true."),

@@ -3,23 +3,23 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
-from openbulk.connectors.sql.failures import failure
+from openbulk.connectors.sql.failures import failure, is_gone, row_failure
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
-from openbulk.connectors.sql.writing import write_batch
+from openbulk.connectors.sql.writing import RolledBack, write_batch
 from openbulk.domain.conditions import Comparison
-from openbulk.domain.errors import AnswerLost, NotFound, Refused
+from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
@@ -80,9 +80,10 @@ class Sql:
                 f"the rows of {object!r} have no id: its primary key has {len(table.key)} columns"
             )
         query = Query(object, where=Comparison(table.key[0], "=", (id,)))
-        async for page in self.read(query, PageRequest(size=1)):
-            if page.records:
-                return page.records[0]
+        with suppress(BadInput):  # a key that the column cannot have
+            async for page in self.read(query, PageRequest(size=1)):
+                if page.records:
+                    return page.records[0]
         raise NotFound(f"{object!r} has no row with {table.key[0]} = {id!r}")
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
@@ -91,7 +92,37 @@ class Sql:
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the target's action with a batch, in one transaction."""
-        table = await self._table(target.object)
+        try:
+            return await self._write(target, batch)
+        except RolledBack as rolled_back:
+            # Each half in a transaction of its own, down to the row that ends its transaction.
+            if len(batch) == 1:
+                return await self._log_refusal(target, batch[0], rolled_back)
+            half = len(batch) // 2
+            return [
+                *await self.write(target, batch[:half]),
+                *await self.write(target, batch[half:]),
+            ]
+
+    async def _write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """Write a batch. If what it needs is gone, look once whether it is there anew."""
+        try:
+            return await self._write_once(target, batch)
+        except DBAPIError as error:
+            if not is_gone(error):
+                raise failure(error) from error
+        self._forget()
+        try:
+            return await self._write_once(target, batch)
+        except DBAPIError as error:
+            raise failure(error) from error
+
+    async def _write_once(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """Write a batch. Raises ServiceError, DBAPIError and RolledBack."""
+        try:
+            table = await self._table(target.object)
+        except NotFound as error:
+            raise Refused(error.message) from error
         await self._ensure_write_log()
         is_committing = False
         try:
@@ -103,13 +134,34 @@ class Sql:
         except (SQLAlchemyError, OSError) as error:
             # The table may have changed since its description was read.
             self._reflected_at = float("-inf")
-            reason = failure(error)
-            if is_committing:
-                raise AnswerLost(
-                    reason.message, provider_message=reason.provider_message
-                ) from error
-            raise reason from error
+            if isinstance(error, DBAPIError) and not is_committing:
+                raise
+            raise self._failed_commit(error, is_committing=is_committing) from error
         return outcomes
+
+    def _failed_commit(self, error: Exception, *, is_committing: bool) -> Exception:
+        """The error for a batch whose transaction could not be begun or ended."""
+        reason = failure(error)
+        if not is_committing:
+            return reason
+        if isinstance(error, IntegrityError):
+            # SQLite checks deferred constraints here, and has written nothing.
+            return RolledBack(error)
+        return AnswerLost(reason.message, provider_message=reason.provider_message)
+
+    async def _log_refusal(
+        self, target: Target, record: Record, rolled_back: RolledBack
+    ) -> Sequence[Outcome]:
+        """Log that a record is refused, in a transaction of its own, and return its outcome."""
+        columns = (await self._table(target.object)).columns
+        outcome = row_failure(record.row, rolled_back.error, columns, None)
+        try:
+            async with self._engine.begin() as connection:
+                log = WriteLog(connection, self._write_log, target.run)
+                await log.add([record], [outcome])
+        except (SQLAlchemyError, OSError) as error:
+            raise failure(error) from error
+        return [outcome]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -120,10 +172,19 @@ class Sql:
     async def _table(self, name: str) -> Table:
         tables = await self._all_tables()
         if name not in tables:
+            # It may be new.
+            self._reflected_at = float("-inf")
+            tables = await self._all_tables()
+        if name not in tables:
             raise NotFound(
                 f"the database has no table {name!r}; its tables are: {', '.join(tables)}"
             )
         return tables[name]
+
+    def _forget(self) -> None:
+        """Forget what is known of the database: somebody may have restored it."""
+        self._reflected_at = float("-inf")
+        self._has_write_log = False
 
     async def _all_tables(self) -> Mapping[str, Table]:
         async with self._preparing:
@@ -186,6 +247,7 @@ class PostgresqlProvider:
     key = "postgresql"
     name = "PostgreSQL"
     hub = "db"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting("db.host", "Host name or address of the server."),
         Setting("db.port", "Its port; default: 5432."),
@@ -215,6 +277,7 @@ class SqliteProvider:
     key = "sqlite"
     name = "SQLite"
     hub = "db"
+    event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting(
             "db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."

@@ -10,6 +10,7 @@ import psycopg
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from openbulk.connectors.sql.postgresql_types import use_exact_types
 from openbulk.domain.errors import BadInput
 
 CONNECTIONS = 5
@@ -52,7 +53,7 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
     # `hostaddr` connects to the address that was checked, whatever DNS answers a moment later;
     # `host` is still the name that the server's certificate is for (libpq, section 34.1.2).
     async def connect(*_args: Any, **_more: Any) -> Any:
-        return await psycopg.AsyncConnection.connect(
+        connection = await psycopg.AsyncConnection.connect(
             host=host,
             hostaddr=await resolve(host, int(port)),
             port=port,
@@ -65,7 +66,11 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             connect_timeout=CONNECT_SECONDS,
             options=_SESSION,
             application_name="openbulk",
+            # A prepared statement fails for good once its table was made anew.
+            prepare_threshold=None,
         )
+        await use_exact_types(connection)
+        return connection
 
     return create_async_engine(
         "postgresql+psycopg://",

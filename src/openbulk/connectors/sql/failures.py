@@ -1,48 +1,148 @@
 """What an error of the database means: for one row, or for the job.
 
 PostgreSQL's errors have a SQLSTATE, and its first two characters are the class
-(https://www.postgresql.org/docs/15/errcodes-appendix.html). SQLite's errors, and those of a
-failed connection, have only a message.
+(https://www.postgresql.org/docs/15/errcodes-appendix.html). SQLite's errors have a result code
+(https://sqlite.org/rescode.html). Those of a failed connection have only a message.
 """
 
 import re
+import sqlite3
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.records import Outcome
 
 _ROW_CLASSES = ("22", "23", "21", "44", "P0")
 """Data exceptions, violated constraints, checks of views, and errors that a trigger raises."""
+_JOB_CLASSES = ("40", "53", "55P", "57", "58", "XX001", "XX002")
+"""Rollbacks for concurrency, resources, locks, interventions of the operator, and damaged files."""
+_ALONE_CLASSES = ("22", "23502", "23514")
+"""Errors that no other row changes: a value, a missing value, and a check of the row itself."""
+_NEW_ROW_CLASSES = ("23505", "23P01")
+"""Keys that another row has. A row that is only inserted never gets them back."""
+_RAISED = "exec_stmt_raise"
+"""The function of PL/pgSQL that raises an error of a trigger's own
+(https://github.com/postgres/postgres/blob/REL_15_STABLE/src/pl/plpgsql/src/pl_exec.c)."""
 _SIGN_IN_CLASSES = ("28",)
 _TEMPORARY_CLASSES = ("08", "40", "53", "55", "57")
 """Connections, rollbacks for concurrency, resources, locks, and interventions of the operator."""
+_GONE_CLASSES = ("42P01", "42703", "3F000", "42883", "42704", "0A000")
+"""A table, column, schema, function or type that is gone, or a plan that no longer fits."""
+_SQLITE_ROW_CODES = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG)
+_SQLITE_JOB_CODES = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOTADB,
+)
+_SQLITE_ALONE = ("SQLITE_CONSTRAINT_NOTNULL", "SQLITE_CONSTRAINT_CHECK", "SQLITE_MISMATCH")
+_SQLITE_NEW_ROW = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 _SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hba.conf entry")
 """libpq's messages for a connection that is refused before there is a SQLSTATE."""
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
 """Messages of an OperationalError that does not pass: the configuration or the file is wrong."""
+_SQLITE_COLUMN = re.compile(r"constraint failed: [^.,]+\.([^,]+)$")
+"""The column in SQLite's message; there is none if there are several."""
+_KEY_DETAIL = re.compile(r"\(([^(),]+)\)=\(")
+"""The column in the detail of a violated key; there is none if there are several."""
 
 
-def is_of_a_row(error: SQLAlchemyError) -> bool:
-    """Whether the error is about the values of a row, so that other rows can be written."""
-    if not isinstance(error, DBAPIError):
+def is_of_rows(error: DBAPIError) -> bool | None:
+    """Whether the error is about values of rows, so that other rows can be written.
+
+    None if the error does not say: then it is about rows if the statement works without them.
+    """
+    if error.connection_invalidated:
         return False
-    if state := _sqlstate(error):
-        return state.startswith(_ROW_CLASSES)
-    return type(error).__name__ in {"IntegrityError", "DataError"}
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return _is_of_rows_in_sqlite(original)
+    state = _sqlstate(error)
+    if state.startswith(_ROW_CLASSES) or _is_raised_by_trigger(error):
+        return True
+    if state.startswith(_JOB_CLASSES):
+        return False
+    return None
 
 
-def row_failure(row: int, error: DBAPIError) -> Outcome:
-    """The outcome of a row that the database refuses."""
+def _is_of_rows_in_sqlite(error: sqlite3.Error) -> bool | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    # The lowest byte is the primary code.
+    if code & 0xFF in _SQLITE_ROW_CODES:
+        return True
+    return False if code & 0xFF in _SQLITE_JOB_CODES else None
+
+
+def may_get_better(error: DBAPIError, *, is_insert: bool) -> bool:
+    """Whether a row that was refused may be taken once other rows are written."""
+    if isinstance(error.orig, sqlite3.Error):
+        name = getattr(error.orig, "sqlite_errorname", "")
+        return name not in _SQLITE_ALONE and not (is_insert and name in _SQLITE_NEW_ROW)
+    if _is_raised_by_trigger(error):
+        return True
+    state = _sqlstate(error)
+    is_taken = is_insert and state.startswith(_NEW_ROW_CLASSES)
+    return not is_taken and not state.startswith(_ALONE_CLASSES)
+
+
+def is_gone(error: DBAPIError) -> bool:
+    """Whether something is gone that the statement names: the database may have been restored."""
+    if isinstance(error.orig, sqlite3.Error):
+        return "no such" in str(error.orig)
+    return _sqlstate(error).startswith(_GONE_CLASSES)
+
+
+def _is_raised_by_trigger(error: DBAPIError) -> bool:
+    return getattr(_diagnostics(error), "source_function", None) == _RAISED
+
+
+def row_failure(
+    row: int, error: DBAPIError, columns: Collection[str], found: str | None
+) -> Outcome:
+    """The outcome of a row that the database refuses.
+
+    `columns` are the table's; `found` is the column at fault if it is known.
+    """
     message = _message(error)
-    diagnostics: Any = getattr(error.orig, "diag", None)
+    detail = getattr(_diagnostics(error), "message_detail", None)
+    named = found or _column_in(error, detail or message)
+    field = named if named in columns else None
+    where = f"{field}: " if field is not None and field not in message else ""
     return Outcome.failure(
         row,
-        f"the database refuses the row: {message}",
-        field=getattr(diagnostics, "column_name", None),
-        provider_message=getattr(diagnostics, "message_detail", None) or message,
+        f"the database refuses the row: {where}{message}",
+        field=field,
+        provider_message=detail or message,
     )
+
+
+def names_column(error: DBAPIError) -> bool:
+    """Whether the error itself says which column is at fault."""
+    detail = getattr(_diagnostics(error), "message_detail", None)
+    return _column_in(error, detail or _message(error)) is not None
+
+
+def _column_in(error: DBAPIError, text: str) -> str | None:
+    name = getattr(_diagnostics(error), "column_name", None)
+    match = _SQLITE_COLUMN.search(text) or _KEY_DETAIL.search(text)
+    return name or (match[1].strip('"') if match else None)
+
+
+def _diagnostics(error: DBAPIError) -> Any:
+    return getattr(error.orig, "diag", None)
 
 
 def failure(error: Exception) -> ServiceError:

@@ -7,7 +7,6 @@ last row is sorted by, as JSON.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 from typing import Any, cast
 
 import orjson
@@ -15,8 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.numbers import NO_LIMITS
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, Kind, keep_value, to_database, to_json
+from openbulk.connectors.sql.values import (
+    Column,
+    Conversion,
+    Kind,
+    keep_value,
+    to_database,
+    to_json,
+)
 from openbulk.domain.comparison import COMPARISONS
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
@@ -112,7 +119,7 @@ class Selection:
     def _choose_columns(self) -> list[str]:
         if not self._query.fields:
             return list(self._table.columns)
-        wanted = {self._column(name.partition(".")[0]).name for name in self._query.fields}
+        wanted = {self._column_of(name).name for name in self._query.fields}
         return [name for name in self._table.columns if name in wanted]
 
     def _choose_sort_keys(self) -> list[_SortKey]:
@@ -128,6 +135,11 @@ class Selection:
         column = self._column(name)
         sql = self._table.sql.c[column.name]
         return _SortKey(sql, sql, column, descending)
+
+    def _column_of(self, field: str) -> Column:
+        """The column that a field is, or is a part of."""
+        is_column = field in self._table.columns
+        return self._column(field if is_column else field.partition(".")[0])
 
     def _column(self, name: str) -> Column:
         try:
@@ -188,9 +200,9 @@ class Selection:
 
     def _value(self, column: Column, value: Any) -> Any:
         """A value to compare with a column. It may be longer than the column allows."""
-        unbounded = replace(column, length=None, choices=())
+        unbounded = replace(column, length=None, choices=(), numbers=NO_LIMITS)
         try:
-            return to_database(unbounded, value, UTC, is_sqlite=self._is_sqlite)
+            return to_database(unbounded, value, Conversion(is_sqlite=self._is_sqlite))
         except FieldError as error:
             raise BadInput(error.message) from error
 

@@ -1,15 +1,14 @@
 """Records as rows of a table, and the columns that identify them."""
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, to_database, to_json
+from openbulk.connectors.sql.values import Column, Conversion, to_database, to_json
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 Identity = tuple[Any, ...]
@@ -27,6 +26,8 @@ class Row:
     """Empty if the row is new in any case."""
     id: str | None = None
     """The id of the table's row that it changes."""
+    computed: Mapping[str, Any] = field(default_factory=dict)
+    """Values of columns that the database computes: they can only be compared."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -42,15 +43,16 @@ class RowMapper:
     target: Target
     identifiers: tuple[str, ...]
     """The columns that identify a row; none if all rows are new."""
-    zone: tzinfo
-    """The time zone of times without an offset."""
-    is_sqlite: bool
+    conversion: Conversion
+    columns: dict[str, Column] = field(default_factory=dict)
+    """The columns of names that have occurred in records."""
 
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
         zone = _zone_of(target.options.get("timeZone"))
-        return cls(table, target, _identifiers_of(table, target), zone, is_sqlite)
+        conversion = Conversion(zone, is_sqlite, target.is_typed)
+        return cls(table, target, _identifiers_of(table, target), conversion)
 
     def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
         """The rows of a batch, and the outcomes of the records that cannot be rows."""
@@ -65,31 +67,51 @@ class RowMapper:
 
     def row(self, record: Record) -> Row:
         """The row of a record. Raises FieldError."""
-        values: dict[str, Any] = {}
-        for name, value in record.values.items():
-            column = self.table.column(name)
-            self._require_writable(column, name)
-            values[column.name] = to_database(column, value, self.zone, is_sqlite=self.is_sqlite)
+        values = self._values(record.values)
+        computed = {
+            name: values.pop(name)
+            for name in self.table.computed
+            if name in values and name not in self.identifiers
+        }
+        if computed and self.target.action is Action.CREATE:
+            raise computed_column_error(next(iter(computed)))
         missing = [name for name in self.identifiers if values.get(name) is None]
         if not missing:
-            return Row(record.row, values, tuple(values[name] for name in self.identifiers))
+            identity = tuple(values[name] for name in self.identifiers)
+            return Row(record.row, values, identity, computed=computed)
         if not self._may_be_missing(missing):
             raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the row")
         for name in missing:
             values.pop(name, None)
-        return Row(record.row, values)
+        return Row(record.row, values, computed=computed)
+
+    def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """A record's values by column. Raises FieldError."""
+        values: dict[str, Any] = {}
+        for name, value in record.items():
+            column = self.columns.get(name)
+            if column is None:
+                column = self.columns[name] = self.table.column(name)
+            if value == "" and not column.takes_empty_text:
+                continue
+            if column.name in values:
+                raise self._same_column_error(column, name, record)
+            values[column.name] = to_database(column, value, self.conversion)
+        return values
+
+    def _same_column_error(
+        self, column: Column, name: str, record: Mapping[str, Any]
+    ) -> FieldError:
+        names = [one for one in record if self.columns.get(one) is column and one != name]
+        first = names[0] if names else column.name
+        return FieldError(
+            name, f"{first!r} and {name!r} both mean the column {column.name}; keep one of them"
+        )
 
     def identity_text(self, row: Row) -> str:
         """The identity of a row for a message: `land = 'DE', city = 'Bonn'`."""
         pairs = zip(self.identifiers, row.identity, strict=True)
         return ", ".join(f"{name} = {to_json(value)!r}" for name, value in pairs)
-
-    def _require_writable(self, column: Column, name: str) -> None:
-        # A generated column can still identify the row.
-        if column.is_generated and column.name not in self.identifiers:
-            raise FieldError(
-                name, f"{column.name} is computed by the database; leave its column out"
-            )
 
     def _may_be_missing(self, names: Sequence[str]) -> bool:
         """Whether an upsert without these columns inserts a row with a key from the database."""
@@ -97,19 +119,9 @@ class RowMapper:
         return is_upsert_by_key and all(self.table.columns[name].has_default for name in names)
 
 
-def unique_key_groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Groups of rows to write one after another: no identity occurs twice in a group.
-
-    Rows with the same identity keep their order. Rows without an identity are in the first group.
-    """
-    seen: Counter[Any] = Counter()
-    groups: defaultdict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        # As text: a value need not be hashable (a list, a JSON object).
-        identity = tuple(map(str, row.identity)) or row.number
-        groups[seen[identity]].append(row)
-        seen[identity] += 1
-    return list(groups.values())
+def computed_column_error(name: str) -> FieldError:
+    """The error for a value of a column that the database computes."""
+    return FieldError(name, f"{name} is computed by the database; leave its column out")
 
 
 def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The tables of a database, from its own description of them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,17 @@ from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
+from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.values import Column, Kind, to_json
 from openbulk.domain.records import Action
 
 WRITES = "openbulk_writes"
 """openbulk's own table: the log of the batches that it has written. It is not an object."""
 RECORDS_PER_BATCH = 1_000
+RELATED_RECORDS_PER_BATCH = 5_000
+"""If rows of a table refer to one another: a row and the row that it refers to are then more often
+in the same batch."""
 _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
     (sa.Integer, Kind.INTEGER),
@@ -25,6 +31,7 @@ _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Time, Kind.TIME),
     (sa.Uuid, Kind.UUID),
     (sa.JSON, Kind.JSON),
+    (postgresql.HSTORE, Kind.HSTORE),
     (postgresql.ARRAY, Kind.LIST),
     (sa.LargeBinary, Kind.BINARY),
     (sa.String, Kind.TEXT),
@@ -40,10 +47,14 @@ _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
     Kind.UUID: {"type": "string", "format": "uuid"},
     Kind.JSON: {},
     Kind.LIST: {"type": "array"},
+    Kind.HSTORE: {"type": "object"},
     Kind.BINARY: {"type": "string", "format": "byte"},
     Kind.TEXT: {"type": "string"},
     Kind.OTHER: {"type": "string"},
 }
+
+
+_DOCUMENTS = (Kind.JSON, Kind.HSTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +65,52 @@ class Table:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     """The columns of its primary key."""
-    by_folded_name: Mapping[str, Column] = field(default_factory=dict)
+    by_folded_name: Mapping[str, Sequence[Column]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The table's name in the database."""
         return self.sql.name
 
+    @property
+    def computed(self) -> list[str]:
+        """The columns that the database computes, so that they accept no values."""
+        return [name for name, column in self.columns.items() if column.is_generated]
+
+    @property
+    def links_to_itself(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Its columns that refer to its own rows, each with the columns that they refer to."""
+        return [
+            (
+                tuple(str(element.parent.name) for element in key.elements),
+                tuple(str(element.column.name) for element in key.elements),
+            )
+            for key in self.sql.foreign_key_constraints
+            if key.referred_table is self.sql
+        ]
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Whether its rows may refer to one another."""
+        return bool(self.links_to_itself)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the database numbers new rows."""
+        return any(column.is_numbered for column in self.columns.values())
+
     def column(self, name: str) -> Column:
-        """A column by its name, in any case. Raises FieldError if there is none."""
-        column = self.columns.get(name) or self.by_folded_name.get(name.strip().casefold())
-        if column is None:
-            hint = did_you_mean(name, self.columns, f"its columns are: {', '.join(self.columns)}")
-            raise FieldError(name, f"{self.name} has no column {name!r}; {hint}")
-        return column
+        """A column by its name, in any case. Raises FieldError if there is none, or several."""
+        if name in self.columns:
+            return self.columns[name]
+        similar = self.by_folded_name.get(name.strip().casefold(), ())
+        if len(similar) > 1:
+            names = " and ".join(repr(column.name) for column in similar)
+            raise FieldError(name, f"{name!r} can mean {names}; write it as one of these columns")
+        for column in similar:
+            return column
+        hint = did_you_mean(name, self.columns, f"its columns are: {', '.join(self.columns)}")
+        raise FieldError(name, f"{self.name} has no column {name!r}; {hint}")
 
     def sql_columns(self, names: Iterable[str]) -> list[sa.Column[Any]]:
         """Columns by their names in the database, for statements."""
@@ -82,15 +125,22 @@ class Table:
     def features(self, concurrency: int) -> Features:
         """What openbulk can do with its rows."""
         one_column = self.key if len(self.key) == 1 else ()
+        is_related = self.refers_to_itself
+        # Batches that are written at the same time would not find one another's rows, and take
+        # turns at numbers.
+        is_ordered = is_related or self.is_numbered
         return Features(
             frozenset(Action),
-            max_batch=RECORDS_PER_BATCH,
-            concurrency=concurrency,
+            max_batch=RELATED_RECORDS_PER_BATCH if is_related else RECORDS_PER_BATCH,
+            concurrency=1 if is_ordered else concurrency,
             idempotent_writes=True,
             identifiers=one_column,
             applies_where=True,
             sorts=True,
             id=next(iter(one_column), None),
+            documents=frozenset(
+                name for name, column in self.columns.items() if column.kind in _DOCUMENTS
+            ),
         )
 
     def schema(self) -> dict[str, Any]:
@@ -118,15 +168,24 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
         if table.schema == schema and table.name != WRITES
     ]
     tables.sort(key=lambda table: table.name)
-    return {table.name: _table(table, connection.dialect.name) for table in tables}
+    is_sqlite = connection.dialect.name == "sqlite"
+    names = sqlite_types(connection) if is_sqlite else type_names(connection, str(schema))
+    return {str(table.name): _table(table, names, is_sqlite=is_sqlite) for table in tables}
 
 
-def _table(table: sa.Table, dialect: str) -> Table:
-    key = tuple(table.primary_key.columns.keys())
-    columns = {column.name: _column(column, dialect) for column in table.columns}
-    if dialect == "sqlite":
+def _table(table: sa.Table, names: TypeNames, *, is_sqlite: bool) -> Table:
+    # The names of a reflected table are of a subclass of str, which orjson does not take as a key.
+    key = tuple(map(str, table.primary_key.columns.keys()))
+    columns = {
+        str(column.name): _sqlite_column(column, names) if is_sqlite else _column(column, names)
+        for column in table.columns
+    }
+    if is_sqlite:
         _loosen_types(table, columns)
-    return Table(table, columns, key, {name.casefold(): column for name, column in columns.items()})
+    by_folded_name: defaultdict[str, list[Column]] = defaultdict(list)
+    for name, column in columns.items():
+        by_folded_name[name.strip().casefold()].append(column)
+    return Table(table, columns, key, by_folded_name)
 
 
 def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
@@ -140,29 +199,74 @@ def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
             column.type = NullType()
 
 
-def _column(column: sa.Column[Any], dialect: str) -> Column:
-    kind = next((kind for type_, kind in _KINDS if isinstance(column.type, type_)), Kind.OTHER)
-    identity, is_sqlite = column.identity, dialect == "sqlite"
-    # SQLite does not enforce the length of a text column.
-    has_length = kind is Kind.TEXT and not is_sqlite
+def _kind_of(type_: sa.types.TypeEngine[Any]) -> Kind:
+    return next((kind for known, kind in _KINDS if isinstance(type_, known)), Kind.OTHER)
+
+
+def _column(column: sa.Column[Any], names: TypeNames) -> Column:
+    """A column of PostgreSQL."""
+    type_: Any = column.type
+    while isinstance(type_, postgresql.DOMAIN):
+        type_ = type_.data_type
+    kind, identity = _kind_of(type_), column.identity
+    name = names[column.table.name, column.name]
+    is_numbered = identity is not None or "nextval(" in (name.default or "")
     return Column(
-        name=column.name,
+        name=str(column.name),
         kind=kind,
         is_nullable=bool(column.nullable),
-        has_default=column.server_default is not None
-        or identity is not None
-        or (is_sqlite and _is_row_id(column, kind)),
+        has_default=name.default is not None or identity is not None,
+        is_numbered=is_numbered,
         is_generated=column.computed is not None or bool(identity and identity.always),
-        is_zoned=bool(getattr(column.type, "timezone", False)),
-        choices=tuple(getattr(column.type, "enums", ())),
-        length=getattr(column.type, "length", None) if has_length else None,
+        is_zoned=bool(getattr(type_, "timezone", False)),
+        choices=tuple(getattr(type_, "enums", ())),
+        length=getattr(type_, "length", None) if kind is Kind.TEXT else None,
+        numbers=_limits_of(type_),
         comment=column.comment,
+        type_name=name.type,
+        full_type_name=name.full_type,
+        collation=name.collation,
     )
 
 
-def _is_row_id(column: sa.Column[Any], kind: Kind) -> bool:
-    """SQLite fills a primary key that is one INTEGER column (https://sqlite.org/lang_createtable.html#rowid)."""
-    return kind is Kind.INTEGER and list(column.table.primary_key.columns) == [column]
+def _limits_of(type_: Any) -> NumberLimits:
+    """What a column of a numeric type of PostgreSQL keeps.
+
+    https://www.postgresql.org/docs/15/datatype-numeric.html
+    """
+    for known, bits in ((sa.SmallInteger, 16), (sa.BigInteger, 64), (sa.Integer, 32)):
+        if isinstance(type_, known):
+            return NumberLimits(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if isinstance(type_, sa.Float):
+        return NumberLimits(float_digits=9 if isinstance(type_, sa.REAL) else 17)
+    if isinstance(type_, sa.Numeric) and type_.precision is not None:
+        return NumberLimits(precision=type_.precision, scale=type_.scale or 0)
+    return NO_LIMITS
+
+
+def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:
+    name = names[column.table.name, column.name]
+    kind = _kind_of(column.type)
+    if kind is Kind.OTHER or (kind is Kind.NUMBER and not name.is_number):
+        kind = Kind.TEXT
+    # SQLite fills a primary key that is one INTEGER column
+    # (https://sqlite.org/lang_createtable.html#rowid).
+    is_row_id = kind is Kind.INTEGER and list(column.table.primary_key.columns) == [column]
+    limits = NumberLimits(float_digits=17 if isinstance(column.type, sa.Float) else 0)
+    if kind is Kind.INTEGER:
+        limits = NumberLimits(-(2**63), 2**63 - 1)
+    return Column(
+        name=str(column.name),
+        kind=kind,
+        is_nullable=bool(column.nullable),
+        has_default=column.server_default is not None or is_row_id,
+        is_numbered=is_row_id,
+        is_generated=column.computed is not None,
+        # SQLite does not enforce the length of a text column.
+        numbers=limits,
+        comment=column.comment,
+        makes_numbers_of_texts=name.makes_numbers_of_texts,
+    )
 
 
 def _schema_of(column: Column) -> dict[str, Any]:

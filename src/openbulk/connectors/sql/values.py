@@ -1,19 +1,28 @@
 """Converts values between files and JSON, which hold text and numbers, and columns' types."""
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from math import isfinite
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from openbulk.connectors.fields import FieldError, not_a_choice, short_repr
+from openbulk.connectors.sql.numbers import (
+    NO_LIMITS,
+    NotKept,
+    NumberLimits,
+    parse_decimal,
+    parse_integer,
+    require_kept_decimal,
+    require_kept_integer,
+)
+from openbulk.exact_json import decode_json, encode_json
 
 
 class Kind(StrEnum):
@@ -28,6 +37,7 @@ class Kind(StrEnum):
     UUID = "uuid"
     JSON = "json"
     LIST = "list"
+    HSTORE = "hstore"
     BINARY = "binary"
     TEXT = "text"
     OTHER = "other"
@@ -41,36 +51,62 @@ class Column:
     kind: Kind
     is_nullable: bool = True
     has_default: bool = False
+    is_numbered: bool = False
+    """Its default is the next number."""
     is_generated: bool = False
     """Computed by the database, so it accepts no values."""
     is_zoned: bool = False
     """A date and time with an offset from UTC."""
     choices: tuple[str, ...] = ()
     length: int | None = None
+    numbers: NumberLimits = NO_LIMITS
     comment: str | None = None
+    type_name: str = ""
+    """The name of its type in SQL, without a length."""
+    full_type_name: str = ""
+    """With its length or precision."""
+    collation: str | None = None
+    """The name of its collation in SQL, if it is not the database's own."""
+    makes_numbers_of_texts: bool = False
+    """In SQLite: a text that looks like a number is stored as that number."""
 
     @property
     def is_required(self) -> bool:
         """A new row needs a value for it."""
         return not (self.is_nullable or self.has_default or self.is_generated)
 
+    @property
+    def takes_empty_text(self) -> bool:
+        """Whether an empty text is a value of it. In any other column it is none at all."""
+        return self.kind is Kind.TEXT and (not self.choices or "" in self.choices)
 
-def to_database(column: Column, value: Any, zone: tzinfo, *, is_sqlite: bool) -> Any:
-    """A value in the type that the database driver takes for a column. Raises FieldError.
 
-    `zone` is the time zone of times that have no offset from UTC.
-    """
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How the values of a job are read."""
+
+    zone: tzinfo = UTC
+    """The time zone of times that have no offset from UTC."""
+    is_sqlite: bool = False
+    is_typed: bool = False
+    """Whether a text is a text, as in JSON. In a CSV it can also be JSON."""
+
+
+def to_database(column: Column, value: Any, conversion: Conversion) -> Any:
+    """A value in the type that the database driver takes for a column. Raises FieldError."""
     if value is None:
         return None
     try:
-        parsed = _PARSERS[column.kind](value, column, zone)
-    except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error) as error:
+        parsed = _PARSERS[column.kind](value, column, conversion)
+    except NotKept as error:
+        raise FieldError(column.name, f"{column.name} is {short_repr(value)}; {error}") from error
+    except (ValueError, TypeError, InvalidOperation, OverflowError, RecursionError) as error:
         wanted = _WANTED[column.kind]
         raise FieldError(
             column.name, f"{column.name} is {short_repr(value)}, which is not {wanted}"
         ) from error
-    if is_sqlite:
-        return _TO_SQLITE.get(column.kind, keep_value)(parsed)
+    if conversion.is_sqlite:
+        return _to_sqlite(column, parsed)
     return parsed
 
 
@@ -85,11 +121,17 @@ def keep_value(value: Any) -> Any:
 
 
 def _object_to_json(value: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): to_json(one) for name, one in value.items()}
+    return {str(name): _part_to_json(one) for name, one in value.items()}
 
 
 def _list_to_json(value: Iterable[Any]) -> list[Any]:
-    return list(map(to_json, value))
+    return list(map(_part_to_json, value))
+
+
+def _part_to_json(value: Any) -> Any:
+    """A part of a document: a number stays a number, with its digits."""
+    is_exact = isinstance(value, Decimal) and value.is_finite()
+    return value if is_exact else to_json(value)
 
 
 def _bytes_to_json(value: bytes) -> str:
@@ -109,8 +151,15 @@ def _number_to_json(value: Decimal) -> int | float | str:
     return number if is_exact else str(value)
 
 
+def _float_to_json(value: float) -> float | str:
+    """JSON has no infinity, and no NaN (RFC 8259, section 6)."""
+    return value if isfinite(value) else _NOT_FINITE[str(value)]
+
+
+_NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 _TO_JSON: Mapping[type, Callable[[Any], Any]] = {
-    **dict.fromkeys((type(None), bool, int, float, str), keep_value),
+    **dict.fromkeys((type(None), bool, int, str), keep_value),
+    float: _float_to_json,
     Decimal: _number_to_json,
     datetime: datetime.isoformat,
     date: date.isoformat,
@@ -127,84 +176,155 @@ _TO_JSON: Mapping[type, Callable[[Any], Any]] = {
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
 """The words that PostgreSQL accepts (https://www.postgresql.org/docs/15/datatype-boolean.html)."""
-_INTEGER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
+_OWN_DATE = re.compile(r"-?infinity|\d{5,7}-\d\d-\d\d( \S+)?|\d{4,7}-\d\d-\d\d( \S+)? BC", re.ASCII)
+"""Dates that PostgreSQL has and Python has not, as PostgreSQL writes them
+(https://www.postgresql.org/docs/15/datatype-datetime.html)."""
+_OWN_TIME = re.compile(r"24:00(:00)?([+-]\d\d(:\d\d)?)?", re.ASCII)
+_JSON_BEGINNINGS = ("{", "[", '"')
+_NUL_IN_JSON = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
+"""An escaped NUL in encoded JSON, which jsonb does not take
+(https://www.postgresql.org/docs/15/datatype-json.html)."""
 
 
-def _parse_integer(value: Any, _column: Column, _zone: tzinfo) -> int:
-    match value:
-        case bool():
-            raise ValueError
-        case float() if not value.is_integer():
-            raise ValueError
-        case str() if not _INTEGER.fullmatch(value.strip()):
-            raise ValueError
-    return int(value)
+def _parse_integer(value: Any, column: Column, _conversion: Conversion) -> int:
+    number = parse_integer(value)
+    require_kept_integer(number, column.numbers)
+    return number
 
 
-def _parse_decimal(value: Any, _column: Column, _zone: tzinfo) -> Decimal:
-    if isinstance(value, bool):
-        raise ValueError
-    return Decimal(str(value).strip())
+def _parse_decimal(value: Any, column: Column, _conversion: Conversion) -> Decimal:
+    number = parse_decimal(value)
+    require_kept_decimal(number, column.numbers)
+    return number
 
 
-def _parse_boolean(value: Any, _column: Column, _zone: tzinfo) -> bool:
+def _parse_boolean(value: Any, _column: Column, _conversion: Conversion) -> bool:
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
         raise ValueError
     return text in _TRUE
 
 
-def _parse_date(value: Any, _column: Column, _zone: tzinfo) -> date:
-    return date.fromisoformat(str(value).strip())
+def _parse_date(value: Any, _column: Column, conversion: Conversion) -> date | str:
+    text = str(value).strip()
+    if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
+        return text
+    return date.fromisoformat(text)
 
 
-def _parse_moment(value: Any, column: Column, zone: tzinfo) -> datetime:
-    moment = datetime.fromisoformat(str(value).strip())
+def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetime | str:
+    text = str(value).strip()
+    if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
+        return text
+    moment = datetime.fromisoformat(text)
     has_offset = moment.tzinfo is not None
     if has_offset == column.is_zoned:
         return moment
     if has_offset:
-        return moment.astimezone(zone).replace(tzinfo=None)
-    return moment.replace(tzinfo=zone)
+        return moment.astimezone(conversion.zone).replace(tzinfo=None)
+    return moment.replace(tzinfo=conversion.zone)
 
 
-def _parse_time(value: Any, _column: Column, _zone: tzinfo) -> time:
-    return time.fromisoformat(str(value).strip())
+def _parse_time(value: Any, _column: Column, conversion: Conversion) -> time | str:
+    text = str(value).strip()
+    if not conversion.is_sqlite and _OWN_TIME.fullmatch(text):
+        return text
+    return time.fromisoformat(text)
 
 
-def _parse_uuid(value: Any, _column: Column, _zone: tzinfo) -> UUID:
+def _parse_uuid(value: Any, _column: Column, _conversion: Conversion) -> UUID:
     return UUID(str(value).strip())
 
 
-def _parse_json(value: Any, _column: Column, _zone: tzinfo) -> Any:
-    """A text that is JSON is parsed; any other text is a JSON string."""
-    if not isinstance(value, str):
-        return value
+def _parse_json(value: Any, column: Column, conversion: Conversion) -> Any:
+    """A text from a CSV that is JSON is parsed; any other text is a JSON string."""
+    if isinstance(value, str) and not conversion.is_typed:
+        value = _parse_json_text(value)
+    encoded = encode_json(value)
+    if b"\\u0000" in encoded and _NUL_IN_JSON.search(encoded):
+        raise FieldError(column.name, f"{column.name} has a NUL character in it; take it out")
+    return value
+
+
+def _parse_json_text(text: str) -> Any:
     try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
+        return decode_json(text)
+    except ValueError:
+        # It was meant as JSON: a half of it must not become a string.
+        if text.lstrip().startswith(_JSON_BEGINNINGS):
+            raise
+        return text
 
 
-def _parse_list(value: Any, _column: Column, _zone: tzinfo) -> list[Any]:
-    items = orjson.loads(value) if isinstance(value, str) else value
+def _parse_list(value: Any, _column: Column, conversion: Conversion) -> Any:
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith("{") and not conversion.is_sqlite:
+        return text  # PostgreSQL's own form: {red,"light blue"}
+    items = decode_json(text) if text else value
     if not isinstance(items, list | tuple):
         raise TypeError
+    encode_json(items)
     return list(items)
 
 
-def _parse_binary(value: Any, _column: Column, _zone: tzinfo) -> bytes:
+def _parse_hstore(value: Any, _column: Column, _conversion: Conversion) -> Any:
+    """Pairs from JSON, or the text of PostgreSQL's own form: `"size"=>"L"`.
+
+    The pairs are no `dict`, so that they are not taken for a JSON document.
+    """
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return value
+    pairs = decode_json(value) if isinstance(value, str) else value
+    if not isinstance(pairs, Mapping):
+        raise TypeError
+    return MappingProxyType({name: _hstore_text(one) for name, one in pairs.items()})
+
+
+def _hstore_text(value: Any) -> str | None:
+    return None if value is None else _text_of(value)
+
+
+def _parse_binary(value: Any, _column: Column, _conversion: Conversion) -> bytes:
     return base64.b64decode(value, validate=True)
 
 
-def _parse_text(value: Any, column: Column, _zone: tzinfo) -> str:
+def _parse_text(value: Any, column: Column, _conversion: Conversion) -> str:
     text = _text_of(value)
-    if "\x00" in text:
-        # PostgreSQL text cannot hold it (https://www.postgresql.org/docs/15/datatype-character.html).
-        raise ValueError
+    if not text.isprintable():
+        _require_characters(column, text)
     if column.choices and text not in column.choices:
         raise not_a_choice(column.name, value, column.choices)
-    if column.length is not None and len(text) > column.length:
+    if column.length is not None:
+        return _text_within_length(column, text)
+    return text
+
+
+def _require_characters(column: Column, text: str) -> None:
+    """Refuse characters that no database takes.
+
+    https://www.postgresql.org/docs/15/datatype-character.html, and RFC 8259, section 8.2
+    """
+    if "\x00" in text:
+        raise FieldError(column.name, f"{column.name} has a NUL character in it; take it out")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldError(
+            column.name,
+            f"{column.name} has half of a surrogate pair in it (character {error.start + 1}): "
+            "that is no character; correct the text",
+        ) from error
+
+
+def _text_within_length(column: Column, text: str) -> str:
+    """A text as the column stores it: char(n) has blanks up to its length.
+
+    https://www.postgresql.org/docs/15/datatype-character.html
+    """
+    assert column.length is not None
+    if column.type_name == "bpchar":
+        text = text.rstrip(" ").ljust(column.length)
+    if len(text) > column.length:
         raise FieldError(
             column.name, f"{column.name} has {len(text)} characters; it takes {column.length}"
         )
@@ -212,10 +332,10 @@ def _parse_text(value: Any, column: Column, _zone: tzinfo) -> str:
 
 
 def _text_of(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else encode_json(value).decode()
 
 
-_PARSERS: Mapping[Kind, Callable[[Any, Column, tzinfo], Any]] = {
+_PARSERS: Mapping[Kind, Callable[[Any, Column, Conversion], Any]] = {
     Kind.INTEGER: _parse_integer,
     Kind.NUMBER: _parse_decimal,
     Kind.BOOLEAN: _parse_boolean,
@@ -225,6 +345,7 @@ _PARSERS: Mapping[Kind, Callable[[Any, Column, tzinfo], Any]] = {
     Kind.UUID: _parse_uuid,
     Kind.JSON: _parse_json,
     Kind.LIST: _parse_list,
+    Kind.HSTORE: _parse_hstore,
     Kind.BINARY: _parse_binary,
     Kind.TEXT: _parse_text,
     Kind.OTHER: _parse_text,
@@ -239,8 +360,9 @@ _WANTED: Mapping[Kind, str] = {
     Kind.UUID: "a UUID, such as 0b4ad3c6-6f6e-4b5b-9f0e-2d8f0c6b7a11",
     Kind.JSON: "JSON",
     Kind.LIST: "a list in JSON, such as [1, 2]",
+    Kind.HSTORE: 'an object in JSON, such as {"size": "L"}',
     Kind.BINARY: "base64",
-    Kind.TEXT: "a text that a database can hold (there is a NUL character in it)",
+    Kind.TEXT: "a text that a database can hold",
     Kind.OTHER: "a text that a database can hold",
 }
 
@@ -248,9 +370,50 @@ _WANTED: Mapping[Kind, str] = {
 # --- SQLite ---
 
 
-def _number_to_sqlite(value: Decimal) -> int | float:
-    is_whole = value == value.to_integral_value()
-    return int(value) if is_whole else float(value)
+def _to_sqlite(column: Column, value: Any) -> Any:
+    """A value as one of SQLite's five types (https://sqlite.org/datatype3.html).
+
+    Dates and times are text in ISO 8601, those with an offset in UTC. Raises FieldError.
+    """
+    if isinstance(value, Decimal):
+        return _number_to_sqlite(column, value)
+    if column.makes_numbers_of_texts and isinstance(value, str):
+        _require_kept_text(column, value)
+    return _TO_SQLITE.get(column.kind, keep_value)(value)
+
+
+def _number_to_sqlite(column: Column, value: Decimal) -> int | float:
+    limits = column.numbers
+    has_room = not limits.float_digits and value.is_finite() and value.adjusted() < 19
+    if has_room and value == value.to_integral_value() and -(2**63) <= value < 2**63:
+        return int(value)
+    try:
+        require_kept_decimal(value, SQLITE_FLOATS)
+    except NotKept as error:
+        raise FieldError(column.name, f"{column.name} is {short_repr(value)}; {error}") from error
+    return float(value)
+
+
+SQLITE_FLOATS = NumberLimits(float_digits=17, takes_nan=False)
+"""SQLite stores NaN as NULL (https://sqlite.org/floatingpoint.html)."""
+
+
+def _require_kept_text(column: Column, text: str) -> None:
+    """Refuse a text that the column would turn into a number that is written in another way.
+
+    https://sqlite.org/datatype3.html, section 3
+    """
+    try:
+        number = parse_decimal(text)
+    except ValueError:
+        return
+    is_kept = text == str(number) and abs(number) < 2**63 and number == number.to_integral_value()
+    if number.is_finite() and not is_kept:
+        raise FieldError(
+            column.name,
+            f"{column.name} is {short_repr(text)}; its type makes a number of it, which may be "
+            "written in another way: give the column the type TEXT",
+        )
 
 
 def _moment_to_sqlite(value: datetime) -> str:
@@ -260,14 +423,13 @@ def _moment_to_sqlite(value: datetime) -> str:
 
 
 def _json_to_sqlite(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        return orjson.dumps(value).decode()
-    return int(value) if isinstance(value, bool) else value
+    if isinstance(value, dict | list | bool):
+        return encode_json(value).decode()
+    return value
 
 
 _TO_SQLITE: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: int,
-    Kind.NUMBER: _number_to_sqlite,
     Kind.DATE: str,
     Kind.TIME: str,
     Kind.MOMENT: _moment_to_sqlite,
@@ -275,5 +437,4 @@ _TO_SQLITE: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.JSON: _json_to_sqlite,
     Kind.LIST: _json_to_sqlite,
 }
-"""SQLite has five types (https://sqlite.org/datatype3.html). Dates and times are text in ISO 8601,
-those with an offset in UTC. Values of other kinds already have one of the five."""
+"""Values of other kinds already have one of the five types."""

@@ -1,27 +1,44 @@
 """Writes batches into a table, each in one transaction.
 
-If the database refuses a row, its neighbours are still written.
+If the database refuses a row, its neighbours are still written, and it is tried again once they
+are: it may have referred to one of them.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sql.failures import is_of_a_row, row_failure
-from openbulk.connectors.sql.rows import Identity, Row, RowMapper, unique_key_groups
-from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.connectors.sql.comparison import is_same
+from openbulk.connectors.sql.failures import (
+    is_of_rows,
+    may_get_better,
+    names_column,
+    row_failure,
+)
+from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
+from openbulk.connectors.sql.references import in_reference_order
+from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
+from openbulk.connectors.sql.schema import Table
+from openbulk.connectors.sql.sqlite_statements import SqliteStatements
+from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
 from openbulk.connectors.sql.write_log import WriteLog
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
-Statement = Callable[[Sequence[Row]], Awaitable[list[Outcome]]]
-"""Executes one SQL statement for rows that have the same columns."""
+Match = Mapping[str, Any]
+"""A row of the table, with the columns that were asked for."""
+
+
+class RolledBack(Exception):
+    """An error of a row has ended the whole transaction: nothing of the batch is written."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 async def write_batch(
@@ -33,7 +50,7 @@ async def write_batch(
 ) -> list[Outcome]:
     """Write and log the records that are not in the write log yet; return one outcome per record.
 
-    The connection's transaction has begun. Raises SQLAlchemyError.
+    The connection's transaction has begun. Raises SQLAlchemyError and RolledBack.
     """
     known = await log.find(batch)
     rest = [record for record in batch if record.row not in known]
@@ -53,77 +70,130 @@ async def _write_records(
     except FieldError as error:
         return [error.outcome(record.row) for record in batch]
     rows, outcomes = mapper.rows(batch)
-    return outcomes + await _RowWriter(connection, mapper).write(rows)
+    statements = (SqliteStatements if is_sqlite else PostgresqlStatements)(connection, table)
+    return outcomes + await _RowWriter(connection, mapper, statements).write(rows)
 
 
 class _RowWriter:
     """Does the target's action with rows."""
 
-    def __init__(self, connection: AsyncConnection, mapper: RowMapper) -> None:
+    def __init__(
+        self, connection: AsyncConnection, mapper: RowMapper, statements: Statements
+    ) -> None:
         self._connection = connection
         self._mapper = mapper
+        self._statements = statements
         self._table = mapper.table
         self._action = mapper.target.action
+        self._may_get_better: set[int] = set()
+        """Numbers of refused rows that other rows may have been in the way of."""
+        self._counts_inserted = False
+        """Whether the database holds rows back, so that they have to be counted."""
 
     async def write(self, rows: Sequence[Row]) -> list[Outcome]:
-        """An outcome for each row."""
+        """An outcome for each row. Refused rows are tried again until none of them gets better."""
+        outcomes = await self._bisect(rows)
+        tried = len(rows)
+        while len(again := await self._rows_to_try_again(rows, outcomes)) not in {0, tried}:
+            tried = len(again)
+            outcomes |= await self._bisect(again)
+        return [outcomes[row.number] for row in rows]
+
+    async def _rows_to_try_again(
+        self, rows: Sequence[Row], outcomes: Mapping[int, Outcome]
+    ) -> Sequence[Row]:
+        """The refused rows that may get better.
+
+        A row whose identity a later row has written stays refused: the later row counts.
+        """
+        refused = [row for row in rows if row.number in self._may_get_better]
+        if not refused or self._action is Action.CREATE:
+            return refused
+        written = [row for row in rows if outcomes[row.number].kind is not OutcomeKind.FAILED]
+        found = await self._find(sorted([*refused, *written], key=_number), ())
+        last = {found[row.number].first: row.number for row in written if row.identity}
+        return [
+            row
+            for row in refused
+            if not row.identity or last.get(found[row.number].first, 0) < row.number
+        ]
+
+    # --- the target's action, with rows in one attempt ---
+
+    async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Do the action with rows, in the order of the file where they have the same identity."""
         if self._action is Action.CREATE:
-            return await self._execute(rows, self._insert)
+            return await self._insert(rows)
         outcomes: list[Outcome] = []
-        for group in unique_key_groups(rows):
-            outcomes += await self._write_group(group)
+        while rows:
+            found = await self._find(rows, self._compared_columns(rows))
+            first = [row for row in rows if _is_first(row, found)]
+            outcomes += await self._write_different(first, found)
+            rows = [row for row in rows if not _is_first(row, found)]
         return outcomes
 
-    async def _write_group(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
+        known = [row for row in rows if row.identity]
+        if not known:
+            return {}
+        return await self._statements.find(known, self._mapper.identifiers, wanted)
+
+    def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
+        if self._action is Action.DELETE:
+            return self._table.key
+        names = set(self._table.key).union(*(row.values for row in rows))
+        names = names.union(*(row.computed for row in rows))
+        return sorted(names - (set(self._mapper.identifiers) - set(self._table.key)))
+
+    async def _write_different(
+        self, rows: Sequence[Row], found: Mapping[int, Found]
+    ) -> list[Outcome]:
         """Write rows with different identities: change those that exist, insert the others."""
-        existing = await self._existing(rows)
         outcomes: list[Outcome] = []
         new: list[Row] = []
         old: list[Row] = []
         for row in rows:
-            matches = existing.get(row.identity, [])
-            if not matches:
-                new.append(row)
-            elif len(matches) > 1:
-                outcomes.append(self._ambiguous(row, len(matches)))
-            elif self._is_unchanged(row, matches[0]):
-                row_id = self._table.id_of(matches[0])
-                outcomes.append(Outcome(row.number, OutcomeKind.UNCHANGED, row_id))
-            else:
+            matches = found[row.number].matches if row.identity else []
+            outcome = self._outcome_without_writing(row, matches)
+            if outcome is not None:
+                outcomes.append(outcome)
+            elif matches:
                 old.append(replace(row, id=self._table.id_of(matches[0])))
+            else:
+                new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
-        outcomes += await self._write_new(new)
-        return outcomes + await self._execute(old, change)
+        return [*outcomes, *await self._insert(new), *await change(old)]
 
-    async def _write_new(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Write rows that the table does not have."""
-        match self._action:
-            case Action.DELETE:
-                return _outcomes(OutcomeKind.NOT_FOUND, rows)
-            case Action.UPDATE:
-                return [self._missing(row) for row in rows]
-        return await self._execute(rows, self._insert)
-
-    async def _existing(self, rows: Sequence[Row]) -> Mapping[Identity, list[Mapping[str, Any]]]:
-        """The table's rows with these identities, each with the columns to compare."""
-        known = [row for row in rows if row.identity]
-        if not known:
-            return {}
-        names = self._mapper.identifiers
-        compared = sorted({*names, *self._table.key}.union(*(row.values for row in known)))
-        wanted = _is_one_of(self._table.sql_columns(names), [row.identity for row in known])
-        select = sa.select(*self._table.sql_columns(compared)).where(wanted)
-        existing: defaultdict[Identity, list[Mapping[str, Any]]] = defaultdict(list)
-        for values in await self._connection.execute(select):
-            found = dict(zip(compared, values, strict=True))
-            existing[tuple(found[name] for name in names)].append(found)
-        return existing
-
-    def _is_unchanged(self, row: Row, found: Mapping[str, Any]) -> bool:
-        """Whether the table's row already has the values. A delete always changes something."""
+    def _outcome_without_writing(self, row: Row, matches: Sequence[Match]) -> Outcome | None:
+        """The outcome of a row that cannot be written, or need not; None for all others."""
+        if len(matches) > 1:
+            return self._ambiguous(row, len(matches))
+        if not matches:
+            return self._without_match(row)
         if self._action is Action.DELETE:
-            return False
-        return all(_is_same(found[name], value) for name, value in row.values.items())
+            return None
+        for name, value in row.computed.items():
+            if not is_same(matches[0][name], value):
+                return computed_column_error(name).outcome(row.number)
+        if all(is_same(matches[0][name], row.values[name]) for name in self._changed(row)):
+            return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
+        return None
+
+    def _without_match(self, row: Row) -> Outcome | None:
+        """The outcome of a row that the table does not have; None if it can be inserted."""
+        if self._action is Action.DELETE:
+            return Outcome(row.number, OutcomeKind.NOT_FOUND)
+        if self._action is Action.UPDATE:
+            return self._missing(row, "use action upsert to create it")
+        for name in row.computed:
+            return computed_column_error(name).outcome(row.number)
+        for name in self._table.computed:
+            if name in row.values:
+                return self._missing(row, f"the database makes {name}, so it cannot be given")
+        return None
+
+    def _changed(self, row: Row) -> list[str]:
+        return [name for name in row.columns if name not in self._mapper.identifiers]
 
     def _ambiguous(self, row: Row, count: int) -> Outcome:
         identity = self._mapper.identity_text(row)
@@ -133,138 +203,154 @@ class _RowWriter:
             field=self._mapper.identifiers[0],
         )
 
-    def _missing(self, row: Row) -> Outcome:
+    def _missing(self, row: Row, hint: str) -> Outcome:
         identity = self._mapper.identity_text(row)
         return Outcome.failure(
             row.number,
-            f"{self._table.name} has no row with {identity}; use action upsert to create it",
+            f"{self._table.name} has no row with {identity}; {hint}",
             field=self._mapper.identifiers[0],
         )
 
     # --- statements ---
 
     async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
-        statement = sa.insert(self._table.sql)
-        values = [dict(row.values) for row in rows]
-        if rows[0].values.keys() >= set(self._table.key):
-            await self._connection.execute(statement, values)
-            ids = [self._table.id_of(row.values) for row in rows]
-        else:
-            # The database makes the keys, and returns them in the order of the rows.
-            key = self._table.sql_columns(self._table.key)
-            returning = statement.returning(*key, sort_by_parameter_order=True)
-            ids = list(map(id_text, await self._connection.execute(returning, values)))
+        if not rows:
+            return []
+        if self._counts_inserted:
+            return await self._insert_and_count(rows)
+        ids = await self._statements.insert(rows)
+        return [
+            Outcome(row.number, OutcomeKind.CREATED, row_id)
+            for row, row_id in zip(rows, ids, strict=True)
+        ]
+
+    async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
+        of which only some are stored."""
+        before = await self._statements.count_inserted()
+        try:
+            ids = await self._statements.insert(rows)
+        except WrittenElsewhere:
+            after = await self._statements.count_inserted()
+            stored = 0 if before is None or after is None else after - before
+            if stored >= len(rows):
+                return [Outcome(row.number, OutcomeKind.CREATED) for row in rows]
+            if len(rows) > 1:
+                raise
+            return [await self._held_back(rows[0])]
         return [
             Outcome(row.number, OutcomeKind.CREATED, row_id)
             for row, row_id in zip(rows, ids, strict=True)
         ]
 
     async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
-        changed = [name for name in rows[0].columns if name not in self._mapper.identifiers]
-        columns = self._table.sql_columns(changed)
-        statement = (
-            sa.update(self._table.sql)
-            .where(*self._has_identity())
-            .values({column.name: _parameter("new", column) for column in columns})
-        )
-        parameters = [
-            {**self._identity(row), **_parameters("new", changed, row.values)} for row in rows
-        ]
-        await self._connection.execute(statement, parameters)
-        return _outcomes(OutcomeKind.UPDATED, rows)
-
-    async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
-        statement = sa.delete(self._table.sql).where(*self._has_identity())
-        await self._connection.execute(statement, [self._identity(row) for row in rows])
-        return _outcomes(OutcomeKind.DELETED, rows)
-
-    def _has_identity(self) -> list[sa.ColumnElement[bool]]:
-        """The condition for the table's row that a row changes; `_identity` is its parameters."""
-        columns = self._table.sql_columns(self._mapper.identifiers)
-        return [column == _parameter("old", column) for column in columns]
-
-    def _identity(self, row: Row) -> dict[str, Any]:
-        names = self._mapper.identifiers
-        return _parameters("old", names, dict(zip(names, row.identity, strict=True)))
-
-    # --- a bad row among good ones ---
-
-    async def _execute(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
-        """Execute a statement for all rows, once for each set of columns that they have."""
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in rows:
             groups[row.columns].append(row)
-        outcomes = await self._execute_groups(groups.values(), statement)
-        if len(groups) > 1:
-            # A foreign key may refer to a row of a later group, which exists now: try once more.
-            failed = {row for row, one in outcomes.items() if one.kind is OutcomeKind.FAILED}
-            again = [[row for row in group if row.number in failed] for group in groups.values()]
-            outcomes |= await self._execute_groups(filter(None, again), statement)
-        return list(outcomes.values())
-
-    async def _execute_groups(
-        self, groups: Iterable[Sequence[Row]], statement: Statement
-    ) -> dict[int, Outcome]:
-        """The outcomes of the groups' rows, by the rows' numbers."""
         outcomes: list[Outcome] = []
-        for group in groups:
-            outcomes += await self._bisect(group, statement)
-        return {outcome.row: outcome for outcome in outcomes}
+        for group in groups.values():
+            updated = await self._statements.update(
+                group, self._mapper.identifiers, self._changed(group[0])
+            )
+            outcomes += await self._outcomes(OutcomeKind.UPDATED, group, updated)
+        return outcomes
 
-    async def _bisect(self, rows: Sequence[Row], statement: Statement) -> list[Outcome]:
-        """Execute a statement for all rows. If it fails, try each half, down to the bad row.
+    async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
+        if not rows:
+            return []
+        deleted = await self._statements.delete(rows, self._mapper.identifiers)
+        return await self._outcomes(OutcomeKind.DELETED, rows, deleted)
+
+    async def _outcomes(
+        self, kind: OutcomeKind, rows: Sequence[Row], written: set[int]
+    ) -> list[Outcome]:
+        return [
+            Outcome(row.number, kind, row.id)
+            if row.number in written
+            else await self._held_back(row)
+            for row in rows
+        ]
+
+    async def _held_back(self, row: Row) -> Outcome:
+        """The outcome of a row that the database has taken without an error, and not written."""
+        name, triggers = self._table.name, await self._statements.triggers()
+        if not triggers:
+            return Outcome.failure(
+                row.number,
+                f"the database did not write the row: a policy of {name} does not let this user "
+                "change it, or another program has just removed it",
+            )
+        problem = Problem(
+            f"the database did not write the row itself: a trigger of {name} ({triggers}) has "
+            "taken it; check what became of it"
+        )
+        return Outcome(row.number, OutcomeKind.UNKNOWN, row.id, problem)
+
+    # --- a bad row among good ones ---
+
+    async def _bisect(self, rows: Sequence[Row]) -> dict[int, Outcome]:
+        """The outcomes of an attempt, by row number. If it fails, each half is tried, down to the
+        bad row.
 
         A savepoint undoes only the attempt that failed.
         """
+        if not rows:
+            return {}
         try:
             async with self._connection.begin_nested():
-                outcomes = await statement(rows)
-                await self._check_constraints()
-                return outcomes
+                outcomes = await self._attempt(rows)
+                await self._statements.check_constraints()
+                self._may_get_better.difference_update(row.number for row in rows)
+                return {outcome.row: outcome for outcome in outcomes}
+        except WrittenElsewhere:
+            is_first = not self._counts_inserted
+            self._counts_inserted = True
+            if is_first:
+                return await self._bisect(rows)
         except DBAPIError as error:
-            if not is_of_a_row(error):
-                raise
+            await self._require_about_rows(error)
             if len(rows) == 1:
-                return [row_failure(rows[0].number, error)]
+                return {rows[0].number: await self._refusal(rows[0], error)}
+        rows = in_reference_order(self._table, rows)
         half = len(rows) // 2
-        first = await self._bisect(rows[:half], statement)
-        return first + await self._bisect(rows[half:], statement)
+        first = await self._bisect(rows[:half])
+        return first | await self._bisect(rows[half:])
 
-    async def _check_constraints(self) -> None:
-        """Check deferred constraints now: at the commit, the row at fault is no longer known.
+    async def _require_about_rows(self, error: DBAPIError) -> None:
+        """Raise an error that is not about rows: then no other row could be written either."""
+        if not error.connection_invalidated:
+            await self._require_transaction(error)
+        is_about_rows = is_of_rows(error)
+        if is_about_rows is None:
+            is_about_rows = await self._statements.works_without_rows()
+        if not is_about_rows:
+            raise error
 
-        https://www.postgresql.org/docs/15/sql-set-constraints.html
+    async def _require_transaction(self, error: DBAPIError) -> None:
+        """Raise RolledBack if the error ended the transaction, as SQLite's RAISE(ROLLBACK) does.
+
+        https://sqlite.org/lang_createtrigger.html
         """
-        if not self._mapper.is_sqlite:
-            await self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        if not self._mapper.conversion.is_sqlite:
+            return
+        raw = await self._connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        if not driver.in_transaction:
+            cause = error.__context__
+            raise RolledBack(cause if isinstance(cause, DBAPIError) else error)
+
+    async def _refusal(self, row: Row, error: DBAPIError) -> Outcome:
+        self._may_get_better.discard(row.number)
+        if may_get_better(error, is_insert=self._action is Action.CREATE):
+            self._may_get_better.add(row.number)
+        found = None if names_column(error) else await self._statements.column_at_fault(row)
+        return row_failure(row.number, error, self._table.columns, found)
 
 
-def _outcomes(kind: OutcomeKind, rows: Sequence[Row]) -> list[Outcome]:
-    return [Outcome(row.number, kind, row.id) for row in rows]
+def _number(row: Row) -> int:
+    return row.number
 
 
-def _is_one_of(
-    columns: Sequence[sa.Column[Any]], identities: Sequence[Identity]
-) -> sa.ColumnElement[bool]:
-    if len(columns) == 1:
-        return columns[0].in_(list(chain.from_iterable(identities)))
-    return sa.tuple_(*columns).in_(identities)
-
-
-def _is_same(found: Any, value: Any) -> bool:
-    """Whether a column already holds a value.
-
-    Text is compared with `str(found)`: drivers return types of their own, such as network
-    addresses.
-    """
-    if isinstance(value, str):
-        return str(found) == value
-    return bool(found == value)
-
-
-def _parameter(prefix: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    return sa.bindparam(f"{prefix}_{column.name}", type_=column.type)
-
-
-def _parameters(prefix: str, names: Iterable[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}_{name}": values[name] for name in names}
+def _is_first(row: Row, found: Mapping[int, Found]) -> bool:
+    """Whether no row before it has the same identity."""
+    return not row.identity or found[row.number].first == row.number

@@ -21,6 +21,7 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import (
     AnswerLost,
+    BadInput,
     CallWithdrawn,
     CursorExpired,
     Fenced,
@@ -39,6 +40,7 @@ from openbulk.engine.slices.external_sort import forget_unsorted, sort
 from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.exact_json import pack_line
 from openbulk.storage.bookmarks import Feed, feed_of
+from openbulk.storage.download_ledger import DownloadLedger
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -67,6 +69,7 @@ class DownloadSlice:
         self._job = ledger.job
         self._connector = connector
         self._ledger = ledger
+        self._download_ledger = DownloadLedger(ledger)
         self._files = files
         self._deadline = deadline
         self._download = ledger.job.download
@@ -78,6 +81,7 @@ class DownloadSlice:
         self._limit = inf if self._download.is_sorted_here else _or_infinity(self._query.limit)
         self._kept = ledger.job.cursor
         self._feed: Feed | None = None
+        self._documents: frozenset[str] = frozenset()
         self._part = _Part(ledger.job.columns, ledger.job.position)
 
     async def run(self) -> Ending:
@@ -97,7 +101,7 @@ class DownloadSlice:
             begin = self._part.position
             try:
                 return await self._read()
-            except NotFound as error:
+            except (NotFound, BadInput) as error:
                 return Fail(Status.ERROR, error.message)
             except CursorExpired as error:
                 if not self._may_restart():
@@ -129,6 +133,7 @@ class DownloadSlice:
         features = objects[resolved.name]
         if features.applies_where:
             self._condition = None
+        self._documents = features.documents
         query = query_for_connector(
             self._query, resolved, is_sorted_by_service=self._download.is_sorted_by_service
         )
@@ -182,7 +187,7 @@ class DownloadSlice:
         is_limited = min(self._limit, self._page_limit) < inf
         if is_limited or query.changed_since is None or self._part.position != Position():
             return
-        since = await self._ledger.bookmark(self._feed, query.changed_since)
+        since = await self._download_ledger.bookmark(self._feed, query.changed_since)
         self._part.position = Position(since=since)
 
     def _may_restart(self) -> bool:
@@ -200,7 +205,7 @@ class DownloadSlice:
         lost = None
         if self._feed and before.since and since:
             lost = (self._feed, since)
-        await self._ledger.restart_download(position, lost=lost)
+        await self._download_ledger.restart(position, lost=lost)
         log.info(
             "download restarted",
             job=self._job.id,
@@ -218,7 +223,8 @@ class DownloadSlice:
         records, position = take_wanted(page, begin, self._condition, self._room)
         for record in records:
             part.add(
-                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls)
+                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls),
+                self._documents,
             )
         is_end = self._room <= 0 or position.pages >= self._page_limit
         part.position = replace(position, is_end=is_end or position.is_end)
@@ -243,7 +249,7 @@ class DownloadSlice:
             # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
             await self._files.put(path, b"\n".join(part.lines))
-        await self._ledger.commit_part(
+        await self._download_ledger.commit_part(
             first_row=first_row,
             records=len(part.lines),
             position=part.position,
@@ -257,7 +263,7 @@ class DownloadSlice:
     async def _sort(self) -> Ending:
         """Sort all records in this slice: a later slice cannot continue a sort."""
         file = self._download.file
-        parts = await self._ledger.parts_from(1)
+        parts = await self._download_ledger.parts_from(1)
         cut = await sort(
             self._files,
             file,
@@ -269,7 +275,7 @@ class DownloadSlice:
         if cut is None:
             return Continue()
         # The ledger first: until it names the sorted parts, a restart needs the unsorted ones.
-        await self._ledger.replace_parts(cut.records, cut.first_rows)
+        await self._download_ledger.replace_parts(cut.records, cut.first_rows)
         await forget_unsorted(self._files, file)
         return Complete()
 
@@ -289,8 +295,9 @@ class _Part:
         """The feed's bookmark, once the feed has been read to its end."""
         self._bytes = 0
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        self.columns |= dict.fromkeys(flatten(record))
+    def add(self, record: Mapping[str, Any], documents: frozenset[str]) -> None:
+        wholes = dict.fromkeys(documents & record.keys()) if documents else {}
+        self.columns |= dict.fromkeys(flatten({**record, **wholes} if wholes else record))
         self.lines.append(pack_line(record, default=str))
         self._bytes += len(self.lines[-1])
 

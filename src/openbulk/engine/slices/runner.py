@@ -23,6 +23,7 @@ from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fai
 from openbulk.engine.slices.parts import cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
+from openbulk.formats.packed import unpack
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.retry import (
@@ -176,7 +177,8 @@ class SliceRunner:
         """A function that reads an upload's rows: from its file, or from a download's records."""
         if upload.records_of is None:
             file = self._files.open(upload.file, upload.file_size)
-            return partial(self._formats[upload.file_format].read, file, upload.target.options)
+            file_format = self._formats[upload.file_format]
+            return lambda: file_format.read(unpack(file), upload.target.options)
         find = partial(self._ledger.job, upload.records_of)
         source = await retry_while_unavailable(find, self._draining)
         assert source is not None

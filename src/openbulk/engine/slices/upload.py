@@ -87,7 +87,11 @@ class UploadSlice:
         """Records that need others, and the outcomes that they have without these."""
         self._dates: DateReader | None = None
         self._target = replace(
-            ledger.job.upload.target, run=ledger.job.upload.file, records=ledger.job.records
+            ledger.job.upload.target,
+            run=ledger.job.upload.file,
+            records=ledger.job.records,
+            # A format whose records have fields in fields has numbers and documents, too.
+            is_typed=not names_are_paths,
         )
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None

@@ -106,13 +106,22 @@ def _start_and_end(cells: Cells, order: DateOrder) -> dict[str, Any]:
             START_TIME, f'is empty, but End Time is "{cells.get(END_TIME)}"; fill both or neither'
         )
     begins = start.at(_MIDNIGHT)
-    ends = begins + timedelta(hours=1)  # as in Google's own import
-    if end.time is not None or _has_midnight(cells, END_DATE, order):
-        ends = end.at(_MIDNIGHT)
     return {
         "start": _local_time(begins, cells.get("start.timezone")),
-        "end": _local_time(ends, cells.get("end.timezone")),
+        "end": _local_time(_end(cells, begins, end, order), cells.get("end.timezone")),
     }
+
+
+def _end(cells: Cells, begins: datetime, end: _Moment, order: DateOrder) -> datetime:
+    if end.time is not None or _has_midnight(cells, END_DATE, order):
+        return end.at(_MIDNIGHT)
+    if end.day != begins.date():
+        raise _WrongCell(
+            END_TIME,
+            f'is empty, but End Date is "{cells[END_DATE]}"; an event with a start time '
+            "needs its end time there",
+        )
+    return begins + timedelta(hours=1)  # as in Google's own import
 
 
 def _all_day(start: _Moment, end: _Moment, *, ends_at_midnight: bool) -> dict[str, Any]:

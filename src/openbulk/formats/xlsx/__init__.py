@@ -1,22 +1,27 @@
-"""Excel workbooks (xlsx): one sheet, its first filled row the header, a record in each row below.
+"""Excel workbooks (xlsx): one sheet, its header below any titles, a record in each row below.
 
-`read` takes the first sheet, or the one that `metaData.sheet` names. Dates and times come out in
-ISO 8601, whole numbers without a decimal point. A sheet with Google Calendar's columns is read as
-its CSV. `write` keeps text as text, whatever it begins with, and lists as JSON in a cell.
+`read` takes the first visible sheet, or the one that `metaData.sheet` names. A cell has the value
+that people see: dates, times and durations come out in ISO 8601, a code with its zeros in front
+(`00742`), a merged cell in each of its rows. An error of the workbook's (`#DIV/0!`), a formula that
+was never calculated, and a cell beyond the header break their row. `write` keeps text as text,
+whatever it begins with, and lists as JSON in a cell.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Row
-from openbulk.formats.googlecsv.columns import is_google_header
+from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, is_google_header
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
+from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
 from openbulk.formats.options import DATE_ORDER, SHEET
+from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.table import Table
-from openbulk.formats.xlsx.reading import SheetReader, open_sheet, require_safe_size
+from openbulk.formats.xlsx.reading import SheetReader
 from openbulk.formats.xlsx.writing import encode_workbook
 
+_LOOKS_LIKE = "a workbook has field names in its first filled row and a record in each row below"
 _ZIP_MAGIC = b"PK\x03\x04"
 _FIRST_PARTS = (b"xl/", b"[Content_Types].xml", b"_rels/.rels", b"docProps/")
 """What a workbook's archive begins with (ECMA-376, part 2)."""
@@ -27,7 +32,7 @@ class Xlsx:
     """Reads and writes workbooks."""
 
     name = "xlsx"
-    looks_like = "a workbook has field names in its first filled row and a record in each row below"
+    looks_like = _LOOKS_LIKE
     options = (SHEET, DATE_ORDER)
     is_binary = True
     names_are_paths = True
@@ -44,12 +49,7 @@ class Xlsx:
         Raises BadInput if the file is not a workbook, if it lacks the sheet that metaData names, or
         if the sheet's header cannot be used.
         """
-        require_safe_size(file)
-        sheet = SheetReader.of(open_sheet(file, options.get("sheet")), self.looks_like)
-        if not is_google_header(sheet.header):
-            return sheet.rows()
-        order = detect_date_order(sheet.rows(), options)
-        return (read_event(row, order) for row in sheet.rows())
+        return SheetReader.of(file, options, self.looks_like).rows()
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
@@ -60,3 +60,35 @@ class Xlsx:
         """
         table = Table(records, fields)
         return encode_workbook(table.columns, map(table.cells, records))
+
+
+class GoogleXlsx:
+    """Reads and writes workbooks whose sheet has the columns of Google Calendar's CSV."""
+
+    name = "googlexlsx"
+    looks_like = "a workbook of events has the columns Subject and Start Date"
+    options = (SHEET, DATE_ORDER)
+    is_binary = True
+    names_are_paths = False
+
+    def recognizes(self, head: bytes) -> bool:
+        """False: its beginning is that of any workbook. `has_google_columns` tells them apart."""
+        return False
+
+    def has_google_columns(self, file: BinaryIO, options: Mapping[str, Any]) -> bool:
+        """Whether the sheet of a workbook has Google's columns. Raises BadInput, as `read`."""
+        return is_google_header(SheetReader.of(file, options, _LOOKS_LIKE).header)
+
+    def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
+        """The events of a sheet; a row with a wrong date is broken. Raises BadInput, as Xlsx."""
+        sheet = SheetReader.of(file, options, self.looks_like)
+        order = detect_date_order(sheet.rows(), options, sheet.header)
+        return (read_event(row, order) for row in sheet.rows())
+
+    def write(
+        self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
+    ) -> Iterator[bytes]:
+        """The columns and rows of `googlecsv`. Raises BadInput if a record is not an event."""
+        events = ShownEvents(records)
+        require_writable(events, event_cells, EVENT_LOOKS_LIKE)
+        return encode_workbook([*GOOGLE_COLUMNS, *API_COLUMNS], map(event_cells, events))

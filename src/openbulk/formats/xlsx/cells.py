@@ -1,10 +1,14 @@
 """The values of a workbook's cells, both ways."""
 
-from datetime import date, time, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.table import Cell
+from openbulk.formats.xlsx.number_formats import Reader, read_number
+from openbulk.formats.xlsx.shared_strings import SharedStrings, text_of, unescape
 
 MAX_CELL_CHARACTERS = 32_767
 """Excel's limit (https://support.microsoft.com/office/excel-specifications-and-limits)."""
@@ -14,25 +18,118 @@ _TEXT_TOO_LONG = -2
 """The result of `xlsxwriter` for a text longer than MAX_CELL_CHARACTERS."""
 
 
-def read_cell(cell: Any) -> Any:
-    """A cell's value as JSON has it; None for an empty cell."""
-    match cell:
-        case "":
+class Unreadable(str):
+    """Stands for the value of a cell that has none: what is wrong with it, after its place."""
+
+    __slots__ = ()
+
+
+_NEVER_CALCULATED = Unreadable(
+    "has a formula that was never calculated; open the workbook in a spreadsheet program, save it, "
+    "and send that"
+)
+
+
+class CellReader:
+    """Reads the cells of a sheet (ECMA-376, part 1, 18.3.1.4)."""
+
+    def __init__(
+        self,
+        namespace: str,
+        strings: SharedStrings,
+        readers: Sequence[Reader],
+        *,
+        recalculates: bool,
+    ) -> None:
+        self._value, self._formula, self._inline = (
+            f"{namespace}{name}" for name in ("v", "f", "is")
+        )
+        self._strings = strings
+        self._readers = readers
+        self._recalculates = recalculates
+        self._by_type: Mapping[str, Callable[[Element], Any]] = {
+            "n": self._read_number,
+            "s": self._read_shared,
+            "str": self._read_text,
+            "inlineStr": self._read_inline,
+            "b": self._read_boolean,
+            "e": self._read_error,
+            "d": self._read_date,
+        }
+
+    def read(self, cell: Element) -> Any:
+        """The value of a cell; None for an empty one, Unreadable for one without a value.
+
+        Dates, times and durations are text in ISO 8601.
+        """
+        return self._by_type.get(cell.get("t", "n"), self._read_text)(cell)
+
+    def _read_number(self, cell: Element) -> Any:
+        text = cell.findtext(self._value)
+        # A program that writes a formula writes no result, or 0, and has it calculated later.
+        may_lack_result = not text or (self._recalculates and text == "0")
+        if may_lack_result and cell.find(self._formula) is not None:
+            return _NEVER_CALCULATED
+        if not text:
             return None
-        case float() if cell.is_integer():
-            return int(cell)  # Excel has no integers: 7 is stored as 7.0
-        case date() | time():
-            return cell.isoformat()
-        case timedelta():
-            return str(cell)
-        case _:
-            return cell
+        try:
+            return self._reader_of(cell)(text)
+        except ValueError as error:
+            return Unreadable(str(error))
+
+    def _reader_of(self, cell: Element) -> Reader:
+        try:
+            return self._readers[int(cell.get("s", 0))]
+        except (ValueError, IndexError):
+            return read_number
+
+    def _read_shared(self, cell: Element) -> Any:
+        number = cell.findtext(self._value)
+        try:
+            return self._strings[int(number or "")] or None
+        except (ValueError, IndexError):
+            return Unreadable(f"refers to the text {number!r}, which the workbook lacks")
+
+    def _read_text(self, cell: Element) -> Any:
+        """The text that a formula gives; it may give an empty one."""
+        text = cell.findtext(self._value)
+        if text is None and cell.find(self._formula) is not None:
+            return _NEVER_CALCULATED
+        return unescape(text or "") or None
+
+    def _read_inline(self, cell: Element) -> Any:
+        item = cell.find(self._inline)
+        return None if item is None else text_of(item) or None
+
+    def _read_boolean(self, cell: Element) -> Any:
+        return cell.findtext(self._value) in {"1", "true"}
+
+    def _read_error(self, cell: Element) -> Any:
+        error = cell.findtext(self._value) or "#N/A"
+        return Unreadable(f"is the error {error}; correct its formula, or clear the cell")
+
+    def _read_date(self, cell: Element) -> Any:
+        return cell.findtext(self._value) or None
 
 
-def read_text(cell: Any) -> str:
-    """A cell of the header; "" for an empty one."""
-    value = read_cell(cell)
+def is_blank(value: Any) -> bool:
+    """Whether a value is a text of nothing but blanks."""
+    return isinstance(value, str) and not value.strip()
+
+
+def show_text(value: Any) -> str:
+    """A value as a cell of the header; "" for an empty one."""
     return "" if value is None else str(value)
+
+
+# --- writing ---
+
+
+class _AllDigits(float):
+    """A number that is written with all of its digits. `xlsxwriter` writes 16."""
+
+    def __format__(self, _spec: str) -> str:
+        return repr(float(self))
 
 
 def write_cell(sheet: Any, row: int, column: int, cell: Cell, field: str) -> None:
@@ -42,10 +139,15 @@ def write_cell(sheet: Any, row: int, column: int, cell: Cell, field: str) -> Non
             return
         case bool():
             sheet.write_boolean(row, column, cell)
-        case int() | float() if abs(cell) <= _MAX_EXACT_NUMBER:
-            sheet.write_number(row, column, cell)
+        case int() | float() | Decimal() if _is_exact(cell):
+            sheet.write_number(row, column, _AllDigits(cell))
         case _ if sheet.write_string(row, column, str(cell)) == _TEXT_TOO_LONG:
             raise BadInput(
                 f"record {row}: {field} has more than the {MAX_CELL_CHARACTERS} characters "
                 "of a cell; choose csv"
             )
+
+
+def _is_exact(number: int | float | Decimal) -> bool:
+    """Whether Excel keeps a number as it is."""
+    return -_MAX_EXACT_NUMBER <= number <= _MAX_EXACT_NUMBER and float(number) == number

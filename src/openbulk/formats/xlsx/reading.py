@@ -1,80 +1,96 @@
-"""The sheets of a workbook, and the records in one."""
+"""The records in a sheet."""
 
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
-
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Row
-from openbulk.formats.header import parse_header
-from openbulk.formats.xlsx.cells import read_cell, read_text
-
-MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
-"""A workbook is unpacked as a whole: a larger one is refused before that."""
-
-
-def require_safe_size(file: BinaryIO) -> None:
-    """Raise BadInput for a zip bomb, by the sizes in its directory, and for any other file."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError) as error:
-        raise _unreadable(error) from error
-    if size > MAX_UNPACKED_BYTES:
-        raise BadInput(
-            f"the workbook has {size} bytes when it is unpacked; "
-            f"{MAX_UNPACKED_BYTES} are allowed, send a CSV"
-        )
-    file.seek(0)
-
-
-def open_sheet(file: BinaryIO, name: Any) -> CalamineSheet:
-    """The sheet of that name; the first one for None or "". Raises BadInput."""
-    try:
-        workbook = CalamineWorkbook.from_filelike(file)
-        if name in (None, ""):
-            return workbook.get_sheet_by_index(0)
-        if name in workbook.sheet_names:
-            return workbook.get_sheet_by_name(str(name))
-    except (CalamineError, OSError) as error:
-        raise _unreadable(error) from error
-    raise BadInput(
-        f"the workbook has no sheet {name!r}; its sheets are: {', '.join(workbook.sheet_names)}"
-    )
-
-
-def _unreadable(error: Exception) -> BadInput:
-    return BadInput(f"the workbook cannot be read ({error}); save it again, or as CSV")
+from openbulk.domain.records import Problem, Row
+from openbulk.formats.header import SAMPLE_ROWS, find_header, parse_header
+from openbulk.formats.xlsx.cells import Unreadable, is_blank, show_text
+from openbulk.formats.xlsx.merged_cells import column_letters
+from openbulk.formats.xlsx.package import Package, Sheet
+from openbulk.formats.xlsx.sheets import Cells, each_row
 
 
 @dataclass(frozen=True, slots=True)
 class SheetReader:
     """A sheet whose header is known."""
 
-    sheet: CalamineSheet
+    package: Package
+    sheet: Sheet
     header: Sequence[str]
     header_line: int
     """The number of the header's row in the sheet, from 1."""
 
     @classmethod
-    def of(cls, sheet: CalamineSheet, looks_like: str) -> "SheetReader":
-        """The header is the first row with a text in it. Raises BadInput if there is none."""
-        for line, cells in enumerate(sheet.iter_rows(), 1):
-            texts = list(map(read_text, cells))
-            if any(map(str.strip, texts)):
-                return cls(sheet, parse_header(texts, looks_like), line)
-        raise BadInput(f"the sheet {sheet.name!r} is empty; {looks_like}")
+    def of(cls, file: BinaryIO, options: Mapping[str, Any], looks_like: str) -> "SheetReader":
+        """The sheet that metaData names, else the first visible one. Raises BadInput."""
+        package = Package(file)
+        sheet = package.choose_sheet(options.get("sheet"))
+        first_rows = list(islice(each_row(package, sheet), SAMPLE_ROWS))
+        if not first_rows:
+            shown = ", ".join(one.shown_name for one in package.sheets)
+            raise BadInput(
+                f"the sheet {sheet.name!r} is empty; {looks_like}; the workbook's sheets are: "
+                f"{shown}"
+            )
+        first_line = first_rows[0][0]
+        texts = _as_table(first_rows)
+        index = find_header(texts)
+        assert index is not None, "a row has a text"
+        header_line = first_line + index
+        _require_readable(dict(first_rows)[header_line], header_line)
+        return cls(package, sheet, parse_header(texts[index], looks_like), header_line)
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header that have a value, numbered from 1."""
         number = 0
-        lines = enumerate(self.sheet.iter_rows(), 1)
-        for line, cells in islice(lines, self.header_line, None):
-            pairs = zip(self.header, map(read_cell, cells), strict=False)
-            if values := {name: value for name, value in pairs if value is not None}:
-                number += 1
-                yield Row(number, values, line=line)
+        for line, cells in each_row(self.package, self.sheet):
+            if line <= self.header_line:
+                continue
+            number += 1
+            problem = self._find_problem(line, cells)
+            values = self._values(cells) if problem is None else None
+            yield Row(number, values, problem, line)
+
+    def _values(self, cells: Cells) -> Mapping[str, Any]:
+        header, width = self.header, len(self.header)
+        return {header[column]: value for column, value in cells.items() if column < width}
+
+    def _find_problem(self, line: int, cells: Cells) -> Problem | None:
+        width = len(self.header)
+        for column, value in cells.items():
+            if column >= width and not is_blank(value):
+                return Problem(
+                    f"the row has {column + 1} cells, the header has {width}: cell "
+                    f"{column_letters(column)}{line} is {str(value)[:_QUOTED_CHARACTERS]!r}; "
+                    "name its column, or clear it"
+                )
+            if type(value) is Unreadable and column < width:
+                place = f"{column_letters(column)}{line}"
+                return Problem(f"cell {place} {value}", self.header[column])
+        return None
+
+
+_QUOTED_CHARACTERS = 40
+
+
+def _as_table(rows: Sequence[tuple[int, Cells]]) -> Sequence[Sequence[str]]:
+    """The texts of the first rows, blank ones included, as far as they show the header."""
+    first_line = rows[0][0]
+    width = max(max(cells) for _, cells in rows) + 1
+    by_line = dict(rows)
+    last_line = min(rows[-1][0], first_line + SAMPLE_ROWS - 1)
+    return [
+        [show_text(by_line.get(line, {}).get(column)) for column in range(width)]
+        for line in range(first_line, last_line + 1)
+    ]
+
+
+def _require_readable(cells: Cells, line: int) -> None:
+    for column, value in cells.items():
+        if isinstance(value, Unreadable):
+            place = f"{column_letters(column)}{line}"
+            raise BadInput(f"the header cannot be read: cell {place} {value}")

@@ -9,9 +9,8 @@ import xlsxwriter  # type: ignore[import-untyped]
 from openbulk.domain.errors import BadInput
 from openbulk.formats.table import Cell
 from openbulk.formats.xlsx.cells import write_cell
+from openbulk.formats.xlsx.sheets import MAX_COLUMNS, MAX_ROWS
 
-MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
-"""Of a sheet (https://support.microsoft.com/office/excel-specifications-and-limits)."""
 _COLUMN_WIDTH = 22
 _PIECE_BYTES = 64 * 1024
 

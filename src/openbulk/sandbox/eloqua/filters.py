@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 MAX_CHARACTERS = 1000
+MAX_DEPTH = 50
+"""Maximum number of NOTs and parentheses around a comparison. It is the sandbox's own."""
 _TOKEN = re.compile(
     r"\s*(?:'(?P<field>\{\{[^']*\}\})'\s*(?P<operator>>=|<=|!=|=|>|<)\s*'(?P<value>[^']*)'"
     r"|(?P<word>AND|OR|NOT|[()]))"
@@ -67,6 +69,7 @@ class _Parser:
     def __init__(self, tokens: list[re.Match[str]], known: Mapping[str, str]) -> None:
         self.tokens = tokens
         self._known = known
+        self._depth = 0
 
     def parse_or(self) -> Predicate:
         return self._parse_chain("OR", self._parse_and, any)
@@ -86,6 +89,14 @@ class _Parser:
         return lambda value_of: combine(part(value_of) for part in parts)
 
     def _parse_operand(self) -> Predicate:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ValueError(f"Must be nested at most {MAX_DEPTH} deep")
+        predicate = self._parse_negation()
+        self._depth -= 1
+        return predicate
+
+    def _parse_negation(self) -> Predicate:
         if self._skip_word("NOT"):
             operand = self._parse_operand()
             return lambda value_of: not operand(value_of)

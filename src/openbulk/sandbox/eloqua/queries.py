@@ -28,6 +28,14 @@ def search(items: Sequence[Mapping[str, Any]], criterion: str) -> Sequence[Mappi
     term, equals, value = criterion.strip().strip('"').partition("=")
     if not equals:
         term, value = "name", term
-    text = re.escape(value.strip().strip("'\"")).replace(r"\*", ".*")
-    pattern = re.compile(text, re.IGNORECASE | re.DOTALL)
+    pattern = _glob(value.strip().strip("'\""))
     return [item for item in items if pattern.fullmatch(str(item.get(term.strip(), "")))]
+
+
+def _glob(text: str) -> re.Pattern[str]:
+    """A pattern in any case, in which `*` is anything."""
+    first, *others = map(re.escape, text.split("*"))
+    # Atomic: with many stars, a search that goes back could take for ever.
+    inner = "".join(f"(?>.*?{piece})" for piece in others[:-1])
+    last = "".join(f".*{piece}" for piece in others[-1:])
+    return re.compile(first + inner + last, re.IGNORECASE | re.DOTALL)

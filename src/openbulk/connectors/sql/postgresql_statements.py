@@ -1,0 +1,249 @@
+"""The statements of PostgreSQL.
+
+The rows of a batch are one parameter, in JSON: `json_to_recordset` reads each value with the input
+function of its column's type, so that every digit arrives
+(https://www.postgresql.org/docs/15/functions-json.html).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from sqlalchemy import CursorResult
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.connectors.sql.statements import Found, WrittenElsewhere, columns_of, insert_groups
+
+_ROWS = "openbulk_rows"
+"""The alias of the batch."""
+_NUMBER = "openbulk_number"
+"""The place of a row in the batch, from 1."""
+_TABLE = "openbulk_table"
+NO_ROWS = "[]"
+
+
+class PostgresqlStatements:
+    """The statements that write into one table."""
+
+    def __init__(self, connection: AsyncConnection, table: Table) -> None:
+        self._connection = connection
+        self._table = table
+        preparer = connection.dialect.identifier_preparer
+        self._quote = preparer.quote_identifier
+        self._name = preparer.format_table(table.sql)
+        self._last = ""
+
+    async def find(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, by the rows' numbers."""
+        keys = ", ".join(self._key_in_rows(name) for name in identifiers)
+        columns = "".join(f", {_TABLE}.{self._quote(name)}" for name in wanted)
+        result = await self._execute(
+            f"SELECT {_NUMBER}, first_value({_NUMBER}) OVER (PARTITION BY {keys} ORDER BY "
+            f"{_NUMBER}), {_TABLE}.tableoid IS NOT NULL{columns} "
+            f"FROM {self._source(identifiers)} LEFT JOIN {self._name} AS {_TABLE} "
+            f"ON {self._is_same(identifiers)}",
+            rows,
+        )
+        found: dict[int, Found] = {}
+        for place, first, exists, *values in result:
+            number = rows[place - 1].number
+            if number not in found:
+                found[number] = Found(rows[first - 1].number)
+            if exists:
+                found[number].matches.append(dict(zip(wanted, values, strict=True)))
+        return found
+
+    async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        """Insert rows, and return their ids."""
+        ids: dict[int, str | None] = {}
+        for group in insert_groups(self._table, rows):
+            written = await self._insert_group(group)
+            ids.update(zip((row.number for row in group), written, strict=True))
+        return [ids[row.number] for row in rows]
+
+    async def _insert_group(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        table, names = self._table, columns_of(self._table, rows)
+        values = ", ".join(f"{_ROWS}.{self._quote(name)}" for name in names)
+        into = f" ({', '.join(map(self._quote, names))})" if names else ""
+        statement = (
+            f"INSERT INTO {self._name}{into} SELECT {values} FROM {self._source(names)} "
+            f"ORDER BY {_NUMBER}"
+        )
+        if rows[0].values.keys() >= set(table.key):
+            result = await self._execute(statement, rows)
+            if result.rowcount != len(rows):
+                raise WrittenElsewhere
+            return [table.id_of(row.values) for row in rows]
+        # The rows are inserted in their order, and returned in it.
+        keys = ", ".join(map(self._quote, table.key))
+        result = await self._execute(f"{statement} RETURNING {keys}", rows)
+        ids = [id_text(key) for key in result]
+        if len(ids) != len(rows):
+            raise WrittenElsewhere
+        return ids
+
+    async def update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        """Set the changed columns, and return the numbers of the rows that were updated."""
+        values = ", ".join(f"{self._quote(name)} = {_ROWS}.{self._quote(name)}" for name in changed)
+        result = await self._execute(
+            f"UPDATE {self._name} AS {_TABLE} SET {values} "
+            f"FROM {self._source([*identifiers, *changed])} "
+            f"WHERE {self._is_same(identifiers)} RETURNING {_NUMBER}",
+            rows,
+        )
+        return {rows[place - 1].number for (place,) in result}
+
+    async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
+        """Delete the rows with these identities; return the numbers of those that were deleted."""
+        result = await self._execute(
+            f"DELETE FROM {self._name} AS {_TABLE} USING {self._source(identifiers)} "
+            f"WHERE {self._is_same(identifiers)} RETURNING {_NUMBER}",
+            rows,
+        )
+        return {rows[place - 1].number for (place,) in result}
+
+    async def check_constraints(self) -> None:
+        """Check deferred constraints now: at the commit, the row at fault is no longer known.
+
+        https://www.postgresql.org/docs/15/sql-set-constraints.html
+        """
+        await self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+    async def count_inserted(self) -> int | None:
+        """How many rows this transaction has inserted so far, into the table or one of its own.
+
+        A trigger may have put them into an inheriting table. None if the server does not count
+        (https://www.postgresql.org/docs/15/monitoring-stats.html).
+        """
+        result = await self._connection.exec_driver_sql(_COUNT_INSERTED, {"table": self._plain})
+        return result.scalar()
+
+    async def triggers(self) -> str:
+        """The names of triggers that can hold a row back."""
+        result = await self._connection.exec_driver_sql(_TRIGGERS, {"table": self._plain})
+        return str(result.scalar() or "")
+
+    async def works_without_rows(self) -> bool:
+        """Whether the last statement works if it gets no rows: then an error is about its rows."""
+        try:
+            async with self._connection.begin_nested() as savepoint:
+                await self._connection.exec_driver_sql(self._last, {"rows": NO_ROWS})
+                await savepoint.rollback()
+        except DBAPIError:
+            return False
+        return True
+
+    async def column_at_fault(self, row: Row) -> str | None:
+        """The column whose type does not take its value; None if it is none alone."""
+        for name in row.values:
+            column = self._table.columns[name]
+            definition = f"{self._quote(name)} {_escape(column.full_type_name)}"
+            probe = f"SELECT FROM json_to_recordset(%(rows)s::json) AS {_ROWS}({definition})"
+            parameters = {"rows": _encode([{name: row.values[name]}])}
+            try:
+                async with self._connection.begin_nested():
+                    await self._connection.exec_driver_sql(probe, parameters)
+            except DBAPIError:
+                return name
+        return None
+
+    # --- the parts of a statement ---
+
+    async def _execute(self, statement: str, rows: Sequence[Row]) -> CursorResult[Any]:
+        self._last = statement
+        parameters = {"rows": _encode([row.values for row in rows])}
+        return await self._connection.exec_driver_sql(statement, parameters)
+
+    @property
+    def _plain(self) -> str:
+        """The table's name as a value, not as a part of a statement."""
+        return self._name.replace("%%", "%")
+
+    def _source(self, names: Iterable[str]) -> str:
+        """The batch as a table with these columns, and the place of each row."""
+        columns = [self._table.columns[name] for name in names]
+        quoted = [self._quote(column.name) for column in columns]
+        definitions = ", ".join(
+            f"{name} {_escape(column.type_name)}"
+            for name, column in zip(quoted, columns, strict=True)
+        )
+        aliases = ", ".join([*quoted, _NUMBER])
+        if not columns:
+            definitions, aliases = f"{_NUMBER}_none text", f"{_NUMBER}_none, {_NUMBER}"
+        return (
+            f"ROWS FROM (json_to_recordset(%(rows)s::json) AS ({definitions})) "
+            f"WITH ORDINALITY AS {_ROWS}({aliases})"
+        )
+
+    def _is_same(self, identifiers: Sequence[str]) -> str:
+        return " AND ".join(
+            f"{_TABLE}.{self._quote(name)} = {_ROWS}.{self._quote(name)}" for name in identifiers
+        )
+
+    def _key_in_rows(self, name: str) -> str:
+        collation = self._table.columns[name].collation
+        column = f"{_ROWS}.{self._quote(name)}"
+        return f"{column} COLLATE {_escape(collation)}" if collation else column
+
+
+def _escape(sql: str) -> str:
+    """SQL for a statement with parameters, in which % begins one."""
+    return sql.replace("%", "%%")
+
+
+def _encode(rows: Sequence[Mapping[str, Any]]) -> str:
+    options = orjson.OPT_PASSTHROUGH_DATETIME
+    return orjson.dumps(rows, default=_to_json, option=options).decode()
+
+
+def _to_json(value: Any) -> Any:
+    """A value that JSON does not have, as PostgreSQL's input functions read it."""
+    match value:
+        case Decimal():
+            return orjson.Fragment(str(value)) if value.is_finite() else str(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes():
+            return f"\\x{value.hex()}"
+        case MappingProxyType():
+            return _hstore(value)
+    raise TypeError(type(value).__name__)
+
+
+def _hstore(pairs: Mapping[str, str | None]) -> str:
+    """Pairs in the form of hstore (https://www.postgresql.org/docs/15/hstore.html)."""
+    return ", ".join(
+        f"{_quoted(name)}=>{'NULL' if value is None else _quoted(value)}"
+        for name, value in pairs.items()
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+_COUNT_INSERTED = """
+    WITH RECURSIVE family(id) AS (
+        SELECT CAST(%(table)s AS regclass)::oid
+        UNION SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = family.id
+    )
+    SELECT CAST(sum(pg_stat_get_xact_tuples_inserted(id)) AS bigint) FROM family
+    WHERE current_setting('track_counts')::boolean
+"""
+_TRIGGERS = """
+    SELECT string_agg(tgname, ', ' ORDER BY tgname) FROM pg_trigger
+    WHERE tgrelid = CAST(%(table)s AS regclass) AND NOT tgisinternal AND tgtype & 2 > 0
+"""
+"""Bit 1 of tgtype is TRIGGER_TYPE_BEFORE
+(https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_trigger.h)."""

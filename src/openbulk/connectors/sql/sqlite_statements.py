@@ -1,0 +1,176 @@
+"""The statements of SQLite."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import CursorResult
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.connectors.sql.statements import Found, WrittenElsewhere, columns_of, insert_groups
+
+_MAX_PARAMETERS = 30_000
+"""In one statement; SQLite takes 32,766 (https://sqlite.org/limits.html)."""
+_ROWS = "openbulk_rows"
+_NUMBER = "openbulk_number"
+_TABLE = "openbulk_table"
+
+
+class SqliteStatements:
+    """The statements that write into one table."""
+
+    def __init__(self, connection: AsyncConnection, table: Table) -> None:
+        self._connection = connection
+        self._table = table
+        preparer = connection.dialect.identifier_preparer
+        self._quote = preparer.quote_identifier
+        self._name = self._quote(table.name)
+        self._last = ("", 0)
+
+    async def find(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, by the rows' numbers."""
+        names = [self._quote(name) for name in identifiers]
+        places = ", ".join(f"({place}{', ?' * len(names)})" for place in range(len(rows)))
+        # The columns of the first SELECT give the batch their affinity and collation
+        # (https://sqlite.org/datatype3.html, sections 3.2 and 7.1).
+        source = (
+            f"WITH {_ROWS}({', '.join([_NUMBER, *names])}) AS (SELECT NULL, {', '.join(names)} "
+            f"FROM {self._name} WHERE 0 UNION ALL SELECT * FROM (VALUES {places}))"
+        )
+        keys = ", ".join(f"{_ROWS}.{name}" for name in names)
+        is_same = " AND ".join(f"{_TABLE}.{name} = {_ROWS}.{name}" for name in names)
+        columns = "".join(f", {_TABLE}.{self._quote(name)}" for name in wanted)
+        result = await self._execute(
+            f"{source} SELECT {_NUMBER}, first_value({_NUMBER}) OVER (PARTITION BY {keys} "
+            f"ORDER BY {_NUMBER}), {_TABLE}.{names[0]} IS NOT NULL{columns} "
+            f"FROM {_ROWS} LEFT JOIN {self._name} AS {_TABLE} ON {is_same}",
+            tuple(chain.from_iterable(row.identity for row in rows)),
+        )
+        found: dict[int, Found] = {}
+        for place, first, exists, *values in result:
+            number = rows[place].number
+            if number not in found:
+                found[number] = Found(rows[first].number)
+            if exists:
+                found[number].matches.append(dict(zip(wanted, values, strict=True)))
+        return found
+
+    async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        """Insert rows, and return their ids."""
+        ids: dict[int, str | None] = {}
+        for group in insert_groups(self._table, rows):
+            written = await self._insert_group(group)
+            ids.update(zip((row.number for row in group), written, strict=True))
+        return [ids[row.number] for row in rows]
+
+    async def _insert_group(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        table, names = self._table, columns_of(self._table, rows)
+        keys = ", ".join(map(self._quote, table.key))
+        if not names:
+            return [await self._insert_defaults(keys) for _ in rows]
+        into = f"INSERT INTO {self._name} ({', '.join(map(self._quote, names))}) VALUES "
+        places = f"({', '.join('?' * len(names))})"
+        values = [tuple(row.values.get(name) for name in names) for row in rows]
+        if rows[0].values.keys() >= set(table.key):
+            result = await self._execute(into + places, values)
+            _require_all(result.rowcount, rows)
+            return [table.id_of(row.values) for row in rows]
+        ids: list[str | None] = []
+        size = _MAX_PARAMETERS // len(names)
+        for begin in range(0, len(values), size):
+            part = values[begin : begin + size]
+            result = await self._execute(
+                f"{into}{', '.join([places] * len(part))} RETURNING {keys}",
+                tuple(chain.from_iterable(part)),
+            )
+            # SQLite promises no order (https://sqlite.org/lang_returning.html, section 3), but
+            # numbers the rows in theirs.
+            returned = [tuple(key) for key in result]
+            if table.is_numbered:
+                returned.sort()
+            ids += map(id_text, returned)
+        _require_all(len(ids), rows)
+        return ids
+
+    async def _insert_defaults(self, keys: str) -> str | None:
+        returning = f" RETURNING {keys}" if keys else ""
+        statement = f"INSERT INTO {self._name} DEFAULT VALUES{returning}"
+        result = await self._execute(statement, ())
+        return id_text(next(iter(result))) if keys else None
+
+    async def update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        """Set the changed columns, and return the numbers of the rows that were updated."""
+        values = ", ".join(f"{self._quote(name)} = ?" for name in changed)
+        result = await self._execute(
+            f"UPDATE {self._name} SET {values} WHERE {self._has_identity(identifiers)}",
+            [(*(row.values[name] for name in changed), *row.identity) for row in rows],
+        )
+        return _numbers(result.rowcount, rows)
+
+    async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
+        """Delete the rows with these identities; return the numbers of those that were deleted."""
+        result = await self._execute(
+            f"DELETE FROM {self._name} WHERE {self._has_identity(identifiers)}",
+            [tuple(row.identity) for row in rows],
+        )
+        return _numbers(result.rowcount, rows)
+
+    async def check_constraints(self) -> None:
+        """SQLite checks deferred constraints at the commit alone."""
+
+    async def count_inserted(self) -> int | None:
+        """SQLite does not say: a trigger's own rows count as well."""
+        return None
+
+    async def triggers(self) -> str:
+        """The names of the table's triggers."""
+        result = await self._connection.exec_driver_sql(
+            "SELECT group_concat(name, ', ') FROM sqlite_master "
+            "WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE",
+            (self._table.name,),
+        )
+        return str(result.scalar() or "")
+
+    async def works_without_rows(self) -> bool:
+        """Whether the last statement can be compiled: then an error is about its rows."""
+        statement, parameters = self._last
+        try:
+            await self._connection.exec_driver_sql(f"EXPLAIN {statement}", (None,) * parameters)
+        except DBAPIError:
+            return False
+        return True
+
+    async def column_at_fault(self, row: Row) -> str | None:
+        """SQLite's messages name the column, and most columns take any value."""
+        return None
+
+    # --- the parts of a statement ---
+
+    async def _execute(
+        self, statement: str, parameters: tuple[Any, ...] | list[tuple[Any, ...]]
+    ) -> CursorResult[Any]:
+        first = parameters[0] if isinstance(parameters, list) else parameters
+        self._last = (statement, len(first))
+        return await self._connection.exec_driver_sql(statement, parameters)
+
+    def _has_identity(self, identifiers: Sequence[str]) -> str:
+        return " AND ".join(f"{self._quote(name)} = ?" for name in identifiers)
+
+
+def _require_all(count: int, rows: Sequence[Row]) -> None:
+    if count != len(rows):
+        raise WrittenElsewhere
+
+
+def _numbers(count: int, rows: Sequence[Row]) -> set[int]:
+    """The numbers of the rows that were changed, if all of them or none were."""
+    if count not in {0, len(rows)} and len(rows) > 1:
+        raise WrittenElsewhere
+    return {row.number for row in rows} if count else set()

@@ -1,0 +1,96 @@
+"""The statements of a batch: one for all of its rows, as PostgreSQL or SQLite has it.
+
+Which of its rows a key means is for the database to say. Keys are compared in the statement, with
+the type and the collation of the column: `citext`, `char(n)` and `COLLATE NOCASE` have their own
+idea of what is equal.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Protocol
+
+from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.schema import Table
+
+
+@dataclass(slots=True)
+class Found:
+    """What the table has for one row."""
+
+    first: int
+    """The number of the first row of the batch whose identity is equal to this row's."""
+    matches: list[Mapping[str, Any]] = field(default_factory=list)
+    """The table's rows with its identity, each with the columns that were asked for."""
+
+
+class WrittenElsewhere(Exception):
+    """The database wrote fewer rows than it got: a trigger or a policy held some back."""
+
+
+class Statements(Protocol):
+    """The statements that write into one table. Each raises DBAPIError if the database refuses."""
+
+    async def find(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, by the rows' numbers."""
+
+    async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        """Insert rows, and return their ids.
+
+        Raises WrittenElsewhere if the database does not say of each row that it was inserted.
+        """
+
+    async def update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        """Set the changed columns, and return the numbers of the rows that were updated."""
+
+    async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
+        """Delete the rows with these identities; return the numbers of those that were deleted."""
+
+    async def check_constraints(self) -> None:
+        """Check constraints that would wait for the commit: now it is known which row is wrong."""
+
+    async def count_inserted(self) -> int | None:
+        """How many rows this transaction has inserted so far; None if the database cannot say."""
+
+    async def triggers(self) -> str:
+        """The names of triggers that can hold a row back."""
+
+    async def works_without_rows(self) -> bool:
+        """Whether the last statement works if it gets no rows: then an error is about its rows."""
+
+    async def column_at_fault(self, row: Row) -> str | None:
+        """The column whose type does not take its value; None if it is none alone."""
+
+
+def insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Groups of rows to insert, each with one statement.
+
+    A column without a default is null where a row has no value for it. If the database numbers
+    rows, the groups keep the order of the file.
+    """
+    named = {name for name, column in table.columns.items() if column.has_default}
+    named.update(table.key)
+
+    def signature(row: Row) -> frozenset[str]:
+        return frozenset(named & row.values.keys())
+
+    if table.is_numbered:
+        yield from (list(group) for _, group in groupby(rows, signature))
+        return
+    groups: defaultdict[frozenset[str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[signature(row)].append(row)
+    yield from groups.values()
+
+
+def columns_of(table: Table, rows: Sequence[Row]) -> list[str]:
+    """The columns for which any of the rows has a value, in the order of the table."""
+    used: set[str] = set()
+    for row in rows:
+        used |= row.values.keys()
+    return [name for name in table.columns if name in used]

@@ -1,0 +1,84 @@
+"""The types of columns as the database itself names them.
+
+SQLAlchemy's reflection turns them into its own, and an unknown one into none at all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """The type of one column."""
+
+    type: str
+    """In PostgreSQL without a length; in SQLite as it was declared."""
+    full_type: str = ""
+    """With its length or precision."""
+    collation: str | None = None
+    """The name of its collation, quoted; None for the database's own."""
+    default: str | None = None
+    """The expression of the column's default, or of its domain's."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the name of a type of SQLite speaks of numbers."""
+        return any(part in self.type.upper() for part in _NUMBERS)
+
+    @property
+    def makes_numbers_of_texts(self) -> bool:
+        """Whether SQLite stores a text that looks like a number as one, in a column of this type.
+
+        https://sqlite.org/datatype3.html, section 3.1
+        """
+        name = self.type.upper()
+        keeps = not name or any(part in name for part in _KEEPS_TEXTS)
+        return "INT" in name or not keeps
+
+
+_NUMBERS = ("NUM", "DEC", "REAL", "FLOA", "DOUB", "MONEY", "CURRENCY")
+_KEEPS_TEXTS = ("CHAR", "CLOB", "TEXT", "BLOB")
+
+TypeNames = Mapping[tuple[str, str], TypeName]
+"""By table and column."""
+
+
+def type_names(connection: sa.Connection, schema: str) -> dict[tuple[str, str], TypeName]:
+    """The types of all columns of a schema of PostgreSQL."""
+    rows = connection.execute(_POSTGRESQL, {"schema": schema})
+    return {(table, column): TypeName(*rest) for table, column, *rest in rows}
+
+
+def sqlite_types(connection: sa.Connection) -> dict[tuple[str, str], TypeName]:
+    """The types of all columns of a file of SQLite."""
+    rows = connection.execute(_SQLITE)
+    return {(table, column): TypeName(type_ or "") for table, column, type_ in rows}
+
+
+# https://www.postgresql.org/docs/15/catalog-pg-attribute.html. A type modifier of -1 names the type
+# without a length: `bpchar`, where `character` alone would be one character long.
+_POSTGRESQL = sa.text(
+    """
+    SELECT c.relname, a.attname, format_type(a.atttypid, -1), format_type(a.atttypid, a.atttypmod),
+           CASE WHEN a.attcollation NOT IN (0, t.typcollation)
+                THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
+           coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault)
+    FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_namespace s ON s.oid = c.relnamespace AND s.nspname = :schema
+    JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_collation o ON o.oid = a.attcollation
+    LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+    """
+)
+_SQLITE = sa.text(
+    """
+    SELECT m.name, p.name, p.type
+    FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p
+    WHERE m.type IN ('table', 'view')
+    """
+)

@@ -1,0 +1,147 @@
+"""The parts of a workbook, which is a zip archive of XML (ECMA-376, parts 1 and 2)."""
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, BinaryIO
+from xml.etree.ElementTree import Element
+
+from openbulk.domain.errors import BadInput
+from openbulk.formats.archives import open_archive, reading_archive
+from openbulk.formats.xlsx.number_formats import (
+    Reader,
+    make_built_in_reader,
+    make_reader,
+    read_number,
+)
+from openbulk.formats.xlsx.shared_strings import SharedStrings
+from openbulk.formats.xlsx.xml import each_child, local_name, parse_part
+
+_TRUE = frozenset({"1", "true", "on"})
+_FOLDER_OF_RELATIONS = "_rels"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet of a workbook."""
+
+    name: str
+    part: str
+    """The path of its part in the archive; "" for a chart and the like."""
+    is_visible: bool
+
+    @property
+    def shown_name(self) -> str:
+        """Its name for a message."""
+        return self.name if self.is_visible else f"{self.name} (hidden)"
+
+
+class Package:
+    """A workbook that is open. Its parts are read as streams."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Raises BadInput if the file is not a workbook."""
+        self._archive = open_archive(file)
+        self._paths = {name.lower().lstrip("/"): name for name in self._archive.namelist()}
+        workbook = next(iter(self._relations("", "officeDocument").values()), "xl/workbook.xml")
+        self.sheets: list[Sheet] = []
+        self._since_1904 = False
+        self.recalculates = False
+        """Whether the results of formulas count only once a spreadsheet program has opened it."""
+        self._read_workbook(workbook)
+        self.strings = SharedStrings(self._items(workbook))
+        self.readers = self._read_styles(workbook)
+        """How to read the number of a cell, by the cell's style."""
+
+    def open(self, part: str) -> IO[bytes]:
+        """A part as a stream. Raises BadInput if there is none."""
+        path = self._paths.get(part.lower())
+        if path is None:
+            raise BadInput(f"the workbook cannot be read ({part} is missing); save it again")
+        with reading_archive("the workbook"):
+            return self._archive.open(path)
+
+    def choose_sheet(self, name: Any) -> Sheet:
+        """The sheet of that name, in any case; the first visible one for None or "".
+
+        Raises BadInput.
+        """
+        sheets = [sheet for sheet in self.sheets if sheet.part]
+        if name in (None, ""):
+            found = next((sheet for sheet in sheets if sheet.is_visible), None)
+            wrong = "the workbook has no visible sheet; metaData.sheet names one"
+        else:
+            # Excel takes names that differ in case only for the same.
+            wanted = str(name).casefold()
+            named = [sheet for sheet in sheets if sheet.name.casefold() == wanted]
+            found = next((sheet for sheet in named if sheet.name == name), next(iter(named), None))
+            wrong = f"the workbook has no sheet {name!r}"
+        if found is None:
+            shown = ", ".join(sheet.shown_name for sheet in sheets)
+            raise BadInput(f"{wrong}; its sheets are: {shown}")
+        return found
+
+    def _read_workbook(self, workbook: str) -> None:
+        worksheets = self._relations(workbook, "worksheet")
+        with self.open(workbook) as part:
+            root = parse_part(part)
+        for element in root.iter():
+            match local_name(element):
+                case "workbookPr":
+                    self._since_1904 = element.get("date1904") in _TRUE
+                case "calcPr":
+                    self.recalculates = element.get("fullCalcOnLoad") in _TRUE
+                case "sheet":
+                    self.sheets.append(_sheet_of(element, worksheets))
+
+    def _relations(self, part: str, kind: str) -> Mapping[str, str]:
+        """The parts of a kind that belong to a part, by the id of the relation (part 2, 9.3)."""
+        folder, name = posixpath.split(part)
+        relations = posixpath.join(folder, _FOLDER_OF_RELATIONS, f"{name}.rels")
+        if relations.lower() not in self._paths:
+            return {}
+        with self.open(relations) as stream:
+            return {
+                element.get("Id", ""): _resolve(folder, element.get("Target", ""))
+                for element in parse_part(stream)
+                if element.get("Type", "").rpartition("/")[2] == kind
+            }
+
+    def _items(self, workbook: str) -> Iterator[Element]:
+        for part in self._relations(workbook, "sharedStrings").values():
+            with self.open(part) as stream:
+                yield from each_child(stream, "sst", "si")
+
+    def _read_styles(self, workbook: str) -> Sequence[Reader]:
+        codes: dict[str, str] = {}
+        styles: list[str] = []
+        for part in self._relations(workbook, "styles").values():
+            with self.open(part) as stream:
+                root = parse_part(stream)
+            for element in root.iter():
+                match local_name(element):
+                    case "numFmt":
+                        codes.setdefault(element.get("numFmtId", ""), element.get("formatCode", ""))
+                    case "cellXfs":
+                        styles += [style.get("numFmtId", "0") for style in element]
+        readers = {number: self._reader_of(number, codes) for number in set(styles)}
+        return [readers[number] for number in styles]
+
+    def _reader_of(self, number: str, codes: Mapping[str, str]) -> Reader:
+        if number in codes:
+            return make_reader(codes[number], since_1904=self._since_1904)
+        if not number.isdecimal():
+            return read_number
+        return make_built_in_reader(int(number), since_1904=self._since_1904)
+
+
+def _resolve(folder: str, target: str) -> str:
+    """The path of a relation's target in the archive: from its root, or from a folder."""
+    path = posixpath.join("/", folder, target.replace("\\", "/"))
+    return posixpath.normpath(path).lstrip("/")
+
+
+def _sheet_of(element: Element, worksheets: Mapping[str, str]) -> Sheet:
+    relation = next((value for name, value in element.items() if name.endswith("}id")), "")
+    is_visible = element.get("state", "visible") == "visible"
+    return Sheet(element.get("name", ""), worksheets.get(relation, ""), is_visible)

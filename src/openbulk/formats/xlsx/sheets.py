@@ -1,0 +1,109 @@
+"""The rows of a sheet as a stream: only cells that are there take memory."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from openbulk.domain.errors import BadInput
+from openbulk.formats.xlsx.cells import CellReader, Unreadable, is_blank
+from openbulk.formats.xlsx.merged_cells import (
+    Merged,
+    MergedCells,
+    column_letters,
+    column_number,
+)
+from openbulk.formats.xlsx.package import Package, Sheet
+from openbulk.formats.xlsx.xml import each_child
+
+MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
+"""Of a sheet (https://support.microsoft.com/office/excel-specifications-and-limits)."""
+_DIGITS = "0123456789"
+
+Cells = dict[int, Any]
+"""The values of a row by the number of their column, from 0; no empty ones."""
+
+
+def each_row(package: Package, sheet: Sheet) -> Iterator[tuple[int, Cells]]:
+    """The rows with more than blanks: their number in the sheet, from 1, and their cells.
+
+    A cell below another one that it is merged with has its value. Raises BadInput.
+    """
+    with package.open(sheet.part) as part:
+        spread = _MergedSpreader(MergedCells(part))
+    reader: CellReader | None = None
+    line = 0
+    with package.open(sheet.part) as part:
+        for row in each_child(part, "sheetData", "row"):
+            if reader is None:
+                reader = _make_reader(package, row)
+            line = _line_of(row, line)
+            cells = {
+                column: value
+                for column, cell in _place_cells(row)
+                if (value := reader.read(cell)) is not None
+            }
+            if not all(map(is_blank, cells.values())):
+                spread.fill(line, cells)
+                yield line, cells
+
+
+def _make_reader(package: Package, row: Element) -> CellReader:
+    namespace = row.tag.removesuffix("row")
+    return CellReader(
+        namespace, package.strings, package.readers, recalculates=package.recalculates
+    )
+
+
+def _line_of(row: Element, previous: int) -> int:
+    stated = row.get("r", "")
+    line = int(stated) if stated.isdecimal() else previous + 1
+    if not 0 < line <= MAX_ROWS:
+        raise BadInput(f"the sheet has a row {stated}; a sheet has {MAX_ROWS:,} rows")
+    return line
+
+
+def _place_cells(row: Element) -> Iterator[tuple[int, Element]]:
+    """The cells of a row with their columns. A cell that names none is behind the one before it."""
+    column = -1
+    for cell in row:
+        place = cell.get("r")
+        column = column + 1 if place is None else _column_of(place.rstrip(_DIGITS))
+        if column >= MAX_COLUMNS:
+            raise BadInput(f"the sheet has a cell {place}; a sheet has {MAX_COLUMNS:,} columns")
+        yield column, cell
+
+
+@lru_cache(MAX_COLUMNS)
+def _column_of(letters: str) -> int:
+    if not letters.isascii() or not letters.isalpha() or len(letters) > 3:
+        raise BadInput(f"the workbook cannot be read (a cell is in a column {letters!r})")
+    return column_number(letters.upper())
+
+
+class _MergedSpreader:
+    """Gives merged cells the value that people see in them."""
+
+    def __init__(self, merged: MergedCells) -> None:
+        self._merged = merged
+        self._current: list[tuple[Merged, Any]] = []
+        """Those that reach to further lines, and their values."""
+
+    def fill(self, line: int, cells: Cells) -> None:
+        """Complete the cells of a line; call it for each line with a value, in order."""
+        for merged in self._merged.take(line):
+            value = cells.get(merged.first_column) if merged.first_line == line else None
+            if value is not None and merged.last_column > merged.first_column:
+                value = Unreadable(_describe(merged, value))
+            self._current.append((merged, value))
+        if not self._current:
+            return
+        self._current = [one for one in self._current if one[0].last_line >= line]
+        for merged, value in self._current:
+            if value is not None:
+                cells[merged.first_column] = value
+
+
+def _describe(merged: Merged, value: Any) -> str:
+    last = column_letters(merged.last_column)
+    return f"holds {value!r} and is merged with the cells up to column {last}; split them"

@@ -1,0 +1,63 @@
+"""The callers' secrets are replaced while servers work: how-to/rotate-the-callers-secrets.md."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.harness import BASE_PATH, Process, Processes, request
+
+OLD, NEW = ("old-user", "old-organization"), ("new+user/=", "new+organization/=")
+MIXED = ("new+user/=", "old-organization")
+BOTH = (f"{NEW[0]},{OLD[0]}", f"{NEW[1]}, {OLD[1]}\n")
+STEPS = ((OLD, [OLD]), (BOTH, [OLD, NEW, MIXED]), (NEW, [NEW]))
+"""What is set, and the secrets that hold then."""
+
+
+def settings(user: str, organization: str) -> dict[str, Any]:
+    return {"OPENBULK_USER_SECRET": user, "OPENBULK_ORGANIZATION_SECRET": organization}
+
+
+def status_for(server: Process, user: str, organization: str) -> int:
+    headers = {"Authorization": f"User {user}, Organization {organization}"}
+    return request("GET", f"{server.url}{BASE_PATH}/instances", headers=headers).status
+
+
+def require_that_only_these_hold(server: Process, holding: list[tuple[str, str]]) -> None:
+    for secrets in (OLD, NEW, MIXED):
+        assert status_for(server, *secrets) == (200 if secrets in holding else 401), secrets
+
+
+def test_new_secrets_replace_the_old_ones_while_servers_work(
+    processes: Processes, database: str
+) -> None:
+    """On two servers, one after the other. From the first restart on, both answer alike."""
+    running = [
+        processes.server(OPENBULK_DATABASE_URL=database, **settings(*OLD)).process for _ in range(2)
+    ]
+    for set_secrets, holding in STEPS:
+        for number in range(2):
+            assert running[number].stop() == 0
+            running[number] = processes.server(
+                OPENBULK_DATABASE_URL=database, **settings(*set_secrets)
+            ).process
+            for server in running:
+                require_that_only_these_hold(server, holding)
+
+
+@pytest.mark.parametrize("first", [OLD, BOTH], ids=["one", "two"])
+def test_a_single_server_takes_several_secrets_also_at_its_first_start(
+    processes: Processes, tmp_path: Path, first: tuple[str, str]
+) -> None:
+    data = tmp_path / "data"
+    holding_at_first = next(holding for set_secrets, holding in STEPS if set_secrets is first)
+    for set_secrets, holding in ((first, holding_at_first), *STEPS[1:]):
+        server = processes.server(data_dir=data, **settings(*set_secrets)).process
+        require_that_only_these_hold(server, holding)
+        server.stop()
+    empty = processes.server(data_dir=data, **settings("", " ,")).process
+    require_that_only_these_hold(empty, [NEW])
+    log = "".join(process.log() for process in processes.started)
+    assert log.count("an earlier user secret has ended") == 1
+    for secret in (*OLD, *NEW):
+        assert secret not in log

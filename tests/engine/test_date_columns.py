@@ -1,0 +1,150 @@
+"""What the columns of a file show of its dates, and records with dates in ISO 8601."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from obstore.store import LocalStore
+
+from openbulk.connectors.base import Features
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError
+from openbulk.domain.date_order import DateOrderUnknown
+from openbulk.domain.records import Action, Row, Target
+from openbulk.engine.date_columns import (
+    LOOKED_AT,
+    MAX_COLUMNS,
+    DateColumns,
+    DateReader,
+    keep_signs,
+    signs_of,
+)
+from openbulk.engine.slices.parts import cut
+from openbulk.security import Sealer
+from openbulk.storage.files import FileStore
+
+TEXT = {"type": "string"}
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": TEXT,
+        "Born": {**TEXT, "format": "date", "title": "Date of birth"},
+        "made": {**TEXT, "format": "date-time", "readOnly": True},
+        "start": {
+            "type": "object",
+            "properties": {
+                "date": {**TEXT, "format": "date"},
+                "dateTime": {**TEXT, "format": "date-time"},
+            },
+        },
+        "at": {**TEXT, "format": "time"},
+    },
+}
+
+
+def columns_of(*records: Mapping[str, Any]) -> DateColumns:
+    columns = DateColumns()
+    for number, values in enumerate(records, 1):
+        columns.add(Row(number, values))
+    return columns
+
+
+def reader_of(*records: Mapping[str, Any], **options: Any) -> DateReader:
+    target = Target("things", Action.CREATE)
+    columns = Columns(target, Features(frozenset(Action)), SCHEMA, names_are_paths=True)
+    reader = DateReader.of(columns_of(*records).signs(), columns, SCHEMA, options)
+    assert reader is not None
+    return reader
+
+
+def test_columns_of_any_spelling_show_the_order() -> None:
+    """By name in any case, by title, with dots or nested."""
+    for shown in (
+        {"BORN": "30/05/2026"},
+        {"date of birth": "30/05/2026"},
+        {"Start.Date": "30/05/2026"},
+        {"start": {"dateTime": "30/05/2026 8:15"}},
+    ):
+        reader = reader_of({"name": "a", "born": "05/06/2026"}, shown)
+        assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
+
+
+def test_columns_that_are_not_dates_show_nothing_and_are_left_alone() -> None:
+    """A text may look like a date. AM and PM count wherever they are."""
+    with pytest.raises(DateOrderUnknown):
+        reader_of({"born": "05/06/2026", "name": "30/05/2026"}, {"made": "30/05/2026"})
+    assert reader_of({"name": "05/06/2026"}).read({"name": "05/06/2026"}) == {"name": "05/06/2026"}
+    reader = reader_of({"born": "05/06/2026", "name": "7:30 PM"})
+    assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-05-06"}
+
+
+def test_values_of_each_kind_come_out_in_iso_8601() -> None:
+    """What is none is left to the connector, and so is what already is."""
+    record = {
+        "name": "x",
+        "Born": "2026-05-30 00:00:00",
+        "start": {"dateTime": "30. Mai 2026 8.15", "date": "infinity"},
+        "at": "7:30 p. m.",
+    }
+    assert reader_of().read(record) == {
+        "name": "x",
+        "Born": "2026-05-30",
+        "start": {"dateTime": "2026-05-30T08:15:00", "date": "infinity"},
+        "at": "19:30:00",
+    }
+    plain = {"Born": "2026-05-30", "start": {"dateTime": "2026-05-30T08:15:00Z"}, "at": "24:00"}
+    assert reader_of().read(plain) == plain
+    assert reader_of().read({"Born": None, "at": 8}) == {"Born": None, "at": 8}
+
+
+def test_a_day_that_does_not_exist_names_its_field() -> None:
+    """With the whole path."""
+    with pytest.raises(FieldError, match=r'start\.date "31\.09\.2026" is not a date') as error:
+        reader_of().read({"start": {"date": "31.09.2026"}})
+    assert error.value.field == "start.date"
+
+
+def test_a_column_that_begins_late_shows_it_too() -> None:
+    """Behind thousands of rows without it, or with other texts in other columns."""
+    rows: list[Mapping[str, Any]] = [{"name": f"{n} x"} for n in range(LOOKED_AT + 1)]
+    reader = reader_of({"born": "05/06/2026"}, *rows, {"born": "30/05/2026"})
+    assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
+    reader = reader_of(*rows, {"born": "05/06/2026"}, {"start.date": "30/05/2026"})
+    assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
+
+
+def test_hostile_records_take_bounded_memory() -> None:
+    """Each has names of its own."""
+    columns = columns_of(*({f"a{n}": "30/05/2026"} for n in range(MAX_COLUMNS + 100)))
+    columns.add(Row(1, {"nested": {f"b{n}": "30/05/2026" for n in range(MAX_COLUMNS + 100)}}))
+    assert len(columns.signs()) <= MAX_COLUMNS
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileStore:
+    return FileStore(LocalStore(tmp_path), Sealer([os.urandom(32)]))
+
+
+async def never() -> bool:
+    return False
+
+
+async def test_every_slice_decides_by_what_the_whole_file_shows(files: FileStore) -> None:
+    """The signs are kept beside the parts, and deleted with them. A restart keeps the same."""
+    rows = [Row(n, {"born": "05/06/2026"}) for n in range(1, 2_000)]
+    rows += [Row(2_000, {"born": "30/05/2026"})]
+    await cut(files, "f00d", lambda: iter(rows), never)
+    first = await signs_of(files, "f00d")
+    assert {name: one.seen.keys() for name, one in first.items()} == {"born": {"/?", "/DMY"}}
+    await cut(files, "f00d", lambda: iter(rows), never)
+    assert await signs_of(files, "f00d") == first
+    await files.delete("f00d")
+    assert await signs_of(files, "f00d") == {}
+
+
+async def test_a_file_that_shows_nothing_keeps_nothing(files: FileStore, tmp_path: Path) -> None:
+    """Small files are many."""
+    await keep_signs(files, "f00d", columns_of({"born": "2026-05-30", "n": "8.15"}).signs())
+    assert list(tmp_path.iterdir()) == []
