@@ -260,20 +260,17 @@ def test_a_broken_file_loses_only_its_broken_rows(server: Server) -> None:
     ]
 
 
-def test_an_object_that_does_not_exist_gives_one_error_a_row(server: Server) -> None:
-    status = server.done("bad", b"name\n" + b"Ann\n" * 37)
-    assert (status["status"], status["recordsCount"], status["recordsFailedCount"]) == (
-        "COMPLETE",
-        37,
-        37,
+def test_an_object_that_does_not_exist_is_refused_before_there_is_a_job(server: Server) -> None:
+    before, jobs = files_of(server), server.call("GET", "/bulk/jobs").json
+    reply = server.upload("bad", b"name\n" + b"Ann\n" * 37)
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "there is no object 'bad'; the objects are: records, log",
     )
-    first = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30")
-    assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
-    token = first.headers["elements-next-page-token"]
-    second = server.call("GET", f"/bulk/{status['id']}/errors?pageSize=30&nextPage={token}")
-    assert (len(second.json), "elements-next-page-token" in second.headers) == (7, False)
-    assert second.json[-1]["rowNum"] == 37
-    assert second.json[-1]["status"] == "there is no object 'bad'; the objects are: records, log"
+    near = server.upload("Record", b"name\nAnn\n").json["message"]
+    assert near == "there is no object 'Record'; did you mean 'records'?"
+    assert server.call("GET", "/bulk/jobs").json == jobs
+    assert files_of(server) == before
 
 
 def test_one_bad_record_does_not_sink_its_neighbours(server: Server) -> None:

@@ -76,8 +76,9 @@ def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
         assert reply.body.count(b"Ann") == 2
 
 
-def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> None:
+def test_the_vendors_own_test_of_an_object_that_is_not_there(processes: Processes) -> None:
     """An error for each row, in two pages."""
+    server = processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
     body, kind = multipart(b"name\n" + b"x\n" * 37, {})
     job_id = server.call(
         "POST", "/hubs/crm/bulk/bad", body=body, headers={"Content-Type": kind}
@@ -90,6 +91,15 @@ def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> 
     assert (len(second.json), "elements-next-page-token" in second.headers) == (7, False)
     older = server.call("GET", f"/hubs/crm/bulk/{job_id}/errors?pageSize=30&page=2&fields=rowNum")
     assert older.json == [{"rowNum": one["rowNum"]} for one in second.json]
+    for name, options in (
+        ("records", {"action": "upsert", "identifierFieldName": "no such column"}),
+        ("log", {"action": "delete"}),
+    ):
+        body, kind = multipart(b"name\nx\n", {"metaData": json.dumps(options)})
+        job_id = server.call(
+            "POST", f"/bulk/{name}", body=body, headers={"Content-Type": kind}
+        ).json["id"]
+        assert polled(server, f"/bulk/{job_id}/status", 0.1)["recordsFailedCount"] == 1
 
 
 def test_the_vendors_own_test_of_a_cancelled_job(server: Server) -> None:

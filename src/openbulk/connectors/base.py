@@ -125,7 +125,9 @@ class Connector(Protocol):
 
         It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields
         are nested schemas. `readOnly`, `enum`, `format`, `title` and `description` are present if
-        known. Raises NotFound for an object that `objects` does not name.
+        known. Columns are resolved against it (`columns.py`): `write` gets no other fields, unless
+        the schema has `additionalProperties`. Raises NotFound for an object that `objects` does not
+        name.
         """
 
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:

@@ -27,6 +27,8 @@ MAX_PATH_CHARACTERS = 1_000
 """A longer name is no path: a file may hold anything."""
 MAX_REMEMBERED = 10_000
 """Names that are remembered: each record of a JSON file may have names of its own."""
+MAX_PLANS = 1_000
+"""Sets of names that are remembered: empty cells make many of them."""
 MAX_SHOWN = 20
 """Fields that a message lists."""
 MAX_QUOTED = 100
@@ -52,6 +54,16 @@ class _Column:
     level: "_Level"
     """The schema of its values."""
     is_left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How records with the same names are resolved."""
+
+    steps: tuple[tuple[str, Path, "_Level"], ...]
+    left_out: Mapping[str, None]
+    is_flat: bool
+    """No field is inside another."""
 
 
 class Columns:
@@ -115,6 +127,11 @@ class Columns:
         except FieldError:
             return None
 
+    def is_within(self, name: str, field: str) -> bool:
+        """Whether a column means this field, or one inside it."""
+        path = self.path_of(name) or ()
+        return any(path_text(path[:end]) == field for end in range(1, len(path) + 1))
+
     def problem_of(self, names: Sequence[str]) -> str | None:
         """Why a file cannot have these columns side by side; None if it can.
 
@@ -155,6 +172,9 @@ class _Level:
         self._properties: Schema = schema.get("properties", {})
         self._levels: dict[str | int, _Level] = {}
         self._columns: dict[str, _Column] = {}
+        self._unknown: dict[str, str] = {}
+        """Names that mean nothing, and the messages about them."""
+        self._plans: dict[tuple[str, ...], _Plan] = {}
         self._plain: set[str] = set()
         """Names that are fields as they stand, and whose values have no names to resolve."""
         self.read_only: frozenset[str] = frozenset()
@@ -216,20 +236,34 @@ class _Level:
         """A record's values by the names of fields. Raises FieldError."""
         if self._plain.issuperset(values):
             return values
-        columns = {name: self.column(name) for name in values}
-        for name in [name for name, column in columns.items() if column.is_left_out]:
-            left_out[name] = None
-            del columns[name]
-        fields = {
-            column.path: column.level.convert(values[name], left_out)
-            for name, column in columns.items()
-        }
-        if len(fields) < len(columns) and (twice := _columns_of_one_field(columns)):
-            raise twice
+        names = tuple(values)
+        plan = self._plans.get(names) or self._plan(names)
+        left_out.update(plan.left_out)
+        if plan.is_flat:
+            return {str(path[0]): values[name] for name, path, _ in plan.steps}
+        fields = {path: level.convert(values[name], left_out) for name, path, level in plan.steps}
         try:
             return nest_paths(fields)
         except ValueError as error:
             raise FieldError(None, f"{error}; keep one of the columns") from error
+
+    def _plan(self, names: tuple[str, ...]) -> _Plan:
+        """How records with these names are resolved. Raises FieldError."""
+        columns = {name: self.column(name) for name in names}
+        left_out = {name: None for name, column in columns.items() if column.is_left_out}
+        kept = {name: columns[name] for name in columns if name not in left_out}
+        twice = _columns_of_one_field(kept)
+        if twice is not None:
+            raise twice
+        plan = _Plan(
+            tuple((name, column.path, column.level) for name, column in kept.items()),
+            left_out,
+            is_flat=all(len(one.path) == 1 and not one.level.has_names for one in kept.values()),
+        )
+        if len(self._plans) == MAX_PLANS:
+            self._plans.clear()
+        self._plans[names] = plan
+        return plan
 
     def convert(self, value: Any, left_out: dict[str, None]) -> Any:
         """A value whose own names are those of fields. Raises FieldError."""
@@ -256,9 +290,9 @@ class _Level:
         return column
 
     def _resolve(self, name: str) -> _Column:
-        found = self._find(name)
+        found = None if name in self._unknown else self._find(name)
         if found is None:
-            raise UnknownColumn(self._full(name), self._describe_unknown(name))
+            raise UnknownColumn(self._full(name), self._problem_of_unknown(name))
         path, level = found
         return _Column(path, level, path[0] in self.read_only)
 
@@ -323,6 +357,14 @@ class _Level:
 
     def _full(self, name: str) -> str:
         return path_text((*self._place, name))
+
+    def _problem_of_unknown(self, name: str) -> str:
+        """The message for a name: searching similar names takes longer than a row may."""
+        if name not in self._unknown:
+            if len(self._unknown) == MAX_REMEMBERED:
+                self._unknown.clear()
+            self._unknown[name] = self._describe_unknown(name)
+        return self._unknown[name]
 
     def _describe_unknown(self, name: str) -> str:
         near = get_close_matches(fold(name), self._known_names, 1)

@@ -99,7 +99,13 @@ class _Check:
         """Why no row can be sent. Not if all are broken: each has its own problem."""
         if not self._rows:
             return None
-        checks = (self._header, self._every_row, self._identifier, self._missing_field)
+        checks = (
+            self._header,
+            self._unknown_identifier,
+            self._every_row,
+            self._missing_identifier,
+            self._missing_field,
+        )
         return next(filter(None, (check() for check in checks)), None)
 
     def _header(self) -> str | None:
@@ -120,12 +126,17 @@ class _Check:
         more = f"; and {len(unknown) - MAX_NAMED} more" * (len(unknown) > MAX_NAMED)
         return "; ".join(unknown[:MAX_NAMED]) + more or problem
 
-    def _identifier(self) -> str | None:
-        """No row has the identifier. Sent so, rows would be refused, or exist twice."""
+    def _unknown_identifier(self) -> str | None:
+        """The identifier is neither a field nor a column. Sent so, records would exist twice."""
+        return None if self._columns.identifier_is_field else self._no_identifier()
+
+    def _missing_identifier(self) -> str | None:
+        """No row has the identifier, so each would be refused."""
+        return None if self._target.action is Action.CREATE else self._no_identifier()
+
+    def _no_identifier(self) -> str | None:
         field, name = self._columns.identifier, self._target.identifier_field
         if field is None or not self._is_known or self._has(field):
-            return None
-        if self._columns.identifier_is_field and self._target.action is Action.CREATE:
             return None
         hint = did_you_mean(str(name), self._names, f"its columns are: {', '.join(self._names)}")
         return f"metaData.identifierFieldName is {name!r}, and no row has a value there; {hint}"
@@ -142,5 +153,7 @@ class _Check:
         return None
 
     def _has(self, field: str) -> bool:
-        """Whether a record has a value in a field."""
-        return any(value_at(values, field) not in (None, "") for values in self._records)
+        """Whether a row has a value in a field."""
+        names = [name for name in self._names if self._columns.is_within(name, field)]
+        rows = chain(self._records, self._rows)
+        return bool(names) or any(value_at(values, field) not in (None, "") for values in rows)

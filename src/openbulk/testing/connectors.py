@@ -14,6 +14,7 @@
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ from typing import Any, ClassVar
 import pytest
 
 from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -107,6 +110,42 @@ class ConnectorTests:
         """`metadata` raises NotFound."""
         with pytest.raises(NotFound):
             await connect().metadata("no such object")
+
+    # --- columns ---
+
+    async def test_metadata_names_the_columns_of_records(self, connect: Connect) -> None:
+        """Each good record resolves to fields: uploads with an unknown column are refused."""
+        columns = await self.columns(connect())
+        for values in self.good:
+            assert columns.fields_of(values) == values
+
+    async def test_a_header_in_another_case_means_the_same_fields(self, connect: Connect) -> None:
+        """Records with such columns are created like the others."""
+        columns = await self.columns(connect())
+        written = [self.in_other_case(columns, values) for values in self.good]
+        resolved = [columns.fields_of(values) for values in written]
+        assert resolved == list(self.good)
+        outcomes = await send(connect, self.target(), records_of(resolved))
+        assert {outcome.kind for outcome in outcomes} <= CREATED, outcomes
+
+    async def test_two_columns_for_one_field_are_refused(self, connect: Connect) -> None:
+        """The message names both."""
+        columns = await self.columns(connect())
+        for name in self.good[0]:
+            (other,) = self.in_other_case(columns, {name: ""})
+            problem = columns.problem_of([name, other])
+            assert other == name or (problem and repr(name) in problem and repr(other) in problem)
+
+    async def test_an_unknown_column_is_refused_with_the_nearest_field(
+        self, connect: Connect
+    ) -> None:
+        """Unless the object takes any."""
+        columns = await self.columns(connect())
+        if columns.takes_any:
+            pytest.skip("this object takes any field")
+        for name in self.good[0]:
+            with pytest.raises(FieldError, match=f"did you mean '{re.escape(name)}'"):
+                columns.fields_of({f"{name}x": "x"})
 
     # --- writing ---
 
@@ -234,6 +273,19 @@ class ConnectorTests:
     def values_of(self, page: Page) -> list[str]:
         """The distinct values of a page's records."""
         return [str(one[self.distinct_field]) for one in page.records]
+
+    async def columns(self, connector: Connector) -> Columns:
+        """The columns of a file for the target."""
+        schema = await connector.metadata(self.object_name)
+        return Columns(self.target(), await self.features(connector), schema, names_are_paths=True)
+
+    def in_other_case(self, columns: Columns, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values under names in another case; a name that the object does not know stays."""
+        other = {
+            name: name.swapcase() if columns.is_within(name.swapcase(), name) else name
+            for name in values
+        }
+        return {other[name]: value for name, value in values.items()}
 
     async def features(self, connector: Connector) -> Features:
         """The features of the object."""

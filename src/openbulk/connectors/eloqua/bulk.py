@@ -5,6 +5,7 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +25,8 @@ MAX_IMPORT_FIELDS = 100
 """The limit of one definition (Reference/import-characteristics.htm)."""
 MAX_STAGING_BYTES = 32 * 1000 * 1000
 """The limit of one staging call. The documentation says 32 MB; this is the smaller reading."""
+FIELDS_SECONDS = 60.0
+"""A person may add a field at any time, and upload to it a minute later."""
 DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
 UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
@@ -90,13 +93,16 @@ class EloquaBulk:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._fields: dict[str, Fields] = {}
+        self._fields: dict[str, tuple[float, Fields]] = {}
+        """The fields of each entity, and when they were read."""
 
     async def fields(self, object: str) -> Fields:
-        """The fields of contacts or accounts. They are read once."""
-        if object not in self._fields:
-            self._fields[object] = await read_fields(self._service, object, ENTITIES[object].plural)
-        return self._fields[object]
+        """The fields of contacts or accounts. They are read again after FIELDS_SECONDS."""
+        read_at, fields = self._fields.get(object, (0.0, None))
+        if fields is None or time.monotonic() - read_at > FIELDS_SECONDS:
+            fields = await read_fields(self._service, object, ENTITIES[object].plural)
+            self._fields[object] = (time.monotonic(), fields)
+        return fields
 
     async def submit(self, target: Target, batch: Sequence[Record]) -> str:
         """Define an import, stage the batch, and start the sync.
