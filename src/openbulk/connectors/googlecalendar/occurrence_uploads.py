@@ -40,7 +40,7 @@ class OccurrenceUploads:
         original_start = await self._fit(row, original_start, series)
         if original_start.is_this_and_future:
             return await self._splits.write(row, series, original_start)
-        row = _placed(row, original_start.name)
+        row = _place(row, original_start.name)
         event = await self._finder.find(row) if row.target.action in _COMPARING else None
         outcome = event and await self._changes.change(row, event)
         return outcome or await self._change_first_time(row, original_start, series)
@@ -77,7 +77,7 @@ class OccurrenceUploads:
     async def _write_without_series(self, row: EventRow, original_start: OriginalStart) -> Outcome:
         """A guest may have been invited to one date alone, which is in the calendar then."""
         if original_start.name is not None:
-            row = _placed(row, original_start.name)
+            row = _place(row, original_start.name)
             event = await self._finder.find_alone(row)
             outcome = event and await self._changes.change(row, event)
             if outcome:
@@ -101,6 +101,6 @@ class OccurrenceUploads:
         )
 
 
-def _placed(row: EventRow, name: str | None) -> EventRow:
+def _place(row: EventRow, name: str | None) -> EventRow:
     """The row with the occurrence that it means."""
     return replace(row, identity=replace(row.identity.series, occurrence=name))
