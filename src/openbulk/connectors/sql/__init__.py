@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone, row_failure
 from openbulk.connectors.sql.reading import Selection
+from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import RolledBack, write_batch
@@ -246,7 +248,19 @@ async def _commit(connection: AsyncConnection, transaction: AsyncTransaction) ->
         raise
 
 
-_OPTIONS = (Option("timeZone", "the zone of times without an offset; default: UTC"),)
+def _zone_problem(name: str) -> str | None:
+    try:
+        zone_of(name)
+    except FieldError as error:
+        return error.message
+    return None
+
+
+_OPTIONS = (
+    Option(
+        "timeZone", "the zone of times without an offset; default: UTC", problem_of=_zone_problem
+    ),
+)
 
 
 class PostgresqlProvider:

@@ -50,7 +50,7 @@ class RowMapper:
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
-        zone = _zone_of(target.options.get("timeZone"))
+        zone = zone_of(target.options.get("timeZone"))
         conversion = Conversion(zone, is_sqlite, target.is_typed)
         return cls(table, target, _identifiers_of(table, target), conversion)
 
@@ -144,7 +144,8 @@ def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:
     return table.key
 
 
-def _zone_of(name: Any) -> tzinfo:
+def zone_of(name: Any) -> tzinfo:
+    """The time zone of a name; UTC without one. Raises FieldError."""
     try:
         return ZoneInfo(str(name)) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
