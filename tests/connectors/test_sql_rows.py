@@ -294,6 +294,18 @@ async def test_a_database_that_is_made_anew_is_used_as_it_is(either: Open) -> No
     assert database.execute("SELECT count(*) FROM openbulk_writes") == [(1,)]
 
 
+async def test_a_change_of_the_tables_is_seen_at_once(either: Open) -> None:
+    """A new table, a new column, and one that is gone."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY)")
+    assert set(await database.connector.objects()) == {"t"}
+    database.execute("CREATE TABLE u (id int PRIMARY KEY)")
+    database.execute("ALTER TABLE t ADD COLUMN a text")
+    assert set(await database.connector.objects()) == {"t", "u"}
+    assert set((await database.connector.metadata("t"))["properties"]) == {"id", "a"}
+    database.execute("DROP TABLE t")
+    assert set(await database.connector.objects()) == {"u"}
+
+
 async def test_sqlites_triggers_can_skip_a_row_and_end_a_transaction(sqlite: Open) -> None:
     """A row that is skipped is not called written."""
     database = await sqlite(

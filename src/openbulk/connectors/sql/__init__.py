@@ -18,6 +18,7 @@ from openbulk.connectors.sql.failures import failure, is_gone, row_failure
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
+from openbulk.connectors.sql.type_names import schema_version
 from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import RolledBack, write_batch
 from openbulk.domain.conditions import Comparison
@@ -27,7 +28,8 @@ from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 REFLECT_SECONDS = 30.0
-"""Table descriptions are read again after this time, and after a failed write."""
+"""Table descriptions are read again after this time, if they have changed, and after a failed
+write."""
 
 
 class Sql:
@@ -42,6 +44,8 @@ class Sql:
         self._write_log = write_log_table(schema)
         self._has_write_log = False
         self._tables: Mapping[str, Table] = {}
+        self._version: Any = None
+        """Changes with every change of the tables."""
         self._reflected_at = float("-inf")
         self._preparing = asyncio.Lock()
         """Held while the tables are read or the write log is created."""
@@ -53,7 +57,7 @@ class Sql:
 
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
-        tables = await self._all_tables()
+        tables = await self._all_tables(is_up_to_date=True)
         return {name: table.features(self._concurrency) for name, table in tables.items()}
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
@@ -187,12 +191,17 @@ class Sql:
         self._reflected_at = float("-inf")
         self._has_write_log = False
 
-    async def _all_tables(self) -> Mapping[str, Table]:
+    async def _all_tables(self, *, is_up_to_date: bool = False) -> Mapping[str, Table]:
+        """The tables; with `is_up_to_date` as they are now, else as they were a moment ago."""
         async with self._preparing:
-            if time.monotonic() - self._reflected_at > REFLECT_SECONDS:
+            is_old = time.monotonic() - self._reflected_at > REFLECT_SECONDS
+            if is_old or is_up_to_date:
                 async with self._connection() as connection:
-                    self._tables = await connection.run_sync(reflect, self._schema)
-                self._reflected_at = time.monotonic()
+                    version = await connection.run_sync(schema_version, self._schema)
+                    if is_old or version != self._version:
+                        self._tables = await connection.run_sync(reflect, self._schema)
+                        self._version = version
+                        self._reflected_at = time.monotonic()
             return self._tables
 
     async def _ensure_write_log(self) -> None:
