@@ -206,6 +206,14 @@ def test_rows_refer_to_rows_that_come_thousands_of_rows_later(start: Start) -> N
     assert case.query("select count(*) from chain") == [(3_000,)]
 
 
+def test_rows_refer_to_rows_of_another_batch(start: Start) -> None:
+    case = start("far", "create table far(id int primary key, boss int references far)")
+    rows = ["1,7000", "2,9999", *(f"{n}," for n in range(3, 7_000)), "7000,1"]
+    assert case.upload("far", "\n".join(["id,boss", *rows]).encode()) == (7_000, 1)
+    assert list(case.errors) == [2]
+    assert case.query("select count(*) from far") == [(6_999,)]
+
+
 def test_a_number_beyond_its_column_is_refused_with_column_and_value(start: Start) -> None:
     case = start("out-of-range")
     assert case.upload("meter") == (2, 1)

@@ -163,7 +163,7 @@ class Sql:
         try:
             async with self._engine.begin() as connection:
                 log = WriteLog(connection, self._write_log, target.run)
-                await log.add([record], [outcome])
+                await log.add([outcome])
         except (SQLAlchemyError, OSError) as error:
             raise failure(error) from error
         return [outcome]

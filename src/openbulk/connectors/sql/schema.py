@@ -74,7 +74,7 @@ class Table:
         return self.sql.name
 
     @property
-    def computed(self) -> list[str]:
+    def computed_columns(self) -> list[str]:
         """The columns that the database computes, so that they accept no values."""
         return [name for name, column in self.columns.items() if column.is_generated]
 

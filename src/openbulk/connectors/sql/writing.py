@@ -28,17 +28,21 @@ from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
 from openbulk.connectors.sql.values import to_json
 from openbulk.connectors.sql.write_log import WriteLog
+from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
 Match = Mapping[str, Any]
 """A row of the table, with the columns that were asked for."""
 
 
-class RolledBack(Exception):
+_IN_ANY_ORDER = (Action.CREATE, Action.DELETE)
+
+
+class RolledBack(OpenbulkError):
     """An error of a row has ended the whole transaction: nothing of the batch is written."""
 
     def __init__(self, error: DBAPIError) -> None:
-        super().__init__(str(error))
+        super().__init__("an error of a row has ended the transaction")
         self.error = error
 
 
@@ -58,7 +62,8 @@ async def write_batch(
     if not rest:
         return list(known.values())
     outcomes = await _write_records(connection, table, target, rest)
-    await log.add(rest, outcomes)
+    # Those that come too early are sent again.
+    await log.add([outcome for outcome in outcomes if not outcome.is_early])
     return [*known.values(), *outcomes]
 
 
@@ -187,7 +192,7 @@ class _RowWriter:
         for name, value in row.computed.items():
             if not is_same(matches[0][name], value):
                 return computed_column_error(name).outcome(row.number)
-        if all(is_same(matches[0][name], row.values[name]) for name in self._changed(row)):
+        if all(is_same(matches[0][name], row.values[name]) for name in self._changed_columns(row)):
             return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
         return None
 
@@ -199,12 +204,12 @@ class _RowWriter:
             return self._missing(row, "use action upsert to create it")
         for name in row.computed:
             return computed_column_error(name).outcome(row.number)
-        for name in self._table.computed:
+        for name in self._table.computed_columns:
             if name in row.values:
                 return self._missing(row, f"the database makes {name}, so it cannot be given")
         return None
 
-    def _changed(self, row: Row) -> list[str]:
+    def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]
 
     def _ambiguous(self, row: Row, count: int) -> Outcome:
@@ -249,7 +254,7 @@ class _RowWriter:
                 return [Outcome(row.number, OutcomeKind.CREATED) for row in rows]
             if len(rows) > 1:
                 raise
-            return [await self._held_back(rows[0])]
+            return [await self._outcome_held_back(rows[0])]
         return [
             Outcome(row.number, OutcomeKind.CREATED, row_id)
             for row, row_id in zip(rows, ids, strict=True)
@@ -262,7 +267,7 @@ class _RowWriter:
         outcomes: list[Outcome] = []
         for group in groups.values():
             updated = await self._statements.update(
-                group, self._mapper.identifiers, self._changed(group[0])
+                group, self._mapper.identifiers, self._changed_columns(group[0])
             )
             outcomes += await self._outcomes(OutcomeKind.UPDATED, group, updated)
         return outcomes
@@ -279,11 +284,11 @@ class _RowWriter:
         return [
             Outcome(row.number, kind, row.id)
             if row.number in written
-            else await self._held_back(row)
+            else await self._outcome_held_back(row)
             for row in rows
         ]
 
-    async def _held_back(self, row: Row) -> Outcome:
+    async def _outcome_held_back(self, row: Row) -> Outcome:
         """The outcome of a row that the database has taken without an error, and not written."""
         name, triggers = self._table.name, await self._statements.triggers()
         if not triggers:
@@ -355,7 +360,10 @@ class _RowWriter:
             self._may_get_better.add(row.number)
         name = None if names_column(error) else await self._statements.column_at_fault(row)
         at_fault = None if name is None else (name, to_json(row.values[name]))
-        return row_failure(row.number, error, self._table.columns, at_fault)
+        outcome = row_failure(row.number, error, self._table.columns, at_fault)
+        # A row that has the key of another one may not be written behind it.
+        is_early = row.number in self._may_get_better and self._action in _IN_ANY_ORDER
+        return replace(outcome, is_early=is_early)
 
 
 def _number(row: Row) -> int:
