@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider, databases
 from openbulk.domain.errors import BadInput, NotFound, Refused
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
@@ -274,6 +275,20 @@ async def test_an_error_inside_a_trigger_is_about_its_row(postgresql: Open) -> N
     assert await database.write("t", [{"id": n} for n in (1, 2, 3)]) == [CREATED, FAILED, CREATED]
 
 
+async def test_a_statement_that_takes_too_long_is_divided(
+    postgresql: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow triggers must not hold a job forever."""
+    monkeypatch.setattr(databases, "_SESSION", "-c statement_timeout=1s")
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY)",
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$",
+        "CREATE TRIGGER rest BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION rest()",
+    )
+    assert await database.write("t", [{"id": n} for n in range(8)]) == [CREATED] * 8
+
+
 async def test_a_table_that_is_gone_stops_the_job(either: Open) -> None:
     """No row of it can be written."""
     database = await either("CREATE TABLE t (id int PRIMARY KEY)")
@@ -484,6 +499,16 @@ async def test_a_text_for_a_document_is_one_only_where_it_can_be(
 
 
 # --- reading ---
+
+
+async def test_names_of_columns_are_plain_texts(either: Open) -> None:
+    """A download encodes them as keys of JSON objects."""
+    database = await either('CREATE TABLE t ("Id" int PRIMARY KEY, "a.b" text)')
+    assert await database.write("t", [{"Id": 1, "a.b": "x"}]) == [CREATED]
+    for fields in ((), ("a.b", "Id")):
+        query = Query("t", fields=fields)
+        (page,) = [page async for page in database.connector.read(query, PageRequest())]
+        assert orjson.dumps(page.records) == b'[{"Id":1,"a.b":"x"}]'
 
 
 async def test_a_key_that_the_column_cannot_have_is_not_found(either: Open) -> None:

@@ -27,6 +27,7 @@ _NEW_ROW_CLASSES = ("23505", "23P01")
 _RAISED = "exec_stmt_raise"
 """The function of PL/pgSQL that raises an error of a trigger's own
 (https://github.com/postgres/postgres/blob/REL_15_STABLE/src/pl/plpgsql/src/pl_exec.c)."""
+_QUERY_CANCELED = "57014"
 _SIGN_IN_CLASSES = ("28",)
 _TEMPORARY_CLASSES = ("08", "40", "53", "55", "57")
 """Connections, rollbacks for concurrency, resources, locks, and interventions of the operator."""
@@ -85,6 +86,11 @@ def _is_of_rows_in_sqlite(error: sqlite3.Error) -> bool | None:
     if code & 0xFF in _SQLITE_ROW_CODES:
         return True
     return False if code & 0xFF in _SQLITE_JOB_CODES else None
+
+
+def is_too_slow(error: DBAPIError) -> bool:
+    """Whether a statement took longer than one may: fewer rows take less time."""
+    return _sqlstate(error) == _QUERY_CANCELED
 
 
 def may_get_better(error: DBAPIError, *, is_insert: bool) -> bool:

@@ -16,6 +16,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.failures import (
     is_of_rows,
+    is_too_slow,
     may_get_better,
     names_column,
     row_failure,
@@ -324,7 +325,8 @@ class _RowWriter:
             if is_first:
                 return await self._bisect(rows)
         except DBAPIError as error:
-            await self._require_about_rows(error)
+            if len(rows) == 1 or not is_too_slow(error):
+                await self._require_about_rows(error)
             if len(rows) == 1:
                 return {rows[0].number: await self._refusal(rows[0], error)}
         first, second = halves(self._table, rows)
