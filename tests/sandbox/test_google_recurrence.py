@@ -183,7 +183,7 @@ async def test_a_deleted_series_takes_its_changed_occurrences_along(ann: Caller)
         await ann.call("PATCH", moved, json={"summary": "Moved"})
         await ann.call(method, f"{EVENTS}/{series['id']}", json=body)
         assert await ann.list_events(singleEvents="true") == []
-        assert await ann.list_events() == []
+        assert {one["status"] for one in await ann.list_events()} <= {"cancelled"}
         assert (await ann.call("GET", moved))[1]["status"] == "cancelled"
 
 
