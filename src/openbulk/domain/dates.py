@@ -37,6 +37,11 @@ DAY_FIRST, MONTH_FIRST, YEAR_FIRST = "DMY", "MDY", "YMD"
 _MONTHS, _DAYS, _FEBRUARY = 12, 31, 2
 _SHORT_YEAR, _LONG_YEAR = 2, 4
 _FIRST_SHORT_YEAR_OF_1900S = 70
+_OTHER_CALENDARS: Mapping[str, range] = {
+    "Persian or the Islamic": range(1300, 1480),
+    "Buddhist": range(2443, 2643),
+}
+"""The years that are today's in other calendars. A date in ISO 8601 may have them."""
 _WORD = r"[^\W\d_]+\.?"
 _YEAR = r"[0-9]{4}(?![0-9])|[0-9]{2}(?![0-9:.h])"
 _ORDINAL = r"(?:st|nd|rd|th|er|o|\.)?"
@@ -113,6 +118,9 @@ class WrittenDate:
             raise self._not_a_date(f"there is no month {month}")
         if not year:
             raise self._not_a_date("there is no year 0")
+        calendar = next((name for name, years in _OTHER_CALENDARS.items() if year in years), None)
+        if calendar is not None:
+            raise self._not_a_date(f"the year {year} is one of the {calendar} calendar")
         days = monthrange(year, month)[1]
         if not 1 <= day <= days:
             # Only February's days depend on the year.
@@ -272,7 +280,7 @@ def iso_time(text: str) -> str | None:
         time_of_day = parse_time(text)
     except ValueError:
         return None
-    if time_of_day.days:
+    if time_of_day.days or text.strip().isdecimal():  # 24:00, or a bare number
         return None
     return add_time(date.min, time_of_day).time().isoformat()
 
