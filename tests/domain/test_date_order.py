@@ -67,6 +67,12 @@ def test_an_open_file_is_refused_with_both_readings(texts: Sequence[str]) -> Non
     assert order_of(*texts, dateOrder="mdy").slashes == "MDY"
 
 
+def test_a_date_that_nobody_looked_at_is_refused_by_itself() -> None:
+    """Its file showed nothing, or what it showed is lost."""
+    with pytest.raises(ValueError, match=r'"05/06/2026" is 2026-06-05 \(day first\) or 2026-05-06'):
+        parse_date("05/06/2026", DateOrder())
+
+
 def test_dots_have_the_day_first_unless_one_of_them_cannot() -> None:
     """Whatever the slashes of the file are."""
     assert parse_date("07.09.2026", order_of("05/30/2026", "07.09.2026")) == date(2026, 9, 7)

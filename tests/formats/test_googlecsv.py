@@ -160,6 +160,7 @@ def test_outlook_ends_a_day_at_the_midnight_after_it(cells: str, end: str) -> No
         ("06/25/2026,10:00,,,,,,secret", 'Private "secret" is not known'),
         ("31.09.2026,10:00,,,,,,", 'Start Date "31.09.2026" is not a date: September has 30 days'),
         ("soon,10:00,,,,,,", 'Start Date "soon" is not a date'),
+        ("2026-06-25T10:00:00Z,,,,,,,", 'Start Date "2026-06-25T10:00:00Z" has an offset'),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_cell(cells: str, message: str) -> None:

@@ -6,7 +6,6 @@ with names, times with AM or PM. If nothing shows it, nobody can know.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from openbulk.domain.dates import (
     DAY_FIRST,
     EXAMPLES,
     MONTH_FIRST,
-    YEAR_FIRST,
+    ORDER_WORDS,
     DateOrder,
     WrittenDate,
     is_iso,
@@ -37,11 +36,6 @@ _HINTS: Mapping[str, str] = {
 _MONTHS, _LONG_YEAR = 12, 4
 _SLIPS = 5
 """One date against this many is a slip of the pen, and its row alone is refused."""
-_WORDS: Mapping[str, str] = {
-    DAY_FIRST: "day first",
-    MONTH_FIRST: "month first",
-    YEAR_FIRST: "year first",
-}
 
 
 class DateOrderUnknown(BadInput):
@@ -182,7 +176,8 @@ def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
 
 def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
     cells = " and ".join(
-        f'row {one.row}: {one.field} "{one.text}" ({_WORDS[order]})' for order, one in votes.items()
+        f'row {one.row}: {one.field} "{one.text}" ({ORDER_WORDS[order]})'
+        for order, one in votes.items()
     )
     return DateOrderUnknown(
         f"the dates of the file contradict each other: {cells}; write all dates alike, best like "
@@ -193,10 +188,7 @@ def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
 def _open_date(sighting: Sighting) -> DateOrderUnknown:
     found = read_date(sighting.text)
     assert found is not None
-    readings: dict[str, str] = {}
-    for order in found.orders:
-        with suppress(ValueError):  # April has no 31st in any order
-            readings[order] = f"{found.day(DateOrder(order, order))} ({_WORDS[order]})"
+    readings = found.readings()
     return DateOrderUnknown(
         f'row {sighting.row}: {sighting.field} "{sighting.text}" is '
         f"{' or '.join(readings.values())}, and no other date of the file shows which; set "
