@@ -57,7 +57,7 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
         raise BadInput(error.message) from error
     problem = _Check(described, columns, file).problem()
     if problem:
-        raise BadInput(problem)
+        raise BadInput(f"{problem}{file.source}")
     if file.is_whole and target.action is not Action.DELETE:
         _require_date_order(file, columns, described)
 
