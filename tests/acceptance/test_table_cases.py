@@ -156,16 +156,6 @@ def test_a_day_that_does_not_exist_costs_its_row(google: Server, sandbox: Proces
     assert set(events(sandbox)) == {"a", "c"}
 
 
-def test_the_dates_of_records_to_delete_do_not_matter(google: Server, sandbox: Process) -> None:
-    """What identifies them does."""
-    require_no_failure(
-        google, google.done("events", b"id,summary,start.date\nabcde,a,2026-05-30\n")
-    )
-    file = b"id,start.date\nabcde,05/06/2026\n"
-    require_no_failure(google, google.done("events", file, {"action": "delete"}))
-    assert events(sandbox) == {}
-
-
 def test_a_single_record_is_read_as_a_file_is(google: Server) -> None:
     """Without a job."""
     event = {"summary": "a", "start": {"date": "07.09.2026"}}

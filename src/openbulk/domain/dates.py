@@ -138,11 +138,11 @@ class WrittenDate:
         calendar = next((name for name, years in _OTHER_CALENDARS.items() if year in years), None)
         if calendar is not None:
             raise self._not_a_date(f"the year {year} is one of the {calendar} calendar")
-        days = monthrange(year, month)[1]
-        if not 1 <= day <= days:
+        last_day = monthrange(year, month)[1]
+        if not 1 <= day <= last_day:
             # Only February's days depend on the year.
             name = f"{month_name[month]} {year}" if month == _FEBRUARY else month_name[month]
-            raise self._not_a_date(f"{name} has {days} days")
+            raise self._not_a_date(f"{name} has {last_day} days")
         found = date(year, month, day)
         if self.weekday not in {None, found.isoweekday()}:
             raise self._not_a_date(f"{found} is a {day_name[found.weekday()]}")

@@ -58,7 +58,7 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
     problem = _Check(described, columns, file).problem()
     if problem:
         raise BadInput(f"{problem}{file.source}")
-    if file.is_whole and target.action is not Action.DELETE:
+    if file.is_whole:
         _require_date_order(file, columns, described)
 
 

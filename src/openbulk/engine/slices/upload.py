@@ -27,7 +27,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Row
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.date_columns import DateReader, signs_of
@@ -157,8 +157,7 @@ class UploadSlice:
         if self._names_are_paths:
             self._empty_texts = EmptyTexts(self._columns, schema)
         fields = DateFields(schema)
-        # Of a record to delete, only what identifies it counts.
-        if fields and self._target.action is not Action.DELETE:
+        if fields:
             signs = await signs_of(self._files, self._job.upload.file)
             self._dates = DateReader.of(signs, self._columns, fields, self._target.options)
         return None
