@@ -6,7 +6,7 @@ with names, times with AM or PM. If nothing shows it, nobody can know.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from openbulk.domain.dates import (
@@ -30,6 +30,7 @@ _HINTS: Mapping[str, str] = {
     f" {MONTH_FIRST}": MONTH_FIRST,
     f" {DAY_FIRST}": DAY_FIRST,
     f"{_DOTS}{DAY_FIRST}": DAY_FIRST,
+    f"{_DOTS}{MONTH_FIRST}": MONTH_FIRST,
     _DOTS: DAY_FIRST,
 }
 """The order that goes with a sign that decides nothing by itself."""
@@ -149,11 +150,12 @@ def _merge(columns: Iterable[DateSigns]) -> Mapping[str, Sighting]:
     for column in columns:
         for sign, sighting in column.seen.items():
             name = sign.replace("-", _SLASHES)
-            first = merged.get(name, sighting)
-            if sighting.row < first.row:
-                first = sighting
-            count = sighting.count + (merged[name].count if name in merged else 0)
-            merged[name] = Sighting(first.field, first.text, first.row, count)
+            other = merged.get(name)
+            if other is None:
+                merged[name] = sighting
+                continue
+            first = min(other, sighting, key=lambda one: one.row)
+            merged[name] = replace(first, count=other.count + sighting.count)
     return merged
 
 
@@ -168,7 +170,8 @@ def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
     ranked = sorted(votes, key=lambda order: votes[order].count, reverse=True)
     most = votes[ranked[0]].count
     others = sum(votes[order].count for order in ranked[1:])
-    slips = most // _SLIPS if f"{mark}{_OPEN}" in seen else most - 1
+    has_open_dates = not seen.keys().isdisjoint({f"{mark}{_OPEN}", mark})
+    slips = most // _SLIPS if has_open_dates else most - 1
     if others > slips:
         raise _contradiction({order: votes[order] for order in ranked[:2]})
     return ranked[0]
