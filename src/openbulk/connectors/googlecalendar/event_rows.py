@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.events import CANCELLED, Event, private_property
-from openbulk.connectors.googlecalendar.fields import convert, parse_integer
+from openbulk.connectors.googlecalendar.fields import convert, parse_integer, require_clearable
 from openbulk.connectors.googlecalendar.identity import ID, Identity, event_id, identity_of
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
@@ -95,6 +95,8 @@ class EventDraft:
 def draft_of(record: Record, target: Target, options: TimeOptions) -> EventDraft:
     """A record in Google's types. Raises FieldError."""
     values = dict(record.values)
+    if target.options.get("nullValue"):
+        require_clearable(values)
     calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
     organizer = _organizer(values.pop("organizer", None))
     schema = event_schema()
@@ -184,13 +186,23 @@ def calendar_of(options: Mapping[str, Any]) -> str:
     """The calendar that metaData names; the primary one if it names none.
 
     It is named by `calendarId`, or by `path` (`/calendars/{id}/events`). Raises FieldError for
-    another path.
+    another path, and if both name a calendar, and not the same.
     """
-    if options.get("calendarId"):
-        return str(options["calendarId"])
+    calendar = str(options.get("calendarId") or "")
     path = str(options.get("path") or "")
     if not path:
-        return PRIMARY
+        return calendar or PRIMARY
+    in_path = _calendar_in(path)
+    if calendar not in ("", in_path):
+        raise FieldError(
+            "path",
+            f"metaData.path {path!r} and metaData.calendarId {calendar!r} name two calendars; "
+            "leave one of them out",
+        )
+    return in_path
+
+
+def _calendar_in(path: str) -> str:
     match = _CALENDAR_PATH.fullmatch(path)
     if match is None:
         raise FieldError(
