@@ -83,12 +83,10 @@ class _Frame:
     """The beginning of the children."""
 
     def end_of_children(self, text: bytes, name: str) -> int:
-        """Where the last whole child ends; 0 if there is none."""
+        """Where the children end, or else the last one begins, which may not be whole yet."""
         end = text.find(b"</" + self.prefix + self.container)
-        if end >= 0:
-            return end
-        last = text.rfind(b"</" + self.prefix + name.encode())
-        return text.find(b">", last) + 1 if last >= 0 else 0
+        last = text.rfind(b"<" + self.prefix + name.encode())
+        return end if end >= 0 else max(last, 0)
 
     def is_end(self, text: bytes, end: int) -> bool:
         """Whether the children end there."""
