@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
@@ -32,6 +31,7 @@ from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.date_columns import DateReader, signs_of
+from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -77,7 +77,7 @@ class UploadSlice:
         deadline: SliceDeadline,
         names_are_paths: bool = False,
     ) -> None:
-        """`names_are_paths` as in the format of the job's file."""
+        """`names_are_paths`: dots in the names of the file's columns make nested fields."""
         self._job = ledger.job
         self._ledger = ledger
         self._connector = connector
@@ -97,6 +97,7 @@ class UploadSlice:
             # A format whose records have fields in fields has numbers and documents, too.
             is_typed=not names_are_paths,
         )
+        self._features = Features()
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
@@ -108,11 +109,7 @@ class UploadSlice:
     async def run(self) -> Ending:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
-            objects = await self._connector.objects()
-            self._target = resolve_target(self._target, objects)
-            refusal = refusal_of(self._target, objects)
-            if refusal is None:
-                refusal = await self._resolve_columns(objects[self._target.object])
+            refusal = await self._prepare()
         except ServiceError as error:
             return ending_of(error)
         self._parts, with_outcome = await self._ledger.rows_to_send()
@@ -121,10 +118,10 @@ class UploadSlice:
         try:
             if refusal is not None:
                 await self._refuse_all(refusal)
-            elif objects[self._target.object].native:
-                await self._import_natively(objects[self._target.object])
+            elif self._features.native:
+                await self._import_natively(self._features)
             else:
-                await self._send_all(objects[self._target.object])
+                await self._send_all(self._features)
             await self._record()
             if self._columns is not None:
                 await self._ledger.add_left_out(self._columns.left_out)
@@ -138,15 +135,21 @@ class UploadSlice:
             return Complete()
         return self._ending or Continue()
 
-    async def _resolve_columns(self, features: Features) -> str | None:
-        """Prepare to resolve the file's columns; return why no record can be sent, or None.
+    async def _prepare(self) -> str | None:
+        """Resolve the target and the file's columns; return why no record can be sent, or None.
 
         Raises BadInput if the file does not show the order of its dates, and ServiceError.
         """
+        objects = await self._connector.objects()
+        self._target = resolve_target(self._target, objects)
+        refusal = refusal_of(self._target, objects)
+        if refusal is not None:
+            return refusal
+        self._features = objects[self._target.object]
         schema = await self._connector.metadata(self._target.object)
         try:
             self._columns = Columns(
-                self._target, features, schema, names_are_paths=self._names_are_paths
+                self._target, self._features, schema, names_are_paths=self._names_are_paths
             )
         except FieldError as error:
             return error.message
@@ -484,43 +487,3 @@ class UploadSlice:
 async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
     for begin in range(0, len(records), size):
         yield records[begin : begin + size]
-
-
-class ConcurrencyLimiter:
-    """Slots for calls in flight, up to the service's concurrency.
-
-    Calls that share an ordering key run one after another. If the service refuses a call, the slice
-    ends, and the next one begins with few slots again.
-    """
-
-    def __init__(self, features: Features) -> None:
-        self._slots = features.initial_concurrency or features.concurrency
-        self._max_slots = features.concurrency
-        self._free = asyncio.Semaphore(self._slots)
-        self._last_calls: dict[str, asyncio.Task[None]] = {}
-        """The latest call in flight of each ordering key."""
-
-    async def acquire(self) -> None:
-        """Wait for a slot."""
-        await self._free.acquire()
-
-    def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
-        """The calls in flight that a call with these keys has to wait for.
-
-        Each of them has a slot, so that they end whatever else waits.
-        """
-        return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
-
-    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
-        """When the call ends, free its slot, and open another one up to the maximum."""
-        self._last_calls.update(dict.fromkeys(ordering_keys, call))
-        call.add_done_callback(partial(self._release, ordering_keys))
-
-    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
-        for key in ordering_keys:
-            if self._last_calls[key] is call:
-                del self._last_calls[key]
-        self._free.release()
-        if self._slots < self._max_slots:
-            self._slots += 1
-            self._free.release()
