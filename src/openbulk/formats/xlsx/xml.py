@@ -33,8 +33,8 @@ def parse_part(part: IO[bytes]) -> Element:
 def _parse(content: bytes) -> Element:
     if len(content) > MAX_BYTES or content.count(b"<") > MAX_TAGS:
         raise BadInput("a row, a text or a list of the workbook is too large; send a CSV")
-    # What could make a short XML long: no part has a DTD (ECMA-376, part 2, 8.1.4). In UTF-16, which
-    # no program writes, a DTD would not be seen.
+    # What could make a short XML long: no part has a DTD (ECMA-376, part 2, 8.1.4). It would not be
+    # seen in UTF-16, which no program writes.
     for forbidden, what in ((b"<!DOCTYPE", "has a DTD"), (b"\x00", "is not UTF-8")):
         if forbidden in content:
             raise BadInput(f"the workbook cannot be read (its XML {what}); save it again")
