@@ -91,11 +91,11 @@ def same_float(value: Any, stored: str) -> bool:
 
 
 def same_text(value: Any, stored: str) -> bool:
-    return stored == value
+    return bool(stored == value)
 
 
 def same_padded(value: Any, stored: str) -> bool:
-    return stored.rstrip(" ") == value.rstrip(" ")
+    return stored.rstrip(" ") == str(value).rstrip(" ")
 
 
 def same_day(value: Any, stored: str) -> bool:
@@ -124,7 +124,7 @@ def _finer_than_microseconds(value: str) -> bool:
 
 
 def same_document(value: Any, stored: str) -> bool:
-    return exact(decode_json(stored)) == exact(value)
+    return bool(exact(decode_json(stored)) == exact(value))
 
 
 def same_in_sqlite(value: Any, stored: str) -> bool:

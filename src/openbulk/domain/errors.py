@@ -24,6 +24,9 @@ OpenbulkError
 ├── FieldError                 a value cannot be sent: its record fails (connectors/fields.py)
 │   └── UnknownColumn          ... a column means no field of the object (connectors/columns.py)
 ├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
+├── NotKept                    a column would round a value: its row fails (connectors/sql)
+├── RolledBack                 a row ended its transaction: its neighbours are written without it
+├── WrittenElsewhere           a database held rows back: they are written one by one, and counted
 ├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too
 └── ServiceError               a call to a service failed; its class says what became of the records
     ├── RetryLater             not done: send it again after a while

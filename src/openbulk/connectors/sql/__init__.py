@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
@@ -18,6 +18,7 @@ from openbulk.connectors.sql.failures import failure, is_gone, row_failure
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
+from openbulk.connectors.sql.type_names import schema_version
 from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import RolledBack, write_batch
 from openbulk.domain.conditions import Comparison
@@ -27,7 +28,8 @@ from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Outcome, Record, Target
 
 REFLECT_SECONDS = 30.0
-"""Table descriptions are read again after this time, and after a failed write."""
+"""Table descriptions are read again after this time, if they have changed, and after a failed
+write."""
 
 
 class Sql:
@@ -42,6 +44,8 @@ class Sql:
         self._write_log = write_log_table(schema)
         self._has_write_log = False
         self._tables: Mapping[str, Table] = {}
+        self._version: Any = None
+        """Changes with every change of the tables."""
         self._reflected_at = float("-inf")
         self._preparing = asyncio.Lock()
         """Held while the tables are read or the write log is created."""
@@ -53,7 +57,7 @@ class Sql:
 
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
-        tables = await self._all_tables()
+        tables = await self._all_tables(is_up_to_date=True)
         return {name: table.features(self._concurrency) for name, table in tables.items()}
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
@@ -132,7 +136,7 @@ class Sql:
                 log = WriteLog(connection, self._write_log, target.run)
                 outcomes = await write_batch(connection, table, target, log, batch)
                 is_committing = True
-                await transaction.commit()
+                await _commit(connection, transaction)
         except (SQLAlchemyError, OSError) as error:
             # The table may have changed since its description was read.
             self._reflected_at = float("-inf")
@@ -147,7 +151,6 @@ class Sql:
         if not is_committing:
             return reason
         if isinstance(error, IntegrityError):
-            # SQLite checks deferred constraints here, and has written nothing.
             return RolledBack(error)
         return AnswerLost(reason.message, provider_message=reason.provider_message)
 
@@ -160,7 +163,7 @@ class Sql:
         try:
             async with self._engine.begin() as connection:
                 log = WriteLog(connection, self._write_log, target.run)
-                await log.add([record], [outcome])
+                await log.add([outcome])
         except (SQLAlchemyError, OSError) as error:
             raise failure(error) from error
         return [outcome]
@@ -188,12 +191,17 @@ class Sql:
         self._reflected_at = float("-inf")
         self._has_write_log = False
 
-    async def _all_tables(self) -> Mapping[str, Table]:
+    async def _all_tables(self, *, is_up_to_date: bool = False) -> Mapping[str, Table]:
+        """The tables; with `is_up_to_date` as they are now, else as they were a moment ago."""
         async with self._preparing:
-            if time.monotonic() - self._reflected_at > REFLECT_SECONDS:
+            is_old = time.monotonic() - self._reflected_at > REFLECT_SECONDS
+            if is_old or is_up_to_date:
                 async with self._connection() as connection:
-                    self._tables = await connection.run_sync(reflect, self._schema)
-                self._reflected_at = time.monotonic()
+                    version = await connection.run_sync(schema_version, self._schema)
+                    if is_old or version != self._version:
+                        self._tables = await connection.run_sync(reflect, self._schema)
+                        self._version = version
+                        self._reflected_at = time.monotonic()
             return self._tables
 
     async def _ensure_write_log(self) -> None:
@@ -238,6 +246,15 @@ class Sql:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise failure(error) from error
+
+
+async def _commit(connection: AsyncConnection, transaction: AsyncTransaction) -> None:
+    try:
+        await transaction.commit()
+    except IntegrityError:
+        # SQLite checks deferred constraints here, and leaves the transaction open.
+        await connection.invalidate()
+        raise
 
 
 def _zone_problem(name: str) -> str | None:

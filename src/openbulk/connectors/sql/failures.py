@@ -119,16 +119,15 @@ def row_failure(
     """
     message = _message(error)
     detail = getattr(_diagnostics(error), "message_detail", None)
+    field = _column_in(error, detail or message)
+    shown = message
     if at_fault is not None:
         field, value = at_fault
         shown = f"{field} is {short_repr(value)}: {message}"
-    else:
-        named = _column_in(error, detail or message)
-        field, shown = named if named in columns else None, message
     return Outcome.failure(
         row,
         f"the database refuses the row: {shown}",
-        field=field,
+        field=field if field in columns else None,
         provider_message=detail or message,
     )
 

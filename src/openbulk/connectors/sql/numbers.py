@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from openbulk.domain.errors import OpenbulkError
+
 _INTEGER = re.compile(r"[+-]?\d{1,1000}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,1000}(\.\d{0,1000})?|\.\d{1,1000})([eE][+-]?\d{1,4})?", re.ASCII)
 _NOT_FINITE = {"nan": "NaN", "infinity": "Infinity", "-infinity": "-Infinity"}
@@ -21,7 +23,7 @@ MAX_EXPONENT = 1_000
 """A larger exponent would make millions of digits of a short text."""
 
 
-class NotKept(ValueError):
+class NotKept(OpenbulkError):
     """The column does not keep this number; the message ends the sentence "x is 1.5; ..."."""
 
 

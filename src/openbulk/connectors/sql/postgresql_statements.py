@@ -223,12 +223,12 @@ def _to_json(value: Any) -> Any:
 def _hstore(pairs: Mapping[str, str | None]) -> str:
     """Pairs in the form of hstore (https://www.postgresql.org/docs/15/hstore.html)."""
     return ", ".join(
-        f"{_quoted(name)}=>{'NULL' if value is None else _quoted(value)}"
+        f"{_quote_text(name)}=>{'NULL' if value is None else _quote_text(value)}"
         for name, value in pairs.items()
     )
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -47,6 +47,7 @@ def _or_text(loader: type[Loader]) -> type[Loader]:
     return OrText
 
 
+_RANGES = ("int4", "int8", "num", "date", "ts", "tstz")
 _LOADERS: Mapping[str, type[Loader]] = {
     "date": _or_text(DateLoader),
     "time": _or_text(TimeLoader),
@@ -55,4 +56,6 @@ _LOADERS: Mapping[str, type[Loader]] = {
     "timestamptz": _or_text(TimestamptzLoader),
     # Python has no months, and psycopg makes 30 days of each.
     "interval": TextLoader,
+    # psycopg and SQLAlchemy write ranges in two ways, and PostgreSQL in a third.
+    **{f"{name}{kind}": TextLoader for name in _RANGES for kind in ("range", "multirange")},
 }

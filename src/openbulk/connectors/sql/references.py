@@ -8,37 +8,26 @@ from openbulk.connectors.sql.schema import Table
 _Key = tuple[str, ...]
 
 
-def in_reference_order(table: Table, rows: Sequence[Row]) -> list[Row]:
-    """Rows in an order in which each comes after the rows that it refers to, if there is one.
+def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Rows in two parts, of which the first refers to nothing in the second, if that is possible.
 
-    Then half of the rows can be written without the other half. Rows with the same identity keep
-    their order. Values are compared as texts: the database decides what is equal, and this is only
-    the order in which it is asked.
+    Each row comes after the rows that it refers to, and rows that refer to one another in a ring
+    stay together. Rows with the same identity keep their order. Values are compared as texts: the
+    database decides what is equal, and this is only the order in which it is asked.
     """
+    middle = len(rows) // 2
     if not table.refers_to_itself:
-        return list(rows)
-    before = [list(places) for places in _references(table, rows)]
-    ordered: list[Row] = []
-    is_placed = [False] * len(rows)
-    is_entered = [False] * len(rows)
-    for begin in range(len(rows)):
-        path = [begin]
-        while path:
-            place = path[-1]
-            is_entered[place] = True
-            waits_for = [one for one in before[place] if not is_entered[one]]
-            if waits_for:
-                before[place] = waits_for
-                path.append(waits_for[0])
-                continue
-            path.pop()
-            if not is_placed[place]:
-                is_placed[place] = True
-                ordered.append(rows[place])
-    return ordered
+        return rows[:middle], rows[middle:]
+    first: list[Row] = []
+    second: list[Row] = []
+    for ring in _Rings(_references(table, rows)).find():
+        part = first if len(first) < middle else second
+        part += [rows[place] for place in sorted(ring)]
+    # One ring of all rows has to be cut.
+    return (first, second) if second else (first[:middle], first[middle:])
 
 
-def _references(table: Table, rows: Sequence[Row]) -> Iterator[set[int]]:
+def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
     """For each row, the places of the rows that have to come before it."""
     links = table.links_to_itself
     places: dict[tuple[_Key, _Key], int] = {}
@@ -46,18 +35,75 @@ def _references(table: Table, rows: Sequence[Row]) -> Iterator[set[int]]:
         for _, referred in links:
             if (key := _key(row, referred)) is not None:
                 places.setdefault((referred, key), place)
+    before: list[list[int]] = []
     last: dict[_Key, int] = {}
     for place, row in enumerate(rows):
         keys = ((referred, _key(row, columns)) for columns, referred in links)
-        before = {places[key] for key in keys if key in places}
+        earlier = {places[key] for key in keys if key in places}
         if row.identity:
             identity = tuple(map(str, row.identity))
-            before |= {last[identity]} if identity in last else set()
+            earlier |= {last[identity]} if identity in last else set()
             last[identity] = place
-        yield before - {place}
+        before.append([*(earlier - {place})])
+    return before
 
 
 def _key(row: Row, columns: _Key) -> _Key | None:
     """A row's values of columns, as texts; None if one is missing."""
     values = [row.values.get(name) for name in columns]
     return None if None in values else tuple(map(str, values))
+
+
+class _Rings:
+    """Finds places that refer to one another, each group after those that it refers to.
+
+    These are the strongly connected components of a graph, by Tarjan's algorithm
+    (https://doi.org/10.1137/0201010), without recursion: a chain can be as long as the file.
+    """
+
+    def __init__(self, before: Sequence[Sequence[int]]) -> None:
+        self._before = before
+        self._index: dict[int, int] = {}
+        self._lowest: dict[int, int] = {}
+        self._waiting: list[int] = []
+        """Places whose ring is not complete."""
+        self._path: list[tuple[int, Iterator[int]]] = []
+
+    def find(self) -> Iterator[list[int]]:
+        """The rings; most have one place."""
+        for root in range(len(self._before)):
+            if root not in self._index:
+                self._enter(root)
+            while self._path:
+                place, others = self._path[-1]
+                other = next(others, None)
+                if other is not None:
+                    self._follow(place, other)
+                elif ring := self._leave(place):
+                    yield ring
+
+    def _enter(self, place: int) -> None:
+        self._index[place] = self._lowest[place] = len(self._index)
+        self._waiting.append(place)
+        self._path.append((place, iter(self._before[place])))
+
+    def _follow(self, place: int, other: int) -> None:
+        if other not in self._index:
+            self._enter(other)
+        else:
+            # A ring that is complete has been given an index beyond all others.
+            self._lowest[place] = min(self._lowest[place], self._index[other])
+
+    def _leave(self, place: int) -> list[int]:
+        """The ring that ends with a place; none if the place belongs to a larger ring."""
+        self._path.pop()
+        if self._path:
+            parent = self._path[-1][0]
+            self._lowest[parent] = min(self._lowest[parent], self._lowest[place])
+        if self._lowest[place] < self._index[place]:
+            return []
+        ring: list[int] = []
+        while place not in ring[-1:]:
+            ring.append(self._waiting.pop())
+            self._index[ring[-1]] = len(self._before)
+        return ring

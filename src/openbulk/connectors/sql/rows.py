@@ -70,7 +70,7 @@ class RowMapper:
         values = self._values(record.values)
         computed = {
             name: values.pop(name)
-            for name in self.table.computed
+            for name in self.table.computed_columns
             if name in values and name not in self.identifiers
         }
         if computed and self.target.action is Action.CREATE:

@@ -74,7 +74,7 @@ class Table:
         return self.sql.name
 
     @property
-    def computed(self) -> list[str]:
+    def computed_columns(self) -> list[str]:
         """The columns that the database computes, so that they accept no values."""
         return [name for name, column in self.columns.items() if column.is_generated]
 
@@ -183,6 +183,9 @@ def _table(table: sa.Table, names: TypeNames, *, is_sqlite: bool) -> Table:
     }
     if is_sqlite:
         _loosen_types(table, columns)
+    for one in table.columns:
+        if isinstance(one.type, postgresql.ranges.AbstractRange):
+            one.type = NullType()  # read as text
     by_folded_name: defaultdict[str, list[Column]] = defaultdict(list)
     for name, column in columns.items():
         by_folded_name[name.strip().casefold()].append(column)

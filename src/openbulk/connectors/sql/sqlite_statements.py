@@ -76,26 +76,33 @@ class SqliteStatements:
         into = f"INSERT INTO {self._name} ({', '.join(map(self._quote, names))}) VALUES "
         places = f"({', '.join('?' * len(names))})"
         values = [tuple(row.values.get(name) for name in names) for row in rows]
-        if rows[0].values.keys() >= set(table.key):
+        has_keys = rows[0].values.keys() >= set(table.key)
+        if has_keys and not table.refers_to_itself:
             result = await self._execute(into + places, values)
             _require_all(result.rowcount, rows)
             return [table.id_of(row.values) for row in rows]
+        # In one statement: rows may refer to later ones, and return the keys that they got.
+        returning = "" if has_keys else f" RETURNING {keys}"
         ids: list[str | None] = []
         size = _MAX_PARAMETERS // len(names)
         for begin in range(0, len(values), size):
             part = values[begin : begin + size]
-            result = await self._execute(
-                f"{into}{', '.join([places] * len(part))} RETURNING {keys}",
-                tuple(chain.from_iterable(part)),
-            )
-            # SQLite promises no order (https://sqlite.org/lang_returning.html, section 3), but
-            # numbers the rows in theirs.
-            returned = [tuple(key) for key in result]
-            if table.is_numbered:
-                returned.sort()
-            ids += map(id_text, returned)
+            statement = f"{into}{', '.join([places] * len(part))}{returning}"
+            result = await self._execute(statement, tuple(chain.from_iterable(part)))
+            written = rows[begin : begin + size]
+            if has_keys:
+                _require_all(result.rowcount, written)
+                ids += [table.id_of(row.values) for row in written]
+            else:
+                ids += self._returned_ids(result)
         _require_all(len(ids), rows)
         return ids
+
+    def _returned_ids(self, result: CursorResult[Any]) -> list[str]:
+        # SQLite promises no order (https://sqlite.org/lang_returning.html, section 3), but numbers
+        # the rows in theirs.
+        keys = [tuple(key) for key in result]
+        return [id_text(key) for key in (sorted(keys) if self._table.is_numbered else keys)]
 
     async def _insert_defaults(self, keys: str) -> str | None:
         returning = f" RETURNING {keys}" if keys else ""

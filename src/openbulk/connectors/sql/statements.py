@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Table
+from openbulk.domain.errors import OpenbulkError
 
 
 @dataclass(slots=True)
@@ -25,8 +26,11 @@ class Found:
     """The table's rows with its identity, each with the columns that were asked for."""
 
 
-class WrittenElsewhere(Exception):
+class WrittenElsewhere(OpenbulkError):
     """The database wrote fewer rows than it got: a trigger or a policy held some back."""
+
+    def __init__(self) -> None:
+        super().__init__("a trigger or a policy held rows back")
 
 
 class Statements(Protocol):

@@ -72,6 +72,34 @@ def sqlite_types(connection: sa.Connection) -> dict[tuple[str, str], TypeName]:
     return {(table, column): TypeName(type_ or "") for table, column, type_ in rows}
 
 
+def schema_version(connection: sa.Connection, schema: str | None) -> tuple[object, ...]:
+    """Something that changes with every change of the tables, and takes next to no time.
+
+    https://sqlite.org/pragma.html#pragma_schema_version; in PostgreSQL the transactions that have
+    written its catalog.
+    """
+    if connection.dialect.name == "sqlite":
+        return tuple(connection.exec_driver_sql("PRAGMA schema_version").one())
+    return tuple(connection.execute(_CATALOG_VERSION, {"schema": schema}).one())
+
+
+_CATALOG_VERSION = sa.text(
+    """
+    WITH tables AS (
+        SELECT c.oid, c.xmin FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
+        WHERE s.nspname = :schema AND c.relkind IN ('r', 'p')
+    )
+    SELECT (SELECT sum(CAST(CAST(xmin AS text) AS bigint)) FROM tables),
+           (SELECT count(*) FROM tables),
+           (SELECT sum(CAST(CAST(a.xmin AS text) AS bigint))
+            FROM pg_attribute a JOIN tables ON tables.oid = a.attrelid),
+           (SELECT sum(CAST(CAST(o.xmin AS text) AS bigint))
+            FROM pg_constraint o JOIN tables ON tables.oid = o.conrelid),
+           (SELECT sum(CAST(CAST(d.xmin AS text) AS bigint))
+            FROM pg_attrdef d JOIN tables ON tables.oid = d.adrelid),
+           (SELECT count(*) FROM pg_enum)
+    """
+)
 # https://www.postgresql.org/docs/15/catalog-pg-attribute.html. A type modifier of -1 names the type
 # without a length: `bpchar`, where `character` alone would be one character long.
 _POSTGRESQL = sa.text(

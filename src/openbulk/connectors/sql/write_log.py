@@ -65,11 +65,11 @@ class WriteLog:
         texts = (await self._connection.execute(overlapping)).scalars()
         return {one.row: one for one in _outcomes_in(texts) if one.row in rows}
 
-    async def add(self, batch: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
-        """Log a batch. Raises RetryLater if another process has just logged it."""
-        if not self._run:
+    async def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Log the outcomes of a batch. Raises RetryLater if another process has just done so."""
+        if not self._run or not outcomes:
             return
-        rows = [record.row for record in batch]
+        rows = [outcome.row for outcome in outcomes]
         entry = {
             "run": self._run,
             "first_row": min(rows),

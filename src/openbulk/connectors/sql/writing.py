@@ -21,24 +21,28 @@ from openbulk.connectors.sql.failures import (
     row_failure,
 )
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
-from openbulk.connectors.sql.references import in_reference_order
+from openbulk.connectors.sql.references import halves
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
 from openbulk.connectors.sql.values import to_json
 from openbulk.connectors.sql.write_log import WriteLog
+from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
 Match = Mapping[str, Any]
 """A row of the table, with the columns that were asked for."""
 
 
-class RolledBack(Exception):
+_IN_ANY_ORDER = (Action.CREATE, Action.DELETE)
+
+
+class RolledBack(OpenbulkError):
     """An error of a row has ended the whole transaction: nothing of the batch is written."""
 
     def __init__(self, error: DBAPIError) -> None:
-        super().__init__(str(error))
+        super().__init__("an error of a row has ended the transaction")
         self.error = error
 
 
@@ -58,7 +62,8 @@ async def write_batch(
     if not rest:
         return list(known.values())
     outcomes = await _write_records(connection, table, target, rest)
-    await log.add(rest, outcomes)
+    # Those that come too early are sent again.
+    await log.add([outcome for outcome in outcomes if not outcome.is_early])
     return [*known.values(), *outcomes]
 
 
@@ -88,6 +93,8 @@ class _RowWriter:
         self._action = mapper.target.action
         self._may_get_better: set[int] = set()
         """Numbers of refused rows that other rows may have been in the way of."""
+        self._refused: DBAPIError | None = None
+        """The last error of an attempt."""
         self._counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
 
@@ -120,6 +127,15 @@ class _RowWriter:
         ]
 
     # --- the target's action, with rows in one attempt ---
+
+    async def _attempt_checked(self, rows: Sequence[Row]) -> list[Outcome]:
+        try:
+            outcomes = await self._attempt(rows)
+            await self._statements.check_constraints()
+        except DBAPIError as error:
+            self._refused = error
+            raise
+        return outcomes
 
     async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
         """Do the action with rows, in the order of the file where they have the same identity."""
@@ -176,7 +192,7 @@ class _RowWriter:
         for name, value in row.computed.items():
             if not is_same(matches[0][name], value):
                 return computed_column_error(name).outcome(row.number)
-        if all(is_same(matches[0][name], row.values[name]) for name in self._changed(row)):
+        if all(is_same(matches[0][name], row.values[name]) for name in self._changed_columns(row)):
             return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
         return None
 
@@ -188,12 +204,12 @@ class _RowWriter:
             return self._missing(row, "use action upsert to create it")
         for name in row.computed:
             return computed_column_error(name).outcome(row.number)
-        for name in self._table.computed:
+        for name in self._table.computed_columns:
             if name in row.values:
                 return self._missing(row, f"the database makes {name}, so it cannot be given")
         return None
 
-    def _changed(self, row: Row) -> list[str]:
+    def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]
 
     def _ambiguous(self, row: Row, count: int) -> Outcome:
@@ -238,7 +254,7 @@ class _RowWriter:
                 return [Outcome(row.number, OutcomeKind.CREATED) for row in rows]
             if len(rows) > 1:
                 raise
-            return [await self._held_back(rows[0])]
+            return [await self._outcome_held_back(rows[0])]
         return [
             Outcome(row.number, OutcomeKind.CREATED, row_id)
             for row, row_id in zip(rows, ids, strict=True)
@@ -251,7 +267,7 @@ class _RowWriter:
         outcomes: list[Outcome] = []
         for group in groups.values():
             updated = await self._statements.update(
-                group, self._mapper.identifiers, self._changed(group[0])
+                group, self._mapper.identifiers, self._changed_columns(group[0])
             )
             outcomes += await self._outcomes(OutcomeKind.UPDATED, group, updated)
         return outcomes
@@ -268,11 +284,11 @@ class _RowWriter:
         return [
             Outcome(row.number, kind, row.id)
             if row.number in written
-            else await self._held_back(row)
+            else await self._outcome_held_back(row)
             for row in rows
         ]
 
-    async def _held_back(self, row: Row) -> Outcome:
+    async def _outcome_held_back(self, row: Row) -> Outcome:
         """The outcome of a row that the database has taken without an error, and not written."""
         name, triggers = self._table.name, await self._statements.triggers()
         if not triggers:
@@ -299,8 +315,7 @@ class _RowWriter:
             return {}
         try:
             async with self._connection.begin_nested():
-                outcomes = await self._attempt(rows)
-                await self._statements.check_constraints()
+                outcomes = await self._attempt_checked(rows)
                 self._may_get_better.difference_update(row.number for row in rows)
                 return {outcome.row: outcome for outcome in outcomes}
         except WrittenElsewhere:
@@ -312,10 +327,9 @@ class _RowWriter:
             await self._require_about_rows(error)
             if len(rows) == 1:
                 return {rows[0].number: await self._refusal(rows[0], error)}
-        rows = in_reference_order(self._table, rows)
-        half = len(rows) // 2
-        first = await self._bisect(rows[:half])
-        return first | await self._bisect(rows[half:])
+        first, second = halves(self._table, rows)
+        written = await self._bisect(first)
+        return written | await self._bisect(second)
 
     async def _require_about_rows(self, error: DBAPIError) -> None:
         """Raise an error that is not about rows: then no other row could be written either."""
@@ -337,8 +351,8 @@ class _RowWriter:
         raw = await self._connection.get_raw_connection()
         driver: Any = raw.driver_connection
         if not driver.in_transaction:
-            cause = error.__context__
-            raise RolledBack(cause if isinstance(cause, DBAPIError) else error)
+            # `error` may be that of the savepoint, which is gone, too.
+            raise RolledBack(self._refused or error)
 
     async def _refusal(self, row: Row, error: DBAPIError) -> Outcome:
         self._may_get_better.discard(row.number)
@@ -346,7 +360,10 @@ class _RowWriter:
             self._may_get_better.add(row.number)
         name = None if names_column(error) else await self._statements.column_at_fault(row)
         at_fault = None if name is None else (name, to_json(row.values[name]))
-        return row_failure(row.number, error, self._table.columns, at_fault)
+        outcome = row_failure(row.number, error, self._table.columns, at_fault)
+        # A row that has the key of another one may not be written behind it.
+        is_early = row.number in self._may_get_better and self._action in _IN_ANY_ORDER
+        return replace(outcome, is_early=is_early)
 
 
 def _number(row: Row) -> int:

@@ -1,0 +1,522 @@
+"""One bad row, and its neighbours: the database decides about rows, and loses none of them."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openbulk.connectors.base import ConnectionContext, Connector
+from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.domain.errors import BadInput, NotFound, Refused
+from openbulk.domain.query import PageRequest, Query
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.notify.egress import allowed_address
+from support import forget
+from support.postgres import Postgres
+
+CREATED, UPDATED, UNCHANGED, DELETED, FAILED, UNKNOWN, NOT_FOUND = (
+    OutcomeKind.CREATED,
+    OutcomeKind.UPDATED,
+    OutcomeKind.UNCHANGED,
+    OutcomeKind.DELETED,
+    OutcomeKind.FAILED,
+    OutcomeKind.UNKNOWN,
+    OutcomeKind.NOT_FOUND,
+)
+
+
+@dataclass
+class Database:
+    """A database with a connector, and a connection of its owner."""
+
+    connector: Connector
+    execute: Callable[[str], list[tuple[Any, ...]]]
+
+    async def write(
+        self, object: str, rows: Sequence[Mapping[str, Any]], *more: Any, **named: Any
+    ) -> list[OutcomeKind]:
+        """Write a batch; return the kinds of its outcomes in the order of the rows."""
+        return [one.kind for one in await self.outcomes(object, rows, *more, **named)]
+
+    async def outcomes(
+        self,
+        object: str,
+        rows: Sequence[Mapping[str, Any]],
+        action: str = "create",
+        identifier: str | None = None,
+        **more: Any,
+    ) -> list[Outcome]:
+        batch = [Record(number, row) for number, row in enumerate(rows, 1)]
+        target = Target(object, Action(action), identifier, **more)
+        return sorted(await self.connector.write(target, batch), key=lambda one: one.row)
+
+
+Open = Callable[..., Awaitable[Database]]
+Rows = list[dict[str, Any]]
+
+
+async def resolve(host: str, port: int) -> str:
+    return await allowed_address(host, port, allow_private=True)
+
+
+@pytest.fixture
+async def postgresql(postgres: Postgres) -> AsyncIterator[Open]:
+    """Makes a database of PostgreSQL from statements."""
+    made: list[Connector] = []
+
+    async def open_database(*statements: str, **configuration: str) -> Database:
+        name = postgres.new_database(*statements)
+        if "password" in configuration:
+            role, password = configuration["username"], configuration["password"]
+            with postgres.connect() as connection:
+                connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'".encode())
+        context = ConnectionContext(postgres.configuration(name, **configuration), None, forget)  # type: ignore[arg-type]
+        made.append(PostgresqlProvider(resolve).connect(context))
+
+        def execute(sql: str) -> list[tuple[Any, ...]]:
+            with postgres.connect(name) as connection:
+                cursor = connection.execute(sql.encode())
+                return cursor.fetchall() if cursor.description else []
+
+        return Database(made[-1], execute)
+
+    yield open_database
+    for connector in made:
+        await connector.close()
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Open]:
+    """Makes a database of SQLite from statements."""
+    made: list[Connector] = []
+
+    async def open_database(*statements: str) -> Database:
+        def execute(sql: str) -> list[tuple[Any, ...]]:
+            connection = sqlite3.connect(tmp_path / "rows.db")
+            try:
+                with connection:
+                    return connection.execute(sql).fetchall()
+            finally:
+                connection.close()
+
+        for statement in statements:
+            execute(statement)
+        context = ConnectionContext({"db.file": "rows.db"}, None, forget)  # type: ignore[arg-type]
+        made.append(SqliteProvider(tmp_path).connect(context))
+        return Database(made[-1], execute)
+
+    yield open_database
+    for connector in made:
+        await connector.close()
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def either(request: pytest.FixtureRequest) -> Any:
+    """Either database."""
+    return request.getfixturevalue(request.param)
+
+
+def message(outcome: Outcome) -> str:
+    assert outcome.problem is not None, outcome
+    return outcome.problem.message
+
+
+# --- equality ---
+
+
+async def test_nocase_is_one_key(sqlite: Open) -> None:
+    """In the table, and in the file."""
+    database = await sqlite("CREATE TABLE t (name text COLLATE NOCASE UNIQUE, n int)")
+    database.execute("INSERT INTO t VALUES ('Mia', 1)")
+    rows = [{"name": "MIA", "n": 2}, {"name": "Noa", "n": 3}, {"name": "noa", "n": 4}]
+    kinds = await database.write("t", rows, "upsert", "name")
+    assert kinds == [UPDATED, CREATED, UPDATED]
+    assert database.execute("SELECT * FROM t") == [("Mia", 2), ("Noa", 4)]
+    assert await database.write("t", [{"name": "mia", "n": 2}], "upsert", "name") == [UNCHANGED]
+    assert await database.write("t", [{"name": "nOa"}, {"name": "x"}], "delete", "name") == [
+        DELETED,
+        NOT_FOUND,
+    ]
+
+
+async def test_numbers_are_one_key_however_they_are_written(postgresql: Open) -> None:
+    """1.0 is 1.00."""
+    database = await postgresql("CREATE TABLE t (k numeric PRIMARY KEY, n int)")
+    rows = [{"k": "1.0", "n": "1"}, {"k": "1.00", "n": "2"}, {"k": "1e0", "n": "3"}]
+    assert await database.write("t", rows, "upsert") == [CREATED, UPDATED, UPDATED]
+    assert database.execute("SELECT n FROM t") == [(3,)]
+
+
+async def test_a_collation_of_a_column_decides(postgresql: Open) -> None:
+    """Also one that the server's own does not agree with."""
+    database = await postgresql(
+        "CREATE COLLATION folded "
+        "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+        "CREATE TABLE t (k text COLLATE folded PRIMARY KEY, n int)",
+        "INSERT INTO t VALUES ('Ann', 1)",
+    )
+    rows = [{"k": "ANN", "n": 2}, {"k": "Bob", "n": 3}, {"k": "bob", "n": 4}]
+    assert await database.write("t", rows, "upsert") == [UPDATED, CREATED, UPDATED]
+    assert database.execute("SELECT * FROM t ORDER BY 1") == [("Ann", 2), ("Bob", 4)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "before", "value"),
+    [
+        ("text", None, "None"),
+        ("text", "None", None),
+        ("jsonb", True, 1),
+        ("jsonb", 1, True),
+        ("jsonb", 1, "1"),
+        ("jsonb", {"a": 0}, {"a": False}),
+        ("text", "a", "A"),
+        ("citext", "a", "A"),
+        ("timetz", "10:00:00+00:00", "11:00:00+01:00"),
+    ],
+)
+async def test_a_value_that_only_looks_the_same_is_written(
+    postgresql: Open, type_: str, before: Any, value: Any
+) -> None:
+    """And then it is unchanged."""
+    database = await postgresql(
+        "CREATE EXTENSION citext", f"CREATE TABLE t (id int PRIMARY KEY, v {type_})"
+    )
+    rows = [{"id": 1, "v": before}]
+    assert await database.write("t", rows, is_typed=True) == [CREATED]
+    rows = [{"id": 1, "v": value}]
+    assert await database.write("t", rows, "upsert", is_typed=True) == [UPDATED]
+    assert await database.write("t", rows, "upsert", is_typed=True) == [UNCHANGED]
+
+
+# --- errors of rows, and of jobs ---
+
+
+async def test_rows_that_refer_to_one_another_are_written_in_any_order(either: Open) -> None:
+    """Chains from behind, rings, and rows that refer to nothing."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t)")
+    chain = [{"id": n, "boss": n + 1} for n in range(1, 200)]
+    ring = [{"id": 300, "boss": 301}, {"id": 301, "boss": 300}]
+    rows: Rows = [*chain, {"id": 200}, *ring, {"id": 400, "boss": 999}, {"id": "x", "boss": 1}]
+    kinds = await database.write("t", rows)
+    assert [number for number, kind in enumerate(kinds) if kind is FAILED] == [202, 203]
+    assert database.execute("SELECT count(*) FROM t") == [(202,)]
+
+
+async def test_parents_are_deleted_after_their_children(either: Open) -> None:
+    """Whatever the order of the file."""
+    database = await either(
+        "CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t)",
+        "CREATE TABLE u (id int REFERENCES t)",
+        "INSERT INTO t VALUES (1, NULL), (2, 1), (3, 2), (4, NULL)",
+        "INSERT INTO u VALUES (4)",
+    )
+    kinds = await database.write("t", [{"id": n} for n in (4, 1, 2, 3)], "delete")
+    assert kinds == [FAILED, DELETED, DELETED, DELETED]
+
+
+async def test_a_later_row_of_a_key_counts_though_an_earlier_one_is_tried_again(
+    either: Open,
+) -> None:
+    """The earlier one fails at first, because it refers to a row that comes later."""
+    database = await either(
+        "CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t, note text CHECK (note <> 'x'))"
+    )
+    rows = [
+        {"id": 1, "boss": 2, "note": "early"},
+        {"id": 2, "note": "x"},
+        {"id": 1, "note": "late"},
+        {"id": 2, "note": "good"},
+    ]
+    kinds = await database.write("t", rows, "upsert")
+    assert (kinds[1], kinds[2], kinds[3]) == (FAILED, CREATED, CREATED)
+    assert database.execute("SELECT note FROM t ORDER BY id") == [("late",), ("good",)]
+
+
+async def test_outcomes_of_tried_rows_are_found_in_the_write_log(either: Open) -> None:
+    """A batch that is sent again writes nothing twice."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t, note text)")
+    database.execute("CREATE TABLE log (line text CHECK (line <> 'bad'))")
+    rows: Rows = [{"id": 1, "boss": 3}, {"id": "x"}, {"id": 3}, {"id": 4, "boss": 9}]
+    first = await database.outcomes("t", rows, run="one")
+    assert [one.kind for one in first] == [CREATED, FAILED, CREATED, FAILED]
+    assert await database.outcomes("t", rows, run="one") == first
+    lines = [{"line": line} for line in ("a", "bad", "b", "bad", "c")]
+    kinds = await database.write("log", lines, run="two")
+    assert await database.write("log", lines, run="two") == kinds
+    assert database.execute("SELECT line FROM log") == [("a",), ("b",), ("c",)]
+
+
+@pytest.mark.parametrize("code", ["U0001", "42501", "XX000", "08006", "40001", "57014", "P0001"])
+async def test_a_code_that_a_trigger_raises_is_about_its_row(postgresql: Open, code: str) -> None:
+    """Any code: the connection lives."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY)",
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 2 THEN "
+        f"RAISE 'not this one' USING ERRCODE = '{code}'; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER no BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION no()",
+    )
+    outcomes = await database.outcomes("t", [{"id": n} for n in (1, 2, 3)])
+    assert [one.kind for one in outcomes] == [CREATED, FAILED, CREATED]
+    assert "not this one" in message(outcomes[1])
+
+
+async def test_an_error_inside_a_trigger_is_about_its_row(postgresql: Open) -> None:
+    """Such as a table that the trigger's function needs, and nobody has made."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY)",
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 2 THEN "
+        "INSERT INTO audit VALUES (NEW.id); END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER note AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note()",
+    )
+    assert await database.write("t", [{"id": n} for n in (1, 2, 3)]) == [CREATED, FAILED, CREATED]
+
+
+async def test_a_table_that_is_gone_stops_the_job(either: Open) -> None:
+    """No row of it can be written."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY)")
+    assert await database.write("t", [{"id": 1}]) == [CREATED]
+    database.execute("DROP TABLE t")
+    with pytest.raises(Refused, match="no table 't'"):
+        await database.write("t", [{"id": 2}])
+
+
+async def test_a_database_that_is_made_anew_is_used_as_it_is(either: Open) -> None:
+    """With a write log, and with the columns that the table has now."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY, a text)")
+    assert await database.write("t", [{"id": 1, "a": "x"}], run="one") == [CREATED]
+    database.execute("DROP TABLE openbulk_writes")
+    database.execute("DROP TABLE t")
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
+    assert await database.write("t", [{"id": 1, "a": "x"}], run="two") == [CREATED]
+    assert database.execute("SELECT count(*) FROM openbulk_writes") == [(1,)]
+
+
+async def test_a_change_of_the_tables_is_seen_at_once(either: Open) -> None:
+    """A new table, a new column, and one that is gone."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY)")
+    assert set(await database.connector.objects()) == {"t"}
+    database.execute("CREATE TABLE u (id int PRIMARY KEY)")
+    database.execute("ALTER TABLE t ADD COLUMN a text")
+    assert set(await database.connector.objects()) == {"t", "u"}
+    assert set((await database.connector.metadata("t"))["properties"]) == {"id", "a"}
+    database.execute("DROP TABLE t")
+    assert set(await database.connector.objects()) == {"u"}
+
+
+async def test_sqlites_triggers_can_skip_a_row_and_end_a_transaction(sqlite: Open) -> None:
+    """A row that is skipped is not called written."""
+    database = await sqlite(
+        "CREATE TABLE t (id integer PRIMARY KEY, name text)",
+        "CREATE TRIGGER skip BEFORE INSERT ON t WHEN NEW.name = 'skip' BEGIN "
+        "SELECT RAISE(IGNORE); END",
+        "CREATE TRIGGER undo BEFORE INSERT ON t WHEN NEW.name = 'undo' BEGIN "
+        "SELECT RAISE(ROLLBACK, 'not this one'); END",
+        "CREATE TRIGGER no BEFORE INSERT ON t WHEN NEW.name = 'no' BEGIN "
+        "SELECT RAISE(ABORT, 'nor this one'); END",
+    )
+    names = ["a", "skip", "undo", "b", "no", "c"]
+    outcomes = await database.outcomes("t", [{"name": name} for name in names], run="one")
+    kinds = [one.kind for one in outcomes]
+    assert kinds == [CREATED, UNKNOWN, FAILED, CREATED, FAILED, CREATED]
+    assert "skip" in message(outcomes[1])
+    assert "not this one" in message(outcomes[2])
+    assert await database.outcomes("t", [{"name": name} for name in names], run="one") == outcomes
+    assert database.execute("SELECT id, name FROM t") == [(1, "a"), (2, "b"), (3, "c")]
+
+
+async def test_sqlites_deferred_constraints_refuse_their_row(sqlite: Open) -> None:
+    """They are checked when the batch is committed."""
+    database = await sqlite(
+        "CREATE TABLE u (id integer PRIMARY KEY)",
+        "CREATE TABLE t (id integer PRIMARY KEY, u int REFERENCES u DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO u VALUES (1)",
+    )
+    rows = [{"id": n, "u": 1 + (n == 3)} for n in range(1, 6)]
+    assert await database.write("t", rows) == [CREATED, CREATED, FAILED, CREATED, CREATED]
+
+
+# --- rows that the database holds back ---
+
+
+async def test_a_trigger_that_drops_some_rows_is_named(postgresql: Open) -> None:
+    """Its neighbours have their ids."""
+    database = await postgresql(
+        "CREATE TABLE t (id serial PRIMARY KEY, name text UNIQUE)",
+        "CREATE FUNCTION once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF EXISTS (SELECT FROM t WHERE name = NEW.name) THEN RETURN NULL; END IF; "
+        "RETURN NEW; END $$",
+        "CREATE TRIGGER once BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION once()",
+    )
+    outcomes = await database.outcomes("t", [{"name": name} for name in "abacb"])
+    assert [one.kind for one in outcomes] == [CREATED, CREATED, UNKNOWN, CREATED, UNKNOWN]
+    assert "(once)" in message(outcomes[2])
+    stored = {str(key): name for key, name in database.execute("SELECT id, name FROM t")}
+    assert [stored[str(one.id)] for one in outcomes if one.kind is CREATED] == ["a", "b", "c"]
+
+
+async def test_a_trigger_that_hides_rows_instead_of_deleting_them_is_named(
+    postgresql: Open,
+) -> None:
+    """The row is not called deleted."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY, hidden bool DEFAULT false)",
+        "CREATE FUNCTION hide() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "UPDATE t SET hidden = true WHERE id = OLD.id; RETURN NULL; END $$",
+        "CREATE TRIGGER hide BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION hide()",
+        "INSERT INTO t VALUES (1), (2)",
+    )
+    outcomes = await database.outcomes("t", [{"id": 1}], "delete")
+    assert [one.kind for one in outcomes] == [UNKNOWN]
+    assert "(hide)" in message(outcomes[0])
+    assert database.execute("SELECT * FROM t ORDER BY 1") == [(1, True), (2, False)]
+
+
+async def test_a_policy_that_hides_rows_from_updates_is_told(
+    postgres: Postgres, postgresql: Open
+) -> None:
+    """The update would change nothing, without an error."""
+    role = f"u{postgres.new_database()[5:]}"
+    database = await postgresql(
+        f"CREATE USER {role}",
+        f"GRANT CREATE ON SCHEMA public TO {role}",
+        "CREATE TABLE t (id int PRIMARY KEY, team text, note text)",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY reads ON t FOR SELECT USING (true)",
+        "CREATE POLICY writes ON t FOR UPDATE USING (team = 'red')",
+        f"GRANT ALL ON t TO {role}",
+        "INSERT INTO t VALUES (1, 'red'), (2, 'blue')",
+        username=role,
+        password="p",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "x"}]
+    outcomes = await database.outcomes("t", rows, "update")
+    assert [one.kind for one in outcomes] == [UPDATED, FAILED]
+    assert "a policy of t" in message(outcomes[1])
+
+
+# --- columns of the database's own ---
+
+
+async def test_rows_are_numbered_in_the_order_of_the_file(either: Open, request: Any) -> None:
+    """Also where some rows have values that others have not."""
+    serial = "serial" if "postgresql" in request.node.name else "integer"
+    database = await either(
+        f"CREATE TABLE t (id {serial} PRIMARY KEY, a int, b int DEFAULT 7, c text)"
+    )
+    rows = [
+        {"a": n, **({"b": n} if n % 3 else {}), **({"c": "x"} if n % 2 else {})} for n in range(99)
+    ]
+    outcomes = await database.outcomes("t", rows)
+    assert [one.id for one in outcomes] == [str(n) for n in range(1, 100)]
+    assert database.execute("SELECT a FROM t ORDER BY id") == [(n,) for n in range(99)]
+    assert database.execute("SELECT count(*) FROM t WHERE b = 7") == [(34,)]
+    features = (await database.connector.objects())["t"]
+    assert features.concurrency == 1, "batches at the same time would take turns at numbers"
+
+
+async def test_a_row_without_any_value_gets_its_defaults(either: Open) -> None:
+    """As `INSERT INTO t DEFAULT VALUES` does."""
+    database = await either("CREATE TABLE t (a int DEFAULT 7, b text DEFAULT 'x')")
+    assert await database.write("t", [{}, {"a": 1}, {}]) == [CREATED] * 3
+    assert sorted(database.execute("SELECT * FROM t")) == [(1, "x"), (7, "x"), (7, "x")]
+
+
+async def test_a_computed_value_may_come_back_but_not_change(either: Open) -> None:
+    """A file that was downloaded has it."""
+    database = await either(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED)",
+        "INSERT INTO t (id, a) VALUES (1, 5), (2, 6)",
+    )
+    same = [{"id": 1, "a": 5, "twice": 10}, {"id": 2, "a": 7, "twice": 12}]
+    assert await database.write("t", same, "upsert") == [UNCHANGED, UPDATED]
+    wrong = [{"id": 1, "a": 5, "twice": 11}, {"id": 3, "twice": 1}]
+    outcomes = await database.outcomes("t", wrong, "upsert")
+    assert [message(one) for one in outcomes] == [
+        "twice is computed by the database; leave its column out"
+    ] * 2
+
+
+async def test_none_is_null_and_an_absent_value_stays(either: Open) -> None:
+    """An empty text is a text, and no value of a column that holds none."""
+    database = await either(
+        "CREATE TABLE t (id int PRIMARY KEY, a text, n int)",
+        "INSERT INTO t VALUES (1, 'x', 1), (2, 'x', 2), (3, 'x', 3)",
+    )
+    rows: Rows = [{"id": 1, "a": None, "n": None}, {"id": 2, "a": "", "n": ""}, {"id": 3}]
+    for action in ("update", "upsert"):
+        kinds = await database.write("t", rows, action)
+        assert kinds == ([UPDATED, UPDATED, UNCHANGED] if action == "update" else [UNCHANGED] * 3)
+    assert database.execute("SELECT * FROM t ORDER BY id") == [
+        (1, None, None),
+        (2, "", 2),
+        (3, "x", 3),
+    ]
+    assert await database.write("t", [{"id": 4, "a": "", "n": ""}]) == [CREATED]
+    assert database.execute("SELECT * FROM t WHERE id = 4") == [(4, "", None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_typed", "stored"),
+    [
+        ('{"a": 1.50}', False, '{"a": 1.50}'),
+        ("1.50", False, "1.50"),
+        ("plain", False, '"plain"'),
+        ("null", False, None),
+        ('{"a": 1', False, FAILED),
+        ('{"a": 1.50}', True, '"{\\"a\\": 1.50}"'),
+        ("", True, '""'),
+        ("", False, None),
+    ],
+)
+async def test_a_text_for_a_document_is_one_only_where_it_can_be(
+    postgresql: Open, text: str, is_typed: bool, stored: Any
+) -> None:
+    """A CSV has texts alone, and JSON has documents."""
+    database = await postgresql("CREATE TABLE t (id int PRIMARY KEY, doc jsonb)")
+    (kind,) = await database.write("t", [{"id": 1, "doc": text}], is_typed=is_typed)
+    if stored is FAILED:
+        assert kind is FAILED
+    else:
+        assert database.execute("SELECT doc::text FROM t") == [(stored,)]
+
+
+# --- reading ---
+
+
+async def test_a_key_that_the_column_cannot_have_is_not_found(either: Open) -> None:
+    """It is no crash of a download, either."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY)")
+    with pytest.raises(NotFound):
+        await database.connector.get("t", "abc", {})
+    with pytest.raises(BadInput):
+        async for _ in database.connector.read(Query("t", fields=("x",)), PageRequest()):
+            pass
+
+
+async def test_what_python_does_not_hold_is_read_as_text(postgresql: Open) -> None:
+    """Infinity, the years before 1 and after 9999, months, and 24:00."""
+    values = {
+        "d": "infinity",
+        "e": "0044-03-15 BC",
+        "t": "24:00:00",
+        "at": "-infinity",
+        "since": "12026-01-01 00:00:00",
+        "f": "NaN",
+        "i": "1 mon 3 days",
+    }
+    types = [
+        "d date",
+        "e date",
+        "t time",
+        "at timestamptz",
+        "since timestamp",
+        "f float",
+        "i interval",
+    ]
+    database = await postgresql(f"CREATE TABLE t ({', '.join(types)})")
+    assert await database.write("t", [values]) == [CREATED]
+    (page,) = [page async for page in database.connector.read(Query("t"), PageRequest())]
+    assert page.records == [values]
