@@ -103,6 +103,25 @@ def describe_upload_options() -> str:
     )
 
 
+_PARTS = ("file", "metaData")
+"""The parts of the form of an upload."""
+
+
+def read_upload_options(
+    form: Mapping[str, str], query: Mapping[str, str], providers: Mapping[str, Provider]
+) -> dict[str, Any]:
+    """The options of an upload, from its form or its address, in their known spelling.
+
+    Raises BadInput.
+    """
+    refuse_options_in_address(query, providers)
+    parts = with_known_spelling(form, _PARTS, "the form", "part")
+    in_form, in_query = parts.get("metaData"), query.get("metaData")
+    if in_form and in_query:
+        raise BadInput("metaData is a part of the form and in the address; leave one of them out")
+    return spell_upload_options(parse_metadata(in_form or in_query), providers)
+
+
 def spell_upload_options(
     given: Mapping[str, Any], providers: Mapping[str, Provider]
 ) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class Sql:
     ) -> Sequence[Outcome]:
         """Log that a record is refused, in a transaction of its own, and return its outcome."""
         columns = (await self._table(target.object)).columns
-        outcome = row_failure(record.row, rolled_back.error, columns, None)
+        outcome = row_failure(record.row, rolled_back.error, columns)
         try:
             async with self._engine.begin() as connection:
                 log = WriteLog(connection, self._write_log, target.run)

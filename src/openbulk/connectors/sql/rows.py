@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, Conversion, to_database, to_json
+from openbulk.connectors.sql.values import Column, Conversion, Kind, to_database, to_json
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 Identity = tuple[Any, ...]
@@ -92,12 +92,18 @@ class RowMapper:
             column = self.columns.get(name)
             if column is None:
                 column = self.columns[name] = self.table.column(name)
-            if value == "" and not column.takes_empty_text:
+            if value == "" and not self._takes_empty_text(column):
                 continue
             if column.name in values:
                 raise self._same_column_error(column, name, record)
             values[column.name] = to_database(column, value, self.conversion)
         return values
+
+    def _takes_empty_text(self, column: Column) -> bool:
+        """Whether an empty text is a value of a column. In any other column it is none at all."""
+        if column.kind is Kind.JSON:
+            return self.conversion.is_typed
+        return column.kind is Kind.TEXT and (not column.choices or "" in column.choices)
 
     def _same_column_error(
         self, column: Column, name: str, record: Mapping[str, Any]
