@@ -26,7 +26,8 @@ class Completion:
         """Notify the caller of a finished job, and continue the workflow that it belongs to."""
         if job.work.callback_url is not None:
             await self._notifications.announce(job)
-        await self._workflows.job_finished(job)
+        if job.may_be_of_a_workflow:
+            await self._workflows.job_finished(job)
 
     async def cancel(self, job: Job, *, even_if_complete: bool) -> Job:
         """Cancel a job: nothing more is sent, and what was sent stays sent.
