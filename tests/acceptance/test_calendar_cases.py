@@ -18,6 +18,7 @@ import pytest
 
 from support.harness import Process, Processes, Server, request
 from support.occurrences import Moment, occurrences_by_library, read_moment
+from support.random_series import CANCELLED, calendar_file
 
 CASES = Path(__file__).parents[1] / "cases" / "calendar"
 BERLIN, NEW_YORK, TOKYO = (
@@ -438,3 +439,30 @@ def test_an_older_version_never_overwrites_a_newer_one(
             "the calendar holds a newer version of this event (SEQUENCE 2; this row has 1)"
         )
     assert account.starts()[0] == at(BERLIN, "06-04 09:00" if is_refused else "06-04 12:00")[0]
+
+
+# --- any series ---
+
+
+@pytest.mark.filterwarnings("ignore")  # the other library warns of what it guesses
+def test_random_series_happen_when_another_library_says(
+    account: Account, started: tuple[Server, Process]
+) -> None:
+    """Their dates left out, added, moved and cancelled; in a file, and copied in one of openbulk's.
+
+    Sent again, nothing of it is written.
+    """
+    content = calendar_file(range(60))
+    theirs = [one for one in occurrences_by_library(content) if one[1] != CANCELLED]
+    assert account.problems(account.send(content)) == []
+    assert account.occurrences() == theirs
+    again = account.send(content, "upsert")
+    outcomes = account.server.call("GET", f"/bulk/{again['id']}").json["outcomes"]
+    assert outcomes["unchanged"] == again["recordsCount"]
+    query = urlencode({"q": "select * from events"})
+    job = account.server.call("POST", f"/bulk/query?{query}").json["id"]
+    account.server.finished(job)
+    copy = account.server.call("GET", f"/bulk/{job}/events?format=ics").body
+    other = open_account(*started, "copy@example.com")
+    assert other.problems(other.send(copy)) == []
+    assert other.occurrences() == theirs

@@ -135,6 +135,64 @@ async def test_all_later_dates_are_not_changed_over_changes_of_their_own(
     assert "some of them have changes of their own in the calendar" in outcome.problem.message
 
 
+async def test_a_series_keeps_its_end_when_days_become_times(connector: Connector) -> None:
+    """UNTIL is of the type of the start, also of one that the row changes."""
+    days = {
+        "id": "camp2026",
+        "summary": "Camp",
+        "start": {"date": "2026-10-19"},
+        "recurrence": ["RRULE:FREQ=DAILY;UNTIL=20261021"],
+    }
+    times = {"id": "camp2026", "start": SERIES["start"], "end": SERIES["end"]}
+    await write_rows(connector, target(), days)
+    (changed,) = await write_rows(connector, target(Action.UPDATE, run="2"), times)
+    assert changed.problem is None
+    (series,) = await read_all(connector)
+    assert series["recurrence"] == ["RRULE:FREQ=DAILY;UNTIL=20261021T215959Z"]
+
+
+async def test_a_recurrence_alone_is_of_the_type_of_the_event(connector: Connector) -> None:
+    """An update need not say the start."""
+    await write_rows(connector, target(), SERIES)
+    row = {"id": "maths2026", "recurrence": ["RRULE:FREQ=WEEKLY", "EXDATE;VALUE=DATE:20261026"]}
+    assert await kinds(connector, target(Action.UPDATE, run="2"), row) == [OutcomeKind.UPDATED]
+    assert await kinds(connector, target(Action.UPDATE, run="3"), row) == [OutcomeKind.UNCHANGED]
+    (series,) = await read_all(connector)
+    assert series["recurrence"] == [
+        "RRULE:FREQ=WEEKLY",
+        "EXDATE;TZID=Europe/Berlin:20261026T080000",
+    ]
+
+
+@pytest.mark.parametrize("row", [{**SERIES, "summary": "Old"}, {**MOVED, "summary": "Old"}])
+async def test_an_older_version_of_a_row_is_refused(
+    connector: Connector, row: dict[str, Any]
+) -> None:
+    """Of a series, and of a date of it, each by its own number; what differs in nothing is fine."""
+    newer = [{**SERIES, "sequence": 7}, {**MOVED, "summary": "New", "sequence": 3}]
+    await write_rows(connector, target(), *newer)
+    (older,) = await write_rows(connector, target(run="2"), {**row, "sequence": 2})
+    assert older.problem is not None
+    assert "the calendar holds a newer version of this event (SEQUENCE" in older.problem.message
+    same = [{**SERIES, "sequence": 1}, {**MOVED, "summary": "New", "sequence": 1}]
+    assert await kinds(connector, target(run="3"), *same) == [OutcomeKind.UNCHANGED] * 2
+    assert await kinds(connector, target(run="4"), {**row, "sequence": 7}) == [OutcomeKind.UPDATED]
+
+
+async def test_a_version_that_somebody_else_wrote_counts(
+    connector: Connector, http: aiohttp.ClientSession, url: str
+) -> None:
+    """As far as Google counts it."""
+    await write_rows(connector, target(Action.CREATE), TYPED)
+    (only,) = await held(http, url)
+    moved = {**ROW, "id": only["id"], "start": TYPED["start"], "sequence": 0}
+    later = {"id": only["id"], "start": {"dateTime": "2026-10-19T06:30:00Z"}}
+    await write_rows(connector, target(Action.UPDATE, run="2"), later)
+    (outcome,) = await write_rows(connector, target(Action.UPDATE, run="3"), moved)
+    assert outcome.problem is not None
+    assert "SEQUENCE 1; this row has 0" in outcome.problem.message
+
+
 # --- by summary and start ---
 
 

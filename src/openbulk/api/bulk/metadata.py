@@ -64,7 +64,7 @@ class UsedOptions:
 
     values: Mapping[str, Any]
     unused: tuple[str, ...] = ()
-    """The keys among them that have no effect on this job."""
+    """The keys among them that have no effect on this job, as `metaData.path`."""
 
 
 def parse_metadata(value: Any) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def use_upload_options(
     values = check_values(options, read)
     if resolved is not None:
         _check_path(values, resolved)
-    return UsedOptions(values, tuple(others))
+    return UsedOptions(values, tuple(f"{PREFIX}{name}" for name in others))
 
 
 _WITHOUT_HARM = frozenset(
@@ -225,14 +225,16 @@ def use_download_options(given: Mapping[str, Any]) -> UsedOptions:
     for key, value in given.items():
         name = known_spelling(key, [*own, *CONTRACT_OPTIONS]) or key
         spelt[name] = value
-    unused = tuple(name for name in spelt if name in CONTRACT_OPTIONS and name not in own)
+    unused = tuple(
+        f"{PREFIX}{name}" for name in spelt if name in CONTRACT_OPTIONS and name not in own
+    )
     return UsedOptions(check_values(spelt, DOWNLOAD_OPTIONS), unused)
 
 
 def parameters_among(used: UsedOptions) -> dict[str, Any]:
     """Those options of a download that can only be parameters of its object."""
-    own = {option.name for option in DOWNLOAD_OPTIONS}
-    return {name: value for name, value in used.values.items() if name not in {*own, *used.unused}}
+    own = {*CONTRACT_OPTIONS, *(option.name for option in DOWNLOAD_OPTIONS)}
+    return {name: value for name, value in used.values.items() if name not in own}
 
 
 # --- the target of an upload ---

@@ -3,7 +3,6 @@
 They are described at https://developers.google.com/workspace/calendar/api/v3/reference/events.
 """
 
-import re
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
@@ -19,12 +18,10 @@ from openbulk.connectors.googlecalendar.errors import (
 )
 from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
 from openbulk.connectors.googlecalendar.events import Event
+from openbulk.connectors.googlecalendar.identity import is_legal_id
 from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.connectors.http import Answer
 
-_EVENT_ID = re.compile(r"[a-v0-9]{5,1024}")
-"""An id that a new event may have. Google itself also makes others, for imported events and for
-occurrences."""
 _MAIL = "sendUpdates"
 _CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
     "date": {"dateTime": None, "timeZone": None},
@@ -60,7 +57,7 @@ class EventCalls:
 
         Google accepts an id or an iCalUID for a new event, not both.
         """
-        if not _EVENT_ID.fullmatch(event_id):
+        if not is_legal_id(event_id):
             raise FieldError(
                 "id",
                 f"id {event_id!r} is not a legal event id: "

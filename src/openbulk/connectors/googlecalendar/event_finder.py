@@ -66,12 +66,12 @@ class EventFinder:
         does not hold is fetched.
         """
         cache = self._cache_of(row)
-        series = cache.find(row.series)
-        if series is None and not cache.is_absent(row.series):
-            cache.put(*await self._fetch_with_occurrences(row, row.series))
-            series = cache.find(row.series)
+        series = cache.find(row.identity.series)
+        if series is None and not cache.is_absent(row.identity.series):
+            cache.put(*await self._fetch_with_occurrences(row, row.identity.series))
+            series = cache.find(row.identity.series)
             if series is None:
-                cache.note_absent(row.series)
+                cache.note_absent(row.identity.series)
         return series
 
     async def find_alone(self, row: EventRow) -> Event | None:

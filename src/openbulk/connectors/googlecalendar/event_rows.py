@@ -9,14 +9,16 @@ from urllib.parse import unquote
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.events import CANCELLED, Event, private_property
-from openbulk.connectors.googlecalendar.fields import convert, parse_integer
+from openbulk.connectors.googlecalendar.fields import convert, parse_integer, require_clearable
 from openbulk.connectors.googlecalendar.identity import ID, Identity, event_id, identity_of
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.times import (
-    TimeOptions,
+    needs_zone,
     resolve_original_start,
+    resolve_times,
     time_field,
+    time_options,
 )
 from openbulk.domain.records import Action, Record, Target
 
@@ -43,14 +45,12 @@ class EventRow:
     fields: Mapping[str, Any]
     """The fields to write, in Google's types, without those that identify the event."""
     identity: Identity
-    """If the row has none: an id derived from the record's key, which is equal each time the record
-    is sent."""
+    """For an occurrence, that of its series. If the row has none: an id derived from the record's
+    key, which is equal each time the record is sent."""
     original_start: OriginalStart | None
     """None for a whole event."""
     is_removal: bool
     """The row deletes the event, or cancels the occurrence."""
-    series_id: str | None
-    """The id of the series that an occurrence belongs to; None if the row lacks it."""
     sequence: int | None
     """The version of the event (RFC 5545, section 3.8.7.4); None if the row does not say."""
     organizer: Mapping[str, Any]
@@ -73,18 +73,12 @@ class EventRow:
             return {}
         return {_VERSION_PROPERTIES[self.original_start is not None]: str(self.sequence)}
 
-    @property
-    def series(self) -> Identity:
-        """What identifies the series that an occurrence belongs to."""
-        return Identity(ID, self.series_id) if self.series_id else self.identity.series
-
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """A row in Google's types, whose times may still lack their zone."""
+    """A record in Google's types, whose times may still lack their zone."""
 
     record: Record
-    target: Target
     calendar: str
     organizer: Mapping[str, Any]
     body: Mapping[str, Any]
@@ -92,28 +86,90 @@ class EventDraft:
     sequence: int | None
 
 
-def draft_of(record: Record, target: Target, options: TimeOptions) -> EventDraft:
-    """A record in Google's types. Raises FieldError."""
-    values = dict(record.values)
-    calendar = str(values.pop("calendarId", None) or calendar_of(target.options))
-    organizer = _organizer(values.pop("organizer", None))
-    schema = event_schema()
-    column = target.identifier_field
-    if column and column not in schema["properties"]:
-        values.pop(column, None)  # the event keeps it in its private properties
-    sequence = _sequence(values.get("sequence"))
-    original_start = _original_start(values.pop("originalStartTime", None), options)
-    body = convert(values, schema)
-    return EventDraft(record, target, calendar, organizer, body, original_start, sequence)
+class RowReader:
+    """Prepares the records of one job for Google."""
 
+    def __init__(self, target: Target) -> None:
+        """Raises FieldError for an option of metaData that is not known."""
+        self.target = target
+        self._options = time_options(target.options)
+        self._calendar = calendar_of(target.options)
+        self._send_updates = _send_updates(target.options)
+        self._may_clear = bool(target.options.get("nullValue"))
+        self._job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
+        self._schema = event_schema()
+        column = target.identifier_field
+        self._own_column = None if column in self._schema["properties"] else column
+        """A column that is no field of Google: the event keeps it in its private properties."""
 
-def _original_start(value: Any, options: TimeOptions) -> OriginalStart | None:
-    """Which occurrence of a series a row is; None for a whole event. Raises FieldError."""
-    time = convert({"originalStartTime": value}, event_schema()).get("originalStartTime", {})
-    is_this_and_future = time.pop("range", None) is not None
-    if time_field(time) is None:
-        return None
-    return OriginalStart(time_value(resolve_original_start(time, options)), is_this_and_future)
+    def draft(self, record: Record) -> EventDraft:
+        """A record in Google's types. Raises FieldError."""
+        values = dict(record.values)
+        if self._may_clear:
+            require_clearable(values)
+        calendar = str(values.pop("calendarId", None) or self._calendar)
+        organizer = _organizer(values.pop("organizer", None))
+        if self._own_column:
+            values.pop(self._own_column, None)
+        body = convert(values, self._schema)
+        original_start = self._original_start(body.pop("originalStartTime", {}))
+        sequence = _sequence(values.get("sequence"))
+        return EventDraft(record, calendar, organizer, body, original_start, sequence)
+
+    def _original_start(self, time: dict[str, Any]) -> OriginalStart | None:
+        """Which occurrence of a series a row is; None for a whole event. Raises FieldError."""
+        if not time:
+            return None
+        is_this_and_future = time.pop("range", None) is not None
+        resolved = resolve_original_start(time, self._options)
+        if time_field(resolved) is None:
+            return None
+        return OriginalStart(time_value(resolved), is_this_and_future)
+
+    def needs_zone_of_calendar(self, draft: EventDraft) -> bool:
+        """Whether a time of a draft depends on the zone of its calendar."""
+        # A deletion needs no times.
+        if self._options.zone or self.target.action is Action.DELETE:
+            return False
+        return needs_zone(draft.body)
+
+    def row(self, draft: EventDraft, calendar_zone: str | None) -> EventRow:
+        """The row, ready to be written. Raises FieldError.
+
+        The calendar's zone is only used if the draft needs it.
+        """
+        record, target, body = draft.record, self.target, draft.body
+        if target.action is not Action.DELETE:
+            body = resolve_times(
+                body,
+                self._options,
+                zone=self._options.zone or calendar_zone or "UTC",
+                is_update=target.action is Action.UPDATE,
+            )
+        is_occurrence = draft.original_start is not None
+        record_marker = {KEY_PROPERTY: _digest(record.key)}
+        identity = identity_of({**record.values, **body}, body, target, is_occurrence=is_occurrence)
+        if identity is None:
+            identity, record_marker = Identity(ID, event_id(record.key)), {}
+        fields = {name: value for name, value in body.items() if name not in _IDENTITY_FIELDS}
+        if identity.is_property and not is_occurrence:
+            fields = with_private_properties(fields, {identity.field: identity.value})
+        is_cancelled = fields.get("status") == CANCELLED
+        return EventRow(
+            target=target,
+            number=record.row,
+            calendar=draft.calendar,
+            fields=fields,
+            identity=identity,
+            original_start=draft.original_start,
+            is_removal=is_cancelled or target.action is Action.DELETE,
+            sequence=draft.sequence,
+            organizer=draft.organizer,
+            parameters=_parameters(body, self._send_updates),
+            sends_mail=self._send_updates != "none",
+            record_marker=record_marker,
+            job_marker=self._job_marker,
+        )
 
 
 def _sequence(value: Any) -> int | None:
@@ -121,41 +177,6 @@ def _sequence(value: Any) -> int | None:
     if value in (None, ""):
         return None
     return parse_integer(value, "sequence")
-
-
-def event_row(draft: EventDraft, body: Mapping[str, Any]) -> EventRow:
-    """The row, ready to be written. Raises FieldError.
-
-    `body` is the draft's, with its times resolved.
-    """
-    record, target = draft.record, draft.target
-    parameters = _parameters(body, target.options)
-    record_marker = {KEY_PROPERTY: _digest(record.key)}
-    job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
-    is_occurrence = draft.original_start is not None
-    identity = identity_of({**record.values, **body}, body, target, is_occurrence=is_occurrence)
-    if identity is None:
-        identity, record_marker = Identity(ID, event_id(record.key)), {}
-    fields = {name: value for name, value in body.items() if name not in _IDENTITY_FIELDS}
-    if identity.is_property and not is_occurrence:
-        fields = with_private_properties(fields, {identity.field: identity.value})
-    is_cancelled = fields.get("status") == CANCELLED
-    return EventRow(
-        target=target,
-        number=record.row,
-        calendar=draft.calendar,
-        fields=fields,
-        identity=identity,
-        original_start=draft.original_start,
-        is_removal=is_cancelled or target.action is Action.DELETE,
-        series_id=body.get("recurringEventId"),
-        sequence=draft.sequence,
-        organizer=draft.organizer,
-        parameters=parameters,
-        sends_mail=parameters["sendUpdates"] != "none",
-        record_marker=record_marker,
-        job_marker=job_marker,
-    )
 
 
 def version_in(event: Event, *, is_occurrence: bool) -> int | None:
@@ -184,13 +205,23 @@ def calendar_of(options: Mapping[str, Any]) -> str:
     """The calendar that metaData names; the primary one if it names none.
 
     It is named by `calendarId`, or by `path` (`/calendars/{id}/events`). Raises FieldError for
-    another path.
+    another path, and if both name a calendar, and not the same.
     """
-    if options.get("calendarId"):
-        return str(options["calendarId"])
+    calendar = str(options.get("calendarId") or "")
     path = str(options.get("path") or "")
     if not path:
-        return PRIMARY
+        return calendar or PRIMARY
+    in_path = _calendar_in(path)
+    if calendar not in ("", in_path):
+        raise FieldError(
+            "path",
+            f"metaData.path {path!r} and metaData.calendarId {calendar!r} name two calendars; "
+            "leave one of them out",
+        )
+    return in_path
+
+
+def _calendar_in(path: str) -> str:
     match = _CALENDAR_PATH.fullmatch(path)
     if match is None:
         raise FieldError(
@@ -206,8 +237,8 @@ def _organizer(value: Any) -> Mapping[str, Any]:
     return {"organizer": organizer} if organizer else {}
 
 
-def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
-    """The query parameters. Google sends no mail unless the caller wants it to."""
+def _send_updates(options: Mapping[str, Any]) -> str:
+    """Whom Google mails: nobody, unless the caller wants it to. Raises FieldError."""
     send_updates = str(options.get("sendUpdates") or "none")
     if send_updates not in SEND_UPDATES:
         raise FieldError(
@@ -215,6 +246,11 @@ def _parameters(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
             f"metaData.sendUpdates {send_updates!r} is not known; "
             f"it can be {', '.join(SEND_UPDATES)}",
         )
+    return send_updates
+
+
+def _parameters(body: Mapping[str, Any], send_updates: str) -> dict[str, str]:
+    """The query parameters."""
     parameters = {"sendUpdates": send_updates}
     # Without its parameter, Google ignores such a field of the body
     # (https://developers.google.com/workspace/calendar/api/v3/reference/events/insert).

@@ -22,14 +22,18 @@ MAX_VALUE = 1024
 (https://developers.google.com/workspace/calendar/api/guides/extended-properties)."""
 ID, ICAL_UID = "id", "iCalUID"
 NATURAL = "openbulkSummaryAndStart"
-_SERIES_FIELDS = {"recurringEventId": ID, ICAL_UID: ICAL_UID}
+_FIELDS_OF_SERIES = {"recurringEventId": ID, ICAL_UID: ICAL_UID, ID: ID}
 """The fields of an occurrence that identify its series, and the series' own fields for that."""
+_CREATING = frozenset({Action.CREATE, Action.UPSERT})
+_IMPORTED_ID = re.compile(r"_[a-v0-9]+")
+"""An id that Google made for an imported event: no new event can have it."""
+_LEGAL_ID = re.compile(r"[a-v0-9]{5,1024}")
 _END_OF_OCCURRENCE_ID = re.compile(r"_\d{8}(T\d{6}Z)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What identifies an event in its calendar."""
+    """What identifies an event in its calendar, or the series of an occurrence."""
 
     field: str
     """`id`, `iCalUID`, or the name of a property in `extendedProperties.private`."""
@@ -53,16 +57,12 @@ class Identity:
         The id of an occurrence is its series' id and its original start
         (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
         """
-        suffix = f"_{self.occurrence}"
-        if not self.occurrence or self.value.endswith(suffix):
-            return self.value
-        return self.value + suffix
+        return f"{self.value}_{self.occurrence}" if self.occurrence else self.value
 
     @property
     def series(self) -> "Identity":
         """The series that the occurrence belongs to."""
-        value = _END_OF_OCCURRENCE_ID.sub("", self.value) if self.field == ID else self.value
-        return replace(self, value=value, occurrence=None)
+        return replace(self, occurrence=None)
 
     def __str__(self) -> str:
         """For a person: `id 'maths2026'`."""
@@ -78,13 +78,13 @@ def identity_of(
     what identifies the series.
     """
     field = target.identifier_field
+    identity = None
     if field and field not in {ID, ICAL_UID}:
-        identity = _property_identity(field, values, target)
-        field = None
-    else:
-        identity = _own_identity(field, values)
+        identity, field = _property_identity(field, values, target), None
+    elif not is_occurrence:
+        identity = _own_identity(field, values, target.action)
     if is_occurrence:
-        return identity or _series_identity(values)
+        return identity or _series_identity(field, values)
     if identity is not None or target.action is Action.CREATE:
         return identity
     if field:
@@ -114,22 +114,36 @@ def _property_identity(name: str, values: Mapping[str, Any], target: Target) -> 
     return Identity(key, str(value))
 
 
-def _own_identity(field: str | None, values: Mapping[str, Any]) -> Identity | None:
+def _own_identity(field: str | None, values: Mapping[str, Any], action: Action) -> Identity | None:
     """By Google's own fields: the one that the caller names, else the first that the row has."""
     names = [field] if field else [ID, ICAL_UID]
+    if action in _CREATING and values.get(ICAL_UID) and _IMPORTED_ID.fullmatch(str(values.get(ID))):
+        names.reverse()
     return next((Identity(name, str(values[name])) for name in names if values.get(name)), None)
 
 
-def _series_identity(values: Mapping[str, Any]) -> Identity:
-    """The series of an occurrence that has no identifier of its own. Raises FieldError."""
-    for name, field in _SERIES_FIELDS.items():
+def _series_identity(field: str | None, values: Mapping[str, Any]) -> Identity:
+    """The series of an occurrence. Raises FieldError."""
+    names = ["recurringEventId", ICAL_UID, ID]
+    if field == ICAL_UID or not is_legal_id(values.get("recurringEventId")):
+        names = [ICAL_UID, "recurringEventId", ID]
+    for name in names:
         if values.get(name):
-            return Identity(field, str(values[name]))
+            value = _END_OF_OCCURRENCE_ID.sub("", str(values[name]))
+            return Identity(_FIELDS_OF_SERIES[name], value)
     raise FieldError(
         "originalStartTime",
         "originalStartTime says that this is one date of a series, and nothing says of which; give "
         "iCalUID or recurringEventId, or remove originalStartTime to make it a single event",
     )
+
+
+def is_legal_id(value: object) -> bool:
+    """Whether a new event may have this id.
+
+    Google itself also makes others, for imported events and for occurrences.
+    """
+    return isinstance(value, str) and _LEGAL_ID.fullmatch(value) is not None
 
 
 def _natural_identity(body: Mapping[str, Any]) -> Identity:

@@ -40,7 +40,7 @@ class OccurrenceUploads:
         original_start = await self._fit(row, original_start, series)
         if original_start.is_this_and_future:
             return await self._splits.write(row, series, original_start)
-        row = _placed(row, original_start.name)
+        row = _place(row, original_start.name)
         event = await self._finder.find(row) if row.target.action in _COMPARING else None
         outcome = event and await self._changes.change(row, event)
         return outcome or await self._change_first_time(row, original_start, series)
@@ -68,7 +68,7 @@ class OccurrenceUploads:
         if changed is None:
             raise FieldError(
                 "originalStartTime",
-                f"the series {row.series} has no occurrence at {original_start}; write when the "
+                f"the series {row.identity} has no occurrence at {original_start}; write when the "
                 "series has it there, or remove originalStartTime to make it a single event",
             )
         self._finder.remember(row, changed)
@@ -77,29 +77,30 @@ class OccurrenceUploads:
     async def _write_without_series(self, row: EventRow, original_start: OriginalStart) -> Outcome:
         """A guest may have been invited to one date alone, which is in the calendar then."""
         if original_start.name is not None:
-            row = _placed(row, original_start.name)
+            row = _place(row, original_start.name)
             event = await self._finder.find_alone(row)
             outcome = event and await self._changes.change(row, event)
             if outcome:
                 return outcome
         if row.is_removal:
             return Outcome(row.number, kind_of_missing(row))
-        refused_row = self._finder.refused_row(row, row.series)
+        series = row.identity.series
+        refused_row = self._finder.refused_row(row, series)
         if refused_row is not None:
             raise FieldError(
                 "originalStartTime",
-                f"this is one date ({original_start}) of the series with {row.series}, whose own "
+                f"this is one date ({original_start}) of the series with {series}, whose own "
                 f"row was refused (row {refused_row}); correct that one, and send both",
             )
         raise RecordTooEarly(
             "originalStartTime",
-            f"this is one date ({original_start}) of a series with {row.series}, and neither the "
+            f"this is one date ({original_start}) of a series with {series}, and neither the "
             f"rows of the file before it nor calendar {row.calendar!r} hold that series; send the "
             "whole series, with its dates behind it, or remove originalStartTime (RECURRENCE-ID) "
             "to make this a single event",
         )
 
 
-def _placed(row: EventRow, name: str | None) -> EventRow:
+def _place(row: EventRow, name: str | None) -> EventRow:
     """The row with the occurrence that it means."""
     return replace(row, identity=replace(row.identity.series, occurrence=name))

@@ -163,18 +163,18 @@ def _parse_line(line: str) -> Property:
 
 
 def same_recurrence(wanted: Sequence[str], event: Mapping[str, Any]) -> bool:
-    """Whether an event recurs as these lines say, which fit its start."""
+    """Whether an event recurs as these lines say, which fit the start that it shall have."""
     current = event.get("recurrence", ())
-    if normalize_recurrence(wanted) == normalize_recurrence(current):
+    normal = normalize_recurrence(wanted)
+    if normal == normalize_recurrence(current):
         return True
     if not current or not wanted:
         return False
     try:
-        start, end = event["start"], event["end"]
-        fitted = [fit_lines(lines, start, end, "UTC") for lines in (wanted, current)]
+        fitted = fit_lines(current, event["start"], event["end"], "UTC")
     except (FieldError, OverflowError, KeyError):
         return False
-    return normalize_recurrence(fitted[0]) == normalize_recurrence(fitted[1])
+    return normal == normalize_recurrence(fitted)
 
 
 def normalize_recurrence(lines: Iterable[str]) -> set[str]:

@@ -96,7 +96,7 @@ class SeriesSplits:
     async def _change_whole(self, row: EventRow, series: Event, part: Segment) -> Outcome:
         """Change a series from its first occurrence on."""
         fields = row.fields if row.is_removal else _fields_of(part)
-        whole_row = replace(row, identity=row.series, original_start=None, fields=fields)
+        whole_row = replace(row, identity=row.identity.series, original_start=None, fields=fields)
         outcome = await self._changes.change(whole_row, series)
         return outcome or Outcome(row.number, OutcomeKind.UNCHANGED)
 

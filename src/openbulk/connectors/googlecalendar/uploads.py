@@ -11,15 +11,10 @@ from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
 from openbulk.connectors.googlecalendar.event_finder import EventFinder
-from openbulk.connectors.googlecalendar.event_rows import EventRow, draft_of, event_row
+from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
-from openbulk.connectors.googlecalendar.times import (
-    needs_zone,
-    resolve_times,
-    time_options,
-)
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
@@ -34,6 +29,8 @@ class EventUploads:
         self._finder = EventFinder(api)
         self._changes = EventChanges(self._calls, self._finder)
         self._occurrences = OccurrenceUploads(self._calls, self._finder, self._changes)
+        self._reader: RowReader | None = None
+        """The reader of the latest job."""
         self._missing: dict[tuple[str, str], RecordRefused] = {}
         """The refusals of calendars that do not exist, by job and calendar."""
         self._actions: Mapping[Action, Callable[[EventRow], Awaitable[Outcome]]] = {
@@ -67,19 +64,17 @@ class EventUploads:
             return error.outcome(record.row)
 
     async def _prepare(self, record: Record, target: Target) -> EventRow:
-        options = time_options(target.options)
-        draft = draft_of(record, target, options)
+        if self._reader is None or self._reader.target is not target:
+            self._reader = RowReader(target)
+        reader = self._reader
+        draft = reader.draft(record)
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
-        if target.action is Action.DELETE:  # the times of its row do not matter
-            return event_row(draft, draft.body)
-        zone = options.zone
-        if zone is None and needs_zone(draft.body):
+        zone = None
+        if reader.needs_zone_of_calendar(draft):
             zone = await self._finder.zone_of(draft.calendar)
-        is_update = target.action is Action.UPDATE
-        body = resolve_times(draft.body, options, zone=zone or "UTC", is_update=is_update)
-        return event_row(draft, body)
+        return reader.row(draft, zone)
 
     def _remember_missing(self, error: RecordRefused, target: Target) -> None:
         """Remember a missing calendar: it costs a job one call, not one for each of its rows."""

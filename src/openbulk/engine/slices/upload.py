@@ -7,13 +7,16 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
+from openbulk.connectors.date_fields import DateFields
+from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
@@ -86,6 +89,7 @@ class UploadSlice:
         self._early: list[tuple[Record, Outcome]] = []
         """Records that need others, and the outcomes that they have without these."""
         self._dates: DateReader | None = None
+        self._empty_texts: EmptyTexts | None = None
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
@@ -150,8 +154,12 @@ class UploadSlice:
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=self._columns.identifier)
-        signs = await signs_of(self._files, self._job.upload.file)
-        self._dates = DateReader.of(signs, self._columns, schema, self._target.options)
+        if self._names_are_paths:
+            self._empty_texts = EmptyTexts(self._columns, schema)
+        fields = DateFields(schema)
+        if fields:
+            signs = await signs_of(self._files, self._job.upload.file)
+            self._dates = DateReader.of(signs, self._columns, fields, self._target.options)
         return None
 
     async def _refuse_all(self, reason: str) -> None:
@@ -400,14 +408,19 @@ class UploadSlice:
         """The record of a row, or the outcome of one that cannot be sent."""
         if row.values is None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
-        values = row.values
-        if self._columns is not None:
-            try:
-                values = self._columns.fields_of(values)
-                values = values if self._dates is None else self._dates.read(values)
-            except FieldError as error:
-                return error.outcome(row.number)
+        try:
+            values = self._fields_of(row.values)
+        except FieldError as error:
+            return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
+
+    def _fields_of(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A row's values by the names of fields, with dates in ISO 8601. Raises FieldError."""
+        if self._empty_texts is not None:
+            values = self._empty_texts.leave_out(values)
+        if self._columns is not None:
+            values = self._columns.fields_of(values)
+        return values if self._dates is None else self._dates.read(values)
 
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []
