@@ -255,11 +255,6 @@ class Job:
         return self.records is not None or self.is_download or self.upload.is_small
 
     @property
-    def may_be_of_a_workflow(self) -> bool:
-        """Whether a workflow may have created the job: a download, or an upload of its records."""
-        return self.is_download or self.upload.records_of is not None
-
-    @property
     def object(self) -> str:
         """The job's object, by the name that the caller used."""
         if isinstance(self.work, Download):

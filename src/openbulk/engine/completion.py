@@ -26,7 +26,8 @@ class Completion:
         """Notify the caller of a finished job, and continue the workflow that it belongs to."""
         if job.work.callback_url is not None:
             await self._notifications.announce(job)
-        if job.may_be_of_a_workflow:
+        # A workflow creates downloads, and uploads of their records.
+        if job.is_download or job.upload.records_of is not None:
             await self._workflows.job_finished(job)
 
     async def cancel(self, job: Job, *, even_if_complete: bool) -> Job:
