@@ -84,7 +84,7 @@ async def test_a_contact_is_created_changed_and_deleted(
     changes = {"id": created.id, "newsletter": "no"}
     assert (await write(connect, Action.UPDATE, changes)).kind is OutcomeKind.UPDATED
     assert (await connect().get("contacts", created.id, {}))["newsletter"] is False
-    for kind in (OutcomeKind.DELETED, OutcomeKind.UNCHANGED):
+    for kind in (OutcomeKind.DELETED, OutcomeKind.NOT_FOUND):
         assert (await write(connect, Action.DELETE, {"id": created.id})).kind is kind
     gone = await write(connect, Action.UPDATE, changes)
     assert gone.problem is not None

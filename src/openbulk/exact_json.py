@@ -16,7 +16,7 @@ import orjson
 
 MAX_DIGITS = 1_000
 """Of a number, also without its exponent: any conversion of it takes next to no time."""
-_SAFE_INTEGER_CHARACTERS = 18
+SAFE_CHARACTERS = 18
 """An integer that is no longer, with its sign, is within 64 bits."""
 _SHOWN_DIGITS = 40
 
@@ -28,7 +28,7 @@ Default = Callable[[Any], Any]
 
 def parse_integer(digits: str) -> int | Decimal:
     """An integer in the syntax of JSON. Raises ValueError with a sentence."""
-    if len(digits) <= _SAFE_INTEGER_CHARACTERS:
+    if len(digits) <= SAFE_CHARACTERS:
         return int(digits)
     number = _parse_decimal(digits)
     return int(number) if -(2**63) <= number < 2**64 else number
@@ -106,12 +106,14 @@ def pack_line(value: Any, default: Default = refuse_type) -> bytes:
     Raises TypeError, as `encode_json` does.
     """
     try:
-        return orjson.dumps(value, default=partial(_refuse_decimal, default))
+        if default is refuse_type:
+            return orjson.dumps(value)
+        return orjson.dumps(value, default=partial(_encode_no_decimal, default))
     except TypeError:
         return encode_json(value, default) + _EXACT
 
 
-def _refuse_decimal(default: Default, value: Any) -> Any:
+def _encode_no_decimal(default: Default, value: Any) -> Any:
     return refuse_type(value) if isinstance(value, Decimal) else default(value)
 
 

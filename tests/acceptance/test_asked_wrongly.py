@@ -223,7 +223,7 @@ def test_a_query_with_a_key_that_nobody_reads_makes_no_job(
     [
         ({"selectField": "name"}, "the body takes no key 'selectField'; did you mean 'selectFi"),
         ({"filterNulls": "no"}, "filterNulls is 'no'; it must be true or false"),
-        ({"selectFields": ["name"]}, "selectFields is ['name']; it must be a text"),
+        ({"selectFields": ["name"]}, "selectFields ['name'] is not understood; it must be a text"),
         ({"query": {"x": 1}}, "'records' takes no parameter 'x'"),
     ],
 )
@@ -268,6 +268,8 @@ def test_a_parameter_with_a_typo_is_refused_and_a_stray_one_ignored(memory: Serv
     ):
         method, _, address = path.partition(" ")
         assert f"did you mean {nearest!r}?" in refusal(memory.call(method, address))
+    stray = memory.call("POST", f"/bulk/query?{query}&where=name%3D1").json["id"]
+    assert memory.finished(stray)["infoMessage"] == "where has no effect on this job"
     for path in (f"POST /bulk/query?{query}&where=&stray=1", "GET /records?hydrate=true"):
         method, _, address = path.partition(" ")
         assert memory.call(method, address).status == 200

@@ -298,6 +298,19 @@ def test_a_download_from_eloqua_sent_back_leaves_out_what_eloqua_fills(
     ]
 
 
+def test_a_transfer_cannot_identify_records_by_what_is_no_field(services: Services) -> None:
+    transfer = {
+        "query": "select * from records",
+        "targetConfiguration": {
+            "token": services.sqlite.element_token,
+            "objectName": "people",
+            "metaData": {**UPSERT, "identifierFieldName": "emial"},
+        },
+    }
+    reply = services.memory.call("POST", "/bulk/workflows", json_body=[transfer])
+    assert (reply.status, "did you mean 'email'?" in reply.json["message"]) == (400, True)
+
+
 def test_a_service_that_is_away_keeps_nobody_from_uploading(
     services: Services, processes: Processes
 ) -> None:

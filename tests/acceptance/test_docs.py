@@ -156,8 +156,11 @@ def test_every_status_of_an_error_is_documented() -> None:
 
 def test_every_key_of_metadata_is_documented() -> None:
     page = (DOCS / "reference" / "api.md").read_text()
-    of_parts = [*FORMATS.values(), *providers(_no_address, None).values()]
-    options = [*UPLOAD_OPTIONS, *DOWNLOAD_OPTIONS, *(o for part in of_parts for o in part.options)]
+    options = [*UPLOAD_OPTIONS, *DOWNLOAD_OPTIONS]
+    for one in FORMATS.values():
+        options += one.options
+    for provider in providers(_no_address, None).values():
+        options += provider.options
     names = {*CONTRACT_OPTIONS, *(option.name for option in options)}
     assert {name for name in names if f"{name}`" not in page} == set()
 

@@ -39,12 +39,14 @@ def files_of(server: Server) -> set[str]:
 
 def test_the_same_key_and_content_are_the_same_job(memory: Server) -> None:
     """The answer is equal, the second file is deleted, and the order in metaData is ignored."""
-    first = memory.upload("records", b"name\nAnn\n", {"action": "create", "note": "x"}, headers=KEY)
+    first = memory.upload(
+        "records", b"name\nAnn\n", {"action": "create", "source": "x"}, headers=KEY
+    )
     kept = files_of(memory)
     again = memory.upload(
         "records",
         b"name\nAnn\n",
-        {"note": "x", "action": "create"},
+        {"source": "x", "action": "create"},
         headers=KEY,
         metadata_first=True,
     )
@@ -52,7 +54,9 @@ def test_the_same_key_and_content_are_the_same_job(memory: Server) -> None:
     assert (again.status, is_replayed(again), again.json) == (200, True, first.json)
     assert files_of(memory) == kept
     memory.finished(first.json["id"])
-    late = memory.upload("records", b"name\nAnn\n", {"action": "create", "note": "x"}, headers=KEY)
+    late = memory.upload(
+        "records", b"name\nAnn\n", {"action": "create", "source": "x"}, headers=KEY
+    )
     assert (late.json, is_replayed(late)) == (first.json, True), "also once the job is finished"
     assert len(memory.call("GET", "/bulk/jobs").json) == 1
 

@@ -32,7 +32,7 @@ def test_secrets_never_come_back_and_are_nowhere_on_disk_or_in_the_log(
         "password": SECRETS[0],
         "event.notification.signature.key": SECRETS[1],
         "event.notification.basic.password": SECRETS[2],
-        "some.other.token": SECRETS[3],
+        "oauth.user.token": SECRETS[3],
     }
     body = {
         "element": {"key": "eloqua"},

@@ -1,10 +1,11 @@
 """Jobs use a service's quota and keep to it. A job that waits for it says so."""
 
 import time
+from functools import partial
 from typing import Any
 
 from support.google_sandbox import events_csv
-from support.harness import Processes, request
+from support.harness import Processes, Server, request, until
 
 QUOTA = 120
 
@@ -35,11 +36,21 @@ def test_a_job_within_the_quota_does_not_wait_and_the_next_one_says_until_when(
     assert request("GET", f"{sandbox.url}/sandbox/stats").json["refused"] <= 4
 
 
+def waits_for_its_instance(server: Server, job_id: str) -> bool:
+    """Whether a job waits because its instance is disabled."""
+    return "is disabled" in server.status(job_id).get("infoMessage", "")
+
+
 def test_two_jobs_of_one_instance_share_a_minute(processes: Processes) -> None:
     """Neither job takes all of it, whichever came first."""
     sandbox = processes.sandbox("google", "--quota-per-minute", str(QUOTA), "--latency-ms", "200")
     server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})
+    # Both begin at the same moment: the first has no reason to share before there is another.
+    server.call("DELETE", "/instances/enabled")
     jobs = [server.upload("events", events_csv(300)).json["id"] for _ in range(2)]
+    for job_id in jobs:
+        until(partial(waits_for_its_instance, server, job_id), 30, "the job is cut and waits")
+    server.call("PUT", "/instances/enabled")
     deadline = time.monotonic() + 30
     while sum(counts := [reached(server.status(job_id)) for job_id in jobs]) < QUOTA - 10:
         assert time.monotonic() < deadline, counts

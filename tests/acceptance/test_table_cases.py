@@ -219,6 +219,22 @@ def test_a_csv_can_clear_a_field_empty_it_or_leave_it(sqlite: Server, database: 
     ]
 
 
+def test_a_csv_can_clear_the_texts_of_an_event(google: Server, sandbox: Process) -> None:
+    """Other fields of an event cannot be cleared, and say so."""
+    file = b"id,summary,start.date,location,description\nabcde,a,2026-05-30,Bern,x\n"
+    require_no_failure(google, google.done("events", file))
+    file = b'id,summary,location,description,colorId\nabcde,"b",#N/A,"",\n'
+    metadata = {"action": "update", "nullValue": "#N/A"}
+    require_no_failure(google, google.done("events", file, metadata))
+    (found,) = request("GET", f"{sandbox.url}/sandbox/events").json
+    assert (found["summary"], found.get("location"), found.get("description")) in [
+        ("b", "", ""),
+        ("b", None, None),
+    ]
+    status = google.done("events", b"id,colorId\nabcde,#N/A\n", metadata)
+    assert "colorId cannot be cleared by a file" in str(google.errors(status["id"]))
+
+
 def test_an_encoding_is_recognized_or_asked_for(processes: Processes) -> None:
     """Windows-1252 is recognized. Windows-1251 is no guess: it has to be named."""
     sandbox = processes.sandbox("eloqua")
@@ -228,6 +244,15 @@ def test_an_encoding_is_recognized_or_asked_for(processes: Processes) -> None:
     found = request("GET", f"{sandbox.url}/sandbox/contacts").json
     assert "Zoë" in str(found)
     assert "Köln" in str(found)
+    file = b"C_EmailAddress,City\nuwe@x.example,#N/A\n"
+    status = eloqua.done("contact", file, {"nullValue": "#N/A"})
+    assert "City is to be cleared" in str(eloqua.errors(status["id"])) or (
+        "C_City is to be cleared" in str(eloqua.errors(status["id"]))
+    )
+    metadata = {"nullValue": "#N/A", "updateRule": "always"}
+    require_no_failure(eloqua, eloqua.done("contact", file, metadata))
+    found = request("GET", f"{sandbox.url}/sandbox/contacts").json
+    assert "Köln" not in str(found)
     memory = eloqua.instance("memory", {"space": "case"})
     cyrillic = (CASES / "records" / "cyrillic-1251.csv").read_bytes()
     reply = memory.upload("records", cyrillic)

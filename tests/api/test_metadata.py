@@ -75,6 +75,8 @@ def test_keys_that_differ_in_case_only_are_taken() -> None:
         ({"plan": True}, "metaData takes no key 'plan'"),
         ({"sendUpdates": True}, "metaData.sendUpdates 'true' is not known; it can be none, all"),
         ({"calendarId": ["a"]}, "metaData.calendarId \"['a']\" is not a text"),
+        ({"path": "/calendar/x"}, "metaData.path '/calendar/x' names no calendar; it looks like"),
+        ({"timeZone": "Mars/Base"}, "metaData.timeZone 'Mars/Base' is not the name of a time zone"),
         ({"action": "explode"}, "metaData.action 'explode' is not known; it can be create, update"),
     ],
 )
@@ -102,6 +104,11 @@ def test_an_option_of_another_service_or_object_is_refused(
     assert says in refused.value.message
 
 
+def test_a_zone_that_a_database_does_not_know_is_refused() -> None:
+    with pytest.raises(BadInput, match="'Mars/Base' is not a time zone"):
+        use({"timeZone": "Mars/Base"}, "postgresql", "people")
+
+
 def test_an_option_that_contradicts_the_path_is_refused() -> None:
     with pytest.raises(BadInput, match=r"the path says calendarId 'a', and metaData.calendarId"):
         use({"calendarId": "b"}, calendarId="a")
@@ -124,12 +131,12 @@ def test_an_option_that_contradicts_the_path_is_refused() -> None:
 )
 def test_a_key_of_the_contract_is_taken_and_named(key: str) -> None:
     used = use({key: "x"}, "memory", "records")
-    assert used == UsedOptions({key: "x"}, (key,))
+    assert used == UsedOptions({key: "x"}, (f"metaData.{key}",))
 
 
 def test_a_key_of_another_format_is_taken_and_named() -> None:
-    assert use({"sheet": "Sheet1", "encoding": "utf-8"}).unused == ("sheet",)
-    assert use({"delimiter": "comma"}, file_format="json").unused == ("delimiter",)
+    assert use({"sheet": "Sheet1", "encoding": "utf-8"}).unused == ("metaData.sheet",)
+    assert use({"delimiter": "comma"}, file_format="json").unused == ("metaData.delimiter",)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,9 @@ def test_two_identifiers_are_refused() -> None:
 def test_the_target_has_what_is_used_and_names_the_rest() -> None:
     target = parse_target("events", use({"Action": "DELETE", "source": "crm"}), {})
     options = {"action": "delete", "source": "crm"}
-    assert target == Target("events", Action.DELETE, None, options, unused_options=("source",))
+    assert target == Target(
+        "events", Action.DELETE, None, options, unused_options=("metaData.source",)
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,4 +183,4 @@ def test_a_key_that_is_there_twice_is_refused(text: str) -> None:
 def test_a_download_takes_its_own_keys_and_those_of_the_contract() -> None:
     used = use_download_options({"filename": "x", "Format": "csv", "showDeleted": True})
     assert used.values == {"fileName": "x", "format": "csv", "showDeleted": True}
-    assert used.unused == ("format",)
+    assert used.unused == ("metaData.format",)

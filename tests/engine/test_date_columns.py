@@ -10,6 +10,8 @@ from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.columns import Columns
+from openbulk.connectors.date_fields import DateFields
+from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.records import Action, Row, Target
@@ -54,9 +56,7 @@ def columns_of(*records: Mapping[str, Any]) -> DateColumns:
 def reader_of(*records: Mapping[str, Any], **options: Any) -> DateReader:
     target = Target("things", Action.CREATE)
     columns = Columns(target, Features(frozenset(Action)), SCHEMA, names_are_paths=True)
-    reader = DateReader.of(columns_of(*records).signs(), columns, SCHEMA, options)
-    assert reader is not None
-    return reader
+    return DateReader.of(columns_of(*records).signs(), columns, DateFields(SCHEMA), options)
 
 
 def test_columns_of_any_spelling_show_the_order() -> None:
@@ -148,3 +148,13 @@ async def test_a_file_that_shows_nothing_keeps_nothing(files: FileStore, tmp_pat
     """Small files are many."""
     await keep_signs(files, "f00d", columns_of({"born": "2026-05-30", "n": "8.15"}).signs())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_texts_are_left_out_unless_their_field_holds_texts() -> None:
+    """Programs that quote every cell write them for each value that is not there."""
+    target = Target("things", Action.CREATE)
+    columns = Columns(target, Features(frozenset(Action)), SCHEMA, names_are_paths=True)
+    empty_texts = EmptyTexts(columns, SCHEMA)
+    row = {"NAME": "", "date of birth": "", "start.date": "", "unknown": "", "at": "8.15"}
+    assert empty_texts.leave_out(row) == {"NAME": "", "at": "8.15"}
+    assert empty_texts.leave_out({"name": "x"}) == {"name": "x"}

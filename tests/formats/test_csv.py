@@ -290,6 +290,42 @@ class TestCsv(FormatTests):
         ]
 
     @pytest.mark.parametrize(
+        ("encoding", "words"),
+        [
+            ("cp1250", ["Paweł", "Łódź", "Jiří", "Győr", "Iaşi", "Bălan"]),
+            ("cp1251", ["Оля", "Ян", "я", "дом 5"]),
+            ("cp1253", ["Άννα", "Γη"]),
+            ("cp1254", ["Şen", "İzmir", "Doğan"]),
+            ("cp1255", ["שלום", "דן"]),
+            ("cp1256", ["علي"]),
+            ("cp932", ["カナ", "東京"]),
+            ("gb18030", ["中文", "王"]),
+            ("cp850", ["Köln"]),
+        ],
+    )
+    def test_a_word_in_another_encoding_is_never_guessed(
+        self, encoding: str, words: list[str]
+    ) -> None:
+        """Its name in metaData reads it."""
+        name = "shift_jis" if encoding == "cp932" else encoding
+        for word in words:
+            content = f"a,b\n1,{word}\n".encode(encoding)
+            assert "metaData.encoding" in self.problems(content)[0][2], word
+            if encoding != "cp850":  # which the web does not name
+                assert self.read(content, encoding=name)[0].values == {"a": "1", "b": word}
+
+    def test_western_words_are_read_in_windows_1252(self) -> None:
+        words = (
+            "Zoë,Köln,créée,naïve,Ångström,nações,São,irmã,põe,Þórður,Größe,Œuvre,€5,„Zitat“,”Ord”,"
+            "it\u2019s,50 m²,20°C,½,¿Qué?,Ærø,À,où,É. Müller,Peña,ÖBB,«oui»,\u203aja\u2039,3\u00d74,"
+            "n° 5,Nm³,Ísafjörður,"
+            "Škoda,15 µm,©2026,R&D™,1º,2ª,£50"
+        )
+        for word in words.split(","):
+            rows = self.read(f"a;b\n1;{word}\n".encode("cp1252"), delimiter=";")
+            assert rows[0].values == {"a": "1", "b": word}
+
+    @pytest.mark.parametrize(
         ("content", "encoding", "message"),
         [
             (b"a,b\n1,\xc3\xa9\xff\n", None, "byte 0xFF at position 4 of the line is not UTF-8"),

@@ -202,6 +202,14 @@ def test_a_header_below_other_lines_is_recognized(above: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("other", ["SUBJECT", "summary", "start DATE", "End Date "])
+def test_two_columns_for_one_field_are_refused(other: str) -> None:
+    """Of two texts, neither is dropped in silence."""
+    content = f"Subject,Start Date,End Date,{other}\nA,05/30/2026,05/30/2026,05/31/2026\n"
+    with pytest.raises(BadInput, match=r"mean the same; keep one of them|are both called"):
+        GoogleCsv().read(io.BytesIO(content.encode()), {})
+
+
 def test_other_columns_of_outlook_are_ignored() -> None:
     """Its export begins with Google's columns."""
     header = (
@@ -336,3 +344,10 @@ def test_any_moment_is_read_as_it_was_written(begins: datetime, minutes: int, zo
         for name in ("start", "end")
     ]
     assert [moment.timestamp() for moment in again] == [moment.timestamp() for moment in moments]
+
+
+def test_a_text_that_metadata_names_clears_a_field() -> None:
+    """An empty cell leaves it, in quotes or not: Outlook quotes every cell."""
+    found = event('x,05/30/2026,,,,,#N/A,"",', nullValue="#N/A")
+    assert found["description"] is None
+    assert "location" not in found

@@ -32,6 +32,8 @@ def name_of(content: bytes, stated: Any = None, **options: Any) -> str:
         (b'{"a": 1}\n', "application/jsonl", "jsonl"),
         (b'{"a": 1}\n', "ndjson", "jsonl"),
         (b"{a},b\n1,2\n", "csv", "csv"),
+        (b"[id],[first name]\n1,2\n", None, "csv"),
+        (b"[[1]]", None, "json"),
         (b"a,b\n1,2\n", "", "csv"),
         (b"a,b\n1,2\n", "txt/csv", "csv"),
         (b'\n\n{"a": 1}\n', None, "jsonl"),

@@ -254,8 +254,8 @@ async def statuses(
     return [(status, one) for status, one in answers if status >= 500]
 
 
-LIST = {"method": "GET", "path": "/calendar/v3/calendars/primary/events"}
-GOOGLE_FIRST = [
+LIST: dict[str, Any] = {"method": "GET", "path": "/calendar/v3/calendars/primary/events"}
+GOOGLE_FIRST: list[dict[str, Any]] = [
     {"method": "POST", "path": "/sandbox/tokens"},
     {
         **LIST,
@@ -263,7 +263,7 @@ GOOGLE_FIRST = [
         "json": {"id": "abc01", "start": BERLIN, "end": BERLIN, "recurrence": [WEEKLY]},
     },
 ]
-GOOGLE_LAST = [
+GOOGLE_LAST: list[dict[str, Any]] = [
     LIST,
     {**LIST, "params": {"singleEvents": "true", "maxResults": "9"}},
     {**LIST, "params": {"singleEvents": "true", "orderBy": "startTime", "maxResults": "9"}},

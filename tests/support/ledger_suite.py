@@ -285,7 +285,7 @@ class LedgerTests:
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
-        assert (await self.begin(ledger, job)).jobs_in_lane == 1
+        assert await slice_ledger(ledger, job).jobs_in_lane() == 1
 
     async def test_a_part_and_the_position_behind_it_are_written_together(
         self, ledger: Ledger
@@ -498,10 +498,10 @@ class LedgerTests:
         await (await self.begin(ledger, waiting)).end(wait_until=later, wait_for="busy")
         assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
         assert await slice_ledger(ledger, job).another_job_is_ready(later)
-        assert (await self.begin(ledger, job)).jobs_in_lane == 2
+        assert await slice_ledger(ledger, job).jobs_in_lane() == 2
         small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
         assert await slice_ledger(ledger, job).another_job_is_ready(NOW)
-        assert (await self.begin(ledger, job)).jobs_in_lane == 3
+        assert await slice_ledger(ledger, job).jobs_in_lane() == 3
         assert small.calls_its_service
 
     async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:

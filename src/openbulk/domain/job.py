@@ -104,7 +104,7 @@ class Download:
     """The caller's `metaData`; for `POST /bulk/download`, the whole body. Its keys are in the
     spelling of the parts that read them."""
     unused_options: tuple[str, ...] = ()
-    """The keys of `options` that have no effect on this job."""
+    """What the caller sent that has no effect on this job, as `metaData.path`."""
     is_v3: bool = False
     """Whether it was created by `POST /bulk/download`, whose status has keys of its own."""
 
@@ -270,7 +270,7 @@ class Job:
 
     @property
     def unused_options(self) -> tuple[str, ...]:
-        """The keys of `options` that have no effect on this job."""
+        """What the caller sent that has no effect on this job, as `metaData.path`."""
         if isinstance(self.work, Download):
             return self.work.unused_options
         return self.work.target.unused_options

@@ -3,7 +3,7 @@
 A key that no part declares is refused before there is a job, so an undeclared one is never read.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,6 +26,8 @@ class Option:
     """The objects of a service that it is for; empty for all of them."""
     is_text: bool = True
     """Whether its value is a text, a number, true or false; otherwise it is any JSON."""
+    problem_of: Callable[[str], str | None] | None = None
+    """Says in a sentence what is wrong with a text; None if nothing is."""
 
 
 def option_text(value: Any) -> str:
@@ -73,6 +75,9 @@ def _checked_value(value: Any, option: Option, prefix: str) -> Any:
     shown = f"{prefix}{option.name} {option_text(value)[:80]!r}"
     if isinstance(value, Mapping | list):
         raise BadInput(f"{shown} is not a text; write {option.name!r} with a single value")
+    problem = option.problem_of and option.problem_of(option_text(value))
+    if problem:
+        raise BadInput(problem)
     if not option.choices:
         return value
     choice = known_spelling(option_text(value), option.choices)

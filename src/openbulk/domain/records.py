@@ -76,7 +76,7 @@ class Target:
     """The caller's `metaData`, its keys in the spelling of the parts that read them. A connector
     reads those that its provider declares (`Provider.options`)."""
     unused_options: tuple[str, ...] = ()
-    """The keys of `options` that have no effect on this job."""
+    """What the caller sent that has no effect on this job, as `metaData.path`."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
     is_typed: bool = False

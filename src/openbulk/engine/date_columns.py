@@ -101,16 +101,13 @@ class DateReader:
         cls,
         signs: Mapping[str, DateSigns],
         columns: Columns,
-        schema: Mapping[str, Any],
+        fields: DateFields,
         options: Mapping[str, Any],
-    ) -> "DateReader | None":
-        """The reader for an object with this JSON Schema; None if no field holds a date.
+    ) -> "DateReader":
+        """The reader for an object with these fields.
 
         `signs` are those of a file. Raises BadInput if they do not show the order of its dates.
         """
-        fields = DateFields(schema)
-        if not fields:
-            return None
         paths = {column: columns.path_of(column) for column in signs}
         dates = [signs[column] for column, path in paths.items() if path and fields.has_date(path)]
         times = [one.seen[HALF_DAY] for one in signs.values() if HALF_DAY in one.seen]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
+from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import (
     ResolvedObject,
@@ -242,8 +243,8 @@ class Direct:
         try:
             columns = Columns(target, features, schema)
             fields = columns.fields_of(values)
-            dates = DateReader.of(shown.signs(), columns, schema, target.options)
-            return fields if dates is None else dates.read(fields)
+            dates = DateFields(schema)
+            return DateReader.of(shown.signs(), columns, dates, target.options).read(fields)
         except FieldError as error:
             raise BadInput(error.message) from error
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
+from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
@@ -56,7 +57,7 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
         raise BadInput(error.message) from error
     problem = _Check(described, columns, file).problem()
     if problem:
-        raise BadInput(problem)
+        raise BadInput(f"{problem}{file.source}")
     if file.is_whole:
         _require_date_order(file, columns, described)
 
@@ -66,7 +67,8 @@ def _require_date_order(file: Inspection, columns: Columns, described: _Object) 
     shown = DateColumns()
     for row in file.rows:
         shown.add(row)
-    DateReader.of(shown.signs(), columns, described.schema, described.target.options)
+    fields = DateFields(described.schema)
+    DateReader.of(shown.signs(), columns, fields, described.target.options)
 
 
 async def _describe(target: Target, connector: Connector) -> _Object:

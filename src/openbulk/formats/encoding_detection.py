@@ -22,14 +22,36 @@ _UTF8_SEQUENCE = re.compile(
 """A character of two to four bytes (RFC 3629, section 4, less some rules on what is overlong)."""
 # In Windows-1252, words of other alphabets are rows of accented letters, or have signs in them:
 # "Ïðèâåò" is Russian in Windows-1251, "³¹cznoœæ" Polish in Windows-1250.
-_LETTER = rb"[a-z\xc0-\xff]"
-_SIGN = rb"[\xa2-\xa9\xac\xae\xb0\xb1\xb3\xb6\xb8\xb9\xbc-\xbe]"
+_ACCENTED = rb"[\xc0-\xd6\xd8-\xf6\xf8-\xff]"
+_LETTER = rb"[A-Za-z\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xc0-\xd6\xd8-\xf6\xf8-\xff]"
+_SIGN = rb"[\xa2-\xaa\xac\xae\xb0\xb1\xb3\xb6\xb8-\xbe]"
 _NOT_WESTERN = (
     _UTF8_SEQUENCE,
     re.compile(rb"[\xc0-\xff]{4}"),
+    # A word of accented letters alone: "Îëÿ" is Оля, "Ãç" Γη, "Íõ" 王 in GB 18030; "ß" is Я.
+    re.compile(rb"(?<!%b)%b{2,}(?!%b)" % (_LETTER, _ACCENTED, _LETTER)),
+    re.compile(
+        rb"(?<!%b)[\xca\xcb\xce\xcf\xdf\xe2\xea\xeb\xee-\xf1\xff](?!%b)" % (_LETTER, _LETTER)
+    ),
     re.compile(_LETTER + _SIGN + rb"+" + _LETTER),
     re.compile(_SIGN + rb"{2}" + _LETTER),
+    # "Pawe³" is Paweł, "£ódŸ" Łódź, "ªchiopu" Şchiopu in Windows-1250.
+    re.compile(_LETTER + rb"{3}[\xb3\xb9]"),
+    re.compile(rb"(?<![0-9])[\xa3\xa5\xaa\xb3\xb9]" + _LETTER),
+    # "Gyõr" is Győr, "Bãlan" Bălan; Portuguese has "põe", "São", "irmã". "Dvoøák" is Dvořák.
+    re.compile(rb"(?:\xf5|\xd5)(?![eE\xee])" + _LETTER),
+    re.compile(rb"\xe3[bcdfghjklmnpqrtvwxz]"),
+    re.compile(
+        rb"\xf8%b*[\xe1\xe8\xec\xed\xf2\xfd]|[\xe1\xe8\xec\xed\xf2\xfd]%b*\xf8" % ((_LETTER,) * 2)
+    ),
+    # Marks inside of words: "K”ln" is Köln in code page 850, "ƒJƒi" カナ in Shift_JIS.
+    re.compile(_LETTER + rb"[\x82\x84\x8b\x91\x93\x94\x9b]" + _LETTER),
+    re.compile(_LETTER + rb"[\x83\x88\x89\x98]|\x83" + _LETTER),
 )
+# "Þen" is Şen in Windows-1254: these letters are Turkish there, and Icelandic in Windows-1252,
+# whose words have others of its own.
+_TURKISH_OR_ICELANDIC = re.compile(rb"[\xd0\xdd\xde\xf0\xfd\xfe]")
+_ICELANDIC = re.compile(rb"[\xc1\xc6\xc9\xcd\xd3\xda\xe1\xe6\xe9\xed\xf3\xfa]")
 _CP1252_UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _LINES_FOR_ONE_DAMAGED = 1_000
 """One bad line in this many is damage to a UTF-8 file; more of them are another encoding."""
@@ -103,4 +125,5 @@ def _utf8_or_cp1252(file: BinaryIO) -> str:
 
 def _speaks_against_cp1252(line: bytes) -> bool:
     has_undefined_byte = not _CP1252_UNDEFINED.isdisjoint(line)
-    return has_undefined_byte or any(one.search(line) for one in _NOT_WESTERN)
+    is_turkish = _TURKISH_OR_ICELANDIC.search(line) and not _ICELANDIC.search(line)
+    return has_undefined_byte or bool(is_turkish) or any(one.search(line) for one in _NOT_WESTERN)

@@ -17,7 +17,6 @@ from openbulk.formats.json_values import (
     ValueDecoder,
     describe_syntax_error,
     encode_records,
-    find_surrogate,
     make_row,
 )
 from openbulk.formats.options import ENCODING
@@ -31,6 +30,7 @@ MAX_SEARCHED_CHARACTERS = 256 * 1024 * 1024
 _QUOTED_CHARACTERS = 24
 _LONGEST_WORD = 16
 """A word or an escape that the end of the text cuts off is shorter."""
+_COLUMN_IN_BRACKETS = re.compile(rb"\[[A-Za-z_][\w .-]*\][ ]*[,;\t|]")
 _NOT_BLANK = re.compile(r"[^ \t\n\r]|\Z")
 """A character that is not blank, or the end. JSON has these four blanks (RFC 8259, section 2)."""
 
@@ -45,8 +45,9 @@ class Json:
     names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
-        """An array begins with a bracket."""
-        return head.lstrip()[:1] == b"["
+        """An array begins with a bracket. So does a CSV whose columns are `[id],[name]`."""
+        beginning = head.lstrip()
+        return beginning[:1] == b"[" and not _COLUMN_IN_BRACKETS.match(beginning)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The elements of the array. One that is not JSON is a broken row, and reading continues.
@@ -179,7 +180,6 @@ class _TextWindow:
             # A number at the end of the text may continue in the next piece.
             if end < len(self._held) or not self._grow():
                 break
-        problem = problem or _describe_damage(value, self._held[self._position : end])
         self._move_to(end)
         return value, problem
 
@@ -206,16 +206,3 @@ class _TextWindow:
         self._held = "".join(pieces)
         self._position = 0
         return grown > 0
-
-
-def _describe_damage(value: Any, element: str) -> Problem | None:
-    """What is wrong with an element that has a byte that is no text; None for others."""
-    try:
-        element.encode()
-    except UnicodeEncodeError as error:
-        message = (
-            f"character {error.start + 1} of the element is not text; save the file as UTF-8, "
-            "or name its encoding in metaData.encoding"
-        )
-        return Problem(message, find_surrogate(value))
-    return None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openbulk.domain.records import Problem, Row
-from openbulk.exact_json import encode_json, parse_float, parse_integer
+from openbulk.exact_json import SAFE_CHARACTERS, encode_json, parse_float, parse_integer
 
 MAX_DEPTH = 200
 """Levels of objects and lists in a record. orjson, which writes them, ends at 254."""
@@ -37,8 +37,8 @@ class ValueDecoder:
     def __init__(self) -> None:
         self._has_unusable = False
         self._decoder = json.JSONDecoder(
-            parse_int=self._number_parser(parse_integer),
-            parse_float=self._number_parser(parse_float),
+            parse_int=self._integer,
+            parse_float=self._float,
             parse_constant=self._constant,
             object_pairs_hook=self._object,
         )
@@ -61,14 +61,19 @@ class ValueDecoder:
         value, end = self._decoder.raw_decode(text, position)
         return value, self._find_problem(value, text[position:end]), end
 
-    def _number_parser(self, parse: Callable[[str], Any]) -> Callable[[str], Any]:
-        def parse_number(digits: str) -> Any:
-            try:
-                return parse(digits)
-            except ValueError as error:
-                return self._unusable(f"cannot be sent: {error}")
+    def _integer(self, digits: str) -> Any:
+        # Most integers are short: a call less for each.
+        return int(digits) if len(digits) <= SAFE_CHARACTERS else self._parse(parse_integer, digits)
 
-        return parse_number
+    def _float(self, digits: str) -> Any:
+        number = float(digits)
+        return number if repr(number) == digits else self._parse(parse_float, digits)
+
+    def _parse(self, parse: Callable[[str], Any], digits: str) -> Any:
+        try:
+            return parse(digits)
+        except ValueError as error:
+            return self._unusable(f"cannot be sent: {error}")
 
     def _constant(self, name: str) -> _Unusable:
         """RFC 8259, section 6: NaN and Infinity are not permitted."""
@@ -93,7 +98,20 @@ class ValueDecoder:
             return Problem(f"it has more than {MAX_DEPTH} levels of objects and lists; flatten it")
         if "\\u" in text and _HALF_PAIR.search(text):
             return _find_half_character(value)
-        return None
+        return None if text.isascii() else _describe_damage(value, text)
+
+
+def _describe_damage(value: Any, text: str) -> Problem | None:
+    """What is wrong with a text that has a byte that is none; None for others."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = (
+            f"character {error.start + 1} of the element is not text; save the file as UTF-8, "
+            "or name its encoding in metaData.encoding"
+        )
+        return Problem(message, find_surrogate(value))
+    return None
 
 
 def _unusable_problem(path: str, value: Any) -> Problem | None:

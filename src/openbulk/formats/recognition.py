@@ -15,7 +15,7 @@ from openbulk.formats.base import Format
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.packed import unpack
 from openbulk.formats.text import text_chunks
-from openbulk.formats.xlsx import GoogleXlsx, Xlsx
+from openbulk.formats.xlsx import GoogleXlsx, Xlsx, describe_sheet
 
 _BEGINNING_CHARACTERS = 100
 HEAD_BYTES = 64 * 1024
@@ -75,6 +75,8 @@ class Inspection:
     """Its first rows."""
     is_whole: bool
     """Whether the file has no more rows."""
+    source: str = ""
+    """Where the rows are, as the end of a message about them: in which of a workbook's sheets."""
 
 
 def inspect(
@@ -126,7 +128,9 @@ def _inspect(
     is_read = recognized.is_binary or len(head) < INSPECTED_BYTES
     if rows is None:
         return Inspection(recognized, (), is_whole=False)
-    return Inspection(recognized, rows, is_whole=is_read and len(rows) < count)
+    is_all = is_read and len(rows) < count
+    source = describe_sheet(file, options) if recognized.is_binary else ""
+    return Inspection(recognized, rows, is_all, source)
 
 
 def _first_rows(

@@ -26,7 +26,7 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, work_values
+from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
@@ -168,19 +168,14 @@ class Ledger:
         )
         async with self._engine.begin() as connection:
             row = (await connection.execute(begin.returning(jobs))).first()
-            if row is None:
-                return None
-            in_lane = select(func.count()).where(
-                jobs.c.instance_id == row.instance_id, HAS_WORK_IN_LANE
-            )
-            jobs_in_lane = await connection.scalar(in_lane)
+        if row is None:
+            return None
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
         return SliceLedger(
             self._engine,
             job_of(row),
             row.fence,
             reading=self._reading,
-            jobs_in_lane=jobs_in_lane or 0,
             waits=row.waits,
             ticket=ticket,
             lease=lease,

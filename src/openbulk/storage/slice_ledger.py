@@ -82,7 +82,6 @@ class SliceLedger:
         fence: int,
         *,
         reading: AsyncEngine,
-        jobs_in_lane: int = 1,
         waits: int = 0,
         ticket: Ticket | None = None,
         lease: Lease | None = None,
@@ -91,9 +90,6 @@ class SliceLedger:
         self.job = job
         """The job as the slice found it, or as it was when its file was cut."""
         self.fence = fence
-        self.jobs_in_lane = jobs_in_lane
-        """Jobs of the instance that had work to do in its lane, now or after a wait, when the slice
-        began; this one included."""
         self.waits = waits
         """Consecutive slices that ended in a wait without progress."""
         self.ticket = ticket
@@ -178,6 +174,13 @@ class SliceLedger:
         )
         found = await self.read(lambda connection: connection.scalar(question.limit(1)))
         return found is not None
+
+    async def jobs_in_lane(self) -> int:
+        """Count the jobs of the instance that have records to send, now or after a wait."""
+        question = select(func.count()).where(
+            jobs.c.instance_id == self.job.instance_id, HAS_WORK_IN_LANE
+        )
+        return await self.read(lambda connection: connection.scalar(question)) or 0
 
     # --- an upload ---
 

@@ -113,7 +113,7 @@ jobs = Table(
     Column("action", Text),
     Column("identifier_field", SafeText),
     Column("options", JSON, nullable=False),
-    # The keys of the options that have no effect on the job; NULL for none.
+    # What the caller sent that has no effect on the job; NULL for nothing.
     Column("unused_options", JSON(none_as_null=True)),
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),

@@ -19,6 +19,8 @@ from openbulk.domain.query import Query
 from openbulk.engine.query_resolution import DateFilter, DownloadRequest
 from openbulk.formats.recognition import resolve_format_name
 
+_WITHOUT_EFFECT = ("headerData", "where")
+"""Keys that clients of the contract send, beside the query."""
 QUERY_KEYS = (
     "continueFromJobId",
     "fileFormat",
@@ -28,8 +30,7 @@ QUERY_KEYS = (
     "q",
     "query",
     "to",
-    "headerData",  # of the contract: clients send it, and nobody says what it does
-    "where",  # likewise
+    *_WITHOUT_EFFECT,
 )
 """The keys of a request to `POST /bulk/query`, in its address and its body together."""
 BODY_KEYS = (
@@ -77,7 +78,7 @@ def download_of_query(
         callback_url=callback_url,
         text=text,
         options=used.values,
-        unused_options=used.unused,
+        unused_options=(*used.unused, *(name for name in _WITHOUT_EFFECT if given.get(name))),
     )
     since = _time(given, "from") or _time(given, "lastRunDate")
     return DownloadRequest(
@@ -168,7 +169,7 @@ def _text(given: Mapping[str, Any], name: str) -> str:
     """A value as text; empty if it is missing. Raises BadInput for a list or an object."""
     value = given.get(name)
     if isinstance(value, Mapping | list):
-        raise BadInput(f"{name} is {option_text(value)[:80]}; it must be a text")
+        raise BadInput(f"{name} {option_text(value)[:80]} is not understood; it must be a text")
     return "" if value is None else option_text(value)
 
 

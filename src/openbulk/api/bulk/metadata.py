@@ -64,7 +64,7 @@ class UsedOptions:
 
     values: Mapping[str, Any]
     unused: tuple[str, ...] = ()
-    """The keys among them that have no effect on this job."""
+    """The keys among them that have no effect on this job, as `metaData.path`."""
 
 
 def parse_metadata(value: Any) -> dict[str, Any]:
@@ -101,6 +101,25 @@ def describe_upload_options() -> str:
         "JSON object with these keys, and with those of the service. "
         f"Any other key is refused. {'. '.join(lines)}."
     )
+
+
+_PARTS = ("file", "metaData")
+"""The parts of the form of an upload."""
+
+
+def read_upload_options(
+    form: Mapping[str, str], query: Mapping[str, str], providers: Mapping[str, Provider]
+) -> dict[str, Any]:
+    """The options of an upload, from its form or its address, in their known spelling.
+
+    Raises BadInput.
+    """
+    refuse_options_in_address(query, providers)
+    parts = with_known_spelling(form, _PARTS, "the form", "part")
+    in_form, in_query = parts.get("metaData"), query.get("metaData")
+    if in_form and in_query:
+        raise BadInput("metaData is a part of the form and in the address; leave one of them out")
+    return spell_upload_options(parse_metadata(in_form or in_query), providers)
 
 
 def spell_upload_options(
@@ -153,7 +172,7 @@ def use_upload_options(
     values = check_values(options, read)
     if resolved is not None:
         _check_path(values, resolved)
-    return UsedOptions(values, tuple(others))
+    return UsedOptions(values, tuple(f"{PREFIX}{name}" for name in others))
 
 
 _WITHOUT_HARM = frozenset(
@@ -206,14 +225,16 @@ def use_download_options(given: Mapping[str, Any]) -> UsedOptions:
     for key, value in given.items():
         name = known_spelling(key, [*own, *CONTRACT_OPTIONS]) or key
         spelt[name] = value
-    unused = tuple(name for name in spelt if name in CONTRACT_OPTIONS and name not in own)
+    unused = tuple(
+        f"{PREFIX}{name}" for name in spelt if name in CONTRACT_OPTIONS and name not in own
+    )
     return UsedOptions(check_values(spelt, DOWNLOAD_OPTIONS), unused)
 
 
 def parameters_among(used: UsedOptions) -> dict[str, Any]:
     """Those options of a download that can only be parameters of its object."""
-    own = {option.name for option in DOWNLOAD_OPTIONS}
-    return {name: value for name, value in used.values.items() if name not in {*own, *used.unused}}
+    own = {*CONTRACT_OPTIONS, *(option.name for option in DOWNLOAD_OPTIONS)}
+    return {name: value for name, value in used.values.items() if name not in own}
 
 
 # --- the target of an upload ---

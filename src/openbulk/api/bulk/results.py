@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk.job_requests import DownloadId, find_job
+from openbulk.api.http.bodies import answer_records
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
@@ -59,7 +60,7 @@ async def page(
     caller: SignedInCaller,
     page_size: PageSize = "",
     next_page: NextPage = "",
-) -> list[Any]:
+) -> Response:
     """A page of the records of a download, with the token of the next page."""
     job = await find_job(services, caller, job_id)
     _require_complete_download(job)
@@ -70,7 +71,7 @@ async def page(
         records = await asyncio.to_thread(lambda: list(islice(result, size)))
     next_row = begin + len(records)
     set_page_headers(response, len(records), next_row if next_row <= job.cursor else None)
-    return records
+    return answer_records(records, response.headers)
 
 
 @router.get(

@@ -18,10 +18,8 @@ from openbulk.api.bulk.job_requests import (
 from openbulk.api.bulk.metadata import (
     describe_upload_options,
     is_for_one_object,
-    parse_metadata,
     parse_target,
-    refuse_options_in_address,
-    spell_upload_options,
+    read_upload_options,
     use_upload_options,
 )
 from openbulk.api.http.callers import SignedInInstance
@@ -31,15 +29,12 @@ from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.connectors.targets import ResolvedObject, resolve_object
-from openbulk.domain.errors import BadInput, ServiceError
+from openbulk.domain.errors import ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
-from openbulk.domain.options import with_known_spelling
 from openbulk.engine.upload_check import CHECKED_ROWS
 from openbulk.formats.recognition import inspect_rows
 
-_PARTS = ("file", "metaData")
-"""The parts of the form."""
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
 _REQUEST = {
@@ -143,8 +138,7 @@ async def _read_form(
     callback_url: str | None,
 ) -> Upload:
     """The upload that a form requests. Raises BadInput."""
-    refuse_options_in_address(query, services.providers)
-    options = spell_upload_options(_metadata(form, query), services.providers)
+    options = read_upload_options(form.fields, query, services.providers)
     file = services.files.open(name, form.size)
     provider = services.providers[instance.element]
     inspection = await asyncio.to_thread(
@@ -156,7 +150,9 @@ async def _read_form(
         # An object may be named by a path: calendars/primary/events.
         takes_events=object.rpartition("/")[2] in provider.event_objects,
     )
-    resolved = await _resolve(services, instance, object, options)
+    resolved = None
+    if is_for_one_object(options, provider):
+        resolved = await _resolve(services, instance, object)
     used = use_upload_options(options, provider, inspection.format, resolved)
     target = parse_target(object, used, query)
     # The live service has a job for it, with an error for each row.
@@ -171,21 +167,10 @@ async def _read_form(
     )
 
 
-def _metadata(form: ReceivedForm, query: Mapping[str, str]) -> Mapping[str, Any]:
-    """The options of an upload, from the form or from the address. Raises BadInput."""
-    parts = with_known_spelling(form.fields, _PARTS, "the form", "part")
-    in_form, in_query = parts.get("metaData"), query.get("metaData")
-    if in_form and in_query:
-        raise BadInput("metaData is a part of the form and in the address; leave one of them out")
-    return parse_metadata(in_form or in_query)
-
-
 async def _resolve(
-    services: Services, instance: CallingInstance, object: str, options: Mapping[str, Any]
+    services: Services, instance: CallingInstance, object: str
 ) -> ResolvedObject | None:
-    """The object that an upload names, if an option is for some objects only."""
-    if not is_for_one_object(options, services.providers[instance.element]):
-        return None
+    """The object that an upload names; None if the service does not list its objects now."""
     try:
         connector = (await services.connections.to(instance.id)).connector
         return resolve_object(object, await connector.objects())

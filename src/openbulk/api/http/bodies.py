@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.domain.spelling import likely_name
+from openbulk.exact_json import encode_json
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -50,6 +51,12 @@ async def read_body(request: Request) -> bytes:
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole body had arrived") from error
     return bytes(body)
+
+
+def answer_records(shown: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Records as JSON; their numbers keep their digits."""
+    content = encode_json(shown, default=str)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def parse_json(body: bytes, example: str) -> Any:

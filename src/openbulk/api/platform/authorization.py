@@ -19,9 +19,12 @@ from openbulk.api.wire.instances import SignInAddress, present_sign_in_address
 from openbulk.connectors.auth import API_KEY, challenge_of
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, OAuth, Provider
 from openbulk.domain.errors import BadInput
+from openbulk.domain.spelling import likely_name
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import User
 
+_PROVIDER_DATA = ("code", "state")
+"""The keys of `providerData`; a redirect may bring more."""
 router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
 
@@ -182,6 +185,9 @@ async def sign_in(
             allow_private=services.allow_private_addresses,
             example="https://www.example.com",
         )
+    for name in provider_data or ():
+        if name not in _PROVIDER_DATA and (near := likely_name(name, _PROVIDER_DATA)):
+            raise BadInput(f"providerData takes no key {name[:80]!r}; did you mean {near!r}?")
     if provider_data and provider_data.get("code"):
         entries |= await _exchange_code(provider, entries, provider_data, services, user)
 

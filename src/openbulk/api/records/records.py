@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as QueryParameter
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from openbulk.api.http.bodies import parse_json_object, read_body
+from openbulk.api.http.bodies import answer_records, parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
@@ -30,7 +30,7 @@ from openbulk.domain.query import Query
 from openbulk.domain.spelling import known_spelling, likely_name
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
-from openbulk.exact_json import decode_json, encode_json
+from openbulk.exact_json import decode_json
 
 OF_THE_PLATFORM = (
     "bulk",
@@ -94,7 +94,7 @@ async def read(
     resource = await records.resource(path)
     parameters = _parameters(request, resource)
     if resource.id is not None:
-        return _answer(await records.get(resource, parameters))
+        return answer_records(await records.get(resource, parameters))
     size = parse_page_size(page_size)
     query = Query(
         path,
@@ -106,7 +106,7 @@ async def read(
     resolved = await resolve_query(query, records.connector)
     found, end = await records.page(resource, resolved.query, _position(next_page), size)
     set_page_headers(response, len(found), None if end.is_end else _token(end))
-    return _answer(found, response.headers)
+    return answer_records(found, response.headers)
 
 
 async def create(
@@ -122,7 +122,7 @@ async def create(
         why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
         raise NotPossible(why, can=resource.can)
     options = _options(request, services, instance, resource)
-    return _answer(await records.create(resource, await _values(request), options))
+    return answer_records(await records.create(resource, await _values(request), options))
 
 
 async def change(
@@ -135,7 +135,7 @@ async def change(
     """Change those fields of a record that the body has. PUT and PATCH are equivalent."""
     resource = await _record(records, path)
     options = _options(request, services, instance, resource)
-    return _answer(await records.change(resource, await _values(request), options))
+    return answer_records(await records.change(resource, await _values(request), options))
 
 
 async def delete(
@@ -257,12 +257,6 @@ async def _values(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadInput(f"the body cannot be read: {error}") from error
     return values
-
-
-def _answer(shown: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """Records as JSON; their numbers keep their digits."""
-    content = encode_json(shown, default=str)
-    return Response(content, media_type="application/json", headers=headers)
 
 
 def _token(position: Position) -> str:

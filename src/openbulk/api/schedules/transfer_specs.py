@@ -1,6 +1,7 @@
 """Transfer specs: what a workflow or a schedule reads, and where it writes the records."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,9 @@ from openbulk.api.bulk.metadata import (
 )
 from openbulk.api.services import Services
 from openbulk.api.wire.schema import MASK
+from openbulk.connectors.base import Connector
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_object
 from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import CallingInstance
@@ -152,14 +156,25 @@ async def _find_destination(
         parse_metadata(configuration.get("metaData")), services.providers
     )
     name = _object_name(configuration)
-    objects = await (await services.connections.to(destination.id)).connector.objects()
+    connector = (await services.connections.to(destination.id)).connector
+    objects = await connector.objects()
     resolved = resolve_object(name, objects)
     used = use_upload_options(options, services.providers[destination.element], None, resolved)
     target = parse_target(name, used, {}, _default_action(configuration))
     refusal = refusal_of(Target(resolved.name, target.action), objects)
     if refusal is not None:
         raise BadInput(f"targetConfiguration: {refusal}")
+    await _require_identifier(replace(target, object=resolved.name), connector)
     return Destination(destination.id, target, callback_url)
+
+
+async def _require_identifier(target: Target, connector: Connector) -> None:
+    """Raise BadInput if records cannot have the field that is to identify them."""
+    objects, schema = await connector.objects(), await connector.metadata(target.object)
+    try:
+        Columns(target, objects[target.object], schema)
+    except FieldError as error:
+        raise BadInput(f"targetConfiguration: {error.message}") from error
 
 
 def _default_action(configuration: Mapping[str, Any]) -> Action:

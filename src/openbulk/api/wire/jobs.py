@@ -390,8 +390,8 @@ def _information(job: Job) -> Iterator[str]:
         if job.waiting_until:
             yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.unused_options:
-        names = ", ".join(f"metaData.{name}" for name in job.unused_options)
-        yield f"{names} {'has' if len(job.unused_options) == 1 else 'have'} no effect on this job"
+        has = "has" if len(job.unused_options) == 1 else "have"
+        yield f"{', '.join(job.unused_options)} {has} no effect on this job"
     yield from _remark_sentences(job.remarks)
     yield from _information_on_outcomes(job)
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:

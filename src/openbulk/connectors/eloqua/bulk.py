@@ -175,6 +175,7 @@ def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
     records, values, failed = [], [], []
     for record in batch:
         try:
+            _require_clearable(record, target)
             values.append(_values_of(record, by_column, fields, identifier))
             records.append(record)
         except FieldError as error:
@@ -202,8 +203,22 @@ def _values_of(
     return {
         field.name: record.values[column]
         for column, field in by_column.items()
-        if field and column in record.values
+        # An empty text means no value to Eloqua, as an absent one does.
+        if field and record.values.get(column, "") != ""
     }
+
+
+def _require_clearable(record: Record, target: Target) -> None:
+    """Raise FieldError if a cell is to clear a field, and Eloqua would keep its value."""
+    if not target.options.get("nullValue") or target.options.get("updateRule") == "always":
+        return
+    column = next((name for name, value in record.values.items() if value is None), None)
+    if column is not None:
+        raise FieldError(
+            column,
+            f"{column} is to be cleared, but Eloqua keeps a value unless metaData.updateRule is "
+            "always; that rule also clears the fields that other rows leave empty",
+        )
 
 
 def _require_writable(column: str, field: Field | None, fields: Fields) -> Field:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.events import CANCELLED, Event, private_property
-from openbulk.connectors.googlecalendar.fields import convert, parse_integer
+from openbulk.connectors.googlecalendar.fields import convert, parse_integer, require_clearable
 from openbulk.connectors.googlecalendar.identity import ID, Identity, event_id, identity_of
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
@@ -95,6 +95,7 @@ class RowReader:
         self._options = time_options(target.options)
         self._calendar = calendar_of(target.options)
         self._send_updates = _send_updates(target.options)
+        self._may_clear = bool(target.options.get("nullValue"))
         self._job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
         self._schema = event_schema()
         column = target.identifier_field
@@ -104,6 +105,8 @@ class RowReader:
     def draft(self, record: Record) -> EventDraft:
         """A record in Google's types. Raises FieldError."""
         values = dict(record.values)
+        if self._may_clear:
+            require_clearable(values)
         calendar = str(values.pop("calendarId", None) or self._calendar)
         organizer = _organizer(values.pop("organizer", None))
         if self._own_column:
@@ -202,13 +205,23 @@ def calendar_of(options: Mapping[str, Any]) -> str:
     """The calendar that metaData names; the primary one if it names none.
 
     It is named by `calendarId`, or by `path` (`/calendars/{id}/events`). Raises FieldError for
-    another path.
+    another path, and if both name a calendar, and not the same.
     """
-    if options.get("calendarId"):
-        return str(options["calendarId"])
+    calendar = str(options.get("calendarId") or "")
     path = str(options.get("path") or "")
     if not path:
-        return PRIMARY
+        return calendar or PRIMARY
+    in_path = _calendar_in(path)
+    if calendar not in ("", in_path):
+        raise FieldError(
+            "path",
+            f"metaData.path {path!r} and metaData.calendarId {calendar!r} name two calendars; "
+            "leave one of them out",
+        )
+    return in_path
+
+
+def _calendar_in(path: str) -> str:
     match = _CALENDAR_PATH.fullmatch(path)
     if match is None:
         raise FieldError(

@@ -14,10 +14,14 @@ from openbulk.connectors.fields import (
     parse_boolean,
     parse_date,
 )
+from openbulk.domain.records import flatten
 
 _DAY_AND_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[Tt ]", re.ASCII)
 _GOOGLE_FIELDS = frozenset({"kind", "etag", "sequence"})
 """Fields that Google fills without marking them "Read-only": a record that was read has them."""
+
+CLEARABLE = frozenset({"summary", "description", "location"})
+"""Fields that a row can clear: by an empty text, or by null."""
 
 Schema = Mapping[str, Any]
 Converter = Callable[[Any, Schema, str], Any]
@@ -27,8 +31,8 @@ Converter = Callable[[Any, Schema, str], Any]
 def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[str, Any]:
     """A record in Google's types; `path` is its place in another record, with a dot at the end.
 
-    Fields that Google fills itself are left out, and so are fields without a value. Raises
-    FieldError.
+    Fields that Google fills itself are left out, and so are fields without a value that are not
+    CLEARABLE. Raises FieldError.
     """
     fields = schema.get("properties", {})
     result: dict[str, Any] = {}
@@ -38,10 +42,23 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
         if field is None:
             raise _unknown_field(path, name, fields)
         # A record that was read comes back with the fields that Google fills.
-        if value is None or field.get("readOnly") or full in _GOOGLE_FIELDS:
+        if field.get("readOnly") or full in _GOOGLE_FIELDS:
+            continue
+        if value in (None, ""):
+            # An empty text clears a text in a patch. Other fields without a value are left out.
+            result |= {name: ""} if full in CLEARABLE else {}
             continue
         result[name] = _convert_value(value, field, full)
     return result
+
+
+def require_clearable(values: Mapping[str, Any]) -> None:
+    """Raise FieldError if a field without a value cannot be cleared."""
+    for path, value in flatten(values).items():
+        if value is None and path not in CLEARABLE:
+            raise FieldError(
+                path, f"{path} cannot be cleared by a file; {', '.join(sorted(CLEARABLE))} can"
+            )
 
 
 def require_fields(body: Mapping[str, Any], schema: Schema, path: str = "") -> None:

@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone, row_failure
 from openbulk.connectors.sql.reading import Selection
+from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect
 from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import RolledBack, write_batch
@@ -154,7 +156,7 @@ class Sql:
     ) -> Sequence[Outcome]:
         """Log that a record is refused, in a transaction of its own, and return its outcome."""
         columns = (await self._table(target.object)).columns
-        outcome = row_failure(record.row, rolled_back.error, columns, None)
+        outcome = row_failure(record.row, rolled_back.error, columns)
         try:
             async with self._engine.begin() as connection:
                 log = WriteLog(connection, self._write_log, target.run)
@@ -238,7 +240,19 @@ class Sql:
             raise failure(error) from error
 
 
-_OPTIONS = (Option("timeZone", "the zone of times without an offset; default: UTC"),)
+def _zone_problem(name: str) -> str | None:
+    try:
+        zone_of(name)
+    except FieldError as error:
+        return error.message
+    return None
+
+
+_OPTIONS = (
+    Option(
+        "timeZone", "the zone of times without an offset; default: UTC", problem_of=_zone_problem
+    ),
+)
 
 
 class PostgresqlProvider:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from openbulk.connectors.fields import short_repr
 from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.records import Outcome
 
@@ -110,20 +111,23 @@ def _is_raised_by_trigger(error: DBAPIError) -> bool:
 
 
 def row_failure(
-    row: int, error: DBAPIError, columns: Collection[str], found: str | None
+    row: int, error: DBAPIError, columns: Collection[str], at_fault: tuple[str, Any] | None = None
 ) -> Outcome:
     """The outcome of a row that the database refuses.
 
-    `columns` are the table's; `found` is the column at fault if it is known.
+    `columns` are the table's; `at_fault` is the column at fault and its value, if it is known.
     """
     message = _message(error)
     detail = getattr(_diagnostics(error), "message_detail", None)
-    named = found or _column_in(error, detail or message)
-    field = named if named in columns else None
-    where = f"{field}: " if field is not None and field not in message else ""
+    if at_fault is not None:
+        field, value = at_fault
+        shown = f"{field} is {short_repr(value)}: {message}"
+    else:
+        named = _column_in(error, detail or message)
+        field, shown = named if named in columns else None, message
     return Outcome.failure(
         row,
-        f"the database refuses the row: {where}{message}",
+        f"the database refuses the row: {shown}",
         field=field,
         provider_message=detail or message,
     )

@@ -1,8 +1,8 @@
 """The numbers that a column keeps. A number that it would round or cut is refused.
 
 A column of floats keeps a number if the nearest float is written with the same digits: as briefly
-as tells it apart from its neighbours, with 9 or 17 digits, as programs write floats to be read
-again (IEEE 754, section 5.12.2), or with all of its digits.
+as tells it apart from its neighbours, or with 9 or 17 digits, as programs write floats to be read
+again (IEEE 754, section 5.12.2).
 """
 
 import re
@@ -133,7 +133,6 @@ def _writings(kept: float, digits: int) -> Iterator[Decimal]:
     """The ways in which a float is written, the most frequent first."""
     yield Decimal(_shortest(kept, digits))
     yield Decimal(f"{kept:.{digits - 1}e}")
-    yield Decimal(kept)
 
 
 def _shortest(kept: float, digits: int) -> str:

@@ -53,7 +53,7 @@ class PostgresqlStatements:
             rows,
         )
         found: dict[int, Found] = {}
-        for place, first, exists, *values in result:
+        for place, first, exists, *values in map(tuple, result):
             number = rows[place - 1].number
             if number not in found:
                 found[number] = Found(rows[first - 1].number)

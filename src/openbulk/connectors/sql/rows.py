@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.values import Column, Conversion, to_database, to_json
+from openbulk.connectors.sql.values import Column, Conversion, Kind, to_database, to_json
 from openbulk.domain.records import Action, Outcome, Record, Target
 
 Identity = tuple[Any, ...]
@@ -50,7 +50,7 @@ class RowMapper:
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
-        zone = _zone_of(target.options.get("timeZone"))
+        zone = zone_of(target.options.get("timeZone"))
         conversion = Conversion(zone, is_sqlite, target.is_typed)
         return cls(table, target, _identifiers_of(table, target), conversion)
 
@@ -92,12 +92,18 @@ class RowMapper:
             column = self.columns.get(name)
             if column is None:
                 column = self.columns[name] = self.table.column(name)
-            if value == "" and not column.takes_empty_text:
+            if value == "" and not self._takes_empty_text(column):
                 continue
             if column.name in values:
                 raise self._same_column_error(column, name, record)
             values[column.name] = to_database(column, value, self.conversion)
         return values
+
+    def _takes_empty_text(self, column: Column) -> bool:
+        """Whether an empty text is a value of a column. In any other column it is none at all."""
+        if column.kind is Kind.JSON:
+            return self.conversion.is_typed
+        return column.kind is Kind.TEXT and (not column.choices or "" in column.choices)
 
     def _same_column_error(
         self, column: Column, name: str, record: Mapping[str, Any]
@@ -138,7 +144,8 @@ def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:
     return table.key
 
 
-def _zone_of(name: Any) -> tzinfo:
+def zone_of(name: Any) -> tzinfo:
+    """The time zone of a name; UTC without one. Raises FieldError."""
     try:
         return ZoneInfo(str(name)) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -26,6 +26,7 @@ _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
     (sa.Integer, Kind.INTEGER),
     (sa.Numeric, Kind.NUMBER),
+    (sa.Float, Kind.NUMBER),
     (sa.DateTime, Kind.MOMENT),
     (sa.Date, Kind.DATE),
     (sa.Time, Kind.TIME),
@@ -220,8 +221,10 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_generated=column.computed is not None or bool(identity and identity.always),
         is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
-        length=getattr(type_, "length", None) if kind is Kind.TEXT else None,
-        numbers=_limits_of(type_),
+        length=next(iter(name.modifiers), None) if kind is Kind.TEXT else None,
+        is_padded=name.is_padded,
+        numbers=_limits_of(getattr(type_, "item_type", type_), name.modifiers),
+        second_digits=next(iter(name.modifiers), 6) if kind in _TIMES else 6,
         comment=column.comment,
         type_name=name.type,
         full_type_name=name.full_type,
@@ -229,7 +232,10 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     )
 
 
-def _limits_of(type_: Any) -> NumberLimits:
+_TIMES = (Kind.MOMENT, Kind.TIME)
+
+
+def _limits_of(type_: Any, modifiers: Sequence[int]) -> NumberLimits:
     """What a column of a numeric type of PostgreSQL keeps.
 
     https://www.postgresql.org/docs/15/datatype-numeric.html
@@ -239,9 +245,13 @@ def _limits_of(type_: Any) -> NumberLimits:
             return NumberLimits(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     if isinstance(type_, sa.Float):
         return NumberLimits(float_digits=9 if isinstance(type_, sa.REAL) else 17)
-    if isinstance(type_, sa.Numeric) and type_.precision is not None:
-        return NumberLimits(precision=type_.precision, scale=type_.scale or 0)
-    return NO_LIMITS
+    if isinstance(type_, sa.Numeric) and modifiers:
+        return NumberLimits(precision=modifiers[0], scale=modifiers[1])
+    return _MONEY if isinstance(type_, postgresql.MONEY) else NO_LIMITS
+
+
+_MONEY = NumberLimits(precision=19, scale=2)
+"""https://www.postgresql.org/docs/15/datatype-money.html; the scale is that of most currencies."""
 
 
 def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:

@@ -52,7 +52,7 @@ class SqliteStatements:
             tuple(chain.from_iterable(row.identity for row in rows)),
         )
         found: dict[int, Found] = {}
-        for place, first, exists, *values in result:
+        for place, first, exists, *values in map(tuple, result):
             number = rows[place].number
             if number not in found:
                 found[number] = Found(rows[first].number)

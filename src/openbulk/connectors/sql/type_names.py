@@ -3,6 +3,7 @@
 SQLAlchemy's reflection turns them into its own, and an unknown one into none at all.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,10 +18,23 @@ class TypeName:
     """In PostgreSQL without a length; in SQLite as it was declared."""
     full_type: str = ""
     """With its length or precision."""
+    base_type: str = ""
+    """Of a domain, the type that it is made of; else the same as `full_type`."""
     collation: str | None = None
     """The name of its collation, quoted; None for the database's own."""
     default: str | None = None
     """The expression of the column's default, or of its domain's."""
+
+    @property
+    def modifiers(self) -> tuple[int, ...]:
+        """What stands in parentheses behind a type of PostgreSQL: `10, 2` of `numeric(10,2)`."""
+        inside = _MODIFIERS.search(self.base_type)
+        return tuple(map(int, inside[1].split(","))) if inside else ()
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether a column of PostgreSQL pads texts with blanks: `char(n)`."""
+        return self.base_type.startswith("character(")
 
     @property
     def is_number(self) -> bool:
@@ -38,6 +52,7 @@ class TypeName:
         return "INT" in name or not keeps
 
 
+_MODIFIERS = re.compile(r"\((\d+(?:,-?\d+)?)\)", re.ASCII)
 _NUMBERS = ("NUM", "DEC", "REAL", "FLOA", "DOUB", "MONEY", "CURRENCY")
 _KEEPS_TEXTS = ("CHAR", "CLOB", "TEXT", "BLOB")
 
@@ -62,6 +77,8 @@ def sqlite_types(connection: sa.Connection) -> dict[tuple[str, str], TypeName]:
 _POSTGRESQL = sa.text(
     """
     SELECT c.relname, a.attname, format_type(a.atttypid, -1), format_type(a.atttypid, a.atttypmod),
+           CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+                ELSE format_type(a.atttypid, a.atttypmod) END,
            CASE WHEN a.attcollation NOT IN (0, t.typcollation)
                 THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
            coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault)

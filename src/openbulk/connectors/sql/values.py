@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -59,7 +60,12 @@ class Column:
     """A date and time with an offset from UTC."""
     choices: tuple[str, ...] = ()
     length: int | None = None
+    is_padded: bool = False
+    """Texts are padded with blanks to its length."""
     numbers: NumberLimits = NO_LIMITS
+    """Of a list, those of its items."""
+    second_digits: int = 6
+    """How many digits of a second a date and time, or a time, keeps."""
     comment: str | None = None
     type_name: str = ""
     """The name of its type in SQL, without a length."""
@@ -74,11 +80,6 @@ class Column:
     def is_required(self) -> bool:
         """A new row needs a value for it."""
         return not (self.is_nullable or self.has_default or self.is_generated)
-
-    @property
-    def takes_empty_text(self) -> bool:
-        """Whether an empty text is a value of it. In any other column it is none at all."""
-        return self.kind is Kind.TEXT and (not self.choices or "" in self.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ _OWN_DATE = re.compile(r"-?infinity|\d{5,7}-\d\d-\d\d( \S+)?|\d{4,7}-\d\d-\d\d( 
 """Dates that PostgreSQL has and Python has not, as PostgreSQL writes them
 (https://www.postgresql.org/docs/15/datatype-datetime.html)."""
 _OWN_TIME = re.compile(r"24:00(:00)?([+-]\d\d(:\d\d)?)?", re.ASCII)
+_FRACTION = re.compile(r"[.,](\d+)", re.ASCII)
 _JSON_BEGINNINGS = ("{", "[", '"')
 _NUL_IN_JSON = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 """An escaped NUL in encoded JSON, which jsonb does not take
@@ -217,6 +219,7 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
     if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
         return text
     moment = datetime.fromisoformat(text)
+    _require_kept_seconds(text, column)
     has_offset = moment.tzinfo is not None
     if has_offset == column.is_zoned:
         return moment
@@ -225,11 +228,23 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
     return moment.replace(tzinfo=conversion.zone)
 
 
-def _parse_time(value: Any, _column: Column, conversion: Conversion) -> time | str:
+def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | str:
     text = str(value).strip()
     if not conversion.is_sqlite and _OWN_TIME.fullmatch(text):
         return text
-    return time.fromisoformat(text)
+    parsed = time.fromisoformat(text)
+    _require_kept_seconds(text, column)
+    if parsed.tzinfo is not None and not (column.is_zoned or conversion.is_sqlite):
+        raise NotKept("it takes a time without an offset from UTC")
+    return parsed
+
+
+def _require_kept_seconds(text: str, column: Column) -> None:
+    """Raise NotKept for a fraction of a second that Python or the column would cut or round."""
+    fraction = _FRACTION.search(text)
+    digits = fraction[1].rstrip("0") if fraction else ""
+    if len(digits) > column.second_digits:
+        raise NotKept(f"it keeps {column.second_digits} digits of a second")
 
 
 def _parse_uuid(value: Any, _column: Column, _conversion: Conversion) -> UUID:
@@ -256,15 +271,34 @@ def _parse_json_text(text: str) -> Any:
         return text
 
 
-def _parse_list(value: Any, _column: Column, conversion: Conversion) -> Any:
+def _parse_list(value: Any, column: Column, conversion: Conversion) -> Any:
     text = value.strip() if isinstance(value, str) else ""
-    if text.startswith("{") and not conversion.is_sqlite:
+    has_limits = column.numbers is not NO_LIMITS
+    if text.startswith("{") and not (conversion.is_sqlite or has_limits):
         return text  # PostgreSQL's own form: {red,"light blue"}
-    items = decode_json(text) if text else value
+    items = decode_json(_without_braces(text)) if text else value
     if not isinstance(items, list | tuple):
         raise TypeError
     encode_json(items)
+    if has_limits:
+        _require_kept_items(items, column.numbers)
     return list(items)
+
+
+def _without_braces(text: str) -> str:
+    """A list of numbers in PostgreSQL's own form as JSON: `{1,NULL}` is `[1,null]`."""
+    if not text.startswith("{"):
+        return text
+    return text.replace("{", "[").replace("}", "]").replace("NULL", "null")
+
+
+def _require_kept_items(items: Iterable[Any], limits: NumberLimits) -> None:
+    """Raise NotKept for a number in a list that its column would round."""
+    for item in items:
+        if isinstance(item, list):
+            _require_kept_items(item, limits)
+        elif item is not None:
+            require_kept_decimal(parse_decimal(item), limits)
 
 
 def _parse_hstore(value: Any, _column: Column, _conversion: Conversion) -> Any:
@@ -299,6 +333,14 @@ def _parse_text(value: Any, column: Column, _conversion: Conversion) -> str:
     return text
 
 
+def _parse_other(value: Any, column: Column, conversion: Conversion) -> str:
+    text = _parse_text(value, column, conversion)
+    if column.numbers is not NO_LIMITS:  # an amount of money
+        with suppress(InvalidOperation):
+            require_kept_decimal(Decimal(text), column.numbers)
+    return text
+
+
 def _require_characters(column: Column, text: str) -> None:
     """Refuse characters that no database takes.
 
@@ -322,7 +364,7 @@ def _text_within_length(column: Column, text: str) -> str:
     https://www.postgresql.org/docs/15/datatype-character.html
     """
     assert column.length is not None
-    if column.type_name == "bpchar":
+    if column.is_padded:
         text = text.rstrip(" ").ljust(column.length)
     if len(text) > column.length:
         raise FieldError(
@@ -348,7 +390,7 @@ _PARSERS: Mapping[Kind, Callable[[Any, Column, Conversion], Any]] = {
     Kind.HSTORE: _parse_hstore,
     Kind.BINARY: _parse_binary,
     Kind.TEXT: _parse_text,
-    Kind.OTHER: _parse_text,
+    Kind.OTHER: _parse_other,
 }
 _WANTED: Mapping[Kind, str] = {
     Kind.INTEGER: "a whole number, such as 42",
@@ -375,8 +417,8 @@ def _to_sqlite(column: Column, value: Any) -> Any:
 
     Dates and times are text in ISO 8601, those with an offset in UTC. Raises FieldError.
     """
-    if isinstance(value, Decimal):
-        return _number_to_sqlite(column, value)
+    if isinstance(value, Decimal | float):
+        return _number_to_sqlite(column, Decimal(str(value)))
     if column.makes_numbers_of_texts and isinstance(value, str):
         _require_kept_text(column, value)
     return _TO_SQLITE.get(column.kind, keep_value)(value)
@@ -403,17 +445,18 @@ def _require_kept_text(column: Column, text: str) -> None:
 
     https://sqlite.org/datatype3.html, section 3
     """
-    try:
-        number = parse_decimal(text)
-    except ValueError:
+    if not _NUMBER_IN_SQLITE.fullmatch(text.strip()):
         return
-    is_kept = text == str(number) and abs(number) < 2**63 and number == number.to_integral_value()
-    if number.is_finite() and not is_kept:
+    if not _PLAIN_INTEGER.fullmatch(text) or abs(int(text)) >= 2**63:
         raise FieldError(
             column.name,
             f"{column.name} is {short_repr(text)}; its type makes a number of it, which may be "
             "written in another way: give the column the type TEXT",
         )
+
+
+_NUMBER_IN_SQLITE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 
 
 def _moment_to_sqlite(value: datetime) -> str:

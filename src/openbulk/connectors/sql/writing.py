@@ -26,6 +26,7 @@ from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
+from openbulk.connectors.sql.values import to_json
 from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
@@ -343,8 +344,9 @@ class _RowWriter:
         self._may_get_better.discard(row.number)
         if may_get_better(error, is_insert=self._action is Action.CREATE):
             self._may_get_better.add(row.number)
-        found = None if names_column(error) else await self._statements.column_at_fault(row)
-        return row_failure(row.number, error, self._table.columns, found)
+        name = None if names_column(error) else await self._statements.column_at_fault(row)
+        at_fault = None if name is None else (name, to_json(row.values[name]))
+        return row_failure(row.number, error, self._table.columns, at_fault)
 
 
 def _number(row: Row) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.engine.quota.sliding_window import Grant, Unused, give_all_back, reserve
-from openbulk.storage.budgets import Budgets, Spending
+from openbulk.storage.budgets import Budgets
 
 RESERVATION_SECONDS = 0.5
 FIRST_RESERVATION = 16
@@ -189,11 +189,10 @@ class Reservations:
             self._start(self._count_as_unused(budgets, unused))
 
     async def _count_as_unused(self, budgets: Sequence[Budget], unused: Sequence[Unused]) -> None:
-        def change(spent: Sequence[Spending]) -> tuple[Sequence[Spending], None]:
-            return give_all_back(budgets, spent, unused), None
-
         with suppress(DiskFull, Unavailable):
-            await self._budgets.change(_scopes_of(budgets), change)
+            await self._budgets.change(
+                _scopes_of(budgets), lambda spent: (give_all_back(budgets, spent, unused), None)
+            )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work in the background."""

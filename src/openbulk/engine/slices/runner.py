@@ -139,7 +139,7 @@ class SliceRunner:
             return Continue()
         connection = await self._connections.to(job.instance_id)
         # The slice gets its job's share of the service's quota.
-        connection.pace.begin_slice(ledger.jobs_in_lane)
+        connection.pace.begin_slice(await ledger.jobs_in_lane())
         connector, deadline = connection.connector, SliceDeadline(ledger, self._draining, self._now)
         if job.is_download:
             return await DownloadSlice(
@@ -150,12 +150,9 @@ class SliceRunner:
             connector=connector,
             files=self._files,
             deadline=deadline,
-            names_are_paths=self._has_paths(job.upload),
+            names_are_paths=not job.upload.records_of
+            and self._formats[job.upload.file_format].names_are_paths,
         ).run()
-
-    def _has_paths(self, upload: Upload) -> bool:
-        """Whether dots in the names of an upload's columns make nested fields."""
-        return upload.records_of is None and self._formats[upload.file_format].names_are_paths
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
         """Cut a job's file into parts; return whether this slice also sends their records."""

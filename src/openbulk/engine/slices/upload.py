@@ -7,14 +7,16 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
+from openbulk.connectors.date_fields import DateFields
+from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
@@ -29,6 +31,7 @@ from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.date_columns import DateReader, signs_of
+from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.parts import rows_of
@@ -74,7 +77,7 @@ class UploadSlice:
         deadline: SliceDeadline,
         names_are_paths: bool = False,
     ) -> None:
-        """`names_are_paths` as in the format of the job's file."""
+        """`names_are_paths`: dots in the names of the file's columns make nested fields."""
         self._job = ledger.job
         self._ledger = ledger
         self._connector = connector
@@ -86,6 +89,7 @@ class UploadSlice:
         self._early: list[tuple[Record, Outcome]] = []
         """Records that need others, and the outcomes that they have without these."""
         self._dates: DateReader | None = None
+        self._empty_texts: EmptyTexts | None = None
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
@@ -93,6 +97,7 @@ class UploadSlice:
             # A format whose records have fields in fields has numbers and documents, too.
             is_typed=not names_are_paths,
         )
+        self._features = Features()
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
@@ -104,11 +109,7 @@ class UploadSlice:
     async def run(self) -> Ending:
         """Send records until the slice ends; return how it ended. Raises Fenced."""
         try:
-            objects = await self._connector.objects()
-            self._target = resolve_target(self._target, objects)
-            refusal = refusal_of(self._target, objects)
-            if refusal is None:
-                refusal = await self._resolve_columns(objects[self._target.object])
+            refusal = await self._prepare()
         except ServiceError as error:
             return ending_of(error)
         self._parts, with_outcome = await self._ledger.rows_to_send()
@@ -117,10 +118,10 @@ class UploadSlice:
         try:
             if refusal is not None:
                 await self._refuse_all(refusal)
-            elif objects[self._target.object].native:
-                await self._import_natively(objects[self._target.object])
+            elif self._features.native:
+                await self._import_natively(self._features)
             else:
-                await self._send_all(objects[self._target.object])
+                await self._send_all(self._features)
             await self._record()
             if self._columns is not None:
                 await self._ledger.add_left_out(self._columns.left_out)
@@ -134,21 +135,31 @@ class UploadSlice:
             return Complete()
         return self._ending or Continue()
 
-    async def _resolve_columns(self, features: Features) -> str | None:
-        """Prepare to resolve the file's columns; return why no record can be sent, or None.
+    async def _prepare(self) -> str | None:
+        """Resolve the target and the file's columns; return why no record can be sent, or None.
 
         Raises BadInput if the file does not show the order of its dates, and ServiceError.
         """
+        objects = await self._connector.objects()
+        self._target = resolve_target(self._target, objects)
+        refusal = refusal_of(self._target, objects)
+        if refusal is not None:
+            return refusal
+        self._features = objects[self._target.object]
         schema = await self._connector.metadata(self._target.object)
         try:
             self._columns = Columns(
-                self._target, features, schema, names_are_paths=self._names_are_paths
+                self._target, self._features, schema, names_are_paths=self._names_are_paths
             )
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=self._columns.identifier)
-        signs = await signs_of(self._files, self._job.upload.file)
-        self._dates = DateReader.of(signs, self._columns, schema, self._target.options)
+        if self._names_are_paths:
+            self._empty_texts = EmptyTexts(self._columns, schema)
+        fields = DateFields(schema)
+        if fields:
+            signs = await signs_of(self._files, self._job.upload.file)
+            self._dates = DateReader.of(signs, self._columns, fields, self._target.options)
         return None
 
     async def _refuse_all(self, reason: str) -> None:
@@ -397,14 +408,19 @@ class UploadSlice:
         """The record of a row, or the outcome of one that cannot be sent."""
         if row.values is None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
-        values = row.values
-        if self._columns is not None:
-            try:
-                values = self._columns.fields_of(values)
-                values = values if self._dates is None else self._dates.read(values)
-            except FieldError as error:
-                return error.outcome(row.number)
+        try:
+            values = self._fields_of(row.values)
+        except FieldError as error:
+            return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
+
+    def _fields_of(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A row's values by the names of fields, with dates in ISO 8601. Raises FieldError."""
+        if self._empty_texts is not None:
+            values = self._empty_texts.leave_out(values)
+        if self._columns is not None:
+            values = self._columns.fields_of(values)
+        return values if self._dates is None else self._dates.read(values)
 
     async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
         batch: list[Record] = []
@@ -471,43 +487,3 @@ class UploadSlice:
 async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
     for begin in range(0, len(records), size):
         yield records[begin : begin + size]
-
-
-class ConcurrencyLimiter:
-    """Slots for calls in flight, up to the service's concurrency.
-
-    Calls that share an ordering key run one after another. If the service refuses a call, the slice
-    ends, and the next one begins with few slots again.
-    """
-
-    def __init__(self, features: Features) -> None:
-        self._slots = features.initial_concurrency or features.concurrency
-        self._max_slots = features.concurrency
-        self._free = asyncio.Semaphore(self._slots)
-        self._last_calls: dict[str, asyncio.Task[None]] = {}
-        """The latest call in flight of each ordering key."""
-
-    async def acquire(self) -> None:
-        """Wait for a slot."""
-        await self._free.acquire()
-
-    def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
-        """The calls in flight that a call with these keys has to wait for.
-
-        Each of them has a slot, so that they end whatever else waits.
-        """
-        return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
-
-    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
-        """When the call ends, free its slot, and open another one up to the maximum."""
-        self._last_calls.update(dict.fromkeys(ordering_keys, call))
-        call.add_done_callback(partial(self._release, ordering_keys))
-
-    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
-        for key in ordering_keys:
-            if self._last_calls[key] is call:
-                del self._last_calls[key]
-        self._free.release()
-        if self._slots < self._max_slots:
-            self._slots += 1
-            self._free.release()

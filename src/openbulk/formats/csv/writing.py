@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -25,7 +26,13 @@ def encode_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterato
 
 
 def _cell_text(cell: Any) -> Any:
-    return str(cell).lower() if isinstance(cell, bool) else cell
+    match cell:
+        case bool():
+            return str(cell).lower()
+        case Decimal():
+            return f"{cell:f}"
+        case _:
+            return cell
 
 
 def _needs_quotes(cell: Any) -> bool:

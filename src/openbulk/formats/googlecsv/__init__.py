@@ -11,7 +11,12 @@ from typing import Any, BinaryIO
 from openbulk.domain.records import Row
 from openbulk.formats.csv import Csv
 from openbulk.formats.csv.writing import encode_rows
-from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, names_googles_columns
+from openbulk.formats.googlecsv.columns import (
+    API_COLUMNS,
+    GOOGLE_COLUMNS,
+    names_googles_columns,
+    require_distinct_columns,
+)
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
@@ -41,6 +46,7 @@ class GoogleCsv:
         metaData cannot be used.
         """
         table = Csv().open(file, options)
+        require_distinct_columns(table.header)
         order = detect_date_order(table.rows(), options, table.header)
         file.seek(0)
         return (read_event(row, order) for row in Csv().read(file, options))

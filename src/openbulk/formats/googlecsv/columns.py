@@ -32,6 +32,10 @@ IDENTITY_COLUMNS = ("id", "iCalUID", "calendarId")
 API_COLUMNS = (*IDENTITY_COLUMNS, "start.timeZone", "end.timeZone")
 """Columns named as in the API. Google's own import does not know them and ignores them."""
 
+_API_NAMES: Mapping[str, str] = {"summary": SUBJECT}
+"""The names that the API has for Google's columns."""
+_READ_COLUMNS = frozenset(map(str.lower, (*GOOGLE_COLUMNS, *API_COLUMNS, *_API_NAMES)))
+
 Cells = Mapping[str, str]
 """The cells of a row, by the names of their columns in lower case."""
 
@@ -40,6 +44,16 @@ def cells_of(values: Mapping[str, Any]) -> Cells:
     """The cells of a row, without the blanks around names and texts."""
     texts = ((name, "" if value is None else str(value)) for name, value in flatten(values).items())
     return {name.strip().lower(): text.strip() for name, text in texts}
+
+
+def require_distinct_columns(header: Sequence[str]) -> None:
+    """Raise BadInput if two columns mean one field of an event: `Subject` and `summary`."""
+    first: dict[str, str] = {}
+    for name in header:
+        folded = name.strip().lower()
+        other = first.setdefault(_API_NAMES.get(folded, folded), name)
+        if other != name and folded in _READ_COLUMNS:
+            raise BadInput(f"the columns {other!r} and {name!r} mean the same; keep one of them")
 
 
 def names_googles_columns(head: bytes) -> bool:

@@ -53,7 +53,8 @@ def read_event(row: Row, order: DateOrder) -> Row:
     if row.values is None:
         return row
     try:
-        return replace(row, values=_event(cells_of(row.values), order))
+        event = _event(cells_of(row.values), order)
+        return replace(row, values=event | _cleared_fields(row.values))
     except OverflowError:
         problem = Problem("the event ends after the year 9999; let it end earlier", "End Date")
     except _WrongCell as error:
@@ -69,6 +70,12 @@ def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
     if _is_true(cells, PRIVATE):
         event["visibility"] = "private"
     return event | _start_and_end(cells, order)
+
+
+def _cleared_fields(values: Mapping[str, Any]) -> dict[str, None]:
+    """The fields whose cells say that they are to be cleared (`metaData.nullValue`)."""
+    cleared = {name.strip().lower() for name, value in values.items() if value is None}
+    return {field: None for column, field in _API_FIELDS.items() if column in cleared}
 
 
 def _is_true(cells: Cells, column: str) -> bool:

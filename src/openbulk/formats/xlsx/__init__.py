@@ -11,7 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from openbulk.domain.records import Row
-from openbulk.formats.googlecsv.columns import API_COLUMNS, GOOGLE_COLUMNS, is_google_header
+from openbulk.formats.googlecsv.columns import (
+    API_COLUMNS,
+    GOOGLE_COLUMNS,
+    is_google_header,
+    require_distinct_columns,
+)
 from openbulk.formats.googlecsv.date_order import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
@@ -62,6 +67,11 @@ class Xlsx:
         return encode_workbook(table.columns, map(table.cells, records))
 
 
+def describe_sheet(file: BinaryIO, options: Mapping[str, Any]) -> str:
+    """Which sheet of a workbook is read, as the end of a message. Raises BadInput, as `read`."""
+    return SheetReader.of(file, options, _LOOKS_LIKE).describe()
+
+
 class GoogleXlsx:
     """Reads and writes workbooks whose sheet has the columns of Google Calendar's CSV."""
 
@@ -82,6 +92,7 @@ class GoogleXlsx:
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events of a sheet; a row with a wrong date is broken. Raises BadInput, as Xlsx."""
         sheet = SheetReader.of(file, options, self.looks_like)
+        require_distinct_columns(sheet.header)
         order = detect_date_order(sheet.rows(), options, sheet.header)
         return (read_event(row, order) for row in sheet.rows())
 

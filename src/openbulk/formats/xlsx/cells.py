@@ -7,13 +7,14 @@ from xml.etree.ElementTree import Element
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.table import Cell
-from openbulk.formats.xlsx.number_formats import Reader, read_number
+from openbulk.formats.xlsx.number_formats import Reader, read_number, shows_days
 from openbulk.formats.xlsx.shared_strings import SharedStrings, text_of, unescape
 
 MAX_CELL_CHARACTERS = 32_767
 """Excel's limit (https://support.microsoft.com/office/excel-specifications-and-limits)."""
 _MAX_EXACT_NUMBER = 10**15
 """Excel keeps 15 digits of a number; longer ones are written as text."""
+_DAY_CHARACTERS = len("2026-05-30")
 _TEXT_TOO_LONG = -2
 """The result of `xlsxwriter` for a text longer than MAX_CELL_CHARACTERS."""
 
@@ -109,7 +110,9 @@ class CellReader:
         return Unreadable(f"is the error {error}; correct its formula, or clear the cell")
 
     def _read_date(self, cell: Element) -> Any:
-        return cell.findtext(self._value) or None
+        """A date in ISO 8601, which few programs write; they write a day with a time, too."""
+        text = cell.findtext(self._value) or None
+        return text[:_DAY_CHARACTERS] if text and shows_days(self._reader_of(cell)) else text
 
 
 def is_blank(value: Any) -> bool:
@@ -141,11 +144,15 @@ def write_cell(sheet: Any, row: int, column: int, cell: Cell, field: str) -> Non
             sheet.write_boolean(row, column, cell)
         case int() | float() | Decimal() if _is_exact(cell):
             sheet.write_number(row, column, _AllDigits(cell))
-        case _ if sheet.write_string(row, column, str(cell)) == _TEXT_TOO_LONG:
+        case _ if sheet.write_string(row, column, _text_of(cell)) == _TEXT_TOO_LONG:
             raise BadInput(
                 f"record {row}: {field} has more than the {MAX_CELL_CHARACTERS} characters "
                 "of a cell; choose csv"
             )
+
+
+def _text_of(cell: Cell) -> str:
+    return f"{cell:f}" if isinstance(cell, Decimal) else str(cell)
 
 
 def _is_exact(number: int | float | Decimal) -> bool:

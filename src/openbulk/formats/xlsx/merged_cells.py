@@ -4,8 +4,7 @@ Only the first of them has a value, and people see it in all of them.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -34,23 +33,23 @@ class Merged:
 class MergedCells:
     """The merged cells of a sheet, line by line."""
 
-    def __init__(self, part: IO[bytes]) -> None:
-        """Raises BadInput if there are too many to hold."""
-        self._beginning: dict[int, list[Merged]] = defaultdict(list)
-        for merged in _each_merged(part):
-            self._beginning[merged.first_line].append(merged)
-        self._lines = sorted(self._beginning, reverse=True)
+    def __init__(self, merged: Iterable[Merged]) -> None:
+        self._waiting = sorted(merged, key=lambda one: one.first_line, reverse=True)
 
     def take(self, line: int) -> list[Merged]:
         """Those that begin on this line, or on one before it and were not taken."""
         taken: list[Merged] = []
-        while self._lines and self._lines[-1] <= line:
-            taken += self._beginning[self._lines.pop()]
+        while self._waiting and self._waiting[-1].first_line <= line:
+            taken.append(self._waiting.pop())
         return taken
 
 
-def _each_merged(part: IO[bytes]) -> Iterator[Merged]:
-    """They are behind all rows, and are needed before: the part is searched, not parsed."""
+def find_merged(part: IO[bytes]) -> Iterator[Merged]:
+    """The merged cells of a sheet.
+
+    They are behind all rows, and are needed before: the part is searched, not parsed. Raises
+    BadInput if there are too many to hold.
+    """
     held = b""
     count = 0
     with reading_archive("the workbook"):

@@ -45,7 +45,8 @@ _LAST_DAY = 2_958_465
 """The 31st of December 9999."""
 _LEAP_DAY = 60
 """The 29th of February 1900, which Excel has and the calendar lacks. Days before it are one off."""
-_DAYS_TO_1904 = 1_462
+SINCE_1900, SINCE_1904 = 0, 1_462
+"""Where a workbook begins to count days (18.2.28, `date1904`)."""
 _FLOAT_DIGITS = 17
 """The digits that tell any two double-precision numbers apart (IEEE 754). Excel writes no more."""
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
@@ -127,8 +128,8 @@ _HALF_DAY = re.compile(r"am/pm|a/p")
 _ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]")
 
 
-def make_reader(code: str, *, since_1904: bool) -> Reader:
-    """A reader for the cells with this format. A workbook counts days since 1900 or since 1904."""
+def make_reader(code: str, first_day: int = SINCE_1900) -> Reader:
+    """A reader for the cells with this format; `first_day` is SINCE_1900 or SINCE_1904."""
     sections = _split(code)
     shown = _LITERAL.sub("", sections[0]).lower()
     if "general" in shown:
@@ -137,12 +138,13 @@ def make_reader(code: str, *, since_1904: bool) -> Reader:
     is_elapsed = _ELAPSED.search(fields) is not None
     has_time = is_elapsed or "h" in fields or "s" in fields
     has_date = "y" in fields or "d" in fields or "mmm" in fields or ("m" in fields and not has_time)
-    first_day = _DAYS_TO_1904 if since_1904 else 0
+    if has_date and has_time:
+        return partial(_read_moment, first_day=first_day)
     if has_date:
-        return partial(_read_moment if has_time else _read_date, first_day=first_day)
-    if has_time:
-        return _read_duration if is_elapsed else _read_time
-    return _code_reader(sections)
+        return partial(_read_date, first_day=first_day)
+    if is_elapsed:
+        return _read_duration
+    return _read_time if has_time else _code_reader(sections)
 
 
 def _split(code: str) -> Sequence[str]:
@@ -156,11 +158,16 @@ def _split(code: str) -> Sequence[str]:
     return sections
 
 
-def make_built_in_reader(number: int, *, since_1904: bool) -> Reader:
+def make_built_in_reader(number: int, first_day: int = SINCE_1900) -> Reader:
     """A reader for the cells whose format has a number of Excel's own."""
     if number in DATE_OR_TIME:
-        return partial(_read_date_or_time, first_day=_DAYS_TO_1904 if since_1904 else 0)
-    return make_reader(BUILT_IN.get(number, "General"), since_1904=since_1904)
+        return partial(_read_date_or_time, first_day=first_day)
+    return make_reader(BUILT_IN.get(number, "General"), first_day)
+
+
+def shows_days(reader: Reader) -> bool:
+    """Whether a reader is one for dates without a time."""
+    return isinstance(reader, partial) and reader.func is _read_date
 
 
 # --- codes: numbers with zeros in front ---

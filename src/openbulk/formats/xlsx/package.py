@@ -8,7 +8,10 @@ from xml.etree.ElementTree import Element
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.archives import open_archive, reading_archive
+from openbulk.formats.xlsx.merged_cells import Merged, find_merged
 from openbulk.formats.xlsx.number_formats import (
+    SINCE_1900,
+    SINCE_1904,
     Reader,
     make_built_in_reader,
     make_reader,
@@ -27,7 +30,7 @@ class Sheet:
 
     name: str
     part: str
-    """The path of its part in the archive; "" for a chart and the like."""
+    """The path of its part in the archive."""
     is_visible: bool
 
     @property
@@ -45,7 +48,8 @@ class Package:
         self._paths = {name.lower().lstrip("/"): name for name in self._archive.namelist()}
         workbook = next(iter(self._relations("", "officeDocument").values()), "xl/workbook.xml")
         self.sheets: list[Sheet] = []
-        self._since_1904 = False
+        self._merged: dict[str, Sequence[Merged]] = {}
+        self._first_day = SINCE_1900
         self.recalculates = False
         """Whether the results of formulas count only once a spreadsheet program has opened it."""
         self._read_workbook(workbook)
@@ -61,25 +65,40 @@ class Package:
         with reading_archive("the workbook"):
             return self._archive.open(path)
 
+    def merged_cells(self, sheet: Sheet) -> Sequence[Merged]:
+        """The merged cells of a sheet. Raises BadInput."""
+        if sheet.part not in self._merged:
+            with self.open(sheet.part) as part:
+                self._merged[sheet.part] = list(find_merged(part))
+        return self._merged[sheet.part]
+
     def choose_sheet(self, name: Any) -> Sheet:
         """The sheet of that name, in any case; the first visible one for None or "".
 
         Raises BadInput.
         """
-        sheets = [sheet for sheet in self.sheets if sheet.part]
         if name in (None, ""):
-            found = next((sheet for sheet in sheets if sheet.is_visible), None)
+            chosen = [sheet for sheet in self.sheets if sheet.is_visible]
             wrong = "the workbook has no visible sheet; metaData.sheet names one"
         else:
             # Excel takes names that differ in case only for the same.
             wanted = str(name).casefold()
-            named = [sheet for sheet in sheets if sheet.name.casefold() == wanted]
-            found = next((sheet for sheet in named if sheet.name == name), next(iter(named), None))
+            chosen = [sheet for sheet in self.sheets if sheet.name.casefold() == wanted]
             wrong = f"the workbook has no sheet {name!r}"
-        if found is None:
-            shown = ", ".join(sheet.shown_name for sheet in sheets)
-            raise BadInput(f"{wrong}; its sheets are: {shown}")
-        return found
+        for sheet in chosen:
+            return sheet
+        raise BadInput(f"{wrong}; its sheets are: {self.sheet_names}")
+
+    @property
+    def sheet_names(self) -> str:
+        """The names of all sheets, for a message."""
+        return ", ".join(sheet.shown_name for sheet in self.sheets)
+
+    def describe(self, sheet: Sheet) -> str:
+        """Which sheet is read, as the end of a message; "" if there is no other one."""
+        if len(self.sheets) == 1:
+            return ""
+        return f" (in the sheet {sheet.name!r}; the workbook's sheets are: {self.sheet_names})"
 
     def _read_workbook(self, workbook: str) -> None:
         worksheets = self._relations(workbook, "worksheet")
@@ -87,12 +106,19 @@ class Package:
             root = parse_part(part)
         for element in root.iter():
             match local_name(element):
-                case "workbookPr":
-                    self._since_1904 = element.get("date1904") in _TRUE
+                case "workbookPr" if element.get("date1904") in _TRUE:
+                    self._first_day = SINCE_1904
                 case "calcPr":
                     self.recalculates = element.get("fullCalcOnLoad") in _TRUE
                 case "sheet":
-                    self.sheets.append(_sheet_of(element, worksheets))
+                    self._add_sheet(element, worksheets)
+
+    def _add_sheet(self, element: Element, worksheets: Mapping[str, str]) -> None:
+        """Add a sheet with cells; a chart, or a macro of Excel 4, has another kind of part."""
+        relation = next((value for name, value in element.items() if name.endswith("}id")), "")
+        if relation in worksheets:
+            is_visible = element.get("state", "visible") == "visible"
+            self.sheets.append(Sheet(element.get("name", ""), worksheets[relation], is_visible))
 
     def _relations(self, part: str, kind: str) -> Mapping[str, str]:
         """The parts of a kind that belong to a part, by the id of the relation (part 2, 9.3)."""
@@ -129,19 +155,13 @@ class Package:
 
     def _reader_of(self, number: str, codes: Mapping[str, str]) -> Reader:
         if number in codes:
-            return make_reader(codes[number], since_1904=self._since_1904)
+            return make_reader(codes[number], self._first_day)
         if not number.isdecimal():
             return read_number
-        return make_built_in_reader(int(number), since_1904=self._since_1904)
+        return make_built_in_reader(int(number), self._first_day)
 
 
 def _resolve(folder: str, target: str) -> str:
     """The path of a relation's target in the archive: from its root, or from a folder."""
     path = posixpath.join("/", folder, target.replace("\\", "/"))
     return posixpath.normpath(path).lstrip("/")
-
-
-def _sheet_of(element: Element, worksheets: Mapping[str, str]) -> Sheet:
-    relation = next((value for name, value in element.items() if name.endswith("}id")), "")
-    is_visible = element.get("state", "visible") == "visible"
-    return Sheet(element.get("name", ""), worksheets.get(relation, ""), is_visible)

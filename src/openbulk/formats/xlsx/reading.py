@@ -30,19 +30,17 @@ class SheetReader:
         package = Package(file)
         sheet = package.choose_sheet(options.get("sheet"))
         first_rows = list(islice(each_row(package, sheet), SAMPLE_ROWS))
-        if not first_rows:
-            shown = ", ".join(one.shown_name for one in package.sheets)
-            raise BadInput(
-                f"the sheet {sheet.name!r} is empty; {looks_like}; the workbook's sheets are: "
-                f"{shown}"
-            )
-        first_line = first_rows[0][0]
-        texts = _as_table(first_rows)
-        index = find_header(texts)
-        assert index is not None, "a row has a text"
-        header_line = first_line + index
-        _require_readable(dict(first_rows)[header_line], header_line)
-        return cls(package, sheet, parse_header(texts[index], looks_like), header_line)
+        try:
+            if not first_rows:
+                raise BadInput(f"the sheet is empty; {looks_like}")
+            header, line = _read_header(first_rows, looks_like)
+        except BadInput as error:
+            raise BadInput(f"{error.message}{package.describe(sheet)}") from error
+        return cls(package, sheet, header, line)
+
+    def describe(self) -> str:
+        """Which sheet it is, as the end of a message; "" if the workbook has no other one."""
+        return self.package.describe(self.sheet)
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header that have a value, numbered from 1."""
@@ -52,7 +50,7 @@ class SheetReader:
                 continue
             number += 1
             problem = self._find_problem(line, cells)
-            values = self._values(cells) if problem is None else None
+            values = None if problem else self._values(cells)
             yield Row(number, values, problem, line)
 
     def _values(self, cells: Cells) -> Mapping[str, Any]:
@@ -63,18 +61,34 @@ class SheetReader:
         width = len(self.header)
         for column, value in cells.items():
             if column >= width and not is_blank(value):
-                return Problem(
-                    f"the row has {column + 1} cells, the header has {width}: cell "
-                    f"{column_letters(column)}{line} is {str(value)[:_QUOTED_CHARACTERS]!r}; "
-                    "name its column, or clear it"
-                )
+                return self._describe_width(line, column, cells)
             if type(value) is Unreadable and column < width:
                 place = f"{column_letters(column)}{line}"
                 return Problem(f"cell {place} {value}", self.header[column])
         return None
 
+    def _describe_width(self, line: int, first: int, cells: Cells) -> Problem:
+        last = max(column for column, value in cells.items() if not is_blank(value))
+        shown = str(cells[first])[:_QUOTED_CHARACTERS]
+        return Problem(
+            f"the row has {last + 1} cells, the header has {len(self.header)}: cell "
+            f"{column_letters(first)}{line} is {shown!r}; name its column, or clear it"
+        )
+
 
 _QUOTED_CHARACTERS = 40
+
+
+def _read_header(
+    first_rows: Sequence[tuple[int, Cells]], looks_like: str
+) -> tuple[Sequence[str], int]:
+    """The names of the columns, and their line. Raises BadInput."""
+    texts = _as_table(first_rows)
+    index = find_header(texts)
+    assert index is not None, "a row has a text"
+    line = first_rows[0][0] + index
+    _require_readable(dict(first_rows)[line], line)
+    return parse_header(texts[index], looks_like), line
 
 
 def _as_table(rows: Sequence[tuple[int, Cells]]) -> Sequence[Sequence[str]]:

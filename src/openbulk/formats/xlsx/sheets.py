@@ -29,8 +29,7 @@ def each_row(package: Package, sheet: Sheet) -> Iterator[tuple[int, Cells]]:
 
     A cell below another one that it is merged with has its value. Raises BadInput.
     """
-    with package.open(sheet.part) as part:
-        spread = _MergedSpreader(MergedCells(part))
+    spread = _MergedSpreader(MergedCells(package.merged_cells(sheet)))
     reader: CellReader | None = None
     line = 0
     with package.open(sheet.part) as part:

@@ -267,7 +267,7 @@ def _weekday_test(rule: Rule) -> Callable[[date], bool]:
 def _times_of_day(rule: Rule, start: time) -> Sequence[time]:
     by_default = {"BYHOUR": start.hour, "BYMINUTE": start.minute, "BYSECOND": start.second}
     numbers = (sorted(rule.numbers.get(name, {by_default[name]})) for name in _TIME_PARTS)
-    return [time(*one) for one in product(*numbers)]
+    return [time(hour, minute, second) for hour, minute, second in product(*numbers)]
 
 
 def _select_positions(

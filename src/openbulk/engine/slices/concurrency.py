@@ -1,0 +1,47 @@
+"""Limits the calls of a slice in flight: few at first, and one more with each answer."""
+
+import asyncio
+from collections.abc import Set as AbstractSet
+from functools import partial
+
+from openbulk.connectors.base import Features
+
+
+class ConcurrencyLimiter:
+    """Slots for calls in flight, up to the service's concurrency.
+
+    Calls that share an ordering key run one after another. If the service refuses a call, the slice
+    ends, and the next one begins with few slots again.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self._slots = features.initial_concurrency or features.concurrency
+        self._max_slots = features.concurrency
+        self._free = asyncio.Semaphore(self._slots)
+        self._last_calls: dict[str, asyncio.Task[None]] = {}
+        """The latest call in flight of each ordering key."""
+
+    async def acquire(self) -> None:
+        """Wait for a slot."""
+        await self._free.acquire()
+
+    def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
+        """The calls in flight that a call with these keys has to wait for.
+
+        Each of them has a slot, so that they end whatever else waits.
+        """
+        return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
+
+    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
+        """When the call ends, free its slot, and open another one up to the maximum."""
+        self._last_calls.update(dict.fromkeys(ordering_keys, call))
+        call.add_done_callback(partial(self._release, ordering_keys))
+
+    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
+        for key in ordering_keys:
+            if self._last_calls[key] is call:
+                del self._last_calls[key]
+        self._free.release()
+        if self._slots < self._max_slots:
+            self._slots += 1
+            self._free.release()
