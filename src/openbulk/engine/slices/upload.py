@@ -59,7 +59,7 @@ FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
 
 
-MAX_EARLY = 100
+MAX_EARLY = 1_000
 """Records that need another one and wait for it, at most."""
 MAX_ROWS_AHEAD = 10_000
 """Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
