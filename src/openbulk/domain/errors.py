@@ -22,6 +22,7 @@ OpenbulkError
 │   ├── WrongFiles             ... the file store belongs to another ledger
 │   └── WrongKey               ... the ledger is sealed with another master key
 ├── FieldError                 a value cannot be sent: its record fails (connectors/fields.py)
+│   ├── RecordTooEarly         ... it needs another one, which may come later in the file
 │   └── UnknownColumn          ... a column means no field of the object (connectors/columns.py)
 ├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
 ├── NotKept                    a column would round a value: its row fails (connectors/sql)
