@@ -2,7 +2,7 @@
 
 import pytest
 
-from openbulk.settings import Settings
+from openbulk.settings import Settings, misspelt_variables
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,20 @@ def test_a_finished_job_is_spelled_as_the_settings_say(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     assert Settings().completed_word == word
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("OPENBULK_COMPATIBLITY", "OPENBULK_COMPATIBILITY"),
+        ("OPENBULK_DATABSE_URL", "OPENBULK_DATABASE_URL"),
+        ("OPENBULK_MASTER_KEYS", "OPENBULK_MASTER_KEY"),
+        ("OPENBULK_COMPATIBILITY", None),
+        ("openbulk_port", None),
+        ("OPENBULK_SERVICE_HOST", None),
+        ("OPENBULK_PORT_8080_TCP", None),
+        ("HOME", None),
+    ],
+)
+def test_a_variable_that_is_almost_a_setting_is_named(variable: str, meant: str | None) -> None:
+    assert misspelt_variables([variable]) == ({variable: meant} if meant else {})

@@ -1,10 +1,16 @@
 """The settings. Each is an environment variable `OPENBULK_...`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from openbulk.domain.spelling import likely_name
+
+_LIKENESS = 0.9
+"""All variables begin alike, so two that are merely similar are not one with a typo."""
 
 
 class Settings(BaseSettings):
@@ -78,3 +84,18 @@ class Settings(BaseSettings):
     def completed_word(self) -> str:
         """The word for a complete job."""
         return self.completed_status or ("COMPLETED" if self.live_compatible else "COMPLETE")
+
+
+def misspelt_variables(environment: Iterable[str]) -> dict[str, str]:
+    """The environment variables that are almost a setting, each with the one that is meant.
+
+    Others that begin alike are no mistake: a container platform sets some of its own.
+    """
+    prefix = "OPENBULK_"
+    known = [f"{prefix}{name.upper()}" for name in Settings.model_fields]
+    meant = {
+        variable: likely_name(variable, known, _LIKENESS)
+        for variable in environment
+        if variable.upper().startswith(prefix) and variable.upper() not in known
+    }
+    return {variable: name for variable, name in meant.items() if name is not None}

@@ -182,6 +182,31 @@ def test_entries_of_the_live_service_are_taken_and_said_to_have_no_effect(root: 
     assert "no effect here" in entry["description"]
 
 
+def test_a_value_that_an_entry_does_not_take_is_refused(root: Server) -> None:
+    for entry, says in (
+        ({"bulk.json.lines": "yes"}, "bulk.json.lines is 'yes'; it can be true, false"),
+        ({"keep": "flase"}, "keep is 'flase'; it can be true, false"),
+    ):
+        body = {"element": {"key": "memory"}, "configuration": entry}
+        assert refusal(root.call("POST", "/instances", json_body=body)) == says
+    for entry in ({"bulk.json.lines": True}, {"keep": "TRUE"}, {"keep": ""}):
+        body = {"element": {"key": "memory"}, "configuration": entry}
+        assert root.call("POST", "/instances", json_body=body).status == 200
+
+
+def test_a_header_with_a_typo_is_refused(memory: Server) -> None:
+    """A job whose callback is never called would look fine."""
+    for name, nearest in (
+        ("Element-Async-Callback-Url", "elements-async-callback-url"),
+        ("Elements-Callback-Url", "elements-async-callback-url"),
+        ("Idempotency-Keys", "idempotency-key"),
+    ):
+        reply = memory.upload("records", b"a\n1\n", headers={name: "https://example.com/x"})
+        assert f"did you mean {nearest!r}?" in refusal(reply)
+    headers = {"Elements-Formula-Instance-Id": "7", "Elements-Trace-Id": "x", "X-Element": "y"}
+    assert memory.upload("records", b"a\n1\n", headers=headers).status == 200
+
+
 def test_a_key_of_an_instance_with_a_typo_is_refused(root: Server) -> None:
     body = {"element": {"key": "memory"}, "configurations": {"space": "x"}}
     message = refusal(root.call("POST", "/instances", json_body=body))

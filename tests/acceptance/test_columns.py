@@ -311,6 +311,40 @@ def test_a_transfer_cannot_identify_records_by_what_is_no_field(services: Servic
     assert (reply.status, "did you mean 'email'?" in reply.json["message"]) == (400, True)
 
 
+def test_what_was_added_a_moment_ago_is_known(services: Services) -> None:
+    """To the check, and to the job."""
+    server = services.server.instance("sqlite", {"db.file": "club.db"})
+    database = Path(services.server.process.output).parent / "club.db"
+    for change, file in (
+        ("CREATE TABLE late (id integer PRIMARY KEY)", b"id\n1\n"),
+        ("ALTER TABLE late ADD COLUMN name text", b"id,name\n2,Ann\n"),
+    ):
+        assert server.upload("late", file).status == 400
+        with sqlite3.connect(database) as connection:
+            connection.execute(change)
+        created(server, "late", file, action="upsert")
+
+
+def test_a_repeated_upload_gets_its_job_even_if_it_would_be_refused_now(
+    services: Services,
+) -> None:
+    headers = {"Idempotency-Key": "d2f1b0a4"}
+    file = b"id,name\n1,Ann\n"
+    database = Path(services.server.process.output).parent / "club.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE brief (id integer PRIMARY KEY, name text)")
+    body = {"element": {"key": "sqlite"}, "configuration": {"db.file": "club.db"}}
+    instance = services.server.call("POST", "/instances", json_body=body).json
+    server = Server(services.server.process, instance["token"])
+    first = server.upload("brief", file, headers=headers).json
+    server.finished(first["id"])
+    with sqlite3.connect(database) as connection:
+        connection.execute("DROP TABLE brief")
+    changed = server.call("PATCH", f"/instances/{instance['id']}", json_body=body)
+    assert (changed.status, server.upload("brief", file).status) == (200, 400)
+    assert server.upload("brief", file, headers=headers).json["id"] == first["id"]
+
+
 def test_a_service_that_is_away_keeps_nobody_from_uploading(
     services: Services, processes: Processes
 ) -> None:

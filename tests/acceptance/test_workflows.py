@@ -32,7 +32,9 @@ def transfers(server: Server, **filters: str) -> Any:
     return server.call("GET", f"/bulkloader?{query}").json
 
 
-def finished_transfers(server: Server, run_id: str, count: int = 1) -> list[Any]:
+def finished_transfers(
+    server: Server, run_id: str, count: int = 1, *, within: float = 30.0
+) -> list[Any]:
     """The transfers of a run in their order, once all are finished."""
 
     def look() -> list[Any]:
@@ -40,7 +42,7 @@ def finished_transfers(server: Server, run_id: str, count: int = 1) -> list[Any]
         finished = [one for one in found if one["status"] != "RUNNING"]
         return finished if len(finished) == len(found) == count else []
 
-    return list(reversed(wait_for(look)))
+    return list(reversed(wait_for(look, within=within)))
 
 
 def has_job(server: Server, key: str) -> bool:
@@ -151,7 +153,8 @@ def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(
 ) -> None:
     sandbox = processes.sandbox("google")
     source, target = server.instance("memory", {"space": "a"}), server.google(sandbox)
-    source.done("records", b"summary,start.date,end.date\nLesson,2026-09-01,2026-09-02\n")
+    day = {"date": "2026-09-01"}
+    source.done("records", json.dumps([{"summary": "Lesson", "start": day, "end": day}]).encode())
     # The transfer waits for its service, and cannot end before the instance is deleted.
     sandbox.kill()
     run_id = source.call(
@@ -166,7 +169,7 @@ def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(
         if one["element"]["key"] == "googlecalendar"
     )
     assert server.call("DELETE", f"/instances/{google['id']}").status == 200
-    (transfer,) = finished_transfers(server, run_id)
+    (transfer,) = finished_transfers(server, run_id, within=120)
     assert transfer["status"] == "ERROR"
     assert "sending ended as ABORTED: instance" in transfer["statusMessage"]
 

@@ -93,6 +93,16 @@ class TestGoogleCalendar(GoogleTests):
                 "both given",
             ),
             (event("x", reminders="loud"), "reminders", "it has fields of its own"),
+            (
+                event("x", extendedProperties={"private": {"note": "x" * 1025}}),
+                "extendedProperties.private.note",
+                "its value 1025, and Google keeps 44 and 1024",
+            ),
+            (
+                event("x", extendedProperties={"shared": {"n" * 45: "x"}}),
+                f"extendedProperties.shared.{'n' * 45}",
+                "its name has 45 characters",
+            ),
         ],
     )
     async def test_a_value_that_google_would_refuse_costs_no_call(

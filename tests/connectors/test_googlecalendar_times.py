@@ -148,6 +148,13 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
         ),
         ({"recurrence": ["every week"]}, "it looks like RRULE:FREQ=WEEKLY"),
         ({"recurrence": ["RRULE:COUNT=3"]}, "has no FREQ"),
+        (
+            {
+                **timed("2026-05-30T10:00:00", "2026-05-30T11:00:00"),
+                "recurrence": ["RRULE:FREQ=HOURLY;INTERVAL=8"],
+            },
+            "has FREQ=HOURLY, and Google takes no rule that recurs more often than daily",
+        ),
         ({"recurrence": ["RRULE:FREQ=DAILY;COUNT=3;UNTIL=20260601"]}, "keep one"),
     ],
 )

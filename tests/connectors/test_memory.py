@@ -49,6 +49,44 @@ class TestMemory(ConnectorTests):
         (outcome,) = await send(connect, gone, [record(1, {"name": "Ann"})])
         assert (outcome.kind, outcome.problem) == (OutcomeKind.NOT_FOUND, None)
 
+    async def test_a_record_that_was_read_is_known_by_its_id(self, connect: Connect) -> None:
+        """Whoever gave it. What the row leaves out stays."""
+        if self.object_name == "log":
+            pytest.skip("a log has no keys")
+        kinds = []
+        for row, (action, values) in enumerate(
+            (
+                (Action.CREATE, {"id": "a", "name": "Ann", "city": "Bonn"}),
+                (Action.CREATE, {"id": "a", "name": "Bob"}),
+                (Action.UPSERT, {"id": "a", "city": "Ulm"}),
+                (Action.UPDATE, {"id": "a", "city": "Ulm", "name": "Ann"}),
+                (Action.UPSERT, {"id": "b"}),
+                (Action.DELETE, {"id": "b"}),
+                (Action.DELETE, {"id": "b"}),
+            )
+        ):
+            target = Target("records", action)
+            kinds += [one.kind for one in await send(connect, target, [record(row, values)])]
+        assert kinds == [
+            OutcomeKind.CREATED,
+            OutcomeKind.FAILED,
+            OutcomeKind.UPDATED,
+            OutcomeKind.UNCHANGED,
+            OutcomeKind.CREATED,
+            OutcomeKind.DELETED,
+            OutcomeKind.NOT_FOUND,
+        ]
+        assert await self.read_all(connect()) == [{"id": "a", "name": "Ann", "city": "Ulm"}]
+
+    async def test_a_row_without_its_identifier_is_refused(self, connect: Connect) -> None:
+        """It would exist twice after the second upload."""
+        target = Target("records", Action.UPSERT, "email")
+        (outcome,) = await send(connect, target, [record(1, {"name": "Ann"})])
+        assert (outcome.kind, outcome.problem and outcome.problem.field) == (
+            OutcomeKind.FAILED,
+            "email",
+        )
+
     async def test_an_instance_with_another_space_has_other_records(
         self, http: aiohttp.ClientSession
     ) -> None:

@@ -36,6 +36,7 @@ def order_of(*texts: str, **options: str) -> DateOrder:
         (["05/06/2026", "May 30, 2026"], "MDY"),
         (["05/06/2026", "30 May 2026"], "DMY"),
         (["05/06/2026", "07.09.2026"], "DMY"),
+        (["05/06/2026", "05.30.2026"], "MDY"),
         (["7:30 PM", "05/06/2026", "30/05/2026"], "DMY"),
         (["99/12/31", "99/12/30"], "YMD"),
         (["05/05/2026"], None),
@@ -67,12 +68,20 @@ def test_an_open_file_is_refused_with_both_readings(texts: Sequence[str]) -> Non
     assert order_of(*texts, dateOrder="mdy").slashes == "MDY"
 
 
+def test_a_date_that_nobody_looked_at_is_refused_by_itself() -> None:
+    """Its file showed nothing, or what it showed is lost."""
+    with pytest.raises(ValueError, match=r'"05/06/2026" is 2026-06-05 \(day first\) or 2026-05-06'):
+        parse_date("05/06/2026", DateOrder())
+
+
 def test_dots_have_the_day_first_unless_one_of_them_cannot() -> None:
     """Whatever the slashes of the file are."""
     assert parse_date("07.09.2026", order_of("05/30/2026", "07.09.2026")) == date(2026, 9, 7)
     assert parse_date("05.06.2026", order_of("05.30.2026", "05.06.2026")) == date(2026, 5, 6)
     with pytest.raises(DateOrderUnknown, match="contradict each other"):
         order_of("05.30.2026", "05.06.2026", "30.05.2026")
+    with pytest.raises(DateOrderUnknown, match="contradict each other"):
+        order_of("05.30.2026", "05.31.2026", "05.06.2026", "30.05.2026")
 
 
 def test_two_digits_with_korean_dots_may_have_the_year_first() -> None:

@@ -122,6 +122,8 @@ def test_digits_of_other_scripts_are_digits(zero: str) -> None:
         ("30/05/206", "the year has neither two digits nor four"),
         ("Mon, 30 May 2026", "2026-05-30 is a Saturday"),
         ("01.01.0000", "there is no year 0"),
+        ("30/5/2569", "the year 2569 is one of the Buddhist calendar"),
+        ("1405/03/09", "the year 1405 is one of the Persian or the Islamic calendar"),
     ],
 )
 def test_a_day_that_does_not_exist_is_refused_with_the_cell(text: str, reason: str) -> None:
@@ -216,9 +218,26 @@ def test_24_is_the_end_of_its_day_and_no_time_is_later() -> None:
     assert iso_time("24:00") is None
 
 
+def test_a_number_is_no_time_of_a_field() -> None:
+    """It may be an hour, minutes, or a spreadsheet's part of a day."""
+    assert [iso_time(text) for text in ("10", "930", "0.5", "0.25", "0.354166667")] == [None] * 5
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "noon", "25:00", "24:01", "8:60", "8:5", "13:00 PM", "0:30 AM", "am 8 pm", "8:15 CET"],
+    [
+        "",
+        "noon",
+        "25:00",
+        "24:01",
+        "8:60",
+        "8:5",
+        "13:00 PM",
+        "0:30 AM",
+        "am 8 pm",
+        "8:15 CET",
+        "0.25",
+    ],
 )
 def test_other_texts_are_no_times(text: str) -> None:
     """The error quotes the cell."""

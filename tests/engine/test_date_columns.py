@@ -11,9 +11,12 @@ from obstore.store import LocalStore
 from openbulk.connectors.base import Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
+from openbulk.connectors.eloqua.fields import Field, Fields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.domain.date_order import DateOrderUnknown
+from openbulk.domain.dates import DateOrder
 from openbulk.domain.records import Action, Row, Target
 from openbulk.engine.date_columns import (
     LOOKED_AT,
@@ -158,3 +161,21 @@ def test_empty_texts_are_left_out_unless_their_field_holds_texts() -> None:
     row = {"NAME": "", "date of birth": "", "start.date": "", "unknown": "", "at": "8.15"}
     assert empty_texts.leave_out(row) == {"NAME": "", "at": "8.15"}
     assert empty_texts.leave_out({"name": "x"}) == {"name": "x"}
+
+
+def test_the_schemas_of_services_say_which_fields_are_dates() -> None:
+    """Those that a service fills itself do not count."""
+    events = DateFields(event_schema())
+    assert events.has_date(("start", "dateTime"))
+    assert events.has_date(("originalStartTime", "date"))
+    assert not events.has_date(("start", "timeZone"))
+    assert not events.has_date(("updated",))
+    birthday = Field("C_Birthday", "Birthday", "{{x}}", "date", False, False)
+    made = Field("C_DateCreated", "Date Created", "{{y}}", "date", True, False)
+    contacts = DateFields(Fields("contact", [birthday, made]).schema("C_EmailAddress"))
+    assert contacts.has_date(("C_Birthday",))
+    assert not contacts.has_date(("C_DateCreated",))
+    order = DateOrder("DMY")
+    assert contacts.with_iso_dates({"C_Birthday": "05/06/1990"}, order) == {
+        "C_Birthday": "1990-06-05"
+    }

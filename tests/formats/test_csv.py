@@ -276,6 +276,14 @@ class TestCsv(FormatTests):
         ]
         assert [row.line for row in self.read(b"a,b\r1,2\r3,4")] == [2, 3]
 
+    @given(st.lists(st.decimals(allow_nan=False, allow_infinity=False) | st.integers(), min_size=1))
+    def test_any_number_is_read_as_it_was(self, numbers: list[Any]) -> None:
+        texts = list(map(str, numbers))
+        content = "\n".join(["n,x", *(f"{text},x" for text in texts)]).encode()
+        assert [(row.values or {})["n"] for row in self.read(content)] == texts
+        written = b"".join(self.format.write([{"n": text, "x": "x"} for text in texts])).decode()
+        assert written.encode() == content + b"\n"
+
     def test_numbers_keep_every_digit(self) -> None:
         """A CSV holds texts."""
         texts = ["00742", "1e5", "0.10", "98765432109876543.21", "-0", "1" * 400, "1,5", "007.00"]
@@ -317,8 +325,8 @@ class TestCsv(FormatTests):
     def test_western_words_are_read_in_windows_1252(self) -> None:
         words = (
             "Zoë,Köln,créée,naïve,Ångström,nações,São,irmã,põe,Þórður,Größe,Œuvre,€5,„Zitat“,”Ord”,"
-            "it\u2019s,50 m²,20°C,½,¿Qué?,Ærø,À,où,É. Müller,Peña,ÖBB,«oui»,\u203aja\u2039,3\u00d74,"
-            "n° 5,Nm³,Ísafjörður,"
+            "it\u2019s,50 m²,20°C,½,¿Qué?,Ærø,À,où,É. Müller,Peña,ÖBB,«oui»,\u203aja\u2039,"
+            "3\u00d74,n° 5,Nm³,Ísafjörður,"
             "Škoda,15 µm,©2026,R&D™,1º,2ª,£50"
         )
         for word in words.split(","):

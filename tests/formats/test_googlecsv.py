@@ -52,6 +52,15 @@ def test_googles_own_example_is_recognized_and_read() -> None:
     }
 
 
+def test_blanks_in_the_header_are_blanks() -> None:
+    """A no-break blank looks like any other."""
+    header = HEADER.replace(" ", "\u00a0")
+    assert inspect(io.BytesIO(f"{header}\nx,2026-05-30,,,,,,,\n".encode()), None, {}).name == (
+        "googlecsv"
+    )
+    assert event("x,2026-05-30,,,,,,,", header=header)["start"] == {"date": "2026-05-30"}
+
+
 def test_the_end_date_of_an_all_day_event_is_its_last_day() -> None:
     """In the API, the end is the day after."""
     assert event("Camp,05/30/2026,,06/01/2026,,True,,,")["end"] == {"date": "2026-06-02"}
@@ -160,6 +169,7 @@ def test_outlook_ends_a_day_at_the_midnight_after_it(cells: str, end: str) -> No
         ("06/25/2026,10:00,,,,,,secret", 'Private "secret" is not known'),
         ("31.09.2026,10:00,,,,,,", 'Start Date "31.09.2026" is not a date: September has 30 days'),
         ("soon,10:00,,,,,,", 'Start Date "soon" is not a date'),
+        ("2026-06-25T10:00:00Z,,,,,,,", 'Start Date "2026-06-25T10:00:00Z" has an offset'),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_cell(cells: str, message: str) -> None:

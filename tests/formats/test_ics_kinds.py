@@ -405,6 +405,19 @@ def test_a_rule_is_written_anew(rule: str, right: str) -> None:
             "RRULE:FREQ=WEEKLY;BYDAY=XX",
             "RRULE on line 6 has 'BYDAY=XX', which no rule can have; it",
         ),
+        (
+            "RRULE:FREQ=WEEKLY;BYDAY=1TH",
+            "RRULE on line 6 has 'BYDAY=1TH', and numbers stand before weekdays with FREQ=MONTHLY",
+        ),
+        (
+            "RRULE:FREQ=WEEKLY;BYMONTHDAY=4",
+            "RRULE on line 6 has BYMONTHDAY with FREQ=WEEKLY, which RFC 5545 (section 3.3.10)",
+        ),
+        (
+            "RRULE:FREQ=MONTHLY;BYWEEKNO=20",
+            "RRULE on line 6 has BYWEEKNO with FREQ=MONTHLY, which RFC 5545 (section 3.3.10) "
+            "forbids; it goes with FREQ=YEARLY",
+        ),
         ("RRULE:D1 #10", "RRULE on line 6 has 'D1#10', which is no part; it looks like RRULE:FREQ"),
         ("RRULE:COUNT=3", "RRULE on line 6 is 'COUNT=3', which has no FREQ of SECONDLY, "),
         (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
 from openbulk.formats.recognition import inspect
-from openbulk.formats.xlsx import Xlsx
+from openbulk.formats.xlsx import Xlsx, xml
 from openbulk.formats.xlsx.number_formats import make_built_in_reader, make_reader
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -359,6 +359,15 @@ def test_the_first_and_the_last_cell_of_a_sheet_take_no_more_than_two_cells() ->
     (row,) = read(package(rows))
     assert (row.number, row.line) == (1, 1_048_576)
     assert message(row).startswith("the row has 16384 cells, the header has 1: cell XFD1048576")
+
+
+def test_rows_that_only_have_a_height_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spreadsheet program writes them to the last row of a sheet."""
+    monkeypatch.setattr(xml, "MAX_BYTES", 1024 * 1024)
+    empty = "".join(f'<row r="{line}" ht="15" customHeight="1"/>' for line in range(2, 60_000))
+    last = f'<row r="60000">{text("A60000", "x")}</row>'
+    (row,) = read(package(HEADER + empty + last))
+    assert (row.number, row.line, row.values) == (1, 60_000, {"a": "x"})
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,8 @@ async def test_a_list_can_be_narrowed(ann: Caller) -> None:
         ({"privateExtendedProperty": "key=1"}, ["abc01"]),
         ({"sharedExtendedProperty": "key=1"}, ["abc02"]),
         ({"timeMax": "2026-03-01T09:00:00Z"}, []),
+        ({"eventTypes": "default"}, ["abc01", "abc02"]),
+        ({"eventTypes": "focusTime"}, []),
         ({"updatedMin": "2100-01-01T00:00:00Z"}, []),
     ):
         assert [item["id"] for item in await ann.list_events(**query)] == expected, query

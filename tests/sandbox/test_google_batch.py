@@ -61,8 +61,10 @@ async def test_each_call_counts_on_the_quota() -> None:
         batch_body(*[("GET", EVENTS, None)] * 51),
         b"--b\r\n\r\nhello\r\n\r\n--b--",
         batch_body(("POST", BATCH, {"a": 1})),
+        batch_body(("GET", "//[/calendar/v3/", None)),
+        batch_body(("GET", "/sandbox/events", None)),
     ],
-    ids=["more than 50", "no call", "a batch in a batch"],
+    ids=["more than 50", "no call", "a batch in a batch", "no address", "no call of the API"],
 )
 async def test_an_invalid_batch_is_refused(ann: Caller, content: bytes) -> None:
     """No call of it is done."""

@@ -183,6 +183,7 @@ async def test_a_deleted_series_takes_its_changed_occurrences_along(ann: Caller)
         await ann.call("PATCH", moved, json={"summary": "Moved"})
         await ann.call(method, f"{EVENTS}/{series['id']}", json=body)
         assert await ann.list_events(singleEvents="true") == []
+        assert {one["status"] for one in await ann.list_events()} <= {"cancelled"}
         assert (await ann.call("GET", moved))[1]["status"] == "cancelled"
 
 
@@ -230,6 +231,27 @@ async def test_pages_hold_every_occurrence_once(ann: Caller, order: dict[str, st
     assert len(whole) == len(set(whole)) == 4 + 3 * 4 + 3 - 1
     for size in range(1, 8):
         assert [one["id"] for one in await ann.list_events(maxResults=str(size), **query)] == whole
+
+
+@pytest.mark.parametrize("order", [{}, {"orderBy": "startTime"}])
+@pytest.mark.parametrize("path", ["", "/maths2026/instances"])
+async def test_a_page_can_be_asked_for_again(ann: Caller, order: dict[str, str], path: str) -> None:
+    """Also after another list, and after a change."""
+    await ann.insert(id="maths2026", **TIMED, recurrence=[WEEKLY])
+
+    async def get_page(token: str) -> tuple[list[str], str]:
+        lists = {"singleEvents": "true", **order} if not path else {}
+        params = {"maxResults": "2", "pageToken": token, **lists}
+        _, page = await ann.call("GET", f"{EVENTS}{path}", params=params)
+        return [one["id"] for one in page["items"]], page.get("nextPageToken", "")
+
+    first, token = await get_page("")
+    assert await get_page("") == (first, token)
+    second, end = await get_page(token)
+    assert (len(set(first + second)), end) == (4, "")
+    assert (await get_page(token))[0] == second
+    await ann.insert(id="vvv01", **TIMED)
+    assert set((await get_page(token))[0]) & set(second)
 
 
 async def test_occurrences_around_clock_changes_are_the_moments_of_rfc_5545(ann: Caller) -> None:

@@ -143,6 +143,22 @@ def test_a_reset_is_remembered(processes: Processes, tmp_path: Path) -> None:
     assert [one["summary"] for one in request("GET", f"{ann.url}/sandbox/events").json] == ["after"]
 
 
+def test_a_recurrence_that_cannot_be_read_is_dropped_from_a_state(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """An earlier version kept it as text. What it holds can be listed."""
+    sandbox = processes.sandbox("google", "--state", str(tmp_path / "state"))
+    ann = Ann(sandbox)
+    ann.call("POST", EVENTS, {**event("kept"), "recurrence": ["RRULE:FREQ=DAILY;COUNT=2"]})
+    sandbox.kill()
+    content = (tmp_path / "state").read_bytes()
+    (tmp_path / "state").write_bytes(content.replace(b"COUNT=2", b"COUNT=x"))
+    restart(processes, sandbox, tmp_path / "state")
+    assert [one["summary"] for one in ann.call("GET", f"{EVENTS}?singleEvents=true")["items"]] == [
+        "kept"
+    ]
+
+
 def test_a_line_that_was_cut_off_is_dropped_and_the_next_ones_are_whole(tmp_path: Path) -> None:
     file = tmp_path / "state"
     kept = JournaledDict(Journal(file), "words", str)

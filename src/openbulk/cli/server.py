@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -27,7 +28,7 @@ from openbulk.app import (
 from openbulk.cli.listening import listening_problem
 from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
-from openbulk.settings import Settings
+from openbulk.settings import Settings, misspelt_variables
 
 log = structlog.get_logger()
 Part = TypeVar("Part", Server, Worker)
@@ -50,6 +51,7 @@ BACKLOG = 2048
 def serve(settings: Settings) -> None:
     """Answer requests and work on jobs until SIGTERM or SIGINT. Raises CannotStart."""
     _write_logs(settings.log_format)
+    _warn_of_misspelt_variables()
     asyncio.run(_serve(settings))
 
 
@@ -61,7 +63,13 @@ def work(settings: Settings) -> None:
             "set OPENBULK_DATABASE_URL to postgresql://..."
         )
     _write_logs(settings.log_format)
+    _warn_of_misspelt_variables()
     asyncio.run(_work(settings))
+
+
+def _warn_of_misspelt_variables() -> None:
+    for variable, meant in misspelt_variables(os.environ).items():
+        log.warning("setting not known", variable=variable, meant=meant)
 
 
 def rotate_key(settings: Settings) -> int:

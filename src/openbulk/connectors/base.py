@@ -166,6 +166,8 @@ class Setting:
     name: str
     help: str
     secret: bool = False
+    choices: tuple[str, ...] = ()
+    """The values that it takes, in any case; empty if it takes any text."""
 
 
 UNPACED = Unpaced()

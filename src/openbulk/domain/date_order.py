@@ -6,15 +6,14 @@ with names, times with AM or PM. If nothing shows it, nobody can know.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from openbulk.domain.dates import (
     DAY_FIRST,
     EXAMPLES,
     MONTH_FIRST,
-    YEAR_FIRST,
+    ORDER_WORDS,
     DateOrder,
     WrittenDate,
     is_iso,
@@ -31,17 +30,13 @@ _HINTS: Mapping[str, str] = {
     f" {MONTH_FIRST}": MONTH_FIRST,
     f" {DAY_FIRST}": DAY_FIRST,
     f"{_DOTS}{DAY_FIRST}": DAY_FIRST,
+    f"{_DOTS}{MONTH_FIRST}": MONTH_FIRST,
     _DOTS: DAY_FIRST,
 }
 """The order that goes with a sign that decides nothing by itself."""
 _MONTHS, _LONG_YEAR = 12, 4
 _SLIPS = 5
 """One date against this many is a slip of the pen, and its row alone is refused."""
-_WORDS: Mapping[str, str] = {
-    DAY_FIRST: "day first",
-    MONTH_FIRST: "month first",
-    YEAR_FIRST: "year first",
-}
 
 
 class DateOrderUnknown(BadInput):
@@ -155,11 +150,12 @@ def _merge(columns: Iterable[DateSigns]) -> Mapping[str, Sighting]:
     for column in columns:
         for sign, sighting in column.seen.items():
             name = sign.replace("-", _SLASHES)
-            first = merged.get(name, sighting)
-            if sighting.row < first.row:
-                first = sighting
-            count = sighting.count + (merged[name].count if name in merged else 0)
-            merged[name] = Sighting(first.field, first.text, first.row, count)
+            other = merged.get(name)
+            if other is None:
+                merged[name] = sighting
+                continue
+            first = min(other, sighting, key=lambda one: one.row)
+            merged[name] = replace(first, count=other.count + sighting.count)
     return merged
 
 
@@ -174,7 +170,8 @@ def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
     ranked = sorted(votes, key=lambda order: votes[order].count, reverse=True)
     most = votes[ranked[0]].count
     others = sum(votes[order].count for order in ranked[1:])
-    slips = most // _SLIPS if f"{mark}{_OPEN}" in seen else most - 1
+    has_open_dates = not seen.keys().isdisjoint({f"{mark}{_OPEN}", mark})
+    slips = most // _SLIPS if has_open_dates else most - 1
     if others > slips:
         raise _contradiction({order: votes[order] for order in ranked[:2]})
     return ranked[0]
@@ -182,7 +179,8 @@ def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
 
 def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
     cells = " and ".join(
-        f'row {one.row}: {one.field} "{one.text}" ({_WORDS[order]})' for order, one in votes.items()
+        f'row {one.row}: {one.field} "{one.text}" ({ORDER_WORDS[order]})'
+        for order, one in votes.items()
     )
     return DateOrderUnknown(
         f"the dates of the file contradict each other: {cells}; write all dates alike, best like "
@@ -193,10 +191,7 @@ def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
 def _open_date(sighting: Sighting) -> DateOrderUnknown:
     found = read_date(sighting.text)
     assert found is not None
-    readings: dict[str, str] = {}
-    for order in found.orders:
-        with suppress(ValueError):  # April has no 31st in any order
-            readings[order] = f"{found.day(DateOrder(order, order))} ({_WORDS[order]})"
+    readings = found.readings()
     return DateOrderUnknown(
         f'row {sighting.row}: {sighting.field} "{sighting.text}" is '
         f"{' or '.join(readings.values())}, and no other date of the file shows which; set "

@@ -6,7 +6,8 @@ The order of day, month and year is a fact of the file (`domain.date_order`), no
 import re
 from calendar import day_name, month_name, monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -34,9 +35,19 @@ class DateOrder(NamedTuple):
 
 
 DAY_FIRST, MONTH_FIRST, YEAR_FIRST = "DMY", "MDY", "YMD"
+ORDER_WORDS: Mapping[str, str] = {
+    DAY_FIRST: "day first",
+    MONTH_FIRST: "month first",
+    YEAR_FIRST: "year first",
+}
 _MONTHS, _DAYS, _FEBRUARY = 12, 31, 2
 _SHORT_YEAR, _LONG_YEAR = 2, 4
 _FIRST_SHORT_YEAR_OF_1900S = 70
+_OTHER_CALENDARS: Mapping[str, range] = {
+    "Persian or the Islamic": range(1300, 1480),
+    "Buddhist": range(2443, 2643),
+}
+"""The years that are today's in other calendars. A date in ISO 8601 may have them."""
 _WORD = r"[^\W\d_]+\.?"
 _YEAR = r"[0-9]{4}(?![0-9])|[0-9]{2}(?![0-9:.h])"
 _ORDINAL = r"(?:st|nd|rd|th|er|o|\.)?"
@@ -103,8 +114,19 @@ class WrittenDate:
         """Whether it is one day in one order, and another day in another."""
         return len(self.orders) > 1 and int(self.numbers[0]) != int(self.numbers[1])
 
+    def readings(self) -> Mapping[str, str]:
+        """The days that an open date may be, by their orders: `2026-06-05 (day first)`."""
+        days: dict[str, str] = {}
+        for order in self.orders:
+            with suppress(ValueError):  # April has no 31st in any order
+                days[order] = f"{self.day(DateOrder(order, order))} ({ORDER_WORDS[order]})"
+        return days
+
     def day(self, order: DateOrder) -> date:
         """The day that it means. Raises ValueError; its message is a sentence."""
+        if self.is_open and self.mark != "." and order.slashes is None:
+            days = " or ".join(self.readings().values())
+            raise ValueError(f'"{self.text}" is {days}; set metaData.dateOrder')
         numbers = dict(zip(self._order_in(order), self.numbers, strict=True))
         if len(numbers["Y"]) not in {_SHORT_YEAR, _LONG_YEAR}:
             raise self._not_a_date("the year has neither two digits nor four")
@@ -113,11 +135,14 @@ class WrittenDate:
             raise self._not_a_date(f"there is no month {month}")
         if not year:
             raise self._not_a_date("there is no year 0")
-        days = monthrange(year, month)[1]
-        if not 1 <= day <= days:
+        calendar = next((name for name, years in _OTHER_CALENDARS.items() if year in years), None)
+        if calendar is not None:
+            raise self._not_a_date(f"the year {year} is one of the {calendar} calendar")
+        last_day = monthrange(year, month)[1]
+        if not 1 <= day <= last_day:
             # Only February's days depend on the year.
             name = f"{month_name[month]} {year}" if month == _FEBRUARY else month_name[month]
-            raise self._not_a_date(f"{name} has {days} days")
+            raise self._not_a_date(f"{name} has {last_day} days")
         found = date(year, month, day)
         if self.weekday not in {None, found.isoweekday()}:
             raise self._not_a_date(f"{found} is a {day_name[found.weekday()]}")
@@ -177,16 +202,8 @@ def _with_time(found: WrittenDate, rest: str) -> WrittenDate | None:
     except ValueError:
         return None
     offset = {"UTC": "Z", "GMT": "Z", None: ""}.get(match["offset"], match["offset"])
-    return WrittenDate(
-        found.text,
-        found.numbers,
-        found.mark,
-        found.orders,
-        time_of_day,
-        offset,
-        shows_half_day(match["time"]),
-        found.weekday,
-    )
+    has_half_day = shows_half_day(match["time"])
+    return replace(found, time=time_of_day, offset=offset, has_half_day=has_half_day)
 
 
 def _possible_orders(match: re.Match[str]) -> tuple[str, ...]:
@@ -272,7 +289,7 @@ def iso_time(text: str) -> str | None:
         time_of_day = parse_time(text)
     except ValueError:
         return None
-    if time_of_day.days:
+    if time_of_day.days or text.strip().isdecimal():  # 24:00, or a bare number
         return None
     return add_time(date.min, time_of_day).time().isoformat()
 

@@ -13,6 +13,7 @@ _TIME = re.compile(
     rf"(?: ?(?:uhr|hrs?|h|u|min|m))?\.? ?(?P<after>{_HALF_DAY})?",
     re.IGNORECASE,
 )
+_PART_OF_DAY = re.compile(r"0\.[0-9]+")
 _CJK_UNITS = str.maketrans(
     {"年": "-", "月": "-", "日": "", "년": "-", "월": "-", "일": ""}
     | dict.fromkeys("時时시分분", ":")
@@ -55,7 +56,9 @@ def parse_time(text: str) -> timedelta:
     Raises ValueError; its message is a sentence.
     """
     match = _TIME.fullmatch(plain_text(text))
-    if match is None or (match["before"] and match["after"]):
+    # A spreadsheet may write 06:00 as a part of the day: 0.25.
+    is_part_of_day = match is not None and _PART_OF_DAY.fullmatch(match[0])
+    if match is None or is_part_of_day or (match["before"] and match["after"]):
         raise ValueError(f'"{text}" is not a time')
     hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
     half_day = (match["before"] or match["after"] or "").lower()

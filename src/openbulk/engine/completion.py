@@ -26,7 +26,9 @@ class Completion:
         """Notify the caller of a finished job, and continue the workflow that it belongs to."""
         if job.work.callback_url is not None:
             await self._notifications.announce(job)
-        await self._workflows.job_finished(job)
+        # A workflow creates downloads, and uploads of their records.
+        if job.is_download or job.upload.records_of is not None:
+            await self._workflows.job_finished(job)
 
     async def cancel(self, job: Job, *, even_if_complete: bool) -> Job:
         """Cancel a job: nothing more is sent, and what was sent stays sent.

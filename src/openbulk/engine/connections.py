@@ -1,7 +1,8 @@
 """Keeps the connectors of the instances in use until the instance changes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,6 +76,15 @@ class Connections:
         connector = self._providers[instance.element].connect(context)
         connection = Connection(connector, pace, instance.version)
         return connection
+
+    @asynccontextmanager
+    async def another(self, instance_id: int) -> AsyncIterator[Connector]:
+        """Another connector of an instance, which has not read anything yet. Raises as `to`."""
+        connection = await self._connect(instance_id)
+        try:
+            yield connection.connector
+        finally:
+            await connection.connector.close()
 
     async def forget(self, instance_id: int) -> None:
         """Close the connection of an instance that has changed: the next slice connects again."""

@@ -40,7 +40,13 @@ class Intake:
             connection = await self._connections.to(instance_id)
         except (BadInput, NotFound, SignInAgain):
             return
-        await require_possible(target, file, connection.connector)
+        try:
+            await require_possible(target, file, connection.connector)
+        except BadInput:
+            # Connectors remember what an object is like, and it may have changed since.
+            async with self._connections.another(instance_id) as connector:
+                await require_possible(target, file, connector)
+            await self._connections.forget(instance_id)
 
     async def submit(
         self,

@@ -31,11 +31,9 @@ def _is_below_titles(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> bo
     """
     *titles, header = widths[: len(rows)]
     title_width = max(titles)
-    if header <= title_width or not all(map(_may_be_name, rows[-1])):
-        return False
-    filled_below = list(filter(None, widths[len(rows) :]))
-    wider = sum(width > title_width for width in filled_below)
-    if not filled_below or wider < _MOST * len(filled_below):
+    wider_below = [width > title_width for width in widths[len(rows) :] if width]
+    has_wider_rows = sum(wider_below) >= max(1, _MOST * len(wider_below))
+    if header <= title_width or not has_wider_rows or not all(map(_may_be_name, rows[-1])):
         return False
     is_after_blank_row = titles[-1] == 0
     return is_after_blank_row or header > 2 * title_width or _is_title(rows, title_width)

@@ -76,6 +76,15 @@ def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None
     return IdempotencyKey(key, hashlib.sha256(text).hexdigest())
 
 
+async def has_earlier_answer(
+    services: Services, instance: CallingInstance, idempotency_key: IdempotencyKey | None
+) -> bool:
+    """Whether a request with this key has created a job."""
+    if idempotency_key is None:
+        return False
+    return await services.ledger.job_with_key(instance.id, idempotency_key.key) is not None
+
+
 async def earlier_answer(
     response: Response,
     services: Services,

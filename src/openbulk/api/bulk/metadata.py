@@ -224,6 +224,8 @@ def use_download_options(given: Mapping[str, Any]) -> UsedOptions:
     spelt: dict[str, Any] = {}
     for key, value in given.items():
         name = known_spelling(key, [*own, *CONTRACT_OPTIONS]) or key
+        if name in spelt:
+            raise BadInput(f"metaData has the key {name!r} twice; leave one of them out")
         spelt[name] = value
     unused = tuple(
         f"{PREFIX}{name}" for name in spelt if name in CONTRACT_OPTIONS and name not in own

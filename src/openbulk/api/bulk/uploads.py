@@ -12,6 +12,7 @@ from openbulk.api.bulk.job_requests import (
     IDEMPOTENCY_KEY,
     callback_url_of,
     check_callback_url,
+    has_earlier_answer,
     idempotency_key_of,
     submit,
 )
@@ -33,7 +34,7 @@ from openbulk.domain.errors import ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
 from openbulk.engine.upload_check import CHECKED_ROWS
-from openbulk.formats.recognition import inspect_rows
+from openbulk.formats.recognition import Inspection, inspect_rows
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -109,7 +110,7 @@ async def upload(
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
-        work = await _read_form(
+        work, inspection = await _read_form(
             services, instance, object, name, form, request.query_params, callback_url
         )
         idempotency_key = idempotency_key_of(
@@ -120,6 +121,11 @@ async def upload(
             form.digest,
             callback_url,
         )
+        # A repeated request gets its job, whatever has become of the object. The live service has
+        # a job for every upload, with an error for each row.
+        is_repeated = await has_earlier_answer(services, instance, idempotency_key)
+        if not (services.live_compatible or is_repeated):
+            await services.intake.require_possible(instance.id, work.target, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
         # server cancels its requests.
@@ -136,8 +142,8 @@ async def _read_form(
     form: ReceivedForm,
     query: Mapping[str, str],
     callback_url: str | None,
-) -> Upload:
-    """The upload that a form requests. Raises BadInput."""
+) -> tuple[Upload, Inspection]:
+    """The upload that a form requests, and the beginning of its file. Raises BadInput."""
     options = read_upload_options(form.fields, query, services.providers)
     file = services.files.open(name, form.size)
     provider = services.providers[instance.element]
@@ -154,17 +160,14 @@ async def _read_form(
     if is_for_one_object(options, provider):
         resolved = await _resolve(services, instance, object)
     used = use_upload_options(options, provider, inspection.format, resolved)
-    target = parse_target(object, used, query)
-    # The live service has a job for it, with an error for each row.
-    if not services.live_compatible:
-        await services.intake.require_possible(instance.id, target, inspection)
-    return Upload(
-        target=target,
+    work = Upload(
+        target=parse_target(object, used, query),
         file=name,
         file_size=form.size,
         file_format=inspection.format.name,
         callback_url=callback_url,
     )
+    return work, inspection
 
 
 async def _resolve(

@@ -33,11 +33,27 @@ def parse_whole_number(text: str, name: str, *, minimum: int) -> int:
     return number
 
 
-async def refuse_misspelt_parameters(request: Request) -> None:
-    """Raise BadInput for a parameter that is almost one of the route's.
+_OUR_HEADERS = ("element", "idempotency")
+_KNOWN_HEADERS = (
+    "elements-async-callback-url",
+    "elements-schedule-request",
+    "elements-version",
+    "idempotency-key",
+    # Of the contract, without an effect here.
+    "elements-async-request",
+    "elements-request-id",
+    "elements-trace-id",
+)
+_LIKENESS_OF_HEADERS = 0.85
+"""They begin alike, so two that are merely similar are not one with a typo."""
 
-    The contract ignores unknown parameters, so one that is like none of the route's is ignored.
+
+async def refuse_misspelt_parameters(request: Request) -> None:
+    """Raise BadInput for a header or a parameter that is almost a known one.
+
+    The contract ignores unknown ones, so those that are like none are ignored.
     """
+    _refuse_misspelt_headers(request)
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
@@ -47,6 +63,15 @@ async def refuse_misspelt_parameters(request: Request) -> None:
         near = None if name in known else likely_name(name, known)
         if near is not None:
             raise BadInput(f"the parameter {name[:80]!r} is not known; did you mean {near!r}?")
+
+
+def _refuse_misspelt_headers(request: Request) -> None:
+    for name in request.headers:
+        if not name.startswith(_OUR_HEADERS) or name in _KNOWN_HEADERS:
+            continue
+        near = likely_name(name, _KNOWN_HEADERS, _LIKENESS_OF_HEADERS)
+        if near is not None:
+            raise BadInput(f"the header {name[:80]!r} is not known; did you mean {near!r}?")
 
 
 def _described_parameters(route: APIRoute) -> list[str]:

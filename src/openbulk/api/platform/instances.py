@@ -38,6 +38,7 @@ from openbulk.connectors.base import Provider
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
+from openbulk.domain.spelling import known_spelling
 from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
@@ -397,12 +398,17 @@ def _entry_texts(
     """Configuration entries as text, without nulls: null leaves an entry unchanged.
 
     Raises BadInput for an entry that neither the service nor the wire contract knows, and that is
-    not among the `existing` ones.
+    not among the `existing` ones, and for a value that its entry does not take.
     """
-    settings = [setting.name for setting in (*provider.settings, *PLATFORM_SETTINGS)]
-    known = dict.fromkeys([*settings, *existing, *CONTRACT_SETTINGS])
+    choices = {one.name: one.choices for one in (*provider.settings, *PLATFORM_SETTINGS)}
+    known = dict.fromkeys([*choices, *existing, *CONTRACT_SETTINGS])
     entries = with_known_spelling(configuration or {}, known, "the configuration", "entry")
-    return {name: option_text(value) for name, value in entries.items() if value is not None}
+    texts = {name: option_text(value) for name, value in entries.items() if value is not None}
+    for name, text in texts.items():
+        possible = choices.get(name)
+        if text and possible and known_spelling(text, possible) is None:
+            raise BadInput(f"{name} is {text[:40]!r}; it can be {', '.join(possible)}")
+    return texts
 
 
 async def _find_instance(services: Services, user: User, instance_id: str) -> Instance:

@@ -54,6 +54,7 @@ PLATFORM_SETTINGS = (
     base.Setting(
         "bulk.json.lines",
         "true: application/json answers of downloads are JSON Lines, as some clients expect.",
+        choices=("true", "false"),
     ),
     base.Setting("event.notification.basic.username", "User name for notifications."),
     base.Setting("event.notification.basic.password", "Password for notifications.", secret=True),

@@ -39,8 +39,8 @@ _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY 
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
-MAX_ABSENT = 1_000
-ABSENT_SECONDS = 60.0
+MAX_ABSENT = 2_000
+ABSENT_SECONDS = 300.0
 """A series that another process writes in this time is not seen; one of this process is."""
 
 

@@ -10,7 +10,14 @@ from urllib.parse import unquote
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.events import CANCELLED, Event, private_property
 from openbulk.connectors.googlecalendar.fields import convert, parse_integer, require_clearable
-from openbulk.connectors.googlecalendar.identity import ID, Identity, event_id, identity_of
+from openbulk.connectors.googlecalendar.identity import (
+    ID,
+    MAX_NAME,
+    MAX_VALUE,
+    Identity,
+    event_id,
+    identity_of,
+)
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.connectors.googlecalendar.times import (
@@ -112,6 +119,7 @@ class RowReader:
         if self._own_column:
             values.pop(self._own_column, None)
         body = convert(values, self._schema)
+        _require_kept_properties(body.get("extendedProperties", {}))
         original_start = self._original_start(body.pop("originalStartTime", {}))
         sequence = _sequence(values.get("sequence"))
         return EventDraft(record, calendar, organizer, body, original_start, sequence)
@@ -170,6 +178,19 @@ class RowReader:
             record_marker=record_marker,
             job_marker=self._job_marker,
         )
+
+
+def _require_kept_properties(extended: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise FieldError for a property that Google would drop or cut, which it does silently."""
+    for kind, properties in extended.items():
+        for name, value in properties.items():
+            if len(name) > MAX_NAME or len(value) > MAX_VALUE:
+                field = f"extendedProperties.{kind}.{name}"
+                raise FieldError(
+                    field,
+                    f"{field} cannot be kept with an event: its name has {len(name)} characters "
+                    f"and its value {len(value)}, and Google keeps {MAX_NAME} and {MAX_VALUE}",
+                )
 
 
 def _sequence(value: Any) -> int | None:

@@ -23,6 +23,8 @@ from openbulk.formats.ics.vevent import Properties
 
 _NAMES = frozenset({"RRULE", "EXRULE", "RDATE", "EXDATE"})
 _VALUE_TYPE = re.compile(r";VALUE=DATE(-TIME)?")
+_FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
+"""Google refuses rules that recur more often (googleapis/google-api-ruby-client issue 572)."""
 _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})
 """Parts of a rule that change nothing (RFC 5545, section 3.3.10)."""
 _ANY_START = TimeValue(datetime(2026, 1, 1, 12), "UTC")  # noqa: DTZ001
@@ -140,12 +142,24 @@ def fit_lines(
     """The lines in the type and the zone of an event's start. Raises FieldError."""
     first = time_value(start)
     last = time_value(end) if end.get("date") or end.get("dateTime") else first
-    return list(read_lines(lines, first, last, calendar_zone).lines())
+    recurrence = read_lines(lines, first, last, calendar_zone)
+    _require_frequencies(recurrence)
+    return list(recurrence.lines())
 
 
 def check_lines(lines: Sequence[str]) -> None:
     """Raise FieldError for lines that no event can have."""
-    read_lines(lines, _ANY_START, _ANY_START, "UTC")
+    _require_frequencies(read_lines(lines, _ANY_START, _ANY_START, "UTC"))
+
+
+def _require_frequencies(recurrence: Recurrence) -> None:
+    for rule in recurrence.rules:
+        if rule.parts["FREQ"] not in _FREQUENCIES:
+            raise FieldError(
+                "recurrence",
+                f"recurrence has FREQ={rule.parts['FREQ']}, and Google takes no rule that recurs "
+                "more often than daily; write an event for each time of the day, with FREQ=DAILY",
+            )
 
 
 def _parse_line(line: str) -> Property:

@@ -220,7 +220,11 @@ class MemoryProvider:
     event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
         Setting("space", "Instances with the same space share their records; default: one space."),
-        Setting("keep", "false: accept records and keep none of them; default: true."),
+        Setting(
+            "keep",
+            "false: accept records and keep none of them; default: true.",
+            choices=("true", "false"),
+        ),
     )
     options: Sequence[Option] = ()
     oauth: OAuth | None = None

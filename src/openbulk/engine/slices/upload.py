@@ -59,7 +59,7 @@ FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
 
 
-MAX_EARLY = 100
+MAX_EARLY = 1_000
 """Records that need another one and wait for it, at most."""
 MAX_ROWS_AHEAD = 10_000
 """Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
@@ -98,6 +98,7 @@ class UploadSlice:
             is_typed=not names_are_paths,
         )
         self._features = Features()
+        self._ordering: Mapping[str, str] = {}
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
@@ -154,6 +155,7 @@ class UploadSlice:
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=self._columns.identifier)
+        self._ordering = ordering_columns(self._target, self._features)
         if self._names_are_paths:
             self._empty_texts = EmptyTexts(self._columns, schema)
         fields = DateFields(schema)
@@ -206,10 +208,9 @@ class UploadSlice:
         batches: AsyncIterator[Sequence[Record]],
     ) -> None:
         limiter = ConcurrencyLimiter(features)
-        ordering = ordering_columns(self._target, features)
         try:
             async for batch in batches:
-                keys = {key for record in batch for key in ordering_keys(ordering, record)}
+                keys = {key for record in batch for key in ordering_keys(self._ordering, record)}
                 await limiter.acquire()
                 if self._ending:
                     return

@@ -43,7 +43,12 @@ Cells = Mapping[str, str]
 def cells_of(values: Mapping[str, Any]) -> Cells:
     """The cells of a row, without the blanks around names and texts."""
     texts = ((name, "" if value is None else str(value)) for name, value in flatten(values).items())
-    return {name.strip().lower(): text.strip() for name, text in texts}
+    return {_fold(name): text.strip() for name, text in texts}
+
+
+def _fold(name: str) -> str:
+    """The name of a column in lower case, with plain blanks between its words."""
+    return " ".join(name.split()).lower()
 
 
 def require_distinct_columns(header: Sequence[str]) -> None:
@@ -67,6 +72,6 @@ def names_googles_columns(head: bytes) -> bool:
 
 def is_google_header(names: Sequence[str]) -> bool:
     """Whether the names of a table's columns are those of Google Calendar's CSV."""
-    known = frozenset(name.strip().lower() for name in names)
+    known = frozenset(map(_fold, names))
     has_start = known.issuperset({SUBJECT, START_DATE})
     return has_start and not known.isdisjoint(_COLUMNS_BESIDE_START_DATE)

@@ -179,6 +179,8 @@ def _date(cells: Cells, column: str, order: DateOrder) -> tuple[WrittenDate, dat
     try:
         if found is None:
             raise ValueError(f'"{cells[column]}" is not a date')
+        if found.offset:
+            raise ValueError(f'"{cells[column]}" has an offset; the times of this CSV are local')
         return found, found.day(order)
     except ValueError as error:
         raise _WrongCell(

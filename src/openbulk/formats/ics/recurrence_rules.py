@@ -35,6 +35,13 @@ _RANGES: Mapping[str, Container[int]] = {
     "BYSETPOS": _YEAR_DAYS,
 }
 """Parts that are numbers, and the numbers they may have; negative ones count from the end."""
+_NOT_WITH: Mapping[str, frozenset[str]] = {
+    "BYWEEKNO": frozenset(_FREQUENCIES) - {"YEARLY"},
+    "BYYEARDAY": frozenset({"DAILY", "WEEKLY", "MONTHLY"}),
+    "BYMONTHDAY": frozenset({"WEEKLY"}),
+}
+"""The frequencies with which RFC 5545 forbids a part: each program makes something else of it."""
+_WITH_NUMBERED_DAYS = frozenset({"MONTHLY", "YEARLY"})
 _SINGLE = frozenset({"INTERVAL", "COUNT", "WKST"})
 _WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
 """Parts of RFC 7529 that mean what a rule means without them, with these values."""
@@ -111,6 +118,7 @@ def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) 
             f"{found.place} is {found.show()}, which has no FREQ of {', '.join(_FREQUENCIES)}; "
             f"{_EXAMPLE}"
         )
+    _check_combination(found, parts)
     if start.is_day:
         parts = _without_times_of_day(found, parts)
     rule = Rule(found.name, parts)
@@ -142,6 +150,25 @@ def _check_part(found: Property, key: str, value: str) -> None:
     if not all(map(_CHECKS[key], values)):
         part = quote_value(f"{key}={value}")
         raise ValueError(f"{found.place} has {part}, which no rule can have; {_EXAMPLE}")
+
+
+def _check_combination(found: Property, parts: Mapping[str, str]) -> None:
+    """Raise ValueError for parts that RFC 5545 (section 3.3.10) forbids together."""
+    frequency = parts["FREQ"]
+    forbidden = [key for key, others in _NOT_WITH.items() if key in parts and frequency in others]
+    if forbidden:
+        legal = [one for one in reversed(_FREQUENCIES) if one not in _NOT_WITH[forbidden[0]]]
+        raise ValueError(
+            f"{found.place} has {forbidden[0]} with FREQ={frequency}, which RFC 5545 (section "
+            f"3.3.10) forbids; it goes with FREQ={' or '.join(legal)}"
+        )
+    takes_numbers = frequency in _WITH_NUMBERED_DAYS and "BYWEEKNO" not in parts
+    if not takes_numbers and any(map(str.isdigit, parts.get("BYDAY", ""))):
+        raise ValueError(
+            f"{found.place} has {quote_value('BYDAY=' + parts['BYDAY'])}, and numbers stand before "
+            "weekdays with FREQ=MONTHLY or FREQ=YEARLY only, without BYWEEKNO (RFC 5545, section "
+            "3.3.10); write the weekday alone, or another FREQ"
+        )
 
 
 def _is_number_of(numbers: Container[int], text: str) -> bool:

@@ -33,9 +33,11 @@ def parse_part(part: IO[bytes]) -> Element:
 def _parse(content: bytes) -> Element:
     if len(content) > MAX_BYTES or content.count(b"<") > MAX_TAGS:
         raise BadInput("a row, a text or a list of the workbook is too large; send a CSV")
-    # What could make a short XML long: no part has a DTD (ECMA-376, part 2, 8.1.4).
-    if b"<!DOCTYPE" in content or b"\x00" in content:
-        raise BadInput("the workbook cannot be read (its XML has a DTD); save it again, or as CSV")
+    # What could make a short XML long: no part has a DTD (ECMA-376, part 2, 8.1.4). It would not be
+    # seen in UTF-16, which no program writes.
+    for forbidden, what in ((b"<!DOCTYPE", "has a DTD"), (b"\x00", "is not UTF-8")):
+        if forbidden in content:
+            raise BadInput(f"the workbook cannot be read (its XML {what}); save it again")
     try:
         return fromstring(content)  # noqa: S314 - no DTD, and of a limited size
     except (ParseError, LookupError, ValueError) as error:  # an encoding that is not known
@@ -83,12 +85,10 @@ class _Frame:
     """The beginning of the children."""
 
     def end_of_children(self, text: bytes, name: str) -> int:
-        """Where the last whole child ends; 0 if there is none."""
+        """Where the children end, or else the last one begins, which may not be whole yet."""
         end = text.find(b"</" + self.prefix + self.container)
-        if end >= 0:
-            return end
-        last = text.rfind(b"</" + self.prefix + name.encode())
-        return text.find(b">", last) + 1 if last >= 0 else 0
+        last = text.rfind(b"<" + self.prefix + name.encode())
+        return end if end >= 0 else max(last, 0)
 
     def is_end(self, text: bytes, end: int) -> bool:
         """Whether the children end there."""

@@ -8,10 +8,10 @@ import heapq
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Any, Protocol
 
 import orjson
@@ -26,10 +26,13 @@ class Query(Protocol):
 
     def get(self, key: str, /) -> str | None: ...
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]: ...
+    def items(self) -> Iterable[tuple[str, str]]: ...
 
 
 Place = tuple[int, int]
 """Where a page begins, by the order of its list."""
+Places = Iterator[tuple[Place, Event]]
+"""Events with their places."""
 TimeRange = tuple[float, float]
 """`timeMin` and `timeMax` in Unix time; infinite if a bound is missing."""
 Test = Callable[[Event], bool]
@@ -37,6 +40,7 @@ Test = Callable[[Event], bool]
 _ALWAYS = (-math.inf, math.inf)
 _BEGINNING = -(10**17)
 """Before the start of any event."""
+MAX_OPEN_LISTS = 8
 MAX_RESULTS = 2500
 DEFAULT_RESULTS = 250
 # A longer number is refused before int() spends time on it.
@@ -74,9 +78,13 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
     begin, version = _page_start(store, query)
     size = page_size(query, DEFAULT_RESULTS, MAX_RESULTS)
     is_wanted = _event_test(store, calendar, query, since)
-    events = _listed_events(calendar, query, since or 0, begin)
-    wanted = ((place, event) for place, event in events if is_wanted(event))
-    items = [orjson.Fragment(event.json) for _, event in islice(wanted, size)]
+
+    def start_list() -> Places:
+        events = _listed_events(calendar, query, since or 0, begin)
+        return ((place, event) for place, event in events if is_wanted(event))
+
+    key = ("events", calendar.id, calendar.time_zone, signature, *query.items())
+    items, following = _take_page(store, key, begin, size, start_list)
     page = {
         "kind": "calendar#events",
         "etag": f'"{store.version}"',
@@ -85,9 +93,8 @@ def list_events(store: Store, calendar: Calendar, query: Query) -> dict[str, Any
         "accessRole": "owner",
         "items": items,
     }
-    following = next(wanted, None)
     if following is not None:
-        return {**page, "nextPageToken": _page_token(store, following[0], version)}
+        return {**page, "nextPageToken": _page_token(store, following, version)}
     return {**page, "nextSyncToken": f"s{store.sync_epoch}.{version}.{signature}"}
 
 
@@ -100,20 +107,53 @@ def list_instances(store: Store, calendar: Calendar, series: Event, query: Query
         tests.append(_original_start_test(query, calendar))
     begin, version = _page_start(store, query)
     size = page_size(query, DEFAULT_RESULTS, MAX_RESULTS)
-    changed = calendar.changed_occurrences(series)
-    events = _by_start(calendar, [series, *changed], _time_range(query), begin)
     is_wanted = _all_of(tests)
-    wanted = (one for one in events if one[1].id != series.id and is_wanted(one[1]))
+
+    def start_list() -> Places:
+        events = [series, *calendar.changed_occurrences(series)]
+        places = _by_start(calendar, events, _time_range(query), begin)
+        return (one for one in places if one[1].id != series.id and is_wanted(one[1]))
+
+    key = ("instances", calendar.id, calendar.time_zone, series.id, *query.items())
+    items, following = _take_page(store, key, begin, size, start_list)
     page: dict[str, Any] = {
         "kind": "calendar#events",
         "summary": calendar.summary,
         "timeZone": calendar.time_zone,
-        "items": [orjson.Fragment(event.json) for _, event in islice(wanted, size)],
+        "items": items,
     }
-    following = next(wanted, None)
     if following is not None:
-        page["nextPageToken"] = _page_token(store, following[0], version)
+        page["nextPageToken"] = _page_token(store, following, version)
     return page
+
+
+def _take_page(
+    store: Store,
+    parameters: Sequence[Any],
+    begin: Place | None,
+    size: int,
+    start_list: Callable[[], Places],
+) -> tuple[list[orjson.Fragment], Place | None]:
+    """The items of a page, and the place of the next page.
+
+    A list goes on where its last page ended, as long as nothing has changed: to look at all series
+    again for each page would take a time that grows with the square of their number.
+    """
+    key = (*filter(_is_of_list, parameters), store.version)
+    places = store.open_lists.pop((*key, begin), None) or start_list()
+    items = [orjson.Fragment(event.json) for _, event in islice(places, size)]
+    following = next(places, None)
+    if following is None:
+        return items, None
+    if len(store.open_lists) == MAX_OPEN_LISTS:
+        store.open_lists.pop(next(iter(store.open_lists)))
+    store.open_lists[(*key, following[0])] = chain([following], places)
+    return items, following[0]
+
+
+def _is_of_list(parameter: Any) -> bool:
+    """Whether a parameter is one of the list, and not one of its page."""
+    return not isinstance(parameter, tuple) or parameter[0] not in {"pageToken", "maxResults"}
 
 
 # --- events in order, from a place on ---
@@ -132,9 +172,7 @@ class _EventsInOrder:
         return self._calendar.events[self._calendar.order[position]]
 
 
-def _listed_events(
-    calendar: Calendar, query: Query, since: int, begin: Place | None
-) -> Iterator[tuple[Place, Event]]:
+def _listed_events(calendar: Calendar, query: Query, since: int, begin: Place | None) -> Places:
     """The events to filter, from a place on: those that have changed since a version.
 
     With `singleEvents`, there are occurrences in place of their series.
@@ -156,7 +194,7 @@ def _by_position(
     time_range: TimeRange | None,
     since: int,
     begin: Place | None,
-) -> Iterator[tuple[Place, Event]]:
+) -> Places:
     """Events in their order. A place is a position, and the start of an occurrence."""
     first, first_start = begin or (0, _BEGINNING)
     for position in range(first, len(events)):
@@ -173,7 +211,7 @@ def _by_position(
 
 def _by_start(
     calendar: Calendar, events: Sequence[Event], time_range: TimeRange, begin: Place | None
-) -> Iterator[tuple[Place, Event]]:
+) -> Places:
     """Events and occurrences by their start. A place is a second, and a number in that second."""
     first = begin or (_BEGINNING, 0)
     singles = sorted((one for one in events if not one.recurs), key=_start)
@@ -298,6 +336,8 @@ def _value_tests(query: Query) -> list[Test]:
     tests: list[Test] = []
     if uid := query.get("iCalUID"):
         tests.append(lambda event: bool(event.body["iCalUID"] == uid))
+    if types := set(query.getall("eventTypes", ())):
+        tests.append(lambda event: event.body.get("eventType", "default") in types)
     if words := query.get("q"):
         tests.append(lambda event: words.lower() in _searched_text(event).lower())
     for kind in ("private", "shared"):
@@ -365,8 +405,7 @@ def _is_live(event: Event) -> bool:
 
 
 def _is_live_or_occurrence(event: Event) -> bool:
-    # A list shows a cancelled occurrence as long as its series exists (discovery document,
-    # `showDeleted`).
+    # A list of series shows cancelled occurrences (discovery document, `showDeleted`).
     return event.is_live or "recurringEventId" in event.body
 
 

@@ -169,6 +169,8 @@ class Store:
         self.page_epoch = page_epoch
         """A page token of another epoch is invalid."""
         self.inserted = 0
+        self.open_lists: dict[Any, Iterator[Any]] = {}
+        """The rest of lists, from the place on where their last page ended."""
 
     def forget_sync_tokens(self) -> None:
         """Refuse all sync tokens of earlier lists."""
@@ -376,14 +378,24 @@ class Store:
             case {"removed": calendar_id}:
                 del self.calendars[calendar_id]
             case {"in": calendar_id, "event": body, "start": start, "end": end, "new": is_new}:
-                json, etag, is_live = (
-                    encode_event(body),
-                    body["etag"],
-                    body["status"] != "cancelled",
-                )
+                calendar = self.calendars[calendar_id]
+                etag, is_live = body["etag"], body["status"] != "cancelled"
+                json = encode_event(_readable_body(body, calendar))
                 version = int(etag.strip('"'))
                 event = Event(json, body["id"], etag, is_live, start, end, version)
-                self._put(self.calendars[calendar_id], event, is_new=is_new)
+                self._put(calendar, event, is_new=is_new)
+
+
+def _readable_body(body: Mapping[str, Any], calendar: Calendar) -> Mapping[str, Any]:
+    """An event of an earlier run, as a single one if its recurrence cannot be read.
+
+    Earlier versions of the sandbox did not read it.
+    """
+    try:
+        _check_recurrence(body, calendar)
+    except Rejected:
+        return {name: value for name, value in body.items() if name != "recurrence"}
+    return body
 
 
 def _check_recurrence(body: Mapping[str, Any], calendar: Calendar) -> None:
