@@ -138,10 +138,12 @@ def row_failure(
     )
 
 
-def names_column(error: DBAPIError) -> bool:
-    """Whether the error itself says which column is at fault."""
-    detail = getattr(_diagnostics(error), "message_detail", None)
-    return _column_in(error, detail or _message(error)) is not None
+def is_of_a_type(error: DBAPIError) -> bool:
+    """Whether a column's type may have refused its value, and the error does not say which."""
+    if _is_raised_by_trigger(error) or getattr(_diagnostics(error), "column_name", None):
+        return False
+    is_of_domain = getattr(_diagnostics(error), "datatype_name", None) is not None
+    return is_of_domain or not _sqlstate(error).startswith(("23", "42501"))
 
 
 def _column_in(error: DBAPIError, text: str) -> str | None:

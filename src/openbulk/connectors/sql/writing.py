@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.failures import (
+    is_of_a_type,
     is_of_rows,
     is_too_slow,
     may_get_better,
-    names_column,
     row_failure,
 )
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
@@ -360,7 +360,7 @@ class _RowWriter:
         self._may_get_better.discard(row.number)
         if may_get_better(error, is_insert=self._action is Action.CREATE):
             self._may_get_better.add(row.number)
-        name = None if names_column(error) else await self._statements.column_at_fault(row)
+        name = await self._statements.column_at_fault(row) if is_of_a_type(error) else None
         at_fault = None if name is None else (name, to_json(row.values[name]))
         outcome = row_failure(row.number, error, self._table.columns, at_fault)
         # A row that has the key of another one may not be written behind it.
