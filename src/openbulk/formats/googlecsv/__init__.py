@@ -36,7 +36,7 @@ class GoogleCsv:
     names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
-        """Its header names an event's subject and start, and one more of Google's columns."""
+        """Its header names an event's subject and start."""
         return names_googles_columns(head)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:

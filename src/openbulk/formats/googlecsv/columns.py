@@ -15,8 +15,6 @@ SUBJECT, DESCRIPTION, LOCATION = "subject", "description", "location"
 START_DATE, START_TIME = "start date", "start time"
 END_DATE, END_TIME = "end date", "end time"
 ALL_DAY, PRIVATE = "all day event", "private"
-_COLUMNS_BESIDE_START_DATE = frozenset({START_TIME, END_DATE, END_TIME, ALL_DAY})
-
 GOOGLE_COLUMNS = (
     "Subject",
     "Start Date",
@@ -71,7 +69,9 @@ def names_googles_columns(head: bytes) -> bool:
 
 
 def is_google_header(names: Sequence[str]) -> bool:
-    """Whether the names of a table's columns are those of Google Calendar's CSV."""
-    known = frozenset(map(_fold, names))
-    has_start = known.issuperset({SUBJECT, START_DATE})
-    return has_start and not known.isdisjoint(_COLUMNS_BESIDE_START_DATE)
+    """Whether the names of a table's columns are those of Google Calendar's CSV.
+
+    Google requires these two (https://support.google.com/calendar/answer/37118).
+    """
+    known = {_API_NAMES.get(name, name) for name in map(_fold, names)}
+    return known.issuperset({SUBJECT, START_DATE})
