@@ -27,6 +27,7 @@ from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices import upload as upload_module
+from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze
 from openbulk.engine.slices.parts import cut
@@ -477,3 +478,19 @@ async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(
 async def test_a_file_that_cannot_be_read_as_a_whole_says_why(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="both called 'a'"):
         await make_bench(tmp_path, b"a,a\n1,2\n")
+
+
+async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
+    """Others go on; and a call that is cancelled while it waits leaves no trace."""
+    limiter = ConcurrencyLimiter(replace(KEYED, concurrency=3))
+    first, second, other = (asyncio.create_task(asyncio.sleep(wait)) for wait in (0.05, 9, 0))
+    for call, keys in ((first, {"a"}), (second, {"a"}), (other, {"b"})):
+        await asyncio.wait_for(limiter.acquire(), 1)
+        assert limiter.calls_before(keys) == ({first} if call is second else set())
+        limiter.release_after(call, keys)
+    second.cancel()
+    await asyncio.wait({first, second, other})
+    await asyncio.sleep(0)
+    assert limiter.calls_before({"a", "b"}) == set()
+    for _ in range(3):
+        await asyncio.wait_for(limiter.acquire(), 1)

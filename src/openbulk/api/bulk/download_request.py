@@ -64,7 +64,8 @@ def download_of_query(
     `given` has the keys of QUERY_KEYS, in any case. Without a query, it selects all records of
     `object_name`.
     """
-    given = with_known_spelling(given, QUERY_KEYS, "the request")
+    filled = {name: value for name, value in given.items() if value not in (None, "")}
+    given = with_known_spelling(filled, QUERY_KEYS, "the request")
     used = use_download_options(parse_metadata(given.get("metaData")))
     continue_from = _text(given, "continueFromJobId")
     text = _text(given, "q") or _text(given, "query")

@@ -39,7 +39,7 @@ class ConcurrencyLimiter:
 
     def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
         for key in ordering_keys:
-            if self._last_calls[key] is call:
+            if self._last_calls.get(key) is call:
                 del self._last_calls[key]
         self._free.release()
         if self._slots < self._max_slots:
