@@ -189,8 +189,9 @@ def test_a_value_that_an_entry_does_not_take_is_refused(root: Server) -> None:
     ):
         body = {"element": {"key": "memory"}, "configuration": entry}
         assert refusal(root.call("POST", "/instances", json_body=body)) == says
-    for entry in ({"bulk.json.lines": True}, {"keep": "TRUE"}, {"keep": ""}):
-        body = {"element": {"key": "memory"}, "configuration": entry}
+    taken: tuple[dict[str, Any], ...] = ({"bulk.json.lines": True}, {"keep": "TRUE"}, {"keep": ""})
+    for one in taken:
+        body = {"element": {"key": "memory"}, "configuration": one}
         assert root.call("POST", "/instances", json_body=body).status == 200
 
 

@@ -7,7 +7,6 @@ again (IEEE 754, section 5.12.2).
 
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -39,6 +38,9 @@ class NumberLimits:
     """Digits in all, and digits after the point, of a column of decimals with a limit."""
     float_digits: int = 0
     """17 if the column holds floats of 64 bits, 9 if it holds floats of 32; else 0."""
+    takes_long_floats: bool = True
+    """Whether a float may also be written in all of `float_digits`, not only as briefly as tells it
+    apart."""
     takes_nan: bool = True
     """Whether it takes NaN."""
 
@@ -100,7 +102,7 @@ def require_kept_decimal(number: Decimal, limits: NumberLimits) -> None:
             raise NotKept("it takes numbers, and NaN is none")
         return
     if limits.float_digits:
-        _require_float(number, limits.float_digits)
+        _require_float(number, limits)
     elif limits.precision is not None and number:
         _require_digits(number, limits.precision, limits.scale)
 
@@ -125,16 +127,15 @@ def _digits_after_point(number: Decimal) -> int:
     return -exponent - zeros
 
 
-def _require_float(number: Decimal, digits: int) -> None:
+def _require_float(number: Decimal, limits: NumberLimits) -> None:
+    digits = limits.float_digits
     kept = float(number) if digits == 17 else _as_float32(number)
-    if not any(number == one for one in _writings(kept, digits)):
-        raise NotKept(f"it holds floating-point numbers, and would keep {_shortest(kept, digits)}")
-
-
-def _writings(kept: float, digits: int) -> Iterator[Decimal]:
-    """The ways in which a float is written, the most frequent first."""
-    yield Decimal(_shortest(kept, digits))
-    yield Decimal(f"{kept:.{digits - 1}e}")
+    shortest = _shortest(kept, digits)
+    if number == Decimal(shortest):
+        return
+    if limits.takes_long_floats and number == Decimal(f"{kept:.{digits - 1}e}"):
+        return
+    raise NotKept(f"it holds floating-point numbers, and would keep {shortest}")
 
 
 def _shortest(kept: float, digits: int) -> str:

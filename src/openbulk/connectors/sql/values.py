@@ -430,14 +430,16 @@ def _number_to_sqlite(column: Column, value: Decimal) -> int | float:
     if has_room and value == value.to_integral_value() and -(2**63) <= value < 2**63:
         return int(value)
     try:
-        require_kept_decimal(value, SQLITE_FLOATS)
+        require_kept_decimal(value, _SQLITE_FLOATS if limits.float_digits else _SQLITE_DECIMALS)
     except NotKept as error:
         raise FieldError(column.name, f"{column.name} is {short_repr(value)}; {error}") from error
     return float(value)
 
 
-SQLITE_FLOATS = NumberLimits(float_digits=17, takes_nan=False)
+_SQLITE_FLOATS = NumberLimits(float_digits=17, takes_nan=False)
 """SQLite stores NaN as NULL (https://sqlite.org/floatingpoint.html)."""
+_SQLITE_DECIMALS = NumberLimits(float_digits=17, takes_long_floats=False, takes_nan=False)
+"""In a column of decimals, SQLite keeps a fraction as a float all the same."""
 
 
 def _require_kept_text(column: Column, text: str) -> None:
