@@ -118,6 +118,8 @@ class Sql:
             if not is_gone(error):
                 raise failure(error) from error
         self._forget()
+        # A prepared statement fails for good once its table was made anew.
+        await self._engine.dispose()
         try:
             return await self._write_once(target, batch)
         except DBAPIError as error:

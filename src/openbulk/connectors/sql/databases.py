@@ -66,8 +66,6 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             connect_timeout=CONNECT_SECONDS,
             options=_SESSION,
             application_name="openbulk",
-            # A prepared statement fails for good once its table was made anew.
-            prepare_threshold=None,
         )
         await use_exact_types(connection)
         return connection
