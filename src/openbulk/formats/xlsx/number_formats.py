@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from math import isfinite, nan
 
 from openbulk.exact_json import parse_float, parse_integer
@@ -49,6 +49,7 @@ SINCE_1900, SINCE_1904 = 0, 1_462
 """Where a workbook begins to count days (18.2.28, `date1904`)."""
 _FLOAT_DIGITS = 17
 """The digits that tell any two double-precision numbers apart (IEEE 754). Excel writes no more."""
+_REMEMBERED = 4_096
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 
@@ -62,14 +63,19 @@ def read_number(text: str) -> Number:
         number = nan
     if not isfinite(number):
         raise ValueError(f"holds {text!r}, which is not a number")
-    digits = text.upper().partition("E")[0].replace(".", "").lstrip("-+0")
-    if len(digits) > _FLOAT_DIGITS:
+    if len(text) > _FLOAT_DIGITS and _digit_count(text) > _FLOAT_DIGITS:
         return parse_float(text)
     is_integer = number.is_integer() and abs(number) < 2**63
     return int(number) if is_integer else number
 
 
+def _digit_count(text: str) -> int:
+    """The digits of a number, without zeros in front and without its exponent."""
+    return len(text.upper().partition("E")[0].replace(".", "").lstrip("-+0"))
+
+
 # --- dates and times ---
+# A column repeats its days and its times.
 
 
 def _milliseconds(text: str) -> int:
@@ -95,15 +101,18 @@ def _show_time(milliseconds: int) -> str:
     return f"{whole}.{fraction:03}" if fraction else whole
 
 
+@lru_cache(_REMEMBERED)
 def _read_date(text: str, first_day: int) -> str:
     return _show_date(_milliseconds(text) // _DAY_MS, text, first_day)
 
 
+@lru_cache(_REMEMBERED)
 def _read_moment(text: str, first_day: int) -> str:
     days, rest = divmod(_milliseconds(text), _DAY_MS)
     return f"{_show_date(days, text, first_day)}T{_show_time(rest)}"
 
 
+@lru_cache(_REMEMBERED)
 def _read_time(text: str) -> str:
     """The time of a day. 1 is 24:00, the end of its day (ISO 8601)."""
     milliseconds = _milliseconds(text)

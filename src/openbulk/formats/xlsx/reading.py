@@ -59,6 +59,8 @@ class SheetReader:
 
     def _find_problem(self, line: int, cells: Cells) -> Problem | None:
         width = len(self.header)
+        if max(cells) < width and Unreadable not in map(type, cells.values()):
+            return None
         for column, value in cells.items():
             if column >= width and not is_blank(value):
                 return self._describe_width(line, column, cells)
