@@ -92,8 +92,7 @@ class CellReader:
         return unescape(text or "") or None
 
     def _read_inline(self, cell: Element) -> Any:
-        item = cell.find(self._inline)
-        return None if item is None else text_of(item) or None
+        return next(map(text_of, cell.iterfind(self._inline)), "") or None
 
     def _read_boolean(self, cell: Element) -> Any:
         return cell.findtext(self._value) in {"1", "true"}
@@ -112,11 +111,6 @@ class CellReader:
 def is_blank(value: Any) -> bool:
     """Whether a value is a text of nothing but blanks."""
     return isinstance(value, str) and not value.strip()
-
-
-def show_text(value: Any) -> str:
-    """A value as a cell of the header; "" for an empty one."""
-    return "" if value is None else str(value)
 
 
 # --- writing ---

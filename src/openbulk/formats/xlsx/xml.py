@@ -17,7 +17,7 @@ _FIRST_CHUNK_BYTES = 256 * 1024
 _CHUNK_BYTES = 16 * 1024
 # The garbage collector walks the elements that are held: parsing small chunks takes a third less.
 _DECLARATION = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml[^>]*\?>")
-_ROOT = re.compile(rb"<(?:(?P<prefix>[\w.-]+):)?(?P<name>[\w.-]+)(?:\s[^>]*)?>")
+_ROOT = re.compile(rb"<(?P<prefix>[\w.-]+:)?(?P<name>[\w.-]+)(?:\s[^>]*)?>")
 
 
 def local_name(element: Element) -> str:
@@ -123,7 +123,7 @@ def _find_frame(part: IO[bytes], container: str) -> _Frame | None:
     root = _ROOT.search(held)
     if found["empty"] or root is None:
         return None
-    prefix = root["prefix"] + b":" if root["prefix"] else b""
+    prefix = root["prefix"] or b""
     opening, closing, depth = root.group(), b"</" + prefix + root["name"] + b">", 1
     if root.start() != found.start():
         opening, closing = opening + found.group(), b"</" + prefix + name + b">" + closing
