@@ -404,6 +404,28 @@ async def test_a_record_whose_other_never_comes_fails_alone(bench: Bench) -> Non
     assert connector.sent == [*range(1, 11), 1]
 
 
+class Orphans(Scripted):
+    """A service that takes no record, as each needs another one."""
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        await super().write(target, batch)
+        return [
+            replace(Outcome.failure(record.row, "its series is missing"), is_early=True)
+            for record in batch
+        ]
+
+
+async def test_records_that_wait_for_others_do_not_fill_slice_after_slice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long they take: the next slice would begin with them again, without end."""
+    monkeypatch.setattr("openbulk.engine.slices.deadline.MAX_SLICE_SECONDS", 0.0)
+    connector = Orphans(KEYED, takes=0.6)
+    assert await bench.run_slice(connector) == Complete()
+    assert (await bench.now()).counts.failed == 10
+    assert connector.sent == [*range(1, 11)] * 2
+
+
 async def test_a_record_that_waits_for_another_has_no_outcome_when_the_slice_ends(
     bench: Bench,
 ) -> None:

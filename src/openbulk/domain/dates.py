@@ -52,8 +52,10 @@ _WORD = r"[^\W\d_]+\.?"
 _YEAR = r"[0-9]{4}(?![0-9])|[0-9]{2}(?![0-9:.h])"
 _ORDINAL = r"(?:st|nd|rd|th|er|o|\.)?"
 _DATES = (
-    # 30.05.2026, 05/30/2026, 30-5-26, 2026. 05. 30.; Bulgarian and Russian have "year" after it
+    # 30.05.2026, Sa, 30.05.2026, 05/30/2026, 30-5-26, 2026. 05. 30.; Bulgarian and Russian have
+    # "year" after it
     re.compile(
+        rf"(?:(?P<weekday>{_WORD}),? )?"
         r"(?P<first>[0-9]{1,4}) ?(?P<mark>[./-]) ?(?P<second>[0-9]{1,2}) ?(?P=mark)"
         r" ?(?P<third>[0-9]{1,4})(?P<end>\.?)(?: ?\u0433\.?)?"
     ),
@@ -177,13 +179,16 @@ def read_date(text: str) -> WrittenDate | None:
 
 
 def _written_date(text: str, match: re.Match[str], order: str | None) -> WrittenDate | None:
-    if order is None:
-        first, second, third = match["first"], match["second"], match["third"]
-        return WrittenDate(text, (first, second, third), match["mark"], _possible_orders(match))
-    month = MONTHS.get(fold(match["month"]))
     name_of_day = match.groupdict().get("weekday")
     weekday = WEEKDAYS.get(fold(name_of_day)) if name_of_day else None
-    if month is None or (name_of_day and weekday is None):
+    if name_of_day and weekday is None:
+        return None
+    if order is None:
+        numbers = (match["first"], match["second"], match["third"])
+        orders = _possible_orders(match)
+        return WrittenDate(text, numbers, match["mark"], orders, weekday=weekday)
+    month = MONTHS.get(fold(match["month"]))
+    if month is None:
         return None
     parts = {"D": match["day"], "M": str(month), "Y": match["year"]}
     first, second, third = (parts[part] for part in order)

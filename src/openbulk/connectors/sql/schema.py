@@ -184,12 +184,39 @@ def _table(table: sa.Table, names: TypeNames, *, is_sqlite: bool) -> Table:
     if is_sqlite:
         _loosen_types(table, columns)
     for one in table.columns:
-        if isinstance(one.type, postgresql.ranges.AbstractRange):
-            one.type = NullType()  # read as text
+        one.type = _type_to_read(one.type)
     by_folded_name: defaultdict[str, list[Column]] = defaultdict(list)
     for name, column in columns.items():
         by_folded_name[name.strip().casefold()].append(column)
     return Table(table, columns, key, by_folded_name)
+
+
+class _ListAsJson(sa.types.UserDefinedType[Any]):
+    """A list that PostgreSQL turns into JSON, as the driver does not know the type of its items."""
+
+    cache_ok = True
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The column as a statement selects it."""
+        return sa.func.to_json(column, type_=NullType())
+
+
+def _type_to_read(type_: Any) -> Any:
+    """The type with which a column's values are read without loss."""
+    base = _base_of(type_)
+    item = base.item_type if isinstance(base, postgresql.ARRAY) else None
+    if isinstance(item, postgresql.DOMAIN | postgresql.CITEXT):
+        return _ListAsJson()
+    if isinstance(item or base, postgresql.ranges.AbstractRange):
+        return NullType()  # read as text
+    return type_
+
+
+def _base_of(type_: Any) -> Any:
+    """The type under a domain."""
+    while isinstance(type_, postgresql.DOMAIN):
+        type_ = type_.data_type
+    return type_
 
 
 def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
@@ -209,9 +236,8 @@ def _kind_of(type_: sa.types.TypeEngine[Any]) -> Kind:
 
 def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     """A column of PostgreSQL."""
-    type_: Any = column.type
-    while isinstance(type_, postgresql.DOMAIN):
-        type_ = type_.data_type
+    type_ = _base_of(column.type)
+    item = _base_of(getattr(type_, "item_type", type_))
     kind, identity = _kind_of(type_), column.identity
     name = names[column.table.name, column.name]
     is_numbered = identity is not None or "nextval(" in (name.default or "")
@@ -226,7 +252,8 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         choices=tuple(getattr(type_, "enums", ())),
         length=next(iter(name.modifiers), None) if kind is Kind.TEXT else None,
         is_padded=name.is_padded,
-        numbers=_limits_of(getattr(type_, "item_type", type_), name.modifiers),
+        numbers=_limits_of(item, name.modifiers),
+        has_binary_items=kind is Kind.LIST and isinstance(item, sa.LargeBinary),
         second_digits=next(iter(name.modifiers), 6) if kind in _TIMES else 6,
         comment=column.comment,
         type_name=name.type,

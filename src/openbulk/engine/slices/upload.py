@@ -460,13 +460,23 @@ class UploadSlice:
                 await self._record_if_due()
                 if self._ending is None and clock() >= check_at:
                     check_at = clock() + DEADLINE_POLL_SECONDS
-                    if await self._deadline.is_over():
+                    if await self._must_end():
                         self._end(Continue())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._is_over.wait(), RECORD_POLL_SECONDS)
         except BaseException:
             self._end(Continue())
             raise
+
+    async def _must_end(self) -> bool:
+        """Whether the slice must end now.
+
+        Time does not end a slice in which no row has got an outcome yet: if all its records wait
+        for others, the next slice would begin with the same ones, and the job would never end.
+        """
+        if self._progress.has_outcomes or self._features.native:
+            return await self._deadline.is_over()
+        return await self._deadline.must_stop()
 
     async def _record_if_due(self) -> None:
         count = len(self._progress.results)
