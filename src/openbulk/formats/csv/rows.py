@@ -56,41 +56,48 @@ class RowReader:
         """The names of the fields."""
         self._null_value = null_value
         self._rows = 0
-        self._doubtful_until = 0
-        """A quote that was not closed reached to this line; a quote up to here may be its end."""
 
     def rows(self) -> Iterator[Row]:
         """Every row, good or broken, numbered from 1. Blank lines are skipped."""
-        lines, width = self._lines, len(self.header)
+        lines = self._lines
         reader = self._dialect.reader(lines)
         while True:
             lines.begin_record()
             first_line = lines.number + 1
             try:
-                cells = next(reader)
+                row = self._row(first_line, next(reader))
             except StopIteration:
                 return
             except csv.Error as error:
-                yield self._broken_row(first_line, self._start_over(error))
-                continue
-            is_suspect = len(cells) != width or lines.damage or first_line <= self._doubtful_until
-            has_quotes = '"' in lines.record_lines[0]
-            is_suspect = is_suspect or (has_quotes and ' "' in lines.record_lines[0])
-            problem = self._find_problem(cells) if is_suspect else None
-            if problem is not None:
-                yield self._broken_row(first_line, problem)
-            elif len(cells) >= width and any(cells[:width]):  # else it is a blank line
-                yield self._row(first_line, cells, has_quotes=has_quotes)
+                row = self._broken_row(first_line, self._start_over(error))
+            if row is not None:
+                yield row
 
-    def _row(self, line: int, cells: Sequence[str], *, has_quotes: bool) -> Row:
+    def _row(self, line: int, cells: Sequence[str]) -> Row | None:
+        """The record that was just read, good or broken; None for a blank line."""
+        has_quotes = '"' in self._lines.record_lines[0]
+        if len(cells) != len(self.header) or self._is_suspect(line):
+            problem = self._find_problem(cells)
+            if problem is not None:
+                return self._broken_row(line, problem)
+            cells = cells if len(cells) >= len(self.header) else ()
         pairs = zip(self.header, cells, strict=False)
         values: dict[str, Any] = {name: cell for name, cell in pairs if cell}
+        if not values:
+            return None
         if has_quotes:
             values |= self._quoted_empty_texts(cells)
         if self._null_value is not None:
             values |= {name: None for name, cell in values.items() if cell == self._null_value}
         self._rows += 1
-        return Row(self._rows, values, line=line)
+        return Row(self._rows, values, None, line)
+
+    def _is_suspect(self, line: int) -> bool:
+        """Whether a record that begins in this line needs a second look, whatever its width."""
+        lines = self._lines
+        if line <= lines.doubtful_until or ' "' in lines.record_lines[0]:
+            return True
+        return line <= lines.last_damaged and lines.damage is not None
 
     def _quoted_empty_texts(self, cells: Sequence[str]) -> Mapping[str, str]:
         """The empty cells that are in quotes: a text without a character, and not no value."""
@@ -122,7 +129,7 @@ class RowReader:
             return Problem(self._describe_width(cells))
         # The rest of a text whose quotes are wrong ends with the quote that should have closed it.
         quotes = "".join(lines.record_lines).count('"')
-        if lines.number <= self._doubtful_until and quotes % 2:
+        if lines.number <= lines.doubtful_until and quotes % 2:
             return Problem(_describe_quoting(lines, None))
         return None
 
@@ -149,7 +156,6 @@ class RowReader:
     def _start_over(self, error: csv.Error | None) -> Problem:
         """Give up only the first line of the current record; its others are read again."""
         last_line = self._lines.number
-        self._doubtful_until = max(self._doubtful_until, last_line)
         self._lines.begin_doubt(last_line)
         self._lines.return_lines(keep=1)
         return Problem(self._lines.damage or _describe_quoting(self._lines, error))

@@ -54,12 +54,12 @@ def read_event(row: Row, order: DateOrder) -> Row:
         return row
     try:
         event = _event(cells_of(row.values), order)
-        return replace(row, values=event | _cleared_fields(row.values))
+        return row._replace(values=event | _cleared_fields(row.values))
     except OverflowError:
         problem = Problem("the event ends after the year 9999; let it end earlier", "End Date")
     except _WrongCell as error:
         problem = Problem(str(error), error.column)
-    return replace(row, values=None, problem=problem)
+    return row._replace(values=None, problem=problem)
 
 
 def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
