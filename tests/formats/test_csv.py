@@ -53,6 +53,10 @@ class TestCsv(FormatTests):
             if r.problem
         ]
 
+    def test_a_text_that_begins_with_a_blank_and_a_quote_is_a_text(self) -> None:
+        rows = self.read(b'a,b\n1," ""x"\n')
+        assert [row.values for row in rows] == [{"a": "1", "b": ' "x'}]
+
     @settings(max_examples=300, deadline=None)
     @given(
         st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=8),

@@ -48,7 +48,7 @@ class Services:
     max_upload_bytes: int
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """The services of the app that handles a request."""
     services: Services = request.app.state.services
     return services

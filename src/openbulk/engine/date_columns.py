@@ -8,6 +8,7 @@ restart, decides by the same cells.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import orjson
@@ -60,15 +61,13 @@ class DateColumns:
 
     def add(self, row: Row) -> None:
         """Note what a row shows."""
-        values = row.values
-        if values is None:
-            return
+        values = row.values or {}
         if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
             self._watched += [name for name in values if name not in self._known]
             self._known |= values.keys()
-        done = [name for name in self._watched if not self._look(name, values.get(name), row)]
-        if done:
-            self._watched = [name for name in self._watched if name not in done]
+        if self._watched:
+            looks = [self._look(name, values.get(name), row) for name in self._watched]
+            self._watched = list(compress(self._watched, looks))
 
     def _look(self, path: str, value: Any, row: Row) -> bool:
         """Note what a cell shows; False if its column need not be looked at any more."""

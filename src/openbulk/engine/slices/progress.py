@@ -46,6 +46,13 @@ def ordering_keys(columns: Mapping[str, str], record: Record) -> Set[str]:
     return keys or {record.key}
 
 
+def ordering_keys_of(columns: Mapping[str, str], batch: Sequence[Record]) -> Set[str]:
+    """The ordering keys of a batch. None without columns: then each record has a key of its own."""
+    if not columns:
+        return frozenset()
+    return {key for record in batch for key in ordering_keys(columns, record)}
+
+
 KIND_BY_ACTION = {
     Action.CREATE: OutcomeKind.CREATED,
     Action.UPDATE: OutcomeKind.UPDATED,
@@ -66,11 +73,12 @@ def unknown_problem(reason: str) -> Problem:
 def complete_outcomes(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Exactly one outcome for each record; unknown if the connector returned none."""
     by_row = {outcome.row: outcome for outcome in outcomes}
+    return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
+
+
+def _unsaid_outcome(row: int) -> Outcome:
     problem = unknown_problem("the connector did not say")
-    return [
-        by_row.get(record.row, Outcome(record.row, OutcomeKind.UNKNOWN, problem=problem))
-        for record in batch
-    ]
+    return Outcome(row, OutcomeKind.UNKNOWN, problem=problem)
 
 
 @dataclass(slots=True)

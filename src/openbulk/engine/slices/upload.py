@@ -7,7 +7,7 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
@@ -41,7 +41,7 @@ from openbulk.engine.slices.progress import (
     complete_outcomes,
     key_of,
     ordering_columns,
-    ordering_keys,
+    ordering_keys_of,
     unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
@@ -88,8 +88,6 @@ class UploadSlice:
         self._parts: Sequence[Part] = ()
         self._early: list[tuple[Record, Outcome]] = []
         """Records that need others, and the outcomes that they have without these."""
-        self._dates: DateReader | None = None
-        self._empty_texts: EmptyTexts | None = None
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
@@ -103,6 +101,8 @@ class UploadSlice:
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
         self._has_read_all = False
+        self._steps: list[Callable[[Mapping[str, Any]], Mapping[str, Any]]] = []
+        """What makes the fields of a record from the cells of a row, one after another."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -158,11 +158,13 @@ class UploadSlice:
         self._target = replace(self._target, identifier_field=self._columns.identifier)
         self._ordering = ordering_columns(self._target, self._features)
         if self._names_are_paths:
-            self._empty_texts = EmptyTexts(self._columns, schema)
+            self._steps.append(EmptyTexts(self._columns, schema).leave_out)
+        self._steps.append(self._columns.fields_of)
         fields = DateFields(schema)
         if fields:
             signs = await signs_of(self._files, self._job.upload.file)
-            self._dates = DateReader.of(signs, self._columns, fields, self._target.options)
+            dates = DateReader.of(signs, self._columns, fields, self._target.options)
+            self._steps.append(dates.read)
         return None
 
     async def _refuse_all(self, reason: str) -> None:
@@ -222,7 +224,7 @@ class UploadSlice:
         limiter = ConcurrencyLimiter(features)
         try:
             async for batch in batches:
-                keys = {key for record in batch for key in ordering_keys(self._ordering, record)}
+                keys = ordering_keys_of(self._ordering, batch)
                 await limiter.acquire()
                 if self._ending:
                     return
@@ -419,19 +421,13 @@ class UploadSlice:
         """The record of a row, or the outcome of one that cannot be sent."""
         if row.values is None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
+        values = row.values
         try:
-            values = self._fields_of(row.values)
+            for step in self._steps:
+                values = step(values)
         except FieldError as error:
             return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
-
-    def _fields_of(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A row's values by the names of fields, with dates in ISO 8601. Raises FieldError."""
-        if self._empty_texts is not None:
-            values = self._empty_texts.leave_out(values)
-        if self._columns is not None:
-            values = self._columns.fields_of(values)
-        return values if self._dates is None else self._dates.read(values)
 
     async def _batches(
         self, records: AsyncIterator[Record], size: int

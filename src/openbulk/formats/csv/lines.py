@@ -22,8 +22,10 @@ class LineReader:
         self._record_characters = 0
         self.number = 0
         """The number of the last line taken, from 1."""
-        self._last_damaged = 0
-        self._doubtful_until = 0
+        self.last_damaged = 0
+        """The last line so far that has a byte which is no character of a text."""
+        self.doubtful_until = 0
+        """A quote that was not closed reached to this line; a quote up to here may be its end."""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -33,7 +35,7 @@ class LineReader:
 
         Raises csv.Error if the record exceeds MAX_RECORD_CHARACTERS, or opens a quote in doubt.
         """
-        if self.record_lines and self.number < self._doubtful_until:
+        if self.record_lines and self.number < self.doubtful_until:
             raise csv.Error("the quote is the one that was not closed")
         line = self._returned.pop() if self._returned else self._decode(next(self._lines))
         self.record_lines.append(line)
@@ -45,17 +47,17 @@ class LineReader:
 
     def _decode(self, line: bytes) -> str:
         if b"\x00" in line:
-            self._last_damaged = self.number + 1
+            self.last_damaged = self.number + 1
         try:
             return line.decode()
         except UnicodeDecodeError:
-            self._last_damaged = self.number + 1
+            self.last_damaged = self.number + 1
             return line.decode("utf-8", "surrogateescape")
 
     @property
     def damage(self) -> str | None:
         """A sentence on the first byte of the current record that is no character of a text."""
-        if self._last_damaged <= self.number - len(self.record_lines):
+        if self.last_damaged <= self.number - len(self.record_lines):
             return None
         return next(filter(None, map(self._damage_of, self.record_lines)), None)
 
@@ -82,7 +84,7 @@ class LineReader:
         the first quote, a line with good quotes ends outside of it. So such a record is not read
         on, and each line is read twice at most.
         """
-        self._doubtful_until = max(self._doubtful_until, last_line)
+        self.doubtful_until = max(self.doubtful_until, last_line)
 
     def return_lines(self, keep: int) -> None:
         """Return all lines of the current record but the first `keep`, to be read again."""

@@ -10,6 +10,7 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.csv.dialect import Dialect
 from openbulk.formats.csv.lines import MAX_RECORD_CHARACTERS, LineReader
 
+_BLANK_AND_QUOTE = re.compile(' +"')
 _DAMAGED = re.compile("[\x00\udc80-\udcff]")
 """A zero byte, or a byte that is not UTF-8, as `surrogateescape` decodes it."""
 
@@ -56,38 +57,48 @@ class RowReader:
         """The names of the fields."""
         self._null_value = null_value
         self._rows = 0
-        self._doubtful_until = 0
-        """A quote that was not closed reached to this line; a quote up to here may be its end."""
 
     def rows(self) -> Iterator[Row]:
         """Every row, good or broken, numbered from 1. Blank lines are skipped."""
-        lines, width = self._lines, len(self.header)
+        lines = self._lines
         reader = self._dialect.reader(lines)
         while True:
             lines.begin_record()
             first_line = lines.number + 1
             try:
-                cells = next(reader)
+                row = self._row(first_line, next(reader))
             except StopIteration:
                 return
             except csv.Error as error:
-                yield self._broken_row(first_line, self._start_over(error))
-                continue
-            problem = self._find_problem(cells, first_line)
-            if problem is not None:
-                yield self._broken_row(first_line, problem)
-            elif len(cells) >= width and any(cells[:width]):  # else it is a blank line
-                yield self._row(first_line, cells)
+                row = self._broken_row(first_line, self._start_over(error))
+            if row is not None:
+                yield row
 
-    def _row(self, line: int, cells: Sequence[str]) -> Row:
+    def _row(self, line: int, cells: Sequence[str]) -> Row | None:
+        """The record that was just read, good or broken; None for a blank line."""
+        has_quotes = '"' in self._lines.record_lines[0]
+        if len(cells) != len(self.header) or self._is_suspect(line):
+            problem = self._find_problem(cells)
+            if problem is not None:
+                return self._broken_row(line, problem)
+            cells = cells if len(cells) >= len(self.header) else ()
         pairs = zip(self.header, cells, strict=False)
         values: dict[str, Any] = {name: cell for name, cell in pairs if cell}
-        if '"' in self._lines.record_lines[0]:
+        if not values:
+            return None
+        if has_quotes:
             values |= self._quoted_empty_texts(cells)
         if self._null_value:
             values |= {name: None for name, cell in values.items() if cell == self._null_value}
         self._rows += 1
-        return Row(self._rows, values, line=line)
+        return Row(self._rows, values, None, line)
+
+    def _is_suspect(self, line: int) -> bool:
+        """Whether a record that begins in this line needs a second look, whatever its width."""
+        lines = self._lines
+        if line <= lines.doubtful_until or ' "' in lines.record_lines[0]:
+            return True
+        return line <= lines.last_damaged and lines.damage is not None
 
     def _quoted_empty_texts(self, cells: Sequence[str]) -> Mapping[str, str]:
         """The empty cells that are in quotes: a text without a character, and not no value."""
@@ -102,17 +113,8 @@ class RowReader:
         self._rows += 1
         return Row(self._rows, problem=problem, line=line)
 
-    def _find_problem(self, cells: Sequence[str], first_line: int) -> Problem | None:
+    def _find_problem(self, cells: Sequence[str]) -> Problem | None:
         """The problem of the record that was just read; None for a good one or a blank line."""
-        lines = self._lines
-        has_header_width = len(cells) == len(self.header)
-        is_certain = first_line > self._doubtful_until and ' "' not in lines.record_lines[0]
-        if has_header_width and is_certain and not lines.damage:
-            return None
-        return self._examine(cells)
-
-    def _examine(self, cells: Sequence[str]) -> Problem | None:
-        """The problem of a record that may have one."""
         lines = self._lines
         has_wrong_width = self._has_wrong_width(cells)
         # An unclosed quote takes in rows, up to a later quote. A cell of several lines (RFC 4180,
@@ -121,24 +123,27 @@ class RowReader:
             return self._start_over(None)
         if lines.damage:
             return Problem(lines.damage, _damaged_field(self.header, cells))
-        quoting = self._quoting_problem(cells)
+        quoting = self._quoting_problem()
         if quoting is not None:
             return quoting
         if has_wrong_width:
             return Problem(self._describe_width(cells))
         # The rest of a text whose quotes are wrong ends with the quote that should have closed it.
         quotes = "".join(lines.record_lines).count('"')
-        if lines.number <= self._doubtful_until and quotes % 2:
+        if lines.number <= lines.doubtful_until and quotes % 2:
             return Problem(_describe_quoting(lines, None))
         return None
 
-    def _quoting_problem(self, cells: Sequence[str]) -> Problem | None:
+    def _quoting_problem(self) -> Problem | None:
         """The problem of a cell that begins with a blank and a quote; None if there is none.
 
         By RFC 4180, section 2, the blank belongs to the cell, and so does the quote.
         """
-        pairs = zip(self.header, cells, strict=False)
-        name = next((name for name, cell in pairs if cell.lstrip(" ")[:1] == '"' != cell[:1]), None)
+        if self._dialect.has_blanks:
+            return None
+        raw_cells = _raw_cells("".join(self._lines.record_lines), self._dialect)
+        pairs = zip(self.header, raw_cells, strict=False)
+        name = next((name for name, raw in pairs if _BLANK_AND_QUOTE.match(raw)), None)
         if name is None:
             return None
         return Problem("there is a blank before an opening quote; take the blank out", name)
@@ -155,7 +160,6 @@ class RowReader:
     def _start_over(self, error: csv.Error | None) -> Problem:
         """Give up only the first line of the current record; its others are read again."""
         last_line = self._lines.number
-        self._doubtful_until = max(self._doubtful_until, last_line)
         self._lines.begin_doubt(last_line)
         self._lines.return_lines(keep=1)
         return Problem(self._lines.damage or _describe_quoting(self._lines, error))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -57,12 +57,12 @@ def read_event(row: Row, order: DateOrder, unread: Sequence[str] = ()) -> Row:
     try:
         event = _event(cells_of(row.values), order)
         values = event | _cleared_fields(row.values)
-        return replace(row, values=values, remarks=_remarks(row.values, unread))
+        return row._replace(values=values, remarks=_remarks(row.values, unread))
     except OverflowError:
         problem = Problem("the event ends after the year 9999; let it end earlier", "End Date")
     except _WrongCell as error:
         problem = Problem(str(error), error.column)
-    return replace(row, values=None, problem=problem)
+    return row._replace(values=None, problem=problem)
 
 
 def _remarks(values: Mapping[str, Any], unread: Sequence[str]) -> Sequence[str]:
