@@ -235,6 +235,12 @@ def test_an_all_day_end_is_a_day(lines: str, end: str) -> None:
     assert event(lines)["end"] == {"date": end}
 
 
+@pytest.mark.parametrize("duration", ["PT1H", "PT0S", "1h"])
+def test_a_duration_beside_an_end_is_that_end_or_nothing(duration: str) -> None:
+    values = event(f"DTSTART:20260604T100000Z\nDTEND:20260604T110000Z\nDURATION:{duration}")
+    assert values["end"]["dateTime"] == "2026-06-04T11:00:00Z"
+
+
 def test_an_end_without_a_zone_is_in_that_of_the_start() -> None:
     """Not in the calendar's."""
     values = event(
@@ -271,6 +277,10 @@ def test_an_end_without_a_zone_is_in_that_of_the_start() -> None:
         (
             "DTSTART:20260604T100000Z\nDURATION:1h",
             "DURATION on line 5 is '1h', which is no duration",
+        ),
+        (
+            "DTSTART:20260604T100000Z\nDTEND:20260604T110000Z\nDURATION:PT2H",
+            "DTEND on line 5 is '20260604T110000Z', and DURATION on line 6 is 'PT2H', which is",
         ),
         (
             "DTSTART:20260604T100000Z\nDURATION:-PT1H",
@@ -678,7 +688,9 @@ def test_a_guest_has_the_address_that_the_file_means(line: str, guest: Mapping[s
     assert organizer == {key: guest[key] for key in ("email", "displayName") if key in guest}
 
 
-@pytest.mark.parametrize("value", ["invalid:nomail", "/o=Org/cn=Ann", "mailto:", "urn:uuid:1"])
+@pytest.mark.parametrize(
+    "value", ["invalid:nomail", "/o=Org/cn=Ann", "mailto:", "urn:uuid:1", "sip:a@example.com"]
+)
 def test_a_guest_without_an_address_is_a_remark(value: str) -> None:
     """Google invites by mail."""
     (row,) = read(calendar(f"{START}ATTENDEE;CN=Ann:{value}\nATTENDEE:mailto:b@example.com"))

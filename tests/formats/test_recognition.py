@@ -10,7 +10,7 @@ import pytest
 from openbulk.domain.errors import BadInput
 from openbulk.formats import FORMATS, archives
 from openbulk.formats.packed import unpack
-from openbulk.formats.recognition import inspect, recognize
+from openbulk.formats.recognition import inspect, inspect_rows, recognize
 
 
 def name_of(content: bytes, stated: Any = None, **options: Any) -> str:
@@ -107,6 +107,13 @@ def test_a_table_with_googles_columns_is_googles_only_if_it_is_sent_to_a_calenda
     assert inspect(file, None, {}, takes_events=False).name == "csv"
     assert inspect(file, "googlecsv", {}, takes_events=False).name == "googlecsv"
     assert inspect(file, "csv", {}, takes_events=True).name == "csv"
+
+
+def test_an_event_may_lack_its_calendar() -> None:
+    content = b"BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260604T100000Z\r\nEND:VEVENT\r\n"
+    found = inspect_rows(io.BytesIO(content), None, {}, 2)
+    assert found.format.name == "ics"
+    assert [row.problem for row in found.rows] == [None]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ class OccurrenceUploads:
             raise FieldError(
                 "originalStartTime",
                 f"the series {row.identity} has no occurrence at {original_start}; write when the "
-                "series has it there, or remove originalStartTime to make it a single event",
+                "series has it there, or remove originalStartTime (RECURRENCE-ID) to make it a "
+                "single event",
             )
         self._finder.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, occurrence_id, changed)

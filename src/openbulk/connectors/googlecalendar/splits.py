@@ -21,7 +21,7 @@ from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.formats.ics.events import ParsedEvent
 from openbulk.formats.ics.series_splits import Segment, split_series, uid_of_segment
-from openbulk.formats.ics.time_values import TimeValue
+from openbulk.formats.ics.time_values import Duration, TimeValue
 from openbulk.formats.ics.times import EventTimes
 
 _INHERITED_FIELDS = frozenset(
@@ -144,7 +144,7 @@ def _split(row: EventRow, series: Event, original_start: OriginalStart) -> tuple
     recurrence = read_lines(lines, start, end, "UTC")
     whole = ParsedEvent(uid, 0, EventTimes(start, end), recurrence, {})
     later_start = _time_of(row, "start", start) or original_start.time
-    later_end = _time_of(row, "end", start) or later_start.add(end.since(start))
+    later_end = _time_of(row, "end", start) or later_start.add(Duration(time=end.since(start)))
     own_lines = row.fields.get("recurrence", ())
     values = {
         **{name: series[name] for name in series.keys() & _INHERITED_FIELDS},

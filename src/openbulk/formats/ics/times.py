@@ -107,6 +107,7 @@ def _read_start_and_end(
         return start, _add_duration(event, start)
     end = _read_end(stated_end, start, calendar)
     _check_order(stated_end, start, end)
+    _check_duration(event, stated_end, start, end)
     return start, end
 
 
@@ -139,6 +140,28 @@ def _check_order(found: Property, start: TimeValue, end: TimeValue) -> None:
         raise ValueError(
             f"{found.place} is {found.show()}, which is before DTSTART; "
             "an event ends after it starts"
+        )
+
+
+def _check_duration(
+    event: Properties, stated_end: Property, start: TimeValue, end: TimeValue
+) -> None:
+    """Raise ValueError if DURATION gives another end than DTEND.
+
+    RFC 5545, section 3.6.1, forbids both together; programs write them nonetheless.
+    """
+    found = event.get("DURATION")
+    if found is None:
+        return
+    try:
+        duration = parse_duration(found)
+    except ValueError:
+        return  # DTEND alone counts
+    is_stated = duration.total != timedelta()
+    if is_stated and end.since(start) not in {duration.total, start.add(duration).since(start)}:
+        raise ValueError(
+            f"{stated_end.place} is {stated_end.show()}, and {found.place} is {found.show()}, "
+            "which is another end; keep one of them"
         )
 
 
