@@ -24,19 +24,21 @@ from openbulk.formats.ics.series_splits import Segment, split_series, uid_of_seg
 from openbulk.formats.ics.time_values import Duration, TimeValue
 from openbulk.formats.ics.times import EventTimes
 
-_INHERITED_FIELDS = {
-    "summary",
-    "description",
-    "location",
-    "attendees",
-    "colorId",
-    "reminders",
-    "transparency",
-    "visibility",
-    "guestsCanInviteOthers",
-    "guestsCanModify",
-    "guestsCanSeeOtherGuests",
-}
+_INHERITED_FIELDS = frozenset(
+    {
+        "summary",
+        "description",
+        "location",
+        "attendees",
+        "colorId",
+        "reminders",
+        "transparency",
+        "visibility",
+        "guestsCanInviteOthers",
+        "guestsCanModify",
+        "guestsCanSeeOtherGuests",
+    }
+)
 """Fields that the later part of a series has from the series, where its row does not say."""
 
 
