@@ -127,7 +127,9 @@ def _utf8_or_cp1252(file: BinaryIO) -> str:
             bad_lines += 1
     finally:
         file.seek(0)
-    return "cp1252" if bad_lines * _LINES_FOR_ONE_DAMAGED > lines else "utf-8"
+    if bad_lines * _LINES_FOR_ONE_DAMAGED > lines:
+        return "cp1252"
+    return "utf-8"
 
 
 def _speaks_against_cp1252(line: bytes) -> bool:

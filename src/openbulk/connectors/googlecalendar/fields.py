@@ -45,11 +45,11 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
         # A record that was read comes back with the fields that Google fills.
         if field.get("readOnly") or full in _GOOGLE_FIELDS:
             continue
-        if value in (None, ""):
+        if value not in (None, ""):
+            result[name] = _convert_value(value, field, full)
+        elif full in CLEARABLE:
             # An empty text clears a text in a patch. Other fields without a value are left out.
-            result |= {name: ""} if full in CLEARABLE else {}
-            continue
-        result[name] = _convert_value(value, field, full)
+            result[name] = ""
     return result
 
 

@@ -123,6 +123,14 @@ class Table:
             return None
         return id_text(values[name] for name in self.key)
 
+    @property
+    def _identity(self) -> dict[Action, tuple[str, ...]]:
+        """The columns that a row needs for an action; an upsert without a key that the database
+        makes is a new row."""
+        is_made = bool(self.key) and all(self.columns[name].has_default for name in self.key)
+        actions = (Action.UPDATE, Action.DELETE, *([] if is_made else [Action.UPSERT]))
+        return dict.fromkeys(actions, self.key)
+
     def features(self, concurrency: int) -> Features:
         """What openbulk can do with its rows."""
         one_column = self.key if len(self.key) == 1 else ()
@@ -136,6 +144,7 @@ class Table:
             concurrency=1 if is_ordered else concurrency,
             idempotent_writes=True,
             identifiers=one_column,
+            identity=self._identity,
             applies_where=True,
             sorts=True,
             id=next(iter(one_column), None),

@@ -9,6 +9,7 @@ from openbulk.domain.records import flatten
 from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.csv.rows import read_header
+from openbulk.formats.table import show_text
 from openbulk.formats.text import byte_lines
 
 SUBJECT, DESCRIPTION, LOCATION = "subject", "description", "location"
@@ -48,8 +49,7 @@ Cells = Mapping[str, str]
 
 def cells_of(values: Mapping[str, Any]) -> Cells:
     """The cells of a row, without the blanks around names and texts."""
-    texts = ((name, "" if value is None else str(value)) for name, value in flatten(values).items())
-    return {name_column(name): text.strip() for name, text in texts}
+    return {name_column(name): show_text(value).strip() for name, value in flatten(values).items()}
 
 
 def name_column(name: str) -> str:
