@@ -170,6 +170,13 @@ def test_a_date_and_a_time_are_read_in_one_cell(text: str, iso: str) -> None:
     assert iso_moment(text, ANY_ORDER) == iso
 
 
+def test_a_weekday_shows_the_order_of_its_date_and_of_the_file() -> None:
+    signs = DateSigns()
+    for row, text in enumerate(("Fri 05/06/2026", "07/06/2026"), 1):
+        signs.add("born", text, row)
+    assert decide_order([signs], {}).slashes == "DMY"
+
+
 def test_a_day_may_have_the_time_of_midnight_and_no_other() -> None:
     """A spreadsheet writes a day so."""
     for text in ("2026-09-07 00:00:00", "2026-09-07T00:00", "07.09.2026 00:00", "7.9.26 0:00"):

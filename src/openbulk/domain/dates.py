@@ -183,8 +183,10 @@ def _written_date(text: str, match: re.Match[str], order: str | None) -> Written
         return None
     if order is None:
         numbers = (match["first"], match["second"], match["third"])
-        orders = _possible_orders(match)
-        return WrittenDate(text, numbers, match["mark"], orders, weekday=weekday)
+        found = WrittenDate(text, numbers, match["mark"], _possible_orders(match), weekday=weekday)
+        # Of two readings, its weekday shows the right one.
+        fitting = tuple(found.readings()) if weekday else ()
+        return replace(found, orders=fitting) if fitting else found
     month = MONTHS.get(fold(match["month"]))
     if month is None:
         return None
