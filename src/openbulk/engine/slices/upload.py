@@ -61,8 +61,9 @@ MAX_NATIVE_POLL_SECONDS = 2.0
 
 MAX_EARLY = 10_000
 """Records that need another one and wait for it, at most. They are held in memory."""
-MAX_ROWS_AHEAD = 10_000
-"""Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
+MAX_ROWS_AHEAD = 30_000
+"""Rows after which the half of the waiting records that has waited longer is refused: the next
+slice reads all of these rows again, as its cursor is before them."""
 
 
 class UploadSlice:
