@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,17 +66,14 @@ class Table:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     """The columns of its primary key."""
-    by_folded_name: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    by_folded_name: Mapping[str, Sequence[Column]]
+    computed_columns: Sequence[str]
+    """The columns that the database computes, so that they accept no values."""
 
     @property
     def name(self) -> str:
         """The table's name in the database."""
         return self.sql.name
-
-    @property
-    def computed_columns(self) -> list[str]:
-        """The columns that the database computes, so that they accept no values."""
-        return [name for name, column in self.columns.items() if column.is_generated]
 
     @property
     def links_to_itself(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -119,9 +116,8 @@ class Table:
 
     def id_of(self, values: Mapping[str, Any]) -> str | None:
         """A row's primary key as text; None if the row has no value for it."""
-        if not self.key or not values.keys() >= set(self.key):
-            return None
-        return id_text(values[name] for name in self.key)
+        known = [values[name] for name in self.key if name in values]
+        return id_text(known) if known and len(known) == len(self.key) else None
 
     def features(self, concurrency: int) -> Features:
         """What openbulk can do with its rows."""
@@ -189,7 +185,8 @@ def _table(table: sa.Table, names: TypeNames, *, is_sqlite: bool) -> Table:
     by_folded_name: defaultdict[str, list[Column]] = defaultdict(list)
     for name, column in columns.items():
         by_folded_name[name.strip().casefold()].append(column)
-    return Table(table, columns, key, by_folded_name)
+    computed = [name for name, column in columns.items() if column.is_generated]
+    return Table(table, columns, key, by_folded_name, computed)
 
 
 def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:

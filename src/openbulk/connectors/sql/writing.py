@@ -5,7 +5,8 @@ are: it may have referred to one of them.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +97,8 @@ class _RowWriter:
         """Numbers of refused rows that other rows may have been in the way of."""
         self._refused: DBAPIError | None = None
         """The last error of an attempt."""
+        self._needs_savepoint = mapper.conversion.is_sqlite
+        """False before the first attempt in PostgreSQL: its transaction has only read so far."""
         self._counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
 
@@ -132,7 +135,8 @@ class _RowWriter:
     async def _attempt_checked(self, rows: Sequence[Row]) -> list[Outcome]:
         try:
             outcomes = await self._attempt(rows)
-            await self._statements.check_constraints()
+            if any(outcome.kind is not OutcomeKind.UNCHANGED for outcome in outcomes):
+                await self._statements.check_constraints()
         except DBAPIError as error:
             self._refused = error
             raise
@@ -193,7 +197,7 @@ class _RowWriter:
         for name, value in row.computed.items():
             if not is_same(matches[0][name], value):
                 return computed_column_error(name).outcome(row.number)
-        if all(is_same(matches[0][name], row.values[name]) for name in self._changed_columns(row)):
+        if self._is_unchanged(row, matches[0]):
             return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
         return None
 
@@ -209,6 +213,14 @@ class _RowWriter:
             if name in row.values:
                 return self._missing(row, f"the database makes {name}, so it cannot be given")
         return None
+
+    def _is_unchanged(self, row: Row, match: Match) -> bool:
+        identifiers = self._mapper.identifiers
+        return all(
+            is_same(match[name], value)
+            for name, value in row.values.items()
+            if name not in identifiers
+        )
 
     def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]
@@ -308,14 +320,11 @@ class _RowWriter:
 
     async def _bisect(self, rows: Sequence[Row]) -> dict[int, Outcome]:
         """The outcomes of an attempt, by row number. If it fails, each half is tried, down to the
-        bad row.
-
-        A savepoint undoes only the attempt that failed.
-        """
+        bad row."""
         if not rows:
             return {}
         try:
-            async with self._connection.begin_nested():
+            async with self._undo_on_error():
                 outcomes = await self._attempt_checked(rows)
                 self._may_get_better.difference_update(row.number for row in rows)
                 return {outcome.row: outcome for outcome in outcomes}
@@ -332,6 +341,23 @@ class _RowWriter:
         first, second = halves(self._table, rows)
         written = await self._bisect(first)
         return written | await self._bisect(second)
+
+    @asynccontextmanager
+    async def _undo_on_error(self) -> AsyncIterator[None]:
+        """Undo an attempt if it fails, and nothing that was written before it."""
+        if self._needs_savepoint:
+            async with self._connection.begin_nested():
+                yield
+            return
+        self._needs_savepoint = True
+        try:
+            yield
+        except (DBAPIError, WrittenElsewhere):
+            # The driver begins the next transaction with the next statement. A savepoint would
+            # cost two statements for each batch that has no bad row.
+            if not self._connection.invalidated:
+                await self._connection.exec_driver_sql("ROLLBACK")
+            raise
 
     async def _require_about_rows(self, error: DBAPIError) -> None:
         """Raise an error that is not about rows: then no other row could be written either."""
