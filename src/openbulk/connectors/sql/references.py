@@ -23,8 +23,9 @@ def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[R
     for ring in _Rings(_references(table, rows)).find():
         part = first if len(first) < middle else second
         part += [rows[place] for place in sorted(ring)]
-    # One ring of all rows has to be cut.
-    return (first, second) if second else (first[:middle], first[middle:])
+    if not second:  # one ring of all rows has to be cut
+        return first[:middle], first[middle:]
+    return first, second
 
 
 def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
@@ -42,7 +43,7 @@ def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
         earlier = {places[key] for key in keys if key in places}
         if row.identity:
             identity = tuple(map(str, row.identity))
-            earlier |= {last[identity]} if identity in last else set()
+            earlier.add(last.get(identity, place))
             last[identity] = place
         before.append([*(earlier - {place})])
     return before
@@ -51,7 +52,9 @@ def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
 def _key(row: Row, columns: _Key) -> _Key | None:
     """A row's values of columns, as texts; None if one is missing."""
     values = [row.values.get(name) for name in columns]
-    return None if None in values else tuple(map(str, values))
+    if None in values:
+        return None
+    return tuple(map(str, values))
 
 
 class _Rings:

@@ -248,11 +248,7 @@ class _RowWriter:
             return []
         if self._counts_inserted:
             return await self._insert_and_count(rows)
-        ids = await self._statements.insert(rows)
-        return [
-            Outcome(row.number, OutcomeKind.CREATED, row_id)
-            for row, row_id in zip(rows, ids, strict=True)
-        ]
+        return _created(rows, await self._statements.insert(rows))
 
     async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
@@ -268,10 +264,7 @@ class _RowWriter:
             if len(rows) > 1:
                 raise
             return [await self._outcome_held_back(rows[0])]
-        return [
-            Outcome(row.number, OutcomeKind.CREATED, row_id)
-            for row, row_id in zip(rows, ids, strict=True)
-        ]
+        return _created(rows, ids)
 
     async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
@@ -386,12 +379,27 @@ class _RowWriter:
         self._may_get_better.discard(row.number)
         if may_get_better(error, is_insert=self._action is Action.CREATE):
             self._may_get_better.add(row.number)
-        name = await self._statements.column_at_fault(row) if is_of_a_type(error) else None
-        at_fault = None if name is None else (name, to_json(row.values[name]))
+        at_fault = await self._value_at_fault(row, error)
         outcome = row_failure(row.number, error, self._table.columns, at_fault)
         # A row that has the key of another one may not be written behind it.
         is_early = row.number in self._may_get_better and self._action in _IN_ANY_ORDER
         return replace(outcome, is_early=is_early)
+
+    async def _value_at_fault(self, row: Row, error: DBAPIError) -> tuple[str, Any] | None:
+        """The column whose type does not take its value, with the value."""
+        if not is_of_a_type(error):
+            return None
+        name = await self._statements.column_at_fault(row)
+        if name is None:
+            return None
+        return name, to_json(row.values[name])
+
+
+def _created(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
+    return [
+        Outcome(row.number, OutcomeKind.CREATED, row_id)
+        for row, row_id in zip(rows, ids, strict=True)
+    ]
 
 
 def _number(row: Row) -> int:
