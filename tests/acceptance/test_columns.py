@@ -19,6 +19,7 @@ TABLES = """
         id integer PRIMARY KEY, "LastName" text, email text, "a.b" text, doubled AS (id * 2)
     );
     CREATE TABLE twins (id integer PRIMARY KEY, "Straße" text);
+    CREATE TABLE keyless (a text);
 """
 
 
@@ -160,6 +161,27 @@ UPSERT = {"action": "upsert"}
             b"LastName\nx\n",
             {**UPSERT, "identifierFieldName": "email"},
             "metaData.identifierFieldName is 'email', and no row has a value there",
+        ),
+        (
+            "sqlite",
+            "people",
+            b"email\nx\n",
+            {"action": "delete"},
+            "id is missing: it identifies a record, and none of the columns means it (email)",
+        ),
+        (
+            "sqlite",
+            "people",
+            b'[{"email": "x"}]',
+            {"action": "update"},
+            "id is missing: it identifies a record",
+        ),
+        (
+            "sqlite",
+            "keyless",
+            b"a\nx\n",
+            UPSERT,
+            "'keyless' has no primary key; metaData.identifierFieldName has to name the column",
         ),
     ],
 )

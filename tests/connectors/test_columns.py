@@ -139,6 +139,13 @@ def test_two_columns_for_one_field_are_refused_with_both_names(
     assert columns().problem_of(["a:b", first]) is None
 
 
+def test_the_fields_are_listed_once_for_all_columns_that_are_like_none() -> None:
+    first, second, third = columns().describe_unknown(["Betreff", "Beginnt am", "Lastnam"])
+    assert first.startswith("'Betreff' is not a field of people; its fields are: id, LastName,")
+    assert second == "'Beginnt am' is not a field of people"
+    assert third == "'Lastnam' is not a field of people; did you mean 'LastName'?"
+
+
 def test_exact_names_come_first() -> None:
     """Fields whose names differ in case only are two; a name in a third case can mean either."""
     both = {"Code": "1", "code": "2"}

@@ -79,6 +79,16 @@ class TestGoogleCalendar(GoogleTests):
                 "it can be default, public, private, confidential",
             ),
             (event("x", attendees="ann"), "attendees", "a list is written as JSON"),
+            (
+                event("x", attendees=[{"email": "Ann Lee"}]),
+                "attendees[0].email",
+                "attendees[0].email is 'Ann Lee', which is no mail address, such as ann@example",
+            ),
+            (
+                event("x", reminders={"overrides": [{"method": "popup", "minutes": 99999}]}),
+                "reminders.overrides[0].minutes",
+                "reminders.overrides[0].minutes is 99999; Google takes 0 to 40320",
+            ),
             (event("x", attendees='[{"email": '), "attendees", "looks like JSON but is not"),
             (event("x", guestsCanModify="maybe"), "guestsCanModify", "it can be true or false"),
             (event("x", start={"date": "01.03.2026"}), "start.date", "dates look like 2026-02-28"),

@@ -206,6 +206,18 @@ async def test_rows_that_refer_to_one_another_are_written_in_any_order(either: O
     assert database.execute("SELECT count(*) FROM t") == [(202,)]
 
 
+async def test_a_bad_row_before_a_ring_of_rows_costs_the_ring_nothing(either: Open) -> None:
+    """Nor one behind it, nor one that refers to it."""
+    database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t (id))")
+    bad = [{"id": 9, "boss": 77}]
+    ring = [{"id": number, "boss": number % 4 + 1} for number in range(1, 5)]
+    for rows in ([*bad, *ring], [*ring, *bad], [*ring[:2], *bad, *ring[2:]], [*bad, *ring, *bad]):
+        for action in ("create", "upsert"):
+            kinds = await database.write("t", rows, action)
+            assert kinds == [FAILED if row["id"] == 9 else CREATED for row in rows]
+            database.execute("DELETE FROM t")
+
+
 async def test_parents_are_deleted_after_their_children(either: Open) -> None:
     """Whatever the order of the file."""
     database = await either(
@@ -545,3 +557,33 @@ async def test_what_python_does_not_hold_is_read_as_text(postgresql: Open) -> No
     assert await database.write("t", [values]) == [CREATED]
     (page,) = [page async for page in database.connector.read(Query("t"), PageRequest())]
     assert page.records == [values]
+
+
+async def test_lists_of_any_type_come_back_as_they_are(postgresql: Open) -> None:
+    """The driver does not know the types that a database defines itself."""
+    database = await postgresql(
+        "CREATE EXTENSION citext",
+        "CREATE DOMAIN size AS int CHECK (value > 0)",
+        "CREATE DOMAIN sizes AS int[]",
+        "CREATE DOMAIN span AS int4range",
+        "CREATE TABLE t (id int PRIMARY KEY, a citext[], b size[], c int4range[], d bytea[], "
+        "e sizes, f span[], g span)",
+    )
+    row = {
+        "id": 1,
+        "a": ["Mia", 'b,"c'],
+        "b": [1, None, 2],
+        "c": ["[1,5)", None],
+        "d": ["AP8=", None, ""],
+        "e": [3],
+        "f": ["[1,2)"],
+        "g": "[1,2)",
+    }
+    assert await database.write("t", [row]) == [CREATED]
+    (stored,) = database.execute("SELECT d, b::text FROM t")
+    assert stored == ([b"\x00\xff", None, b""], "{1,NULL,2}")
+    query = Query("t")
+    pages = [page async for page in database.connector.read(query, PageRequest())]
+    assert pages[0].records == [row]
+    assert await database.write("t", pages[0].records, "upsert") != [FAILED]
+    assert database.execute("SELECT d, b::text FROM t") == [stored]

@@ -48,6 +48,8 @@ LOCALES = {
     "de_DE": "{d:02}.{m:02}.{yy:02}",
     "de_CH, pl, tr, nb": "{d:02}.{m:02}.{y}",
     "de, long": "{d}. {name} {y}",
+    "de, Excel": "{weekday}, {d:02}.{m:02}.{y}",
+    "en, with its weekday": "{weekday} {d:02}/{m:02}/{y}",
     "fr_FR, pt, vi, ca": "{d:02}/{m:02}/{y}",
     "fr, long": "{d} {name} {y}",
     "es_ES, el": "{d}/{m}/{yy:02}",

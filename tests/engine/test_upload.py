@@ -404,6 +404,28 @@ async def test_a_record_whose_other_never_comes_fails_alone(bench: Bench) -> Non
     assert connector.sent == [*range(1, 11), 1]
 
 
+class Orphans(Scripted):
+    """A service that takes no record, as each needs another one."""
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        await super().write(target, batch)
+        return [
+            replace(Outcome.failure(record.row, "its series is missing"), is_early=True)
+            for record in batch
+        ]
+
+
+async def test_records_that_wait_for_others_do_not_fill_slice_after_slice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long they take: the next slice would begin with them again, without end."""
+    monkeypatch.setattr("openbulk.engine.slices.deadline.MAX_SLICE_SECONDS", 0.0)
+    connector = Orphans(KEYED, takes=0.6)
+    assert await bench.run_slice(connector) == Complete()
+    assert (await bench.now()).counts.failed == 10
+    assert connector.sent == [*range(1, 11)] * 2
+
+
 async def test_a_record_that_waits_for_another_has_no_outcome_when_the_slice_ends(
     bench: Bench,
 ) -> None:
@@ -419,13 +441,39 @@ async def test_a_record_that_waits_for_another_has_no_outcome_when_the_slice_end
 async def test_a_record_does_not_wait_for_too_many_rows(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each slice would read them again."""
+    """Each slice would read them again. It is sent once more, and fails."""
     monkeypatch.setattr(upload_module, "MAX_ROWS_AHEAD", 0)
     connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
     await bench.run_slice(connector)
     assert await bench.run_slice(connector) == Complete()
-    assert connector.sent == [1, 2, 3, 1, *range(3, 11)]
+    assert connector.sent == [1, 2, 3, 1, 3, 1, *range(4, 11)]
     assert (await bench.now()).counts.failed == 1
+
+
+@dataclass
+class Linked(Scripted):
+    """A service that takes some rows only behind others."""
+
+    needs: Mapping[int, int] = field(default_factory=dict)
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        return [
+            replace(Outcome.failure(one.row, "its series is missing"), is_early=True)
+            if one.row in self.needs and self.needs[one.row] not in self.sent
+            else one
+            for one in await super().write(target, batch)
+        ]
+
+
+@pytest.mark.parametrize("limit", ["MAX_ROWS_AHEAD", "MAX_EARLY"])
+async def test_a_record_that_waits_in_vain_takes_no_place_from_later_ones(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(upload_module, limit, 2)
+    connector = Linked(KEYED, needs={1: 99, 2: 98, 6: 7, 8: 9})
+    assert await bench.run_slice(connector) == Complete()
+    counts = (await bench.now()).counts
+    assert (counts.created, counts.failed) == (8, 2)
 
 
 class Ticketed:

@@ -300,7 +300,7 @@ class TestCsv(FormatTests):
     @pytest.mark.parametrize(
         ("encoding", "words"),
         [
-            ("cp1250", ["Paweł", "Łódź", "Jiří", "Győr", "Iaşi", "Bălan"]),
+            ("cp1250", ["Paweł", "Łódź", "Jiří", "Győr", "Iaşi", "Bălan", "žáků", "měsíc"]),
             ("cp1251", ["Оля", "Ян", "я", "дом 5"]),
             ("cp1253", ["Άννα", "Γη"]),
             ("cp1254", ["Şen", "İzmir", "Doğan"]),
@@ -309,13 +309,14 @@ class TestCsv(FormatTests):
             ("cp932", ["カナ", "東京"]),
             ("gb18030", ["中文", "王"]),
             ("cp850", ["Köln"]),
+            ("mac_roman", ["Frühstück", "Müller", "Café", "Aktivität"]),
         ],
     )
     def test_a_word_in_another_encoding_is_never_guessed(
         self, encoding: str, words: list[str]
     ) -> None:
         """Its name in metaData reads it."""
-        name = "shift_jis" if encoding == "cp932" else encoding
+        name = {"cp932": "shift_jis", "mac_roman": "macintosh"}.get(encoding, encoding)
         for word in words:
             content = f"a,b\n1,{word}\n".encode(encoding)
             assert "metaData.encoding" in self.problems(content)[0][2], word

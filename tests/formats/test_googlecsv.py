@@ -67,6 +67,21 @@ def test_the_end_date_of_an_all_day_event_is_its_last_day() -> None:
     assert event("Camp,05/30/2026,,,,,,,")["end"] == {"date": "2026-05-31"}
 
 
+def test_the_summary_may_have_its_name_in_the_api() -> None:
+    """It is in no place twice."""
+    assert event("Camp,05/30/2026", header="summary,Start Date")["summary"] == "Camp"
+    with pytest.raises(BadInput, match="'Subject' and 'summary' mean the same"):
+        rows("Subject,summary,Start Date\na,b,05/30/2026")
+
+
+def test_filled_columns_without_a_place_are_a_remark() -> None:
+    """Outlook fills some of its own for each event: they say nothing."""
+    header = "Subject,Start Date,Guests,Room,Reminder Date,Priority"
+    first, second = rows(f"{header}\na,05/30/2026,b@x.org,,05/30/2026,Normal\nb,05/30/2026,,,,")
+    assert first.remarks == ("column left out, because Google's CSV has no such: Guests 'b@x.org'",)
+    assert not second.remarks
+
+
 def test_missing_ends_are_as_google_reads_them() -> None:
     """No end time is an hour later, no end date is the first day."""
     assert event("x,05/30/2026,11:30 PM,,,,,,")["end"] == {"dateTime": "2026-05-31T00:30:00"}

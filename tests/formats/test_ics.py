@@ -485,6 +485,8 @@ def test_a_duration_across_a_clock_change_keeps_its_hours() -> None:
     start = "DTSTART;TZID=Europe/Berlin:20261024T220000"
     assert event(f"{start}\nDURATION:PT8H")["end"]["dateTime"] == "2026-10-25T05:00:00"
     assert event(f"{start}\nDURATION:P1D")["end"]["dateTime"] == "2026-10-25T22:00:00"
+    assert event(f"{start}\nDURATION:PT24H")["end"]["dateTime"] == "2026-10-25T21:00:00"
+    assert event(f"{start}\nDURATION:P1DT24H")["end"]["dateTime"] == "2026-10-26T22:00:00"
 
 
 def test_a_cancelled_event_needs_no_start() -> None:

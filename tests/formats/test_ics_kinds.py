@@ -235,6 +235,12 @@ def test_an_all_day_end_is_a_day(lines: str, end: str) -> None:
     assert event(lines)["end"] == {"date": end}
 
 
+@pytest.mark.parametrize("duration", ["PT1H", "PT0S", "1h"])
+def test_a_duration_beside_an_end_is_that_end_or_nothing(duration: str) -> None:
+    values = event(f"DTSTART:20260604T100000Z\nDTEND:20260604T110000Z\nDURATION:{duration}")
+    assert values["end"]["dateTime"] == "2026-06-04T11:00:00Z"
+
+
 def test_an_end_without_a_zone_is_in_that_of_the_start() -> None:
     """Not in the calendar's."""
     values = event(
@@ -271,6 +277,10 @@ def test_an_end_without_a_zone_is_in_that_of_the_start() -> None:
         (
             "DTSTART:20260604T100000Z\nDURATION:1h",
             "DURATION on line 5 is '1h', which is no duration",
+        ),
+        (
+            "DTSTART:20260604T100000Z\nDTEND:20260604T110000Z\nDURATION:PT2H",
+            "DTEND on line 5 is '20260604T110000Z', and DURATION on line 6 is 'PT2H', which is",
         ),
         (
             "DTSTART:20260604T100000Z\nDURATION:-PT1H",
@@ -418,7 +428,13 @@ def test_a_rule_is_written_anew(rule: str, right: str) -> None:
             "RRULE on line 6 has BYWEEKNO with FREQ=MONTHLY, which RFC 5545 (section 3.3.10) "
             "forbids; it goes with FREQ=YEARLY",
         ),
-        ("RRULE:D1 #10", "RRULE on line 6 has 'D1#10', which is no part; it looks like RRULE:FREQ"),
+        ("RRULE:W2 tu #10", "RRULE on line 6 is 'W2 tu #10', a rule of vCalendar 1.0; it looks"),
+        ("RRULE:MP1 1+ TU 20261231", "RRULE on line 6 is 'MP1 1+ TU 20261231', a rule of vCalenda"),
+        ("RRULE:every week", "RRULE on line 6 has 'every week', which is no part; it looks like R"),
+        (
+            "RRULE:FREQ=WEEKLY; ByDay=Monday",
+            "RRULE on line 6 has 'ByDay=Monday', which no rule can have; it",
+        ),
         ("RRULE:COUNT=3", "RRULE on line 6 is 'COUNT=3', which has no FREQ of SECONDLY, "),
         (
             "RRULE:FREQ=DAILY;COUNT=3;UNTIL=20260701",
@@ -430,7 +446,7 @@ def test_a_rule_is_written_anew(rule: str, right: str) -> None:
             "RRULE:FREQ=DAILY;FOO=3",
             "RRULE on line 6 has the part FOO, which is not known; it looks",
         ),
-        ("RRULE:FREQ=DAILY;UNTIL=soon", "UNTIL on line 6 is 'SOON', which is neither a day nor a"),
+        ("RRULE:FREQ=DAILY;UNTIL=soon", "UNTIL on line 6 is 'soon', which is neither a day nor a"),
         ("EXDATE:20260611T100000Z,x", "EXDATE on line 6 is 'x', which is neither a day nor a time"),
         (
             "EXDATE;TZID=Mars:20260611T100000",
@@ -672,7 +688,9 @@ def test_a_guest_has_the_address_that_the_file_means(line: str, guest: Mapping[s
     assert organizer == {key: guest[key] for key in ("email", "displayName") if key in guest}
 
 
-@pytest.mark.parametrize("value", ["invalid:nomail", "/o=Org/cn=Ann", "mailto:", "urn:uuid:1"])
+@pytest.mark.parametrize(
+    "value", ["invalid:nomail", "/o=Org/cn=Ann", "mailto:", "urn:uuid:1", "sip:a@example.com"]
+)
 def test_a_guest_without_an_address_is_a_remark(value: str) -> None:
     """Google invites by mail."""
     (row,) = read(calendar(f"{START}ATTENDEE;CN=Ann:{value}\nATTENDEE:mailto:b@example.com"))
@@ -961,6 +979,14 @@ def test_an_end_at_midnight_in_the_calendars_zone_is_a_day() -> None:
         "DTSTART;VALUE=DATE:20260604\nDTEND:20260604T220000Z", "X-WR-TIMEZONE:Europe/Berlin\n"
     )
     assert values["end"] == {"date": "2026-06-05"}
+
+
+def test_a_period_across_a_clock_change_ends_when_it_says() -> None:
+    """Its length in hours is not one in days."""
+    start = "DTSTART;TZID=Europe/Berlin:20261001T200000\nDURATION:PT1H\n"
+    period = "RDATE;VALUE=PERIOD:20261024T180000Z/20261025T190000Z"
+    _, longer = (row.values or {} for row in read(calendar(f"UID:a\n{start}{period}")))
+    assert longer["end"]["dateTime"] == "2026-10-25T20:00:00"
 
 
 def test_a_period_of_another_length_is_an_occurrence_of_its_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 from openbulk.domain.errors import BadInput
 from openbulk.formats import FORMATS, archives
 from openbulk.formats.packed import unpack
-from openbulk.formats.recognition import inspect
+from openbulk.formats.recognition import inspect, inspect_rows, recognize
 
 
 def name_of(content: bytes, stated: Any = None, **options: Any) -> str:
@@ -107,6 +107,23 @@ def test_a_table_with_googles_columns_is_googles_only_if_it_is_sent_to_a_calenda
     assert inspect(file, None, {}, takes_events=False).name == "csv"
     assert inspect(file, "googlecsv", {}, takes_events=False).name == "googlecsv"
     assert inspect(file, "csv", {}, takes_events=True).name == "csv"
+
+
+def test_an_event_may_lack_its_calendar() -> None:
+    content = b"BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20260604T100000Z\r\nEND:VEVENT\r\n"
+    found = inspect_rows(io.BytesIO(content), None, {}, 2)
+    assert found.format.name == "ics"
+    assert [row.problem for row in found.rows] == [None]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Subject,Start Date", "start date;SUBJECT;Private", "summary,Start Date,Start Time"],
+)
+def test_the_columns_that_google_requires_are_enough(header: str) -> None:
+    content = f"{header}\na,b,c".encode()
+    assert recognize(content, takes_events=True).name == "googlecsv"
+    assert recognize(content, takes_events=False).name == "csv"
 
 
 # --- packed files ---

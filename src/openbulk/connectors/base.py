@@ -42,6 +42,9 @@ class Features:
     """Fields that identify records if the caller names none: for each record, the first that it
     has. Records with the same value in any of them are sent one after another, in the file's
     order."""
+    identity: Mapping[Action, tuple[str, ...]] = field(default_factory=dict)
+    """For an action, the fields that each record needs if the caller names no identifier, as they
+    identify it together; empty if the caller has to name one."""
     references: Mapping[str, str] = field(default_factory=dict)
     """Fields that name another record of the object, and the identifier that they name it by:
     `{"recurringEventId": "id"}`. A record is sent after the one that it names, if that comes first

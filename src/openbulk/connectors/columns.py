@@ -42,8 +42,21 @@ _SEPARATOR = re.compile(r"[.\[]")
 _TEXT: Schema = {"type": "string"}
 
 
+_FIELDS_ARE = "its fields are: "
+
+
 class UnknownColumn(FieldError):
     """A name that is no field of the object. The message has the most similar field."""
+
+    @property
+    def is_like_none(self) -> bool:
+        """Whether the message lists the object's fields, because none is similar."""
+        return _FIELDS_ARE in self.message
+
+    @property
+    def first_half(self) -> str:
+        """The message without that list."""
+        return self.message.partition(f"; {_FIELDS_ARE}")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +162,18 @@ class Columns:
         return None if twice is None else twice.message
 
     def describe_unknown(self, names: Iterable[str]) -> list[str]:
-        """A sentence for each column that means no field, with the field that it could mean."""
+        """A sentence for each column that means no field, with the field that it could mean.
+
+        The first of those that are like none lists the object's fields.
+        """
         sentences = []
+        has_fields = False
         for name in names:
             try:
                 self._root.column(name)
+            except UnknownColumn as error:
+                sentences.append(error.first_half if has_fields else error.message)
+                has_fields |= error.is_like_none
             except FieldError as error:
                 sentences.append(error.message)
         return sentences
@@ -373,7 +393,7 @@ class _Level:
         else:
             names = list(map(self._full, self._properties))
             more = f" and {len(names) - MAX_SHOWN} more" * (len(names) > MAX_SHOWN)
-            hint = f"its fields are: {', '.join(names[:MAX_SHOWN])}{more}"
+            hint = f"{_FIELDS_ARE}{', '.join(names[:MAX_SHOWN])}{more}"
         full = self._full(name)
         shown = full if len(full) <= MAX_QUOTED else f"{full[:MAX_QUOTED]}..."
         return f"{shown!r} is not a field of {self._object}; {hint}"

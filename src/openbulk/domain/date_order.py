@@ -69,11 +69,7 @@ class DateSigns:
         if signs is None:
             return False
         for sign in signs:
-            sighting = self.seen.get(sign)
-            if sighting is None:
-                self.seen[sign] = Sighting(column, text, row)
-            else:
-                sighting.count += 1
+            self.seen.setdefault(sign, Sighting(column, text, row, count=0)).count += 1
         # A number may be a time (8.15), but a column of numbers is none of times.
         return found is not None or not text.replace(".", "", 1).isdecimal()
 

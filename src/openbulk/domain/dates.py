@@ -43,17 +43,20 @@ ORDER_WORDS: Mapping[str, str] = {
 _MONTHS, _DAYS, _FEBRUARY = 12, 31, 2
 _SHORT_YEAR, _LONG_YEAR = 2, 4
 _FIRST_SHORT_YEAR_OF_1900S = 70
-_OTHER_CALENDARS: Mapping[str, range] = {
-    "Persian or the Islamic": range(1300, 1480),
-    "Buddhist": range(2443, 2643),
+_WRONG_YEARS: Mapping[int, str] = {
+    0: "there is no year {}",
+    **dict.fromkeys(range(1300, 1480), "the year {} is one of the Persian or the Islamic calendar"),
+    **dict.fromkeys(range(2443, 2643), "the year {} is one of the Buddhist calendar"),
 }
-"""The years that are today's in other calendars. A date in ISO 8601 may have them."""
+"""Most are years that are today's in other calendars. A date in ISO 8601 may have those."""
 _WORD = r"[^\W\d_]+\.?"
 _YEAR = r"[0-9]{4}(?![0-9])|[0-9]{2}(?![0-9:.h])"
 _ORDINAL = r"(?:st|nd|rd|th|er|o|\.)?"
 _DATES = (
-    # 30.05.2026, 05/30/2026, 30-5-26, 2026. 05. 30.; Bulgarian and Russian have "year" after it
+    # 30.05.2026, Sa, 30.05.2026, 05/30/2026, 30-5-26, 2026. 05. 30.; Bulgarian and Russian have
+    # "year" after it
     re.compile(
+        rf"(?:(?P<weekday>{_WORD}),? )?"
         r"(?P<first>[0-9]{1,4}) ?(?P<mark>[./-]) ?(?P<second>[0-9]{1,2}) ?(?P=mark)"
         r" ?(?P<third>[0-9]{1,4})(?P<end>\.?)(?: ?\u0433\.?)?"
     ),
@@ -133,11 +136,8 @@ class WrittenDate:
         year, month, day = _full_year(numbers["Y"]), int(numbers["M"]), int(numbers["D"])
         if not 1 <= month <= _MONTHS:
             raise self._not_a_date(f"there is no month {month}")
-        if not year:
-            raise self._not_a_date("there is no year 0")
-        calendar = next((name for name, years in _OTHER_CALENDARS.items() if year in years), None)
-        if calendar is not None:
-            raise self._not_a_date(f"the year {year} is one of the {calendar} calendar")
+        if year in _WRONG_YEARS:
+            raise self._not_a_date(_WRONG_YEARS[year].format(year))
         last_day = monthrange(year, month)[1]
         if not 1 <= day <= last_day:
             # Only February's days depend on the year.
@@ -177,13 +177,16 @@ def read_date(text: str) -> WrittenDate | None:
 
 
 def _written_date(text: str, match: re.Match[str], order: str | None) -> WrittenDate | None:
-    if order is None:
-        first, second, third = match["first"], match["second"], match["third"]
-        return WrittenDate(text, (first, second, third), match["mark"], _possible_orders(match))
-    month = MONTHS.get(fold(match["month"]))
     name_of_day = match.groupdict().get("weekday")
     weekday = WEEKDAYS.get(fold(name_of_day)) if name_of_day else None
-    if month is None or (name_of_day and weekday is None):
+    if name_of_day and weekday is None:
+        return None
+    if order is None:
+        numbers = (match["first"], match["second"], match["third"])
+        orders = _possible_orders(match)
+        return WrittenDate(text, numbers, match["mark"], orders, weekday=weekday)
+    month = MONTHS.get(fold(match["month"]))
+    if month is None:
         return None
     parts = {"D": match["day"], "M": str(month), "Y": match["year"]}
     first, second, third = (parts[part] for part in order)

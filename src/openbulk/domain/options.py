@@ -63,9 +63,10 @@ def check_values(
     Raises BadInput for a value that its option does not take.
     """
     by_name = {option.name: option for option in options}
-    return {
-        name: _checked_value(value, by_name[name], prefix) if name in by_name else value
+    return dict(given) | {
+        name: _checked_value(value, by_name[name], prefix)
         for name, value in given.items()
+        if name in by_name
     }
 
 

@@ -20,6 +20,8 @@ _CJK_UNITS = str.maketrans(
     | dict.fromkeys("秒초", "")
 )
 """The units of Chinese, Japanese and Korean dates and times as the marks between numbers."""
+_PLAIN_CATEGORIES = {"Zs": " ", "Cf": ""}
+"""What blanks, and characters that are not seen, become: by their category in Unicode."""
 _HOURS, _HALF_DAY_HOURS, _SIXTY = 24, 12, 60
 
 
@@ -41,13 +43,7 @@ def _plain_character(character: str) -> str:
         return character
     if character.isdecimal():
         return str(unicodedata.decimal(character))
-    match unicodedata.category(character):
-        case "Zs":
-            return " "
-        case "Cf":
-            return ""
-        case _:
-            return character
+    return _PLAIN_CATEGORIES.get(unicodedata.category(character), character)
 
 
 def parse_time(text: str) -> timedelta:

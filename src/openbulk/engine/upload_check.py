@@ -106,6 +106,7 @@ class _Check:
             self._unknown_identifier,
             self._every_row,
             self._missing_identifier,
+            self._missing_identity,
             self._missing_field,
         )
         return next(filter(None, (check() for check in checks)), None)
@@ -142,6 +143,25 @@ class _Check:
             return None
         hint = did_you_mean(str(name), self._names, f"its columns are: {', '.join(self._names)}")
         return f"metaData.identifierFieldName is {name!r}, and no row has a value there; {hint}"
+
+    def _missing_identity(self) -> str | None:
+        """No row has what identifies a record where the caller names no identifier."""
+        fields = self._features.identity.get(self._target.action)
+        if fields is None or self._target.identifier_field or not self._is_known:
+            return None
+        columns = ", ".join(self._names)
+        if not fields:
+            return (
+                f"{self._target.object!r} has no primary key; metaData.identifierFieldName has to "
+                f"name the column that identifies a record; the columns are: {columns}"
+            )
+        missing = next((one for one in fields if not self._has(one)), None)
+        if missing is None:
+            return None
+        return (
+            f"{missing} is missing: it identifies a record, and none of the columns means it "
+            f"({columns}); metaData.identifierFieldName can name another one"
+        )
 
     def _missing_field(self) -> str | None:
         """A table has no column for a field that each new record needs."""

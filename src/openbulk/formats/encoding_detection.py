@@ -44,6 +44,13 @@ _NOT_WESTERN = (
     re.compile(
         rb"\xf8%b*[\xe1\xe8\xec\xed\xf2\xfd]|[\xe1\xe8\xec\xed\xf2\xfd]%b*\xf8" % ((_LETTER,) * 2)
     ),
+    # "žákù" is žáků, "mìsíc" měsíc in Windows-1250: Western words have no two such accents.
+    re.compile(
+        rb"[\xec\xf2\xf9]%b*[\xe1\xed\xfd\x9a\x9e]|[\xe1\xed\xfd\x9a\x9e]%b*[\xec\xf2\xf9]"
+        % ((_LETTER,) * 2)
+    ),
+    # Capitals inside of words: "FrŸhstŸck" is Frühstück, "CafŽ" Café in Mac OS Roman.
+    re.compile(rb"[a-z][\x8a\x8e\x9f]|%b[\x8a\x8e\x9f][a-z]" % _LETTER),
     # Marks inside of words: "K”ln" is Köln in code page 850, "ƒJƒi" カナ in Shift_JIS.
     re.compile(_LETTER + rb"[\x82\x84\x8b\x91\x93\x94\x9b]" + _LETTER),
     re.compile(_LETTER + rb"[\x83\x88\x89\x98]|\x83" + _LETTER),
@@ -120,7 +127,9 @@ def _utf8_or_cp1252(file: BinaryIO) -> str:
             bad_lines += 1
     finally:
         file.seek(0)
-    return "cp1252" if bad_lines * _LINES_FOR_ONE_DAMAGED > lines else "utf-8"
+    if bad_lines * _LINES_FOR_ONE_DAMAGED > lines:
+        return "cp1252"
+    return "utf-8"
 
 
 def _speaks_against_cp1252(line: bytes) -> bool:

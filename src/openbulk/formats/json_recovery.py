@@ -8,6 +8,7 @@ _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _BRACKETS_OUTSIDE_QUOTES = re.compile(rf"{_QUOTED}|[\[\]{{}},]", re.DOTALL)
 _NEXT_OBJECT = re.compile(r"\s*,\s*(?=\{\s*\")")
 _END_OF_ARRAY = re.compile(r"\s*\]\s*\Z")
+_LEVELS = {"{": 1, "[": 1, "}": -1, "]": -1}
 _TOKENS = re.compile(rf"{_QUOTED}|[\[\]{{}}:,]", re.DOTALL)
 _OBJECT = re.compile(r"\s*\{")
 
@@ -22,22 +23,23 @@ def find_element_end(text: str, start: int, *, is_whole: bool) -> tuple[int | No
     """
     outside_quotes = _match_brackets(text, start, _BRACKETS_OUTSIDE_QUOTES)
     everywhere = _match_brackets(text, start, _BRACKETS)
-    ends = [end for end in (outside_quotes, everywhere) if end is not None]
-    searched = (max(ends) if len(ends) > 1 else len(text)) - start
+    searched = max(outside_quotes, everywhere) - start
+    ends = [end for end in (outside_quotes, everywhere) if end < len(text)]
     best = [end for end in ends if _is_followed_by_object_or_end(text, end)]
     good = [end for end in ends if _NEXT_OBJECT.match(text, end)]
-    any_end = ends[:1] if is_whole else []
+    any_end = ends[:1] * is_whole
     return min(best or good or any_end, default=None), searched
 
 
-def _match_brackets(text: str, start: int, pattern: re.Pattern[str]) -> int | None:
+def _match_brackets(text: str, start: int, pattern: re.Pattern[str]) -> int:
+    """Where the element ends at the bracket around it, or at a comma; else the end of the text."""
     depth = 0
     for token in pattern.finditer(text, start):
         mark = token.group()
         if depth == 0 and mark in {",", "]"}:
             return token.start()
-        depth += (mark in {"{", "["}) - (depth > 0 and mark in {"}", "]"})
-    return None
+        depth = max(0, depth + _LEVELS.get(mark, 0))
+    return len(text)
 
 
 def _is_followed_by_object_or_end(text: str, end: int) -> bool:

@@ -63,11 +63,15 @@ class ValueDecoder:
 
     def _integer(self, digits: str) -> Any:
         # Most integers are short: a call less for each.
-        return int(digits) if len(digits) <= SAFE_CHARACTERS else self._parse(parse_integer, digits)
+        if len(digits) <= SAFE_CHARACTERS:
+            return int(digits)
+        return self._parse(parse_integer, digits)
 
     def _float(self, digits: str) -> Any:
         number = float(digits)
-        return number if repr(number) == digits else self._parse(parse_float, digits)
+        if repr(number) == digits:
+            return number
+        return self._parse(parse_float, digits)
 
     def _parse(self, parse: Callable[[str], Any], digits: str) -> Any:
         try:
@@ -98,7 +102,9 @@ class ValueDecoder:
             return Problem(f"it has more than {MAX_DEPTH} levels of objects and lists; flatten it")
         if "\\u" in text and _HALF_PAIR.search(text):
             return _find_half_character(value)
-        return None if text.isascii() else _describe_damage(value, text)
+        if text.isascii():
+            return None
+        return _describe_damage(value, text)
 
 
 def _describe_damage(value: Any, text: str) -> Problem | None:
@@ -157,7 +163,8 @@ def _children(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, list):
         return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        return [(f"{path}.{name}" if path else name, item) for name, item in value.items()]
+        prefix = f"{path}." * bool(path)
+        return [(f"{prefix}{name}", item) for name, item in value.items()]
     return []
 
 
@@ -191,7 +198,9 @@ def describe_syntax_error(error: Exception) -> str:
         return "it is nested too deep"
     reason = _REASONS.get(error.msg.partition(": ")[0].removesuffix(":"), error.msg)
     place = error.doc[error.pos : error.pos + _QUOTED_CHARACTERS].encode(errors="replace").decode()
-    return f"{reason}, at {place!r}" if place.strip() else f"{reason} at the end"
+    if not place.strip():
+        return f"{reason} at the end"
+    return f"{reason}, at {place!r}"
 
 
 _SPOKEN_TYPES: Mapping[type, str] = {

@@ -86,8 +86,7 @@ def _decode_line(line: bytes, decoder: ValueDecoder, encoding: str) -> tuple[Any
 
 
 def _damaged_field(line: bytes) -> str | None:
-    value = _decode_object(line)
-    return None if value is None else find_surrogate(value)
+    return find_surrogate(_decode_object(line))
 
 
 def _decode_object(text: bytes) -> dict[str, Any] | None:
@@ -96,7 +95,9 @@ def _decode_object(text: bytes) -> dict[str, Any] | None:
         value, _ = ValueDecoder().decode(text.decode(errors="surrogateescape"))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return value
 
 
 # --- files that are one object ---

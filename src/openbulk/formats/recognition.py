@@ -155,7 +155,9 @@ def _recognize_sheet(file: BinaryIO, workbook: Format, options: Mapping[str, Any
     for_events = GoogleXlsx()
     has_events = for_events.has_google_columns(file, options)
     file.seek(0)
-    return for_events if has_events else workbook
+    if has_events:
+        return for_events
+    return workbook
 
 
 def recognize(
@@ -172,15 +174,18 @@ def recognize(
     stated = resolve_format_name(format_name)
     binary = _find_format(head, is_binary=True, takes_events=takes_events)
     if binary is not None:
-        if stated is not None and not FORMATS[stated].is_binary:
-            raise _other_format(stated, "a workbook")
-        return binary if stated is None else FORMATS[stated]
+        named = FORMATS[stated or binary.name]
+        if not named.is_binary:
+            raise _other_format(named.name, "a workbook")
+        return named
     text = _decode_head(head, options or {})
     recognized = _find_format(
         text.encode(errors="surrogateescape"), is_binary=False, takes_events=takes_events
     )
     assert recognized is not None, "CSV recognizes any text"
-    return recognized if stated is None else _stated_format(stated, recognized, text)
+    if stated is None:
+        return recognized
+    return _stated_format(stated, recognized, text)
 
 
 def _stated_format(stated: str, recognized: Format, text: str) -> Format:

@@ -6,6 +6,7 @@ does not grow a column for each of an event's two hundred guests.
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import accumulate, chain
 from typing import Any
 
 from openbulk.domain.records import flatten, value_at
@@ -35,26 +36,28 @@ class Table:
 def _columns_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """The dotted names of all fields of records, in order."""
     require_reiterable(records)
-    return order_columns(dict.fromkeys(name for record in records for name in flatten(record)))
+    return order_columns(dict.fromkeys(chain.from_iterable(map(flatten, records))))
 
 
 def order_columns(names: Iterable[str]) -> list[str]:
     """Dotted names in the order in which they appear, with those of one object side by side."""
     names = list(names)
-    ranks: dict[str, int] = {}
-    for name in names:
-        for prefix in _prefixes(name):
-            ranks.setdefault(prefix, len(ranks))
-    return sorted(names, key=lambda name: [ranks[prefix] for prefix in _prefixes(name)])
+    prefixes = dict.fromkeys(chain.from_iterable(map(_prefixes, names)))
+    ranks = {prefix: rank for rank, prefix in enumerate(prefixes)}
+    return sorted(names, key=lambda name: list(map(ranks.__getitem__, _prefixes(name))))
 
 
 def _prefixes(name: str) -> list[str]:
     """`a.b.c` has `a`, `a.b` and itself."""
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    return list(accumulate(name.split("."), "{}.{}".format))
+
+
+def show_text(value: Any) -> str:
+    """The value of a cell as text; "" for an empty one."""
+    return "" if value is None else str(value)
 
 
 def _cell(value: Any) -> Cell:
-    if value is None or isinstance(value, str | int | float | Decimal):
+    if isinstance(value, Cell):
         return value
     return encode_json(value, default=str).decode()

@@ -160,7 +160,9 @@ def _query_of_body(body: Mapping[str, Any], *, needs_object: bool) -> Query:
 def _query_text(query: Query, where: str) -> str:
     """A query in the query language, for the status of its job."""
     text = f"select {', '.join(query.fields) or '*'} from {query.object}"  # noqa: S608 - nobody runs it
-    return f"{text} where {where}" if where else text
+    if where:
+        text += f" where {where}"
+    return text
 
 
 # --- values ---

@@ -72,7 +72,9 @@ def parse_metadata(value: Any) -> dict[str, Any]:
 
     Raises BadInput.
     """
-    options = _parse_json(value) if isinstance(value, str | None) else value
+    options = value
+    if isinstance(value, str | None):
+        options = _parse_json(value)
     if not isinstance(options, dict):
         raise BadInput(f"metaData is not a JSON object; it looks like {_EXAMPLE}")
     if isinstance(value, str) and value:
@@ -263,8 +265,8 @@ def _identifier_field(options: Mapping[str, Any], query: Mapping[str, str]) -> s
     """The column that identifies records. Raises BadInput if two different ones are named."""
     # Some clients of the contract send the name as a query parameter, some as primaryKeyName.
     keys = ("identifierFieldName", "primaryKeyName")
-    names = [options[key] for key in keys if options.get(key)]
-    names += [query["identifierFieldName"]] if query.get("identifierFieldName") else []
+    given = [*map(options.get, keys), query.get("identifierFieldName")]
+    names = list(filter(None, given))
     for name in names:
         if not isinstance(name, str):
             raise BadInput(
@@ -274,4 +276,4 @@ def _identifier_field(options: Mapping[str, Any], query: Mapping[str, str]) -> s
             raise BadInput(
                 f"two columns are to identify records, {names[0]!r} and {name!r}; name one"
             )
-    return names[0] if names else None
+    return next(iter(names), None)

@@ -1,6 +1,6 @@
 """Google Calendar: creates, changes and deletes each event exactly once, even after a crash."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
@@ -47,6 +47,10 @@ EVENT_FEATURES = Features(
     has_changes=True,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
+_SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    EVENTS: event_schema,
+    **{name: collection.schema for name, collection in COLLECTIONS.items()},
+}
 
 
 class GoogleCalendar:
@@ -56,9 +60,11 @@ class GoogleCalendar:
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
-        self._events = EventUploads(api)
         self._collections = CalendarCollections(api)
-        self._collection_uploads = CollectionUploads(api, self._collections)
+        write_collection = CollectionUploads(api, self._collections).write
+        self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
+            EVENTS: EventUploads(api).write
+        }
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -75,7 +81,7 @@ class GoogleCalendar:
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """The fields of Google's discovery document."""
         _require_object(object)
-        return event_schema() if object == EVENTS else COLLECTIONS[object].schema()
+        return _SCHEMAS[object]()
 
     async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Events of a calendar, or the records of another object."""
@@ -99,12 +105,13 @@ class GoogleCalendar:
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """The calendars that these records created. Writes of other objects are idempotent."""
-        return await self._collections.find(batch) if target.object == CALENDARS else {}
+        if target.object != CALENDARS:
+            return {}
+        return await self._collections.find(batch)
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the target's action with each record: one call each, besides look-ups."""
-        is_collection = target.object in COLLECTIONS
-        write = self._collection_uploads.write if is_collection else self._events.write
+        write = self._writers[target.object]
         return [await write(record, target) for record in batch]
 
     async def close(self) -> None:

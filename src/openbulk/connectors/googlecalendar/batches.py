@@ -28,6 +28,7 @@ _NO_BATCHES = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 501})
 """Statuses by which a proxy, or another service at `base.url`, refuses a whole batch and makes none
 of its calls. Redirects are among them, since openbulk follows none."""
 _CRLF = b"\r\n"
+_BOUNDARY = re.compile(r';\s*boundary="?(?P<boundary>[^";]*)', re.IGNORECASE)
 _CONTENT_ID = re.compile(r"<*(?:response-)?(?P<number>\d+)>*")
 _STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>\d+)(?:\s|$)")
 
@@ -157,14 +158,14 @@ def write_batch(requests: Sequence[Request], boundary: str) -> bytes:
 
 def _write_request(request: Request) -> bytes:
     """A request in HTTP/1.1, without the credentials: the batch has them for all parts."""
-    path = urlsplit(request.url).path
-    query = f"?{urlencode(request.params)}" if request.params else ""
+    query = urlencode(request.params or {})
+    path = urlsplit(request.url)._replace(scheme="", netloc="", query=query).geturl()
     body = request.body or b""
     assert isinstance(body, bytes)
     headers = {**request.headers, "Content-Length": str(len(body))}
     headers.pop("Authorization", None)
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([f"{request.method} {path}{query} HTTP/1.1", *lines, "", ""]).encode() + body
+    return "\r\n".join([f"{request.method} {path} HTTP/1.1", *lines, "", ""]).encode() + body
 
 
 def read_batch(answer: Answer) -> Mapping[int, Answer]:
@@ -172,10 +173,10 @@ def read_batch(answer: Answer) -> Mapping[int, Answer]:
 
     Parts that cannot be read are left out.
     """
-    boundary = _boundary(answer.headers.get("Content-Type", ""))
-    if boundary is None:
+    match = _BOUNDARY.search(answer.headers.get("Content-Type", ""))
+    if match is None:
         return {}
-    parts = (_CRLF + answer.body).split(b"\r\n--" + boundary)
+    parts = (_CRLF + answer.body).split(b"\r\n--" + match["boundary"].strip().encode())
     return dict(_read_parts(parts[1:]))
 
 
@@ -189,14 +190,6 @@ def _read_parts(parts: Sequence[bytes]) -> Iterator[tuple[int, Answer]]:
         number, status = _CONTENT_ID.fullmatch(content_id), _STATUS_LINE.match(status_line)
         if number and status:
             yield int(number["number"]), Answer(int(status["status"]), _headers(lines), body)
-
-
-def _boundary(content_type: str) -> bytes | None:
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.strip().partition("=")
-        if name.lower() == "boundary":
-            return value.strip('"').encode()
-    return None
 
 
 def _headers(lines: Sequence[str]) -> CIMultiDict[str]:

@@ -111,7 +111,7 @@ class CollectionUploads:
         current = read_existing(answer)
         if current is None:
             return await self._create_missing(row, known_id)
-        fields = {name: row.body[name] for name in row.body if name not in row.identity}
+        fields = {name: row.body[name] for name in row.body.keys() - row.identity.keys()}
         different = changes(fields, without_marker(current))
         if not different:
             return row.outcome(OutcomeKind.UNCHANGED, known_id)
@@ -158,10 +158,11 @@ class CollectionUploads:
         """
         if row.identity:
             return str(row.identity["id"])
-        if row.collection.has_given_ids and row.target.identifier_field == "summary":
-            return await self._find_calendar(str(row.body.get("summary", "")))
-        if row.collection.has_given_ids and row.target.action is Action.UPSERT:
-            return None
+        if row.collection.has_given_ids:
+            if row.target.identifier_field == "summary":
+                return await self._find_calendar(str(row.body.get("summary", "")))
+            if row.target.action is Action.UPSERT:
+                return None
         raise FieldError("id", f"id is missing: it identifies the record in {row.target.object}")
 
     async def _find_calendar(self, summary: str) -> str | None:
@@ -173,4 +174,4 @@ class CollectionUploads:
                 "summary",
                 f"{len(ids)} calendars are called {summary!r}; give the id of one",
             )
-        return ids[0] if ids else None
+        return next(iter(ids), None)

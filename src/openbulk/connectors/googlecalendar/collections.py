@@ -105,8 +105,9 @@ class CalendarList(Collection):
     def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
         """Google accepts colors outside its palette only with this parameter
         (https://developers.google.com/workspace/calendar/api/v3/reference/calendarList)."""
-        has_colors = {"backgroundColor", "foregroundColor"} & body.keys()
-        return {"colorRgbFormat": "true"} if has_colors else {}
+        if body.keys().isdisjoint({"backgroundColor", "foregroundColor"}):
+            return {}
+        return {"colorRgbFormat": "true"}
 
 
 class AccessRules(Collection):

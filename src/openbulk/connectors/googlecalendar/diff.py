@@ -70,7 +70,7 @@ def _same_value(wanted: Any, current: Any) -> bool:
 @_same_value.register
 def _same_flag(wanted: bool, current: Any) -> bool:
     """An absent flag is false."""
-    return bool(wanted == (False if current is None else current))
+    return wanted == bool(current)
 
 
 @_same_value.register
@@ -148,7 +148,7 @@ def _with_known_answers(
     attendees = []
     for attendee in wanted:
         known = people.get(_email(attendee), {})
-        answers = {name: known[name] for name in _ATTENDEE_DEFAULTS if name in known}
+        answers = {name: known[name] for name in known.keys() & _ATTENDEE_DEFAULTS.keys()}
         attendees.append({**answers, **attendee})
     return attendees
 

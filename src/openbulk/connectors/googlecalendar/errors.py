@@ -89,9 +89,10 @@ class RecordRefused(OpenbulkError):
     def __init__(self, answer: Answer, *, hint: str = "", calendar: str | None = None) -> None:
         """`calendar` is the calendar that a status of 404 means. Raises Refused."""
         refusal = read_refusal(answer)
-        self.missing_calendar = calendar if refusal.status == 404 else None
+        self.missing_calendar: str | None = None
         """The calendar that does not exist, or that the account may not see."""
-        if self.missing_calendar is not None:
+        if calendar is not None and refusal.status == 404:
+            self.missing_calendar = calendar
             hint = f"calendar {calendar!r}: "
         super().__init__(f"{hint}{refusal}", provider_message=refusal.message)
 

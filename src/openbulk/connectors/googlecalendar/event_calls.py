@@ -63,7 +63,7 @@ class EventCalls:
                 f"id {event_id!r} is not a legal event id: "
                 "5 to 1024 of the characters a to v and 0 to 9",
             )
-        _require_times(row)
+        row.require_times()
         properties = {**properties, **row.version_marker}
         body = with_private_properties({**row.fields, "id": event_id}, properties)
         path = events_path(row.calendar)
@@ -78,7 +78,7 @@ class EventCalls:
 
         None if Google reports a duplicate. Raises FieldError.
         """
-        _require_times(row)
+        row.require_times()
         body = {**row.fields, **row.organizer, "iCalUID": row.identity.value}
         body = with_private_properties(body, {**properties, **row.version_marker})
         parameters = dict(row.parameters)
@@ -140,17 +140,6 @@ def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
     if body.get("reminders", {}).get("useDefault"):
         body["reminders"] = {"overrides": [], **body["reminders"]}
     return body
-
-
-def _require_times(row: EventRow) -> None:
-    """A new event needs start and end. Raises FieldError."""
-    for name in ("start", "end"):
-        if time_field(row.fields.get(name, {})) is None:
-            raise FieldError(
-                name,
-                f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) "
-                f"or {name}.date (2026-03-01)",
-            )
 
 
 def _require_duplicate(answer: Answer, row: EventRow) -> None:

@@ -25,11 +25,14 @@ class EventChanges:
         self._calls = calls
         self._finder = finder
 
-    async def change(self, row: EventRow, event: Event) -> Outcome | None:
-        """Write the fields in which an event differs from its row; None if it was deleted.
+    async def change(self, row: EventRow, event: Event | None) -> Outcome | None:
+        """Write the fields in which an event differs from its row; None if there is no event.
 
-        Raises FieldError if the row is of an older version, or means another event.
+        There is none if the look-up found none, or if somebody has deleted it since. Raises
+        FieldError if the row is of an older version, or means another event.
         """
+        if event is None:
+            return None
         old_id = str(event["id"])
         if row.is_removal:
             if is_cancelled(event):
@@ -74,7 +77,7 @@ class EventChanges:
         elif has_start and not has_lines and time_field(start) != time_field(event["start"]):
             lines = event.get("recurrence", ())
         else:
-            return row.fields
+            lines = ()
         if not lines:
             return row.fields
         end = row.fields.get("end", event.get("end", {}))
@@ -85,8 +88,8 @@ class EventChanges:
 def kind_of_missing(row: EventRow) -> OutcomeKind:
     """What becomes of a row that removes an event which the calendar does not have."""
     # Another action removes what its row calls cancelled: then nothing has changed.
-    is_delete = row.target.action is Action.DELETE
-    return OutcomeKind.NOT_FOUND if is_delete else OutcomeKind.UNCHANGED
+    kinds = {Action.DELETE: OutcomeKind.NOT_FOUND}
+    return kinds.get(row.target.action, OutcomeKind.UNCHANGED)
 
 
 def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:

@@ -83,36 +83,35 @@ class EventFinder:
     async def _fetch_with_occurrences(self, row: EventRow, series: Identity) -> Sequence[Event]:
         """A series and its occurrences that differ from it; the series alone if it has an id."""
         if series.field != ID:
-            events: Sequence[Event] = (await self._page(row, _search_parameters(series))).get(
-                "items", ()
-            )
-            return events
+            return await self._events(row, _search_parameters(series))
         event = await self.fetch(row, series)
         return [event] if event else []
 
     async def exceptions_of(self, row: EventRow, series: Event) -> Sequence[str]:
         """The occurrences that differ from their series, as `Identity.occurrence` names them."""
         search = _search_parameters(Identity(ICAL_UID, str(series["iCalUID"])))
-        events = (await self._page(row, search)).get("items", [])
-        names = [occurrence_of(event) for event in events if _is_of(event, series)]
-        return [name for name in names if name]
+        events = await self._events(row, search)
+        names = (
+            occurrence_of(event)
+            for event in events
+            if event.get("recurringEventId") == series["id"]
+        )
+        return list(filter(None, names))
 
     def note_refused(self, target: Target, record: Record) -> None:
         """Remember that a row which may be a series was refused: its occurrences say so."""
         if len(self._refused) >= MAX_REFUSED:
             self._refused.clear()
-        for field in (ID, ICAL_UID):
-            value = record.values.get(field)
-            if value and not record.values.get("originalStartTime"):
-                self._refused[target.run, field, str(value)] = record.row
+        if record.values.get("originalStartTime"):
+            return
+        for field in filter(record.values.get, (ID, ICAL_UID)):
+            self._refused[target.run, field, str(record.values[field])] = record.row
 
     def refused_row(self, row: EventRow, series: Identity) -> int | None:
         """The row of the job that has this series, if it was refused."""
         return self._refused.get((row.target.run, series.field, series.value))
 
-    async def fetch(
-        self, row: EventRow, identity: Identity, parameters: Mapping[str, str] | None = None
-    ) -> Event | None:
+    async def fetch(self, row: EventRow, identity: Identity, **parameters: str) -> Event | None:
         """Fetch the event with an identity from a row's calendar.
 
         The parameters go to `events.list`, if that is used.
@@ -120,8 +119,7 @@ class EventFinder:
         if identity.field == ID:
             answer = await self._api.read(event_path(row.calendar, identity.event_id))
             return read_existing(answer, calendar=row.calendar)
-        search = {**_search_parameters(identity), **(parameters or {})}
-        events = (await self._page(row, search)).get("items", [])
+        events = await self._events(row, {**_search_parameters(identity), **parameters})
         same = (event for event in events if occurrence_of(event) == identity.occurrence)
         return next(same, None)
 
@@ -130,7 +128,7 @@ class EventFinder:
         alike = row.identity.alike
         if alike is None:
             return None
-        events = (await self._page(row, _around(row.fields["start"]))).get("items", [])
+        events = await self._events(row, _around(row.fields["start"]))
         return next((event for event in events if summary_and_start(event) == alike), None)
 
     async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
@@ -185,14 +183,15 @@ class EventFinder:
                 cache.page_token = page.get("nextPageToken")
                 cache.is_complete = cache.page_token is None
 
+    async def _events(self, row: EventRow, search: Mapping[str, str]) -> Sequence[Event]:
+        """The events of a row's calendar that a search selects: at most one page of them."""
+        events: Sequence[Event] = (await self._page(row, search)).get("items", ())
+        return events
+
     async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
         answer = await self._api.read(events_path(row.calendar), parameters)
         require_accepted(answer, calendar=row.calendar)
         return dict(answer.json())
-
-
-def _is_of(event: Event, series: Event) -> bool:
-    return bool(event.get("recurringEventId") == series["id"])
 
 
 def _search_parameters(identity: Identity) -> dict[str, str]:

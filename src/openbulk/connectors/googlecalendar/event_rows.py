@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from openbulk.connectors.googlecalendar.identity import (
     Identity,
     event_id,
     identity_of,
+    is_kept,
 )
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
@@ -72,6 +73,16 @@ class EventRow:
     job_marker: Mapping[str, str]
     """The private property that marks an event as created by this job; empty if the job has no
     name (`Target.run`)."""
+
+    def require_times(self) -> None:
+        """A new event needs start and end. Raises FieldError."""
+        for name in ("start", "end"):
+            if time_field(self.fields.get(name, {})) is None:
+                raise FieldError(
+                    name,
+                    f"{name} is missing; give {name}.dateTime (2026-03-01T09:00:00+01:00) "
+                    f"or {name}.date (2026-03-01)",
+                )
 
     @property
     def version_marker(self) -> Mapping[str, str]:
@@ -134,24 +145,19 @@ class RowReader:
             return None
         return OriginalStart(time_value(resolved), is_this_and_future)
 
-    def needs_zone_of_calendar(self, draft: EventDraft) -> bool:
-        """Whether a time of a draft depends on the zone of its calendar."""
-        # A deletion needs no times.
-        if self._options.zone or self.target.action is Action.DELETE:
-            return False
-        return needs_zone(draft.body)
-
-    def row(self, draft: EventDraft, calendar_zone: str | None) -> EventRow:
+    async def row(self, draft: EventDraft, zone_of: Callable[[str], Awaitable[str]]) -> EventRow:
         """The row, ready to be written. Raises FieldError.
 
-        The calendar's zone is only used if the draft needs it.
+        `zone_of` fetches the zone of a calendar, if a time of the draft depends on it.
         """
         record, target, body = draft.record, self.target, draft.body
+        parameters = _parameters(body, self._send_updates)
+        # A deletion needs no times.
         if target.action is not Action.DELETE:
             body = resolve_times(
                 body,
                 self._options,
-                zone=self._options.zone or calendar_zone or "UTC",
+                zone=await self._zone(draft, zone_of),
                 is_update=target.action is Action.UPDATE,
             )
         is_occurrence = draft.original_start is not None
@@ -173,18 +179,26 @@ class RowReader:
             is_removal=is_cancelled or target.action is Action.DELETE,
             sequence=draft.sequence,
             organizer=draft.organizer,
-            parameters=_parameters(body, self._send_updates),
+            parameters=parameters,
             sends_mail=self._send_updates != "none",
             record_marker=record_marker,
             job_marker=self._job_marker,
         )
 
+    async def _zone(self, draft: EventDraft, zone_of: Callable[[str], Awaitable[str]]) -> str:
+        """The zone of the times that have none; any zone if there are no such times."""
+        if self._options.zone:
+            return self._options.zone
+        if needs_zone(draft.body):
+            return await zone_of(draft.calendar)
+        return "UTC"
+
 
 def _require_kept_properties(extended: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise FieldError for a property that Google would drop or cut, which it does silently."""
+    """Raise FieldError for a property that Google would drop or cut."""
     for kind, properties in extended.items():
         for name, value in properties.items():
-            if len(name) > MAX_NAME or len(value) > MAX_VALUE:
+            if not is_kept(name, value):
                 field = f"extendedProperties.{kind}.{name}"
                 raise FieldError(
                     field,
@@ -254,7 +268,8 @@ def _calendar_in(path: str) -> str:
 def _organizer(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         return {}
-    organizer = {name: str(value[name]) for name in ("email", "displayName") if value.get(name)}
+    names = filter(value.get, ("email", "displayName"))
+    organizer = {name: str(value[name]) for name in names}
     return {"organizer": organizer} if organizer else {}
 
 

@@ -26,5 +26,5 @@ def has_marker(event: Event, marker: Mapping[str, str]) -> bool:
 
 def private_property(event: Event, name: str | None) -> str | None:
     """A value in `extendedProperties.private`, which only this application sees."""
-    value = event.get("extendedProperties", {}).get("private", {}).get(name)
-    return None if value is None else str(value)
+    value: str | None = event.get("extendedProperties", {}).get("private", {}).get(name)
+    return value

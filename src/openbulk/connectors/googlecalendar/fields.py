@@ -17,6 +17,7 @@ from openbulk.connectors.fields import (
 from openbulk.domain.records import flatten
 
 _DAY_AND_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[Tt ]", re.ASCII)
+_ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 _GOOGLE_FIELDS = frozenset({"kind", "etag", "sequence"})
 """Fields that Google fills without marking them "Read-only": a record that was read has them."""
 
@@ -44,11 +45,11 @@ def convert(values: Mapping[str, Any], schema: Schema, path: str = "") -> dict[s
         # A record that was read comes back with the fields that Google fills.
         if field.get("readOnly") or full in _GOOGLE_FIELDS:
             continue
-        if value in (None, ""):
+        if value not in (None, ""):
+            result[name] = _convert_value(value, field, full)
+        elif full in CLEARABLE:
             # An empty text clears a text in a patch. Other fields without a value are left out.
-            result |= {name: ""} if full in CLEARABLE else {}
-            continue
-        result[name] = _convert_value(value, field, full)
+            result[name] = ""
     return result
 
 
@@ -133,7 +134,11 @@ def _boolean(value: Any, schema: Schema, path: str) -> bool:
 
 
 def _integer(value: Any, schema: Schema, path: str) -> int:
-    return parse_integer(value, path)
+    number = parse_integer(value, path)
+    least, most = schema.get("minimum", number), schema.get("maximum", number)
+    if not least <= number <= most:
+        raise FieldError(path, f"{path} is {number}; Google takes {least} to {most}")
+    return number
 
 
 def parse_integer(value: Any, path: str) -> int:
@@ -170,6 +175,14 @@ def _free_text(text: str, path: str) -> str:
     return text
 
 
+def _email(text: str, path: str) -> str:
+    if not _ADDRESS.fullmatch(text.strip()):
+        raise FieldError(
+            path, f"{path} is {text!r}, which is no mail address, such as ann@example.com"
+        )
+    return text.strip()
+
+
 def _date(text: str, path: str) -> str:
     return parse_date(path, text).isoformat()
 
@@ -198,4 +211,8 @@ _CONVERTERS: Mapping[str | None, Converter] = {
     "integer": _integer,
 }
 """Every other type is a text."""
-_FORMATS: Mapping[str | None, Callable[[str, str], str]] = {"date": _date, "date-time": _date_time}
+_FORMATS: Mapping[str | None, Callable[[str, str], str]] = {
+    "date": _date,
+    "date-time": _date_time,
+    "email": _email,
+}

@@ -14,6 +14,7 @@ from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.recurrence import occurrence_name, time_value
+from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Action, Target, value_at
 
 MAX_NAME = 44
@@ -105,7 +106,7 @@ def _property_identity(name: str, values: Mapping[str, Any], target: Target) -> 
     if value in (None, ""):
         raise _empty_identifier(name)
     key = name.removeprefix("extendedProperties.private.")
-    if len(key) > MAX_NAME or len(str(value)) > MAX_VALUE:
+    if not is_kept(key, str(value)):
         raise FieldError(
             name,
             f"{key} cannot be kept with an event: a name has at most {MAX_NAME} characters, "
@@ -119,7 +120,9 @@ def _own_identity(field: str | None, values: Mapping[str, Any], action: Action) 
     names = [field] if field else [ID, ICAL_UID]
     if action in _CREATING and values.get(ICAL_UID) and _IMPORTED_ID.fullmatch(str(values.get(ID))):
         names.reverse()
-    return next((Identity(name, str(values[name])) for name in names if values.get(name)), None)
+    for name in filter(values.get, names):
+        return Identity(name, str(values[name]))
+    return None
 
 
 def _series_identity(field: str | None, values: Mapping[str, Any]) -> Identity:
@@ -127,15 +130,19 @@ def _series_identity(field: str | None, values: Mapping[str, Any]) -> Identity:
     names = ["recurringEventId", ICAL_UID, ID]
     if field == ICAL_UID or not is_legal_id(values.get("recurringEventId")):
         names = [ICAL_UID, "recurringEventId", ID]
-    for name in names:
-        if values.get(name):
-            value = _END_OF_OCCURRENCE_ID.sub("", str(values[name]))
-            return Identity(_FIELDS_OF_SERIES[name], value)
+    for name in filter(values.get, names):
+        value = _END_OF_OCCURRENCE_ID.sub("", str(values[name]))
+        return Identity(_FIELDS_OF_SERIES[name], value)
     raise FieldError(
         "originalStartTime",
         "originalStartTime says that this is one date of a series, and nothing says of which; give "
         "iCalUID or recurringEventId, or remove originalStartTime to make it a single event",
     )
+
+
+def is_kept(name: str, value: str) -> bool:
+    """Whether Google keeps a property of an event as it is; it silently drops or cuts others."""
+    return len(name) <= MAX_NAME and len(value) <= MAX_VALUE
 
 
 def is_legal_id(value: object) -> bool:
@@ -156,7 +163,7 @@ def _natural_identity(body: Mapping[str, Any]) -> Identity:
 def summary_and_start(event: Mapping[str, Any]) -> str | None:
     """What people know an event by; None without a summary, and for one date of a series."""
     summary, start = str(event.get("summary", "")).strip(), event.get("start", {})
-    if not summary or event.get("recurringEventId") or not start.keys() & {"date", "dateTime"}:
+    if not summary or event.get("recurringEventId") or time_field(start) is None:
         return None
     return f"{occurrence_name(time_value(start))} {summary}"
 
@@ -169,8 +176,8 @@ def _empty_identifier(field: str) -> FieldError:
 
 def occurrence_of(event: Mapping[str, Any]) -> str | None:
     """Which occurrence an event of Google's is, as Identity has it; None for a whole event."""
-    original = event.get("originalStartTime") or {}
-    if not (original.get("date") or original.get("dateTime")):
+    original = event.get("originalStartTime", {})
+    if time_field(original) is None:
         return None
     return occurrence_name(time_value(original))
 

@@ -15,7 +15,7 @@ USER_MINUTE = 600
 PROJECT_MINUTE = 10_000
 PROJECT_DAY = 1_000_000
 _MINUTE, _DAY = 60.0, 86_400.0
-_PROJECT_NUMBER = re.compile(r"(?P<number>\d+)-")
+_PROJECT_NUMBER = re.compile(r"\A(?P<number>\d+)-.*", re.DOTALL)
 """Google begins the client id of a project with the project's number."""
 _CALLS = re.compile(r"0*[1-9][0-9]*")
 
@@ -119,9 +119,7 @@ def project_of(configuration: Mapping[str, str]) -> str:
     try:
         return str(json.loads(configuration[SERVICE_ACCOUNT])["project_id"])
     except (KeyError, ValueError, TypeError):
-        client = configuration.get(API_KEY, "")
-        match = _PROJECT_NUMBER.match(client)
-        return match["number"] if match else client
+        return _PROJECT_NUMBER.sub(r"\g<number>", configuration.get(API_KEY, ""))
 
 
 def _account_name(configuration: Mapping[str, str]) -> str:
@@ -129,6 +127,6 @@ def _account_name(configuration: Mapping[str, str]) -> str:
 
     Two sign-ins of one person are two accounts.
     """
-    account = configuration.get(SERVICE_ACCOUNT) or configuration.get(REFRESH_TOKEN) or ""
-    subject = configuration.get(SUBJECT) or ""
+    account = configuration.get(SERVICE_ACCOUNT) or configuration.get(REFRESH_TOKEN, "")
+    subject = configuration.get(SUBJECT, "")
     return hashlib.sha256(f"{account} {subject}".encode()).hexdigest()[:16]

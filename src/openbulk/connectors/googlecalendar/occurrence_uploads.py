@@ -41,9 +41,11 @@ class OccurrenceUploads:
         if original_start.is_this_and_future:
             return await self._splits.write(row, series, original_start)
         row = _place(row, original_start.name)
-        event = await self._finder.find(row) if row.target.action in _COMPARING else None
-        outcome = event and await self._changes.change(row, event)
-        return outcome or await self._change_first_time(row, original_start, series)
+        if row.target.action in _COMPARING:
+            outcome = await self._changes.change(row, await self._finder.find(row))
+            if outcome is not None:
+                return outcome
+        return await self._change_first_time(row, original_start, series)
 
     async def _fit(
         self, row: EventRow, original_start: OriginalStart, series: Event
@@ -69,7 +71,8 @@ class OccurrenceUploads:
             raise FieldError(
                 "originalStartTime",
                 f"the series {row.identity} has no occurrence at {original_start}; write when the "
-                "series has it there, or remove originalStartTime to make it a single event",
+                "series has it there, or remove originalStartTime (RECURRENCE-ID) to make it a "
+                "single event",
             )
         self._finder.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, occurrence_id, changed)
@@ -78,9 +81,8 @@ class OccurrenceUploads:
         """A guest may have been invited to one date alone, which is in the calendar then."""
         if original_start.name is not None:
             row = _place(row, original_start.name)
-            event = await self._finder.find_alone(row)
-            outcome = event and await self._changes.change(row, event)
-            if outcome:
+            outcome = await self._changes.change(row, await self._finder.find_alone(row))
+            if outcome is not None:
                 return outcome
         if row.is_removal:
             return Outcome(row.number, kind_of_missing(row))

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 _ENUM_VALUE = re.compile(r'^- "(?P<value>\w+)" - ', re.MULTILINE)
+_BOUNDS = re.compile(r"Valid values are between (?P<minimum>\d+) and (?P<maximum>\d+)")
+_EMAIL = re.compile(r"must be a valid email address as per RFC ?5322")
 _PAGE_PARAMETERS = frozenset({"pageToken", "maxResults", "syncToken", "orderBy"})
 _TYPES = {"any": None}
 """Types that JSON Schema no longer has: a field that may be anything has no type."""
@@ -69,7 +71,7 @@ def _convert_schema(source: Mapping[str, Any], method: str) -> dict[str, Any]:
 
     The document uses JSON Schema, draft 3
     (https://developers.google.com/discovery/v1/reference/apis). Only a field's description lists
-    its values, and marks it as read-only.
+    its values and bounds, and marks it as read-only or as a mail address.
     """
     source = _resolve_reference(source)
     description = source.get("description", "")
@@ -81,7 +83,15 @@ def _convert_schema(source: Mapping[str, Any], method: str) -> dict[str, Any]:
     }
     schema = {name: value for name, value in facts.items() if value}
     schema |= {name: source[name] for name in ("format", "default") if name in source}
+    schema |= _bounds(description)
+    if _EMAIL.search(description):
+        schema["format"] = "email"
     return schema | _convert_children(source, method)
+
+
+def _bounds(description: str) -> dict[str, int]:
+    found = _BOUNDS.search(description)
+    return {} if found is None else {name: int(value) for name, value in found.groupdict().items()}
 
 
 def _resolve_reference(source: Mapping[str, Any]) -> Mapping[str, Any]:

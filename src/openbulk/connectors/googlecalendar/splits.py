@@ -21,10 +21,10 @@ from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.formats.ics.events import ParsedEvent
 from openbulk.formats.ics.series_splits import Segment, split_series, uid_of_segment
-from openbulk.formats.ics.time_values import TimeValue
+from openbulk.formats.ics.time_values import Duration, TimeValue
 from openbulk.formats.ics.times import EventTimes
 
-_INHERITED_FIELDS = (
+_INHERITED_FIELDS = {
     "summary",
     "description",
     "location",
@@ -36,7 +36,7 @@ _INHERITED_FIELDS = (
     "guestsCanInviteOthers",
     "guestsCanModify",
     "guestsCanSeeOtherGuests",
-)
+}
 """Fields that the later part of a series has from the series, where its row does not say."""
 
 
@@ -77,14 +77,16 @@ class SeriesSplits:
     async def _find_later(self, later_row: EventRow) -> Event | None:
         """The later part of the series, if it was split before."""
         later = await self._finder.fetch(later_row, later_row.identity)
-        return None if later is None or is_cancelled(later) else later
+        if later is not None and is_cancelled(later):
+            return None
+        return later
 
     async def _change_later(
         self, later_row: EventRow, later: Event | None, problem: str
     ) -> Outcome:
         """Change the later part of a series that has been split before. Raises FieldError."""
-        outcome = later and await self._changes.change(later_row, later)
-        if outcome:
+        outcome = await self._changes.change(later_row, later)
+        if outcome is not None:
             return outcome
         if later_row.is_removal:
             return Outcome(later_row.number, kind_of_missing(later_row))
@@ -95,8 +97,9 @@ class SeriesSplits:
 
     async def _change_whole(self, row: EventRow, series: Event, part: Segment) -> Outcome:
         """Change a series from its first occurrence on."""
-        fields = row.fields if row.is_removal else _fields_of(part)
-        whole_row = replace(row, identity=row.identity.series, original_start=None, fields=fields)
+        whole_row = replace(
+            row, identity=row.identity.series, original_start=None, fields=_fields_of(part)
+        )
         outcome = await self._changes.change(whole_row, series)
         return outcome or Outcome(row.number, OutcomeKind.UNCHANGED)
 
@@ -115,10 +118,9 @@ class SeriesSplits:
             )
 
     async def _write_later(self, later_row: EventRow, later: Event | None) -> Outcome:
-        if later is not None:
-            outcome = await self._changes.change(later_row, later)
-            if outcome is not None:
-                return outcome
+        outcome = await self._changes.change(later_row, later)
+        if outcome is not None:
+            return outcome
         event = await self._calls.import_event(later_row, later_row.record_marker)
         if event is None:
             raise FieldError(
@@ -140,10 +142,10 @@ def _split(row: EventRow, series: Event, original_start: OriginalStart) -> tuple
     recurrence = read_lines(lines, start, end, "UTC")
     whole = ParsedEvent(uid, 0, EventTimes(start, end), recurrence, {})
     later_start = _time_of(row, "start", start) or original_start.time
-    later_end = _time_of(row, "end", start) or later_start.add(end.since(start))
+    later_end = _time_of(row, "end", start) or later_start.add(Duration(time=end.since(start)))
     own_lines = row.fields.get("recurrence", ())
     values = {
-        **{name: series[name] for name in _INHERITED_FIELDS if name in series},
+        **{name: series[name] for name in series.keys() & _INHERITED_FIELDS},
         **row.fields,
         "start": later_start.as_api(),
         "end": later_end.as_api(),
@@ -169,5 +171,7 @@ def _time_of(row: EventRow, name: str, series_start: TimeValue) -> TimeValue | N
 
 
 def _fields_of(part: Segment) -> Mapping[str, Any]:
-    """The fields of a part, without those that identify it."""
-    return {name: value for name, value in part.values.items() if name != "iCalUID"}
+    """The fields of a part, without the one that identifies it."""
+    fields = dict(part.values)
+    fields.pop("iCalUID", None)
+    return fields

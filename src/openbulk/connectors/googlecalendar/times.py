@@ -44,19 +44,18 @@ def time_options(options: Mapping[str, Any]) -> TimeOptions:
     if options.get("timeZone"):
         zone = str(options["timeZone"])
         _require_zone(zone, "metaData.timeZone")
-    daylight_saving = _choice(options, "daylightSaving", DAYLIGHT_SAVING) or "error"
-    return TimeOptions(zone, daylight_saving)
+    return TimeOptions(zone, _daylight_saving(options.get("daylightSaving")))
 
 
-def _choice(options: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
-    value = options.get(name)
+def _daylight_saving(value: Any) -> str:
     if value in (None, ""):
-        return None
-    by_lower_case = {choice.lower(): choice for choice in known}
-    choice = by_lower_case.get(str(value).lower())
-    if choice is None:
+        return "error"
+    choice = str(value).lower()
+    if choice not in DAYLIGHT_SAVING:
         raise FieldError(
-            name, f"metaData.{name} {value!r} is not known; it can be {', '.join(known)}"
+            "daylightSaving",
+            f"metaData.daylightSaving {value!r} is not known; "
+            f"it can be {', '.join(DAYLIGHT_SAVING)}",
         )
     return choice
 
@@ -74,7 +73,7 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
     start, recurrence = body.get("start", {}), body.get("recurrence", ())
     if start.get("timeZone"):
         return False
-    if start.get("date") and any(_MOMENT_IN_UTC.search(line) for line in recurrence):
+    if start.get("date") and any(map(_MOMENT_IN_UTC.search, recurrence)):
         return True
     return any(_lacks_zone(body.get(name, {}), bool(recurrence)) for name in _BOUNDS)
 
@@ -96,12 +95,11 @@ def resolve_times(
     event = dict(body)
     default_zone = body.get("start", {}).get("timeZone") or zone
     recurs = bool(body.get("recurrence"))
-    for name in _BOUNDS:
-        if name in body:
-            _require_one_time(name, body[name])
-            event[name] = _resolve_time(
-                body[name], default_zone, options.daylight_saving, f"{name}.dateTime", recurs
-            )
+    for name in filter(body.get, _BOUNDS):
+        _require_one_time(name, body[name])
+        event[name] = _resolve_time(
+            body[name], default_zone, options.daylight_saving, f"{name}.dateTime", recurs
+        )
     if event.get("end") or not is_update:
         _resolve_end(event)
     if recurs:
@@ -220,7 +218,7 @@ def _require_zone(zone: str, path: str) -> None:
 
 def time_field(time: EventTime) -> str | None:
     """The field of a start or an end that has its value; None if there is none."""
-    return next((field for field in ("date", "dateTime") if time.get(field)), None)
+    return next(filter(time.get, ("date", "dateTime")), None)
 
 
 def _resolve_end(event: dict[str, Any]) -> None:

@@ -71,10 +71,7 @@ class EventUploads:
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
-        zone = None
-        if reader.needs_zone_of_calendar(draft):
-            zone = await self._finder.zone_of(draft.calendar)
-        return reader.row(draft, zone)
+        return await reader.row(draft, self._finder.zone_of)
 
     def _remember_missing(self, error: RecordRefused, target: Target) -> None:
         """Remember a missing calendar: it costs a job one call, not one for each of its rows."""
@@ -93,11 +90,9 @@ class EventUploads:
         return await self._insert_once(row)
 
     async def _update(self, row: EventRow) -> Outcome:
-        event = await self._finder.find(row)
-        if event is not None:
-            outcome = await self._changes.change(row, event)
-            if outcome is not None:
-                return outcome
+        outcome = await self._changes.change(row, await self._finder.find(row))
+        if outcome is not None:
+            return outcome
         raise FieldError(
             row.identity.field,
             f"calendar {row.calendar!r} has no event with {row.identity}; "
@@ -106,11 +101,9 @@ class EventUploads:
 
     async def _upsert(self, row: EventRow) -> Outcome:
         self._finder.claim(row)
-        event = await self._finder.find(row)
-        if event is not None:
-            outcome = await self._changes.change(row, event)
-            if outcome is not None:
-                return outcome
+        outcome = await self._changes.change(row, await self._finder.find(row))
+        if outcome is not None:
+            return outcome
         if row.is_removal:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         return await self._create_missing(row)
@@ -201,7 +194,7 @@ class EventUploads:
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import if its iCalUID is taken."""
-        event = await self._finder.fetch(row, row.identity, {"showDeleted": "true"})
+        event = await self._finder.fetch(row, row.identity, showDeleted="true")
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):

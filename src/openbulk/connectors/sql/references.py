@@ -18,14 +18,17 @@ def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[R
     middle = len(rows) // 2
     if not table.refers_to_itself:
         return rows[:middle], rows[middle:]
-    first: list[Row] = []
-    second: list[Row] = []
-    for ring in _Rings(_references(table, rows)).find():
+    rings = list(_Rings(_references(table, rows)).find())
+    if len(rings) == 1:
+        # It has to be cut.
+        return rows[:middle], rows[middle:]
+    first = sorted(rings[0])
+    second: list[int] = []
+    for ring in rings[1:-1]:
         part = first if len(first) < middle else second
-        part += [rows[place] for place in sorted(ring)]
-    if not second:  # one ring of all rows has to be cut
-        return first[:middle], first[middle:]
-    return first, second
+        part += sorted(ring)
+    second += sorted(rings[-1])
+    return [rows[place] for place in first], [rows[place] for place in second]
 
 
 def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:

@@ -123,6 +123,14 @@ class Table:
             return None
         return id_text(known)
 
+    @property
+    def _identity(self) -> dict[Action, tuple[str, ...]]:
+        """The columns that a row needs for an action; an upsert without a key that the database
+        makes is a new row."""
+        is_made = bool(self.key) and all(self.columns[name].has_default for name in self.key)
+        actions = (Action.UPDATE, Action.DELETE, *([] if is_made else [Action.UPSERT]))
+        return dict.fromkeys(actions, self.key)
+
     def features(self, concurrency: int) -> Features:
         """What openbulk can do with its rows."""
         one_column = self.key if len(self.key) == 1 else ()
@@ -136,6 +144,7 @@ class Table:
             concurrency=1 if is_ordered else concurrency,
             idempotent_writes=True,
             identifiers=one_column,
+            identity=self._identity,
             applies_where=True,
             sorts=True,
             id=next(iter(one_column), None),
@@ -186,11 +195,38 @@ def _table(table: sa.Table, names: TypeNames, dialect: "_Dialect") -> Table:
     return Table(table, columns, key, by_folded_name, computed)
 
 
+class _ListAsJson(sa.types.UserDefinedType[Any]):
+    """A list that PostgreSQL turns into JSON, as the driver does not know the type of its items."""
+
+    cache_ok = True
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The column as a statement selects it."""
+        return sa.func.to_json(column, type_=NullType())
+
+
+def _type_to_read(type_: Any) -> Any:
+    """The type with which a column's values are read without loss."""
+    base = _base_of(type_)
+    item = base.item_type if isinstance(base, postgresql.ARRAY) else None
+    if isinstance(item, postgresql.DOMAIN | postgresql.CITEXT):
+        return _ListAsJson()
+    if isinstance(item or base, postgresql.ranges.AbstractRange):
+        return NullType()  # read as text
+    return type_
+
+
+def _base_of(type_: Any) -> Any:
+    """The type under a domain."""
+    while isinstance(type_, postgresql.DOMAIN):
+        type_ = type_.data_type
+    return type_
+
+
 def _loosen_types(table: sa.Table, _columns: Mapping[str, Column]) -> None:
-    """Read PostgreSQL's ranges as text."""
+    """Read PostgreSQL's values without loss."""
     for column in table.columns:
-        if isinstance(column.type, postgresql.ranges.AbstractRange):
-            column.type = NullType()
+        column.type = _type_to_read(column.type)
 
 
 def _loosen_sqlite_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
@@ -211,9 +247,8 @@ def _first_match(table: Sequence[tuple[type[Any], _T]], type_: Any, default: _T)
 
 def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     """A column of PostgreSQL."""
-    type_: Any = column.type
-    while isinstance(type_, postgresql.DOMAIN):
-        type_ = type_.data_type
+    type_ = _base_of(column.type)
+    item = _base_of(getattr(type_, "item_type", type_))
     kind, identity = _first_match(_KINDS, type_, Kind.OTHER), column.identity
     name = names[column.table.name, column.name]
     is_numbered = identity is not None or "nextval(" in (name.default or "")
@@ -228,7 +263,8 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
         is_padded=name.is_padded,
-        numbers=_limits_of(getattr(type_, "item_type", type_), name.modifiers),
+        numbers=_limits_of(item, name.modifiers),
+        has_binary_items=kind is Kind.LIST and isinstance(item, sa.LargeBinary),
         comment=column.comment,
         type_name=name.type,
         full_type_name=name.full_type,

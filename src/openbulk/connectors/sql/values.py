@@ -64,6 +64,8 @@ class Column:
     """Texts are padded with blanks to its length."""
     numbers: NumberLimits = NO_LIMITS
     """Of a list, those of its items."""
+    has_binary_items: bool = False
+    """A list of bytes, each in base64."""
     second_digits: int = 6
     """How many digits of a second a date and time, or a time, keeps."""
     comment: str | None = None
@@ -290,7 +292,17 @@ def _parse_list(value: Any, column: Column, conversion: Conversion) -> Any:
     encode_json(items)
     if has_limits:
         _require_kept_items(items, column.numbers)
-    return list(items)
+    return _binary_items(items) if column.has_binary_items else list(items)
+
+
+def _binary_items(items: Iterable[Any]) -> list[Any]:
+    """The bytes of a list; a list in it has its own."""
+    return [
+        _binary_items(item)
+        if isinstance(item, list)
+        else item and base64.b64decode(item, validate=True)
+        for item in items
+    ]
 
 
 def _without_braces(text: str) -> str:

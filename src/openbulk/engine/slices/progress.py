@@ -85,9 +85,12 @@ class Progress:
     """Outcomes that are not recorded yet."""
     lines: dict[int, int | None] = field(default_factory=dict)
     """Line numbers of the rows without a recorded outcome: a problem is shown with its line."""
+    has_outcomes: bool = False
+    """Whether any row got an outcome in this slice."""
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes, and move the cursor to the last row up to which every row has one."""
+        self.has_outcomes = self.has_outcomes or bool(outcomes)
         for outcome in outcomes:
             self.results.append(outcome)
             self.done.add(outcome.row)

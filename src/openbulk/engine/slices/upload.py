@@ -59,8 +59,8 @@ FIRST_NATIVE_POLL_SECONDS = 0.05
 MAX_NATIVE_POLL_SECONDS = 2.0
 
 
-MAX_EARLY = 1_000
-"""Records that need another one and wait for it, at most."""
+MAX_EARLY = 10_000
+"""Records that need another one and wait for it, at most. They are held in memory."""
 MAX_ROWS_AHEAD = 10_000
 """Rows that a record waits for: the next slice reads them again, as its cursor is before them."""
 
@@ -102,6 +102,7 @@ class UploadSlice:
         self._names_are_paths = names_are_paths
         self._columns: Columns | None = None
         """None as long as no record can be sent."""
+        self._has_read_all = False
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -175,15 +176,18 @@ class UploadSlice:
     async def _send_all(self, features: Features) -> None:
         await self._look_up_open_intents(features)
         try:
-            async with asyncio.TaskGroup() as calls:
-                await self._start_calls(calls, features, self._batches(features.max_batch))
-            await self._send_early_records(features)
+            records = self._pending_records()
+            while not (self._has_read_all or self._may_not_go_on):
+                async with asyncio.TaskGroup() as calls:
+                    batches = self._batches(records, features.max_batch)
+                    await self._start_calls(calls, features, batches)
+                await self._send_early_records(features)
         except BaseExceptionGroup as group:
             # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
 
     async def _send_early_records(self, features: Features) -> None:
-        """Send records again that need others, until no further one is taken.
+        """Send records again that wait for others, until no further one is taken.
 
         If the slice ends before, they have no outcome, and the next slice sends them.
         """
@@ -195,7 +199,15 @@ class UploadSlice:
             async with asyncio.TaskGroup() as calls:
                 await self._start_calls(calls, features, batches)
         if not self._may_not_go_on:
-            self._progress.add([outcome for _, outcome in self._early])
+            self._end_waiting()
+
+    def _end_waiting(self) -> None:
+        """Refuse the records that wait for others: all of them at the end of the file, before it
+        the half that has waited longer."""
+        self._early.sort(key=lambda pair: pair[0].row)
+        count = len(self._early) if self._has_read_all else (len(self._early) + 1) // 2
+        self._progress.add([outcome for _, outcome in self._early[:count]])
+        self._early = self._early[count:]
 
     @property
     def _may_not_go_on(self) -> bool:
@@ -267,8 +279,6 @@ class UploadSlice:
             return outcomes
         pairs = zip(batch, outcomes, strict=True)
         room = MAX_EARLY - len(self._early)
-        if len(self._progress.done) > MAX_ROWS_AHEAD:
-            room = 0
         early = [pair for pair in pairs if pair[1].is_early][:room]
         self._early += early
         rows = {record.row for record, _ in early}
@@ -423,15 +433,27 @@ class UploadSlice:
             values = self._columns.fields_of(values)
         return values if self._dates is None else self._dates.read(values)
 
-    async def _batches(self, size: int) -> AsyncIterator[list[Record]]:
+    async def _batches(
+        self, records: AsyncIterator[Record], size: int
+    ) -> AsyncIterator[list[Record]]:
+        """Records in batches: all of them, or until those that wait for others go first."""
         batch: list[Record] = []
-        async for record in self._pending_records():
+        async for record in records:
             batch.append(record)
             if len(batch) == size:
                 yield batch
+                if self._have_waited:
+                    return
                 batch = []
         if batch:
             yield batch
+        self._has_read_all = True
+
+    @property
+    def _have_waited(self) -> bool:
+        """Whether the records that wait for others are sent again before any further one."""
+        is_full = len(self._early) >= MAX_EARLY or len(self._progress.done) > MAX_ROWS_AHEAD
+        return bool(self._early) and is_full
 
     async def _records_at(self, rows: frozenset[int]) -> list[Record]:
         """The records in these rows that have no outcome."""
@@ -460,13 +482,23 @@ class UploadSlice:
                 await self._record_if_due()
                 if self._ending is None and clock() >= check_at:
                     check_at = clock() + DEADLINE_POLL_SECONDS
-                    if await self._deadline.is_over():
+                    if await self._must_end():
                         self._end(Continue())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._is_over.wait(), RECORD_POLL_SECONDS)
         except BaseException:
             self._end(Continue())
             raise
+
+    async def _must_end(self) -> bool:
+        """Whether the slice must end now.
+
+        Time does not end a slice in which no row has got an outcome yet: if all its records wait
+        for others, the next slice would begin with the same ones, and the job would never end.
+        """
+        if self._progress.has_outcomes or self._features.native:
+            return await self._deadline.is_over()
+        return await self._deadline.must_stop()
 
     async def _record_if_due(self) -> None:
         count = len(self._progress.results)

@@ -47,8 +47,7 @@ class Csv:
         lines = LineReader(text_lines(file, encoding), encoding)
         dialect = detect_dialect(lines, options)
         header = parse_header(read_header(lines, dialect), self.looks_like)
-        null_value = options.get("nullValue")
-        return RowReader(lines, dialect, header, str(null_value) if null_value else None)
+        return RowReader(lines, dialect, header, str(options.get("nullValue") or ""))
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()

@@ -48,7 +48,7 @@ class RowReader:
         lines: LineReader,
         dialect: Dialect,
         header: Sequence[str],
-        null_value: str | None = None,
+        null_value: str = "",
     ) -> None:
         self._lines = lines
         self._dialect = dialect
@@ -73,21 +73,18 @@ class RowReader:
             except csv.Error as error:
                 yield self._broken_row(first_line, self._start_over(error))
                 continue
-            is_suspect = len(cells) != width or lines.damage or first_line <= self._doubtful_until
-            has_quotes = '"' in lines.record_lines[0]
-            is_suspect = is_suspect or (has_quotes and ' "' in lines.record_lines[0])
-            problem = self._find_problem(cells) if is_suspect else None
+            problem = self._find_problem(cells, first_line)
             if problem is not None:
                 yield self._broken_row(first_line, problem)
             elif len(cells) >= width and any(cells[:width]):  # else it is a blank line
-                yield self._row(first_line, cells, has_quotes=has_quotes)
+                yield self._row(first_line, cells)
 
-    def _row(self, line: int, cells: Sequence[str], *, has_quotes: bool) -> Row:
+    def _row(self, line: int, cells: Sequence[str]) -> Row:
         pairs = zip(self.header, cells, strict=False)
         values: dict[str, Any] = {name: cell for name, cell in pairs if cell}
-        if has_quotes:
+        if '"' in self._lines.record_lines[0]:
             values |= self._quoted_empty_texts(cells)
-        if self._null_value is not None:
+        if self._null_value:
             values |= {name: None for name, cell in values.items() if cell == self._null_value}
         self._rows += 1
         return Row(self._rows, values, line=line)
@@ -105,8 +102,17 @@ class RowReader:
         self._rows += 1
         return Row(self._rows, problem=problem, line=line)
 
-    def _find_problem(self, cells: Sequence[str]) -> Problem | None:
+    def _find_problem(self, cells: Sequence[str], first_line: int) -> Problem | None:
         """The problem of the record that was just read; None for a good one or a blank line."""
+        lines = self._lines
+        has_header_width = len(cells) == len(self.header)
+        is_certain = first_line > self._doubtful_until and ' "' not in lines.record_lines[0]
+        if has_header_width and is_certain and not lines.damage:
+            return None
+        return self._examine(cells)
+
+    def _examine(self, cells: Sequence[str]) -> Problem | None:
+        """The problem of a record that may have one."""
         lines = self._lines
         has_wrong_width = self._has_wrong_width(cells)
         # An unclosed quote takes in rows, up to a later quote. A cell of several lines (RFC 4180,

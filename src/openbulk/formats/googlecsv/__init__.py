@@ -14,6 +14,7 @@ from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.googlecsv.columns import (
     API_COLUMNS,
     GOOGLE_COLUMNS,
+    find_unread_columns,
     names_googles_columns,
     require_distinct_columns,
 )
@@ -36,7 +37,7 @@ class GoogleCsv:
     names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
-        """Its header names an event's subject and start, and one more of Google's columns."""
+        """Its header names an event's subject and start."""
         return names_googles_columns(head)
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
@@ -49,7 +50,8 @@ class GoogleCsv:
         require_distinct_columns(table.header)
         order = detect_date_order(table.rows(), options, table.header)
         file.seek(0)
-        return (read_event(row, order) for row in Csv().read(file, options))
+        unread = find_unread_columns(table.header)
+        return (read_event(row, order, unread) for row in Csv().read(file, options))
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()

@@ -9,14 +9,13 @@ from openbulk.domain.records import flatten
 from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.csv.rows import read_header
+from openbulk.formats.table import show_text
 from openbulk.formats.text import byte_lines
 
 SUBJECT, DESCRIPTION, LOCATION = "subject", "description", "location"
 START_DATE, START_TIME = "start date", "start time"
 END_DATE, END_TIME = "end date", "end time"
 ALL_DAY, PRIVATE = "all day event", "private"
-_COLUMNS_BESIDE_START_DATE = frozenset({START_TIME, END_DATE, END_TIME, ALL_DAY})
-
 GOOGLE_COLUMNS = (
     "Subject",
     "Start Date",
@@ -34,7 +33,15 @@ API_COLUMNS = (*IDENTITY_COLUMNS, "start.timeZone", "end.timeZone")
 
 _API_NAMES: Mapping[str, str] = {"summary": SUBJECT}
 """The names that the API has for Google's columns."""
-_READ_COLUMNS = frozenset(map(str.lower, (*GOOGLE_COLUMNS, *API_COLUMNS, *_API_NAMES)))
+_READ_COLUMNS = frozenset(map(str.lower, (*GOOGLE_COLUMNS, *API_COLUMNS)))
+
+_OUTLOOK_COLUMNS = frozenset(
+    {
+        *("reminder on/off", "reminder date", "reminder time", "priority", "sensitivity"),
+        *("mileage", "billing information"),
+    }
+)
+"""Columns that Outlook fills for each event, and that say nothing of most."""
 
 Cells = Mapping[str, str]
 """The cells of a row, by the names of their columns in lower case."""
@@ -42,22 +49,28 @@ Cells = Mapping[str, str]
 
 def cells_of(values: Mapping[str, Any]) -> Cells:
     """The cells of a row, without the blanks around names and texts."""
-    texts = ((name, "" if value is None else str(value)) for name, value in flatten(values).items())
-    return {_fold(name): text.strip() for name, text in texts}
+    return {name_column(name): show_text(value).strip() for name, value in flatten(values).items()}
 
 
-def _fold(name: str) -> str:
-    """The name of a column in lower case, with plain blanks between its words."""
-    return " ".join(name.split()).lower()
+def name_column(name: str) -> str:
+    """Google's name of a column in lower case, with plain blanks between its words."""
+    folded = " ".join(name.split()).lower()
+    return _API_NAMES.get(folded, folded)
+
+
+def find_unread_columns(header: Sequence[str]) -> Sequence[str]:
+    """The columns that have no place in an event, and whose loss a person has to know of."""
+    without_notice = _READ_COLUMNS | _OUTLOOK_COLUMNS
+    return [name for name in header if name_column(name) not in without_notice]
 
 
 def require_distinct_columns(header: Sequence[str]) -> None:
     """Raise BadInput if two columns mean one field of an event: `Subject` and `summary`."""
     first: dict[str, str] = {}
     for name in header:
-        folded = name.strip().lower()
-        other = first.setdefault(_API_NAMES.get(folded, folded), name)
-        if other != name and folded in _READ_COLUMNS:
+        column = name_column(name)
+        other = first.setdefault(column, name)
+        if other != name and column in _READ_COLUMNS:
             raise BadInput(f"the columns {other!r} and {name!r} mean the same; keep one of them")
 
 
@@ -71,7 +84,8 @@ def names_googles_columns(head: bytes) -> bool:
 
 
 def is_google_header(names: Sequence[str]) -> bool:
-    """Whether the names of a table's columns are those of Google Calendar's CSV."""
-    known = frozenset(map(_fold, names))
-    has_start = known.issuperset({SUBJECT, START_DATE})
-    return has_start and not known.isdisjoint(_COLUMNS_BESIDE_START_DATE)
+    """Whether the names of a table's columns are those of Google Calendar's CSV.
+
+    Google requires these two (https://support.google.com/calendar/answer/37118).
+    """
+    return {SUBJECT, START_DATE}.issubset(map(name_column, names))

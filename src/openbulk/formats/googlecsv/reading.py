@@ -1,6 +1,6 @@
 """Rows of Google Calendar's CSV to events in the fields of the Calendar API."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -22,6 +22,7 @@ from openbulk.formats.googlecsv.columns import (
     SUBJECT,
     Cells,
     cells_of,
+    name_column,
 )
 
 _API_FIELDS: Mapping[str, str] = {
@@ -45,21 +46,31 @@ class _WrongCell(ValueError):
         self.column = column.title()
 
 
-def read_event(row: Row, order: DateOrder) -> Row:
+def read_event(row: Row, order: DateOrder, unread: Sequence[str] = ()) -> Row:
     """A row with an event's fields; a broken one if a cell is wrong. A broken row stays broken.
 
-    `order` is the order of the numbers in the file's dates.
+    `order` is the order of the numbers in the file's dates. Columns that are `unread` become a
+    remark if they are filled.
     """
     if row.values is None:
         return row
     try:
         event = _event(cells_of(row.values), order)
-        return replace(row, values=event | _cleared_fields(row.values))
+        values = event | _cleared_fields(row.values)
+        return replace(row, values=values, remarks=_remarks(row.values, unread))
     except OverflowError:
         problem = Problem("the event ends after the year 9999; let it end earlier", "End Date")
     except _WrongCell as error:
         problem = Problem(str(error), error.column)
     return replace(row, values=None, problem=problem)
+
+
+def _remarks(values: Mapping[str, Any], unread: Sequence[str]) -> Sequence[str]:
+    lost = [f"{name} {str(values[name])!r}" for name in unread if values.get(name)]
+    if not lost:
+        return ()
+    plural = "s" * (len(lost) > 1)
+    return (f"column{plural} left out, because Google's CSV has no such: {', '.join(lost)}",)
 
 
 def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
 
 def _cleared_fields(values: Mapping[str, Any]) -> dict[str, None]:
     """The fields whose cells say that they are to be cleared (`metaData.nullValue`)."""
-    cleared = {name.strip().lower() for name, value in values.items() if value is None}
+    cleared = {name_column(name) for name, value in values.items() if value is None}
     return {field: None for column, field in _API_FIELDS.items() if column in cleared}
 
 

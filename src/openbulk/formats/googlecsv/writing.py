@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from openbulk.formats.googlecsv.columns import IDENTITY_COLUMNS
 
 _NOON = 12
+_HALF_DAYS = ("AM", "PM")
 # Both are the same to Google, which keeps `confidential` for compatibility
 # (https://developers.google.com/calendar/api/v3/reference/events, `visibility`).
 _PRIVATE = frozenset({"private", "confidential"})
@@ -97,6 +98,6 @@ def _date_cell(moment: date) -> str:
 
 
 def _time_cell(moment: datetime) -> str:
-    half_day = "PM" if moment.hour >= _NOON else "AM"
-    seconds = f":{moment.second:02}" if moment.second else ""
+    half_day = _HALF_DAYS[moment.hour // _NOON]
+    seconds = f":{moment.second:02}" * bool(moment.second)
     return f"{moment.hour % 12 or 12}:{moment.minute:02}{seconds} {half_day}"

@@ -35,8 +35,8 @@ class Ics:
     names_are_paths = False
 
     def recognizes(self, head: bytes) -> bool:
-        """It begins with BEGIN:VCALENDAR, in any case."""
-        return border(head.lstrip()[:32]).startswith(b"BEGIN:VCALENDAR")
+        """It begins with BEGIN:VCALENDAR, or with an event without its calendar, in any case."""
+        return border(head.lstrip()[:32]).startswith((b"BEGIN:VCALENDAR", b"BEGIN:VEVENT"))
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events, each of them after its series. One that cannot be read is a broken row.

@@ -89,7 +89,7 @@ def _offset_from_start(
             "it is counted from the end of the event, and Google counts from the start"
         )
     if trigger.value.strip().upper().startswith(_DURATION_BEGINS):
-        return parse_duration(trigger)
+        return parse_duration(trigger).total
     moment = parse_time(trigger, calendar, None)
     if start is None or None in {moment.zone, start.zone}:
         raise ValueError("it is at a moment that cannot be counted from the start")

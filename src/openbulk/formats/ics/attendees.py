@@ -20,6 +20,8 @@ _RESPONSES = {
 """PARTSTAT (RFC 5545, section 3.2.12) to `responseStatus`."""
 _PARTICIPATIONS = {response: status for status, response in _RESPONSES.items()}
 _MAILTO = re.compile(r"mailto:(?P<address>[^?]*)", re.I)
+_OTHER_URI = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
+"""Such as `sip:ann@example.com` or `urn:uuid:1`: what it holds is no mail address."""
 _ADDRESS = re.compile(r"[^\s@:<>]+@[^\s@:/<>]+")
 _KEPT_IN_ADDRESS = "@!$'*+/=^`{|}"
 """Characters that an address may have as they are, beside letters and digits (RFC 6068)."""
@@ -64,11 +66,12 @@ def _read_address(found: Property) -> tuple[str, str]:
     alone, or as in a mail: `Ann <ann@example.com>`.
     """
     value = found.text.strip()
+    name, address = "", ""
     mailto = _MAILTO.match(value)
-    if mailto is None:
+    if mailto is not None:
+        address = unquote(mailto["address"])
+    elif not _OTHER_URI.match(value):
         name, address = parseaddr(value)
-    else:
-        name, address = "", unquote(mailto["address"])
     candidates = (address.strip(), found.parameters.get("EMAIL", "").strip())
     return name, next(filter(_ADDRESS.fullmatch, candidates), "")
 

@@ -17,6 +17,7 @@ from openbulk.formats.ics.content_lines import content_line
 from openbulk.formats.ics.properties import Property
 from openbulk.formats.ics.recurrence_rules import Rule, parse_rule
 from openbulk.formats.ics.time_values import (
+    Duration,
     TimeValue,
     fit_to,
     parse_period,
@@ -89,7 +90,7 @@ def read_recurrence(
     usual = end.since(start)
     additions = list(_read_additions(event.each("RDATE"), start, usual, calendar))
     whole = Recurrence(rules, added=[one for one, _ in additions])
-    periods = [(one, one.add(length)) for one, length in additions if length != usual]
+    periods = [(one, one.add(length)) for one, length in additions if length.total != usual]
     left_out = list(_read_exceptions(event.each("EXDATE"), start, whole, calendar))
     kept = [period for period in periods if period[0] not in left_out]
     return replace(whole, left_out=left_out, periods=kept)
@@ -126,13 +127,13 @@ def _occurrences_on(
 
 def _read_additions(
     stated: Sequence[Property], start: TimeValue, usual: timedelta, calendar: CalendarProperties
-) -> Iterator[tuple[TimeValue, timedelta]]:
+) -> Iterator[tuple[TimeValue, Duration]]:
     """Start and length of each occurrence that an RDATE adds; the length is `usual` by default."""
     for one in split_values(stated):
         if one.parameter_word("VALUE") == "PERIOD" or "/" in one.value:
             value, length = parse_period(one, calendar, start.zone)
         else:
-            value, length = parse_time(one, calendar, start.zone), usual
+            value, length = parse_time(one, calendar, start.zone), Duration(time=usual)
         yield fit_to(start, value, one, calendar), length
 
 

@@ -46,6 +46,8 @@ _SINGLE = frozenset({"INTERVAL", "COUNT", "WKST"})
 _WITHOUT_EFFECT = {"RSCALE": "GREGORIAN", "SKIP": "OMIT"}
 """Parts of RFC 7529 that mean what a rule means without them, with these values."""
 _MAX_TIMES_OF_DAY = 100
+_VCALENDAR_1 = re.compile(r"\s*(?:D|W|MP|MD|YM|YD)\d+\b", re.A | re.I)
+"""How a rule of vCalendar 1.0 begins (its section "Recurrence Rule Grammar"): `W2 TU TH #10`."""
 _EXAMPLE = "it looks like RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20261218T225959Z"
 _END_OF_DAY = time(23, 59, 59)
 _WESTERNMOST, _EASTERNMOST = timedelta(hours=-12), timedelta(hours=14)
@@ -128,11 +130,17 @@ def parse_rule(found: Property, start: TimeValue, calendar: CalendarProperties) 
 
 
 def _split_parts(found: Property) -> dict[str, str]:
+    if _VCALENDAR_1.match(found.value):
+        raise ValueError(
+            f"{found.place} is {found.show()}, a rule of vCalendar 1.0; {_EXAMPLE}, "
+            "or export the calendar as iCalendar 2.0"
+        )
     parts: dict[str, str] = {}
-    for part in filter(None, found.value.upper().replace(" ", "").split(";")):
-        key, separator, value = part.partition("=")
+    for written in filter(str.strip, found.value.split(";")):
+        key, separator, value = written.upper().replace(" ", "").partition("=")
         if not separator:
-            raise ValueError(f"{found.place} has {quote_value(part)}, which is no part; {_EXAMPLE}")
+            part = quote_value(written.strip())
+            raise ValueError(f"{found.place} has {part}, which is no part; {_EXAMPLE}")
         is_superfluous = key.startswith("X-") or _WITHOUT_EFFECT.get(key) == value
         if is_superfluous or not value:
             continue
@@ -148,8 +156,13 @@ def _check_part(found: Property, key: str, value: str) -> None:
     # The other parts are lists (RFC 5545, section 3.3.10).
     values = [value] if key in _SINGLE else value.split(",")
     if not all(map(_CHECKS[key], values)):
-        part = quote_value(f"{key}={value}")
+        part = quote_value(_part_as_written(found, key))
         raise ValueError(f"{found.place} has {part}, which no rule can have; {_EXAMPLE}")
+
+
+def _part_as_written(found: Property, key: str) -> str:
+    parts = map(str.strip, found.value.split(";"))
+    return next(part for part in parts if part.partition("=")[0].strip().upper() == key)
 
 
 def _check_combination(found: Property, parts: Mapping[str, str]) -> None:
@@ -204,7 +217,8 @@ def _read_until(
     Many programs write it otherwise, and Google refuses such a rule. If the start has no zone,
     UNTIL has none, either: the calendar's zone at the service is not known here.
     """
-    stated = Property("UNTIL", rule.parts["UNTIL"], line=found.line)
+    written = _part_as_written(found, "UNTIL").partition("=")[2]
+    stated = Property("UNTIL", written.strip(), line=found.line)
     until = parse_time(stated, calendar, start.zone)
     if start.is_day:
         return _last_day(found, rule, start, until, calendar)

@@ -82,14 +82,15 @@ class TimeValue:
             return self
         return self.in_zone("UTC")
 
-    def add(self, duration: timedelta) -> "TimeValue":
+    def add(self, duration: "Duration") -> "TimeValue":
         """A later time. Days go by the calendar, hours by the clock (RFC 5545, section 3.3.6).
 
-        Eight hours over a change to winter time end at five, not at six.
+        Over a change to winter time, eight hours end at five, not at six, and 24 hours are not a
+        day.
         """
-        days, rest = timedelta(days=duration.days), timedelta(seconds=duration.seconds)
-        on_last_day = replace(self, moment=self.moment + days).in_utc()
-        return replace(on_last_day, moment=on_last_day.moment + rest).in_zone(self.zone)
+        on_last_day = replace(self, moment=self.moment + duration.days).in_utc()
+        last = replace(on_last_day, moment=on_last_day.moment + duration.time)
+        return last.in_zone(self.zone)
 
     def since(self, start: "TimeValue") -> timedelta:
         """The time from the start to this: by the moments if both have a zone, else by clocks."""
@@ -261,7 +262,22 @@ def fit_to(
 # --- DURATION and PERIOD ---
 
 
-def parse_duration(found: Property) -> timedelta:
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time; both parts may be negative."""
+
+    days: timedelta = timedelta()
+    """Days of the calendar."""
+    time: timedelta = timedelta()
+    """Hours, minutes and seconds, which may be more than a day."""
+
+    @property
+    def total(self) -> timedelta:
+        """Its length if no clocks are changed."""
+        return self.days + self.time
+
+
+def parse_duration(found: Property) -> Duration:
     """A duration, which may be negative. Raises ValueError with a sentence."""
     value = "".join(found.value.split())
     match = _DURATION.fullmatch(value)
@@ -272,13 +288,16 @@ def parse_duration(found: Property) -> timedelta:
         )
     sign, weeks, *days_and_time = match.groups(default="0")
     days, hours, minutes, seconds = map(int, days_and_time)
-    duration = timedelta(days, seconds, minutes=minutes, hours=hours, weeks=int(weeks))
-    return duration * int(f"{sign}1")
+    direction = int(f"{sign}1")
+    return Duration(
+        timedelta(days, weeks=int(weeks)) * direction,
+        timedelta(hours=hours, minutes=minutes, seconds=seconds) * direction,
+    )
 
 
 def parse_period(
     found: Property, calendar: CalendarProperties, default_zone: str | None
-) -> tuple[TimeValue, timedelta]:
+) -> tuple[TimeValue, Duration]:
     """The start and the length of a period (RFC 5545, section 3.3.9). Raises ValueError."""
     begin, _, end = found.value.partition("/")
     start = parse_time(replace(found, value=begin), calendar, default_zone)
@@ -286,4 +305,4 @@ def parse_period(
     if end.strip().upper().startswith(("P", "+P")):
         return start, parse_duration(end_of_it)
     last = parse_time(end_of_it, calendar, default_zone)
-    return start, last.since(start)
+    return start, Duration(time=last.since(start))

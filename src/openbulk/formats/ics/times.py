@@ -16,6 +16,7 @@ from openbulk.formats.ics.iana_zones import known_zones
 from openbulk.formats.ics.properties import Property
 from openbulk.formats.ics.time_values import (
     ZONE_OF_UTC_TIME,
+    Duration,
     TimeValue,
     fit_to,
     parse_duration,
@@ -24,7 +25,7 @@ from openbulk.formats.ics.time_values import (
 )
 from openbulk.formats.ics.vevent import Properties
 
-_ONE_DAY = timedelta(days=1)
+_ONE_DAY = Duration(timedelta(days=1))
 _THIS_AND_FUTURE = "THISANDFUTURE"
 _KINDS = {True: "a day", False: "a time"}
 """What a time is called, by `is_day`."""
@@ -106,6 +107,7 @@ def _read_start_and_end(
         return start, _add_duration(event, start)
     end = _read_end(stated_end, start, calendar)
     _check_order(stated_end, start, end)
+    _check_duration(event, stated_end, start, end)
     return start, end
 
 
@@ -141,23 +143,45 @@ def _check_order(found: Property, start: TimeValue, end: TimeValue) -> None:
         )
 
 
+def _check_duration(
+    event: Properties, stated_end: Property, start: TimeValue, end: TimeValue
+) -> None:
+    """Raise ValueError if DURATION gives another end than DTEND.
+
+    RFC 5545, section 3.6.1, forbids both together; programs write them nonetheless.
+    """
+    found = event.get("DURATION")
+    if found is None:
+        return
+    try:
+        duration = parse_duration(found)
+    except ValueError:
+        return  # DTEND alone counts
+    is_stated = duration.total != timedelta()
+    if is_stated and end.since(start) not in {duration.total, start.add(duration).since(start)}:
+        raise ValueError(
+            f"{stated_end.place} is {stated_end.show()}, and {found.place} is {found.show()}, "
+            "which is another end; keep one of them"
+        )
+
+
 def _add_duration(event: Properties, start: TimeValue) -> TimeValue:
     """The end by DURATION, else a day or no time at all (RFC 5545, section 3.6.1)."""
     duration = _read_duration(event)
     # DURATION of a day is in days or weeks (RFC 5545, section 3.8.2.5); programs also write hours.
     if start.is_day:
-        whole_days = -(-duration // _ONE_DAY)
-        return start.add(_ONE_DAY * max(1, whole_days))
+        whole_days = -(-duration.total // _ONE_DAY.days)
+        return start.add(Duration(_ONE_DAY.days * max(1, whole_days)))
     return start.add(duration)
 
 
-def _read_duration(event: Properties) -> timedelta:
+def _read_duration(event: Properties) -> Duration:
     """DURATION; none without it. Raises ValueError for a negative one."""
     found = event.get("DURATION")
     if found is None:
-        return timedelta()
+        return Duration()
     duration = parse_duration(found)
-    if duration < timedelta():
+    if duration.total < timedelta():
         raise ValueError(
             f"{found.place} is {found.show()}, and an event ends after it starts; "
             "it looks like DURATION:PT1H30M"

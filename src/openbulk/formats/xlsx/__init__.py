@@ -14,6 +14,7 @@ from openbulk.domain.records import Row
 from openbulk.formats.googlecsv.columns import (
     API_COLUMNS,
     GOOGLE_COLUMNS,
+    find_unread_columns,
     is_google_header,
     require_distinct_columns,
 )
@@ -94,7 +95,8 @@ class GoogleXlsx:
         sheet = SheetReader.of(file, options, self.looks_like)
         require_distinct_columns(sheet.header)
         order = detect_date_order(sheet.rows(), options, sheet.header)
-        return (read_event(row, order) for row in sheet.rows())
+        unread = find_unread_columns(sheet.header)
+        return (read_event(row, order, unread) for row in sheet.rows())
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()

@@ -46,8 +46,9 @@ class CellReader:
             f"{namespace}{name}" for name in ("v", "f", "is")
         )
         self._strings = strings
-        self._readers = readers
-        self._recalculates = recalculates
+        self._readers = {str(style): reader for style, reader in enumerate(readers)}
+        # A program that writes a formula writes no result, or 0, and has it calculated later.
+        self._no_results = {None, "", "0"} if recalculates else {None, ""}
         self._by_type: Mapping[str, Callable[[Element], Any]] = {
             "n": self._read_number,
             "s": self._read_shared,
@@ -67,22 +68,14 @@ class CellReader:
 
     def _read_number(self, cell: Element) -> Any:
         text = cell.findtext(self._value)
-        # A program that writes a formula writes no result, or 0, and has it calculated later.
-        may_lack_result = not text or (self._recalculates and text == "0")
-        if may_lack_result and cell.find(self._formula) is not None:
+        if text in self._no_results and cell.find(self._formula) is not None:
             return _NEVER_CALCULATED
         if not text:
             return None
         try:
-            return self._reader_of(cell)(text)
+            return self._readers.get(cell.get("s", "0"), read_number)(text)
         except ValueError as error:
             return Unreadable(str(error))
-
-    def _reader_of(self, cell: Element) -> Reader:
-        try:
-            return self._readers[int(cell.get("s", 0))]
-        except (ValueError, IndexError):
-            return read_number
 
     def _read_shared(self, cell: Element) -> Any:
         number = cell.findtext(self._value)
@@ -99,8 +92,7 @@ class CellReader:
         return unescape(text or "") or None
 
     def _read_inline(self, cell: Element) -> Any:
-        item = cell.find(self._inline)
-        return None if item is None else text_of(item) or None
+        return next(map(text_of, cell.iterfind(self._inline)), "") or None
 
     def _read_boolean(self, cell: Element) -> Any:
         return cell.findtext(self._value) in {"1", "true"}
@@ -112,17 +104,13 @@ class CellReader:
     def _read_date(self, cell: Element) -> Any:
         """A date in ISO 8601, which few programs write; they write a day with a time, too."""
         text = cell.findtext(self._value) or None
-        return text[:_DAY_CHARACTERS] if text and shows_days(self._reader_of(cell)) else text
+        reader = self._readers.get(cell.get("s", "0"), read_number)
+        return text[:_DAY_CHARACTERS] if text and shows_days(reader) else text
 
 
 def is_blank(value: Any) -> bool:
     """Whether a value is a text of nothing but blanks."""
     return isinstance(value, str) and not value.strip()
-
-
-def show_text(value: Any) -> str:
-    """A value as a cell of the header; "" for an empty one."""
-    return "" if value is None else str(value)
 
 
 # --- writing ---

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from math import isfinite, nan
 
 from openbulk.exact_json import parse_float, parse_integer
@@ -49,6 +49,7 @@ SINCE_1900, SINCE_1904 = 0, 1_462
 """Where a workbook begins to count days (18.2.28, `date1904`)."""
 _FLOAT_DIGITS = 17
 """The digits that tell any two double-precision numbers apart (IEEE 754). Excel writes no more."""
+_REMEMBERED = 4_096
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 
@@ -62,14 +63,20 @@ def read_number(text: str) -> Number:
         number = nan
     if not isfinite(number):
         raise ValueError(f"holds {text!r}, which is not a number")
-    digits = text.upper().partition("E")[0].replace(".", "").lstrip("-+0")
-    if len(digits) > _FLOAT_DIGITS:
+    if len(text) > _FLOAT_DIGITS and _digit_count(text) > _FLOAT_DIGITS:
         return parse_float(text)
-    is_integer = number.is_integer() and abs(number) < 2**63
-    return int(number) if is_integer else number
+    if number.is_integer() and abs(number) < 2**63:
+        return int(number)
+    return number
+
+
+def _digit_count(text: str) -> int:
+    """The digits of a number, without zeros in front and without its exponent."""
+    return len(text.upper().partition("E")[0].replace(".", "").lstrip("-+0"))
 
 
 # --- dates and times ---
+# A column repeats its days and its times.
 
 
 def _milliseconds(text: str) -> int:
@@ -84,26 +91,29 @@ def _show_date(days: int, text: str, first_day: int) -> str:
     days += first_day
     if not 0 < days <= _LAST_DAY or days == _LEAP_DAY:
         raise ValueError(f"holds {text}, which is not a day of the calendar; correct its date")
-    epoch = date(1899, 12, 31) if days < _LEAP_DAY else date(1899, 12, 30)
-    return (epoch + timedelta(days)).isoformat()
+    is_one_off = days < _LEAP_DAY
+    return (date(1899, 12, 30) + timedelta(days + is_one_off)).isoformat()
 
 
 def _show_time(milliseconds: int) -> str:
     minutes, rest = divmod(milliseconds, 60_000)
     seconds, fraction = divmod(rest, 1_000)
     whole = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
-    return f"{whole}.{fraction:03}" if fraction else whole
+    return whole + f".{fraction:03}" * bool(fraction)
 
 
+@lru_cache(_REMEMBERED)
 def _read_date(text: str, first_day: int) -> str:
     return _show_date(_milliseconds(text) // _DAY_MS, text, first_day)
 
 
+@lru_cache(_REMEMBERED)
 def _read_moment(text: str, first_day: int) -> str:
     days, rest = divmod(_milliseconds(text), _DAY_MS)
     return f"{_show_date(days, text, first_day)}T{_show_time(rest)}"
 
 
+@lru_cache(_REMEMBERED)
 def _read_time(text: str) -> str:
     """The time of a day. 1 is 24:00, the end of its day (ISO 8601)."""
     milliseconds = _milliseconds(text)
@@ -116,8 +126,9 @@ def _read_duration(text: str) -> str:
 
 
 def _read_date_or_time(text: str, first_day: int) -> str:
-    is_time = _milliseconds(text) <= _DAY_MS
-    return _read_time(text) if is_time else _read_date(text, first_day)
+    if _milliseconds(text) <= _DAY_MS:
+        return _read_time(text)
+    return _read_date(text, first_day)
 
 
 # --- formats ---
@@ -126,6 +137,8 @@ _SECTION_TOKEN = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]|.', re.DOTALL)
 _LITERAL = re.compile(r'"[^"]*"?|\\.|[_*].|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.DOTALL | re.IGNORECASE)
 _HALF_DAY = re.compile(r"am/pm|a/p")
 _ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]")
+_TIME_FIELDS = re.compile(r"[hs]|\[m+\]")
+_DATE_FIELDS = re.compile(r"[yd]|mmm")
 
 
 def make_reader(code: str, first_day: int = SINCE_1900) -> Reader:
@@ -135,16 +148,18 @@ def make_reader(code: str, first_day: int = SINCE_1900) -> Reader:
     if "general" in shown:
         return read_number
     fields = _HALF_DAY.sub("h", shown)
-    is_elapsed = _ELAPSED.search(fields) is not None
-    has_time = is_elapsed or "h" in fields or "s" in fields
-    has_date = "y" in fields or "d" in fields or "mmm" in fields or ("m" in fields and not has_time)
+    has_time = _TIME_FIELDS.search(fields) is not None
+    # `m` is a month, or beside hours and seconds a minute.
+    has_date = _DATE_FIELDS.search(fields) is not None or ("m" in fields and not has_time)
     if has_date and has_time:
         return partial(_read_moment, first_day=first_day)
     if has_date:
         return partial(_read_date, first_day=first_day)
-    if is_elapsed:
+    if _ELAPSED.search(fields):
         return _read_duration
-    return _read_time if has_time else _code_reader(sections)
+    if has_time:
+        return _read_time
+    return _code_reader(sections)
 
 
 def _split(code: str) -> Sequence[str]:
@@ -188,6 +203,8 @@ _PLAIN_LITERALS = frozenset("-+()/: \u00a0\u202f")
 _DIGIT, _ZERO = "\x00", "\x01"
 """Stand for `#` and `0` among the literal characters of a section."""
 _PLACEHOLDERS: Mapping[str, str] = {"#": _DIGIT, "0": _ZERO}
+_WITHOUT_DIGIT: Mapping[str, str] = {_DIGIT: "", _ZERO: "0"}
+"""What a placeholder shows that has no digit of the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +229,13 @@ class _Section:
 
     def show(self, number: int) -> str:
         """A number that is not negative, as the section shows it."""
-        digits = list(str(number).lstrip("0"))
-        places = [place for place, one in enumerate(self.characters) if one in {_DIGIT, _ZERO}]
+        places = [place for place, one in enumerate(self.characters) if one in _WITHOUT_DIGIT]
+        digits = str(number).lstrip("0").rjust(len(places))
+        beyond = len(digits) - len(places)
         shown = list(self.characters)
-        for place in reversed(places):
-            nothing = "0" if shown[place] == _ZERO else ""
-            shown[place] = digits.pop() if digits else nothing
-        shown.insert(places[0], "".join(digits))
+        for place, digit in zip(places, digits[beyond:], strict=True):
+            shown[place] = digit.strip() or _WITHOUT_DIGIT[shown[place]]
+        shown.insert(places[0], digits[:beyond])
         return "".join(shown)
 
 
@@ -252,12 +269,14 @@ def _read_code(text: str, sections: Sequence[_Section]) -> Number | str:
     if not isinstance(number, int):
         return number
     section, sign = _choose_section(number, sections)
-    return f"{sign}{section.show(abs(number))}" if section.is_code else number
+    if not section.is_code:
+        return number
+    return f"{sign}{section.show(abs(number))}"
 
 
 def _choose_section(number: int, sections: Sequence[_Section]) -> tuple[_Section, str]:
     """The section for a number, and the sign that it does not show itself."""
-    sign = "-" if number < 0 else ""
+    sign = "-" * (number < 0)
     if any(section.condition for section in sections):
         return next((one for one in sections if one.holds(number)), sections[-1]), sign
     if number < 0 and len(sections) > 1:

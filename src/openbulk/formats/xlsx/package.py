@@ -36,7 +36,7 @@ class Sheet:
     @property
     def shown_name(self) -> str:
         """Its name for a message."""
-        return self.name if self.is_visible else f"{self.name} (hidden)"
+        return self.name + " (hidden)" * (not self.is_visible)
 
 
 class Package:

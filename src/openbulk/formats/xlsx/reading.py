@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.header import SAMPLE_ROWS, find_header, parse_header
-from openbulk.formats.xlsx.cells import Unreadable, is_blank, show_text
+from openbulk.formats.table import show_text
+from openbulk.formats.xlsx.cells import Unreadable, is_blank
 from openbulk.formats.xlsx.merged_cells import column_letters
 from openbulk.formats.xlsx.package import Package, Sheet
 from openbulk.formats.xlsx.sheets import Cells, each_row
@@ -59,6 +60,8 @@ class SheetReader:
 
     def _find_problem(self, line: int, cells: Cells) -> Problem | None:
         width = len(self.header)
+        if max(cells) < width and Unreadable not in map(type, cells.values()):
+            return None
         for column, value in cells.items():
             if column >= width and not is_blank(value):
                 return self._describe_width(line, column, cells)

@@ -5,7 +5,7 @@ import re
 import tempfile
 from array import array
 from collections.abc import Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from xml.etree.ElementTree import Element
 
 from openbulk.formats.xlsx.xml import local_name
@@ -38,20 +38,20 @@ def _unescape_one(found: re.Match[str]) -> str:
     return found[0] if "\ud800" <= character <= "\udfff" else character
 
 
-class SharedStrings:
-    """Texts by number. They are read as far as they are needed, and kept in a temporary file."""
+class SharedStrings(dict[int, str]):
+    """Texts by number. They are read as far as they are needed, and kept in a temporary file.
+
+    The dictionary has the short ones that were needed last.
+    """
 
     def __init__(self, items: Iterator[Element]) -> None:
+        super().__init__()
         self._items = items
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         self._begins = array("Q", [0])
-        self._cached: dict[int, str] = {}
 
-    def __getitem__(self, number: int) -> str:
+    def __missing__(self, number: int) -> str:
         """The text with this number, from 0. Raises IndexError, and BadInput for damaged XML."""
-        cached = self._cached.get(number)
-        if cached is not None:
-            return cached
         while number + 1 >= len(self._begins):
             self._read_batch()
         begin, end = self._begins[number], self._begins[number + 1]
@@ -66,12 +66,12 @@ class SharedStrings:
             raise IndexError("the workbook lacks this text")
         encoded = [text.encode() for text in texts]
         self._file.write(b"".join(encoded))
-        for number, text in enumerate(encoded, first):
-            self._begins.append(self._begins[-1] + len(text))
-            self._cache(number, texts[number - first])
+        self._begins.extend(accumulate(map(len, encoded), initial=self._begins.pop()))
+        for number, text in enumerate(texts, first):
+            self._cache(number, text)
 
     def _cache(self, number: int, text: str) -> None:
-        if len(self._cached) >= _MAX_CACHED:
-            self._cached.clear()
+        if len(self) >= _MAX_CACHED:
+            self.clear()
         if len(text) <= _MAX_CACHED_CHARACTERS:
-            self._cached[number] = text
+            self[number] = text

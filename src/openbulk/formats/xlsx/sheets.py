@@ -37,11 +37,7 @@ def each_row(package: Package, sheet: Sheet) -> Iterator[tuple[int, Cells]]:
             if reader is None:
                 reader = _make_reader(package, row)
             line = _line_of(row, line)
-            cells = {
-                column: value
-                for column, cell in _place_cells(row)
-                if (value := reader.read(cell)) is not None
-            }
+            cells = _read_cells(row, reader)
             if not all(map(is_blank, cells.values())):
                 spread.fill(line, cells)
                 yield line, cells
@@ -62,15 +58,19 @@ def _line_of(row: Element, previous: int) -> int:
     return line
 
 
-def _place_cells(row: Element) -> Iterator[tuple[int, Element]]:
-    """The cells of a row with their columns. A cell that names none is behind the one before it."""
+def _read_cells(row: Element, reader: CellReader) -> Cells:
+    """The cells of a row. One that names no column is behind the one before it."""
+    cells: Cells = {}
     column = -1
     for cell in row:
         place = cell.get("r")
         column = column + 1 if place is None else _column_of(place.rstrip(_DIGITS))
         if column >= MAX_COLUMNS:
             raise BadInput(f"the sheet has a cell {place}; a sheet has {MAX_COLUMNS:,} columns")
-        yield column, cell
+        value = reader.read(cell)
+        if value is not None:
+            cells[column] = value
+    return cells
 
 
 @lru_cache(MAX_COLUMNS)

@@ -20,6 +20,7 @@ API = "/calendar/v3/"
 # The guide says 1000; Google enforces 50 (its staff in googleapis/google-api-dotnet-client#1621).
 MAX_CALLS = 50
 _BOUNDARY = re.compile(r'multipart/mixed\b.*?;\s*boundary="?(?P<boundary>[^";]+)"?', re.I)
+_REQUEST_LINE = re.compile(r"\s*(?P<verb>\S+)\s+(?P<address>/\S*)")
 _CRLF = b"\r\n"
 
 
@@ -72,11 +73,11 @@ def _parse_call(part: bytes) -> _Call:
     outer, _, inner = part.lstrip(_CRLF).partition(2 * _CRLF)
     head, _, body = inner.partition(2 * _CRLF)
     request_line, *lines = head.decode(errors="replace").split("\r\n")
-    words = request_line.split()
-    if len(words) < 2 or not words[1].startswith("/") or not words[1].isprintable():
+    match = _REQUEST_LINE.match(request_line)
+    if match is None or not match["address"].isprintable():
         raise _unreadable("a part is not a request.")
     try:
-        address = URL(words[1], encoded=True)
+        address = URL(match["address"], encoded=True)
     except ValueError as error:
         raise _unreadable("a part has an invalid address.") from error
     if not address.path.startswith(API):
@@ -84,7 +85,7 @@ def _parse_call(part: bytes) -> _Call:
     part_headers = _parse_headers(outer.decode(errors="replace").split("\r\n"))
     content_id = part_headers.get("Content-ID", "").strip("<>")
     headers = _parse_headers(lines)
-    return _Call(content_id, words[0].upper(), address, headers, body.rstrip(_CRLF))
+    return _Call(content_id, match["verb"].upper(), address, headers, body.rstrip(_CRLF))
 
 
 def _parse_headers(lines: Sequence[str]) -> CIMultiDict[str]:

@@ -11,8 +11,11 @@ FIRST_DAY, LAST_DAY = date(2, 1, 1), date(9998, 12, 31)
 """Nothing recurs before and after: Python could not write its times in each zone."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-_DAY = re.compile(r"\d{8}", re.ASCII)
-_TIME = re.compile(r"\d{8}T\d{6}Z?", re.ASCII)
+_PATTERNS = {
+    True: re.compile(r"\d{8}", re.ASCII),
+    False: re.compile(r"\d{8}T\d{6}Z?", re.ASCII),
+}
+"""The spelling of days, and of times."""
 
 
 def _unix_midnight(day: date) -> int:
@@ -43,7 +46,7 @@ class Clock:
         A time that a clock change skips is read with the offset before it, and one that comes
         twice is the first (RFC 5545, section 3.3.5).
         """
-        offset = local.replace(tzinfo=self.zone, fold=0).utcoffset() or timedelta()
+        offset = _offset(local.replace(tzinfo=self.zone, fold=0))
         return (local - _EPOCH - offset) // _SECOND
 
     def to_local(self, unix: float) -> datetime:
@@ -63,9 +66,8 @@ class Clock:
             return {"date": self.to_local(unix).date().isoformat()}
         name = zone or self.zone.key
         moment = _moment(unix).astimezone(ZoneInfo(name))
-        offset = moment.utcoffset() or timedelta()
         # RFC 3339 has no offset with seconds, as places had before there were time zones.
-        if offset % _MINUTE:
+        if _offset(moment) % _MINUTE:
             moment = moment.astimezone(UTC)
         return {"dateTime": moment.isoformat(), "timeZone": name}
 
@@ -74,13 +76,16 @@ class Clock:
 
         A local time is in `zone`, else in the zone of the series. Raises ValueError.
         """
-        pattern = _DAY if self.is_day else _TIME
-        if not pattern.fullmatch(text):
+        if not _PATTERNS[self.is_day].fullmatch(text):
             raise ValueError(f"{text!r} has another type than the start")
         local = datetime.fromisoformat(text.rstrip("Z"))
         if text.endswith("Z"):
             return (local - _EPOCH) // _SECOND
         return Clock(zone or self.zone, self.is_day).to_unix(local)
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta()
 
 
 def _moment(unix: float) -> datetime:

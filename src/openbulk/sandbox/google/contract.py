@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import filterfalse
 from typing import Any
 
 import orjson
@@ -105,9 +106,8 @@ class _Method:
 
     def problems(self, query: Mapping[str, str], body: bytes) -> Iterator[str]:
         yield from (problem for _, problem in self.parameter_problems(query))
-        for name in query:
-            if name not in self.parameters:
-                yield f"it has no parameter {name!r}"
+        for name in filterfalse(self.parameters.__contains__, query):
+            yield f"it has no parameter {name!r}"
         for name in sorted(self.required - query.keys()):
             yield f"it needs the parameter {name!r}"
         yield from self.body(body, "")
@@ -137,8 +137,9 @@ class Violations:
             self._count(method.id, problem)
 
     def _count(self, method: str, problem: str) -> None:
-        is_full = len(self.counts) >= MAX_VIOLATIONS
-        self.counts[("others", "") if is_full else (method, problem)] += 1
+        if len(self.counts) >= MAX_VIOLATIONS:
+            method, problem = "others", ""
+        self.counts[method, problem] += 1
 
     def resource(self) -> list[dict[str, Any]]:
         """Each problem with its method and its number of times."""
@@ -151,8 +152,10 @@ class Violations:
 def find_bad_parameter(verb: str, path: str, query: Mapping[str, str]) -> str | None:
     """The first parameter of a call whose value Google's description does not allow."""
     method = _find_method(verb, path)
-    problems = method.parameter_problems(query) if method else iter(())
-    return next((name for name, _ in problems), None)
+    if method is None:
+        return None
+    name, _ = next(method.parameter_problems(query), (None, ""))
+    return name
 
 
 def _find_method(verb: str, path: str) -> _Method | None:

@@ -103,8 +103,8 @@ def list_instances(store: Store, calendar: Calendar, series: Event, query: Query
     tests = _time_tests(store, calendar, query)
     if not _is_true(query, "showDeleted"):
         tests.append(_is_live)
-    if query.get("originalStart"):
-        tests.append(_original_start_test(query, calendar))
+    if original_start := query.get("originalStart"):
+        tests.append(_original_start_test(original_start, calendar))
     begin, version = _page_start(store, query)
     size = page_size(query, DEFAULT_RESULTS, MAX_RESULTS)
     is_wanted = _all_of(tests)
@@ -178,10 +178,11 @@ def _listed_events(calendar: Calendar, query: Query, since: int, begin: Place | 
     With `singleEvents`, there are occurrences in place of their series.
     """
     order = query.get("orderBy")
-    time_range = _time_range(query) if _is_true(query, "singleEvents") else None
-    if time_range and order == "startTime":
+    # This order is for single events only (_event_test).
+    if order == "startTime":
         changed = [one for one in calendar.events.values() if one.version > since]
-        return _by_start(calendar, changed, time_range, begin)
+        return _by_start(calendar, changed, _time_range(query), begin)
+    time_range = _time_range(query) if _is_true(query, "singleEvents") else None
     events: Sequence[Event] | _EventsInOrder = _EventsInOrder(calendar)
     if order == "updated":
         events = sorted(calendar.events.values(), key=lambda event: event.version)
@@ -277,7 +278,7 @@ def _signature(calendar: Calendar, query: Query) -> str:
 
     For any others Google promises "undefined behavior"; the sandbox refuses them.
     """
-    parameters = [f"{name}={query.get(name)}" for name in _SIGNED_PARAMETERS if query.get(name)]
+    parameters = [f"{name}={query.get(name)}" for name in filter(query.get, _SIGNED_PARAMETERS)]
     return hashlib.sha256("&".join([calendar.id, *parameters]).encode()).hexdigest()[:8]
 
 
@@ -286,9 +287,9 @@ def _synced_version(store: Store, query: Query, signature: str) -> int | None:
     token = query.get("syncToken")
     if not token:
         return None
-    excluded = [name for name in _NOT_WITH_SYNC_TOKEN if query.get(name)]
+    excluded = next(filter(query.get, _NOT_WITH_SYNC_TOKEN), None)
     if excluded:
-        raise invalid(f"Sync token cannot be used with {excluded[0]}.", excluded[0])
+        raise invalid(f"Sync token cannot be used with {excluded}.", excluded)
     if query.get("showDeleted") == "false":
         raise invalid("Sync token cannot be used with showDeleted=false.", "showDeleted")
     match = _SYNC_TOKEN.match(token)
@@ -323,7 +324,7 @@ def _event_test(store: Store, calendar: Calendar, query: Query, since: int | Non
         raise invalid(message, "orderBy")
     # A list from a sync token holds every change, deletions too.
     if since is not None:
-        return lambda _event: True
+        return _all_of([])
     tests = _time_tests(store, calendar, query)
     # With `updatedMin`, deleted events are always listed, whatever `showDeleted` is (discovery
     # document).
@@ -376,11 +377,10 @@ def _is_within(calendar: Calendar, time_range: TimeRange, event: Event) -> bool:
     return event.end > time_range[0] and event.start < time_range[1]
 
 
-def _original_start_test(query: Query, calendar: Calendar) -> Test:
+def _original_start_test(text: str, calendar: Calendar) -> Test:
     """The test of `originalStart`: a day, or a time."""
-    text = query.get("originalStart") or ""
-    form = "dateTime" if "T" in text else "date"
-    wanted = unix_time({form: text}, calendar.time_zone)
+    forms = {True: "dateTime", False: "date"}
+    wanted = unix_time({forms["T" in text]: text}, calendar.time_zone)
     return lambda event: unix_time(event.body["originalStartTime"], calendar.time_zone) == wanted
 
 

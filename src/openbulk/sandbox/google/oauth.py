@@ -11,6 +11,7 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from html import escape
+from itertools import filterfalse
 from typing import Any
 
 import orjson
@@ -77,7 +78,7 @@ class OAuth:
     async def show_consent(self, request: web.Request) -> web.Response:
         """`GET /o/oauth2/v2/auth`: the client, its scopes, and two buttons."""
         query = request.query
-        missing = [name for name in ("client_id", "redirect_uri", "scope") if not query.get(name)]
+        missing = list(filterfalse(query.get, ("client_id", "redirect_uri", "scope")))
         if missing:
             return _refusal_page("invalid_request", f"Missing required parameter: {missing[0]}")
         if query.get("response_type") != "code":
@@ -112,11 +113,8 @@ class OAuth:
     async def issue_token(self, request: web.Request) -> web.Response:
         """`POST /token`: an access token for a code, a refresh token or a signed assertion."""
         form = await read_form(request)
-        grant_type = form.get("grant_type", "")
-        redeem = self._grant_types.get(grant_type)
+        redeem = self._grant_types.get(form.get("grant_type", ""), _refuse_grant_type)
         try:
-            if redeem is None:
-                raise TokenRefused("unsupported_grant_type", f"Invalid grant_type: {grant_type}")
             return json_response(redeem(form, str(request.url.with_query(None))))
         except TokenRefused as refused:
             return refused.answer()
@@ -207,6 +205,11 @@ class OAuth:
             "refresh_token": self._tokens.issue_refresh(grant),
         }
         return json_response(tokens)
+
+
+def _refuse_grant_type(form: Form, _audience: str) -> dict[str, Any]:
+    grant_type = form.get("grant_type", "")
+    raise TokenRefused("unsupported_grant_type", f"Invalid grant_type: {grant_type}")
 
 
 def _bad_redirect_page() -> web.Response:

@@ -30,6 +30,9 @@ _LINE = re.compile(
 )
 _PARAMETER = re.compile(r';([A-Z0-9-]+)=(?:"([^"]*)"|([^";:,]*))', re.IGNORECASE | re.ASCII)
 
+_VALUE_TYPES = {True: "DATE", False: "DATE-TIME"}
+"""The types of days, and of times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
@@ -117,7 +120,7 @@ def parse_recurrence(event: Mapping[str, Any], calendar_zone: str) -> Recurrence
 
 def _parse_line(line: Any, clock: Clock) -> tuple[str, Sequence[Any]]:
     """The name of a line, and its rule or its moments. Raises ValueError."""
-    match = _LINE.fullmatch(line) if isinstance(line, str) else None
+    match = _LINE.fullmatch(str(line))
     if match is None:
         raise ValueError("no RRULE, EXRULE, RDATE or EXDATE")
     name, value = match["name"].upper(), match["value"]
@@ -141,12 +144,13 @@ def _parse_dates(value: str, parameters: Mapping[str, str], clock: Clock) -> Seq
     RRuleSchema.java).
     """
     # That parser reads a day without VALUE=DATE, too.
-    own_type = "DATE" if clock.is_day else "DATE-TIME"
+    own_type = _VALUE_TYPES[clock.is_day]
     rest = dict(parameters)
     if rest.pop("VALUE", own_type).upper() != own_type:
         raise ValueError(f"not of the type {own_type}")
-    zone = rest.pop("TZID", None)
-    if rest or (zone is not None and not is_zone(zone)):
+    zone = rest.pop("TZID", clock.zone.key)
+    if rest or not is_zone(zone):
         raise ValueError("an unknown parameter or time zone")
-    info = clock.zone if zone is None or clock.is_day else ZoneInfo(zone)
-    return [clock.parse(text, info) for text in value.upper().split(",")]
+    if clock.is_day:
+        zone = clock.zone.key
+    return [clock.parse(text, ZoneInfo(zone)) for text in value.upper().split(",")]

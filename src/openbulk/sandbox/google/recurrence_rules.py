@@ -5,13 +5,14 @@ RRuleSchema.java, RecurrenceIteratorFactory.java).
 """
 
 import heapq
+import math
 import re
 from calendar import isleap, monthrange
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
-from itertools import count, product, takewhile
-from math import prod
+from itertools import count, dropwhile, islice, product, starmap, takewhile
+from typing import Any
 
 from openbulk.sandbox.google.clocks import FIRST_DAY, LAST_DAY, Clock
 
@@ -64,7 +65,7 @@ class Rule:
     weekdays: Weekdays = frozenset()
     interval: int = 1
     count: int | None = None
-    until: int | None = None
+    until: float = math.inf
     """Unix time of the last possible occurrence."""
     week_start: int = 0
     """The weekday on which weeks begin, from Monday."""
@@ -72,7 +73,7 @@ class Rule:
     @property
     def is_endless(self) -> bool:
         """Whether it goes on for ever."""
-        return self.count is None and self.until is None
+        return self.count is None and self.until == math.inf
 
     def expand(
         self, start: datetime, clock: Clock, earliest: float, latest: float
@@ -83,34 +84,35 @@ class Rule:
         """
         if not FIRST_DAY <= start.date() <= LAST_DAY:
             return
-        if self.until is not None:
-            latest = min(latest, self.until)
+        latest = min(latest, self.until)
         days = clock.to_local(earliest).date(), clock.to_local(latest).date()
         found = map(clock.to_unix, self._local_times(start, clock, *days))
-        for one in takewhile(lambda one: one <= latest, _in_order(found)):
-            if one >= earliest:
-                yield one
+        up_to_latest = takewhile(lambda one: one <= latest, _in_order(found))
+        yield from dropwhile(lambda one: one < earliest, up_to_latest)
 
     def _local_times(
         self, start: datetime, clock: Clock, first: date, last: date
     ) -> Iterator[datetime]:
         """Its local times, from about the first day to about the last one."""
+        return islice(self._all_local_times(start, clock, first, last), self.count)
+
+    def _all_local_times(
+        self, start: datetime, clock: Clock, first: date, last: date
+    ) -> Iterator[datetime]:
+        """Its local times as if it had no COUNT; looks at MAX_STEPS days and times at most."""
         rule = self._with_defaults(start)
         times = [start.time()] if clock.is_day else _times_of_day(rule, start.time())
         tests = _day_tests(rule)
-        remaining = MAX_STEPS if rule.count is None else rule.count
         steps = 0
         for period in rule._periods(start.date(), first):
             steps += len(period)
             if period[0] > last.toordinal() + 1 or steps > MAX_STEPS:
                 return
             days = [day for day in map(date.fromordinal, period) if all(t(day) for t in tests)]
-            for moment in _select_positions(days, times, rule.numbers.get("BYSETPOS")):
-                if moment < start:
-                    continue
+            moments = _select_positions(days, times, rule.numbers.get("BYSETPOS"))
+            for moment in dropwhile(lambda moment: moment < start, moments):
                 steps += 1
-                remaining -= 1
-                if remaining < 0 or steps > MAX_STEPS:
+                if steps > MAX_STEPS:
                     return
                 yield moment
 
@@ -118,9 +120,7 @@ class Rule:
         """The rule with the parts that come from its start."""
         if self.weekdays or not _DAY_PARTS.isdisjoint(self.numbers):
             return self
-        numbers = {**_DEFAULTS[self.frequency](start), **self.numbers}
-        weekdays = frozenset({(0, start.weekday())}) if self.frequency == "WEEKLY" else frozenset()
-        return replace(self, numbers=numbers, weekdays=weekdays)
+        return _WITH_DEFAULTS[self.frequency](self, start)
 
     def _periods(self, start: date, first: date) -> Iterator[Sequence[int]]:
         """The days of each period in which it recurs, as ordinals; from about the first day."""
@@ -133,16 +133,26 @@ class Rule:
         return takewhile(bool, (days_of(start, number, self) for number in numbers))
 
 
-_DEFAULTS: Mapping[str, Callable[[datetime], dict[str, frozenset[int]]]] = {
-    "DAILY": lambda _start: {},
-    "WEEKLY": lambda _start: {},
-    "MONTHLY": lambda start: {"BYMONTHDAY": frozenset({start.day})},
-    "YEARLY": lambda start: {
-        "BYMONTH": frozenset({start.month}),
-        "BYMONTHDAY": frozenset({start.day}),
-    },
+def _on_weekday(rule: Rule, start: datetime) -> Rule:
+    return replace(rule, weekdays=frozenset({(0, start.weekday())}))
+
+
+def _on_month_day(rule: Rule, start: datetime) -> Rule:
+    return replace(rule, numbers={"BYMONTHDAY": frozenset({start.day}), **rule.numbers})
+
+
+def _on_year_day(rule: Rule, start: datetime) -> Rule:
+    in_month = replace(rule, numbers={"BYMONTH": frozenset({start.month}), **rule.numbers})
+    return _on_month_day(in_month, start)
+
+
+_WITH_DEFAULTS: Mapping[str, Callable[[Rule, datetime], Rule]] = {
+    "DAILY": lambda rule, _start: rule,
+    "WEEKLY": _on_weekday,
+    "MONTHLY": _on_month_day,
+    "YEARLY": _on_year_day,
 }
-"""By frequency: the parts of a rule without any about days, from its start."""
+"""By frequency: a rule without any parts about days, with those of its start."""
 
 
 def _in_order(moments: Iterable[int]) -> Iterator[int]:
@@ -256,10 +266,8 @@ def _weekday_test(rule: Rule) -> Callable[[date], bool]:
     place_of = _in_year if is_yearly else _in_month
 
     def test(day: date) -> bool:
-        weekday = day.weekday()
-        if (0, weekday) in rule.weekdays:
-            return True
-        return any((number, weekday) in rule.weekdays for number in _sevenths(*place_of(day)))
+        numbers = {0, *_sevenths(*place_of(day))}
+        return any((number, day.weekday()) in rule.weekdays for number in numbers)
 
     return test
 
@@ -267,7 +275,7 @@ def _weekday_test(rule: Rule) -> Callable[[date], bool]:
 def _times_of_day(rule: Rule, start: time) -> Sequence[time]:
     by_default = {"BYHOUR": start.hour, "BYMINUTE": start.minute, "BYSECOND": start.second}
     numbers = (sorted(rule.numbers.get(name, {by_default[name]})) for name in _TIME_PARTS)
-    return [time(hour, minute, second) for hour, minute, second in product(*numbers)]
+    return list(starmap(time, product(*numbers)))
 
 
 def _select_positions(
@@ -275,15 +283,14 @@ def _select_positions(
 ) -> Iterator[datetime]:
     """All times of all days; with BYSETPOS, those at some positions."""
     if positions is None:
-        for day, moment in product(days, times):
-            yield datetime.combine(day, moment)
+        yield from starmap(datetime.combine, product(days, times))
         return
     total = len(days) * len(times)
     # Computed, not listed: a year of seconds is 31 million of them.
-    indexes = {position - 1 if position > 0 else total + position for position in positions}
+    # A position counts from 1, or from -1 at the end.
+    indexes = {(one - (one > 0)) % total for one in positions if abs(one) <= total}
     for index in sorted(indexes):
-        if 0 <= index < total:
-            yield datetime.combine(days[index // len(times)], times[index % len(times)])
+        yield datetime.combine(days[index // len(times)], times[index % len(times)])
 
 
 # --- parsing ---
@@ -297,21 +304,15 @@ def parse_rule(text: str, clock: Clock) -> Rule:
     frequency = parts.pop("FREQ", "")
     if frequency not in FREQUENCIES:
         raise ValueError(f"FREQ is {frequency!r}")
-    week_start = _WEEKDAYS.index(parts.pop("WKST", "MO"))
-    interval = _parse_number(parts.pop("INTERVAL", "1"), range(1, _MAX_INT + 1))
-    count_text, until_text = parts.pop("COUNT", None), parts.pop("UNTIL", None)
-    weekdays = _parse_weekdays(parts.pop("BYDAY", None))
+    settings = {
+        field: parse(parts.pop(name), clock)
+        for name, (field, parse) in _SETTINGS.items()
+        if name in parts
+    }
     numbers = {name: _parse_numbers(name, value) for name, value in parts.items()}
-    _check_combination(frequency, numbers, weekdays)
-    return Rule(
-        frequency,
-        numbers,
-        weekdays,
-        interval,
-        None if count_text is None else _parse_number(count_text, range(1, _MAX_INT + 1)),
-        None if until_text is None else _parse_until(until_text, clock),
-        week_start,
-    )
+    rule = Rule(frequency, numbers, **settings)
+    _check_combination(frequency, numbers, rule.weekdays)
+    return rule
 
 
 def _split_parts(text: str) -> dict[str, str]:
@@ -322,6 +323,14 @@ def _split_parts(text: str) -> dict[str, str]:
             raise ValueError(f"{part!r} is no part, or is there twice")
         parts[name] = value
     return {name: value for name, value in parts.items() if not name.startswith("X-")}
+
+
+def _parse_week_start(text: str, _clock: Clock) -> int:
+    return _WEEKDAYS.index(text)
+
+
+def _parse_positive(text: str, _clock: Clock) -> int:
+    return _parse_number(text, range(1, _MAX_INT + 1))
 
 
 def _parse_until(text: str, clock: Clock) -> int:
@@ -344,9 +353,7 @@ def _parse_number(text: str, numbers: Collection[int]) -> int:
     return int(text)
 
 
-def _parse_weekdays(text: str | None) -> Weekdays:
-    if text is None:
-        return frozenset()
+def _parse_weekdays(text: str, _clock: Clock) -> Weekdays:
     return frozenset(map(_parse_weekday, text.split(",")))
 
 
@@ -360,6 +367,16 @@ def _parse_weekday(text: str) -> tuple[int, int]:
     return _parse_number(match["number"], _ORDINALS), weekday
 
 
+_SETTINGS: Mapping[str, tuple[str, Callable[[str, Clock], Any]]] = {
+    "WKST": ("week_start", _parse_week_start),
+    "INTERVAL": ("interval", _parse_positive),
+    "COUNT": ("count", _parse_positive),
+    "UNTIL": ("until", _parse_until),
+    "BYDAY": ("weekdays", _parse_weekdays),
+}
+"""The parts that are no lists of numbers: their fields of Rule, and their parsers."""
+
+
 def _check_combination(
     frequency: str, numbers: Mapping[str, frozenset[int]], weekdays: Weekdays
 ) -> None:
@@ -367,7 +384,7 @@ def _check_combination(
     for name in numbers:
         if frequency in _NOT_WITH.get(name, ()):
             raise ValueError(f"{name} must not be given with {frequency}")
-    if prod(len(numbers.get(name, {0})) for name in _TIME_PARTS) > MAX_TIMES_OF_DAY:
+    if math.prod(len(numbers.get(name, {0})) for name in _TIME_PARTS) > MAX_TIMES_OF_DAY:
         raise ValueError("too many times of a day")
     takes_ordinals = frequency in {"MONTHLY", "YEARLY"} and "BYWEEKNO" not in numbers
     if not takes_ordinals and any(number for number, _ in weekdays):

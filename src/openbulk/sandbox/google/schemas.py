@@ -27,8 +27,9 @@ def read_fields(body: Mapping[str, Any], schema: str, names: Collection[str]) ->
     clears a field, is kept.
     """
     properties = _schemas()[schema]["properties"]
-    fields = {name: value for name, value in body.items() if name in names}
-    return {name: _read(value, properties[name], name) for name, value in fields.items()}
+    return {
+        name: _read(value, properties[name], name) for name, value in body.items() if name in names
+    }
 
 
 def _read(value: Any, schema: Schema, path: str) -> Any:

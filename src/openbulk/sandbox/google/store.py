@@ -186,7 +186,7 @@ class Store:
 
     def calendar(self, user: str, calendar_id: str) -> Calendar:
         """A calendar that the user may see. Raises Rejected (404)."""
-        wanted = user if calendar_id == "primary" else calendar_id
+        wanted = {"primary": user}.get(calendar_id, calendar_id)
         # Every user has a primary calendar. The sandbox makes it at its first use.
         if wanted == user and wanted not in self.calendars:
             self.save_calendar(Calendar(user, user, user))
@@ -202,9 +202,9 @@ class Store:
         return sorted(listed, key=lambda calendar: calendar is not primary)
 
     def add_calendar(self, user: str, body: Mapping[str, Any]) -> Calendar:
-        """Make a secondary calendar. Raises Rejected (400)."""
+        """Make a secondary calendar, from fields of the right types. Raises Rejected (400)."""
         summary, zone = body.get("summary"), body.get("timeZone") or "UTC"
-        if not isinstance(summary, str) or not summary:
+        if not summary:
             raise missing_value("Missing title.")
         if not is_zone(zone):
             raise invalid("Invalid time zone.")
@@ -289,7 +289,7 @@ class Store:
         is_moved = any(changed.get(name) != old.get(name) for name in _SCHEDULE_FIELDS)
         sequence = old["sequence"] + is_moved
         saved = self._save_event(calendar, {**changed, "sequence": sequence})
-        if event.recurs and not saved.is_live:
+        if not saved.is_live:
             self._remove_changed_occurrences(calendar, event)
         return saved
 
@@ -299,12 +299,13 @@ class Store:
             raise Rejected(410, "deleted", "Resource has been deleted")
         # Google keeps a deleted event as a cancelled one, so that lists by sync token include it.
         self._save_event(calendar, {**event.body, "status": "cancelled"})
-        if event.recurs:
-            self._remove_changed_occurrences(calendar, event)
+        self._remove_changed_occurrences(calendar, event)
 
-    def _remove_changed_occurrences(self, calendar: Calendar, series: Event) -> None:
-        """Delete the events that changed occurrences of a series became."""
-        for event in calendar.changed_occurrences(series):
+    def _remove_changed_occurrences(self, calendar: Calendar, removed: Event) -> None:
+        """Delete the events that changed occurrences became, if the removed event is a series."""
+        if not removed.recurs:
+            return
+        for event in calendar.changed_occurrences(removed):
             if event.is_live:
                 self._save_event(calendar, {**event.body, "status": "cancelled"})
 
@@ -394,7 +395,9 @@ def _readable_body(body: Mapping[str, Any], calendar: Calendar) -> Mapping[str, 
     try:
         _check_recurrence(body, calendar)
     except Rejected:
-        return {name: value for name, value in body.items() if name != "recurrence"}
+        single = dict(body)
+        del single["recurrence"]
+        return single
     return body
 
 

@@ -37,7 +37,7 @@ def check_times(body: Mapping[str, Any], calendar_zone: str) -> tuple[float, flo
 
 def _forms(place: Mapping[str, Any]) -> set[str]:
     """The forms in which a start or an end is given."""
-    return {form for form in ("date", "dateTime") if place.get(form)}
+    return set(filter(place.get, ("date", "dateTime")))
 
 
 def _check_zone(name: str, place: Mapping[str, Any], *, is_recurring: bool) -> None:
