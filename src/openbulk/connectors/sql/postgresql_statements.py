@@ -193,7 +193,9 @@ class PostgresqlStatements:
         LIMIT tells it that there is one, so that it uses the index.
         """
         source = self._source(names)
-        return source if len(rows) > 1 else f"(SELECT * FROM {source} LIMIT 1) AS {_ROWS}"
+        if len(rows) > 1:
+            return source
+        return f"(SELECT * FROM {source} LIMIT 1) AS {_ROWS}"
 
     def _is_same(self, identifiers: Sequence[str]) -> str:
         return " AND ".join(
@@ -203,7 +205,9 @@ class PostgresqlStatements:
     def _key_in_rows(self, name: str) -> str:
         collation = self._table.columns[name].collation
         column = f"{_ROWS}.{self._quote(name)}"
-        return f"{column} COLLATE {_escape(collation)}" if collation else column
+        if not collation:
+            return column
+        return f"{column} COLLATE {_escape(collation)}"
 
 
 def _escape(sql: str) -> str:

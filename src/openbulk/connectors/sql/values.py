@@ -152,7 +152,9 @@ def _number_to_json(value: Decimal) -> int | float | str:
     else:
         number = float(value)
         is_exact = Decimal(repr(number)) == value
-    return number if is_exact else str(value)
+    if is_exact:
+        return number
+    return str(value)
 
 
 def _float_to_json(value: float) -> float | str:

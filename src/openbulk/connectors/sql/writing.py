@@ -248,7 +248,7 @@ class _RowWriter:
             return []
         if self._counts_inserted:
             return await self._insert_and_count(rows)
-        return _created(rows, await self._statements.insert(rows))
+        return _new_row_outcomes(rows, await self._statements.insert(rows))
 
     async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
@@ -264,7 +264,7 @@ class _RowWriter:
             if len(rows) > 1:
                 raise
             return [await self._outcome_held_back(rows[0])]
-        return _created(rows, ids)
+        return _new_row_outcomes(rows, ids)
 
     async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
@@ -395,7 +395,7 @@ class _RowWriter:
         return name, to_json(row.values[name])
 
 
-def _created(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
+def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
     return [
         Outcome(row.number, OutcomeKind.CREATED, row_id)
         for row, row_id in zip(rows, ids, strict=True)
