@@ -5,15 +5,19 @@ never compared here; the database does that.
 """
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
 _JSON_TYPES = (bool, int, float, Decimal, dict, list)
+_EXACT_TYPES = frozenset({str, int, bool, Decimal, date})
+"""Two values of one of these types are the same if they are equal."""
 
 
 def is_same(found: Any, value: Any) -> bool:
     """Whether a value that was read from a column is the value to write."""
+    if type(found) is type(value) and type(value) in _EXACT_TYPES:
+        return bool(found == value)
     if found is None or value is None:
         return found is value
     if _is_number(found) and _is_number(value):

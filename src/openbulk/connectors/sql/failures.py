@@ -48,6 +48,10 @@ _SQLITE_JOB_CODES = (
     sqlite3.SQLITE_AUTH,
     sqlite3.SQLITE_NOTADB,
 )
+_SQLITE_IS_OF_ROWS = {
+    **dict.fromkeys(_SQLITE_JOB_CODES, False),
+    **dict.fromkeys(_SQLITE_ROW_CODES, True),
+}
 _SQLITE_ALONE = ("SQLITE_CONSTRAINT_NOTNULL", "SQLITE_CONSTRAINT_CHECK", "SQLITE_MISMATCH")
 _SQLITE_NEW_ROW = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 _SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hba.conf entry")
@@ -69,23 +73,14 @@ def is_of_rows(error: DBAPIError) -> bool | None:
         return False
     original = error.orig
     if isinstance(original, sqlite3.Error):
-        return _is_of_rows_in_sqlite(original)
+        # The lowest byte is the primary code. An error without a code has none in the table.
+        return _SQLITE_IS_OF_ROWS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
     state = _sqlstate(error)
     if state.startswith(_ROW_CLASSES) or _is_raised_by_trigger(error):
         return True
     if state.startswith(_JOB_CLASSES):
         return False
     return None
-
-
-def _is_of_rows_in_sqlite(error: sqlite3.Error) -> bool | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return None
-    # The lowest byte is the primary code.
-    if code & 0xFF in _SQLITE_ROW_CODES:
-        return True
-    return False if code & 0xFF in _SQLITE_JOB_CODES else None
 
 
 def is_too_slow(error: DBAPIError) -> bool:
@@ -149,7 +144,9 @@ def is_of_a_type(error: DBAPIError) -> bool:
 def _column_in(error: DBAPIError, text: str) -> str | None:
     name = getattr(_diagnostics(error), "column_name", None)
     match = _SQLITE_COLUMN.search(text) or _KEY_DETAIL.search(text)
-    return name or (match[1].strip('"') if match else None)
+    if name or not match:
+        return name
+    return match[1].strip('"')
 
 
 def _diagnostics(error: DBAPIError) -> Any:
@@ -198,4 +195,4 @@ def _sqlstate(error: Exception) -> str:
 def _message(error: Exception) -> str:
     """The first line of the database's message."""
     lines = str(_original(error)).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return next(iter(lines), type(error).__name__)

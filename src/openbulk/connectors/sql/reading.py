@@ -138,8 +138,9 @@ class Selection:
 
     def _column_of(self, field: str) -> Column:
         """The column that a field is, or is a part of."""
-        is_column = field in self._table.columns
-        return self._column(field if is_column else field.partition(".")[0])
+        if field in self._table.columns:
+            return self._column(field)
+        return self._column(field.partition(".")[0])
 
     def _column(self, name: str) -> Column:
         try:
@@ -195,8 +196,9 @@ class Selection:
     def _text_of(self, column: Column) -> ColumnElement[str]:
         """A column as text. PostgreSQL has no LIKE for its enumerations, numbers and dates."""
         sql = self._table.sql.c[column.name]
-        is_text = column.kind is Kind.TEXT and not column.choices
-        return sql if is_text else sa.cast(sql, sa.Text)
+        if column.kind is Kind.TEXT and not column.choices:
+            return sql
+        return sa.cast(sql, sa.Text)
 
     def _value(self, column: Column, value: Any) -> Any:
         """A value to compare with a column. It may be longer than the column allows."""

@@ -46,7 +46,7 @@ def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
         earlier = {places[key] for key in keys if key in places}
         if row.identity:
             identity = tuple(map(str, row.identity))
-            earlier |= {last[identity]} if identity in last else set()
+            earlier.add(last.get(identity, place))
             last[identity] = place
         before.append([*(earlier - {place})])
     return before
@@ -55,7 +55,9 @@ def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
 def _key(row: Row, columns: _Key) -> _Key | None:
     """A row's values of columns, as texts; None if one is missing."""
     values = [row.values.get(name) for name in columns]
-    return None if None in values else tuple(map(str, values))
+    if None in values:
+        return None
+    return tuple(map(str, values))
 
 
 class _Rings:

@@ -1,9 +1,9 @@
 """The tables of a database, from its own description of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -15,6 +15,8 @@ from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.values import Column, Kind, to_json
 from openbulk.domain.records import Action
+
+_T = TypeVar("_T")
 
 WRITES = "openbulk_writes"
 """openbulk's own table: the log of the batches that it has written. It is not an object."""
@@ -66,17 +68,14 @@ class Table:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     """The columns of its primary key."""
-    by_folded_name: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    by_folded_name: Mapping[str, Sequence[Column]]
+    computed_columns: Sequence[str]
+    """The columns that the database computes, so that they accept no values."""
 
     @property
     def name(self) -> str:
         """The table's name in the database."""
         return self.sql.name
-
-    @property
-    def computed_columns(self) -> list[str]:
-        """The columns that the database computes, so that they accept no values."""
-        return [name for name, column in self.columns.items() if column.is_generated]
 
     @property
     def links_to_itself(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -119,9 +118,10 @@ class Table:
 
     def id_of(self, values: Mapping[str, Any]) -> str | None:
         """A row's primary key as text; None if the row has no value for it."""
-        if not self.key or not values.keys() >= set(self.key):
+        known = [values[name] for name in self.key if name in values]
+        if not known or len(known) < len(self.key):
             return None
-        return id_text(values[name] for name in self.key)
+        return id_text(known)
 
     @property
     def _identity(self) -> dict[Action, tuple[str, ...]]:
@@ -178,26 +178,21 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
         if table.schema == schema and table.name != WRITES
     ]
     tables.sort(key=lambda table: table.name)
-    is_sqlite = connection.dialect.name == "sqlite"
-    names = sqlite_types(connection) if is_sqlite else type_names(connection, str(schema))
-    return {str(table.name): _table(table, names, is_sqlite=is_sqlite) for table in tables}
+    dialect = _DIALECTS[connection.dialect.name]
+    names = dialect.type_names(connection, schema)
+    return {str(table.name): _table(table, names, dialect) for table in tables}
 
 
-def _table(table: sa.Table, names: TypeNames, *, is_sqlite: bool) -> Table:
+def _table(table: sa.Table, names: TypeNames, dialect: "_Dialect") -> Table:
     # The names of a reflected table are of a subclass of str, which orjson does not take as a key.
     key = tuple(map(str, table.primary_key.columns.keys()))
-    columns = {
-        str(column.name): _sqlite_column(column, names) if is_sqlite else _column(column, names)
-        for column in table.columns
-    }
-    if is_sqlite:
-        _loosen_types(table, columns)
-    for one in table.columns:
-        one.type = _type_to_read(one.type)
+    columns = {str(column.name): dialect.column(column, names) for column in table.columns}
+    dialect.loosen_types(table, columns)
     by_folded_name: defaultdict[str, list[Column]] = defaultdict(list)
     for name, column in columns.items():
         by_folded_name[name.strip().casefold()].append(column)
-    return Table(table, columns, key, by_folded_name)
+    computed = [name for name, column in columns.items() if column.is_generated]
+    return Table(table, columns, key, by_folded_name, computed)
 
 
 class _ListAsJson(sa.types.UserDefinedType[Any]):
@@ -228,7 +223,13 @@ def _base_of(type_: Any) -> Any:
     return type_
 
 
-def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
+def _loosen_types(table: sa.Table, _columns: Mapping[str, Column]) -> None:
+    """Read PostgreSQL's values without loss."""
+    for column in table.columns:
+        column.type = _type_to_read(column.type)
+
+
+def _loosen_sqlite_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
     """Read SQLite's values without conversion: any column can hold a value of any type.
 
     https://sqlite.org/datatype3.html
@@ -239,17 +240,19 @@ def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
             column.type = NullType()
 
 
-def _kind_of(type_: sa.types.TypeEngine[Any]) -> Kind:
-    return next((kind for known, kind in _KINDS if isinstance(type_, known)), Kind.OTHER)
+def _first_match(table: Sequence[tuple[type[Any], _T]], type_: Any, default: _T) -> _T:
+    """What a table has for the first type that this one is of."""
+    return next((value for known, value in table if isinstance(type_, known)), default)
 
 
 def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     """A column of PostgreSQL."""
     type_ = _base_of(column.type)
     item = _base_of(getattr(type_, "item_type", type_))
-    kind, identity = _kind_of(type_), column.identity
+    kind, identity = _first_match(_KINDS, type_, Kind.OTHER), column.identity
     name = names[column.table.name, column.name]
     is_numbered = identity is not None or "nextval(" in (name.default or "")
+    sizes: dict[str, Any] = dict(zip(_MODIFIERS.get(kind, ()), name.modifiers, strict=False))
     return Column(
         name=str(column.name),
         kind=kind,
@@ -259,19 +262,23 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_generated=column.computed is not None or bool(identity and identity.always),
         is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
-        length=next(iter(name.modifiers), None) if kind is Kind.TEXT else None,
         is_padded=name.is_padded,
         numbers=_limits_of(item, name.modifiers),
         has_binary_items=kind is Kind.LIST and isinstance(item, sa.LargeBinary),
-        second_digits=next(iter(name.modifiers), 6) if kind in _TIMES else 6,
         comment=column.comment,
         type_name=name.type,
         full_type_name=name.full_type,
         collation=name.collation,
+        **sizes,
     )
 
 
-_TIMES = (Kind.MOMENT, Kind.TIME)
+_MODIFIERS = {
+    Kind.TEXT: ("length",),
+    Kind.MOMENT: ("second_digits",),
+    Kind.TIME: ("second_digits",),
+}
+"""What the number in parentheses behind a type means for a column."""
 
 
 def _limits_of(type_: Any, modifiers: Sequence[int]) -> NumberLimits:
@@ -279,31 +286,39 @@ def _limits_of(type_: Any, modifiers: Sequence[int]) -> NumberLimits:
 
     https://www.postgresql.org/docs/15/datatype-numeric.html
     """
-    for known, bits in ((sa.SmallInteger, 16), (sa.BigInteger, 64), (sa.Integer, 32)):
-        if isinstance(type_, known):
-            return NumberLimits(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    if isinstance(type_, sa.Float):
-        return NumberLimits(float_digits=9 if isinstance(type_, sa.REAL) else 17)
-    if isinstance(type_, sa.Numeric) and modifiers:
+    limits = _first_match(_LIMITS, type_, NO_LIMITS)
+    if limits is NO_LIMITS and isinstance(type_, sa.Numeric) and modifiers:
         return NumberLimits(precision=modifiers[0], scale=modifiers[1])
-    return _MONEY if isinstance(type_, postgresql.MONEY) else NO_LIMITS
+    return limits
 
 
 _MONEY = NumberLimits(precision=19, scale=2)
 """https://www.postgresql.org/docs/15/datatype-money.html; the scale is that of most currencies."""
+_INTEGERS_64 = NumberLimits(-(2**63), 2**63 - 1)
+_FLOATS_64 = NumberLimits(float_digits=17)
+_LIMITS: Sequence[tuple[type[Any], NumberLimits]] = (
+    (sa.SmallInteger, NumberLimits(-(2**15), 2**15 - 1)),
+    (sa.BigInteger, _INTEGERS_64),
+    (sa.Integer, NumberLimits(-(2**31), 2**31 - 1)),
+    (sa.REAL, NumberLimits(float_digits=9)),
+    (sa.Float, _FLOATS_64),
+    (postgresql.MONEY, _MONEY),
+)
+"""The limits of PostgreSQL's types: the first type that matches decides."""
+_SQLITE_LIMITS: Sequence[tuple[type[Any], NumberLimits]] = (
+    (sa.Integer, _INTEGERS_64),
+    (sa.Float, _FLOATS_64),
+)
 
 
 def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:
     name = names[column.table.name, column.name]
-    kind = _kind_of(column.type)
+    kind = _first_match(_KINDS, column.type, Kind.OTHER)
     if kind is Kind.OTHER or (kind is Kind.NUMBER and not name.is_number):
         kind = Kind.TEXT
     # SQLite fills a primary key that is one INTEGER column
     # (https://sqlite.org/lang_createtable.html#rowid).
     is_row_id = kind is Kind.INTEGER and list(column.table.primary_key.columns) == [column]
-    limits = NumberLimits(float_digits=17 if isinstance(column.type, sa.Float) else 0)
-    if kind is Kind.INTEGER:
-        limits = NumberLimits(-(2**63), 2**63 - 1)
     return Column(
         name=str(column.name),
         kind=kind,
@@ -312,10 +327,25 @@ def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_numbered=is_row_id,
         is_generated=column.computed is not None,
         # SQLite does not enforce the length of a text column.
-        numbers=limits,
+        numbers=_first_match(_SQLITE_LIMITS, column.type, NO_LIMITS),
         comment=column.comment,
         makes_numbers_of_texts=name.makes_numbers_of_texts,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How the tables of one kind of database are described."""
+
+    type_names: Callable[[sa.Connection, str | None], TypeNames]
+    column: Callable[[sa.Column[Any], TypeNames], Column]
+    loosen_types: Callable[[sa.Table, Mapping[str, Column]], None]
+
+
+_DIALECTS: Mapping[str, _Dialect] = {
+    "postgresql": _Dialect(type_names, _column, _loosen_types),
+    "sqlite": _Dialect(sqlite_types, _sqlite_column, _loosen_sqlite_types),
+}
 
 
 def _schema_of(column: Column) -> dict[str, Any]:

@@ -101,14 +101,18 @@ class SqliteStatements:
     def _returned_ids(self, result: CursorResult[Any]) -> list[str]:
         # SQLite promises no order (https://sqlite.org/lang_returning.html, section 3), but numbers
         # the rows in theirs.
-        keys = [tuple(key) for key in result]
-        return [id_text(key) for key in (sorted(keys) if self._table.is_numbered else keys)]
+        keys = list(map(tuple, result))
+        if self._table.is_numbered:
+            keys.sort()
+        return list(map(id_text, keys))
 
     async def _insert_defaults(self, keys: str) -> str | None:
-        returning = f" RETURNING {keys}" if keys else ""
-        statement = f"INSERT INTO {self._name} DEFAULT VALUES{returning}"
-        result = await self._execute(statement, ())
-        return id_text(next(iter(result))) if keys else None
+        statement = f"INSERT INTO {self._name} DEFAULT VALUES"
+        if not keys:
+            await self._execute(statement, ())
+            return None
+        result = await self._execute(f"{statement} RETURNING {keys}", ())
+        return id_text(next(iter(result)))
 
     async def update(
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
@@ -180,4 +184,6 @@ def _numbers(count: int, rows: Sequence[Row]) -> set[int]:
     """The numbers of the rows that were changed, if all of them or none were."""
     if count not in {0, len(rows)} and len(rows) > 1:
         raise WrittenElsewhere
-    return {row.number for row in rows} if count else set()
+    if not count:
+        return set()
+    return {row.number for row in rows}

@@ -60,13 +60,13 @@ TypeNames = Mapping[tuple[str, str], TypeName]
 """By table and column."""
 
 
-def type_names(connection: sa.Connection, schema: str) -> dict[tuple[str, str], TypeName]:
+def type_names(connection: sa.Connection, schema: str | None) -> dict[tuple[str, str], TypeName]:
     """The types of all columns of a schema of PostgreSQL."""
     rows = connection.execute(_POSTGRESQL, {"schema": schema})
     return {(table, column): TypeName(*rest) for table, column, *rest in rows}
 
 
-def sqlite_types(connection: sa.Connection) -> dict[tuple[str, str], TypeName]:
+def sqlite_types(connection: sa.Connection, _schema: str | None) -> dict[tuple[str, str], TypeName]:
     """The types of all columns of a file of SQLite."""
     rows = connection.execute(_SQLITE)
     return {(table, column): TypeName(type_ or "") for table, column, type_ in rows}

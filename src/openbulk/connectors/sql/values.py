@@ -133,8 +133,9 @@ def _list_to_json(value: Iterable[Any]) -> list[Any]:
 
 def _part_to_json(value: Any) -> Any:
     """A part of a document: a number stays a number, with its digits."""
-    is_exact = isinstance(value, Decimal) and value.is_finite()
-    return value if is_exact else to_json(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return value
+    return to_json(value)
 
 
 def _bytes_to_json(value: bytes) -> str:
@@ -151,12 +152,16 @@ def _number_to_json(value: Decimal) -> int | float | str:
     else:
         number = float(value)
         is_exact = Decimal(repr(number)) == value
-    return number if is_exact else str(value)
+    if is_exact:
+        return number
+    return str(value)
 
 
 def _float_to_json(value: float) -> float | str:
     """JSON has no infinity, and no NaN (RFC 8259, section 6)."""
-    return value if isfinite(value) else _NOT_FINITE[str(value)]
+    if isfinite(value):
+        return value
+    return _NOT_FINITE[str(value)]
 
 
 _NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
@@ -209,16 +214,21 @@ def _parse_boolean(value: Any, _column: Column, _conversion: Conversion) -> bool
     return text in _TRUE
 
 
+def _is_own(text: str, form: re.Pattern[str], conversion: Conversion) -> bool:
+    """Whether a text is a date or time in a form that only PostgreSQL reads."""
+    return not conversion.is_sqlite and form.fullmatch(text) is not None
+
+
 def _parse_date(value: Any, _column: Column, conversion: Conversion) -> date | str:
     text = str(value).strip()
-    if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
+    if _is_own(text, _OWN_DATE, conversion):
         return text
     return date.fromisoformat(text)
 
 
 def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetime | str:
     text = str(value).strip()
-    if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
+    if _is_own(text, _OWN_DATE, conversion):
         return text
     moment = datetime.fromisoformat(text)
     _require_kept_seconds(text, column)
@@ -232,7 +242,7 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
 
 def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | str:
     text = str(value).strip()
-    if not conversion.is_sqlite and _OWN_TIME.fullmatch(text):
+    if _is_own(text, _OWN_TIME, conversion):
         return text
     parsed = time.fromisoformat(text)
     _require_kept_seconds(text, column)
@@ -327,7 +337,9 @@ def _parse_hstore(value: Any, _column: Column, _conversion: Conversion) -> Any:
 
 
 def _hstore_text(value: Any) -> str | None:
-    return None if value is None else _text_of(value)
+    if value is None:
+        return None
+    return _text_of(value)
 
 
 def _parse_binary(value: Any, _column: Column, _conversion: Conversion) -> bytes:
@@ -386,7 +398,9 @@ def _text_within_length(column: Column, text: str) -> str:
 
 
 def _text_of(value: Any) -> str:
-    return value if isinstance(value, str) else encode_json(value).decode()
+    if isinstance(value, str):
+        return value
+    return encode_json(value).decode()
 
 
 _PARSERS: Mapping[Kind, Callable[[Any, Column, Conversion], Any]] = {

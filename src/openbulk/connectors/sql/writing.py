@@ -5,7 +5,8 @@ are: it may have referred to one of them.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +97,8 @@ class _RowWriter:
         """Numbers of refused rows that other rows may have been in the way of."""
         self._refused: DBAPIError | None = None
         """The last error of an attempt."""
+        self._needs_savepoint = mapper.conversion.is_sqlite
+        """False before the first attempt in PostgreSQL: its transaction has only read so far."""
         self._counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
 
@@ -132,7 +135,8 @@ class _RowWriter:
     async def _attempt_checked(self, rows: Sequence[Row]) -> list[Outcome]:
         try:
             outcomes = await self._attempt(rows)
-            await self._statements.check_constraints()
+            if any(outcome.kind is not OutcomeKind.UNCHANGED for outcome in outcomes):
+                await self._statements.check_constraints()
         except DBAPIError as error:
             self._refused = error
             raise
@@ -193,7 +197,7 @@ class _RowWriter:
         for name, value in row.computed.items():
             if not is_same(matches[0][name], value):
                 return computed_column_error(name).outcome(row.number)
-        if all(is_same(matches[0][name], row.values[name]) for name in self._changed_columns(row)):
+        if self._is_unchanged(row, matches[0]):
             return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
         return None
 
@@ -209,6 +213,14 @@ class _RowWriter:
             if name in row.values:
                 return self._missing(row, f"the database makes {name}, so it cannot be given")
         return None
+
+    def _is_unchanged(self, row: Row, match: Match) -> bool:
+        identifiers = self._mapper.identifiers
+        return all(
+            is_same(match[name], value)
+            for name, value in row.values.items()
+            if name not in identifiers
+        )
 
     def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]
@@ -236,11 +248,7 @@ class _RowWriter:
             return []
         if self._counts_inserted:
             return await self._insert_and_count(rows)
-        ids = await self._statements.insert(rows)
-        return [
-            Outcome(row.number, OutcomeKind.CREATED, row_id)
-            for row, row_id in zip(rows, ids, strict=True)
-        ]
+        return _new_row_outcomes(rows, await self._statements.insert(rows))
 
     async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
@@ -256,10 +264,7 @@ class _RowWriter:
             if len(rows) > 1:
                 raise
             return [await self._outcome_held_back(rows[0])]
-        return [
-            Outcome(row.number, OutcomeKind.CREATED, row_id)
-            for row, row_id in zip(rows, ids, strict=True)
-        ]
+        return _new_row_outcomes(rows, ids)
 
     async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
@@ -308,14 +313,11 @@ class _RowWriter:
 
     async def _bisect(self, rows: Sequence[Row]) -> dict[int, Outcome]:
         """The outcomes of an attempt, by row number. If it fails, each half is tried, down to the
-        bad row.
-
-        A savepoint undoes only the attempt that failed.
-        """
+        bad row."""
         if not rows:
             return {}
         try:
-            async with self._connection.begin_nested():
+            async with self._undo_on_error():
                 outcomes = await self._attempt_checked(rows)
                 self._may_get_better.difference_update(row.number for row in rows)
                 return {outcome.row: outcome for outcome in outcomes}
@@ -332,6 +334,23 @@ class _RowWriter:
         first, second = halves(self._table, rows)
         written = await self._bisect(first)
         return written | await self._bisect(second)
+
+    @asynccontextmanager
+    async def _undo_on_error(self) -> AsyncIterator[None]:
+        """Undo an attempt if it fails, and nothing that was written before it."""
+        if self._needs_savepoint:
+            async with self._connection.begin_nested():
+                yield
+            return
+        self._needs_savepoint = True
+        try:
+            yield
+        except (DBAPIError, WrittenElsewhere):
+            # The driver begins the next transaction with the next statement. A savepoint would
+            # cost two statements for each batch that has no bad row.
+            if not self._connection.invalidated:
+                await self._connection.exec_driver_sql("ROLLBACK")
+            raise
 
     async def _require_about_rows(self, error: DBAPIError) -> None:
         """Raise an error that is not about rows: then no other row could be written either."""
@@ -360,12 +379,27 @@ class _RowWriter:
         self._may_get_better.discard(row.number)
         if may_get_better(error, is_insert=self._action is Action.CREATE):
             self._may_get_better.add(row.number)
-        name = await self._statements.column_at_fault(row) if is_of_a_type(error) else None
-        at_fault = None if name is None else (name, to_json(row.values[name]))
+        at_fault = await self._value_at_fault(row, error)
         outcome = row_failure(row.number, error, self._table.columns, at_fault)
         # A row that has the key of another one may not be written behind it.
         is_early = row.number in self._may_get_better and self._action in _IN_ANY_ORDER
         return replace(outcome, is_early=is_early)
+
+    async def _value_at_fault(self, row: Row, error: DBAPIError) -> tuple[str, Any] | None:
+        """The column whose type does not take its value, with the value."""
+        if not is_of_a_type(error):
+            return None
+        name = await self._statements.column_at_fault(row)
+        if name is None:
+            return None
+        return name, to_json(row.values[name])
+
+
+def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
+    return [
+        Outcome(row.number, OutcomeKind.CREATED, row_id)
+        for row, row_id in zip(rows, ids, strict=True)
+    ]
 
 
 def _number(row: Row) -> int:
