@@ -129,12 +129,17 @@ def test_a_part_in_another_case_means_what_it_says(memory: Server) -> None:
 
 
 def test_options_in_the_address_of_an_upload_are_refused(memory: Server) -> None:
-    """They belong into metaData. Parameters that are like no option are ignored, as ever."""
+    """They belong into metaData. So is any other parameter: somebody counts on it."""
     for query in ("?action=upsert", "?Encoding=utf-8", "?calendarid=x"):
         assert "is a key of metaData" in refusal(memory.upload("records", b"a\n1\n", query=query))
     assert "did you mean 'metaData'" in refusal(
         memory.upload("records", b"a\n1\n", query="?meta_data=%7B%7D")
     )
+    for query in ("?plan=true", "?dryRun=true"):
+        assert "is not known; the address of an upload takes" in refusal(
+            memory.upload("records", b"a\n1\n", query=query)
+        )
+    assert memory.call("GET", "/records").json == []
     for query in ("?path=/sample.csv", "?_=17", "?where="):
         assert memory.upload("records", b"a\n1\n", query=query).status == 200
 

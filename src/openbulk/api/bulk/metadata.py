@@ -132,17 +132,28 @@ def spell_upload_options(
 
 
 def refuse_options_in_address(query: Mapping[str, str], providers: Mapping[str, Provider]) -> None:
-    """Raise BadInput for a query parameter that is a key of `metaData`: it would have no effect."""
-    for given in query:
+    """Raise BadInput for a query parameter that an upload does not read.
+
+    Whoever writes `?plan=true` or `?action=delete` counts on it, and records would be written.
+    """
+    for given, value in query.items():
+        if given in (*_IN_THE_ADDRESS, _CACHE_BUSTER) or not value:
+            continue
         name = known_spelling(given, _known_names(providers))
-        if name is not None and name not in _IN_THE_ADDRESS:
+        if name is not None:
             raise BadInput(
                 f"{name!r} is a key of metaData, and has no effect in the address; send it there"
             )
+        known = ", ".join(_IN_THE_ADDRESS)
+        raise BadInput(
+            f"the parameter {given[:80]!r} is not known; the address of an upload takes {known}"
+        )
 
 
-_IN_THE_ADDRESS = ("identifierFieldName", "path")
-"""Keys that clients of the contract send as query parameters; `path` has no effect there."""
+_IN_THE_ADDRESS = ("metaData", "identifierFieldName", "path")
+"""What clients of the contract send as query parameters; `path` has no effect there."""
+_CACHE_BUSTER = "_"
+"""Browser libraries send it with a number, so that no cache answers."""
 
 
 def _known_names(providers: Mapping[str, Provider]) -> Iterable[str]:
