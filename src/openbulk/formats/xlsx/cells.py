@@ -140,7 +140,9 @@ def write_cell(sheet: Any, row: int, column: int, cell: Cell, field: str) -> Non
 
 
 def _text_of(cell: Cell) -> str:
-    return f"{cell:f}" if isinstance(cell, Decimal) else str(cell)
+    if isinstance(cell, Decimal):
+        return f"{cell:f}"
+    return str(cell)
 
 
 def _is_exact(number: int | float | Decimal) -> bool:
