@@ -53,6 +53,11 @@ class TestCsv(FormatTests):
             if r.problem
         ]
 
+    @pytest.mark.parametrize(("null_value", "cell"), [("#N/A", "#N/A"), (0, "0"), (False, "false")])
+    def test_a_null_value_of_any_type_clears_a_field(self, null_value: object, cell: str) -> None:
+        rows = self.read(f"a,b\n1,{cell}\n".encode(), nullValue=null_value)
+        assert [row.values for row in rows] == [{"a": "1", "b": None}]
+
     def test_a_text_that_begins_with_a_blank_and_a_quote_is_a_text(self) -> None:
         rows = self.read(b'a,b\n1," ""x"\n')
         assert [row.values for row in rows] == [{"a": "1", "b": ' "x'}]

@@ -113,7 +113,7 @@ class RowReader:
         self._options = time_options(target.options)
         self._calendar = calendar_of(target.options)
         self._send_updates = _send_updates(target.options)
-        self._may_clear = bool(target.options.get("nullValue"))
+        self._may_clear = target.options.get("nullValue") not in (None, "")
         self._job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
         self._schema = event_schema()
         column = target.identifier_field

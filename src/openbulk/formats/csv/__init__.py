@@ -12,6 +12,8 @@ values are text. `write` uses commas, line feeds, and JSON for lists.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+import orjson
+
 from openbulk.domain.records import Row
 from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
@@ -47,7 +49,7 @@ class Csv:
         lines = LineReader(text_lines(file, encoding), encoding)
         dialect = detect_dialect(lines, options)
         header = parse_header(read_header(lines, dialect), self.looks_like)
-        return RowReader(lines, dialect, header, str(options.get("nullValue") or ""))
+        return RowReader(lines, dialect, header, _null_value(options.get("nullValue")))
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
@@ -55,3 +57,10 @@ class Csv:
         """A header and a line for each record; a field without a value is an empty cell."""
         table = Table(records, fields)
         return encode_rows(table.columns, map(table.cells, records))
+
+
+def _null_value(value: Any) -> str:
+    """The text of a cell that clears a field: of 0 and false, too; "" for none."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return orjson.dumps(value).decode()
