@@ -299,6 +299,15 @@ def test_postgresql_keeps_what_the_file_had(
     holds()
 
 
+@pytest.mark.parametrize("number", [2**63 + 1, 2**64 - 1])
+def test_a_document_that_is_a_number_beyond_64_bits_is_refused_with_its_row(
+    in_sqlite: Database, number: int
+) -> None:
+    outcomes, _ = in_sqlite("json", [1, number])
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.CREATED, OutcomeKind.FAILED]
+    assert outcomes[1].problem and outcomes[1].problem.field == "v"
+
+
 @pytest.mark.parametrize(("type_", "strategy", "same"), SQLITE)
 def test_sqlite_keeps_what_the_file_had(
     in_sqlite: Database, type_: str, strategy: Any, same: Same

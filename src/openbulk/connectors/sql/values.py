@@ -443,11 +443,15 @@ def _to_sqlite(column: Column, value: Any) -> Any:
 
     Dates and times are text in ISO 8601, those with an offset in UTC. Raises FieldError.
     """
-    if isinstance(value, Decimal | float):
+    if isinstance(value, Decimal | float) or _is_beyond_64_bits(value):
         return _number_to_sqlite(column, Decimal(str(value)))
     if column.makes_numbers_of_texts and isinstance(value, str):
         _require_kept_text(column, value)
     return _TO_SQLITE.get(column.kind, keep_value)(value)
+
+
+def _is_beyond_64_bits(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _number_to_sqlite(column: Column, value: Decimal) -> int | float:
