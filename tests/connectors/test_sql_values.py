@@ -304,8 +304,8 @@ def test_a_document_that_is_a_number_beyond_64_bits_is_refused_with_its_row(
     in_sqlite: Database, number: int
 ) -> None:
     outcomes, _ = in_sqlite("json", [1, number])
-    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.CREATED, OutcomeKind.FAILED]
-    assert outcomes[1].problem and outcomes[1].problem.field == "v"
+    kinds = {outcome.row: outcome.kind for outcome in outcomes}
+    assert kinds == {1: OutcomeKind.CREATED, 2: OutcomeKind.FAILED}
 
 
 @pytest.mark.parametrize(("type_", "strategy", "same"), SQLITE)
