@@ -157,8 +157,9 @@ class Caller:
         assert attempt.work.cancelled is not None
         if not await self._signs.until(attempt.work.cancelled):
             return
-        attempt.is_cancelled = True
-        await self._surely("PUT", f"/bulk/{attempt.job_id}/cancel", attempt.work.account)
+        answer = await self._surely("PUT", f"/bulk/{attempt.job_id}/cancel", attempt.work.account)
+        # A job that has finished stays as it is.
+        attempt.is_cancelled = json.loads(answer[2])["status"] == "CANCELLED"
 
     async def _fetch(self, attempt: Attempt) -> None:
         answer = await self._surely("GET", f"/bulk/{attempt.job_id}/events", attempt.work.account)

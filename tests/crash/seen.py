@@ -18,7 +18,7 @@ class Attempt:
     job_id: int | None = None
     """None where the answer was lost."""
     is_cancelled: bool = False
-    """Whether its caller has cancelled it."""
+    """Whether it was cancelled, as its caller was told."""
 
 
 @dataclass(frozen=True, slots=True)
