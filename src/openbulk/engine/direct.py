@@ -42,8 +42,9 @@ from openbulk.domain.records import (
     select_fields,
 )
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.date_columns import DateColumns, DateReader
+from openbulk.engine.date_columns import DateColumns
 from openbulk.engine.pages import query_for_connector, take_wanted
+from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key
 
 MAX_WAIT_SECONDS = 10.0
@@ -242,9 +243,8 @@ class Direct:
         shown.add(Row(1, values))
         try:
             columns = Columns(target, features, schema)
-            fields = columns.fields_of(values)
             dates = DateFields(schema)
-            return DateReader.of(shown.signs(), columns, dates, target.options).read(fields)
+            return RecordFields(columns, schema, dates, shown.signs(), target.options).of(values)
         except FieldError as error:
             raise BadInput(error.message) from error
 

@@ -7,16 +7,14 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
-from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
@@ -30,7 +28,8 @@ from openbulk.domain.errors import (
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.date_columns import DateReader, signs_of
+from openbulk.engine.date_columns import signs_of
+from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
@@ -99,11 +98,9 @@ class UploadSlice:
         self._features = Features()
         self._ordering: Mapping[str, str] = {}
         self._names_are_paths = names_are_paths
-        self._columns: Columns | None = None
-        """None as long as no record can be sent."""
         self._has_read_all = False
-        self._steps: list[Callable[[Mapping[str, Any]], Mapping[str, Any]]] = []
-        """What makes the fields of a record from the cells of a row, one after another."""
+        self._fields: RecordFields | None = None
+        """None as long as no record can be sent."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -126,8 +123,8 @@ class UploadSlice:
             else:
                 await self._send_all(self._features)
             await self._record()
-            if self._columns is not None:
-                await self._ledger.add_left_out(self._columns.left_out)
+            if self._fields is not None:
+                await self._ledger.add_left_out(self._fields.left_out)
             if self._read_failure is not None:
                 raise self._read_failure
         finally:
@@ -151,21 +148,23 @@ class UploadSlice:
         self._features = objects[self._target.object]
         schema = await self._connector.metadata(self._target.object)
         try:
-            self._columns = Columns(
+            columns = Columns(
                 self._target, self._features, schema, names_are_paths=self._names_are_paths
             )
         except FieldError as error:
             return error.message
-        self._target = replace(self._target, identifier_field=self._columns.identifier)
+        self._target = replace(self._target, identifier_field=columns.identifier)
         self._ordering = ordering_columns(self._target, self._features)
-        if self._names_are_paths:
-            self._steps.append(EmptyTexts(self._columns, schema).leave_out)
-        self._steps.append(self._columns.fields_of)
-        fields = DateFields(schema)
-        if fields:
-            signs = await signs_of(self._files, self._job.upload.file)
-            dates = DateReader.of(signs, self._columns, fields, self._target.options)
-            self._steps.append(dates.read)
+        dates = DateFields(schema)
+        signs = await signs_of(self._files, self._job.upload.file) if dates else {}
+        self._fields = RecordFields(
+            columns,
+            schema,
+            dates,
+            signs,
+            self._target.options,
+            is_table=self._names_are_paths,
+        )
         return None
 
     async def _refuse_all(self, reason: str) -> None:
@@ -424,8 +423,8 @@ class UploadSlice:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
         values = row.values
         try:
-            for step in self._steps:
-                values = step(values)
+            if self._fields is not None:
+                values = self._fields.of(values)
         except FieldError as error:
             return error.outcome(row.number)
         return Record(row.number, values, key_of(self._target, row.number, values))
