@@ -71,14 +71,18 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     return caller
 
 
-async def require_user(request: Request, services: ServicesOfApp) -> User:
+# A request that depends on several of these is looked up once: FastAPI calls a dependency once for
+# each request.
+SignedInCaller = Annotated[Caller, Depends(identify_caller)]
+
+
+async def require_user(caller: SignedInCaller) -> User:
     """The calling user. Raises NotSignedIn."""
-    return (await identify_caller(request, services)).user
+    return caller.user
 
 
-async def require_instance(request: Request, services: ServicesOfApp) -> CallingInstance:
+async def require_instance(caller: SignedInCaller) -> CallingInstance:
     """The instance whose token the request has. Raises NotSignedIn."""
-    caller = await identify_caller(request, services)
     if caller.instance is None:
         raise NotSignedIn(
             "the instance's token is missing; add ', Element <token>' to the Authorization header"
@@ -86,6 +90,5 @@ async def require_instance(request: Request, services: ServicesOfApp) -> Calling
     return caller.instance
 
 
-SignedInCaller = Annotated[Caller, Depends(identify_caller)]
 SignedInUser = Annotated[User, Depends(require_user)]
 SignedInInstance = Annotated[CallingInstance, Depends(require_instance)]

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
 from openbulk.api.http.bodies import BoundedRoute, ContractBody, parse_json
-from openbulk.api.http.callers import SignedInUser, require_instance
+from openbulk.api.http.callers import SignedInCaller, SignedInUser, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import PageSize, parse_page_size, set_page_headers
 from openbulk.api.schedules import transfer_specs
@@ -22,7 +22,7 @@ from openbulk.domain.errors import BadInput, NotFound
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
-from openbulk.storage.accounts import User
+from openbulk.storage.accounts import Caller, User
 
 router = APIRouter(tags=["Schedules"], responses=may_answer(401, 405), route_class=BoundedRoute)
 ScheduleId = Annotated[
@@ -96,13 +96,13 @@ async def list_all(
     responses=answers(wire.Schedule, 400, 404, 413, *OF_THE_SERVICE),
 )
 async def create(
-    body: ScheduleBody, request: Request, services: ServicesOfApp, user: SignedInUser
+    body: ScheduleBody, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
     """Repeat a query, a download or a workflow.
 
     With `from` or `lastRunDate`, each run begins where the last completed run ended.
     """
-    instance = await _instance_of(body, request, services, user)
+    instance = await _instance_of(body, services, caller)
     uri = _relative_path(body)
     content = _content(body)
     headers = {name.lower(): value for name, value in body.headers.items()}
@@ -126,13 +126,11 @@ async def create(
     return await _present_schedule(services, schedule)
 
 
-async def _instance_of(
-    body: ScheduleBody, request: Request, services: Services, user: User
-) -> CallingInstance:
+async def _instance_of(body: ScheduleBody, services: Services, caller: Caller) -> CallingInstance:
     if body.instanceId is None:
-        return await require_instance(request, services)
+        return await require_instance(caller)
     instance = await services.accounts.instance(body.instanceId)
-    if instance is None or instance.organization_id != user.organization_id:
+    if instance is None or instance.organization_id != caller.user.organization_id:
         raise NotFound(f"there is no instance {body.instanceId}")
     return CallingInstance(instance.id, instance.organization_id, instance.element)
 

@@ -15,7 +15,7 @@ from openbulk.api.bulk.metadata import (
 )
 from openbulk.api.services import Services
 from openbulk.api.wire.schema import MASK
-from openbulk.connectors.base import Connector
+from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_object
@@ -164,15 +164,17 @@ async def _find_destination(
     refusal = refusal_of(Target(resolved.name, target.action), objects)
     if refusal is not None:
         raise BadInput(f"targetConfiguration: {refusal}")
-    await _require_identifier(replace(target, object=resolved.name), connector)
+    await _require_identifier(
+        replace(target, object=resolved.name), objects[resolved.name], connector
+    )
     return Destination(destination.id, target, callback_url)
 
 
-async def _require_identifier(target: Target, connector: Connector) -> None:
+async def _require_identifier(target: Target, features: Features, connector: Connector) -> None:
     """Raise BadInput if records cannot have the field that is to identify them."""
-    objects, schema = await connector.objects(), await connector.metadata(target.object)
+    schema = await connector.metadata(target.object)
     try:
-        Columns(target, objects[target.object], schema)
+        Columns(target, features, schema)
     except FieldError as error:
         raise BadInput(f"targetConfiguration: {error.message}") from error
 
