@@ -29,6 +29,10 @@ class Option:
     problem_of: Callable[[str], str | None] | None = None
     """Says in a sentence what is wrong with a text; None if nothing is."""
 
+    def is_for(self, object: str) -> bool:
+        """Whether it is for this object of the service."""
+        return not self.objects or object in self.objects
+
 
 def option_text(value: Any) -> str:
     """The value of an option as text; true and false as JSON writes them."""

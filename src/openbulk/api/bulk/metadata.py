@@ -197,9 +197,7 @@ this one is not."""
 
 def _options_of_object(provider: Provider, resolved: ResolvedObject | None) -> list[Option]:
     return [
-        option
-        for option in provider.options
-        if resolved is None or not option.objects or resolved.name in option.objects
+        option for option in provider.options if resolved is None or option.is_for(resolved.name)
     ]
 
 

@@ -223,11 +223,8 @@ def _options(
 
     Raises BadInput for any other.
     """
-    options = [
-        option
-        for option in services.providers[instance.element].options
-        if not option.objects or resource.name in option.objects
-    ]
+    declared = services.providers[instance.element].options
+    options = [option for option in declared if option.is_for(resource.name)]
     names = [option.name for option in options]
     given = with_known_spelling(
         _filled_parameters(request), names, repr(resource.name), "parameter"
