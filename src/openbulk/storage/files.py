@@ -82,12 +82,11 @@ class FileStore:
 
     async def put(self, path: str, plain: bytes) -> None:
         """Write one sealed object. On a disk, it is durable on return. Raises DiskFull."""
-        await self._write(path, plain, is_sealed=True)
+        await self._write(path, self._sealer.seal(plain, path))
 
-    async def _write(self, path: str, plain: bytes, *, is_sealed: bool) -> None:
+    async def _write(self, path: str, data: bytes) -> None:
         try:
             with _translate_errors():
-                data = self._sealer.seal(plain, path) if is_sealed else plain
                 await obstore.put_async(self._store, path, data)
                 if self._root is not None:
                     await asyncio.to_thread(_reach_disk, self._root, path)
@@ -140,7 +139,7 @@ class FileStore:
 
     async def set_identity(self, identity: str) -> None:
         """Write the file store identity. On a disk, it is durable on return. Raises DiskFull."""
-        await self._write(_IDENTITY, identity.encode(), is_sealed=False)
+        await self._write(_IDENTITY, identity.encode())
 
     async def is_older(self, name: str, than: datetime) -> bool:
         """Whether nothing was written to a file since `than`, by the store's clock."""

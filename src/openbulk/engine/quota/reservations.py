@@ -69,6 +69,14 @@ class _Reservation:
             self.unused.append(Unused(self.left, self.granted_at))
         self.left = 0
 
+    def replace_by(self, granted: Grant, granted_at: float, now: float) -> None:
+        """Replace these calls by calls that have just been granted."""
+        self.drop_rest()
+        self.granted = self.left = granted.calls
+        self.is_followed = False
+        self.granted_at = granted_at
+        self.arrived_at = now
+
     def take_unused(self) -> list[Unused]:
         """Remove the calls to give back, and return them."""
         unused, self.unused = self.unused, []
@@ -167,11 +175,7 @@ class Reservations:
         granted = await self._budgets.change(_scopes_of(budgets), change)
         if not granted.calls:
             return granted
-        reservation.drop_rest()
-        reservation.granted = reservation.left = granted.calls
-        reservation.is_followed = False
-        reservation.granted_at = now
-        reservation.arrived_at = self._now()
+        reservation.replace_by(granted, now, self._now())
         if reservation.timer is not None:
             reservation.timer.cancel()
         reservation.timer = asyncio.get_running_loop().call_later(
