@@ -1,14 +1,14 @@
 """Bulk jobs on the wire: the answer to a new one, its status, its place in a list, its errors."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.api.wire.job_information import info_message
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
-from openbulk.domain.job import Download, Job, Remarks, RowRemark, Status
+from openbulk.domain.job import Download, Job, Status
 from openbulk.storage import ledger
 
 JobState = Literal[
@@ -22,8 +22,6 @@ JobState = Literal[
     "ERROR",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
-SHOWN_REMARKS = 3
-"""Rows whose remarks `infoMessage` shows; the others are counted."""
 
 
 # --- shapes ---
@@ -377,71 +375,3 @@ def _record_count(job: Job) -> int:
 
 def _direction(job: Job) -> str:
     return "DOWNLOAD" if job.is_download else "UPLOAD"
-
-
-def info_message(job: Job) -> str | None:
-    """Information about a job for a person, such as why it waits; None without any."""
-    return "; ".join(_information(job)) or None
-
-
-def _information(job: Job) -> Iterator[str]:
-    if job.waiting_for is not None:
-        yield job.waiting_for
-        if job.waiting_until:
-            yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
-    if job.unused_options:
-        has = "has" if len(job.unused_options) == 1 else "have"
-        yield f"{', '.join(job.unused_options)} {has} no effect on this job"
-    yield from _remark_sentences(job.remarks)
-    yield from _information_on_outcomes(job)
-    if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
-        yield "the job was cancelled after its last record"
-
-
-def _information_on_outcomes(job: Job) -> Iterator[str]:
-    if job.mailed_outside:
-        yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
-    if job.counts.not_found:
-        yield _not_found_sentence(job.counts.not_found)
-    if job.counts.unknown:
-        yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
-    if job.is_finished and not job.is_download and job.not_reached:
-        yield f"{job.not_reached} of {job.records} records were not reached"
-
-
-def _not_found_sentence(count: int) -> str:
-    records, they = ("record", "it") if count == 1 else ("records", "they")
-    return (
-        f"{count} {records} to delete could not be found at the service: {they} may have been "
-        "deleted before, or the identifier is wrong"
-    )
-
-
-def _remark_sentences(remarks: Remarks) -> Iterator[str]:
-    """What rows were sent without."""
-    if remarks.rows:
-        yield _sentence_of_rows(remarks)
-    if remarks.columns:
-        plural = "s" * (len(remarks.columns) > 1)
-        columns = ", ".join(remarks.columns)
-        yield f"column{plural} left out, because the service itself fills it: {columns}"
-
-
-def _sentence_of_rows(remarks: Remarks) -> str:
-    """A sentence about the values that single rows were sent without."""
-    shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
-    more = remarks.rows - len(shown)
-    if more:
-        shown.append(f"and {more} more {_rows(more)}")
-    are = "is" if remarks.rows == 1 else "are"
-    count = f"{remarks.rows} {_rows(remarks.rows)}"
-    return f"{count} {are} sent without something that cannot be sent: {'; '.join(shown)}"
-
-
-def _row_remark(remark: RowRemark) -> str:
-    line = "" if remark.line is None else f" (line {remark.line})"
-    return f"row {remark.row}{line}: {remark.text}"
-
-
-def _rows(number: int) -> str:
-    return "row" if number == 1 else "rows"
