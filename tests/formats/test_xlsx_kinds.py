@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
@@ -16,6 +17,7 @@ from openbulk.domain.records import Row
 from openbulk.formats.recognition import inspect
 from openbulk.formats.xlsx import Xlsx, xml
 from openbulk.formats.xlsx.number_formats import make_built_in_reader, make_reader
+from openbulk.formats.xlsx.shared_strings import SharedStrings
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -247,6 +249,10 @@ def test_the_names_of_the_xml_may_have_a_prefix() -> None:
             '<c r="B2" t="s"><v>7</v></c>',
             "cell B2 refers to the text '7', which the workbook lacks",
         ),
+        (
+            '<c r="B2" t="s"><v>-1</v></c>',
+            "cell B2 refers to the text '-1', which the workbook lacks",
+        ),
         ('<c r="B2"><v>x</v></c>', "cell B2 holds 'x', which is not a number"),
         (text("C2", "VIP"), "the row has 3 cells, the header has 2: cell C2 is 'VIP'"),
     ],
@@ -258,6 +264,16 @@ def test_a_cell_without_a_value_breaks_its_row_alone(cell: str, reason: str) -> 
     assert broken.problem is not None
     assert broken.problem.field == (None if "C2" in reason else "b")
     assert (good.number, good.line, good.values) == (2, 3, {"a": "y"})
+
+
+def test_texts_are_not_counted_from_the_end() -> None:
+    """A text before the first one is as none behind the last one."""
+    items = map(fromstring, ("<si><t>a</t></si>", "<si><t>b</t></si>"))
+    strings = SharedStrings(iter(items))
+    assert strings[1] == "b"
+    for number in (-1, -2, 2):
+        with pytest.raises(IndexError):
+            strings[number]
 
 
 def test_a_result_of_0_does_not_count_if_the_workbook_is_to_be_calculated_when_it_is_opened() -> (

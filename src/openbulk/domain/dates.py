@@ -302,11 +302,3 @@ def iso_time(text: str) -> str | None:
 def add_time(day: date, time_of_day: timedelta) -> datetime:
     """The moment of a day. Raises OverflowError after the year 9999."""
     return datetime.combine(day, time.min) + time_of_day
-
-
-def parse_date(text: str, order: DateOrder) -> date:
-    """Parse a date, which may have the time 00:00. Raises ValueError; its message is a sentence."""
-    found = iso_date(text, order)
-    if found is None:
-        raise ValueError(f'"{text}" is not a date')
-    return date.fromisoformat(found)

@@ -11,13 +11,13 @@ from typing import BinaryIO, cast
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.archives import open_archive, reading_archive, size_of, unpacked_limit
+from openbulk.formats.text import read_chunks
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """An archive begins with its first file, or with its end if it has none."""
 _GZIP = b"\x1f\x8b"
 _MAGIC_BYTES = 4
 _MAX_NAMED = 10
-_CHUNK_BYTES = 256 * 1024
 _TYPE_BYTES = 100
 _OTHER_ARCHIVES = {
     "xl/workbook.bin": "a binary Excel workbook (xlsb)",
@@ -99,8 +99,7 @@ def _is_of_the_system(entry: zipfile.ZipInfo) -> bool:
 
 def _copy_of(file: BinaryIO) -> BinaryIO:
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
-    while chunk := file.read(_CHUNK_BYTES):
-        copy.write(chunk)
+    copy.writelines(read_chunks(file))
     copy.seek(0)
     return copy
 

@@ -122,15 +122,14 @@ def _inspect(
         recognized = _recognize_sheet(file, recognized, options)
     # A workbook can only be read as a whole: its directory is at its end.
     readable = file if recognized.is_binary else io.BytesIO(head)
-    rows = _first_rows(recognized, readable, options, count, is_whole=len(head) < INSPECTED_BYTES)
-    if rows == []:
-        raise BadInput(f"the file holds no record; {recognized.looks_like}")
-    is_read = recognized.is_binary or len(head) < INSPECTED_BYTES
+    is_whole = recognized.is_binary or len(head) < INSPECTED_BYTES
+    rows = _first_rows(recognized, readable, options, count, is_whole=is_whole)
     if rows is None:
         return Inspection(recognized, (), is_whole=False)
-    is_all = is_read and len(rows) < count
+    if not rows:
+        raise BadInput(f"the file holds no record; {recognized.looks_like}")
     source = describe_sheet(file, options) if recognized.is_binary else ""
-    return Inspection(recognized, rows, is_all, source)
+    return Inspection(recognized, rows, is_whole and len(rows) < count, source)
 
 
 def _first_rows(
@@ -145,7 +144,7 @@ def _first_rows(
     try:
         return list(islice(recognized.read(file, options), count))
     except DateOrderUnknown:
-        if is_whole or recognized.is_binary:
+        if is_whole:
             raise
         return None
 

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from openbulk.formats.encodings import DAMAGE, ENCODING_NAMES
 
@@ -50,7 +50,7 @@ def describe_damage(line: bytes, error: UnicodeDecodeError, encoding: str) -> st
 # --- bytes in any encoding to bytes in UTF-8 ---
 
 
-def read_chunks(file: BinaryIO) -> Iterator[bytes]:
+def read_chunks(file: IO[bytes]) -> Iterator[bytes]:
     """The bytes of a file, from its current position to its end."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk

@@ -24,6 +24,7 @@ from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
 from openbulk.formats.options import DATE_ORDER, SHEET
 from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.table import Table
+from openbulk.formats.xlsx.package import Package
 from openbulk.formats.xlsx.reading import SheetReader
 from openbulk.formats.xlsx.writing import encode_workbook
 
@@ -69,8 +70,9 @@ class Xlsx:
 
 
 def describe_sheet(file: BinaryIO, options: Mapping[str, Any]) -> str:
-    """Which sheet of a workbook is read, as the end of a message. Raises BadInput, as `read`."""
-    return SheetReader.of(file, options, _LOOKS_LIKE).describe()
+    """Which sheet of a workbook is read, as the end of a message. Raises BadInput for none."""
+    package = Package(file)
+    return package.describe(package.choose_sheet(options.get("sheet")))
 
 
 class GoogleXlsx:

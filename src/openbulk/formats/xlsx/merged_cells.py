@@ -10,9 +10,9 @@ from typing import IO
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.archives import reading_archive
+from openbulk.formats.text import read_chunks
 
 MAX_MERGED = 200_000
-_CHUNK_BYTES = 256 * 1024
 _LONGEST_TAG = 512
 _NAME = b"mergeCell"
 _MERGED = re.compile(
@@ -53,7 +53,7 @@ def find_merged(part: IO[bytes]) -> Iterator[Merged]:
     held = b""
     count = 0
     with reading_archive("the workbook"):
-        while chunk := part.read(_CHUNK_BYTES):
+        for chunk in read_chunks(part):
             held += chunk
             end = 0
             for found in _MERGED.finditer(held) if _NAME in held else ():

@@ -39,10 +39,6 @@ class SheetReader:
             raise BadInput(f"{error.message}{package.describe(sheet)}") from error
         return cls(package, sheet, header, line)
 
-    def describe(self) -> str:
-        """Which sheet it is, as the end of a message; "" if the workbook has no other one."""
-        return self.package.describe(self.sheet)
-
     def rows(self) -> Iterator[Row]:
         """The rows below the header that have a value, numbered from 1."""
         number = 0

@@ -52,6 +52,8 @@ class SharedStrings(dict[int, str]):
 
     def __missing__(self, number: int) -> str:
         """The text with this number, from 0. Raises IndexError, and BadInput for damaged XML."""
+        if number < 0:
+            raise IndexError("texts are numbered from 0")
         while number + 1 >= len(self._begins):
             self._read_batch()
         begin, end = self._begins[number], self._begins[number + 1]
