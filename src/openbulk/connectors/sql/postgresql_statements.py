@@ -18,13 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Table, id_text
-from openbulk.connectors.sql.statements import Found, WrittenElsewhere, columns_of, insert_groups
+from openbulk.connectors.sql.statements import (
+    NUMBER,
+    ROWS,
+    TABLE,
+    Found,
+    WrittenElsewhere,
+    columns_of,
+    found_by_number,
+    insert_by_groups,
+)
 
-_ROWS = "openbulk_rows"
-"""The alias of the batch."""
-_NUMBER = "openbulk_number"
-"""The place of a row in the batch, from 1."""
-_TABLE = "openbulk_table"
 NO_ROWS = "[]"
 
 
@@ -44,38 +48,27 @@ class PostgresqlStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         keys = ", ".join(self._key_in_rows(name) for name in identifiers)
-        columns = "".join(f", {_TABLE}.{self._quote(name)}" for name in wanted)
+        columns = "".join(f", {TABLE}.{self._quote(name)}" for name in wanted)
         result = await self._execute(
-            f"SELECT {_NUMBER}, first_value({_NUMBER}) OVER (PARTITION BY {keys} ORDER BY "
-            f"{_NUMBER}), {_TABLE}.tableoid IS NOT NULL{columns} "
-            f"FROM {self._joined_source(identifiers, rows)} LEFT JOIN {self._name} AS {_TABLE} "
+            f"SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} ORDER BY "
+            f"{NUMBER}), {TABLE}.tableoid IS NOT NULL{columns} "
+            f"FROM {self._joined_source(identifiers, rows)} LEFT JOIN {self._name} AS {TABLE} "
             f"ON {self._is_same(identifiers)}",
             rows,
         )
-        found: dict[int, Found] = {}
-        for place, first, exists, *values in map(tuple, result):
-            number = rows[place - 1].number
-            if number not in found:
-                found[number] = Found(rows[first - 1].number)
-            if exists:
-                found[number].matches.append(dict(zip(wanted, values, strict=True)))
-        return found
+        return found_by_number(rows, map(tuple, result), wanted)
 
     async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
         """Insert rows, and return their ids."""
-        ids: dict[int, str | None] = {}
-        for group in insert_groups(self._table, rows):
-            written = await self._insert_group(group)
-            ids.update(zip((row.number for row in group), written, strict=True))
-        return [ids[row.number] for row in rows]
+        return await insert_by_groups(self._table, rows, self._insert_group)
 
     async def _insert_group(self, rows: Sequence[Row]) -> Sequence[str | None]:
         table, names = self._table, columns_of(self._table, rows)
-        values = ", ".join(f"{_ROWS}.{self._quote(name)}" for name in names)
+        values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
         into = f" ({', '.join(map(self._quote, names))})" if names else ""
         statement = (
             f"INSERT INTO {self._name}{into} SELECT {values} FROM {self._source(names)} "
-            f"ORDER BY {_NUMBER}"
+            f"ORDER BY {NUMBER}"
         )
         if rows[0].values.keys() >= set(table.key):
             result = await self._execute(statement, rows)
@@ -94,24 +87,24 @@ class PostgresqlStatements:
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
-        values = ", ".join(f"{self._quote(name)} = {_ROWS}.{self._quote(name)}" for name in changed)
+        values = ", ".join(f"{self._quote(name)} = {ROWS}.{self._quote(name)}" for name in changed)
         result = await self._execute(
-            f"UPDATE {self._name} AS {_TABLE} SET {values} "
+            f"UPDATE {self._name} AS {TABLE} SET {values} "
             f"FROM {self._joined_source([*identifiers, *changed], rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {_NUMBER}",
+            f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
             rows,
         )
-        return {rows[place - 1].number for (place,) in result}
+        return _numbers_of(rows, result)
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
         result = await self._execute(
-            f"DELETE FROM {self._name} AS {_TABLE} "
+            f"DELETE FROM {self._name} AS {TABLE} "
             f"USING {self._joined_source(identifiers, rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {_NUMBER}",
+            f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
             rows,
         )
-        return {rows[place - 1].number for (place,) in result}
+        return _numbers_of(rows, result)
 
     async def check_constraints(self) -> None:
         """Check deferred constraints now: at the commit, the row at fault is no longer known.
@@ -149,7 +142,7 @@ class PostgresqlStatements:
         for name in row.values:
             column = self._table.columns[name]
             definition = f"{self._quote(name)} {_escape(column.full_type_name)}"
-            probe = f"SELECT FROM json_to_recordset(%(rows)s::json) AS {_ROWS}({definition})"
+            probe = f"SELECT FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
             parameters = {"rows": _encode([{name: row.values[name]}])}
             try:
                 async with self._connection.begin_nested():
@@ -178,12 +171,12 @@ class PostgresqlStatements:
             f"{name} {_escape(column.type_name)}"
             for name, column in zip(quoted, columns, strict=True)
         )
-        aliases = ", ".join([*quoted, _NUMBER])
+        aliases = ", ".join([*quoted, NUMBER])
         if not columns:
-            definitions, aliases = f"{_NUMBER}_none text", f"{_NUMBER}_none, {_NUMBER}"
+            definitions, aliases = f"{NUMBER}_none text", f"{NUMBER}_none, {NUMBER}"
         return (
             f"ROWS FROM (json_to_recordset(%(rows)s::json) AS ({definitions})) "
-            f"WITH ORDINALITY AS {_ROWS}({aliases})"
+            f"WITH ORDINALITY AS {ROWS}({aliases})"
         )
 
     def _joined_source(self, names: Iterable[str], rows: Sequence[Row]) -> str:
@@ -195,16 +188,16 @@ class PostgresqlStatements:
         source = self._source(names)
         if len(rows) > 1:
             return source
-        return f"(SELECT * FROM {source} LIMIT 1) AS {_ROWS}"
+        return f"(SELECT * FROM {source} LIMIT 1) AS {ROWS}"
 
     def _is_same(self, identifiers: Sequence[str]) -> str:
         return " AND ".join(
-            f"{_TABLE}.{self._quote(name)} = {_ROWS}.{self._quote(name)}" for name in identifiers
+            f"{TABLE}.{self._quote(name)} = {ROWS}.{self._quote(name)}" for name in identifiers
         )
 
     def _key_in_rows(self, name: str) -> str:
         collation = self._table.columns[name].collation
-        column = f"{_ROWS}.{self._quote(name)}"
+        column = f"{ROWS}.{self._quote(name)}"
         if not collation:
             return column
         return f"{column} COLLATE {_escape(collation)}"
@@ -261,3 +254,8 @@ _TRIGGERS = """
 """
 """Bit 1 of tgtype is TRIGGER_TYPE_BEFORE
 (https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_trigger.h)."""
+
+
+def _numbers_of(rows: Sequence[Row], places: Iterable[Any]) -> set[int]:
+    """The numbers of the rows at these places of a batch."""
+    return {rows[place - 1].number for (place,) in places}

@@ -10,13 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Table, id_text
-from openbulk.connectors.sql.statements import Found, WrittenElsewhere, columns_of, insert_groups
+from openbulk.connectors.sql.statements import (
+    NUMBER,
+    ROWS,
+    TABLE,
+    Found,
+    WrittenElsewhere,
+    columns_of,
+    found_by_number,
+    insert_by_groups,
+)
 
 _MAX_PARAMETERS = 30_000
 """In one statement; SQLite takes 32,766 (https://sqlite.org/limits.html)."""
-_ROWS = "openbulk_rows"
-_NUMBER = "openbulk_number"
-_TABLE = "openbulk_table"
 
 
 class SqliteStatements:
@@ -35,38 +41,27 @@ class SqliteStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         names = [self._quote(name) for name in identifiers]
-        places = ", ".join(f"({place}{', ?' * len(names)})" for place in range(len(rows)))
+        places = ", ".join(f"({place}{', ?' * len(names)})" for place in range(1, len(rows) + 1))
         # The columns of the first SELECT give the batch their affinity and collation
         # (https://sqlite.org/datatype3.html, sections 3.2 and 7.1).
         source = (
-            f"WITH {_ROWS}({', '.join([_NUMBER, *names])}) AS (SELECT NULL, {', '.join(names)} "
+            f"WITH {ROWS}({', '.join([NUMBER, *names])}) AS (SELECT NULL, {', '.join(names)} "
             f"FROM {self._name} WHERE 0 UNION ALL SELECT * FROM (VALUES {places}))"
         )
-        keys = ", ".join(f"{_ROWS}.{name}" for name in names)
-        is_same = " AND ".join(f"{_TABLE}.{name} = {_ROWS}.{name}" for name in names)
-        columns = "".join(f", {_TABLE}.{self._quote(name)}" for name in wanted)
+        keys = ", ".join(f"{ROWS}.{name}" for name in names)
+        is_same = " AND ".join(f"{TABLE}.{name} = {ROWS}.{name}" for name in names)
+        columns = "".join(f", {TABLE}.{self._quote(name)}" for name in wanted)
         result = await self._execute(
-            f"{source} SELECT {_NUMBER}, first_value({_NUMBER}) OVER (PARTITION BY {keys} "
-            f"ORDER BY {_NUMBER}), {_TABLE}.{names[0]} IS NOT NULL{columns} "
-            f"FROM {_ROWS} LEFT JOIN {self._name} AS {_TABLE} ON {is_same}",
+            f"{source} SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} "
+            f"ORDER BY {NUMBER}), {TABLE}.{names[0]} IS NOT NULL{columns} "
+            f"FROM {ROWS} LEFT JOIN {self._name} AS {TABLE} ON {is_same}",
             tuple(chain.from_iterable(row.identity for row in rows)),
         )
-        found: dict[int, Found] = {}
-        for place, first, exists, *values in map(tuple, result):
-            number = rows[place].number
-            if number not in found:
-                found[number] = Found(rows[first].number)
-            if exists:
-                found[number].matches.append(dict(zip(wanted, values, strict=True)))
-        return found
+        return found_by_number(rows, map(tuple, result), wanted)
 
     async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
         """Insert rows, and return their ids."""
-        ids: dict[int, str | None] = {}
-        for group in insert_groups(self._table, rows):
-            written = await self._insert_group(group)
-            ids.update(zip((row.number for row in group), written, strict=True))
-        return [ids[row.number] for row in rows]
+        return await insert_by_groups(self._table, rows, self._insert_group)
 
     async def _insert_group(self, rows: Sequence[Row]) -> Sequence[str | None]:
         table, names = self._table, columns_of(self._table, rows)

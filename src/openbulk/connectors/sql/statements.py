@@ -6,7 +6,7 @@ idea of what is equal.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
@@ -14,6 +14,13 @@ from typing import Any, Protocol
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Table
 from openbulk.domain.errors import OpenbulkError
+
+ROWS = "openbulk_rows"
+"""The alias of the batch."""
+NUMBER = "openbulk_number"
+"""The place of a row in the batch, from 1."""
+TABLE = "openbulk_table"
+"""The alias of the table."""
 
 
 @dataclass(slots=True)
@@ -71,7 +78,38 @@ class Statements(Protocol):
         """The column whose type does not take its value; None if it is none alone."""
 
 
-def insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[list[Row]]:
+def found_by_number(
+    rows: Sequence[Row], result: Iterable[tuple[Any, ...]], wanted: Sequence[str]
+) -> Mapping[int, Found]:
+    """What the table has for each row, by the rows' numbers.
+
+    `result` has for each row of the batch, and each match: its place, the place of the first row
+    with its identity, whether there is a match, and the values of the wanted columns.
+    """
+    found: dict[int, Found] = {}
+    for place, first, exists, *values in result:
+        number = rows[place - 1].number
+        if number not in found:
+            found[number] = Found(rows[first - 1].number)
+        if exists:
+            found[number].matches.append(dict(zip(wanted, values, strict=True)))
+    return found
+
+
+async def insert_by_groups(
+    table: Table,
+    rows: Sequence[Row],
+    insert: Callable[[Sequence[Row]], Awaitable[Sequence[str | None]]],
+) -> Sequence[str | None]:
+    """Insert rows group by group, and return their ids in the order of the rows."""
+    ids: dict[int, str | None] = {}
+    for group in _insert_groups(table, rows):
+        written = await insert(group)
+        ids.update(zip((row.number for row in group), written, strict=True))
+    return [ids[row.number] for row in rows]
+
+
+def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[list[Row]]:
     """Groups of rows to insert, each with one statement.
 
     A column without a default is null where a row has no value for it. If the database numbers
