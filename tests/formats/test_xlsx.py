@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Row, nest
+from openbulk.domain.records import Row, nest_paths, steps_of
 from openbulk.formats import FORMATS, archives
 from openbulk.formats.recognition import inspect
 from openbulk.formats.xlsx import GoogleXlsx, Xlsx, writing
@@ -175,7 +175,8 @@ def test_a_written_workbook_is_recognized_and_read() -> None:
     }
     assert inspect(io.BytesIO(write([event])), None, {}).name == "xlsx"
     first, second = read_again([event, {"id": "0013"}])
-    assert [nest(first or {}), second] == [event, {"id": "0013"}]
+    nested = nest_paths({steps_of(name): value for name, value in (first or {}).items()})
+    assert [nested, second] == [event, {"id": "0013"}]
 
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | DECIMALS)

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
-from difflib import get_close_matches
 from typing import Any
 
 from openbulk.domain.dates import DateOrder, read_date
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome
+from openbulk.domain.spelling import LIKENESS_TO_ASK, likely_name
 
 MAX_QUOTED = 40
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -76,10 +76,8 @@ def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
 
     `otherwise` is the end of the message if no known name is similar.
     """
-    by_lower_case = {one.lower(): one for one in known}
-    for similar in get_close_matches(name.lower(), by_lower_case, 1):
-        return f"did you mean {by_lower_case[similar]!r}?"
-    return otherwise
+    near = likely_name(name, known, LIKENESS_TO_ASK)
+    return otherwise if near is None else f"did you mean {near!r}?"
 
 
 def short_repr(value: Any) -> str:

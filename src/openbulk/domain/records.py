@@ -135,15 +135,6 @@ class Outcome:
         return cls(row, OutcomeKind.FAILED, problem=Problem(message, field, provider_message))
 
 
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values from dotted names: `{"start": {"date": d}}` from `{"start.date": d}`.
-
-    `attendees[0].email` makes a list; missing indexes are skipped. Raises ValueError if a name has
-    both a value and fields below it (`start` and `start.date`).
-    """
-    return nest_paths({steps_of(name): value for name, value in flat.items()})
-
-
 def nest_paths(fields: Mapping[Path, Any]) -> dict[str, Any]:
     """Nested values from paths: `{"start": {"date": d}}` from `{("start", "date"): d}`.
 
@@ -237,10 +228,10 @@ def _unwrap(node: Any) -> Any:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted names from nested values: `{"start.date": d}` from `{"start": {"date": d}}`; `nest`
-    reverses it.
+    """Dotted names from nested values: `{"start.date": d}` from `{"start": {"date": d}}`;
+    `nest_paths` of their `steps_of` reverses it.
 
-    Lists stay as they are. So do mappings that are empty, or have names that `nest` would split.
+    Lists stay as they are. So do mappings that are empty, or have names that it would split.
     """
     flat: dict[str, Any] = {}
     for name, value in values.items():
@@ -253,7 +244,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _has_plain_names(value: Any) -> bool:
-    """Whether a value is a mapping that `nest` restores from dotted names."""
+    """Whether a value is a mapping that can be restored from dotted names."""
     if not isinstance(value, Mapping) or not value:
         return False
     return not any("." in key or "[" in key for key in value)

@@ -5,6 +5,8 @@ from difflib import get_close_matches
 
 _LIKENESS = 0.75
 """Above this likeness (`difflib`), an unknown name is a known one with a typo."""
+LIKENESS_TO_ASK = 0.6
+"""Above this likeness, a message asks whether the known name was meant."""
 
 
 def known_spelling(name: str, known: Iterable[str]) -> str | None:
@@ -23,7 +25,7 @@ def likely_name(name: str, known: Iterable[str], likeness: float = _LIKENESS) ->
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the nearest known one, else all of them."""
     names = sorted(set(known))
-    near = likely_name(name, names, likeness=0.6)
+    near = likely_name(name, names, LIKENESS_TO_ASK)
     if near is not None:
         return f"did you mean {near!r}?"
     return f"it can be {', '.join(names)}" if names else "there is none"

@@ -41,11 +41,10 @@ class Csv:
 
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The rows of a file. Raises BadInput if its header or metaData cannot be used."""
-        return self.open(file, options).rows()
+        return self.open(file, detect_encoding(file, options), options).rows()
 
-    def open(self, file: BinaryIO, options: Mapping[str, Any]) -> RowReader:
-        """The reader of a file's rows. Raises BadInput if its header or metaData cannot be used."""
-        encoding = detect_encoding(file, options)
+    def open(self, file: BinaryIO, encoding: str, options: Mapping[str, Any]) -> RowReader:
+        """The reader of a file's rows, for a file in that encoding. Raises BadInput, as `read`."""
         lines = LineReader(text_lines(file, encoding), encoding)
         dialect = detect_dialect(lines, options)
         header = parse_header(read_header(lines, dialect), self.looks_like)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from openbulk.domain.records import Row
 from openbulk.formats.csv import Csv
 from openbulk.formats.csv.writing import encode_rows
+from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.googlecsv.columns import (
     API_COLUMNS,
     GOOGLE_COLUMNS,
@@ -46,12 +47,14 @@ class GoogleCsv:
         Reads the file twice: its dates show their order. Raises BadInput if its header or
         metaData cannot be used.
         """
-        table = Csv().open(file, options)
+        encoding = detect_encoding(file, options)
+        table = Csv().open(file, encoding, options)
         require_distinct_columns(table.header)
         order = detect_date_order(table.rows(), options, table.header)
         file.seek(0)
         unread = find_unread_columns(table.header)
-        return (read_event(row, order, unread) for row in Csv().read(file, options))
+        rows = Csv().open(file, encoding, options).rows()
+        return (read_event(row, order, unread) for row in rows)
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
