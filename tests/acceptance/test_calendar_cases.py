@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from support.harness import Process, Processes, Server, request
-from support.occurrences import Moment, occurrences_by_library, read_moment
+from support.occurrences import Moment, occurrences_by_library, read_moment, readable_cases
 from support.random_series import CANCELLED, calendar_file
 
 CASES = Path(__file__).parents[1] / "cases" / "calendar"
@@ -232,20 +232,7 @@ def test_the_end_may_be_in_another_zone(account: Account) -> None:
     assert read_moment(flight["end"], "UTC") == at(NEW_YORK, "06-04 08:00")[0]
 
 
-OTHERWISE = {
-    "override-alone": "it is refused",
-    "zone-upside-down": "it is refused",
-    "same-uid": "the second event is refused",
-    "gb18030": "it is refused",
-    "ansi": "the library reads UTF-8 alone",
-    "merged-cancel": "the library does not heed METHOD",
-    "tzid-and-z": "the library applies a zone to times in UTC",
-    "until-utc-allday": "the library takes the day in UTC, and loses the last one",
-}
-READABLE = sorted(path.stem for path in CASES.glob("*.ics") if path.stem not in OTHERWISE)
-
-
-@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("name", readable_cases(CASES))
 @pytest.mark.filterwarnings("ignore")  # the other library warns of what it guesses
 def test_another_library_says_that_the_same_happens(account: Account, name: str) -> None:
     """`icalendar` with `recurring-ical-events`, as far as it can read the file."""

@@ -14,7 +14,7 @@ import pytest
 
 from openbulk.domain.records import Row
 from openbulk.formats.ics import Ics
-from support.occurrences import Moment, occurrences, occurrences_by_library
+from support.occurrences import Moment, occurrences, occurrences_by_library, readable_cases
 
 CASES = Path(__file__).parents[1] / "cases" / "calendar"
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -202,20 +202,7 @@ def test_text_in_windows_1252_and_folds_in_a_character_are_read() -> None:
     assert records("fold-in-emoji")[0]["description"] == "strong team 💪🏼 ok"
 
 
-OTHERWISE = {
-    "override-alone": "it is alone",
-    "zone-upside-down": "it is refused",
-    "same-uid": "the second event is refused",
-    "gb18030": "it is refused",
-    "ansi": "the library reads UTF-8 alone",
-    "merged-cancel": "the library does not heed METHOD",
-    "tzid-and-z": "the library applies a zone to times in UTC",
-    "until-utc-allday": "the library takes the day in UTC, and loses the last one",
-}
-READABLE = sorted(path.stem for path in CASES.glob("*.ics") if path.stem not in OTHERWISE)
-
-
-@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("name", readable_cases(CASES))
 @pytest.mark.filterwarnings("ignore")  # the other library warns of what it guesses
 def test_another_library_finds_the_same_occurrences(name: str) -> None:
     """`icalendar` with `recurring-ical-events`, as far as it can read the file."""

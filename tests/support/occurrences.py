@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -123,3 +124,21 @@ def _read_value(head: str, text: str, first: Moment, zone: str) -> Moment:
     named = head.partition("TZID=")[2] or zone
     local = datetime.strptime(text, "%Y%m%dT%H%M%S")  # noqa: DTZ007
     return local.replace(tzinfo=ZoneInfo(named)).astimezone(UTC)
+
+
+OTHERWISE = {
+    "override-alone": "it is refused, or stands alone",
+    "zone-upside-down": "it is refused",
+    "same-uid": "the second event is refused",
+    "gb18030": "it is refused",
+    "ansi": "the library reads UTF-8 alone",
+    "merged-cancel": "the library does not heed METHOD",
+    "tzid-and-z": "the library applies a zone to times in UTC",
+    "until-utc-allday": "the library takes the day in UTC, and loses the last one",
+}
+"""Calendar files of which the library says something else than we do, and why."""
+
+
+def readable_cases(folder: Path) -> list[str]:
+    """The calendar files of which `occurrences_by_library` says what is right."""
+    return sorted(path.stem for path in folder.glob("*.ics") if path.stem not in OTHERWISE)
