@@ -7,8 +7,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from openbulk.connectors.base import ConnectionContext, Connector
+from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.notify.egress import guarded_connector
-from support import Serve
+from openbulk.sandbox import google
+from support import Serve, forget
+from support.google_sandbox import configuration, violations
 
 
 @pytest.fixture
@@ -32,3 +36,19 @@ async def serve() -> AsyncIterator[Serve]:
             return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
         yield start
+
+
+@pytest.fixture
+async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
+    """Google's sandbox. Every call has to be one that Google's description of its API allows."""
+    address = await serve(google.make_app(google.Options()))
+    yield address
+    assert await violations(http, address) == []
+
+
+@pytest.fixture
+async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
+    """A connector to Google's sandbox."""
+    return GoogleCalendarProvider().connect(
+        ConnectionContext(await configuration(http, url), http, forget)
+    )

@@ -33,13 +33,6 @@ async def url(serve: Serve) -> str:
     return await serve(google.make_app(google.Options(latency_ms=20)))
 
 
-@pytest.fixture
-async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(
-        ConnectionContext(await configuration(http, url), http, forget)
-    )
-
-
 async def write_together(
     connector: Connector, records: Sequence[Record]
 ) -> list[Outcome | BaseException]:

@@ -1,54 +1,33 @@
 """Events that exist are changed, left alone, deleted and made again, against the sandbox."""
 
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import pytest
 
-from openbulk.connectors.base import ConnectionContext, Connector
+from openbulk.connectors.base import Connector
 from openbulk.connectors.columns import Columns
-from openbulk.connectors.googlecalendar import EVENT_FEATURES, GoogleCalendarProvider
+from openbulk.connectors.googlecalendar import EVENT_FEATURES
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, OutcomeKind
 from openbulk.formats import FORMATS
 from openbulk.formats.recognition import inspect
-from openbulk.sandbox import google
-from support import Serve, forget
 from support.google_sandbox import (
     calls,
-    configuration,
     event,
     held,
     kinds,
     read_all,
     set_faults,
     target,
-    violations,
     write_rows,
 )
 
 UID = "timetable-17@school.example"
-
-
-@pytest.fixture
-async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox.
-
-    In the end, every call has to be one that Google's own description of its API allows."""
-    address = await serve(google.make_app(google.Options()))
-    yield address
-    assert await violations(http, address) == []
-
-
-@pytest.fixture
-async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(
-        ConnectionContext(await configuration(http, url), http, forget)
-    )
 
 
 @pytest.mark.parametrize(

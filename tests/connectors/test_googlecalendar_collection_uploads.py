@@ -1,6 +1,6 @@
 """Calendars, the person's list of them, and who may see them, against the sandbox."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -11,30 +11,12 @@ from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.domain.errors import AnswerLost
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
-from openbulk.sandbox import google
 from openbulk.testing.connectors import check_schema
-from support import Serve, forget
-from support.google_sandbox import configuration, set_faults, violations
+from support import forget
+from support.google_sandbox import configuration, set_faults
 
 ANN = "ann@example.com"
 RULE: Mapping[str, Any] = {"scope": {"type": "user", "value": "bob@example.com"}, "role": "reader"}
-
-
-@pytest.fixture
-async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox.
-
-    In the end, every call has to be one that Google's own description of its API allows."""
-    address = await serve(google.make_app(google.Options()))
-    yield address
-    assert await violations(http, address) == []
-
-
-@pytest.fixture
-async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(
-        ConnectionContext(await configuration(http, url), http, forget)
-    )
 
 
 async def write_rows(

@@ -1,25 +1,19 @@
 """Dates of a series as JSON and CSV have them, and events without ids, against the sandbox."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.googlecalendar import GoogleCalendarProvider
+from openbulk.connectors.base import Connector
 from openbulk.domain.records import Action, OutcomeKind
-from openbulk.sandbox import google
-from support import Serve, forget
 from support.google_sandbox import (
     calls,
-    configuration,
     event,
     held,
     kinds,
     read_all,
     target,
-    violations,
     write_rows,
 )
 
@@ -38,21 +32,6 @@ MOVED: dict[str, Any] = {
     "start": {"dateTime": "2026-10-26T10:00:00", "timeZone": BERLIN},
     "end": {"dateTime": "2026-10-26T10:45:00", "timeZone": BERLIN},
 }
-
-
-@pytest.fixture
-async def url(serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
-    """A sandbox. Every call has to be one that Google's description of its API allows."""
-    address = await serve(google.make_app(google.Options()))
-    yield address
-    assert await violations(http, address) == []
-
-
-@pytest.fixture
-async def connector(http: aiohttp.ClientSession, url: str) -> Connector:
-    return GoogleCalendarProvider().connect(
-        ConnectionContext(await configuration(http, url), http, forget)
-    )
 
 
 async def ids(connector: Connector) -> set[str]:
