@@ -158,8 +158,9 @@ class Caller:
         if not await self._signs.until(attempt.work.cancelled):
             return
         answer = await self._surely("PUT", f"/bulk/{attempt.job_id}/cancel", attempt.work.account)
-        # A job that has finished stays as it is.
-        attempt.is_cancelled = json.loads(answer[2])["status"] == "CANCELLED"
+        # A job that has finished stays as it is. One whose slice runs is cancelled when that ends.
+        status = json.loads(answer[2])["status"]
+        attempt.is_cancelled = status in {"CANCELLED", "CANCELLATION_PENDING"}
 
     async def _fetch(self, attempt: Attempt) -> None:
         answer = await self._surely("GET", f"/bulk/{attempt.job_id}/events", attempt.work.account)
