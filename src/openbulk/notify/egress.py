@@ -2,12 +2,14 @@
 
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from openbulk.domain.errors import AddressNotAllowed, BadInput
+from openbulk.threads import Threads
 
 MAX_URL_LENGTH = 2048
 EXAMPLE = "https://example.com/hooks/openbulk"
@@ -37,6 +39,7 @@ _SPECIAL = (
     IPv6Network("2001:db8::/32"),  # documentation
     IPv6Network("3fff::/20"),  # documentation
 )
+_THREADS = Threads("names", 8)
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the last 32 bits
 
 
@@ -70,10 +73,47 @@ def guarded_connector(
     past it. If a host has several addresses, only the public ones are tried. Without `resolver`,
     the system resolves names. Call it inside a running event loop.
     """
+    resolver = resolver or _SystemResolver()
     if allow_private:
         return aiohttp.TCPConnector(limit=limit, resolver=resolver)
-    guard = _GuardedResolver(resolver or aiohttp.ThreadedResolver())
+    guard = _GuardedResolver(resolver)
     return aiohttp.TCPConnector(limit=limit, resolver=guard, socket_factory=_guarded_socket)
+
+
+class _SystemResolver(AbstractResolver):
+    """Asks the system, in threads of its own: a name server that is slow holds nothing else."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await _THREADS.run(
+            socket.getaddrinfo,
+            host,
+            port,
+            family,
+            socket.SOCK_STREAM,
+            flags=socket.AI_ADDRCONFIG,
+        )
+        return [
+            ResolveResult(
+                hostname=host,
+                host=_address_text(address),
+                port=port,
+                family=family,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def _address_text(address: tuple[Any, ...]) -> str:
+    """An address as text; a link-local one of IPv6 with its network interface."""
+    numeric, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    return numeric
 
 
 class _GuardedResolver(AbstractResolver):
@@ -105,7 +145,7 @@ async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
 
     Raises AddressNotAllowed, and OSError if the host has no address.
     """
-    resolver: AbstractResolver = aiohttp.ThreadedResolver()
+    resolver: AbstractResolver = _SystemResolver()
     if not allow_private:
         resolver = _GuardedResolver(resolver)
     found = await resolver.resolve(host, port, socket.AF_UNSPEC)
