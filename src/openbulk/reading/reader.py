@@ -33,6 +33,7 @@ SECONDS_PER_MB = 20.0
 """Processor time for a file. A CSV takes about 1 second per MB, a packed file 10."""
 SILENT_SECONDS = 120.0
 """A process that sends nothing for so long hangs: it waits for something else than a processor."""
+PROGRAM = ("-m", "openbulk.reading.process")
 _END_SECONDS = 5.0
 _END_POLL_SECONDS = 0.005
 _PASSED_ON = ("TMPDIR", "PYTHONHOME", "LD_LIBRARY_PATH")
@@ -53,8 +54,8 @@ class Reader:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "openbulk.reading.process"],
+            self._process = subprocess.Popen(  # noqa: S603 - no word of it is a caller's
+                [sys.executable, "-P", *PROGRAM],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -229,7 +230,7 @@ class Reading:
     def _too_much(self, what: str) -> BadInput:
         return BadInput(f"the file cannot be read: reading it {what}, {self._place}; {_REMEDY}")
 
-    def _broken(self) -> BadInput:
+    def _unreadable(self) -> BadInput:
         return BadInput(
             f"the file cannot be read: openbulk failed on it, {self._place}, and the log of the "
             f"server says how; {_REMEDY}"
