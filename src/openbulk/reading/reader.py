@@ -185,7 +185,7 @@ class Reading:
         except _Ended:
             raise self._failure_of_end(await self._reader.wait_for_end()) from None
         except TimeoutError:
-            raise self._too_much(f"did nothing for {SILENT_SECONDS:.0f} seconds") from None
+            raise self._too_much(f"did nothing for {SILENT_SECONDS:.0f} s") from None
         except ValueError as error:
             log.exception("reading a file failed", file=self._file.name)
             raise self._unreadable() from error
@@ -216,15 +216,18 @@ class Reading:
                 "the process that reads the file was killed, by a person or because the machine "
                 f"has too little memory, {self._place}"
             )
-        return self._unreadable()
+        # Libraries in C and Rust end the process if they get no memory.
+        return self._too_much(
+            f"broke down, as it does if it takes more than {MEMORY_BYTES // 2**20} MB of memory"
+        )
 
     def _out_of_memory(self) -> BadInput:
         return self._too_much(f"takes more than {MEMORY_BYTES // 2**20} MB of memory")
 
     def _out_of_time(self) -> BadInput:
         return self._too_much(
-            f"takes more than {self._file.seconds:.0f} seconds of processor time, much more than "
-            "other files of its size"
+            f"takes more than {self._file.seconds:.1f} s of processor time, much more than other "
+            "files of its size"
         )
 
     def _too_much(self, what: str) -> BadInput:
