@@ -6,7 +6,7 @@ from typing import Any
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
-from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
@@ -21,9 +21,9 @@ _APPEARANCE = frozenset({"start", "summary"})
 class EventChanges:
     """Changes the events of one account as rows say."""
 
-    def __init__(self, calls: EventCalls, finder: EventFinder) -> None:
+    def __init__(self, calls: EventCalls, lookup: EventLookup) -> None:
         self._calls = calls
-        self._finder = finder
+        self._lookup = lookup
 
     async def change(self, row: EventRow, event: Event | None) -> Outcome | None:
         """Write the fields in which an event differs from its row; None if there is no event.
@@ -39,7 +39,7 @@ class EventChanges:
                 return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
             return await self.remove(row, old_id)
-        first_row = self._finder.claim(row)
+        first_row = self._lookup.claim(row)
         different = changes(await self._fields_for(row, event), event)
         if not different:
             is_created = first_row == row.number and has_marker(event, row.job_marker)
@@ -51,21 +51,21 @@ class EventChanges:
             _require_same_event(row, first_row, different)
         changed = await self._calls.patch(row, old_id, different)
         if changed is None:
-            self._finder.forget(row, old_id)
+            self._lookup.forget(row, old_id)
             return None
-        self._finder.remember(row, changed)
+        self._lookup.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, old_id, changed)
 
     async def remove(self, row: EventRow, old_id: str) -> Outcome:
         """Delete an event, or cancel an occurrence."""
         deletion = await self._calls.delete(row, old_id)
-        self._finder.forget(row, old_id)
+        self._lookup.forget(row, old_id)
         if deletion is Deletion.DONE:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
         if deletion is Deletion.DONE_BEFORE:
             return Outcome(row.number, kind_of_missing(row), old_id)
         # If the calendar is missing, fetching its zone fails, and so does the row.
-        await self._finder.zone_of(row.calendar)
+        await self._lookup.zone_of(row.calendar)
         return Outcome(row.number, kind_of_missing(row))
 
     async def _fields_for(self, row: EventRow, event: Event) -> Mapping[str, Any]:
@@ -81,7 +81,7 @@ class EventChanges:
         if not lines:
             return row.fields
         end = row.fields.get("end", event.get("end", {}))
-        zone = await self._finder.zone_of(row.calendar)
+        zone = await self._lookup.zone_of(row.calendar)
         return {**row.fields, "recurrence": fit_lines(lines, start, end, zone)}
 
 

@@ -30,7 +30,7 @@ _MOMENT = timedelta(seconds=1)
 then."""
 
 
-class EventFinder:
+class EventLookup:
     """Finds events in the calendars of one account, by one listing for a large job."""
 
     def __init__(self, api: CalendarApi) -> None:

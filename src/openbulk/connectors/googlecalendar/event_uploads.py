@@ -10,7 +10,7 @@ from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
-from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
@@ -26,9 +26,9 @@ class EventUploads:
 
     def __init__(self, api: CalendarApi) -> None:
         self._calls = EventCalls(api)
-        self._finder = EventFinder(api)
-        self._changes = EventChanges(self._calls, self._finder)
-        self._occurrences = OccurrenceUploads(self._calls, self._finder, self._changes)
+        self._lookup = EventLookup(api)
+        self._changes = EventChanges(self._calls, self._lookup)
+        self._occurrences = OccurrenceUploads(self._calls, self._lookup, self._changes)
         self._reader: RowReader | None = None
         """The reader of the latest job."""
         self._missing: dict[tuple[str, str], RecordRefused] = {}
@@ -44,7 +44,7 @@ class EventUploads:
         """Do the target's action with one record. Raises ServiceError."""
         outcome = await self._write(record, target)
         if outcome.problem is not None:
-            self._finder.note_refused(target, record)
+            self._lookup.note_refused(target, record)
         return outcome
 
     async def _write(self, record: Record, target: Target) -> Outcome:
@@ -71,7 +71,7 @@ class EventUploads:
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
-        return await reader.row(draft, self._finder.zone_of)
+        return await reader.row(draft, self._lookup.zone_of)
 
     def _remember_missing(self, error: RecordRefused, target: Target) -> None:
         """Remember a missing calendar: it costs a job one call, not one for each of its rows."""
@@ -90,7 +90,7 @@ class EventUploads:
         return await self._insert_once(row)
 
     async def _update(self, row: EventRow) -> Outcome:
-        outcome = await self._changes.change(row, await self._finder.find(row))
+        outcome = await self._changes.change(row, await self._lookup.find(row))
         if outcome is not None:
             return outcome
         raise FieldError(
@@ -100,8 +100,8 @@ class EventUploads:
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
-        self._finder.claim(row)
-        outcome = await self._changes.change(row, await self._finder.find(row))
+        self._lookup.claim(row)
+        outcome = await self._changes.change(row, await self._lookup.find(row))
         if outcome is not None:
             return outcome
         if row.is_removal:
@@ -111,7 +111,7 @@ class EventUploads:
     async def _delete(self, row: EventRow) -> Outcome:
         if row.identity.field == ID:
             return await self._changes.remove(row, row.identity.value)
-        event = await self._finder.find(row)
+        event = await self._lookup.find(row)
         if event is None:
             return Outcome(row.number, OutcomeKind.NOT_FOUND)
         return await self._changes.remove(row, str(event["id"]))
@@ -120,7 +120,7 @@ class EventUploads:
 
     async def _create_nothing(self, row: EventRow) -> Outcome:
         """The outcome of a cancelled event: there is nothing to create. Raises FieldError."""
-        event = await self._finder.fetch(row, row.identity)
+        event = await self._lookup.fetch(row, row.identity)
         if event is None or is_cancelled(event):
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         raise FieldError(
@@ -138,7 +138,7 @@ class EventUploads:
         # An id derived from the record's key can only be this record's. A caller's id may be
         # another event's, which then lacks this record's marker.
         if row.record_marker:
-            event = await self._finder.fetch_taken(row, new_id)
+            event = await self._lookup.fetch_taken(row, new_id)
             if not has_marker(event, row.record_marker):
                 raise _id_conflict(row)
         return Outcome(row.number, OutcomeKind.CREATED, new_id)
@@ -171,12 +171,12 @@ class EventUploads:
         """Create an event, or change the one that has the id; None if that one was deleted."""
         event = await self._calls.insert(row, new_id, row.job_marker)
         if event is not None:
-            self._finder.remember(row, event)
+            self._lookup.remember(row, event)
             return outcome_of(row, OutcomeKind.CREATED, new_id, event)
-        event = await self._finder.fetch_taken(row, new_id)
+        event = await self._lookup.fetch_taken(row, new_id)
         if is_cancelled(event):
             return None
-        self._finder.remember(row, event)
+        self._lookup.remember(row, event)
         return await self._changes.change(row, event)
 
     async def _import(self, row: EventRow) -> Outcome:
@@ -189,12 +189,12 @@ class EventUploads:
         event = await self._calls.import_event(row, row.record_marker)
         if event is None:
             return await self._resolve_duplicate(row)
-        self._finder.remember(row, event)
+        self._lookup.remember(row, event)
         return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import if its iCalUID is taken."""
-        event = await self._finder.fetch(row, row.identity, showDeleted="true")
+        event = await self._lookup.fetch(row, row.identity, showDeleted="true")
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
