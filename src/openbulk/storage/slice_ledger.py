@@ -38,6 +38,12 @@ from openbulk.storage.tables import intents, jobs, outcomes, parts
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
 
+_KINDS_THAT_LEAVE_A_RECORD = (
+    OutcomeKind.CREATED,
+    OutcomeKind.UPDATED,
+    OutcomeKind.UPSERTED,
+    OutcomeKind.UNCHANGED,
+)
 _NEVER_LOOKED_UP = (
     "nobody knows whether the service has taken this record "
     "(the job ended before it could be looked up); check there before you send it again"
@@ -210,6 +216,24 @@ class SliceLedger:
         async def read(connection: AsyncConnection) -> tuple[Sequence[Part], frozenset[int]]:
             done = await connection.scalars(with_outcome)
             return await parts_from(connection, job.id, job.cursor + 1), frozenset(done.all())
+
+        return await self.read(read)
+
+    async def parts_after(self, row: int) -> Sequence[Part]:
+        """The parts with the rows after this one, whatever the job's cursor is."""
+        return await self.read(lambda connection: parts_from(connection, self.job.id, row + 1))
+
+    async def ids_written(self, first: int, last: int) -> Mapping[int, str]:
+        """The service's ids of the records that these rows have written or found, by row."""
+        question = select(outcomes.c.row, outcomes.c.record_id).where(
+            outcomes.c.job_id == self.job.id,
+            outcomes.c.row.between(first, last),
+            outcomes.c.record_id.is_not(None),
+            outcomes.c.kind.in_(_KINDS_THAT_LEAVE_A_RECORD),
+        )
+
+        async def read(connection: AsyncConnection) -> dict[int, str]:
+            return {row.row: row.record_id for row in await connection.execute(question)}
 
         return await self.read(read)
 

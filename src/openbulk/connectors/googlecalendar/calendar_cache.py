@@ -29,7 +29,6 @@ CREATE TABLE events
 CREATE INDEX by_uid ON events (uid, occurrence);
 CREATE INDEX by_value ON events (value, occurrence);
 CREATE INDEX by_alike ON events (alike) WHERE alike IS NOT NULL;
-CREATE TABLE claims (value TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID;
 """
 _PUT = "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?)"
 _BY_ID = "SELECT event FROM events WHERE id = :id LIMIT 1"
@@ -93,14 +92,6 @@ class CalendarCache:
         if row is None and identity.alike:
             row = self._database.execute(_BY_SUMMARY_AND_START, values).fetchone()
         return None if row is None else orjson.loads(row[0])
-
-    def claim(self, identity: Identity, row: int) -> int:
-        """The first row of the job that means this event: `row` itself, or one before it."""
-        value = f"{identity.alike or identity.value} {identity.occurrence}"
-        self._database.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (value, row))
-        query = "SELECT row FROM claims WHERE value = ?"
-        (first,) = self._database.execute(query, (value,)).fetchone()
-        return int(first)
 
     def note_absent(self, identity: Identity) -> None:
         """Remember for a while that the calendar does not have an event."""

@@ -39,14 +39,19 @@ class EventChanges:
                 return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
             return await self.remove(row, old_id)
-        first_row = self._lookup.claim(row)
         different = changes(await self._fields_for(row, event), event)
+        claims = self._lookup.claims_of(row.target)
+        claims.claim(row, old_id)
         if not different:
-            is_created = first_row == row.number and has_marker(event, row.job_marker)
             # Created if this job created the event and the answer was lost.
+            is_created = (
+                has_marker(event, row.job_marker)
+                and await claims.first_row(row, old_id) == row.number
+            )
             kind = OutcomeKind.CREATED if is_created else OutcomeKind.UNCHANGED
             return Outcome(row.number, kind, old_id)
         _require_newest(row, event)
+        first_row = await claims.first_row(row, old_id)
         if first_row != row.number:
             _require_same_event(row, first_row, different)
         changed = await self._calls.patch(row, old_id, different)

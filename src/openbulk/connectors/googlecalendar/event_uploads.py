@@ -66,6 +66,7 @@ class EventUploads:
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         if self._reader is None or self._reader.target is not target:
             self._reader = RowReader(target)
+            self._lookup.claims_of(target)
         reader = self._reader
         draft = reader.draft(record)
         missing = self._missing.get((target.run, draft.calendar))
@@ -100,7 +101,7 @@ class EventUploads:
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
-        self._lookup.claim(row)
+        self._lookup.claims_of(row.target).claim(row)
         outcome = await self._changes.change(row, await self._lookup.find(row))
         if outcome is not None:
             return outcome

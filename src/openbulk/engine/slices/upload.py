@@ -33,6 +33,7 @@ from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
+from openbulk.engine.slices.job_records import FileRecords
 from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.progress import (
     KIND_BY_ACTION,
@@ -114,6 +115,8 @@ class UploadSlice:
             return ending_of(error)
         self._parts, with_outcome = await self._ledger.rows_to_send()
         self._progress.done = set(with_outcome)
+        records = FileRecords(self._ledger, self._files, self._record_of, with_outcome)
+        self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
