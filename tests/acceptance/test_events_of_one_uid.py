@@ -83,13 +83,12 @@ def test_the_second_of_two_rows_is_refused_by_the_worker_that_takes_over(
 ) -> None:
     rows, message = CASES["one iCalUID"]
     sandbox = processes.sandbox("google", "--latency-ms", "300")
-    env = {"OPENBULK_DATABASE_URL": database}
-    server = processes.server(**env).google(sandbox)
+    server = processes.server(OPENBULK_DATABASE_URL=database).google(sandbox)
     job_id = server.upload("events", file_of(rows), UPSERT).json["id"]
     until(partial(has_begun, server, job_id), 30, "the first rows have an outcome")
     server.process.kill()
-    processes.worker(**env)
-    server = Server(processes.server(**env).process, server.element_token)
+    processes.worker(OPENBULK_DATABASE_URL=database)
+    server = Server(processes.server(OPENBULK_DATABASE_URL=database).process, server.element_token)
     require_refused(server, job_id, sandbox, message)
 
 

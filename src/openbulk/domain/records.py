@@ -142,6 +142,8 @@ class Outcome:
     """Set if and only if the kind is `failed` or `unknown`."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
+    remark: str = ""
+    """What a person should know of a record that was written, in a sentence; "" for nothing."""
     is_early: bool = False
     """The record failed because the service lacks another one, which may come later in the file:
     it is sent again behind the others."""

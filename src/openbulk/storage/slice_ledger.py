@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import NO_REMARKS, Job, Remarks, Status
+from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
@@ -291,6 +291,15 @@ class SliceLedger:
         }
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
+        remarks = self.job.remarks.add(
+            [
+                RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
+                for outcome in results
+                if outcome.remark
+            ]
+        )
+        if remarks != self.job.remarks:
+            changes["remarks"] = remarks_value(remarks)
 
         async def write(connection: AsyncConnection) -> None:
             await self.change_job(connection, **changes)
@@ -305,6 +314,7 @@ class SliceLedger:
             # only its answer was lost.
             if not await self._has_recorded(results):
                 raise
+        self.job = replace(self.job, remarks=remarks)
 
     async def _has_recorded(self, results: Sequence[Outcome]) -> bool:
         kinds = {outcome.row: outcome.kind.value for outcome in results}

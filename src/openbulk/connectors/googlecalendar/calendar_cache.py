@@ -8,6 +8,7 @@ import asyncio
 import math
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -35,6 +36,7 @@ _BY_ID = "SELECT event FROM events WHERE id = :id LIMIT 1"
 _BY_UID = "SELECT event FROM events WHERE uid = :value AND occurrence = :occurrence LIMIT 1"
 _BY_VALUE = "SELECT event FROM events WHERE value = :value AND occurrence = :occurrence LIMIT 1"
 _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY id LIMIT 1"
+_OCCURRENCES = "SELECT event FROM events WHERE uid = ? AND occurrence <> ''"
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
@@ -92,6 +94,10 @@ class CalendarCache:
         if row is None and identity.alike:
             row = self._database.execute(_BY_SUMMARY_AND_START, values).fetchone()
         return None if row is None else orjson.loads(row[0])
+
+    def occurrences(self, uid: str) -> Sequence[Event]:
+        """The occurrences of a series that differ from it, called off ones included."""
+        return [orjson.loads(event) for (event,) in self._database.execute(_OCCURRENCES, (uid,))]
 
     def note_absent(self, identity: Identity) -> None:
         """Remember for a while that the calendar does not have an event."""

@@ -39,7 +39,11 @@ class EventChanges:
                 return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
             return await self.remove(row, old_id)
-        different = changes(await self._fields_for(row, event), event)
+        wanted = await self._fields_for(row, event)
+        if is_cancelled(event):
+            # A date that was called off takes place again.
+            wanted = {"status": "confirmed", **wanted}
+        different = changes(wanted, event)
         claims = self._lookup.claims_of(row.target)
         claims.claim(row, old_id)
         if not different:

@@ -91,16 +91,16 @@ class EventLookup:
         event = await self.fetch(row, series)
         return [event] if event else []
 
-    async def exceptions_of(self, row: EventRow, series: Event) -> Sequence[str]:
-        """The occurrences that differ from their series, as `Identity.occurrence` names them."""
-        search = _search_parameters(Identity(ICAL_UID, str(series["iCalUID"])))
-        events = await self._events(row, search)
-        names = (
-            occurrence_of(event)
-            for event in events
-            if event.get("recurringEventId") == series["id"]
-        )
-        return list(filter(None, names))
+    async def exceptions_of(self, row: EventRow, series: Event) -> Mapping[str, Event]:
+        """The occurrences that differ from their series, by the names of `Identity.occurrence`."""
+        uid = str(series["iCalUID"])
+        cache = self._cache_of(row)
+        if cache.is_complete:
+            events = cache.occurrences(uid)
+        else:
+            events = await self._events(row, _search_parameters(Identity(ICAL_UID, uid)))
+        own = (event for event in events if event.get("recurringEventId") == series["id"])
+        return {name: event for event in own if (name := occurrence_of(event)) is not None}
 
     def note_refused(self, target: Target, record: Record) -> None:
         """Remember that a row which may be a series was refused: its occurrences say so."""

@@ -15,6 +15,7 @@ from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
+from openbulk.connectors.googlecalendar.series_exceptions import SeriesExceptions
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
@@ -29,6 +30,7 @@ class EventUploads:
         self._lookup = EventLookup(api)
         self._changes = EventChanges(self._calls, self._lookup)
         self._occurrences = OccurrenceUploads(self._calls, self._lookup, self._changes)
+        self._exceptions = SeriesExceptions(self._calls, self._lookup)
         self._reader: RowReader | None = None
         """The reader of the latest job."""
         self._missing: dict[tuple[str, str], RecordRefused] = {}
@@ -91,7 +93,7 @@ class EventUploads:
         return await self._insert_once(row)
 
     async def _update(self, row: EventRow) -> Outcome:
-        outcome = await self._changes.change(row, await self._lookup.find(row))
+        outcome = await self._change(row)
         if outcome is not None:
             return outcome
         raise FieldError(
@@ -102,12 +104,20 @@ class EventUploads:
 
     async def _upsert(self, row: EventRow) -> Outcome:
         self._lookup.claims_of(row.target).claim(row)
-        outcome = await self._changes.change(row, await self._lookup.find(row))
+        outcome = await self._change(row)
         if outcome is not None:
             return outcome
         if row.is_removal:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         return await self._create_missing(row)
+
+    async def _change(self, row: EventRow) -> Outcome | None:
+        """Change the event that a row means; None if there is none."""
+        event = await self._lookup.find(row)
+        outcome = await self._changes.change(row, event)
+        if event is None or outcome is None or row.is_removal:
+            return outcome
+        return await self._exceptions.settle(row, event, outcome)
 
     async def _delete(self, row: EventRow) -> Outcome:
         if row.identity.field == ID:

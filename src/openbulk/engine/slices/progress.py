@@ -112,6 +112,6 @@ class Progress:
         lines: dict[int, int | None] = {}
         for outcome in results:
             line = self.lines.pop(outcome.row, None)
-            if outcome.problem is not None:
+            if outcome.problem is not None or outcome.remark:
                 lines[outcome.row] = line
         return results, lines
