@@ -152,3 +152,48 @@ async def test_a_change_of_the_summary_alone_looks_at_no_dates(
     assert (outcome.kind, outcome.remark) == (OutcomeKind.UPDATED, "")
     after = await calls(http, url)
     assert after["GET"] == before["GET"] + 1
+
+
+WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=2"
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([WEEKLY, "EXDATE:20261019T060000Z,20261026T070000Z"], True),
+        ([WEEKLY, "EXDATE:20261019T060000Z"], False),
+        ([WEEKLY, "RDATE:20261020T060000Z", "EXDATE:20261019T060000Z,20261026T070000Z"], False),
+        (["RRULE:FREQ=WEEKLY", "EXDATE:20261019T060000Z,20261026T070000Z"], False),
+        (["RRULE:FREQ=WEEKLY;UNTIL=20261026T000000Z", "EXDATE:20261019T060000Z"], True),
+    ],
+)
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPSERT])
+async def test_a_series_that_never_happens_is_told(
+    connector: Connector, lines: list[str], told: bool, action: Action
+) -> None:
+    (outcome,) = await write_rows(connector, target(action), {**SERIES, "recurrence": lines})
+    assert outcome.kind is OutcomeKind.CREATED
+    assert bool(outcome.remark) is told
+    assert bool(await starts(connector)) is not told
+    if told:
+        assert outcome.remark == "EXDATE leaves out every date of this series: it never happens"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_date_of_an_all_day_series_goes_too(connector: Connector, count: int) -> None:
+    camp = {
+        "iCalUID": "camp@x",
+        "start": {"date": "2026-10-19"},
+        "end": {"date": "2026-10-20"},
+        "recurrence": ["RRULE:FREQ=DAILY;COUNT=4"],
+    }
+    changed = {
+        "iCalUID": "camp@x",
+        "originalStartTime": {"date": "2026-10-21"},
+        "location": "Attic",
+    }
+    await upload(connector, "1", camp, changed)
+    (outcome,) = await upload(
+        connector, "2", {**camp, "recurrence": [f"RRULE:FREQ=DAILY;COUNT={count}"]}
+    )
+    assert outcome.remark == (f"{REMOVED}2026-10-21" if count == 1 else f"{KEPT}2026-10-21")

@@ -4,6 +4,7 @@ An event that already matches its row is left alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
@@ -15,6 +16,7 @@ from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
+from openbulk.connectors.googlecalendar.recurrence import never_happens
 from openbulk.connectors.googlecalendar.series_exceptions import SeriesExceptions
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -54,7 +56,7 @@ class EventUploads:
             row = await self._prepare(record, target)
             if row.original_start is not None:
                 return await self._occurrences.write(row, row.original_start)
-            return await self._actions[target.action](row)
+            return _with_remark(row, await self._actions[target.action](row))
         except FieldError as error:
             return error.outcome(record.row)
         except OverflowError:
@@ -221,6 +223,17 @@ class EventUploads:
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
         return outcome_of(row, OutcomeKind.CREATED, old_id, event)
+
+
+def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
+    """The outcome, with a remark if the row is a series that never happens."""
+    if row.is_removal or not never_happens(row.fields):
+        return outcome
+    remarks = [
+        "EXDATE leaves out every date of this series: it never happens",
+        outcome.remark,
+    ]
+    return replace(outcome, remark="; ".join(filter(None, remarks)))
 
 
 def _id_conflict(row: EventRow) -> FieldError:

@@ -8,7 +8,7 @@ expands the series wrongly or not at all.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -29,6 +29,8 @@ _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})
 """Parts of a rule that change nothing (RFC 5545, section 3.3.10)."""
 _MAX_EXPANDED = 100_000
 """A series with more dates than these is taken to have all that it may have."""
+_YEARS_BEHIND = 100
+"""Years behind the last date that is left out in which another one is looked for."""
 _ANY_START = TimeValue(datetime(2026, 1, 1, 12), "UTC")  # noqa: DTZ001
 
 EventTime = Mapping[str, Any]
@@ -209,9 +211,24 @@ def dates_that_are_none(series: Mapping[str, Any], names: Iterable[str | None]) 
     return frozenset(rest)
 
 
+def never_happens(fields: Mapping[str, Any]) -> bool:
+    """Whether EXDATE leaves out every date of a series. `fields` fit its start."""
+    lines = fields.get("recurrence", ())
+    if not any(line.startswith("EXDATE") for line in lines) or not fields.get("start"):
+        return False
+    start = time_value(fields["start"])
+    recurrence = read_lines(lines, start, start, "UTC")
+    if any(rule.name == "EXRULE" for rule in recurrence.rules):
+        return False
+    last = max(one.local for one in (start, *recurrence.left_out))
+    last = last.replace(year=min(last.year + _YEARS_BEHIND, MAXYEAR), day=1)
+    return next(recurrence.occurrences(start, last), None) is None
+
+
 def _latest_local_time(name: str) -> datetime:
     """A time that is no earlier than an occurrence on the clocks of any zone."""
-    return datetime.strptime(name[:8], "%Y%m%d") + timedelta(days=3)  # noqa: DTZ007
+    day = datetime.strptime(name[:8], "%Y%m%d")  # noqa: DTZ007
+    return day + timedelta(days=3) if day.year < MAXYEAR else datetime.max  # noqa: DTZ901
 
 
 # --- comparing ---
