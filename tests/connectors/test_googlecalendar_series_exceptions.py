@@ -197,3 +197,16 @@ async def test_a_date_of_an_all_day_series_goes_too(connector: Connector, count:
         connector, "2", {**camp, "recurrence": [f"RRULE:FREQ=DAILY;COUNT={count}"]}
     )
     assert outcome.remark == (f"{REMOVED}2026-10-21" if count == 1 else f"{KEPT}2026-10-21")
+
+
+async def test_all_dates_from_the_first_on_may_move_in_the_file_of_their_series(
+    connector: Connector,
+) -> None:
+    change = {
+        "iCalUID": "maths@x",
+        "originalStartTime": {**SERIES["start"], "range": "THISANDFUTURE"},
+        **AN_HOUR_LATER,
+    }
+    outcomes = await kinds(connector, target(), SERIES, change)
+    assert outcomes == [OutcomeKind.CREATED, OutcomeKind.UPDATED]
+    assert (await starts(connector))[0] == "2026-10-19T09"

@@ -25,11 +25,14 @@ class EventChanges:
         self._calls = calls
         self._lookup = lookup
 
-    async def change(self, row: EventRow, event: Event | None) -> Outcome | None:
+    async def change(
+        self, row: EventRow, event: Event | None, *, is_of_series: bool = False
+    ) -> Outcome | None:
         """Write the fields in which an event differs from its row; None if there is no event.
 
         There is none if the look-up found none, or if somebody has deleted it since. Raises
-        FieldError if the row is of an older version, or means another event.
+        FieldError if the row is of an older version, or means another event. With `is_of_series` it
+        changes the series of an earlier row on purpose.
         """
         if event is None:
             return None
@@ -56,7 +59,7 @@ class EventChanges:
             return Outcome(row.number, kind, old_id)
         _require_newest(row, event)
         first_row = await claims.first_row(row, old_id)
-        if first_row != row.number:
+        if first_row != row.number and not is_of_series:
             _require_same_event(row, first_row, different)
         changed = await self._calls.patch(row, old_id, different)
         if changed is None:

@@ -102,7 +102,7 @@ class SeriesSplits:
         whole_row = replace(
             row, identity=row.identity.series, original_start=None, fields=_fields_of(part)
         )
-        outcome = await self._changes.change(whole_row, series)
+        outcome = await self._changes.change(whole_row, series, is_of_series=True)
         return outcome or Outcome(row.number, OutcomeKind.UNCHANGED)
 
     async def _require_no_later_exceptions(
