@@ -247,9 +247,7 @@ async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, Fil
 async def _start_services(
     settings: Settings, ledger: _Ledger, files: FileStore, parts: AsyncExitStack
 ) -> Services:
-    connector = guarded_connector(
-        allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE
-    )
+    connector = guarded_connector(allowed=settings.egress_networks, limit=CONNECTIONS_AT_ONCE)
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
@@ -326,7 +324,7 @@ def _services(
     if is_shared_ledger(settings):
         lease = Lease(LEASE_SECONDS)
         heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
-    resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
+    resolve = partial(allowed_address, allowed=settings.egress_networks)
     known_providers = providers(resolve, settings.sqlite_folder)
     governor = Governor(Budgets(database, draining), clock.time, lease)
     connections = Connections(accounts, known_providers, http, governor, draining)
@@ -368,7 +366,7 @@ def _services(
         providers=known_providers,
         formats=FORMATS,
         http=http,
-        allow_private_addresses=settings.allow_private_addresses,
+        allowed_networks=settings.egress_networks,
         live_compatible=settings.live_compatible,
         completed_status=settings.completed_word,
         max_upload_bytes=settings.max_upload_bytes,

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from openbulk.domain.spelling import likely_name
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE, Networks, parse_networks
 
 _LIKENESS = 0.9
 """All variables begin alike, so two that are merely similar are not one with a typo."""
@@ -49,8 +50,16 @@ class Settings(BaseSettings):
         description="Secret of the first organization, or several, as for the user. Default: made "
         "at the first start.",
     )
+    allowed_networks: Annotated[Networks, NoDecode, BeforeValidator(parse_networks)] = Field(
+        (),
+        validate_default=False,
+        description="Networks and addresses that instances and callbacks may call beside public "
+        "ones. Separate them with commas: 10.1.0.0/16,127.0.0.1.",
+    )
     allow_private_addresses: bool = Field(
-        False, description="Let instances and callbacks call private and loopback addresses."
+        False,
+        description="Let instances and callbacks call all loopback and private networks, but none "
+        "that is link-local.",
     )
     compatibility: Literal["seed", "live"] = Field(
         "seed",
@@ -74,6 +83,12 @@ class Settings(BaseSettings):
         7, gt=0, description="Days until the files of a finished job are deleted."
     )
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
+
+    @property
+    def egress_networks(self) -> Networks:
+        """The networks that instances and callbacks may call beside public addresses."""
+        private = LOOPBACK_AND_PRIVATE if self.allow_private_addresses else ()
+        return (*self.allowed_networks, *private)
 
     @property
     def live_compatible(self) -> bool:

@@ -14,6 +14,7 @@ from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
+from openbulk.notify.networks import Networks
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.files import FileStore
@@ -40,7 +41,8 @@ class Services:
     providers: Mapping[str, Provider]
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
-    allow_private_addresses: bool
+    allowed_networks: Networks
+    """Networks that instances and callbacks may call beside public addresses."""
     live_compatible: bool
     """Whether to answer as the live service does (`OPENBULK_COMPATIBILITY=live`)."""
     completed_status: str

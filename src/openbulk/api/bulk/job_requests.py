@@ -54,7 +54,7 @@ def callback_url_of(request: Request) -> str | None:
 def check_callback_url(url: str | None, services: Services) -> None:
     """Raise BadInput if this server must not call the URL."""
     if url is not None:
-        check_url(url, CALLBACK_HEADER, allow_private=services.allow_private_addresses)
+        check_url(url, CALLBACK_HEADER, allowed=services.allowed_networks)
 
 
 def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None:
