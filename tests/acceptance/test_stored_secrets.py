@@ -80,3 +80,50 @@ def test_another_host_or_port_of_a_database_does_not_get_the_stored_password(
     )
     # What else changes at the same server needs no secret.
     assert change(server, path, db_schema="public").status == 200
+
+
+BASIC = {
+    "event.notification.basic.username": "openbulk",
+    "event.notification.basic.password": "s3cret-word",
+}
+
+
+def load(server: Server, callback: str) -> Any:
+    """Upload a record; the answer."""
+    headers = {"Elements-Async-Callback-Url": callback}
+    return server.upload("records", b"name\nAnn\n", headers=headers)
+
+
+def test_the_password_of_callbacks_goes_to_the_first_host_alone(
+    server: Server, receiver: Receiver
+) -> None:
+    school = server.instance("memory", BASIC)
+    elsewhere = receiver.url.replace("127.0.0.1", "localhost")
+    assert load(school, receiver.url).status == 200
+    receiver.wait_for(1)
+    assert "authorization" in receiver.received[0].headers
+    refused = load(school, elsewhere)
+    assert (refused.status, refused.json["message"]) == (
+        400,
+        "callbacks of this instance carry its headers and password, and go to 127.0.0.1 alone; "
+        "to allow localhost, add it to event.notification.callback.hosts",
+    )
+    # Whoever may change the instance needs its password to list another host.
+    hosts = {"event.notification.callback.hosts": "127.0.0.1, localhost"}
+    reply = school.call("PATCH", "/instances", json_body={"configuration": hosts})
+    assert (reply.status, "event.notification.basic.password" in reply.json["message"]) == (
+        400,
+        True,
+    )
+    reply = school.call("PATCH", "/instances", json_body={"configuration": hosts | BASIC})
+    assert reply.status == 200
+    assert load(school, elsewhere).status == 200
+    receiver.wait_for(2)
+    assert "authorization" in receiver.received[1].headers
+
+
+def test_callbacks_without_a_password_go_to_any_host(server: Server, receiver: Receiver) -> None:
+    school = server.instance("memory")
+    assert load(school, receiver.url).status == 200
+    assert load(school, receiver.url.replace("127.0.0.1", "localhost")).status == 200
+    receiver.wait_for(2)

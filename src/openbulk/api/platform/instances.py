@@ -1,7 +1,7 @@
 """Instances: create, list, change and delete the accounts that openbulk works with."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -31,7 +31,11 @@ from openbulk.api.platform.instance_bodies import (
 from openbulk.api.platform.stored_secrets import require_secrets_again
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import instances as wire
-from openbulk.api.wire.elements import CONTRACT_SETTINGS, PLATFORM_SETTINGS
+from openbulk.api.wire.elements import (
+    CONTRACT_SETTINGS,
+    NOTIFICATION_SECRETS,
+    PLATFORM_SETTINGS,
+)
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import MASK, Nothing
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
@@ -334,9 +338,10 @@ async def _with_changes(
         given = _entry_texts(body.configuration, provider, instance.configuration)
         # A masked value sent back leaves the secret unchanged.
         entries = {name: value for name, value in given.items() if value != MASK}
-        require_secrets_again(
-            provider, instance.configuration, entries, has_code=_has_code(body.providerData)
-        )
+        has_code = bool(body.providerData and body.providerData.get("code"))
+        renewed = {REFRESH_TOKEN} if has_code else ()
+        for settings in (provider.settings, NOTIFICATION_SECRETS):
+            require_secrets_again(settings, instance.configuration, entries, renewed)
         wanted = {**instance.configuration, **entries}
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
@@ -394,10 +399,6 @@ async def _is_shared(services: Services, deleted: Instance) -> bool:
         and other.configuration.get(API_KEY) == deleted.configuration.get(API_KEY)
         for other in await services.accounts.instances_of(deleted.organization_id)
     )
-
-
-def _has_code(provider_data: Mapping[str, str] | None) -> bool:
-    return bool(provider_data and provider_data.get("code"))
 
 
 def _entry_texts(

@@ -1,39 +1,39 @@
 """Stored secrets stay with the host that they are for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from openbulk.connectors.auth import REFRESH_TOKEN
-from openbulk.connectors.base import Provider
+from openbulk.connectors.base import Setting
 from openbulk.domain.errors import BadInput
 
 
 def require_secrets_again(
-    provider: Provider, stored: Mapping[str, str], given: Mapping[str, str], *, has_code: bool
+    settings: Sequence[Setting],
+    stored: Mapping[str, str],
+    given: Mapping[str, str],
+    renewed: Collection[str] = (),
 ) -> None:
     """Raise BadInput if stored secrets would go to a host that they were not stored for.
 
     Whoever may change an instance need not know its secrets: a new host gets only those that come
-    in the same request. `has_code`: the request has a code, which is exchanged for a new refresh
-    token.
+    in the same request. `renewed` are those that it exchanges for new ones.
     """
     moved = [
         setting.name
-        for setting in provider.settings
+        for setting in settings
         if setting.receives_secrets
         and setting.name in given
         and _host_in(given[setting.name]) != _host_in(stored.get(setting.name, ""))
     ]
-    renewed = {*given, REFRESH_TOKEN} if has_code else set(given)
-    left = [
+    kept = [
         setting.name
-        for setting in provider.settings
-        if setting.secret and stored.get(setting.name) and setting.name not in renewed
+        for setting in settings
+        if setting.secret and stored.get(setting.name) and setting.name not in {*given, *renewed}
     ]
-    if moved and left:
+    if moved and kept:
         raise BadInput(
-            f"{' and '.join(moved)} would send the stored {' and '.join(left)} to another host; "
-            f"send {'it' if len(left) == 1 else 'them'} again in the same request"
+            f"{' and '.join(moved)} would send the stored {' and '.join(kept)} to another host; "
+            f"send {'it' if len(kept) == 1 else 'them'} again in the same request"
         )
 
 
