@@ -7,8 +7,9 @@ import pytest
 
 from support.harness import BASE_PATH, Process, Processes, request
 
-OLD, NEW = ("old-user", "old-organization"), ("new+user/=", "new+organization/=")
-MIXED = ("new+user/=", "old-organization")
+OLD = ("old-secret-of-the-user", "old-secret-of-the-organization")
+NEW = ("new+secret/of=the+user", "new+secret/of=the+organization")
+MIXED = (NEW[0], OLD[1])
 BOTH = (f"{NEW[0]},{OLD[0]}", f"{NEW[1]}, {OLD[1]}\n")
 STEPS = ((OLD, [OLD]), (BOTH, [OLD, NEW, MIXED]), (NEW, [NEW]))
 """What is set, and the secrets that hold then."""

@@ -351,11 +351,20 @@ def test_credentials_outlive_a_rotation_of_the_master_key(
     assert server.call("GET", "/objects").status == 200
 
 
-def test_a_first_start_prints_its_secrets_once(processes: Processes, tmp_path: Path) -> None:
-    settings = {"OPENBULK_DATA_DIR": str(tmp_path / "data")}
+def test_a_first_start_writes_its_secrets_for_the_owner_alone(
+    processes: Processes, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    settings = {"OPENBULK_DATA_DIR": str(data)}
     first = processes.run("serve", "--port", "0", env=settings)
-    words = first.log().split()
-    user, organization = (words[words.index(kind) + 2] for kind in ("User", "Organization"))
+    written = data / "first-secrets"
+    assert f"First start. The secrets for your calls are in {written}" in first.log()
+    made = dict(line.split("=", 1) for line in written.read_text().splitlines())
+    user, organization = made["OPENBULK_USER_SECRET"], made["OPENBULK_ORGANIZATION_SECRET"]
+    assert user not in first.log()
+    assert organization not in first.log()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [data, *data.rglob("*")]}
+    assert {path: mode for path, mode in modes.items() if mode & 0o077} == {}
     secrets = f"User {user}, Organization {organization}"
     reply = request(
         "GET", f"{first.url}/elements/api-v2/instances", headers={"Authorization": secrets}
@@ -380,7 +389,9 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
     same = processes.server(data_dir=data).process
     assert "secret" not in same.log()
     same.stop()
-    second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
+    second = processes.server(
+        data_dir=data, OPENBULK_USER_SECRET="unmistakable-secret-of-ann"
+    ).process
     assert (
         "an earlier user secret has ended, because it is not set any more; callers must send one"
         in second.log()
@@ -589,3 +600,25 @@ def test_a_sign_in_url_can_be_requested_with_a_body(processes: Processes) -> Non
     asked = server.call("POST", "/elements/googlecalendar/oauth/url", json_body=body)
     assert asked.json == server.call("GET", f"/elements/googlecalendar/oauth/url?{query}").json
     assert "hush" not in asked.json["oauthUrl"]
+
+
+def test_a_data_directory_that_others_may_read_is_closed(
+    processes: Processes, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    server = processes.server(data_dir=data)
+    assert stat.S_IMODE(data.stat().st_mode) & stat.S_IRWXO == 0
+    assert f"data directory closed to other users folder={data}" in server.process.log()
+
+
+@pytest.mark.parametrize("secret", ["short", "a-secret-that-is-long-enough,short"])
+def test_a_secret_that_can_be_guessed_is_refused_and_not_shown(
+    processes: Processes, secret: str
+) -> None:
+    ended = processes.command("serve", "--port", "0", env={"OPENBULK_USER_SECRET": secret})
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "openbulk cannot start: OPENBULK_USER_SECRET: a secret has 5 characters, so it can be "
+        "guessed; give it at least 20: head -c 32 /dev/urandom | base64 makes one\n"
+    )

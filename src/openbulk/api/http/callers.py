@@ -57,7 +57,7 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     if caller is None:
         raise NotSignedIn(
             "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
-            "or what the server printed at its first start"
+            "or in the file first-secrets of the server's data directory"
         )
     if secrets.organization is not None and not caller.knows_organization:
         raise NotSignedIn(
