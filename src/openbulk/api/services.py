@@ -1,12 +1,13 @@
 """The parts of a running server that handlers use."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import aiohttp
 from fastapi import Depends, Request
 
+from openbulk.api.guessing import Guesses
 from openbulk.connectors.base import Provider
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
@@ -48,6 +49,7 @@ class Services:
     completed_status: str
     """The word for a finished job: `COMPLETE` or, as at the service we replace, `COMPLETED`."""
     max_upload_bytes: int
+    guesses: Guesses = field(default_factory=Guesses)
 
 
 async def services_of(request: Request) -> Services:
