@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
 from openbulk.api import make_api
+from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers
@@ -374,6 +375,8 @@ def _services(
         live_compatible=settings.live_compatible,
         completed_status=settings.completed_word,
         max_upload_bytes=settings.max_upload_bytes,
+        readiness=Readiness({"database": accounts.is_empty, "files": files.check}),
+        metrics_tokens=secrets_in(settings.metrics_token),
     )
 
 

@@ -109,6 +109,11 @@ class Settings(BaseSettings):
     keep_files_days: float = Field(
         7, gt=0, description="Days until the files of a finished job are deleted."
     )
+    metrics_token: Secrets = Field(
+        None,
+        description="Token for GET /metrics: Authorization: Bearer <token>. Default: "
+        "none; the secrets of a user and the organization open it.",
+    )
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
 
     @property

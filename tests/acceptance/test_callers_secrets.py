@@ -83,6 +83,6 @@ def test_an_address_that_tries_secrets_is_stopped(processes: Processes) -> None:
     assert log.count("too many wrong secrets") == 1
     assert "address=127.0.0.1" in log
     assert "wrong-secret" not in log
-    metrics = request("GET", f"{server.process.url}/metrics").body.decode()
+    metrics = server.metrics()
     assert 'openbulk_wrong_secrets_total{answer="refused"} 20.0' in metrics
     assert 'openbulk_wrong_secrets_total{answer="throttled"} 2.0' in metrics

@@ -1,6 +1,6 @@
 """The parts of a running server that handlers use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import aiohttp
 from fastapi import Depends, Request
 
 from openbulk.api.guessing import Guesses
+from openbulk.api.readiness import Readiness
 from openbulk.connectors.base import Provider
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
@@ -49,6 +50,9 @@ class Services:
     completed_status: str
     """The word for a finished job: `COMPLETE` or, as at the service we replace, `COMPLETED`."""
     max_upload_bytes: int
+    readiness: Readiness
+    metrics_tokens: Sequence[str] = ()
+    """Tokens that open `GET /metrics`, beside callers' secrets."""
     guesses: Guesses = field(default_factory=Guesses)
 
 

@@ -188,6 +188,7 @@ def _write_logs(form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _escape_control_characters,
     ]
     rendering = _render_json() if form == "json" else _render_text()
     structlog.configure(
@@ -211,6 +212,18 @@ def _write_logs(form: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("openbulk").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in _LOGGED_BY_US)
+
+
+def _escape_control_characters(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Show control characters as escapes: a name from outside must not write a line of its own."""
+    return {
+        name: value.encode("unicode_escape").decode()
+        if isinstance(value, str) and not value.isprintable()
+        else value
+        for name, value in event.items()
+    }
 
 
 def _render_json() -> list[structlog.typing.Processor]:

@@ -284,6 +284,15 @@ class Accounts:
             )
         return version
 
+    async def replace_token(self, instance_id: int, token: str) -> None:
+        """Give an instance another token; the earlier one ends at once."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(instances)
+                .where(instances.c.id == instance_id)
+                .values(token_fingerprint=fingerprint(token))
+            )
+
     async def set_missing_entry(self, instance_id: int, name: str, value: str) -> Mapping[str, str]:
         """Set an entry of a configuration if it has none; return the configuration.
 

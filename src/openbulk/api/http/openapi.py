@@ -28,7 +28,7 @@ _TAGS = {
     "Workflows": "Jobs that copy records from one instance into another.",
     "Schedules": "Requests that openbulk repeats.",
     "Elements": "Services that instances can be made of.",
-    "Operation": "Operator endpoints are at the root and need no credentials.",
+    "Operation": "Operator endpoints are at the root.",
     _IN_A_HUB: "Every path above with the prefix `/hubs/{hub}`, which has no other meaning.",
 }
 _SECRETS = {
@@ -38,7 +38,7 @@ _SECRETS = {
     "description": "`User <secret>, Organization <secret>`, in any order. To call on behalf of an "
     "instance, add `, Element <token>`.",
 }
-_WITHOUT_SECRETS = ("/healthz", "/readyz", "/metrics")
+_WITHOUT_SECRETS = ("/healthz", "/readyz")
 _REF = "#/components/schemas/"
 
 

@@ -32,6 +32,7 @@ from openbulk.api.platform.stored_secrets import require_secrets_again
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import instances as wire
 from openbulk.api.wire.elements import (
+    CONTRACT_SECRETS,
     CONTRACT_SETTINGS,
     NOTIFICATION_SECRETS,
     PLATFORM_SETTINGS,
@@ -354,6 +355,25 @@ async def _with_changes(
     return instance
 
 
+@router.post(
+    "/instances/{instance_id}/token",
+    summary="Replace the token of an instance",
+    responses=answers(wire.Instance, 404, 507),
+)
+async def replace_token(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
+    """Make a new token, which only this answer shows. The earlier one ends at once.
+
+    Jobs and schedules of the instance continue.
+    """
+    instance = await _find_instance(services, user, instance_id)
+    token = new_secret()
+    await services.accounts.replace_token(instance.id, token)
+    log.info("token replaced", instance=instance.id)
+    return _present_instance(services, instance, user, token)
+
+
 @router.delete(
     "/instances/{instance_id}", summary="Delete an instance", responses=answers(Nothing, 404, 507)
 )
@@ -412,7 +432,11 @@ def _entry_texts(
     choices = {one.name: one.choices for one in (*provider.settings, *PLATFORM_SETTINGS)}
     known = dict.fromkeys([*choices, *existing, *CONTRACT_SETTINGS])
     entries = with_known_spelling(configuration or {}, known, "the configuration", "entry")
-    texts = {name: option_text(value) for name, value in entries.items() if value is not None}
+    texts = {
+        name: option_text(value)
+        for name, value in entries.items()
+        if value is not None and name not in CONTRACT_SECRETS - choices.keys()
+    }
     for name, text in texts.items():
         possible = choices.get(name)
         if text and possible and known_spelling(text, possible) is None:

@@ -111,6 +111,8 @@ CONTRACT_SETTINGS = frozenset(
     ]
 )
 """Settings of the service that openbulk replaces. Clients send them; they have no effect here."""
+CONTRACT_SECRETS = frozenset(["oauth.basic.header", "oauth.user.token"])
+"""Those of them that are secrets. They are not stored."""
 NO_EFFECT = "Of the service that openbulk replaces; it has no effect here."
 
 
