@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from openbulk.domain.job import Job, Remarks, RowRemark, Status, Upload
+from openbulk.domain.job import (
+    KEPT_REMARKS,
+    REMARK_CHARACTERS,
+    Job,
+    Remarks,
+    RowRemark,
+    Status,
+    Upload,
+)
 from openbulk.domain.records import Action, Problem, Row, Target
 from openbulk.engine.slices.parts import Cut, RowsInThread, cut, rows_of
 from openbulk.formats import FORMATS
-from openbulk.reading.packing import BYTES_PER_PART, KEPT_REMARKS, REMARK_CHARACTERS
+from openbulk.reading.packing import BYTES_PER_PART
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore, FileWriter, Part
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from openbulk.domain.date_order import DateSigns
 from openbulk.domain.date_signs import DateColumns
-from openbulk.domain.job import NO_REMARKS, Remarks, RowRemark
+from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Remarks, RowRemark, shorten_remark
 from openbulk.domain.records import Problem, Row
 from openbulk.exact_json import pack_line, unpack_line
 
@@ -17,10 +17,6 @@ MAX_ROW_BYTES = 8 * 1024 * 1024
 MAX_ROW_VALUES = 200_000
 """Bounds of one record, with the names and lists in it: a larger one would take the server's
 memory, and no service takes it."""
-KEPT_REMARKS = 20
-"""Rows whose remarks are kept; the others are counted."""
-REMARK_CHARACTERS = 300
-"""A longer remark is shortened: one event may have thousands of guests without an address."""
 _CERTAINLY_FEW_VALUES = 2 * MAX_ROW_VALUES
 """Bytes of a row whose values need not be counted: each takes two bytes at least."""
 
@@ -142,9 +138,5 @@ class _RemarkCollector:
         """Note the remarks of a row that is sent."""
         self.rows += 1
         if len(self.first) < KEPT_REMARKS:
-            text = _shorten("; ".join(row.remarks))
+            text = shorten_remark("; ".join(row.remarks))
             self.first.append(RowRemark(row.number, row.line, text))
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= REMARK_CHARACTERS else f"{text[: REMARK_CHARACTERS - 1]}…"
