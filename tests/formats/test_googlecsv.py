@@ -78,7 +78,9 @@ def test_filled_columns_without_a_place_are_a_remark() -> None:
     """Outlook fills some of its own for each event: they say nothing."""
     header = "Subject,Start Date,Guests,Room,Reminder Date,Priority"
     first, second = rows(f"{header}\na,05/30/2026,b@x.org,,05/30/2026,Normal\nb,05/30/2026,,,,")
-    assert first.remarks == ("column left out, because Google's CSV has no such: Guests 'b@x.org'",)
+    assert first.remarks == (
+        "the column 'Guests' ('b@x.org') is not part of Google Calendar's CSV and is left out",
+    )
     assert not second.remarks
 
 

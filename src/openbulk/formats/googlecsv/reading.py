@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from openbulk.domain.dates import DateOrder, WrittenDate, add_time, read_date
+from openbulk.domain.dates import DateOrder, OtherOrder, WrittenDate, add_time, read_date
 from openbulk.domain.records import Problem, Row
 from openbulk.domain.times_of_day import parse_time
 from openbulk.formats.googlecsv.columns import (
@@ -66,11 +66,12 @@ def read_event(row: Row, order: DateOrder, unread: Sequence[str] = ()) -> Row:
 
 
 def _remarks(values: Mapping[str, Any], unread: Sequence[str]) -> Sequence[str]:
-    lost = [f"{name} {str(values[name])!r}" for name in unread if values.get(name)]
+    lost = [f"{name!r} ({str(values[name])!r})" for name in unread if values.get(name)]
     if not lost:
         return ()
-    plural = "s" * (len(lost) > 1)
-    return (f"column{plural} left out, because Google's CSV has no such: {', '.join(lost)}",)
+    columns, are = ("column", "is") if len(lost) == 1 else ("columns", "are")
+    names = " and ".join(filter(None, (", ".join(lost[:-1]), lost[-1])))
+    return (f"the {columns} {names} {are} not part of Google Calendar's CSV and {are} left out",)
 
 
 def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
@@ -193,6 +194,8 @@ def _date(cells: Cells, column: str, order: DateOrder) -> tuple[WrittenDate, dat
         if found.offset:
             raise ValueError(f'"{cells[column]}" has an offset; the times of this CSV are local')
         return found, found.day(order)
+    except OtherOrder as error:
+        raise _WrongCell(column, str(error)) from error
     except ValueError as error:
         raise _WrongCell(
             column,
