@@ -90,6 +90,30 @@ UPSERT = {"action": "upsert"}
         ),
         ("google", "events", b"summary\nx\n", {}, "start is missing: none of the columns means it"),
         (
+            "google",
+            "events",
+            b"summary,Start,End\nx,2026-03-01,2026-03-02\n",
+            {},
+            "the column 'Start' has to be named start.dateTime or start.date; "
+            "the column 'End' has to be named end.dateTime or end.date",
+        ),
+        (
+            "google",
+            "events",
+            b"Subject,Start Date,Start Tim,Descripton\nx,2026-03-01,10:00,y\n",
+            {},
+            "'Start Tim' is not a column of Google Calendar's CSV; did you mean 'Start Time'?; "
+            "'Descripton' is not a column of Google Calendar's CSV; did you mean 'Description'?",
+        ),
+        (
+            "google",
+            "events",
+            b"Betreff,start.date\nx,2026-03-01\n",
+            {},
+            "'Betreff' is not a field of events; its fields are: summary, start.date, "
+            "start.dateTime, start.timeZone, end.date, end.dateTime, end.timeZone, description",
+        ),
+        (
             "sqlite",
             "people",
             b"Lastnam,E-mail\nx,y\n",
@@ -253,6 +277,30 @@ def test_columns_are_found_in_any_case_by_title_and_with_dots(services: Services
     assert (event["start"], event["attendees"][0]["email"]) == (
         {"date": "2026-03-01"},
         "ann@example.com",
+    )
+
+
+def test_a_single_record_is_not_called_a_row_of_a_file(services: Services) -> None:
+    body = {"summary": "x", "start": {"date": "05/06/2026"}, "end": {"date": "05/06/2026"}}
+    refused = services.google.call("POST", "/events", json_body=body)
+    assert (refused.status, refused.json["message"]) == (
+        400,
+        'start.date "05/06/2026" is 2026-06-05 (day first) or 2026-05-06 (month first), and no '
+        "other date of the record shows which; set metaData.dateOrder to DMY or MDY, or write "
+        "dates like 2026-05-30",
+    )
+
+
+def test_a_date_in_another_order_than_its_file_says_which_row_decided(services: Services) -> None:
+    days = "".join(f"x,{day}/05/2026\n" for day in range(13, 23))
+    file = f"summary,start.date\n{days}y,05/30/2026\n".encode()
+    status = services.google.done("events", file)
+    (error,) = services.google.errors(status["id"])
+    assert (error["rowNum"], error["error"]) == (
+        11,
+        'start.date "05/30/2026" is not a date with the day first, and the file is read day '
+        'first: row 1: start.date "13/05/2026" shows it; write it like 30/05/2026, or set '
+        "metaData.dateOrder to MDY to read the file month first",
     )
 
 

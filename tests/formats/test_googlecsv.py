@@ -237,6 +237,42 @@ def test_two_columns_for_one_field_are_refused(other: str) -> None:
         GoogleCsv().read(io.BytesIO(content.encode()), {})
 
 
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("Start Tim", "Start Time"),
+        ("Starttime", "Start Time"),
+        ("Descripton", "Description"),
+        ("Locaton", "Location"),
+        ("End_Date", "End Date"),
+        ("Start Timezone", "start.timeZone"),
+    ],
+)
+def test_a_misspelt_column_is_refused(column: str, meant: str) -> None:
+    """Before there is a row without its value."""
+    with pytest.raises(BadInput, match=f"{column!r} is not a column .* did you mean {meant!r}"):
+        rows(f"Subject,Start Date,{column}\nx,05/30/2026,y\n")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("Meeting Organizer", "Required Attendees", "Optional Attendees", "Meeting Resources"),
+        *("Billing Information", "Categories", "Mileage", "Priority", "Sensitivity", "Due Date"),
+        *("Show time as", "Reminder on/off", "Reminder Date", "Reminder Time", "Guests", "Room"),
+    ],
+)
+def test_a_column_of_another_name_is_not_called_misspelt(column: str) -> None:
+    """Outlook's own columns, and those that people add."""
+    assert rows(f"Subject,Start Date,{column}\nx,05/30/2026,y\n")[0].values
+
+
+def test_a_file_without_start_dates_is_refused_as_a_whole() -> None:
+    """If its caller says that it is Google's."""
+    with pytest.raises(BadInput, match="the column 'Start Date' is missing; the file's columns"):
+        rows("Subject,Start\nx,05/30/2026\n")
+
+
 def test_other_columns_of_outlook_are_ignored() -> None:
     """Its export begins with Google's columns."""
     header = (

@@ -103,7 +103,7 @@ class Columns:
         """Columns that were left out of records so far: the service fills them itself."""
         if features.skips_read_only:
             kept = {self.identifier, *features.identifiers}
-            self._root.read_only = _read_only_names(known) - kept
+            self._root.read_only = _read_only_names(schema.get("properties", {})) - kept
 
     @property
     def takes_any(self) -> bool:
@@ -477,7 +477,7 @@ def _group(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
 
 
 def _known_fields(target: Target, features: Features, schema: Schema) -> dict[str, Any]:
-    """The fields that a file may have, those that a new record needs or most have first.
+    """The fields that a file may have, those that most records have or need first.
 
     What identifies a record is not read-only in a file: it is there to be compared.
     """
@@ -486,7 +486,7 @@ def _known_fields(target: Target, features: Features, schema: Schema) -> dict[st
     for name in identifiers & fields.keys() if target.action is not Action.CREATE else ():
         fields[name] = {**fields[name], "readOnly": False}
     needed = (fields_of_group[0] for fields_of_group in features.needs)
-    first = [*schema.get("required", ()), *needed, *features.common]
+    first = [*features.common, *needed, *schema.get("required", ())]
     return {name: fields[name] for name in dict.fromkeys([*first, *fields]) if name in fields}
 
 
