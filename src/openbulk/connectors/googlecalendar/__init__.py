@@ -164,7 +164,11 @@ class GoogleCalendarProvider:
             "quota.project.day",
             "Calls a day for the whole project; default: 1000000, above which Google charges.",
         ),
-        Setting("base.url", "Address of the API; default: Google's. For sandboxes and proxies."),
+        Setting(
+            "base.url",
+            "Address of the API; default: Google's. For sandboxes and proxies.",
+            receives_secrets=True,
+        ),
     )
     options: Sequence[Option] = OPTIONS
     oauth: OAuth | None = GoogleOAuth()
