@@ -101,7 +101,7 @@ def test_the_status_names_an_alarm_that_was_left_out(processes: Processes) -> No
     (event,) = request("GET", f"{sandbox.url}/sandbox/events").json
     assert event["summary"] == "s"
     assert status["infoMessage"].startswith(
-        "1 row is sent without something that cannot be sent: row 1 (line 4): "
+        "1 row was sent without some of its values: row 1 (line 4): "
         "the alarm on line 10 is left out: it is 60480 minutes before the start"
     )
 
@@ -117,9 +117,7 @@ def test_the_status_shows_three_rows_and_counts_the_others(processes: Processes)
     file = f"BEGIN:VCALENDAR\nVERSION:2.0\n{events}END:VCALENDAR\n".encode()
     status = server.done("events", file, {"action": "upsert"})
     assert (status["recordsCount"], status["recordsFailedCount"]) == (12, 0)
-    assert status["infoMessage"].startswith(
-        "12 rows are sent without something that cannot be sent"
-    )
+    assert status["infoMessage"].startswith("12 rows were sent without some of their values")
     for remark in (
         "row 1 (line 3): ATTENDEE on line 8 is left out",
         "row 3 (line 17): ATTENDEE on line 22 is left out",

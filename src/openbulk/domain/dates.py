@@ -92,10 +92,6 @@ _ISO = re.compile(
 _PLAIN_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?")
 
 
-class OtherOrder(ValueError):
-    """A date can be read only in another order than the file's; the message says how."""
-
-
 REMEMBERED = 4_096
 """Dates that are not read again: those of ten years."""
 
@@ -162,7 +158,7 @@ class WrittenDate:
             return self._not_a_date(f"there is no month {month}")
         used, possible = ORDER_WORDS[self._order_in(order)], self.orders[0]
         example = EXAMPLES[self._order_in(order)].replace("/", self.mark)
-        return OtherOrder(
+        return ValueError(
             f'"{self.text}" is not a date with the {used}, and the file is read {used}: {reason}; '
             f"write it like {example}, or set metaData.dateOrder to {possible} to read the file "
             f"{ORDER_WORDS[possible]}"

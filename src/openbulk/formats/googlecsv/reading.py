@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from openbulk.domain.dates import DateOrder, OtherOrder, WrittenDate, add_time, read_date
+from openbulk.domain.dates import DateOrder, WrittenDate, add_time, read_date
 from openbulk.domain.records import Problem, Row
 from openbulk.domain.times_of_day import parse_time
 from openbulk.formats.googlecsv.columns import (
@@ -194,14 +194,18 @@ def _date(cells: Cells, column: str, order: DateOrder) -> tuple[WrittenDate, dat
         if found.offset:
             raise ValueError(f'"{cells[column]}" has an offset; the times of this CSV are local')
         return found, found.day(order)
-    except OtherOrder as error:
-        raise _WrongCell(column, str(error)) from error
     except ValueError as error:
-        raise _WrongCell(
-            column,
-            f"{error}; dates in this file look like {order.example}; "
-            "metaData.dateOrder sets another order",
-        ) from error
+        raise _WrongCell(column, _with_example(str(error), order)) from error
+
+
+def _with_example(problem: str, order: DateOrder) -> str:
+    """The problem of a date, and what would be right if it does not say that itself."""
+    if "metaData.dateOrder" in problem:
+        return problem
+    return (
+        f"{problem}; dates in this file look like {order.example}; "
+        "metaData.dateOrder sets another order"
+    )
 
 
 def _time(cells: Cells, column: str, day: date, order: DateOrder) -> timedelta:
