@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
 from openbulk.storage.accounts import Caller, User
@@ -46,8 +46,16 @@ def parse_authorization(header: str) -> Secrets:
 async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     """Who calls. Raises NotSignedIn if a secret is missing, or if any that is sent is wrong.
 
-    The request needs the organization's secret too, unless it carries an instance's token.
+    The request needs the organization's secret too, unless it carries an instance's token. It is
+    looked up once.
     """
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is None:
+        known = request.state.caller = await _look_up(request, services)
+    return known
+
+
+async def _look_up(request: Request, services: Services) -> Caller:
     secrets = parse_authorization(request.headers.get("authorization", ""))
     if secrets.user is None:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
