@@ -27,6 +27,7 @@ from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Record, Target
 from openbulk.notify.callbacks import Notification, deliver
 from openbulk.notify.egress import guarded_connector
+from openbulk.notify.networks import parse_networks
 from support import forget
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
@@ -154,7 +155,7 @@ async def hostile() -> Any:
         server = await asyncio.start_server(service.talk, "127.0.0.1", 0)
         stack.callback(server.close)
         service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        connector = guarded_connector(allow_private=True, limit=10)
+        connector = guarded_connector(allowed=parse_networks("127.0.0.1"), limit=10)
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield service, http
 
