@@ -82,7 +82,7 @@ class TestGoogleCalendar(GoogleTests):
             (
                 event("x", attendees=[{"email": "Ann Lee"}]),
                 "attendees[0].email",
-                "attendees[0].email is 'Ann Lee', which is no mail address, such as ann@example",
+                "attendees[0].email is 'Ann Lee', which is no mail address; write it like ann@",
             ),
             (
                 event("x", reminders={"overrides": [{"method": "popup", "minutes": 99999}]}),

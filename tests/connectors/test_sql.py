@@ -101,8 +101,8 @@ class SqlTests(ConnectorTests):
         )
         refused = {one.row: problem(one) for one in outcomes if one.kind is OutcomeKind.FAILED}
         assert sorted(refused) == [1, 18, 501, 502, 999, 1000]
-        assert refused[502] == "age is 'old', which is not a whole number, such as 42"
-        assert refused[999] == "born is '30.05.2026', which is not a date, such as 2026-05-30"
+        assert refused[502] == "age is 'old', which is not a whole number; write it like 42"
+        assert refused[999] == "born is '30.05.2026', which is not a date; write it like 2026-05-30"
         assert (
             refused[1000].startswith("people has no column 'nickname'; did you mean 'name'?")
             or "nickname" in refused[1000]

@@ -97,7 +97,7 @@ def _body_problem(request: Request, error_type: str) -> str:
     if error_type == "missing":
         return "the body is missing; send a JSON object"
     if "json" not in request.headers.get("content-type", ""):
-        return "the body is not read as JSON; send the header 'Content-Type: application/json'"
+        return "send the header 'Content-Type: application/json': without it, the body is not JSON"
     return "the body must be a JSON object"
 
 

@@ -41,6 +41,7 @@ EVENT_FEATURES = Features(
     any_identifier=True,
     # An occurrence of a series has its time from the series.
     needs=(("start", "originalStartTime"),),
+    common=("summary", "start", "end", "description", "location", "attendees", "recurrence"),
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",
