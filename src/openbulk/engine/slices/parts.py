@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
 from openbulk.domain.records import Problem, Row
 from openbulk.engine.date_columns import DateColumns, keep_signs
+from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.exact_json import pack_line, unpack_line
 from openbulk.storage.files import FileStore, Part
 
@@ -106,12 +108,15 @@ def _shorten(text: str) -> str:
 
 
 async def rows_of(
-    files: FileStore, job: Job, parts: Sequence[Part], *, after: int
+    files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
 ) -> AsyncIterator[Row]:
-    """The rows of a job's parts after the row `after`."""
-    for part in parts:
+    """The rows of a job's parts that have a state when they are reached."""
+    ends = [part.first_row for part in parts[1:]]
+    for part, end in zip_longest(parts, ends):
+        if not states.has_any(state, part.first_row, end):
+            continue
         rows = await files.get(part.path(job.upload.file))
         for number, packed in enumerate(rows.split(b"\n"), part.first_row):
-            if number > after:
+            if states[number] == state:
                 line, values, problem = unpack_line(packed)
                 yield Row(number, values, None if problem is None else Problem(**problem), line)
