@@ -17,7 +17,7 @@ from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sql
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.rows import zone_of
-from openbulk.connectors.sql.schema import WRITES, Table, reflect
+from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
 from openbulk.connectors.sql.write_log import delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import BatchWriter, RolledBack
@@ -51,9 +51,11 @@ class Sql:
         """Held while the tables are read or the write log is created."""
 
     async def check(self) -> None:
-        """Connect, and run a statement that does nothing."""
+        """Connect, and look for the schema. Raises BadInput, with the schemas, if it is not one."""
         async with self._connection() as connection:
             await connection.execute(sa.text("SELECT 1"))
+            if self._schema is not None:
+                await connection.run_sync(require_schema, self._schema)
 
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""

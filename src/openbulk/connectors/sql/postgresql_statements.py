@@ -16,6 +16,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
@@ -24,12 +25,10 @@ from openbulk.connectors.sql.statements import (
     TABLE,
     Found,
     WrittenElsewhere,
-    all_equal,
     columns_of,
     found_by_number,
     insert_by_groups,
     numbers_by_place,
-    reference_columns,
 )
 
 NO_ROWS = "[]"
@@ -139,20 +138,14 @@ class PostgresqlStatements:
         without them (https://www.postgresql.org/docs/15/ddl-rowsecurity.html).
         """
         parent = self._connection.dialect.identifier_preparer.format_table(reference.table)
-        pairs = [
-            (f"a.{self._quote(name)}", self._quote(key))
-            for name, key in zip(reference.columns, reference.referred, strict=True)
-        ]
+        columns = [self._quote(name) for name in reference.columns]
+        keys = [self._quote(name) for name in reference.referred]
         is_own = reference.table is self._table.sql
-        join = f"LEFT JOIN batch b ON {all_equal(pairs, 'b')}" if is_own else ""
         statement = (
             f"WITH batch AS MATERIALIZED (SELECT * FROM "
             f"{self._source(reference_columns(self._table, reference))}) "
-            f"SELECT a.{NUMBER}, {f'min(b.{NUMBER})' if is_own else 'NULL::bigint'} "
-            f"FROM batch a {join} "
-            f"WHERE {' AND '.join(f'{name} IS NOT NULL' for name, _ in pairs)} "
-            f"AND NOT EXISTS (SELECT FROM {parent} t WHERE {all_equal(pairs, 't')}) "
-            f"AND NOT row_security_active(CAST(%(parent)s AS regclass)) GROUP BY a.{NUMBER}"
+            f"{select_missing('batch', (parent, columns, keys), is_own=is_own)} "
+            f"AND NOT row_security_active(CAST(%(parent)s AS regclass))"
         )
         parameters = {
             "rows": _encode([row.values for row in rows]),

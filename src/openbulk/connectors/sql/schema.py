@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.values import Column, Kind, to_json
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Action
 
 _T = TypeVar("_T")
@@ -174,6 +176,18 @@ class Table:
 def id_text(values: Iterable[Any]) -> str:
     """The values of a primary key as the id of a record: joined by commas."""
     return ",".join(str(to_json(value)) for value in values)
+
+
+def require_schema(connection: sa.Connection, schema: str) -> None:
+    """Raise BadInput for a schema that the database does not have."""
+    names = sa.inspect(connection).get_schema_names()
+    if schema in names:
+        return
+    nearest = get_close_matches(schema, names, len(names), cutoff=0.0)
+    raise BadInput(
+        f"db.schema: the database has no schema {schema[:60]!r}; its schemas are "
+        f"{', '.join(nearest)}"
+    )
 
 
 def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:

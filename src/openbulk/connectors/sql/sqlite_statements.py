@@ -8,6 +8,7 @@ from sqlalchemy import Connection, CursorResult, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
@@ -16,12 +17,10 @@ from openbulk.connectors.sql.statements import (
     TABLE,
     Found,
     WrittenElsewhere,
-    all_equal,
     columns_of,
     found_by_number,
     insert_by_groups,
     numbers_by_place,
-    reference_columns,
 )
 
 _MAX_PARAMETERS = 30_000
@@ -149,18 +148,12 @@ class SqliteStatements:
         if len(columns) * len(rows) > _MAX_PARAMETERS:
             return {}
         parent = self._quote(reference.table.name)
-        pairs = [
-            (f"a.{self._quote(name)}", self._quote(key))
-            for name, key in zip(reference.columns, reference.referred, strict=True)
-        ]
+        names = [self._quote(name) for name in reference.columns]
+        keys = [self._quote(name) for name in reference.referred]
         is_own = reference.table is self._table.sql
-        join = f"LEFT JOIN {ROWS} b ON {all_equal(pairs, 'b')}" if is_own else ""
         statement = (
             f"{self._source([self._quote(name) for name in columns], len(rows))} "
-            f"SELECT a.{NUMBER}, {f'min(b.{NUMBER})' if is_own else 'NULL'} FROM {ROWS} a {join} "
-            f"WHERE {' AND '.join(f'{name} IS NOT NULL' for name, _ in pairs)} "
-            f"AND NOT EXISTS (SELECT 1 FROM {parent} t WHERE {all_equal(pairs, 't')}) "
-            f"GROUP BY a.{NUMBER}"
+            f"{select_missing(ROWS, (parent, names, keys), is_own=is_own)}"
         )
         values = tuple(row.values.get(name) for row in rows for name in columns)
         result = await self._connection.exec_driver_sql(statement, values)

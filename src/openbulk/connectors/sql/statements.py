@@ -121,17 +121,6 @@ def numbers_by_place(
     }
 
 
-def all_equal(pairs: Iterable[tuple[str, str]], table: str) -> str:
-    """The condition that values, given first, are those of columns of a table."""
-    return " AND ".join(f"{table}.{column} = {value}" for value, column in pairs)
-
-
-def reference_columns(table: Table, reference: Reference) -> list[str]:
-    """The columns of a batch that a reference needs: those that refer, and its own keys."""
-    is_own = reference.table is table.sql
-    return list(dict.fromkeys([*reference.columns, *(reference.referred if is_own else ())]))
-
-
 async def insert_by_groups(
     table: Table,
     rows: Sequence[Row],
