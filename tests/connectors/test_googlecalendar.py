@@ -247,9 +247,7 @@ async def test_a_private_address_is_refused_for_good(http: aiohttp.ClientSession
         "oauth.api.secret": "secret",
         "oauth.user.refresh_token": "token",
     }
-    async with aiohttp.ClientSession(
-        connector=guarded_connector(allow_private=False, limit=1)
-    ) as guarded:
+    async with aiohttp.ClientSession(connector=guarded_connector(allowed=(), limit=1)) as guarded:
         connector: Connector = GoogleCalendarProvider().connect(
             ConnectionContext(settings, guarded, forget)
         )

@@ -171,6 +171,8 @@ class Setting:
     secret: bool = False
     choices: tuple[str, ...] = ()
     """The values that it takes, in any case; empty if it takes any text."""
+    receives_secrets: bool = False
+    """It names the host that the instance's secrets are sent to."""
 
 
 UNPACED = Unpaced()

@@ -47,7 +47,7 @@ def _not_found_sentence(count: int) -> str:
 
 
 def _remark_sentences(remarks: Remarks) -> Iterator[str]:
-    """What rows were sent without."""
+    """What a person should know of rows that were sent."""
     if remarks.rows:
         yield _sentence_of_rows(remarks)
     if remarks.columns:
@@ -57,14 +57,13 @@ def _remark_sentences(remarks: Remarks) -> Iterator[str]:
 
 
 def _sentence_of_rows(remarks: Remarks) -> str:
-    """A sentence about the values that single rows were sent without."""
+    """A sentence about what single rows were sent without, or have changed beside themselves."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:
         shown.append(f"and {more} more {_rows(more)}")
-    are = "is" if remarks.rows == 1 else "are"
-    count = f"{remarks.rows} {_rows(remarks.rows)}"
-    return f"{count} {are} sent without something that cannot be sent: {'; '.join(shown)}"
+    have = "has a remark" if remarks.rows == 1 else "have remarks"
+    return f"{remarks.rows} {_rows(remarks.rows)} {have}: {'; '.join(shown)}"
 
 
 def _row_remark(remark: RowRemark) -> str:

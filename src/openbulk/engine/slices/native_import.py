@@ -6,7 +6,8 @@ from typing import Protocol
 
 from openbulk.connectors.base import NativeBulk
 from openbulk.domain.records import Outcome, Record, Target
-from openbulk.engine.slices.progress import Progress, complete_outcomes
+from openbulk.engine.slices.lost_answers import complete_outcomes
+from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.record_reader import RecordReader
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 
-from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
+from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Job, Remarks, RowRemark, shorten_remark
 from openbulk.domain.records import Problem, Row
 from openbulk.engine.date_columns import DateColumns, keep_signs
 from openbulk.engine.slices.row_states import RowState, RowStates
@@ -15,10 +15,6 @@ from openbulk.storage.files import FileStore, Part
 RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 4 * 1024 * 1024
 """A part ends at whichever limit it reaches first. This bounds the memory of a slice."""
-KEPT_REMARKS = 20
-"""Rows whose remarks are kept; the others are counted."""
-REMARK_CHARACTERS = 300
-"""A longer remark is shortened: one event may have thousands of guests without an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class _RemarkCollector:
         """Note the remarks of a row that is sent."""
         self.rows += 1
         if len(self.first) < KEPT_REMARKS:
-            text = _shorten("; ".join(row.remarks))
+            text = shorten_remark("; ".join(row.remarks))
             self.first.append(RowRemark(row.number, row.line, text))
 
 
@@ -103,20 +99,23 @@ def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
     return packed
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= REMARK_CHARACTERS else f"{text[: REMARK_CHARACTERS - 1]}…"
-
-
 async def rows_of(
     files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
 ) -> AsyncIterator[Row]:
     """The rows of a job's parts that have a state when they are reached."""
     ends = [part.first_row for part in parts[1:]]
     for part, end in zip_longest(parts, ends):
-        if not states.has_any(state, part.first_row, end):
-            continue
-        rows = await files.get(part.path(job.upload.file))
-        for number, packed in enumerate(rows.split(b"\n"), part.first_row):
-            if states[number] == state:
-                line, values, problem = unpack_line(packed)
-                yield Row(number, values, None if problem is None else Problem(**problem), line)
+        if states.has_any(state, part.first_row, end):
+            async for row in rows_of_part(files, job, part, lambda row: states[row] == state):
+                yield row
+
+
+async def rows_of_part(
+    files: FileStore, job: Job, part: Part, is_wanted: Callable[[int], bool] | None = None
+) -> AsyncIterator[Row]:
+    """The rows of a part; those whose number is wanted, if that is asked as each is reached."""
+    rows = await files.get(part.path(job.upload.file))
+    for number, packed in enumerate(rows.split(b"\n"), part.first_row):
+        if is_wanted is None or is_wanted(number):
+            line, values, problem = unpack_line(packed)
+            yield Row(number, values, None if problem is None else Problem(**problem), line)

@@ -46,13 +46,13 @@ class RecordReader:
             if len(progress.results) >= MAX_UNRECORDED:
                 await self._record()
             progress.lines[row.number] = row.line
-            record = self._record_of(row)
+            record = self.record_of(row)
             if isinstance(record, Record):
                 yield record
             else:
                 progress.add([record])
 
-    def _record_of(self, row: Row) -> Record | Outcome:
+    def record_of(self, row: Row) -> Record | Outcome:
         """The record of a row, or the outcome of one that cannot be sent."""
         if row.values is None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)

@@ -19,13 +19,12 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
     AnswerLost,
-    CallWithdrawn,
     DiskFull,
     Fenced,
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Record
+from openbulk.domain.records import Outcome, Record
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.date_columns import signs_of
@@ -33,14 +32,13 @@ from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
+from openbulk.engine.slices.job_records import FileRecords
+from openbulk.engine.slices.lost_answers import complete_outcomes, look_up
 from openbulk.engine.slices.native_import import NativeImport
 from openbulk.engine.slices.progress import (
-    KIND_BY_ACTION,
     Progress,
-    complete_outcomes,
     ordering_columns,
     ordering_keys_of,
-    unknown_problem,
 )
 from openbulk.engine.slices.record_reader import RecordReader
 from openbulk.engine.slices.row_states import RowState
@@ -113,6 +111,9 @@ class UploadSlice:
             fields=self._fields,
             record=self._record,
         )
+        last = done[-1][1] if done else self._progress.cursor
+        records = FileRecords(self._ledger, self._files, reader.record_of, last)
+        self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
@@ -302,7 +303,7 @@ class UploadSlice:
                 return await self._connector.write(self._target, batch)
             except AnswerLost as error:
                 if not features.idempotent_writes:
-                    return await self._look_up(batch, error.message)
+                    return await look_up(self._connector, self._target, batch, error.message)
                 if not self._can_resend(resends):
                     raise
             except RetryLater as error:
@@ -314,27 +315,6 @@ class UploadSlice:
     def _can_resend(self, resends: int) -> bool:
         return resends < MAX_RESENDS and self._ending is None
 
-    async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
-        """Find out what became of a batch after its answer was lost.
-
-        Raises AnswerLost if the service cannot answer now: the intents stay open, and the next
-        slice looks them up.
-        """
-        try:
-            ids = await self._connector.find(self._target, batch)
-        except CallWithdrawn:
-            raise
-        except ServiceError as error:
-            raise AnswerLost(error.message, provider_message=error.provider_message) from error
-        found = KIND_BY_ACTION[self._target.action]
-        problem = unknown_problem(reason)
-        return [
-            Outcome(record.row, found, ids[record.key])
-            if record.key in ids
-            else Outcome(record.row, OutcomeKind.UNKNOWN, problem=problem)
-            for record in batch
-        ]
-
     async def _look_up_open_intents(self, reader: RecordReader, features: Features) -> None:
         """Look up the records that were being sent when an earlier runner of this job died."""
         if features.idempotent_writes:
@@ -345,7 +325,8 @@ class UploadSlice:
         batch = await reader.records_at(rows)
         try:
             reason = "openbulk was stopped in the middle of the call"
-            self._progress.add(await self._look_up(batch, reason))
+            outcomes = await look_up(self._connector, self._target, batch, reason)
+            self._progress.add(outcomes)
         except ServiceError as error:
             self._end(ending_of(error))
         await self._record()
