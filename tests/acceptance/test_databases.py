@@ -112,7 +112,7 @@ def test_a_schema_that_the_database_lacks_is_refused_with_those_that_it_has(
     body = {"element": {"key": "postgresql"}, "configuration": configuration}
     reply = server.call("POST", "/instances", json_body=body)
     assert reply.status == 400
-    assert "no schema 'sale'; its schemas are sales, " in str(reply.body)
-    assert "archive" in str(reply.body)
+    assert "no schema 'sale'; its schemas are sales, " in reply.json["message"]
+    assert "archive" in reply.json["message"]
     configuration["db.schema"] = "sales"
     assert server.call("POST", "/instances", json_body=body).status == 200

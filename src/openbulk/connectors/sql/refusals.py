@@ -138,7 +138,7 @@ class Refusals:
         """The columns of a violated key with their values; none if it is not of columns."""
         detail = detail_of(error)
         if found := _POSTGRESQL_KEY.search(detail or ""):
-            names = [_unquoted(name) for name in found[1].split(", ")]
+            names = [_unquote(name) for name in found[1].split(", ")]
             given = dict(zip(names, found[2].split(", "), strict=False))
         elif found := _SQLITE_KEY.search(message_of(error)):
             prefix = f"{self._table.name}."
@@ -241,7 +241,7 @@ def _assignments(names: Iterable[str], values: Mapping[str, Any], verb: str = " 
     return ", ".join(f"{name}{verb}{short_repr(to_json(values.get(name)))}" for name in names)
 
 
-def _unquoted(name: str) -> str:
+def _unquote(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 

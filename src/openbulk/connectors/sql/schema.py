@@ -181,6 +181,7 @@ def id_text(values: Iterable[Any]) -> str:
 def require_schema(connection: sa.Connection, schema: str) -> None:
     """Raise BadInput for a schema that the database does not have."""
     names = sa.inspect(connection).get_schema_names()
+    names = [name for name in names if name != "information_schema" or name == schema]
     if schema in names:
         return
     nearest = get_close_matches(schema, names, len(names), cutoff=0.0)

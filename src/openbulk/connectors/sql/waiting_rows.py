@@ -56,7 +56,7 @@ class WaitingRows:
             after = rows[-1].number
 
     def _row(self, number: int, text: str) -> Row:
-        identity = tuple(map(_value_of, orjson.loads(text)))
+        identity = tuple(map(_decode_value, orjson.loads(text)))
         return Row(number, dict(zip(self._identifiers, identity, strict=True)), identity)
 
     async def add(self, rows: Sequence[Row]) -> None:
@@ -66,7 +66,7 @@ class WaitingRows:
                 "run": self._run,
                 "first_row": row.number,
                 "last_row": row.number,
-                "outcomes": orjson.dumps([_kept(value) for value in row.identity]).decode(),
+                "outcomes": orjson.dumps([_encode_value(value) for value in row.identity]).decode(),
                 "written_at": now(),
             }
             for row in rows
@@ -88,7 +88,7 @@ def has_plain_key(row: Row) -> bool:
     return all(isinstance(value, _TYPES) for value in row.identity)
 
 
-def _kept(value: Any) -> Any:
+def _encode_value(value: Any) -> Any:
     """A value for JSON, from which the database reads the same value again."""
     if isinstance(value, bytes):
         return {"hex": value.hex()}
@@ -97,7 +97,7 @@ def _kept(value: Any) -> Any:
     return str(value)
 
 
-def _value_of(kept: Any) -> Any:
+def _decode_value(kept: Any) -> Any:
     if isinstance(kept, dict):
         return bytes.fromhex(kept["hex"])
     return kept
