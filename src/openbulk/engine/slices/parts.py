@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 
 from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Job, Remarks, RowRemark, shorten_remark
 from openbulk.domain.records import Problem, Row
 from openbulk.engine.date_columns import DateColumns, keep_signs
+from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.exact_json import pack_line, unpack_line
 from openbulk.storage.files import FileStore, Part
 
@@ -98,12 +100,22 @@ def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
 
 
 async def rows_of(
-    files: FileStore, job: Job, parts: Sequence[Part], *, after: int
+    files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
 ) -> AsyncIterator[Row]:
-    """The rows of a job's parts after the row `after`."""
-    for part in parts:
-        rows = await files.get(part.path(job.upload.file))
-        for number, packed in enumerate(rows.split(b"\n"), part.first_row):
-            if number > after:
-                line, values, problem = unpack_line(packed)
-                yield Row(number, values, None if problem is None else Problem(**problem), line)
+    """The rows of a job's parts that have a state when they are reached."""
+    ends = [part.first_row for part in parts[1:]]
+    for part, end in zip_longest(parts, ends):
+        if states.has_any(state, part.first_row, end):
+            async for row in rows_of_part(files, job, part, lambda row: states[row] == state):
+                yield row
+
+
+async def rows_of_part(
+    files: FileStore, job: Job, part: Part, is_wanted: Callable[[int], bool] | None = None
+) -> AsyncIterator[Row]:
+    """The rows of a part; those whose number is wanted, if that is asked as each is reached."""
+    rows = await files.get(part.path(job.upload.file))
+    for number, packed in enumerate(rows.split(b"\n"), part.first_row):
+        if is_wanted is None or is_wanted(number):
+            line, values, problem = unpack_line(packed)
+            yield Row(number, values, None if problem is None else Problem(**problem), line)
