@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks
 from openbulk.domain.records import Row
 from openbulk.engine.date_columns import keep_signs
+from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
 from openbulk.storage.files import FileStore, Part
 from openbulk.threads import Threads
@@ -106,11 +108,21 @@ class _Watch:
 
 
 async def rows_of(
-    files: FileStore, job: Job, parts: Sequence[Part], *, after: int
+    files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
 ) -> AsyncIterator[Row]:
-    """The rows of a job's parts after the row `after`."""
-    for part in parts:
-        rows = await files.get(part.path(job.upload.file))
-        for number, packed in enumerate(rows.split(b"\n"), part.first_row):
-            if number > after:
-                yield unpack_row(number, packed)
+    """The rows of a job's parts that have a state when they are reached."""
+    ends = [part.first_row for part in parts[1:]]
+    for part, end in zip_longest(parts, ends):
+        if states.has_any(state, part.first_row, end):
+            async for row in rows_of_part(files, job, part, lambda row: states[row] == state):
+                yield row
+
+
+async def rows_of_part(
+    files: FileStore, job: Job, part: Part, is_wanted: Callable[[int], bool] | None = None
+) -> AsyncIterator[Row]:
+    """The rows of a part; those whose number is wanted, if that is asked as each is reached."""
+    rows = await files.get(part.path(job.upload.file))
+    for number, packed in enumerate(rows.split(b"\n"), part.first_row):
+        if is_wanted is None or is_wanted(number):
+            yield unpack_row(number, packed)
