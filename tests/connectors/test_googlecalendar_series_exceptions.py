@@ -37,6 +37,10 @@ KEPT = (
     "the calendar has changes of its own on these dates of the series, which the file does not "
     "have, and they stay: "
 )
+BESIDE = (
+    "the series does not have these dates, and the file and the calendar have changes of them, "
+    "which happen beside it: "
+)
 
 
 class File:
@@ -130,6 +134,39 @@ async def test_dates_with_rows_of_their_own_get_no_remark(
     assert [outcome.remark for outcome in outcomes] == [""] * 3
     after = await calls(http, url)
     assert {**after, "GET": 0} == {**before, "GET": 0}, "nothing was written"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_changed_date_that_the_series_in_the_file_does_not_have_is_told(
+    connector: Connector, *, is_first: bool
+) -> None:
+    """The file has it as the calendar has it, so it stays, and happens beside the series."""
+    await upload(connector, "1", SERIES, MOVED)
+    later = {**SERIES, **AN_HOUR_LATER}
+    rows = [MOVED, later] if is_first else [later, MOVED]
+    outcomes = await upload(connector, "2", *rows)
+    assert [one.remark for one in outcomes if one.kind is OutcomeKind.UPDATED] == [
+        f"{BESIDE}2026-10-26"
+    ]
+    dates = ["10-19T09", "10-26T09", "10-26T10", "11-02T09", "11-09T09"]
+    assert await starts(connector) == [f"2026-{date}" for date in dates]
+    called_off = {**MOVED, "status": "cancelled"}
+    outcomes = await upload(connector, "3", later, called_off)
+    assert [(one.kind, one.remark) for one in outcomes] == [
+        (OutcomeKind.UNCHANGED, ""),
+        (OutcomeKind.DELETED, ""),
+    ]
+
+
+async def test_a_date_that_the_series_will_have_comes_too_early(connector: Connector) -> None:
+    """The row of the series may come later in the file."""
+    await upload(connector, "1", SERIES)
+    moved = {**MOVED, "originalStartTime": at("2026-10-26T09:00:00")}
+    later = {**SERIES, **AN_HOUR_LATER}
+    (early,) = await write_rows(connector, target(run="2", job_records=File(moved, later)), moved)
+    assert early.is_early
+    outcomes = await upload(connector, "2", later, moved)
+    assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2
 
 
 async def test_a_date_that_was_called_off_takes_place_again_if_its_row_says_so(

@@ -68,7 +68,7 @@ class OccurrenceUploads:
             return await self._changes.remove(row, occurrence_id)
         changed = await self._calls.patch(row, occurrence_id, row.fields)
         if changed is None:
-            raise FieldError(
+            raise RecordTooEarly(
                 "originalStartTime",
                 f"the series {row.identity} has no occurrence at {original_start}; write when the "
                 "series has it there, or remove originalStartTime (RECURRENCE-ID) to make it a "

@@ -6,7 +6,7 @@ those of dates that the series does not have any more (BuilderIO/agent-native pu
 Such a date would happen twice: where the series now has it, and where it was before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
@@ -45,18 +45,20 @@ class SeriesExceptions:
             return outcome
         named = await self._dates_with_rows(row, series)
         unnamed = {name: one for name, one in exceptions.items() if name not in named}
-        gone = dates_that_are_none(series, unnamed)
-        removed = {name: unnamed[name] for name in gone if not is_cancelled(unnamed[name])}
+        happening = {name: one for name, one in exceptions.items() if not is_cancelled(one)}
+        gone = dates_that_are_none(series, exceptions)
+        removed = {name: unnamed[name] for name in gone & unnamed.keys() & happening.keys()}
         for event in removed.values():
             await self._calls.delete(row, str(event["id"]))
             self._lookup.forget(row, str(event["id"]))
         # A single call has no file that could name them.
         is_whole_file = row.target.job_records is not None
         kept = unnamed.keys() - gone if is_whole_file else ()
-        return replace(outcome, remark=_remark(removed, kept))
+        own = {name for name, happens in named.items() if happens}
+        return replace(outcome, remark=_remark(removed, kept, gone & own & happening.keys()))
 
-    async def _dates_with_rows(self, row: EventRow, series: Event) -> frozenset[str]:
-        """The dates of a series that have rows of their own in the job."""
+    async def _dates_with_rows(self, row: EventRow, series: Event) -> Mapping[str, bool]:
+        """The dates of a series with rows of their own in the job; False if called off there."""
         dates = await self._dates_of(row.target)
         zone = "UTC"
         # The day of a moment is that in the calendar's zone.
@@ -74,7 +76,7 @@ class SeriesExceptions:
         return dates
 
 
-def _remark(removed: Iterable[str], kept: Iterable[str]) -> str:
+def _remark(removed: Iterable[str], kept: Iterable[str], beside: Iterable[str]) -> str:
     """What a person should know of the dates of a series; "" for nothing."""
     sentences = []
     if removed:
@@ -86,6 +88,11 @@ def _remark(removed: Iterable[str], kept: Iterable[str]) -> str:
         sentences.append(
             "the calendar has changes of its own on these dates of the series, which the file does "
             f"not have, and they stay: {_list_days(kept)}"
+        )
+    if beside:
+        sentences.append(
+            "the series does not have these dates, and the file and the calendar have changes of "
+            f"them, which happen beside it: {_list_days(beside)}"
         )
     return "; ".join(sentences)
 
