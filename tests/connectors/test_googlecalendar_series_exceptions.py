@@ -31,6 +31,7 @@ MOVED: dict[str, Any] = {
     "end": at("2026-10-26T10:45:00"),
 }
 CALLED_OFF = {**MOVED, "originalStartTime": at("2026-11-02T08:00:00"), "status": "cancelled"}
+DAYS = ("10-19", "10-26", "11-02", "11-09")
 AN_HOUR_LATER = {"start": at("2026-10-19T09:00:00"), "end": at("2026-10-19T09:45:00")}
 REMOVED = "the series no longer has these dates, and their changes were removed from the calendar: "
 KEPT = (
@@ -167,6 +168,38 @@ async def test_a_date_that_the_series_will_have_comes_too_early(connector: Conne
     assert early.is_early
     outcomes = await upload(connector, "2", later, moved)
     assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2
+
+
+async def test_a_removed_date_does_not_come_back_beside_its_series(connector: Connector) -> None:
+    """As in a calendar that never had it."""
+    await upload(connector, "1", SERIES, MOVED)
+    later = {**SERIES, **AN_HOUR_LATER}
+    await upload(connector, "2", later)
+    _, refused = await upload(connector, "3", later, MOVED)
+    assert refused.problem is not None
+    assert "has no occurrence at 2026-10-26T08:00:00" in refused.problem.message
+    assert await starts(connector) == [f"2026-{day}T09" for day in DAYS]
+    outcomes = await upload(connector, "4", SERIES, MOVED)
+    assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2
+
+
+async def test_a_row_of_a_single_event_leaves_a_series_and_says_so(connector: Connector) -> None:
+    """A calendar file has no way to say that a series ends."""
+    await upload(connector, "1", SERIES)
+    single = {name: value for name, value in SERIES.items() if name != "recurrence"}
+    (outcome,) = await upload(connector, "2", single)
+    assert (outcome.kind, outcome.remark) == (
+        OutcomeKind.UNCHANGED,
+        "the calendar has a series here, and the row has no recurrence: the series and all its "
+        "dates stay; to make it a single event, delete the series first, or send recurrence [] in "
+        "JSON",
+    )
+    (outcome,) = await upload(connector, "3", {**single, **AN_HOUR_LATER}, action=Action.UPDATE)
+    assert (outcome.kind, outcome.remark) == (OutcomeKind.UPDATED, "")
+    assert len(await starts(connector)) == 4
+    (outcome,) = await upload(connector, "4", {**single, "recurrence": []})
+    assert (outcome.kind, outcome.remark) == (OutcomeKind.UPDATED, "")
+    assert await starts(connector) == ["2026-10-19T08"]
 
 
 async def test_a_date_that_was_called_off_takes_place_again_if_its_row_says_so(
