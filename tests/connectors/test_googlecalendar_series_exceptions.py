@@ -183,6 +183,19 @@ async def test_a_removed_date_does_not_come_back_beside_its_series(connector: Co
     assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2
 
 
+async def test_two_rows_for_one_date_say_that_they_are(connector: Connector) -> None:
+    """They are no two events. A later row may call the date off."""
+    other = {**MOVED, "start": at("2026-10-26T10:15:00")}
+    called_off = {**other, "status": "cancelled"}
+    outcomes = await upload(connector, "1", SERIES, MOVED, other, called_off)
+    assert outcomes[2].problem is not None
+    assert outcomes[2].problem.message == (
+        "row 2 is the same date of the series with iCalUID 'maths@x', too, and differs in its "
+        "start; keep one of them"
+    )
+    assert outcomes[3].kind is OutcomeKind.DELETED
+
+
 async def test_a_row_of_a_single_event_leaves_a_series_and_says_so(connector: Connector) -> None:
     """A calendar file has no way to say that a series ends."""
     await upload(connector, "1", SERIES)

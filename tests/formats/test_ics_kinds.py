@@ -785,6 +785,16 @@ def test_a_cancellation_without_a_start_is_of_the_event_of_its_uid() -> None:
     assert row.values["status"] == "cancelled"
 
 
+def test_a_cancellation_of_a_date_is_of_that_date_whenever_it_starts() -> None:
+    """RECURRENCE-ID says which it is."""
+    date = "UID:a\nRECURRENCE-ID;TZID=Europe/Berlin:20260611T100000\n"
+    moved = f"{date}DTSTART;TZID=Europe/Berlin:20260612T100000"
+    called_off = f"{date}STATUS:CANCELLED\nDTSTART;TZID=Europe/Berlin:20260611T100000"
+    _, row = read(calendar(f"UID:a\n{START}RRULE:FREQ=WEEKLY", moved, called_off))
+    assert row.values is not None
+    assert row.values["status"] == "cancelled"
+
+
 def test_a_newer_cancellation_may_have_another_start() -> None:
     """SEQUENCE says that it is a version of the same event."""
     moved = f"UID:a\nSEQUENCE:1\nSTATUS:CANCELLED\n{START}".replace("20260604", "20260605")

@@ -72,7 +72,7 @@ class EventChanges:
     async def _require_own_removal(self, row: EventRow, event: Event) -> None:
         """Raise FieldError if a row calls off another event than an earlier row has written."""
         different = changes(row.fields, event)
-        if not _APPEARANCE & different.keys():
+        if row.original_start is not None or not _APPEARANCE & different.keys():
             return
         claims = self._lookup.claims_of(row.target)
         claims.claim(row, str(event["id"]))
@@ -134,13 +134,20 @@ def _require_same_event(row: EventRow, first_row: int, different: Mapping[str, A
             "rows says which event they mean: give each an id or an iCalUID, or name the column "
             "that identifies events with metaData.identifierFieldName",
         )
-    if row.identity.field == ICAL_UID and _APPEARANCE & different.keys():
+    if row.identity.field != ICAL_UID or not _APPEARANCE & different.keys():
+        return
+    by = " and ".join(sorted(_APPEARANCE & different.keys()))
+    if row.original_start is not None:
         raise FieldError(
-            ICAL_UID,
-            f"row {first_row} has the {row.identity}, too, and is another event by its "
-            f"{' and '.join(sorted(_APPEARANCE & different.keys()))}; give each event an iCalUID "
-            "of its own",
+            "originalStartTime",
+            f"row {first_row} is the same date of the series with {row.identity}, too, and differs "
+            f"in its {by}; keep one of them",
         )
+    raise FieldError(
+        ICAL_UID,
+        f"row {first_row} has the {row.identity}, too, and is another event by its {by}; give each "
+        "event an iCalUID of its own",
+    )
 
 
 def _require_newest(row: EventRow, event: Event) -> None:

@@ -31,7 +31,8 @@ class Version:
     stamp: str
     is_cancelled: bool
     start: bytes
-    """Stands for its start; empty if it has none, as a cancellation may."""
+    """Stands for its start; empty if it has none, as a cancellation may, and for one date of a
+    series, which RECURRENCE-ID identifies."""
     appearance: bytes
     """Stands for its start and summary: what people know an event by."""
     content: bytes
@@ -48,7 +49,7 @@ class Version:
             event.sequence,
             event.stamp,
             event.is_cancelled,
-            _digest(start) if start else b"",
+            _digest(start) if start and event.times.original_start is None else b"",
             _digest(appearance),
             _digest(content),
         )
