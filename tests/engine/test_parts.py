@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,10 @@ from openbulk.domain.job import (
     Upload,
 )
 from openbulk.domain.records import Action, Problem, Row, Target
-from openbulk.engine.slices.parts import (
-    BYTES_PER_PART,
-    Cut,
-    cut,
-    rows_of,
-)
+from openbulk.engine.slices.parts import Cut, RowsInThread, cut, rows_of
 from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.formats import FORMATS
+from openbulk.reading.packing import BYTES_PER_PART
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore, FileWriter, Part
 
@@ -48,8 +43,8 @@ async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)
     job = Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
-    read = partial(FORMATS[name].read, files.open(upload.file, len(content)), {})
-    done = await cut(files, upload.file, read, never)
+    rows = FORMATS[name].read(io.BytesIO(content), {})
+    done = await cut(files, upload.file, RowsInThread(rows), never)
     assert done is not None
     return job, done
 
@@ -107,17 +102,16 @@ async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files:
 
 
 async def test_cutting_stops_when_the_slice_must_stop(files: FileStore) -> None:
-    job, _ = await parts_of(files, b"n\n" + b"1\n" * 5_000)
 
     async def at_once() -> bool:
         return True
 
-    read = partial(FORMATS["csv"].read, files.open(job.upload.file, job.upload.file_size), {})
-    assert await cut(files, job.upload.file, read, at_once) is None
+    rows = FORMATS["csv"].read(io.BytesIO(b"n\n" + b"1\n" * 5_000), {})
+    assert await cut(files, "f00d", RowsInThread(rows), at_once) is None
 
 
 async def remarks_of(files: FileStore, *rows: Row) -> Remarks:
-    done = await cut(files, "f00d", lambda: iter(rows), never)
+    done = await cut(files, "f00d", RowsInThread(iter(rows)), never)
     assert done is not None
     return done.remarks
 

@@ -1,11 +1,11 @@
 """A slice of an upload, against services that fail in every way."""
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze
-from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
@@ -145,8 +145,8 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     async def never() -> bool:
         return False
 
-    read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
-    done = await cut(files, upload.file, read, never)
+    rows = FORMATS["csv"].read(io.BytesIO(content), {})
+    done = await cut(files, upload.file, RowsInThread(rows), never)
     assert done is not None
     await SliceLedger(engine, job, 0, reading=engine).set_parts(
         done.records, done.first_rows, done.remarks
