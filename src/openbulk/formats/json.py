@@ -204,10 +204,8 @@ class _TextWindow:
         self.line += self._held.count("\n", self._position, position)
         self._position = position
 
-    def _next_pieces(self) -> Iterator[str]:
-        while self._returned:
-            yield self._returned.pop()
-        yield from self._chunks
+    def _next_piece(self) -> str | None:
+        return self._returned.pop() if self._returned else next(self._chunks, None)
 
     def _return_pieces(self) -> None:
         """Hold a piece or so behind a long element: an error message counts the lines up to it."""
@@ -219,7 +217,7 @@ class _TextWindow:
         """Hold more text: twice as much, so that a long value costs twice its length at most."""
         pieces = [self._held[self._position :]]
         wanted, grown = len(pieces[0]), 0
-        for piece in self._next_pieces():
+        while (piece := self._next_piece()) is not None:
             pieces.append(piece)
             grown += len(piece)
             if grown > wanted:
