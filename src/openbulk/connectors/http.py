@@ -295,6 +295,10 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
+_LONGEST_WAIT = 1e9
+"""Seconds, of a `Retry-After`: digits without end would be infinity."""
+
+
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
     """The seconds in a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3).
 
@@ -303,7 +307,7 @@ def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
     if retry_after is None:
         return None
     if retry_after.strip().isascii() and retry_after.strip().isdigit():
-        return float(retry_after)
+        return min(float(retry_after), _LONGEST_WAIT)
     try:
         return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):
