@@ -21,6 +21,7 @@ from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.exact_json import decode_json
 from openbulk.notify.egress import allowed_address
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from support import forget
 from support.postgres import Postgres
 
@@ -252,7 +253,7 @@ class SqliteDatabase(Database):
 
 
 async def resolve(host: str, port: int) -> str:
-    return await allowed_address(host, port, allow_private=True)
+    return await allowed_address(host, port, allowed=LOOPBACK_AND_PRIVATE)
 
 
 def require_kept(
@@ -334,7 +335,11 @@ def test_sqlite_keeps_what_the_file_had(
         ("text", "a\x00b", "v has a NUL character in it"),
         ("text", "a\ud83d", "v has half of a surrogate pair in it (character 2)"),
         ("jsonb", {"a": "\x00"}, "v has a NUL character in it"),
-        ("inet", "here", "v is 'here': invalid input syntax for type inet"),
+        (
+            "inet",
+            "here",
+            "v is 'here', which its type inet does not take: invalid input syntax for type inet",
+        ),
     ],
 )
 def test_a_value_that_would_change_is_refused_with_what_is_taken(

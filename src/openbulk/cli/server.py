@@ -10,13 +10,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 import uvicorn
 
 from openbulk.app import (
-    FirstSecrets,
     Server,
     Worker,
     is_shared_ledger,
@@ -24,6 +24,15 @@ from openbulk.app import (
     reseal,
     running_server,
     running_worker,
+)
+from openbulk.cli.connections import (
+    ACCEPTED_AT_ONCE,
+    MAX_HEAD_BYTES,
+    BoundedConnection,
+    Connections,
+    OnceAMinute,
+    connections_for,
+    raise_file_limit,
 )
 from openbulk.cli.listening import listening_problem
 from openbulk.domain.errors import CannotStart
@@ -44,12 +53,22 @@ _LOGGED_BY_US = (
     "ASGI callable returned without completing response.",
 )
 """Uvicorn's log lines for failed and interrupted requests; openbulk logs its own for each."""
+_FOR_OWNER_ALONE = 0o077
+"""The umask: no file that openbulk makes may be read by other users of the machine."""
 BACKLOG = 2048
 """Connections that may wait to be accepted: uvicorn's default."""
+_MANY_FROM_CALLERS = (
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+    "No supported WebSocket library detected.",
+    "socket.accept() out of system resource",
+)
+"""The beginnings of log lines of libraries, of which a caller can cause any number."""
 
 
 def serve(settings: Settings) -> None:
     """Answer requests and work on jobs until SIGTERM or SIGINT. Raises CannotStart."""
+    os.umask(_FOR_OWNER_ALONE)
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
     asyncio.run(_serve(settings))
@@ -62,6 +81,7 @@ def work(settings: Settings) -> None:
             "a worker shares a PostgreSQL database with a server; "
             "set OPENBULK_DATABASE_URL to postgresql://..."
         )
+    os.umask(_FOR_OWNER_ALONE)
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
     asyncio.run(_work(settings))
@@ -88,12 +108,14 @@ def rotate_key(settings: Settings) -> int:
 
 
 async def _work(settings: Settings) -> None:
+    raise_file_limit()
     async with _running("worker", running_worker(settings), settings) as (_, stopping):
         print("openbulk works", flush=True)
         await stopping.wait()
 
 
 async def _serve(settings: Settings) -> None:
+    limit = connections_for(raise_file_limit())
     listener = _listen(settings.host, settings.port)
     async with (
         _running("server", running_server(settings), settings) as (server, stopping),
@@ -104,10 +126,15 @@ async def _serve(settings: Settings) -> None:
         http = _Http(
             uvicorn.Config(
                 server.api,
+                http=BoundedConnection,
+                ws="none",
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                backlog=ACCEPTED_AT_ONCE,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=GRACEFUL_SECONDS,
-            )
+            ),
+            Connections(limit),
         )
         tasks.create_task(http.serve(sockets=[listener]))
         await stopping.wait()
@@ -143,7 +170,28 @@ async def _running(
 
 
 class _Http(uvicorn.Server):
-    """Uvicorn without its signal handlers. It waits for the requests that it interrupts."""
+    """Uvicorn with bounded connections, and without its signal handlers.
+
+    It waits for the requests that it interrupts.
+    """
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self.server_state = connections
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        # Asyncio has one number for what it accepts at once, and for what may wait.
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections. Uvicorn calls it ten times a second."""
+        if counter % 10 == 0:
+            self._connections.end_overdue(time.monotonic())
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -168,15 +216,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _greet(address: tuple[Any, ...], secrets: FirstSecrets | None) -> None:
-    """Print the server's address, and before it the secrets that a first start made."""
+def _greet(address: tuple[Any, ...], first_secrets: Path | None) -> None:
+    """Print the server's address, and before it where a first start wrote its secrets."""
     lines = []
-    if secrets is not None and secrets.user is not None:
-        lines.append(f"  User secret          {secrets.user}")
-    if secrets is not None and secrets.organization is not None:
-        lines.append(f"  Organization secret  {secrets.organization}")
-    if lines:
-        lines.insert(0, "First start. These secrets are shown this once; keep them:")
+    if first_secrets is not None:
+        lines.append(f"First start. The secrets for your calls are in {first_secrets}")
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     lines.append(f"openbulk listens on http://{host}:{address[1]}")
     print("\n".join(lines), flush=True)
@@ -188,6 +232,7 @@ def _write_logs(form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _escape_control_characters,
     ]
     rendering = _render_json() if form == "json" else _render_text()
     structlog.configure(
@@ -211,6 +256,21 @@ def _write_logs(form: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("openbulk").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in _LOGGED_BY_US)
+    seldom = OnceAMinute(*_MANY_FROM_CALLERS)
+    for library in ("uvicorn.error", "asyncio"):
+        logging.getLogger(library).addFilter(seldom)
+
+
+def _escape_control_characters(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Show control characters as escapes: a name from outside must not write a line of its own."""
+    return {
+        name: value.encode("unicode_escape").decode()
+        if isinstance(value, str) and not value.isprintable()
+        else value
+        for name, value in event.items()
+    }
 
 
 def _render_json() -> list[structlog.typing.Processor]:

@@ -5,6 +5,7 @@ OpenbulkError
 │   ├── BadInput               ... correct the request
 │   │   └── DateOrderUnknown   ... say how the file's dates are read (domain/date_order.py)
 │   ├── NotSignedIn            ... send the right secrets
+│   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
 │   ├── NotAllowed             ... ask somebody who may
 │   ├── NotPossible            ... this thing cannot do it
 │   ├── NotFound               ... it does not exist, or is not yours
@@ -13,6 +14,7 @@ OpenbulkError
 ├── IdempotencyKeyTaken        the instance has a job with this key: answer with that job
 ├── Unavailable                openbulk's database does not answer: try again in a moment
 │   └── FileStoreUnavailable   ... its file store does not; a job waits outside of its lane
+├── ReaderUnavailable          no process can read the file now: try again in a moment
 ├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
 ├── Fenced                     another process took the slice over: stop, and write nothing more
 ├── FileTruncated              a stored file is damaged: its job ends
@@ -66,6 +68,15 @@ class NotSignedIn(CallerError):
     """The secrets in the request are missing or wrong."""
 
 
+class TooManyGuesses(CallerError):
+    """Too many wrong secrets came from this address."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds until the address may try again."""
+
+
 class NotAllowed(CallerError):
     """The caller is known, but may not do this."""
 
@@ -109,6 +120,10 @@ class FileStoreUnavailable(Unavailable):
     def reason(self) -> str:
         """The store's own message, in one line: for the operator of the server, not for callers."""
         return str(self.__cause__).partition("\n")[0]
+
+
+class ReaderUnavailable(OpenbulkError):
+    """No process can read a file now: all are busy, or somebody killed the one that read it."""
 
 
 class Fenced(OpenbulkError):

@@ -21,6 +21,7 @@ from openbulk.connectors.targets import (
     refusal_to_read,
     resolve_object,
 )
+from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -37,12 +38,10 @@ from openbulk.domain.records import (
     Outcome,
     OutcomeKind,
     Record,
-    Row,
     Target,
     select_fields,
 )
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.date_columns import DateColumns
 from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key
@@ -240,7 +239,7 @@ class Direct:
         """
         schema = await _call(lambda: self.connector.metadata(target.object))
         shown = DateColumns()
-        shown.add(Row(1, values))
+        shown.add_record(values)
         try:
             columns = Columns(target, features, schema)
             dates = DateFields(schema)

@@ -34,7 +34,8 @@ from openbulk.domain.errors import ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
 from openbulk.engine.upload_check import CHECKED_ROWS
-from openbulk.formats.recognition import Inspection, inspect_rows
+from openbulk.formats.recognition import Inspection
+from openbulk.reading.reader import StoredFile
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -106,7 +107,8 @@ async def upload(
     openbulk answers as soon as the file has arrived. The answer has the job's id.
     """
     callback_url = callback_url_of(request)
-    check_callback_url(callback_url, services)  # before the file arrives, which may be large
+    # Before the file arrives, which may be large.
+    await check_callback_url(callback_url, services, instance)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
@@ -145,16 +147,15 @@ async def _read_form(
 ) -> tuple[Upload, Inspection]:
     """The upload that a form requests, and the beginning of its file. Raises BadInput."""
     options = read_upload_options(form.fields, query, services.providers)
-    file = services.files.open(name, form.size)
     provider = services.providers[instance.element]
-    inspection = await asyncio.to_thread(
-        inspect_rows,
-        file,
+    inspection = await services.inspectors.inspect(
+        StoredFile(name, form.size),
         options.get("format"),
         options,
         CHECKED_ROWS,
         # An object may be named by a path: calendars/primary/events.
         takes_events=object.rpartition("/")[2] in provider.event_objects,
+        owner=instance.id,
     )
     resolved = None
     if is_for_one_object(options, provider):

@@ -1,19 +1,17 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from openbulk.connectors.base import Features
 from openbulk.domain.records import (
     Action,
     Outcome,
-    OutcomeKind,
-    Problem,
     Record,
     Target,
     value_at,
 )
+from openbulk.engine.slices.row_states import RowState, RowStates
 
 
 def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
@@ -53,58 +51,39 @@ def ordering_keys_of(columns: Mapping[str, str], batch: Sequence[Record]) -> Set
     return {key for record in batch for key in ordering_keys(columns, record)}
 
 
-KIND_BY_ACTION = {
-    Action.CREATE: OutcomeKind.CREATED,
-    Action.UPDATE: OutcomeKind.UPDATED,
-    Action.UPSERT: OutcomeKind.UPSERTED,
-    Action.DELETE: OutcomeKind.DELETED,
-}
-"""The outcome of a record that the service has after a lost answer."""
-
-
-def unknown_problem(reason: str) -> Problem:
-    """The problem of a record whose outcome is unknown."""
-    return Problem(
-        f"nobody knows whether the service has taken this record ({reason}); check there before "
-        "you send it again"
-    )
-
-
-def complete_outcomes(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Exactly one outcome for each record; unknown if the connector returned none."""
-    by_row = {outcome.row: outcome for outcome in outcomes}
-    return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
-
-
-def _unsaid_outcome(row: int) -> Outcome:
-    problem = unknown_problem("the connector did not say")
-    return Outcome(row, OutcomeKind.UNKNOWN, problem=problem)
-
-
-@dataclass(slots=True)
 class Progress:
     """The progress of a slice through its job's rows."""
 
-    cursor: int
-    """All rows up to here have an outcome."""
-    done: set[int] = field(default_factory=set)
-    """Rows after the cursor that have an outcome, recorded or not."""
-    results: list[Outcome] = field(default_factory=list)
-    """Outcomes that are not recorded yet."""
-    lines: dict[int, int | None] = field(default_factory=dict)
-    """Line numbers of the rows without a recorded outcome: a problem is shown with its line."""
-    has_outcomes: bool = False
-    """Whether any row got an outcome in this slice."""
+    def __init__(self, cursor: int, records: int) -> None:
+        self.cursor = cursor
+        """All rows up to here have an outcome."""
+        self.states = RowStates(records, cursor)
+        self.results: list[Outcome] = []
+        """Outcomes that are not recorded yet."""
+        self.lines: dict[int, int | None] = {}
+        """Line numbers of the rows without a recorded outcome: a problem is shown with its line."""
+        self.has_outcomes = False
+        """Whether any row got an outcome in this slice."""
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes, and move the cursor to the last row up to which every row has one."""
         self.has_outcomes = self.has_outcomes or bool(outcomes)
+        states = self.states
         for outcome in outcomes:
             self.results.append(outcome)
-            self.done.add(outcome.row)
-        while self.cursor + 1 in self.done:
+            states[outcome.row] = RowState.DONE
+        while states[self.cursor + 1] == RowState.DONE:
             self.cursor += 1
-            self.done.remove(self.cursor)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether a row after the cursor has an outcome."""
+        return self.states.has_any(RowState.DONE, self.cursor + 1, None)
+
+    def drop_lines(self, rows: Iterable[int]) -> None:
+        """Forget the lines of rows that get no outcome yet: they are read again."""
+        for row in rows:
+            self.lines.pop(row, None)
 
     def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
         """Remove the outcomes to record; return them, and the lines of those with a problem."""
@@ -112,6 +91,6 @@ class Progress:
         lines: dict[int, int | None] = {}
         for outcome in results:
             line = self.lines.pop(outcome.row, None)
-            if outcome.problem is not None:
+            if outcome.problem is not None or outcome.remark:
                 lines[outcome.row] = line
         return results, lines

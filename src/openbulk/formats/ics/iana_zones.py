@@ -36,8 +36,8 @@ _MAX_YEARS = 400
 _BEGIN_OR_END = re.compile(r"(?:BEGIN|END):", re.I)
 _ONSET = re.compile(r"(?P<name>DTSTART[^:]*:)(?P<year>\d{4})(?=\d{4}T\d{6})", re.A | re.I)
 _UNTIL_YEAR = re.compile(r"\bUNTIL=(\d{4})", re.A | re.I)
-_RECENT_YEAR = 2000
-"""A leap year before all of _SAMPLES."""
+_RECENT_YEAR = 1968
+"""A leap year before all of _SAMPLES and _CHECKED_YEARS."""
 _TZID = re.compile(r"\ATZID.*", re.I | re.S)
 # Windows has a name for each usual zone, and the shortest for the most usual: Eastern Standard Time
 # is New York's.
@@ -50,6 +50,9 @@ _SAMPLES = (
 """Moments on a zone's own clocks: the weeks of a year, then the months since America's rules."""
 
 
+_LINE_END = "\r\n"
+_CHECKED_YEARS = range(1970, 2101)
+"""Years in which a VTIMEZONE is compared with the zone of its name: later ones take too long."""
 _MAX_NAME_CHARACTERS = 250
 _ZONE_NAMES = frozenset({"TZID", "X-LIC-LOCATION"})
 _NOT_PLACES = frozenset({"localtime", "Factory"})
@@ -82,6 +85,8 @@ class VTimezone:
     """Why none fits, as the end of a sentence about the VTIMEZONE."""
     line: int = 0
     """The line of the file on which it begins."""
+    rules: str = ""
+    """Its lines, if its name says which zone it is: they may contradict that zone."""
 
 
 @cache
@@ -173,7 +178,7 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     name = names["TZID"][:_MAX_NAME_CHARACTERS]
     zone = _first_known([name, *_names_of_places(name), names["X-LIC-LOCATION"]])
     if zone is not None:
-        return VTimezone(name, zone)
+        return VTimezone(name, zone, rules=_LINE_END.join(lines))
     described = _offsets_of_vtimezone(lines)
     if not described:
         return VTimezone(name, problem="has rules that cannot be evaluated")
@@ -220,19 +225,58 @@ def _city_of(zone: str) -> str:
 
 def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
     """Empty if they cannot be computed at a reasonable cost."""
+    described = _zone_by_rules(lines)
+    return () if described is None else _offsets_at(described, _SAMPLES)
+
+
+def _zone_by_rules(lines: Sequence[str]) -> tzinfo | None:
+    """The zone as its VTIMEZONE describes it; None if that takes too long to compute."""
     if not _is_reasonable(lines):
-        return ()
+        return None
     recent, years = _begin_lately(lines)
     if years > _MAX_YEARS:
-        return ()
+        return None
     # The library remembers a zone for each name that it sees, for as long as the process lives.
     renamed = [_TZID.sub("TZID:openbulk", line) for line in recent]
     try:
-        component: Any = Timezone.from_ical("\r\n".join(renamed) + "\r\n")
-        return _offsets(component.to_tz(lookup_tzid=False))
+        component: Any = Timezone.from_ical(_LINE_END.join(renamed) + _LINE_END)
+        zone: tzinfo = component.to_tz(lookup_tzid=False)
+        return zone
     except Exception:
         # The library raises errors of all kinds. An event in this zone reports it as not known.
-        return ()
+        return None
+
+
+# --- a description that contradicts its name ---
+
+
+def described_offset(described: VTimezone, zone: str, local: datetime) -> timedelta | None:
+    """The offset of a time by the rules of a VTIMEZONE, if the zone of its name has another one.
+
+    None if they agree, or the VTIMEZONE cannot be evaluated then.
+    """
+    is_checked = bool(described.rules) and local.year in _CHECKED_YEARS
+    if not is_checked or not _differs_in(described.rules, zone, local.year):
+        return None
+    rules = _zone_of_rules(described.rules)
+    assert rules is not None, "it differs"
+    (stated,), (actual,) = _offsets_at(rules, [local]), _offsets_at(ZoneInfo(zone), [local])
+    return None if stated == actual else stated
+
+
+@lru_cache(maxsize=1_024)
+def _differs_in(rules: str, zone: str, year: int) -> bool:
+    """Whether a VTIMEZONE contradicts a zone in any week of a year."""
+    described = _zone_of_rules(rules)
+    if described is None:
+        return False
+    weeks = [datetime(year, 1, 1, 12) + timedelta(weeks=week) for week in range(_WEEKS)]  # noqa: DTZ001
+    return _offsets_at(described, weeks) != _offsets_at(ZoneInfo(zone), weeks)
+
+
+@lru_cache(maxsize=256)
+def _zone_of_rules(rules: str) -> tzinfo | None:
+    return _zone_by_rules(rules.split(_LINE_END))
 
 
 def _is_reasonable(lines: Sequence[str]) -> bool:
@@ -245,7 +289,7 @@ def _is_reasonable(lines: Sequence[str]) -> bool:
 
 
 def _begin_lately(lines: Sequence[str]) -> tuple[Sequence[str], int]:
-    """The lines, with rules that hold for ever begun just before all of _SAMPLES.
+    """The lines, with rules that hold for ever begun in _RECENT_YEAR.
 
     Windows' begin in 1601, those of some programs in the year 1. Also the years of all other rules.
     """
@@ -277,8 +321,8 @@ def _begin_onset(lines: list[str], place: int, rule: str) -> int:
 
 @cache
 def _offsets_of_zone(zone: str) -> Offsets:
-    return _offsets(ZoneInfo(zone))
+    return _offsets_at(ZoneInfo(zone), _SAMPLES)
 
 
-def _offsets(zone: tzinfo) -> Offsets:
-    return tuple(moment.replace(tzinfo=zone).utcoffset() or timedelta() for moment in _SAMPLES)
+def _offsets_at(zone: tzinfo, moments: Iterable[datetime]) -> Offsets:
+    return tuple(moment.replace(tzinfo=zone).utcoffset() or timedelta() for moment in moments)
