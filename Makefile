@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test crash check bench lock clean
+.PHONY: help install demo test crash fuzz check bench lock clean
 
 help:  ## Print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ test: install  ## Run all tests
 
 crash: install  ## Kill and freeze everything, seed after seed: SEEDS=300, or SEED=1234 alone
 	@PYTHONPATH=tests $(BIN)/python -m crash $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),300)) $(CRASH)
+
+fuzz: install  ## Make up bad files, queries and numbers for an hour: FUZZ_SECONDS=60, FUZZ_SEED=7
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) $(BIN)/python -m pytest -q tests/fuzz
 
 check: install  ## Lint, format, types, import directions
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ leaves the precision of numbers to the reader.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -19,6 +19,8 @@ MAX_DIGITS = 1_000
 SAFE_CHARACTERS = 18
 """An integer that is no longer, with its sign, is within 64 bits."""
 _SHOWN_DIGITS = 40
+MAX_DEPTH = 200
+"""Levels of objects and lists. orjson, which writes them, ends at 254."""
 
 Default = Callable[[Any], Any]
 """Replaces a value that JSON does not have; raises TypeError if it cannot."""
@@ -83,6 +85,37 @@ def decode_json(text: str | bytes) -> Any:
     Raises ValueError, and RecursionError for a value that is nested too deep.
     """
     return _DECODER.decode(text if isinstance(text, str) else text.decode())
+
+
+def decode_stored_json(text: str | bytes) -> Any:
+    """A document of a database; its text if it is beyond what openbulk writes as JSON.
+
+    PostgreSQL keeps numbers of 131,072 digits, and thousands of levels
+    (https://www.postgresql.org/docs/15/datatype-json.html).
+    """
+    try:
+        value = decode_json(text)
+    except (ValueError, RecursionError):
+        return text if isinstance(text, str) else text.decode()
+    if is_deeper(value, MAX_DEPTH):
+        return text if isinstance(text, str) else text.decode()
+    return value
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether a value has more than this many levels of objects and lists."""
+    current = [value]
+    for _ in range(levels):
+        current = [child for one in current for child in _parts_of(one)]
+        if not current:
+            return False
+    return any(isinstance(one, dict | list) for one in current)
+
+
+def _parts_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _refuse_constant(name: str) -> Any:

@@ -5,12 +5,14 @@ PAGE      some records of the answer, and the page token for the rest
 BOOKMARK  a place in a service's feed of changes: a later reading returns the changes since
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from openbulk.domain.conditions import All, Comparison, Condition, conjuncts
+from openbulk.domain.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,25 @@ class PageRequest:
     """Page token; reading starts after that page. None starts at the first page."""
     since: str | None = None
     """The text of a bookmark (`Features.has_changes`), to read only the changes since."""
+
+    def number_after(self, default: int) -> int:
+        """The page token of a connector whose tokens are numbers; `default` for the first page.
+
+        Raises BadInput for the token of another list.
+        """
+        if not self.after:
+            return default
+        return page_number(self.after)
+
+
+def page_number(token: str) -> int:
+    """The number that a page token is. Raises BadInput for the token of another list."""
+    if not _PAGE_NUMBER.fullmatch(token):
+        raise BadInput("nextPage is not a token of this list")
+    return int(token)
+
+
+_PAGE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ _UTF8_SEQUENCE = re.compile(
 # "Ïðèâåò" is Russian in Windows-1251, "³¹cznoœæ" Polish in Windows-1250.
 _ACCENTED = rb"[\xc0-\xd6\xd8-\xf6\xf8-\xff]"
 _LETTER = rb"[A-Za-z\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xc0-\xd6\xd8-\xf6\xf8-\xff]"
+_REST_OF_WORD = _LETTER + rb"{0,40}"
+"""Bounded: a search looks at it again from each letter of a longer word."""
 _SIGN = rb"[\xa2-\xaa\xac\xae\xb0\xb1\xb3\xb6\xb8-\xbe]"
 _NOT_WESTERN = (
     _UTF8_SEQUENCE,
@@ -42,12 +44,13 @@ _NOT_WESTERN = (
     re.compile(rb"(?:\xf5|\xd5)(?![eE\xee])" + _LETTER),
     re.compile(rb"\xe3[bcdfghjklmnpqrtvwxz]"),
     re.compile(
-        rb"\xf8%b*[\xe1\xe8\xec\xed\xf2\xfd]|[\xe1\xe8\xec\xed\xf2\xfd]%b*\xf8" % ((_LETTER,) * 2)
+        rb"\xf8%b[\xe1\xe8\xec\xed\xf2\xfd]|[\xe1\xe8\xec\xed\xf2\xfd]%b\xf8"
+        % ((_REST_OF_WORD,) * 2)
     ),
     # "žákù" is žáků, "mìsíc" měsíc in Windows-1250: Western words have no two such accents.
     re.compile(
-        rb"[\xec\xf2\xf9]%b*[\xe1\xed\xfd\x9a\x9e]|[\xe1\xed\xfd\x9a\x9e]%b*[\xec\xf2\xf9]"
-        % ((_LETTER,) * 2)
+        rb"[\xec\xf2\xf9]%b[\xe1\xed\xfd\x9a\x9e]|[\xe1\xed\xfd\x9a\x9e]%b[\xec\xf2\xf9]"
+        % ((_REST_OF_WORD,) * 2)
     ),
     # Capitals inside of words: "FrŸhstŸck" is Frühstück, "CafŽ" Café in Mac OS Roman.
     re.compile(rb"[a-z][\x8a\x8e\x9f]|%b[\x8a\x8e\x9f][a-z]" % _LETTER),

@@ -14,13 +14,15 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.json_recovery import find_element_end
 from openbulk.formats.json_values import (
+    TooManyValues,
     ValueDecoder,
     describe_syntax_error,
     encode_records,
     make_row,
+    require_few_values,
 )
 from openbulk.formats.options import ENCODING
-from openbulk.formats.text import text_chunks
+from openbulk.formats.text import CHUNK_BYTES, text_chunks
 
 MAX_ELEMENT_CHARACTERS = 16 * 1024 * 1024
 MAX_BROKEN_CHARACTERS = 1024 * 1024
@@ -98,6 +100,8 @@ class _TextWindow:
 
     def __init__(self, chunks: Iterator[str]) -> None:
         self._chunks = chunks
+        self._returned: list[str] = []
+        """Pieces that were held behind a long element, the next one last."""
         self._held = ""
         self._position = 0
         self._decoder = ValueDecoder()
@@ -134,6 +138,8 @@ class _TextWindow:
         line = self.line
         try:
             value, problem = self._take_value()
+        except TooManyValues as error:
+            return self._take_broken(number, str(error))
         except (ValueError, RecursionError) as error:
             return self._take_broken(number, f"it is not JSON: {describe_syntax_error(error)}")
         return make_row(number, line, value, problem, Json.looks_like)
@@ -150,7 +156,8 @@ class _TextWindow:
             self._move_to(end)
         else:
             reason = f"{reason}; where it ends is not clear, so nothing after it was read"
-            self._chunks, self._held, self._position = iter(()), "", 0
+            self._chunks, self._returned = iter(()), []
+            self._held, self._position = "", 0
             self.is_given_up = True
         return Row(number, line=line, problem=Problem(reason))
 
@@ -175,12 +182,15 @@ class _TextWindow:
                 value, problem, end = self._decoder.decode_at(self._held, self._position)
             except json.JSONDecodeError as error:
                 if self._may_continue(error) and self._grow():
+                    require_few_values(self._held, self._position)
                     continue
                 raise
             # A number at the end of the text may continue in the next piece.
             if end < len(self._held) or not self._grow():
                 break
         self._move_to(end)
+        if end > 2 * CHUNK_BYTES:
+            self._return_pieces()
         return value, problem
 
     def _may_continue(self, error: json.JSONDecodeError) -> bool:
@@ -194,11 +204,20 @@ class _TextWindow:
         self.line += self._held.count("\n", self._position, position)
         self._position = position
 
+    def _next_piece(self) -> str | None:
+        return self._returned.pop() if self._returned else next(self._chunks, None)
+
+    def _return_pieces(self) -> None:
+        """Hold a piece or so behind a long element: an error message counts the lines up to it."""
+        rest, self._held, self._position = self._held[self._position :], "", 0
+        begins = range(0, len(rest), CHUNK_BYTES)
+        self._returned += (rest[begin : begin + CHUNK_BYTES] for begin in reversed(begins))
+
     def _grow(self) -> bool:
         """Hold more text: twice as much, so that a long value costs twice its length at most."""
         pieces = [self._held[self._position :]]
         wanted, grown = len(pieces[0]), 0
-        for piece in self._chunks:
+        while (piece := self._next_piece()) is not None:
             pieces.append(piece)
             grown += len(piece)
             if grown > wanted:

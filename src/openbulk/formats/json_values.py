@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from openbulk.domain.records import Problem, Row
+from openbulk.domain.records import Problem, Row, path_text
 from openbulk.exact_json import SAFE_CHARACTERS, encode_json, parse_float, parse_integer
 
 MAX_DEPTH = 200
 """Levels of objects and lists in a record. orjson, which writes them, ends at 254."""
+MAX_VALUES = 500_000
+"""Values of a record. A short text may be many objects, of which each takes 100 bytes and more."""
 _PIECE_BYTES = 64 * 1024
 _QUOTED_CHARACTERS = 24
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
@@ -122,9 +124,10 @@ def _describe_damage(value: Any, text: str) -> Problem | None:
     return None
 
 
-def _unusable_problem(path: str, value: Any) -> Problem | None:
+def _unusable_problem(steps: Sequence[str | int], value: Any) -> Problem | None:
     if not isinstance(value, _Unusable):
         return None
+    path = path_text(tuple(steps))
     return Problem(f"{path or 'it'} {value.reason}", path or None)
 
 
@@ -145,37 +148,40 @@ def find_surrogate(value: Any) -> str | None:
     None if there is none.
     """
     for path, found in _walk(value):
-        if _SURROGATE.search(path):
-            return path.encode(errors="replace").decode()
+        if path and isinstance(path[-1], str) and _SURROGATE.search(path[-1]):
+            return path_text(tuple(path)).encode(errors="replace").decode()
         if isinstance(found, str) and _SURROGATE.search(found):
-            return path
+            return path_text(tuple(path))
     return None
 
 
-def _walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every value inside a value, with its dotted name, in order."""
-    waiting = [("", value)]
-    while waiting:
-        path, found = waiting.pop()
+def _walk(value: Any) -> Iterator[tuple[Sequence[str | int], Any]]:
+    """Every value inside a value, in order, with its path, which is the same list each time.
+
+    Holds one iterator a level, and no path but that of the value.
+    """
+    path: list[str | int] = []
+    yield path, value
+    levels = [_children(value)]
+    while levels:
+        step, found = next(levels[-1], (None, None))
+        if step is None:
+            levels.pop()
+            del path[len(levels) - 1 :]
+            continue
+        path[len(levels) - 1 :] = [step]
         yield path, found
-        waiting += reversed(_children(path, found))
+        levels.append(_children(found))
 
 
-def _children(path: str, value: Any) -> list[tuple[str, Any]]:
+def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
     if isinstance(value, list):
-        return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    if isinstance(value, dict):
-        prefix = f"{path}." * bool(path)
-        return [(f"{prefix}{name}", item) for name, item in value.items()]
-    return []
+        return enumerate(value)
+    return iter(value.items() if isinstance(value, dict) else ())
 
 
 def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level and depth <= MAX_DEPTH:
-        level = [child for found in level for _, child in _children("", found)]
-        depth += 1
-    return depth
+    return max(len(path) for path, _ in _walk(value)) + 1
 
 
 _REASONS: Mapping[str, str] = {
@@ -192,6 +198,18 @@ _REASONS: Mapping[str, str] = {
     "Extra data": "there is more after the value",
 }
 """What the messages of Python's decoder mean. They end at a colon in some versions."""
+
+
+class TooManyValues(ValueError):
+    """A record has more than MAX_VALUES values; the message is a sentence about it."""
+
+
+def require_few_values(text: str, begin: int = 0) -> None:
+    """Raise TooManyValues for the text of a record with more marks than MAX_VALUES values need."""
+    if len(text) - begin <= MAX_VALUES:
+        return
+    if sum(text.count(mark, begin) for mark in ",[{") > MAX_VALUES:
+        raise TooManyValues(f"it has more than {MAX_VALUES:,} values; write several records")
 
 
 def describe_syntax_error(error: Exception) -> str:

@@ -9,11 +9,13 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.json_recovery import find_list
 from openbulk.formats.json_values import (
+    TooManyValues,
     ValueDecoder,
     describe_syntax_error,
     encode_records,
     find_surrogate,
     make_row,
+    require_few_values,
 )
 from openbulk.formats.options import ENCODING
 from openbulk.formats.text import CutLine, describe_damage, text_lines
@@ -77,7 +79,11 @@ def _decode_line(line: bytes, decoder: ValueDecoder, encoding: str) -> tuple[Any
     if isinstance(line, CutLine):
         return None, Problem(f"the line is longer than {len(line)} bytes; shorten the record")
     try:
-        return decoder.decode(line.decode())
+        text = line.decode()
+        require_few_values(text)
+        return decoder.decode(text)
+    except TooManyValues as error:
+        return None, Problem(str(error))
     except UnicodeDecodeError as error:
         return None, Problem(describe_damage(line, error, encoding), _damaged_field(line))
     except (ValueError, RecursionError) as error:
@@ -91,8 +97,10 @@ def _damaged_field(line: bytes) -> str | None:
 
 def _decode_object(text: bytes) -> dict[str, Any] | None:
     """The only object of a text; None if it is something else."""
+    decoded = text.decode(errors="surrogateescape")
     try:
-        value, _ = ValueDecoder().decode(text.decode(errors="surrogateescape"))
+        require_few_values(decoded)
+        value, _ = ValueDecoder().decode(decoded)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):

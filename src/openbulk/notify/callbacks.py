@@ -58,6 +58,8 @@ _RESERVED = (
 """Headers that a configuration cannot set: framing, content type and signatures."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]*")
+_LONGEST_WAIT = 1e9
+"""Seconds, of a `Retry-After`: digits without end would be infinity."""
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -266,7 +268,7 @@ def _unreadable() -> BadInput:
 def _seconds_to_wait(retry_after: str, now: datetime) -> float | None:
     """The seconds in `Retry-After`, a number or a date (RFC 9110, section 10.2.3); None without."""
     if _DIGITS.fullmatch(retry_after.strip()):
-        return float(retry_after)
+        return min(float(retry_after), _LONGEST_WAIT)
     try:
         return max(0.0, (parsedate_to_datetime(retry_after.strip()) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):

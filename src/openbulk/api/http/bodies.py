@@ -90,7 +90,7 @@ def require_distinct_keys(text: str | bytes, owner: str) -> None:
     JSON leaves open which of the two counts (RFC 8259, section 4), and parsers take the last.
     """
     try:
-        pairs = json.loads(text, object_pairs_hook=list)
+        pairs = json.loads(text, object_pairs_hook=list, parse_int=str)
     except RecursionError as error:
         raise BadInput(f"{owner} is nested too deeply") from error
     for key, count in Counter(key for key, _ in pairs).items():

@@ -261,13 +261,16 @@ def _token(position: Position) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([position.after, position.skip])).decode()
 
 
+_MAX_SKIP = 10**9
+
+
 def _position(token: str) -> Position:
     """The position in a token that `_token` made. Raises BadInput for any other text."""
     if not token:
         return Position()
     with suppress(ValueError):
         match orjson.loads(base64.urlsafe_b64decode(token)):
-            case [str() | None as after, int() as skip] if skip >= 0:
+            case [str() | None as after, int() as skip] if 0 <= skip <= _MAX_SKIP:
                 return Position(after, skip)
     raise BadInput(
         "nextPage is not a token of this list; take it from the header elements-next-page-token "

@@ -10,10 +10,10 @@ and `orderby=` is `order by`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import permutations
+from itertools import accumulate, chain
 from math import isfinite
 from typing import Any
 
@@ -30,19 +30,26 @@ MAX_CHARACTERS = 16 * 1024
 _SHOWN_CHARACTERS = len(EXAMPLE) * 3
 """A message shows at most this much of a refused query."""
 _MAX_DEPTH = 200
+_MAX_STEPS = 32
+"""Of the name of a nested field."""
+_MAX_VALUES = 2_000
+"""Of a list behind `in`: each record is compared with each of them."""
+_NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 _MAX_DIGITS = 18
 """A whole number with this many digits fits into 64 bits; a longer one becomes a float."""
 _PIECE = re.compile(
     r"""(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`)
     |(?P<date>(?<![\w.-])\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w.-]))
+    |(?P<open>['"`].*)
     |\bfrom\s+(?P<object>[^\s`'"(),;]+)
     |(?P<limit>\blimit\s+\d+)(?=\s+where\b)
     |(?P<nulls>\bnulls\s+(?:first|last)\b)
     |(?P<order>\borderby\s*=?\s*)""",
-    re.IGNORECASE | re.VERBOSE,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _REWRITTEN = {
     "quoted": "{}",
+    "open": "{}",
     "date": "'{}'",
     "object": "from `{}`",
     "limit": "",
@@ -122,7 +129,8 @@ def _parse(query: str, kind: str, text: str, example: str) -> Query:
     """The query that a text is, or is a part of. Messages show the text, and an example of it."""
     try:
         return _query(_parse_sql(query))
-    except _NotUnderstood as reason:
+    except (_NotUnderstood, RecursionError) as error:
+        reason = _explain(error, query)
         place = reason.place.strip("`")
         # The caller knows no word that this module added.
         where = f" at {_shorten(place)!r}" if place and place in text else ""
@@ -167,12 +175,16 @@ def order_list(text: str) -> tuple[Order, ...]:
 def _parse_sql(text: str) -> exp.Select:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
+    if _NO_CHARACTER.search(text):
+        raise _NotUnderstood(
+            "it has a NUL or half of a surrogate pair in it, which is no character"
+        )
     try:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
         sql = _as_sql(text)
         _require_full_lists(sqlglot.tokenize(sql, read="mysql"))
         statements: list[Any] = sqlglot.parse(sql, dialect="mysql")
-    except (SqlglotError, RecursionError) as error:
+    except SqlglotError as error:
         raise _explain(error, text) from None
     if len(statements) != 1 or statements[0] is None:
         raise _NotUnderstood("it is not one select")
@@ -206,6 +218,8 @@ def _rewrite(piece: re.Match[str]) -> str:
 
 def _explain(error: Exception, text: str) -> _NotUnderstood:
     """Why a text is no SQL, in the text's own words and not in those of the SQL parser."""
+    if isinstance(error, _NotUnderstood):
+        return error
     first_word = _FIRST_WORD.match(text)
     if first_word is not None and first_word[1].lower() != "select":
         return _NotUnderstood("it does not begin with select", first_word[1])
@@ -266,20 +280,28 @@ def _fields(expressions: list[Any]) -> tuple[str, ...]:
             raise _NotUnderstood("it selects a field in addition to *")
         return ()
     names = tuple(map(_name, expressions))
-    for name, other in permutations(names, 2):
-        if name == other:
-            raise _NotUnderstood("a field is selected twice")
-        if other.startswith(f"{name}."):
-            raise _NotUnderstood(f"{name} is selected as a whole and in parts; keep one of them")
+    known = frozenset(names)
+    if len(known) < len(names):
+        raise _NotUnderstood("a field is selected twice")
+    for whole in filter(known.__contains__, chain.from_iterable(map(_names_around, names))):
+        raise _NotUnderstood(f"{whole} is selected as a whole and in parts; keep one of them")
     return names
+
+
+def _names_around(name: str) -> Iterator[str]:
+    """The names of the fields that a nested field is in."""
+    return accumulate(name.split(".")[:-1], "{}.{}".format)
 
 
 def _limit(limit: Any) -> int | None:
     if limit is None:
         return None
-    if not isinstance(limit.expression, exp.Literal) or not limit.expression.this.isdecimal():
+    literal = limit.expression
+    if not isinstance(literal, exp.Literal) or not literal.this.isdecimal():
         raise _NotUnderstood("limit is not a whole number")
-    return int(limit.expression.this)
+    if len(literal.this) > _MAX_DIGITS:
+        raise _NotUnderstood(f"limit has more than {_MAX_DIGITS} digits")
+    return int(literal.this)
 
 
 def _order(order: Any) -> tuple[Order, ...]:
@@ -290,15 +312,20 @@ def _order(order: Any) -> tuple[Order, ...]:
 
 def _name(node: Any) -> str:
     """A field's name, dotted if the field is nested."""
-    if isinstance(node, exp.Column):
-        return ".".join(part.name for part in node.parts)
-    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-        return f"{_name(node.this)}.{node.expression.name}"
-    raise _NotUnderstood(f"{_sql(node)} is not the name of a field")
+    steps: list[str] = []
+    while isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+        steps.append(node.expression.name)
+        node = node.this
+    if not isinstance(node, exp.Column):
+        raise _NotUnderstood(f"{_sql(node)} is not the name of a field")
+    steps += reversed([part.name for part in node.parts])
+    if len(steps) > _MAX_STEPS:
+        raise _NotUnderstood(f"the name of a field has more than {_MAX_STEPS} steps")
+    return ".".join(reversed(steps))
 
 
 def _sql(node: Any) -> str:
-    return str(node.sql(dialect="mysql"))
+    return _shorten(str(node.sql(dialect="mysql")))
 
 
 # --- conditions ---
@@ -338,6 +365,8 @@ def _is_null(node: Any, _depth: int) -> Condition:
 def _in(node: Any, _depth: int) -> Condition:
     if not node.expressions:
         raise _NotUnderstood(f"{_sql(node)} is not a condition")
+    if len(node.expressions) > _MAX_VALUES:
+        raise _NotUnderstood(f"a list has more than {_MAX_VALUES:,} values")
     return Comparison(_name(node.this), "in", tuple(map(_value, node.expressions)))
 
 
@@ -387,5 +416,5 @@ def _number(digits: str) -> int | float:
         return int(digits)
     number = float(digits)
     if not isfinite(number):
-        raise _NotUnderstood(f"the number {digits} is too large")
+        raise _NotUnderstood(f"the number {_shorten(digits)} is too large")
     return number

@@ -18,7 +18,7 @@ from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.comparison import is_text
 from openbulk.domain.conditions import Comparison, Condition, conjuncts
 from openbulk.domain.errors import Refused
-from openbulk.domain.query import Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query, page_number
 
 MAX_EXPORT_FIELDS = 250
 MAX_PAGE = 2_000
@@ -48,7 +48,7 @@ async def read_export(
         while await _is_running(service, sync):
             yield Page([], sync)
         offset = "0"
-    async for page in _read_data(service, sync, int(offset), min(request.size, MAX_PAGE)):
+    async for page in _read_data(service, sync, page_number(offset), min(request.size, MAX_PAGE)):
         yield page
 
 

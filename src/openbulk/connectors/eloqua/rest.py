@@ -146,7 +146,7 @@ async def read_asset(service: Service, asset: Asset, asset_id: str) -> Mapping[s
 
 async def read_pages(service: Service, query: Query, request: PageRequest) -> AsyncIterator[Page]:
     """Records of an object, page by page. The page token is the number of the next page."""
-    number = int(request.after or 1)
+    number = request.number_after(1)
     size = min(request.size, MAX_COUNT)
     while True:
         parameters = {

@@ -118,7 +118,7 @@ def project_of(configuration: Mapping[str, str]) -> str:
     """The Google Cloud project that an instance's calls are counted on."""
     try:
         return str(json.loads(configuration[SERVICE_ACCOUNT])["project_id"])
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return _PROJECT_NUMBER.sub(r"\g<number>", configuration.get(API_KEY, ""))
 
 

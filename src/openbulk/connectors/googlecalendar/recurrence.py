@@ -204,6 +204,8 @@ def dates_that_are_none(series: Mapping[str, Any], names: Iterable[str | None]) 
         recurrence = read_lines(series.get("recurrence", ()), start, start, "UTC")
     except FieldError:
         return frozenset()
+    if not recurrence.is_expandable(start, last):
+        return frozenset()
     for count, one in enumerate(recurrence.occurrences(start, last)):
         rest.discard(occurrence_name(one))
         if not rest or count == _MAX_EXPANDED:
@@ -222,6 +224,8 @@ def never_happens(fields: Mapping[str, Any]) -> bool:
         return False
     last = max(one.local for one in (start, *recurrence.left_out))
     last = last.replace(year=min(last.year + _YEARS_BEHIND, MAXYEAR), day=1)
+    if not recurrence.is_expandable(start, last):
+        return False
     return next(recurrence.occurrences(start, last), None) is None
 
 

@@ -58,7 +58,7 @@ class Memory:
         """Records in order of arrival. The page token is the number of records before the page."""
         records = self._records(query.object)
         keys = list(records)
-        first = int(request.after or 0)
+        first = request.number_after(0)
         # At least one page, even without records.
         for begin in range(first, max(len(keys), first + 1), request.size):
             end = begin + request.size

@@ -17,14 +17,14 @@ from psycopg.types.hstore import register_hstore
 from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 
-from openbulk.exact_json import decode_json
+from openbulk.exact_json import decode_stored_json
 
 
 async def use_exact_types(connection: psycopg.AsyncConnection[Any]) -> None:
     """Register the loaders for one connection."""
     for name, loader in _LOADERS.items():
         connection.adapters.register_loader(name, loader)
-    set_json_loads(decode_json, connection)
+    set_json_loads(decode_stored_json, connection)
     hstore = await TypeInfo.fetch(connection, "hstore")
     if hstore is not None:
         register_hstore(hstore, connection)

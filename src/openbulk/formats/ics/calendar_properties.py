@@ -6,13 +6,13 @@ A file may hold several, one after another; what one of them states applies to i
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from openbulk.formats.ics.components import Component, border, calendar_lines
 from openbulk.formats.ics.iana_zones import (
     VTimezone,
     find_iana_zone,
     identify_vtimezone,
+    name_of_vtimezone,
     zone_name,
 )
 from openbulk.formats.ics.properties import Property, parse_property, quote_value
@@ -20,6 +20,8 @@ from openbulk.formats.ics.properties import Property, parse_property, quote_valu
 # A calendar has one for each zone that its events use, of about a kilobyte.
 _MAX_VTIMEZONES = 50
 _MAX_VTIMEZONE_BYTES = 16 * 1024
+MAX_DESCRIPTIONS = 200
+"""Different VTIMEZONEs that are read of a file, of all of its calendars."""
 _BEGINS_EVENT = {b"BEGIN:VEVENT": True, b"END:VEVENT": False, b"BEGIN:VCALENDAR": False}
 """Lines that begin or end an event. One without an END ends with its calendar at the latest."""
 
@@ -73,14 +75,15 @@ def read_calendars(lines: Iterator[bytes]) -> Iterator[CalendarProperties]:
 
     A VCALENDAR is read to its end first: programs also write VTIMEZONEs after events.
     """
+    descriptions = _Descriptions()
     draft = _Draft(is_closed=True)
     for number, raw, edge in _lines_outside_events(lines):
         if edge == b"BEGIN:VCALENDAR":
-            yield draft.finish()
+            yield draft.finish(descriptions)
             draft = _Draft()
         else:
             draft.add(number, raw, edge)
-    yield draft.finish()
+    yield draft.finish(descriptions)
 
 
 def _lines_outside_events(lines: Iterator[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
@@ -124,7 +127,7 @@ class _Draft:
         if self._is_in_header:
             self._header.add(number, raw)
 
-    def finish(self) -> CalendarProperties:
+    def finish(self, descriptions: "_Descriptions") -> CalendarProperties:
         """What was read."""
         lines = self._header.raw_lines
         found = [parse_property(one.content.decode(errors="replace"), one.number) for one in lines]
@@ -133,7 +136,7 @@ class _Draft:
         name = zone_name(stated.text)
         calendar_zone = find_iana_zone(name)
         # A description may fit several zones, and the calendar's may be one that is described.
-        zones = map(partial(_identify, calendar_zone), self._time_zones)
+        zones = [descriptions.identify(one, calendar_zone) for one in self._time_zones]
         described = _by_name(zones)
         method = header.get("METHOD", Property("METHOD", ""))
         calendar = CalendarProperties(described_zones=described, method=method.word)
@@ -156,6 +159,22 @@ def _by_name(zones: Iterable[VTimezone]) -> Mapping[str, VTimezone]:
     return by_name
 
 
-def _identify(calendar_zone: str | None, component: Component) -> VTimezone:
-    lines = tuple(component.readable_lines())
-    return replace(identify_vtimezone(lines, calendar_zone), line=component.line)
+class _Descriptions:
+    """The different VTIMEZONEs of a file, of which each takes some time to evaluate."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def identify(self, component: Component, calendar_zone: str | None) -> VTimezone:
+        """What a VTIMEZONE describes, unless the file has too many of them."""
+        lines = tuple(component.readable_lines())
+        key = hash((lines, calendar_zone))
+        if key not in self._seen and len(self._seen) >= MAX_DESCRIPTIONS:
+            found = VTimezone(
+                name_of_vtimezone(lines),
+                problem=f"is one of more than {MAX_DESCRIPTIONS} different ones in the file",
+            )
+        else:
+            self._seen.add(key)
+            found = identify_vtimezone(lines, calendar_zone)
+        return replace(found, line=component.line)

@@ -27,6 +27,7 @@ from openbulk.formats.ics.times import (
     time_lines,
 )
 from openbulk.formats.ics.vevent import Properties, parse_vevent
+from openbulk.formats.json_values import ValueDecoder
 
 _TEXTS = {
     "UID": "iCalUID",
@@ -203,11 +204,14 @@ def _read_extended_properties(event: Properties) -> dict[str, Any]:
     if found is None:
         return {}
     try:
-        return {"extendedProperties": json.loads(found.text)}
-    except ValueError:
+        value, problem = ValueDecoder().decode(found.text)
+    except (ValueError, RecursionError):
         raise ValueError(
             f"{found.place} is not JSON; restore it as openbulk wrote it, or remove the line"
         ) from None
+    if problem is not None:
+        raise ValueError(f"{found.place} cannot be read: {problem.message}")
+    return {"extendedProperties": value}
 
 
 # --- to a file ---

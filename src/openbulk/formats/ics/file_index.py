@@ -5,7 +5,7 @@ SQLite database, which goes to disk as it grows (https://sqlite.org/inmemorydb.h
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from itertools import groupby, starmap
 import orjson
 
 from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendars
-from openbulk.formats.ics.components import Component, split_events
+from openbulk.formats.ics.components import MAX_EVENT_BYTES, Component, split_events
 from openbulk.formats.ics.content_lines import unescape_text
 from openbulk.formats.ics.events import ParsedEvent, parse_event
 from openbulk.formats.ics.iana_zones import VTimezone
@@ -111,6 +111,7 @@ class FileIndex:
         self._calendar_of = lru_cache(maxsize=1)(self._read_calendar)
         self._split_of = lru_cache(maxsize=1)(self._split_series)
         self._series_of = lru_cache(maxsize=1)(self._read_series)
+        self._keys_left_out_of = lru_cache(maxsize=1)(self._read_keys_left_out)
         self._add_calendars_and_uids(lines())
         if self._is_any("SELECT 1 FROM uids WHERE events > 1"):
             self._add_events(lines())
@@ -168,8 +169,7 @@ class FileIndex:
             return False
         if occurrence.sequence >= series.sequence:
             return False
-        left_out = series.recurrence.left_out
-        return _key(original_start, series) in {_key(one, series) for one in left_out}
+        return _key(original_start, series) in self._keys_left_out_of(_digest(occurrence.uid))
 
     @property
     def has_early_occurrences(self) -> bool:
@@ -188,6 +188,11 @@ class FileIndex:
         """The series of that UID; None if it is not in the file, or does not recur."""
         row = self._database.execute(_SERIES, (uid,)).fetchone()
         return None if row is None else self._parse(*row)
+
+    def _read_keys_left_out(self, uid: bytes) -> Collection[date | datetime]:
+        """What identifies the occurrences that a series leaves out."""
+        series = self._series_of(uid)
+        return {_key(one, series) for one in series.recurrence.left_out} if series else ()
 
     def _split_series(self, uid: bytes) -> Sequence[Segment] | ValueError:
         """The segments of a series; the error if it cannot be split, for each of its events."""
@@ -267,7 +272,7 @@ def _watch_uids(lines: Iterator[bytes], note: Callable[[str], None]) -> Iterator
     held = bytearray()  # a UID as far as it is unfolded; empty between two of them
     for raw in lines:
         if held and raw.startswith((b" ", b"\t")):
-            held += raw.rstrip(b"\r\n")[1:]
+            held += raw.rstrip(b"\r\n")[1:] if len(held) < MAX_EVENT_BYTES else b""
         elif raw.strip():
             _note(held, note)
             held.clear()

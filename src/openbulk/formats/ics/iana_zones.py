@@ -19,8 +19,8 @@ from openbulk.formats.ics.properties import parse_property
 Offsets = Sequence[timedelta]
 """From UTC, at each moment of _SAMPLES."""
 
-# Rules that change clocks about once a year cost little to expand from 1601, where Windows' zones
-# begin. Others could keep the server busy for hours.
+# Rules that change clocks about once a year cost little to expand. Others could keep the server
+# busy for hours.
 _YEARLY_RULE = re.compile(
     r"RRULE:(?:;?(?:FREQ=YEARLY|INTERVAL=1|BYMONTH=\d+|BYDAY=[+-]?\d?\w\w"
     r"|BYMONTHDAY=[\d,-]{1,30}|WKST=\w+|UNTIL=\w+))+",
@@ -28,6 +28,16 @@ _YEARLY_RULE = re.compile(
 )
 _RULE = re.compile(r"RRULE", re.I)
 _MAX_RULES = 10
+_MAX_COMPONENTS = 300
+"""Of a VTIMEZONE. America/New_York has 237 changes since 1883, and some programs list each."""
+_MAX_DATES = 300
+_MAX_YEARS = 400
+"""That rules which have ended are expanded over, all in all."""
+_BEGIN_OR_END = re.compile(r"(?:BEGIN|END):", re.I)
+_ONSET = re.compile(r"(?P<name>DTSTART[^:]*:)(?P<year>\d{4})(?=\d{4}T\d{6})", re.A | re.I)
+_UNTIL_YEAR = re.compile(r"\bUNTIL=(\d{4})", re.A | re.I)
+_RECENT_YEAR = 1968
+"""A leap year before all of _SAMPLES and _CHECKED_YEARS."""
 _TZID = re.compile(r"\ATZID.*", re.I | re.S)
 # Windows has a name for each usual zone, and the shortest for the most usual: Eastern Standard Time
 # is New York's.
@@ -164,10 +174,9 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     The zone is identified by its name, by the place in X-LIC-LOCATION, or by its offsets from UTC.
     Where several zones have these offsets, `calendar_zone` comes before others.
     """
-    found = filter(None, map(parse_property, lines))
-    names = {one.name: zone_name(one.text) for one in found if one.name in _ZONE_NAMES}
-    name = names.get("TZID", "")[:_MAX_NAME_CHARACTERS]
-    zone = _first_known([name, *_names_of_places(name), names.get("X-LIC-LOCATION", "")])
+    names = _names_in(lines)
+    name = names["TZID"][:_MAX_NAME_CHARACTERS]
+    zone = _first_known([name, *_names_of_places(name), names["X-LIC-LOCATION"]])
     if zone is not None:
         return VTimezone(name, zone, rules=_LINE_END.join(lines))
     described = _offsets_of_vtimezone(lines)
@@ -180,6 +189,17 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     summer = format_offset(described[_WEEKS // 2], ":")
     problem = f"changes clocks as no IANA zone does (UTC{winter} in January, UTC{summer} in July)"
     return VTimezone(name, problem=problem)
+
+
+def name_of_vtimezone(lines: Sequence[str]) -> str:
+    """The name by which events refer to a VTIMEZONE."""
+    return _names_in(lines)["TZID"][:_MAX_NAME_CHARACTERS]
+
+
+def _names_in(lines: Sequence[str]) -> Mapping[str, str]:
+    found = filter(None, map(parse_property, lines))
+    names = {one.name: zone_name(one.text) for one in found if one.name in _ZONE_NAMES}
+    return {**dict.fromkeys(_ZONE_NAMES, ""), **names}
 
 
 def _zone_by_offsets(name: str, described: Offsets, calendar_zone: str | None) -> str | None:
@@ -211,11 +231,13 @@ def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
 
 def _zone_by_rules(lines: Sequence[str]) -> tzinfo | None:
     """The zone as its VTIMEZONE describes it; None if that takes too long to compute."""
-    rules = list(filter(_RULE.match, lines))
-    if len(rules) > _MAX_RULES or not all(map(_YEARLY_RULE.fullmatch, rules)):
+    if not _is_reasonable(lines):
+        return None
+    recent, years = _begin_lately(lines)
+    if years > _MAX_YEARS:
         return None
     # The library remembers a zone for each name that it sees, for as long as the process lives.
-    renamed = [_TZID.sub("TZID:openbulk", line) for line in lines]
+    renamed = [_TZID.sub("TZID:openbulk", line) for line in recent]
     try:
         component: Any = Timezone.from_ical(_LINE_END.join(renamed) + _LINE_END)
         zone: tzinfo = component.to_tz(lookup_tzid=False)
@@ -252,9 +274,49 @@ def _differs_in(rules: str, zone: str, year: int) -> bool:
     return _offsets_at(described, weeks) != _offsets_at(ZoneInfo(zone), weeks)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _zone_of_rules(rules: str) -> tzinfo | None:
     return _zone_by_rules(rules.split(_LINE_END))
+
+
+def _is_reasonable(lines: Sequence[str]) -> bool:
+    """Whether rules change clocks about once a year, and dates and components are not too many."""
+    rules = list(filter(_RULE.match, lines))
+    dates = sum(line.count(",") for line in lines if line[:5].upper() == "RDATE")
+    borders = sum(1 for line in lines if _BEGIN_OR_END.match(line))
+    is_short = len(rules) <= _MAX_RULES and dates <= _MAX_DATES and borders <= 2 * _MAX_COMPONENTS
+    return is_short and all(map(_YEARLY_RULE.fullmatch, rules))
+
+
+def _begin_lately(lines: Sequence[str]) -> tuple[Sequence[str], int]:
+    """The lines, with rules that hold for ever begun in _RECENT_YEAR.
+
+    Windows' begin in 1601, those of some programs in the year 1. Also the years of all other rules.
+    """
+    begun: list[str] = []
+    onset, years, rule = -1, 0, ""
+    for line in lines:
+        begun.append(line)
+        if _ONSET.match(line):
+            onset = len(begun) - 1
+        elif _RULE.match(line):
+            rule = line
+        elif _BEGIN_OR_END.match(line):
+            if rule and onset >= 0:
+                years += _begin_onset(begun, onset, rule)
+            onset, rule = -1, ""
+    return begun, years
+
+
+def _begin_onset(lines: list[str], place: int, rule: str) -> int:
+    """Begin a rule that holds for ever in _RECENT_YEAR; the years of one that has ended."""
+    onset, until = _ONSET.match(lines[place]), _UNTIL_YEAR.search(rule)
+    assert onset is not None, "the line was found by the same expression"
+    if until is not None:
+        return max(0, int(until[1]) - int(onset["year"]))
+    if int(onset["year"]) < _RECENT_YEAR:
+        lines[place] = _ONSET.sub(rf"\g<name>{_RECENT_YEAR}", lines[place], count=1)
+    return 0
 
 
 @cache

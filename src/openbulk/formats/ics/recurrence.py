@@ -6,11 +6,11 @@ values and written again, in the type and the zone of DTSTART.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.calendar_properties import CalendarProperties
@@ -27,10 +27,13 @@ from openbulk.formats.ics.time_values import (
 )
 from openbulk.formats.ics.vevent import Properties
 
+T = TypeVar("T")
 _LINE = re.compile(
     r"(?P<name>RRULE|EXRULE|RDATE|EXDATE)(?P<parameters>(?:;[^:]*)?):(?P<value>.*)", re.I
 )
 _NOON = time(12)
+MAX_DATES = 10_000
+"""Occurrences that the RDATE, and the EXDATE, of an event may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Recurrence:
     def times_of_day(self, start: time) -> Sequence[frozenset[time]]:
         """The times of a day that each RRULE sets, as in `Rule.times_of_day`."""
         return [rule.times_of_day(start) for rule in self.rules if rule.name == "RRULE"]
+
+    def is_expandable(self, start: TimeValue, last: datetime) -> bool:
+        """Whether its occurrences up to the last one can be found in a moment."""
+        return all(rule.is_expandable(start.local, last) for rule in self.rules)
 
     def occurrences(self, start: TimeValue, last: datetime) -> Iterator[TimeValue]:
         """When an event with this start happens, up to `last`, in no order, and some of it twice.
@@ -103,31 +110,54 @@ def read_recurrence(
     stated = [*event.each("RRULE"), *event.each("EXRULE")]
     rules = [parse_rule(found, start, calendar) for found in stated]
     usual = end.since(start)
-    additions = list(_read_additions(event.each("RDATE"), start, usual, calendar))
+    further = _read_additions(event.each("RDATE"), start, usual, calendar)
+    additions = _take_dates(further, event, "RDATE")
     whole = Recurrence(rules, added=[one for one, _ in additions])
     periods = [(one, one.add(length)) for one, length in additions if length.total != usual]
-    left_out = list(_read_exceptions(event.each("EXDATE"), start, whole, calendar))
-    kept = [period for period in periods if period[0] not in left_out]
+    exceptions = _read_exceptions(event.each("EXDATE"), start, whole, calendar)
+    left_out = _take_dates(exceptions, event, "EXDATE")
+    all_left_out = frozenset(left_out)
+    kept = [period for period in periods if period[0] not in all_left_out]
     return replace(whole, left_out=left_out, periods=kept)
+
+
+def _take_dates(dates: Iterator[T], event: Properties, name: str) -> list[T]:
+    """All of them. Raises ValueError if there are too many to hold."""
+    taken = list(islice(dates, MAX_DATES + 1))
+    if len(taken) > MAX_DATES:
+        raise ValueError(
+            f"the event that begins on line {event.line} names more than {MAX_DATES:,} "
+            f"occurrences in {name}; write an event for each of several periods"
+        )
+    return taken
 
 
 def _read_exceptions(
     stated: Sequence[Property], start: TimeValue, whole: Recurrence, calendar: CalendarProperties
 ) -> Iterator[TimeValue]:
     """The occurrences that EXDATE leaves out of a series; for a day, all that are on it."""
+    days_of_added = _times_by_day(whole.added)
     for one in split_values(stated):
         value = parse_time(one, calendar, start.zone)
         # A day of a series with times may be several of its occurrences.
         if value.is_day and not start.is_day:
-            yield from _occurrences_on(value.day, one, start, whole)
+            added = days_of_added.get(value.day, frozenset())
+            yield from _occurrences_on(value.day, one, start, whole, added)
         else:
             yield fit_to(start, value, one, calendar)
 
 
 def _occurrences_on(
-    day: date, found: Property, start: TimeValue, whole: Recurrence
+    day: date,
+    found: Property,
+    start: TimeValue,
+    whole: Recurrence,
+    added: Collection[time],
 ) -> Iterator[TimeValue]:
-    """All occurrences of a series on a day. Raises ValueError if a rule has too many."""
+    """All occurrences of a series on a day; `added` are those of RDATE.
+
+    Raises ValueError if a rule has too many.
+    """
     first = start.local.time()
     by_rule = whole.times_of_day(first)
     if not all(by_rule):
@@ -135,9 +165,16 @@ def _occurrences_on(
             f"{found.place} has the day {day:%Y%m%d}, and the event recurs several times a "
             f"day; write each time, like EXDATE:{day:%Y%m%d}T100000Z"
         )
-    added = {one.local.time() for one in whole.added if one.day == day}
-    for moment in sorted(added.union({first}, *by_rule)):
+    for moment in sorted({first}.union(added, *by_rule)):
         yield TimeValue(datetime.combine(day, moment), start.zone)
+
+
+def _times_by_day(values: Iterable[TimeValue]) -> Mapping[date, Collection[time]]:
+    """The times of day of each day."""
+    by_day: dict[date, set[time]] = {}
+    for one in values:
+        by_day.setdefault(one.day, set()).add(one.local.time())
+    return by_day
 
 
 def _read_additions(

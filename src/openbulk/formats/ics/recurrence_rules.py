@@ -49,6 +49,8 @@ _MAX_TIMES_OF_DAY = 100
 _VCALENDAR_1 = re.compile(r"\s*(?:D|W|MP|MD|YM|YD)\d+\b", re.A | re.I)
 """How a rule of vCalendar 1.0 begins (its section "Recurrence Rule Grammar"): `W2 TU TH #10`."""
 _EXAMPLE = "it looks like RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20261218T225959Z"
+MAX_STEPS = 40_000
+"""Days of the calendar that a rule is expanded over, for each position of BYSETPOS."""
 _END_OF_DAY = time(23, 59, 59)
 _WESTERNMOST, _EASTERNMOST = timedelta(hours=-12), timedelta(hours=14)
 """The offsets from UTC between which all zones are."""
@@ -85,6 +87,15 @@ class Rule:
         return frozenset(
             time(hour, minute, min(second, 59)) for hour, minute, second in product(*numbers)
         )
+
+    @property
+    def max_days(self) -> int:
+        """The days that it may be expanded over."""
+        return MAX_STEPS // (self.parts.get("BYSETPOS", "").count(",") + 1)
+
+    def is_expandable(self, start: datetime, last: datetime) -> bool:
+        """Whether its occurrences up to the last one can be found in a moment."""
+        return (last - start).days <= self.max_days
 
     def expand(self, start: datetime, last: datetime) -> Iterator[datetime]:
         """Its occurrences up to the last one, on the clocks of the start's zone.
@@ -257,6 +268,12 @@ def _last_day(
 
 
 def _recurs_in(rule: Rule, start: TimeValue, first: date, last: date) -> bool:
-    """Whether the rule has an occurrence after the first day, up to the last one."""
-    occurrences = rule.expand(start.local, datetime.combine(last, _END_OF_DAY))
+    """Whether the rule has an occurrence after the first day, up to the last one.
+
+    True if that takes too long to find out: the day of UNTIL is in doubt.
+    """
+    end = datetime.combine(last, _END_OF_DAY)
+    if not rule.is_expandable(start.local, end):
+        return True
+    occurrences = rule.expand(start.local, end)
     return any(one.date() > first for one in occurrences)

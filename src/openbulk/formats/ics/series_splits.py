@@ -5,10 +5,11 @@ with it (https://developers.google.com/workspace/calendar/api/guides/recurringev
 event of its own, and its UID is the same each time that the file is read.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice, pairwise
 from typing import Any
 
@@ -24,6 +25,8 @@ _STEPS = {True: timedelta(days=1), False: _SECOND}
 _FIRST, _LAST = datetime.min, datetime.max  # noqa: DTZ901
 """The borders before the first segment, and after the last."""
 _MAX_COUNTED = 100_000
+MAX_CHANGES = 100
+"""Of one series. Each becomes an event of its own."""
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _ADVICE = "write the occurrences from there on as a series with a UID of its own"
 
@@ -82,6 +85,8 @@ class Segment:
 def split_series(series: ParsedEvent, changes: Iterable[ParsedEvent]) -> Sequence[Segment]:
     """The segments of a series that changes. Raises ValueError if it cannot be split."""
     ordered = sorted(changes, key=_begin)
+    if len(ordered) > MAX_CHANGES:
+        raise ValueError(f"the series changes more than {MAX_CHANGES} times; {_ADVICE}")
     if any(change.times.start is None for change in ordered):
         # RFC 5546, section 3.2.5: a cancellation needs no DTSTART.
         raise ValueError("it has no DTSTART; end the series before it with UNTIL in the RRULE")
@@ -154,11 +159,24 @@ def _shift(rule: Rule, segment: Segment, start: TimeValue) -> Rule:
 def _count_before(rule: Rule, start: TimeValue, moment: datetime) -> int:
     if not rule.times_of_day(start.local.time()):
         raise ValueError(f"the series recurs many times a day; {_ADVICE}")
-    occurrences = rule.expand(start.local, moment - _SECOND)
-    count = sum(1 for _ in islice(occurrences, _MAX_COUNTED))
-    if count == _MAX_COUNTED:
+    occurrences: Sequence[datetime] = ()
+    is_expandable = rule.is_expandable(start.local, moment)
+    if is_expandable:
+        occurrences = _first_occurrences(str(rule), start.local)
+    count = bisect_left(occurrences, moment)
+    if count == _MAX_COUNTED or not is_expandable:
         raise ValueError(f"the series has too many occurrences to count; {_ADVICE}")
     return count
+
+
+@lru_cache(maxsize=1)
+def _first_occurrences(rule: str, start: datetime) -> Sequence[datetime]:
+    """As many as may be counted, for each change of a series."""
+    name, _, parts = rule.partition(":")
+    parsed = Rule(name, dict(part.split("=", 1) for part in parts.split(";")))
+    longest = timedelta(days=parsed.max_days)
+    last = start + longest if start < _LAST - longest else _LAST
+    return list(islice(parsed.expand(start, last), _MAX_COUNTED))
 
 
 def _shift_parts(parts: Mapping[str, str], segment: Segment) -> dict[str, str]:

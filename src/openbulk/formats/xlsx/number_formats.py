@@ -50,6 +50,8 @@ SINCE_1900, SINCE_1904 = 0, 1_462
 _FLOAT_DIGITS = 17
 """The digits that tell any two double-precision numbers apart (IEEE 754). Excel writes no more."""
 _REMEMBERED = 4_096
+MAX_CODE_CHARACTERS = 1_000
+"""Of a format. Excel takes 255."""
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 
@@ -143,6 +145,8 @@ _DATE_FIELDS = re.compile(r"[yd]|mmm")
 
 def make_reader(code: str, first_day: int = SINCE_1900) -> Reader:
     """A reader for the cells with this format; `first_day` is SINCE_1900 or SINCE_1904."""
+    if len(code) > MAX_CODE_CHARACTERS:
+        return _refuse_format
     sections = _split(code)
     shown = _LITERAL.sub("", sections[0]).lower()
     if "general" in shown:
@@ -160,6 +164,13 @@ def make_reader(code: str, first_day: int = SINCE_1900) -> Reader:
     if has_time:
         return _read_time
     return _code_reader(sections)
+
+
+def _refuse_format(text: str) -> Number | str:
+    raise ValueError(
+        f"holds {text[:_FLOAT_DIGITS]}, whose number format is longer than "
+        f"{MAX_CODE_CHARACTERS:,} characters; choose another format for it"
+    )
 
 
 def _split(code: str) -> Sequence[str]:

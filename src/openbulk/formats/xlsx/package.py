@@ -1,6 +1,7 @@
 """The parts of a workbook, which is a zip archive of XML (ECMA-376, parts 1 and 2)."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
@@ -20,6 +21,8 @@ from openbulk.formats.xlsx.number_formats import (
 from openbulk.formats.xlsx.shared_strings import SharedStrings
 from openbulk.formats.xlsx.xml import each_child, local_name, parse_part
 
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_MAX_NAMED = 20
 _TRUE = frozenset({"1", "true", "on"})
 _FOLDER_OF_RELATIONS = "_rels"
 
@@ -91,8 +94,10 @@ class Package:
 
     @property
     def sheet_names(self) -> str:
-        """The names of all sheets, for a message."""
-        return ", ".join(sheet.shown_name for sheet in self.sheets)
+        """The names of the sheets, for a message; of the first ones if there are many."""
+        shown = ", ".join(sheet.shown_name for sheet in self.sheets[:_MAX_NAMED])
+        more = len(self.sheets) - _MAX_NAMED
+        return f"{shown} and {more:,} more" if more > 0 else shown
 
     def describe(self, sheet: Sheet) -> str:
         """Which sheet is read, as the end of a message; "" if there is no other one."""
@@ -134,29 +139,36 @@ class Package:
             }
 
     def _items(self, workbook: str) -> Iterator[Element]:
-        for part in self._relations(workbook, "sharedStrings").values():
+        part = self._only_part(workbook, "sharedStrings")
+        if part is not None:
             with self.open(part) as stream:
                 yield from each_child(stream, "sst", "si")
+
+    def _only_part(self, workbook: str, kind: str) -> str | None:
+        """The part of a kind of which a workbook has one at most (ECMA-376, part 1, 12.3)."""
+        return next(iter(self._relations(workbook, kind).values()), None)
 
     def _read_styles(self, workbook: str) -> Sequence[Reader]:
         codes: dict[str, str] = {}
         styles: list[str] = []
-        for part in self._relations(workbook, "styles").values():
-            with self.open(part) as stream:
-                root = parse_part(stream)
-            for element in root.iter():
-                match local_name(element):
-                    case "numFmt":
-                        codes.setdefault(element.get("numFmtId", ""), element.get("formatCode", ""))
-                    case "cellXfs":
-                        styles += [style.get("numFmtId", "0") for style in element]
+        part = self._only_part(workbook, "styles")
+        if part is None:
+            return ()
+        with self.open(part) as stream:
+            root = parse_part(stream)
+        for element in root.iter():
+            match local_name(element):
+                case "numFmt":
+                    codes.setdefault(element.get("numFmtId", ""), element.get("formatCode", ""))
+                case "cellXfs":
+                    styles += [style.get("numFmtId", "0") for style in element]
         readers = {number: self._reader_of(number, codes) for number in set(styles)}
         return [readers[number] for number in styles]
 
     def _reader_of(self, number: str, codes: Mapping[str, str]) -> Reader:
         if number in codes:
             return make_reader(codes[number], self._first_day)
-        if not number.isdecimal():
+        if not _NUMBER.fullmatch(number):
             return read_number
         return make_built_in_reader(int(number), self._first_day)
 

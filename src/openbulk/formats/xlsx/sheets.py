@@ -1,5 +1,6 @@
 """The rows of a sheet as a stream: only cells that are there take memory."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,13 @@ from openbulk.formats.xlsx.xml import each_child
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Of a sheet (https://support.microsoft.com/office/excel-specifications-and-limits)."""
+MAX_ROW_CHARACTERS = 8 * 1024 * 1024
+"""Of the texts in a row. A short row may refer to long texts, again and again."""
+MAX_SPREAD_CELLS = 5_000_000
+"""Cells below others that they are merged with, whose value they get."""
 _DIGITS = "0123456789"
+_ROW_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_SHOWN_CHARACTERS = 20
 
 Cells = dict[int, Any]
 """The values of a row by the number of their column, from 0; no empty ones."""
@@ -51,10 +58,13 @@ def _make_reader(package: Package, row: Element) -> CellReader:
 
 
 def _line_of(row: Element, previous: int) -> int:
-    stated = row.get("r", "")
-    line = int(stated) if stated.isdecimal() else previous + 1
+    stated = row.get("r")
+    if stated is None:
+        stated = str(previous + 1)
+    line = int(stated) if _ROW_NUMBER.fullmatch(stated) else 0
     if not 0 < line <= MAX_ROWS:
-        raise BadInput(f"the sheet has a row {stated}; a sheet has {MAX_ROWS:,} rows")
+        shown = stated[:_SHOWN_CHARACTERS]
+        raise BadInput(f"the sheet has a row {shown}; a sheet has {MAX_ROWS:,} rows")
     return line
 
 
@@ -62,6 +72,7 @@ def _read_cells(row: Element, reader: CellReader) -> Cells:
     """The cells of a row. One that names no column is behind the one before it."""
     cells: Cells = {}
     column = -1
+    room = MAX_ROW_CHARACTERS
     for cell in row:
         place = cell.get("r")
         column = column + 1 if place is None else _column_of(place.rstrip(_DIGITS))
@@ -70,13 +81,18 @@ def _read_cells(row: Element, reader: CellReader) -> Cells:
         value = reader.read(cell)
         if value is not None:
             cells[column] = value
+        if type(value) is str:
+            room -= len(value)
+            if room < 0:
+                raise BadInput("a row of the workbook is too large; send a CSV")
     return cells
 
 
 @lru_cache(MAX_COLUMNS)
 def _column_of(letters: str) -> int:
     if not letters.isascii() or not letters.isalpha() or len(letters) > 3:
-        raise BadInput(f"the workbook cannot be read (a cell is in a column {letters!r})")
+        shown = letters[:_SHOWN_CHARACTERS]
+        raise BadInput(f"the workbook cannot be read (a cell is in a column {shown!r})")
     return column_number(letters.upper())
 
 
@@ -86,7 +102,8 @@ class _MergedSpreader:
     def __init__(self, merged: MergedCells) -> None:
         self._merged = merged
         self._current: list[tuple[Merged, Any]] = []
-        """Those that reach to further lines, and their values."""
+        """Those that have a value and reach to further lines."""
+        self._room = MAX_SPREAD_CELLS
 
     def fill(self, line: int, cells: Cells) -> None:
         """Complete the cells of a line; call it for each line with a value, in order."""
@@ -94,13 +111,19 @@ class _MergedSpreader:
             value = cells.get(merged.first_column) if merged.first_line == line else None
             if value is not None and merged.last_column > merged.first_column:
                 value = Unreadable(_describe(merged, value))
-            self._current.append((merged, value))
+            if value is not None:
+                self._current.append((merged, value))
         if not self._current:
             return
         self._current = [one for one in self._current if one[0].last_line >= line]
+        self._room -= len(self._current)
+        if self._room < 0:
+            raise BadInput(
+                f"the sheet has merged cells that stand for more than {MAX_SPREAD_CELLS:,} cells; "
+                "send a CSV"
+            )
         for merged, value in self._current:
-            if value is not None:
-                cells[merged.first_column] = value
+            cells[merged.first_column] = value
 
 
 def _describe(merged: Merged, value: Any) -> str:

@@ -9,15 +9,19 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from openbulk.domain.errors import BadInput
 from openbulk.formats.archives import reading_archive
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 """Of a small part, of one row, and of one text, as XML."""
-MAX_TAGS = 1_000_000
-"""In a piece of XML that is parsed at once. A row of 16,384 columns has a tenth of them."""
+MAX_TAGS = 300_000
+"""In a piece of XML that is parsed at once. A row of 16,384 columns has half of them."""
+MAX_ATTRIBUTES = 500_000
+"""In such a piece. A row of 16,384 columns has a tenth of them."""
+_MAX_OPENING_BYTES = 64 * 1024
+"""Of the tags around a list. They are parsed again with each piece of it."""
 _FIRST_CHUNK_BYTES = 256 * 1024
 _CHUNK_BYTES = 16 * 1024
 # The garbage collector walks the elements that are held: parsing small chunks takes a third less.
 _DECLARATION = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml[^>]*\?>")
-_ROOT = re.compile(rb"<(?P<prefix>[\w.-]+:)?(?P<name>[\w.-]+)(?:\s[^>]*)?>")
+_ROOT = re.compile(rb"<(?P<prefix>[\w.-]+:)?(?P<name>[\w.-]+)(?:\s[^<>]*)?>")
 
 
 def local_name(element: Element) -> str:
@@ -33,7 +37,9 @@ def parse_part(part: IO[bytes]) -> Element:
 
 
 def _parse(content: bytes) -> Element:
-    if len(content) > MAX_BYTES or content.count(b"<") > MAX_TAGS:
+    attributes = content.count(b'="') + content.count(b"='")
+    is_crowded = content.count(b"<") > MAX_TAGS or attributes > MAX_ATTRIBUTES
+    if len(content) > MAX_BYTES or is_crowded:
         raise BadInput("a row, a text or a list of the workbook is too large; send a CSV")
     # What could make a short XML long: no part has a DTD (ECMA-376, part 2, 8.1.4). It would not be
     # seen in UTF-16, which no program writes.
@@ -110,14 +116,16 @@ class _Frame:
 def _find_frame(part: IO[bytes], container: str) -> _Frame | None:
     """Read up to the beginning of an element's children; None if it has none."""
     name = container.encode()
-    tag = re.compile(rb"<(?:[\w.-]+:)?" + name + rb"(?P<attributes>\s[^>]*?)?(?P<empty>/)?>")
+    tag = re.compile(rb"<(?:[\w.-]+:)?" + name + rb"(?P<attributes>\s[^<>]*?)?(?P<empty>/)?>")
     held = b""
     found = None
     while found is None:
         chunk = part.read(_FIRST_CHUNK_BYTES)
         held += chunk
         found = tag.search(held)
-        if found is None and (not chunk or len(held) > MAX_BYTES):
+        if found is None and len(held) > MAX_BYTES:
+            raise BadInput("what is before the rows of the workbook is too large; send a CSV")
+        if found is None and not chunk:
             return None
     declaration = _DECLARATION.match(held)
     root = _ROOT.search(held)
@@ -129,4 +137,6 @@ def _find_frame(part: IO[bytes], container: str) -> _Frame | None:
         opening, closing = opening + found.group(), b"</" + prefix + name + b">" + closing
         depth = 2
     opening = (declaration.group() if declaration else b"") + opening
+    if len(opening) > _MAX_OPENING_BYTES:
+        raise BadInput("a list of the workbook has too many attributes; save it again, or as CSV")
     return _Frame(opening, closing, depth, prefix, name, held[found.end() :])
