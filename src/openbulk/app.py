@@ -24,7 +24,7 @@ from openbulk import security
 from openbulk.api import make_api
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
-from openbulk.connectors import providers
+from openbulk.connectors import offered, providers
 from openbulk.domain.errors import (
     CannotStart,
     FileStoreUnavailable,
@@ -327,7 +327,9 @@ def _services(
         lease = Lease(LEASE_SECONDS)
         heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
     resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
-    known_providers = providers(resolve, settings.sqlite_folder)
+    known_providers = providers(
+        resolve, settings.sqlite_folder, has_memory=settings.memory_connector
+    )
     governor = Governor(Budgets(database, draining), clock.time, lease)
     connections = Connections(accounts, known_providers, http, governor, draining)
 
@@ -366,6 +368,7 @@ def _services(
         workflows=engine.workflows,
         connections=connections,
         providers=known_providers,
+        offered=offered(known_providers),
         formats=FORMATS,
         http=http,
         allow_private_addresses=settings.allow_private_addresses,

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.storage.database import for_reading
+from openbulk.storage.readable import read_each
 from openbulk.storage.tables import runs, transfers
 from openbulk.storage.transfer_codec import spec_of, spec_values
 
@@ -71,9 +72,9 @@ class Runs:
         chosen = _with_runs().where(runs.c.organization_id == organization_id)
         if schedule_id is not None:
             chosen = chosen.where(runs.c.schedule_id == schedule_id)
-        return await self._transfers(
-            chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit)
-        )
+        chosen = chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit)
+        async with self._reading.connect() as connection:
+            return read_each(await connection.execute(chosen), _transfer, "transfer")
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
         """End a transfer. Only the first call has an effect."""

@@ -5,24 +5,26 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.domain.spelling import likely_name
 from openbulk.exact_json import encode_json
 
 MAX_BODY_BYTES = 1024 * 1024
+_BODY = "the body"
 
 
 class BoundedRoute(APIRoute):
     """A route with a small body; a larger one than `MAX_BODY_BYTES` gets the answer 413.
 
-    FastAPI itself reads a body of any size into memory, before it checks the caller's secrets.
+    FastAPI itself reads a body of any size into memory, before it checks the caller's secrets. It
+    parses NaN, halves of surrogate pairs and any nesting, which no answer could show again.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -35,9 +37,17 @@ class BoundedRoute(APIRoute):
             async def receive() -> Message:
                 return {"type": "http.request", "body": body, "more_body": False}
 
-            return await handle(Request(request.scope, receive))
+            return await handle(_RequestInBounds(request.scope, receive))
 
         return handle_bounded
+
+
+class _RequestInBounds(Request):
+    """A request whose JSON body is within bounds."""
+
+    async def json(self) -> Any:
+        """The value of the body. Raises BadInput."""
+        return parse_json(await self.body(), "{...}")
 
 
 async def read_body(request: Request) -> bytes:
@@ -61,32 +71,40 @@ def answer_records(shown: Any, headers: Mapping[str, str] | None = None) -> Resp
 
 def parse_json(body: bytes, example: str) -> Any:
     """The JSON value of a body. Raises BadInput, whose message shows the example."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(
-            f"the body is not JSON: error at character {error.pos + 1}; it looks like {example}"
-        ) from error
+    return read_json(body, _BODY, example=example)
+
+
+def parse_kept_json(body: bytes, example: str) -> Any:
+    """The JSON value of a body that is stored, and shown in lists. Raises BadInput, TooLarge."""
+    return read_json(body, _BODY, example=example, max_bytes=MAX_KEPT_BYTES)
 
 
 def parse_json_object(body: bytes, example: str) -> dict[str, Any]:
-    """The JSON object of a body. Raises BadInput, whose message shows the example."""
-    value = parse_json(body, example)
+    """The JSON object of a body that is stored. Raises BadInput, TooLarge.
+
+    The message shows the example.
+    """
+    return _require_object(parse_kept_json(body, example), body, example)
+
+
+def parse_record(body: bytes, example: str) -> dict[str, Any]:
+    """The record in a body; its numbers keep their digits. Raises BadInput."""
+    return _require_object(read_exact_json(body, _BODY, example=example), body, example)
+
+
+def _require_object(value: Any, body: bytes, example: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadInput(f"the body is not a JSON object; it looks like {example}")
-    require_distinct_keys(body, "the body")
+    require_distinct_keys(body.decode("utf-8-sig"), _BODY)
     return value
 
 
-def require_distinct_keys(text: str | bytes, owner: str) -> None:
-    """Raise BadInput if a JSON object has a key twice. `owner` begins the message.
+def require_distinct_keys(text: str, owner: str) -> None:
+    """Raise BadInput if a JSON object within bounds has a key twice. `owner` begins the message.
 
     JSON leaves open which of the two counts (RFC 8259, section 4), and parsers take the last.
     """
-    try:
-        pairs = json.loads(text, object_pairs_hook=list)
-    except RecursionError as error:
-        raise BadInput(f"{owner} is nested too deeply") from error
+    pairs = json.loads(text, object_pairs_hook=list, parse_int=str)
     for key, count in Counter(key for key, _ in pairs).items():
         if count > 1:
             raise BadInput(f"{owner} has the key {key[:80]!r} twice; leave one of them out")

@@ -64,9 +64,6 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        character = first["loc"][-1] + 1
-        return error_answer(request, 400, f"the body is not JSON: error at character {character}")
     if first["loc"] == ("body",):
         return error_answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])

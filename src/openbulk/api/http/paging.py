@@ -1,17 +1,21 @@
 """Lists in pages: how a caller requests one, and the headers that describe it."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import orjson
+import structlog
 from fastapi import Query, Response
 
 from openbulk.api.http.parameters import parse_whole_number
 
+log = structlog.get_logger()
 T = TypeVar("T")
 MAX_PAGE = 2_000
 DEFAULT_PAGE = 200
 _MAX_OFFSET = 2**62
 """Fits into the database's 64-bit integers together with a page."""
+NEW_LIST = "leave it out to begin, and then take it from the header elements-next-page-token"
 PageSize = Annotated[
     str,
     Query(
@@ -55,6 +59,22 @@ def take_page(
     next_page = token(page[-1]) if len(found) > limit else None
     set_page_headers(response, len(page), next_page)
     return page
+
+
+def present_each(
+    items: Sequence[T], present: Callable[[T], dict[str, Any]], kind: str
+) -> list[dict[str, Any]]:
+    """The shapes of items. An item that cannot be shown is logged with its id, and left out."""
+    shapes = []
+    for item in items:
+        try:
+            shape = present(item)
+            orjson.dumps(shape)  # as the answer will be
+        except Exception:
+            log.exception("item cannot be shown", kind=kind, id=getattr(item, "id", None))
+        else:
+            shapes.append(shape)
+    return shapes
 
 
 def set_page_headers(response: Response, returned: int, next_page: int | str | None) -> None:

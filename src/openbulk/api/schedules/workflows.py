@@ -6,15 +6,17 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api.bulk.job_requests import CALLBACK_URL, callback_url_of
-from openbulk.api.http.bodies import parse_json, read_body
+from openbulk.api.http.bodies import parse_kept_json, read_body
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
     PageSize,
     parse_offset,
     parse_page_size,
+    present_each,
     take_page,
 )
+from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.schedules.schedules import add_schedule
 from openbulk.api.schedules.transfer_specs import EXAMPLE, MAX_TRANSFERS, WORKFLOWS, make_specs
 from openbulk.api.services import ServicesOfApp
@@ -108,7 +110,7 @@ _REQUEST = {
     WORKFLOWS,
     summary="Start or schedule a workflow",
     openapi_extra=_REQUEST,
-    responses=answers(WorkflowCreated | ScheduledWorkflow),
+    responses=answers(WorkflowCreated | ScheduledWorkflow, 409),
 )
 async def start(
     request: Request, services: ServicesOfApp, instance: SignedInInstance
@@ -117,7 +119,7 @@ async def start(
 
     `GET /bulkloader` lists the transfers with their status.
     """
-    body = parse_json(await read_body(request), EXAMPLE)
+    body = parse_kept_json(await read_body(request), EXAMPLE)
     specs = await make_specs(services, instance, WORKFLOWS, body, callback_url_of(request))
     cron = request.headers.get("elements-schedule-request")
     if cron:
@@ -173,11 +175,14 @@ async def transfers(
         if parent_id
         else limit + 1,  # the contract has transfers with parts, openbulk has none
     )
-    shown = take_page(response, found, limit, lambda _: int(page or "1") + 1)
+    shown = take_page(
+        response, found, limit, lambda _: parse_whole_number(page or "1", "page", minimum=1) + 1
+    )
     files = [name for transfer in shown for name in (transfer.read_file, transfer.sent_file)]
     jobs = await services.ledger.jobs_with_files(files)
-    instances = await services.accounts.instances_of(user.organization_id)
-    elements = {instance.id: instance.element for instance in instances}
-    return [
-        present_transfer(transfer, jobs, elements, services.completed_status) for transfer in shown
-    ]
+    elements = await services.accounts.elements_of(user.organization_id)
+    return present_each(
+        shown,
+        lambda one: present_transfer(one, jobs, elements, services.completed_status),
+        "transfer",
+    )

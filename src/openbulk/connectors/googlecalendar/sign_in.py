@@ -199,7 +199,7 @@ def _parse_key(key: str) -> dict[str, Any]:
     """The fields of a key file. Raises BadInput if it is not one of a service account."""
     try:
         account = json.loads(key)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{SERVICE_ACCOUNT} is not JSON; {_WHOLE_FILE}") from error
     if not isinstance(account, dict):
         raise BadInput(f"{SERVICE_ACCOUNT} is not a JSON object; {_WHOLE_FILE}")

@@ -20,9 +20,11 @@ RECONNECT_SECONDS = 600
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
 """SQLite has one writer at a time. A write waits this long for its turn."""
-_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-"""No path: libpq would read it as the folder of a Unix socket, which has no address to check."""
-_PORT = re.compile(r"\d+", re.ASCII)
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_:-]{1,63}(?:\.[A-Za-z0-9_:-]{1,63})*\.?")
+"""No path: libpq would read it as the folder of a Unix socket, which has no address to check.
+
+Labels have from 1 to 63 characters, and a dot may end the name (RFC 1035, section 2.3.4)."""
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # A lock of another session, or a trigger that hangs, must not hold a lane forever.
 _SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"

@@ -1,0 +1,465 @@
+"""Whatever JSON or raw parameter a caller sends: no answer is a 5xx, and everybody is still served.
+
+Runs longer with `FUZZ_SECONDS`.
+"""
+
+import json
+import os
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.postgres import Postgres
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
+EXAMPLES = max(60, int(SECONDS * 5))
+LISTINGS = (
+    "/instances",
+    "/jobs",
+    "/jobs/executions",
+    "/bulk/jobs",
+    "/bulkloader",
+    "/elements",
+    "/records",
+)
+
+DEEP = [
+    b"[" * levels + b"]" * levels for levels in (33, 64, 254, 255, 300, 1_000, 1_100, 100_000)
+] + [b'{"a":' * levels + b"1" + b"}" * levels for levels in (33, 260, 300, 990, 5_000)]
+ODD = [
+    b'"\\ud800"',
+    b'"\\udfff\\ud800"',
+    b'"\\u0000"',
+    b'"a\\u0000b"',
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"1e999",
+    b"-1e99999999",
+    b"9" * 5_000,
+    b"9223372036854775807",
+    b"9223372036854775808",
+    b"-9223372036854775809",
+    b"18446744073709551616",
+    b"0." + b"9" * 5_000,
+    b'"' + b"a." * 1_000 + b'a"',
+    b'"' + b"a->" * 1_000 + b'a"',
+    b'"' + b"x" * 200_000 + b'"',
+    b"\xff\xfe",
+    b"\xef\xbb\xbf{}",
+    b'"\xed\xa0\x80"',
+    b"null",
+    b"true",
+    b"[]",
+    b"{}",
+    b'{"a":1,"a":2}',
+    b"-0",
+    b'""',
+    b"[null]",
+]
+VALUES = [*DEEP, *ODD]
+TEXTS = [
+    "\0",
+    "a\0b",
+    "9" * 5_000,
+    str(2**63),
+    str(2**64),
+    "-1",
+    "0",
+    "1e5",
+    "\u0663",
+    "a." * 1_000 + "a",
+    "a->" * 1_000 + "a",
+    "a->'b'",
+    "(" * 1_000 + "a = 1",
+    "'" * 999,
+    "a = " + "9" * 5_000,
+    "a = 1e99999999",
+    "a like '" + "%" * 2_000 + "'",
+    "select " + "a." * 1_000 + "a from records",
+    "select * from records where " + "a->" * 500 + "a = 1",
+    "select * from " + "a/" * 1_000,
+    "bm90IGEgdG9rZW4=",
+    "WyJhYmMiLDBd",
+    "W251bGwsOTk5OTk5OTk5OTk5OTk5OTk5OTk5OTld",
+    "\ud7ff\ufffe",
+    "/" * 500,
+    "..",
+    "%",
+    "{" * 300,
+    "[" * 300 + "]" * 300,
+    '{"a":' * 300 + "1" + "}" * 300,
+    '{"callback-payload": "\\ud800"}',
+    '{"callback-payload": NaN}',
+    "0 0 12 ? * " + "9" * 400,
+    "2026-02-30",
+    "99999-01-01T00:00:00",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+]
+PLAIN = {"type": "application/json"}
+
+
+def bodies() -> Iterator[tuple[str, str, str]]:
+    """Method, path, and a body with a hole for hostile JSON."""
+    token = '{"token": "%TOKEN%", "objectName": "records", "metaData": @}'
+    yield from (
+        ("POST", "/instances", f'{{"element": {{"key": "memory"}}, "{key}": @}}')
+        for key in ("name", "tags", "configuration", "providerData", "disabled", "x")
+    )
+    yield "POST", "/instances", '{"element": {"key": "memory"}, "tags": [@]}'
+    yield "POST", "/instances", '{"element": {"key": "memory"}, "configuration": {"space": @}}'
+    yield "POST", "/instances", '{"element": {"key": @}}'
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "postgresql"}, "configuration": {"db.host": @, "db.name": "a", "username": "b", "password": "c"}}',
+    )
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "postgresql"}, "configuration": {"db.host": "127.0.0.1..", "db.name": @, "username": @, "password": @}}',
+    )
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "postgresql"}, "configuration": {"db.host": "127.0.0.1", "db.port": @, "db.name": @, "username": @, "password": @}}',
+    )
+    yield "POST", "/instances", '{"element": {"key": "sqlite"}, "configuration": {"db.file": @}}'
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "eloqua"}, "configuration": {"base.url": @, "username": @, "password": @}}',
+    )
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "eloqua"}, "configuration": {"base.url": "http://127.0.0.1:9", "username": @, "password": @}}',
+    )
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "googlecalendar"}, "configuration": {"oauth.api.key": @, "oauth.api.secret": @, "oauth.user.refresh_token": @, "base.url": "http://127.0.0.1:9"}}',
+    )
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "googlecalendar"}, "configuration": {"service.account.key": @, "base.url": "http://127.0.0.1:9"}}',
+    )
+    yield (
+        "POST",
+        "/instances",
+        '{"element": {"key": "googlecalendar"}, "providerData": {"code": @, "state": @}, "configuration": {"oauth.api.key": "a", "oauth.callback.url": @, "oauth.api.secret": "b", "base.url": "http://127.0.0.1:9"}}',
+    )
+    yield "PATCH", "/instances", '{"tags": [@]}'
+    yield "PATCH", "/instances", '{"name": @}'
+    yield "PATCH", "/instances", '{"configuration": {"event.notification.callback.headers": @}}'
+    yield "PATCH", "/instances/1/configuration/space", '{"propertyValue": @}'
+    yield "PATCH", "/instances/1/configuration", '{"space": @}'
+    yield (
+        "POST",
+        "/elements/googlecalendar/oauth/url",
+        '{"apiKey": @, "callbackUrl": @, "state": @, "pkce": true, "scope": @}',
+    )
+    for key in (
+        "name",
+        "description",
+        "query",
+        "body",
+        "headers",
+        "instanceId",
+        "uri",
+        "method",
+        "trigger",
+    ):
+        yield (
+            "POST",
+            "/jobs",
+            f'{{"uri": "/bulk/query", "body": {{"q": "select * from records"}}, "trigger": {{"cron": "0 0 12 ? * *"}}, "{key}": @}}',
+        )
+    yield (
+        "POST",
+        "/jobs",
+        '{"uri": "/bulk/query", "body": {"q": @}, "trigger": {"cron": "0 0 12 ? * *"}}',
+    )
+    yield (
+        "POST",
+        "/jobs",
+        '{"uri": "/bulk/query", "body": {"q": "select * from records", "metaData": {"callback-payload": @}}, "trigger": {"cron": "0 0 12 ? * *"}}',
+    )
+    yield (
+        "POST",
+        "/jobs",
+        '{"uri": "/bulk/download", "body": {"objectName": "records", "query": {"a": @}}, "trigger": {"cron": "0 0 12 ? * *"}}',
+    )
+    yield "POST", "/jobs", '{"uri": "/bulk/query", "trigger": {"cron": @}}'
+    yield (
+        "POST",
+        "/jobs",
+        '{"uri": "/bulk/query", "body": {"q": "select * from records"}, "headers": {"Elements-Async-Callback-Url": @}, "trigger": {"cron": "0 0 12 ? * *"}}',
+    )
+    yield (
+        "POST",
+        "/jobs",
+        '{"uri": "/bulk/workflows", "body": [{"objectName": "records", "targetConfiguration": '
+        + token
+        + '}], "trigger": {"cron": "0 0 12 ? * *"}}',
+    )
+    yield (
+        "POST",
+        "/bulk/workflows",
+        '[{"objectName": "records", "targetConfiguration": ' + token + "}]",
+    )
+    yield (
+        "POST",
+        "/bulk/workflows",
+        '[{"objectName": "records", "elementKey": @, "targetConfiguration": {"token": "%TOKEN%", "objectName": "records"}}]',
+    )
+    yield (
+        "POST",
+        "/bulk/workflows",
+        '[{"objectName": "records", "jobId": @, "targetConfiguration": {"token": "%TOKEN%", "objectName": @}}]',
+    )
+    yield (
+        "POST",
+        "/bulk/workflows",
+        '[{"query": @, "from": @, "targetConfiguration": {"token": @}}]',
+    )
+    yield "POST", "/bulk/workflows", "@"
+    for key in ("q", "query", "metaData", "from", "fileFormat", "continueFromJobId"):
+        yield "POST", "/bulk/query", f'{{"q": "select * from records", "{key}": @}}'
+    for key in (
+        "objectName",
+        "format",
+        "selectFields",
+        "where",
+        "limit",
+        "pageSize",
+        "apiLimit",
+        "from",
+        "filterDateField",
+        "filterNulls",
+        "continueFromJobId",
+        "notificationUrl",
+        "query",
+        "fileName",
+        "callback-payload",
+    ):
+        yield "POST", "/bulk/download", f'{{"objectName": "records", "{key}": @}}'
+    yield "POST", "/records", '{"a": @}'
+    yield "POST", "/records", '{"id": @}'
+    yield "POST", "/records", "@"
+    yield "PATCH", "/records/1", '{"a": @, "b.c.d": 1}'
+
+
+RAW = [
+    ("GET", "/instances?{}", ("pageSize", "nextPage", "searchText", "tags[]")),
+    ("GET", "/jobs?{}", ("pageSize", "nextPage")),
+    ("GET", "/jobs/executions?{}", ("pageSize", "nextPage", "page")),
+    ("GET", "/bulk/jobs?{}", ("where", "fields", "pageSize", "nextPage")),
+    ("GET", "/bulkloader?{}", ("jobId", "parentBulkLoaderId", "page", "pageSize")),
+    ("GET", "/bulk/1/errors?{}", ("pageSize", "nextPage", "page", "fields")),
+    ("GET", "/bulk/2/records/data?{}", ("pageSize", "nextPage")),
+    ("GET", "/records?{}", ("where", "fields", "orderBy", "pageSize", "nextPage", "x")),
+    ("GET", "/objects?{}", ("x",)),
+    (
+        "GET",
+        "/elements/googlecalendar/oauth/url?apiKey=a&callbackUrl=http://127.0.0.1&pkce=true&{}",
+        ("state", "scope", "siteAddress", "base.url", "apiSecret"),
+    ),
+    (
+        "POST",
+        "/bulk/query?{}",
+        ("q", "from", "to", "lastRunDate", "continueFromJobId", "fileFormat", "metaData"),
+    ),
+]
+PATHS = [
+    ("GET", "/instances/{}"),
+    ("GET", "/instances/{}/configuration"),
+    ("GET", "/instances/1/configuration/{}"),
+    ("DELETE", "/instances/{}"),
+    ("PUT", "/instances/{}/enabled"),
+    ("GET", "/jobs/{}"),
+    ("GET", "/jobs/{}/history"),
+    ("PUT", "/jobs/{}/enable"),
+    ("DELETE", "/jobs/{}"),
+    ("GET", "/bulk/{}"),
+    ("GET", "/bulk/{}/status"),
+    ("GET", "/bulk/{}/errors"),
+    ("PUT", "/bulk/{}/cancel"),
+    ("GET", "/bulk/{}/records/data"),
+    ("GET", "/bulk/2/{}"),
+    ("GET", "/bulk/2/{}/data"),
+    ("GET", "/elements/{}"),
+    ("GET", "/elements/{}/metadata"),
+    ("GET", "/hubs/{}"),
+    ("GET", "/hubs/general/{}"),
+    ("GET", "/objects/{}/metadata"),
+    ("GET", "/{}"),
+    ("GET", "/records/{}"),
+    ("DELETE", "/records/{}"),
+    ("POST", "/bulk/{}"),
+]
+HEADERS = (
+    "Authorization",
+    "Elements-Async-Callback-Url",
+    "Elements-Schedule-Request",
+    "Idempotency-Key",
+    "Accept",
+    "Content-Type",
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    env = {}
+    if request.param == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        env["OPENBULK_DATABASE_URL"] = postgres.url(postgres.new_database())
+    folder = tmp_path_factory.mktemp("doors")
+    with Processes(folder) as processes:
+        started = processes.server(OPENBULK_SQLITE_FOLDER=str(folder), **env)
+        made = started.instance("memory")
+        made.done("records", b"name\nAnn\nBob\n")
+        made.finished(made.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"])
+        yield made
+        require_all_served(made)
+
+
+def require_all_served(server: Server) -> None:
+    for listing in LISTINGS:
+        reply = server.call("GET", listing)
+        assert reply.status == 200, (listing, reply.body)
+    log = server.process.log()
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
+
+
+def require_understood(reply: Reply, *sent: Any) -> None:
+    # 502: the service of an instance does not answer.
+    assert reply.status < 500 or reply.status == 502, (sent, reply.status, reply.body)
+    if reply.status >= 400:
+        assert len(reply.json["message"]) < 2_000, (sent, reply.body[:300])
+
+
+def send(server: Server, method: str, path: str, body: bytes) -> None:
+    body = body.replace(b"%TOKEN%", (server.element_token or "").encode())
+    headers = {"Content-Type": "application/json"}
+    reply = server.call(method, path, body=body, headers=headers, timeout=20)
+    require_understood(reply, method, path, body[:300])
+
+
+@pytest.mark.parametrize(("method", "path", "body"), list(bodies()))
+def test_every_json_is_taken_or_refused(server: Server, method: str, path: str, body: str) -> None:
+    for value in VALUES:
+        send(server, method, path, body.encode().replace(b"@", value))
+
+
+def test_every_metadata_is_taken_or_refused(server: Server) -> None:
+    for value in VALUES:
+        for shape in (
+            b'{"callback-payload": @}',
+            b'{"action": @}',
+            b'{"format": @}',
+            b"@",
+            b'{"@": 1}',
+            b'{"identifierFieldName": @}',
+            b'{"listId": @}',
+        ):
+            text = shape.replace(b"@", value).decode("utf-8", "surrogateescape")
+            body, kind = multipart(b"name\nAnn\n", {})
+            part = b'Content-Disposition: form-data; name="metaData"\r\n\r\n' + text.encode(
+                "utf-8", "surrogateescape"
+            )
+            boundary = kind.partition("boundary=")[2].encode()
+            body = b"--" + boundary + b"\r\n" + part + b"\r\n" + body
+            reply = server.call("POST", "/bulk/records", body=body, headers={"Content-Type": kind})
+            require_understood(reply, text[:300])
+
+
+def test_every_parameter_is_taken_or_refused(server: Server) -> None:
+    for method, path, names in RAW:
+        for name in names:
+            for text in TEXTS:
+                query = urllib.parse.urlencode({name: text})
+                reply = server.call(method, path.format(query))
+                require_understood(reply, method, path, name, text[:100])
+
+
+def test_every_path_is_taken_or_refused(server: Server) -> None:
+    for method, path in PATHS:
+        for text in TEXTS:
+            for safe in ("", "/"):
+                place = urllib.parse.quote(text, safe=safe)
+                require_understood(
+                    server.call(method, path.format(place)), method, path, text[:100]
+                )
+
+
+def test_every_header_is_taken_or_refused(server: Server) -> None:
+    texts = ["\xff", "\x80" * 200, "x" * 5_000, "User \xed\xa0\x80, Organization \xff", "9" * 5_000]
+    texts += [
+        "multipart/form-data; boundary=" + "b" * 5_000,
+        "multipart/form-data; boundary*=x''%ff",
+    ]
+    texts += [
+        "multipart/form-data; boundary=\xff",
+        "multipart/form-data; boundary=",
+        "application/json; charset=\xff",
+    ]
+    texts += [
+        "http://127.0.0.1..",
+        "http://[::1",
+        "http://\xff",
+        "http://a" * 300,
+        "application/json",
+    ]
+    for name in HEADERS:
+        for text in texts:
+            for method, path in (
+                ("POST", "/bulk/records"),
+                ("POST", "/bulk/query"),
+                ("POST", "/bulk/workflows"),
+                ("POST", "/jobs"),
+                ("GET", "/bulk/2/records"),
+            ):
+                headers = {"Authorization": server.authorization, name: text}
+                url = f"{server.process.url}{BASE_PATH}{path}"
+                reply = request(
+                    method, url, body=b"{}" if method == "POST" else None, headers=headers
+                )
+                require_understood(reply, method, path, name, text[:100])
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None, exclude_categories=()))
+    | st.sampled_from(TEXTS)
+)
+ANY_JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=30
+)
+DOORS = list(bodies())
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(door=st.sampled_from(DOORS), value=ANY_JSON)
+def test_any_json_is_taken_or_refused(
+    server: Server, door: tuple[str, str, str], value: Any
+) -> None:
+    method, path, body = door
+    send(server, method, path, body.encode().replace(b"@", json.dumps(value).encode()))
