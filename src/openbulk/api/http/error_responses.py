@@ -41,6 +41,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
 }
 
 RETRY_AFTER_SECONDS = "5"
+MAX_MESSAGE = 4_000
 
 
 def present_errors(app: FastAPI) -> None:
@@ -110,6 +111,14 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
     return error_answer(request, error.status_code, message, headers=headers)
 
 
+def _shorten(message: str) -> str:
+    """A message that a person can read, whatever the request has that it quotes."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    half = MAX_MESSAGE // 2
+    return f"{message[:half]} ... {message[-half:]}"
+
+
 def error_answer(
     request: Request,
     status: int,
@@ -118,7 +127,7 @@ def error_answer(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The response to a request that failed."""
-    body = {"message": message, "requestId": request.state.request_id}
+    body = {"message": _shorten(message), "requestId": request.state.request_id}
     if provider_message:
         body["providerMessage"] = provider_message
     answer = JSONResponse(body, status, headers)

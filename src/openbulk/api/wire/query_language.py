@@ -24,6 +24,7 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import Order, Query
+from openbulk.domain.records import MAX_STEPS
 
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024
@@ -164,6 +165,9 @@ def order_list(text: str) -> tuple[Order, ...]:
 # --- SQL ---
 
 
+_SHOWN = 80
+
+
 def _parse_sql(text: str) -> exp.Select:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
@@ -290,15 +294,27 @@ def _order(order: Any) -> tuple[Order, ...]:
 
 def _name(node: Any) -> str:
     """A field's name, dotted if the field is nested."""
+    inner: list[str] = []
+    while isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+        inner.insert(0, node.expression.name)
+        node = node.this
     if isinstance(node, exp.Column):
-        return ".".join(part.name for part in node.parts)
-    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-        return f"{_name(node.this)}.{node.expression.name}"
+        steps = [*(part.name for part in node.parts), *inner]
+        if len(steps) > MAX_STEPS:
+            raise _NotUnderstood(f"the name of a field has more than {MAX_STEPS} steps", steps[0])
+        return ".".join(steps)
     raise _NotUnderstood(f"{_sql(node)} is not the name of a field")
 
 
 def _sql(node: Any) -> str:
-    return str(node.sql(dialect="mysql"))
+    try:
+        return _shorten(str(node.sql(dialect="mysql")))
+    except RecursionError:
+        return "a part that is nested too deeply"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 # --- conditions ---

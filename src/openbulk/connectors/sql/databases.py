@@ -83,6 +83,17 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
     )
 
 
+def _file_in(folder: Path, name: str) -> Path | None:
+    """The file with this name; None if the folder has none."""
+    try:
+        # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
+        file = (folder / name).resolve()
+        is_file = file.is_relative_to(folder.resolve()) and file.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, a loop of links
+        return None
+    return file if is_file else None
+
+
 def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncEngine:
     """An engine for an existing file in the folder for SQLite files. Raises BadInput."""
     if folder is None:
@@ -92,9 +103,8 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
     name = configuration.get("db.file", "")
     if not name:
         raise BadInput("db.file is missing; name a file in the folder of OPENBULK_SQLITE_FOLDER")
-    # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
-    file = (folder / name).resolve()
-    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+    file = _file_in(folder, name)
+    if file is None:
         raise BadInput(
             f"db.file: there is no file {name[:60]!r} in the folder of OPENBULK_SQLITE_FOLDER"
         )
