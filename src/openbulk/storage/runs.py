@@ -34,21 +34,25 @@ class Runs:
         )
         return await self._runs(chosen)
 
-    async def of_schedule(self, schedule_id: str, *, limit: int) -> Sequence[Run]:
-        """The newest runs of a schedule, newest first."""
+    async def of_schedule(self, schedule_id: str, *, limit: int, skip: int = 0) -> Sequence[Run]:
+        """The runs of a schedule, newest first, after the first `skip` of them."""
         chosen = (
             select(runs)
             .where(runs.c.schedule_id == schedule_id)
-            .order_by(runs.c.created_at.desc())
+            .order_by(runs.c.created_at.desc(), runs.c.id)
+            .offset(skip)
             .limit(limit)
         )
         return await self._runs(chosen)
 
-    async def of_schedules(self, organization_id: int, *, limit: int) -> Sequence[Run]:
-        """The newest runs of all schedules of an organization, newest first."""
+    async def of_schedules(
+        self, organization_id: int, *, limit: int, skip: int = 0
+    ) -> Sequence[Run]:
+        """The runs of an organization's schedules, newest first, after the first `skip`."""
         of_any = (runs.c.organization_id == organization_id, runs.c.schedule_id.is_not(None))
+        newest_first = (runs.c.created_at.desc(), runs.c.id)
         return await self._runs(
-            select(runs).where(*of_any).order_by(runs.c.created_at.desc()).limit(limit)
+            select(runs).where(*of_any).order_by(*newest_first).offset(skip).limit(limit)
         )
 
     async def with_file(self, file: str) -> Run | None:

@@ -24,6 +24,9 @@ PageSize = Annotated[
         examples=["200"],
     ),
 ]
+PageNumber = Annotated[
+    str, Query(description="Number of the page, counted from 1.", examples=["1"])
+]
 NextPage = Annotated[
     str,
     Query(
@@ -46,6 +49,11 @@ def parse_offset(page: str, size: int) -> int:
     if not page:
         return 0
     return min((parse_whole_number(page, "page", minimum=1) - 1) * size, _MAX_OFFSET)
+
+
+def next_number(page: str) -> int:
+    """The number of the page after `page`. Raises BadInput."""
+    return parse_whole_number(page or "1", "page", minimum=1) + 1
 
 
 def take_page(

@@ -15,10 +15,12 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
     NEW_LIST,
     NextPage,
+    PageNumber,
     PageSize,
+    next_number,
+    parse_offset,
     parse_page_size,
     present_each,
-    set_page_headers,
     take_page,
 )
 from openbulk.api.schedules import transfer_specs
@@ -226,12 +228,15 @@ async def executions(
     response: Response,
     services: ServicesOfApp,
     user: SignedInUser,
+    page: PageNumber = "",
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The latest runs of all schedules, newest first."""
     limit = parse_page_size(page_size)
-    runs = await services.runs.of_schedules(user.organization_id, limit=limit)
-    return await _present_runs(response, services, runs)
+    skip = parse_offset(page, limit)
+    runs = await services.runs.of_schedules(user.organization_id, limit=limit + 1, skip=skip)
+    shown = take_page(response, runs, limit, lambda _: next_number(page))
+    return await _present_runs(services, shown)
 
 
 @router.get(
@@ -313,13 +318,16 @@ async def history(
     schedule_id: ScheduleId,
     services: ServicesOfApp,
     user: SignedInUser,
+    page: PageNumber = "",
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The latest runs of a schedule, newest first. `GET /bulkloader?jobId=` lists its transfers."""
     schedule = await _find_schedule(services, user, schedule_id)
     limit = parse_page_size(page_size)
-    runs = await services.runs.of_schedule(schedule.id, limit=limit)
-    return await _present_runs(response, services, runs)
+    skip = parse_offset(page, limit)
+    runs = await services.runs.of_schedule(schedule.id, limit=limit + 1, skip=skip)
+    shown = take_page(response, runs, limit, lambda _: next_number(page))
+    return await _present_runs(services, shown)
 
 
 async def _set_time(
@@ -358,10 +366,7 @@ async def _last_run(services: Services, schedule: Schedule) -> Run | None:
     return next(iter(await services.runs.of_schedule(schedule.id, limit=1)), None)
 
 
-async def _present_runs(
-    response: Response, services: Services, runs: Sequence[Run]
-) -> list[dict[str, Any]]:
-    set_page_headers(response, len(runs), None)
+async def _present_runs(services: Services, runs: Sequence[Run]) -> list[dict[str, Any]]:
     shapes = []
     for run in runs:
         transfers = await services.runs.transfers(run)

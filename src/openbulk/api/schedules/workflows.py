@@ -10,13 +10,14 @@ from openbulk.api.http.bodies import parse_kept_json, read_body
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
+    PageNumber,
     PageSize,
+    next_number,
     parse_offset,
     parse_page_size,
     present_each,
     take_page,
 )
-from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.schedules.schedules import add_schedule
 from openbulk.api.schedules.transfer_specs import EXAMPLE, MAX_TRANSFERS, WORKFLOWS, make_specs
 from openbulk.api.services import ServicesOfApp
@@ -160,9 +161,7 @@ async def transfers(
             examples=["1"],
         ),
     ] = "",
-    page: Annotated[
-        str, Query(description="Number of the page, counted from 1.", examples=["1"])
-    ] = "",
+    page: PageNumber = "",
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The transfers of workflows with their jobs, newest first, page by page."""
@@ -175,9 +174,7 @@ async def transfers(
         if parent_id
         else limit + 1,  # the contract has transfers with parts, openbulk has none
     )
-    shown = take_page(
-        response, found, limit, lambda _: parse_whole_number(page or "1", "page", minimum=1) + 1
-    )
+    shown = take_page(response, found, limit, lambda _: next_number(page))
     files = [name for transfer in shown for name in (transfer.read_file, transfer.sent_file)]
     jobs = await services.ledger.jobs_with_files(files)
     elements = await services.accounts.elements_of(user.organization_id)

@@ -165,9 +165,6 @@ def order_list(text: str) -> tuple[Order, ...]:
 # --- SQL ---
 
 
-_SHOWN = 80
-
-
 def _parse_sql(text: str) -> exp.Select:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
@@ -311,10 +308,6 @@ def _sql(node: Any) -> str:
         return _shorten(str(node.sql(dialect="mysql")))
     except RecursionError:
         return "a part that is nested too deeply"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 # --- conditions ---
