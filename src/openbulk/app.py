@@ -24,7 +24,7 @@ from openbulk import security
 from openbulk.api import make_api
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
-from openbulk.connectors import offered, providers
+from openbulk.connectors import providers, providers_on_offer
 from openbulk.domain.errors import (
     CannotStart,
     FileStoreUnavailable,
@@ -368,7 +368,7 @@ def _services(
         workflows=engine.workflows,
         connections=connections,
         providers=known_providers,
-        offered=offered(known_providers),
+        offered=providers_on_offer(known_providers),
         formats=FORMATS,
         http=http,
         allow_private_addresses=settings.allow_private_addresses,

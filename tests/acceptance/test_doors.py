@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.harness import Processes, Server, until
+from support.harness import Processes, Server
 from support.receiver import Receiver
 
 DEEP = "[" * 260 + "]" * 260
@@ -51,7 +51,7 @@ def poisoned(processes: Processes, receiver: Receiver) -> Iterator[Server]:
     ids = [server.upload("records", b"name\nAnn\n", headers=url).json["id"] for _ in range(2)]
     for id_ in ids:
         server.finished(id_)
-    until(lambda: len(receiver.requests) >= 2, 20, "two notifications")
+    receiver.wait_for(2)
     first.process.stop()
     with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE jobs SET options = ? WHERE id = 1", (f'{{"a": {DEEP}}}',))
@@ -65,7 +65,7 @@ def test_what_an_earlier_version_took_costs_nobody_anything(
     poisoned: Server, receiver: Receiver
 ) -> None:
     """Lists, single answers, and the notifications that the sweep recovers."""
-    until(lambda: len(receiver.requests) >= 4, 20, "both notifications again")
+    receiver.wait_for(4, within=20)
     for path in ("/instances", "/instances/1", "/bulk/jobs", "/bulk/1", "/bulk/1/status"):
         reply = poisoned.call("GET", path)
         assert reply.status == 200, (path, reply.body)

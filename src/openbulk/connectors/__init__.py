@@ -17,7 +17,7 @@ def providers(
     """The providers by their keys.
 
     `resolve` and `sqlite_folder` say which databases this server may open. Without
-    `has_memory`, instances in the server's own memory wait: `offered` leaves their provider out.
+    `has_memory`, instances in the server's own memory wait: `providers_on_offer` leaves their provider out.
     """
     # To add a service, add a line. CONTRIBUTING.md has the other steps.
     known: list[Provider] = [
@@ -30,7 +30,7 @@ def providers(
     return {provider.key: provider for provider in known}
 
 
-def offered(known: Mapping[str, Provider]) -> Mapping[str, Provider]:
+def providers_on_offer(known: Mapping[str, Provider]) -> Mapping[str, Provider]:
     """The providers that instances can be created for."""
     return {
         key: provider

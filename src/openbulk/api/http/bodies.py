@@ -37,17 +37,23 @@ class BoundedRoute(APIRoute):
             async def receive() -> Message:
                 return {"type": "http.request", "body": body, "more_body": False}
 
-            return await handle(_RequestInBounds(request.scope, receive))
+            of_body = _RequestInBounds(request.scope, receive)
+            if body and "json" in request.headers.get("content-type", ""):
+                # FastAPI replaces the message of an error in `Request.json`.
+                of_body.value = parse_json(body, "{...}")
+            return await handle(of_body)
 
         return handle_bounded
 
 
 class _RequestInBounds(Request):
-    """A request whose JSON body is within bounds."""
+    """A request whose JSON body is parsed already, and within bounds."""
+
+    value: Any = None
 
     async def json(self) -> Any:
-        """The value of the body. Raises BadInput."""
-        return parse_json(await self.body(), "{...}")
+        """The value of the body."""
+        return self.value
 
 
 async def read_body(request: Request) -> bytes:
