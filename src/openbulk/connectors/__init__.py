@@ -16,8 +16,8 @@ def providers(
 ) -> Mapping[str, Provider]:
     """The providers by their keys.
 
-    `resolve` and `sqlite_folder` say which databases this server may open. Without
-    `has_memory`, instances in the server's own memory wait: `providers_on_offer` leaves their provider out.
+    `resolve` and `sqlite_folder` say which databases this server may open. Without `has_memory`,
+    instances in the server's own memory wait: `providers_on_offer` leaves their provider out.
     """
     # To add a service, add a line. CONTRIBUTING.md has the other steps.
     known: list[Provider] = [
