@@ -20,6 +20,7 @@ from openbulk.connectors.base import ConnectionContext, Connector  # noqa: E402
 from openbulk.connectors.sql import PostgresqlProvider  # noqa: E402
 from openbulk.domain.records import Action, OutcomeKind, Record, Target  # noqa: E402
 from openbulk.notify.egress import allowed_address  # noqa: E402
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE  # noqa: E402
 from support import forget  # noqa: E402
 from support.postgres import Postgres, binaries, running_postgres  # noqa: E402
 
@@ -48,7 +49,7 @@ def rows(count: int, bad_every: int | None) -> Iterator[Record]:
 
 async def resolve(host: str, port: int) -> str:
     """Allow loopback, where the measured database is."""
-    return await allowed_address(host, port, allow_private=True)
+    return await allowed_address(host, port, allowed=LOOPBACK_AND_PRIVATE)
 
 
 async def seconds(

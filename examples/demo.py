@@ -132,8 +132,10 @@ class Program:
         return self._wait_for(r"listens on (\S+)")
 
     def secrets(self) -> tuple[str, str]:
-        """The user's and the organization's secret, which a first start prints."""
-        return self._wait_for(r"User secret +(\S+)"), self._wait_for(r"Organization secret +(\S+)")
+        """The user's and the organization's secret, which a first start writes into a file."""
+        written = Path(self._wait_for(r"secrets for your calls are in (\S+)")).read_text()
+        secrets = dict(line.split("=", 1) for line in written.splitlines())
+        return secrets["OPENBULK_USER_SECRET"], secrets["OPENBULK_ORGANIZATION_SECRET"]
 
     def _wait_for(self, pattern: str) -> str:
         for _ in range(600):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.settings import Settings, misspelt_variables
 
 
@@ -41,3 +42,14 @@ def test_a_finished_job_is_spelled_as_the_settings_say(
 )
 def test_a_variable_that_is_almost_a_setting_is_named(variable: str, meant: str | None) -> None:
     assert misspelt_variables([variable]) == ({variable: meant} if meant else {})
+
+
+def test_networks_that_may_be_called_come_from_both_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings().egress_networks == ()
+    monkeypatch.setenv("OPENBULK_ALLOWED_NETWORKS", "10.1.0.0/16, 169.254.7.7")
+    networks = Settings().egress_networks
+    assert [str(network) for network in networks] == ["10.1.0.0/16", "169.254.7.7/32"]
+    monkeypatch.setenv("OPENBULK_ALLOW_PRIVATE_ADDRESSES", "true")
+    assert set(Settings().egress_networks) == {*networks, *LOOPBACK_AND_PRIVATE}

@@ -3,7 +3,8 @@
 import asyncio
 import fcntl
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,12 +17,12 @@ import aiohttp
 import structlog
 from fastapi import FastAPI
 from obstore.store import LocalStore, ObjectStore
-from pydantic import SecretStr
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
 from openbulk.api import make_api
+from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers, providers_on_offer
@@ -44,7 +45,7 @@ from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
-from openbulk.settings import Settings
+from openbulk.settings import Settings, secrets_in
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.database import (
@@ -69,14 +70,15 @@ CONNECTIONS_AT_ONCE = 200
 """Maximum number of open connections to services and callback URLs together."""
 START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Seconds between the attempts of a start while the database or the file store is unavailable."""
+_FOR_OTHERS = stat.S_IRWXO
 FIRST_USER = "admin@localhost"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class FirstSecrets:
-    """The secrets that a first start makes and shows once; None for a secret that is set."""
+class _FirstSecrets:
+    """The secrets that a first start makes; None for a secret that is set."""
 
     user: str | None
     organization: str | None
@@ -89,7 +91,8 @@ class Server:
     api: FastAPI
     name: str
     """The name of this process among those that share its ledger."""
-    first_secrets: FirstSecrets | None
+    first_secrets: Path | None
+    """The file of the secrets that this start, the first one, has made; None for a later one."""
     drain: Callable[[], None]
     """Stops taking up work; running slices finish their calls."""
 
@@ -216,15 +219,17 @@ async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
     return _Ledger(engine, *await _checked_sealer(settings, MasterKeyCheck(engine)))
 
 
-async def _start_server(settings: Settings, secrets: FirstSecrets, parts: AsyncExitStack) -> Server:
+async def _start_server(
+    settings: Settings, secrets: _FirstSecrets, parts: AsyncExitStack
+) -> Server:
     """Start a server. An earlier attempt may have taken any of these steps before it failed."""
     ledger, files = await _open(settings, parts)
-    is_first = await _first_start(ledger.accounts, settings, secrets)
+    first_secrets = await _first_start(ledger.accounts, settings, secrets)
     services = await _start_services(settings, ledger, files, parts)
     return Server(
         make_api(services),
         services.engine.name,
-        secrets if is_first else None,
+        first_secrets,
         services.engine.drain,
     )
 
@@ -247,9 +252,7 @@ async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, Fil
 async def _start_services(
     settings: Settings, ledger: _Ledger, files: FileStore, parts: AsyncExitStack
 ) -> Services:
-    connector = guarded_connector(
-        allow_private=settings.allow_private_addresses, limit=CONNECTIONS_AT_ONCE
-    )
+    connector = guarded_connector(allowed=settings.egress_networks, limit=CONNECTIONS_AT_ONCE)
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
@@ -326,7 +329,7 @@ def _services(
     if is_shared_ledger(settings):
         lease = Lease(LEASE_SECONDS)
         heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
-    resolve = partial(allowed_address, allow_private=settings.allow_private_addresses)
+    resolve = partial(allowed_address, allowed=settings.egress_networks)
     known_providers = providers(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
     )
@@ -371,10 +374,12 @@ def _services(
         offered=providers_on_offer(known_providers),
         formats=FORMATS,
         http=http,
-        allow_private_addresses=settings.allow_private_addresses,
+        allowed_networks=settings.egress_networks,
         live_compatible=settings.live_compatible,
         completed_status=settings.completed_word,
         max_upload_bytes=settings.max_upload_bytes,
+        readiness=Readiness({"database": accounts.is_empty, "files": files.check}),
+        metrics_tokens=secrets_in(settings.metrics_token),
     )
 
 
@@ -393,20 +398,23 @@ def _lane_queue(settings: Settings, name: str) -> LaneQueue:
     return LaneQueue(open_lane_engine(settings.data_dir / "lanes.db"))
 
 
-def _make_first_secrets(settings: Settings) -> FirstSecrets:
+def _make_first_secrets(settings: Settings) -> _FirstSecrets:
     """New secrets in place of those that are not set. Only a first start uses them."""
-    return FirstSecrets(
-        user=None if _secrets(settings.user_secret) else security.new_secret(),
-        organization=None if _secrets(settings.organization_secret) else security.new_secret(),
+    return _FirstSecrets(
+        user=None if secrets_in(settings.user_secret) else security.new_secret(),
+        organization=None if secrets_in(settings.organization_secret) else security.new_secret(),
     )
 
 
-async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecrets) -> bool:
+async def _first_start(accounts: Accounts, settings: Settings, made: _FirstSecrets) -> Path | None:
     """Add the first user and organization, and give them the secrets that are set.
 
-    Returns whether this is the first start.
+    A first start writes the secrets that it makes into a file, and returns its path. They are not
+    printed: what a service prints ends in a journal that others read.
     """
-    user, organization = _secrets(settings.user_secret), _secrets(settings.organization_secret)
+    # Before the ledger has them: they cannot be had from there.
+    file = _write_first_secrets(settings, made) if await accounts.is_empty() else None
+    user, organization = secrets_in(settings.user_secret), secrets_in(settings.organization_secret)
     (user_secret, *_) = user or [str(made.user)]
     (organization_secret, *_) = organization or [str(made.organization)]
     is_first = await accounts.add_first_organization(organization_secret, FIRST_USER, user_secret)
@@ -415,15 +423,48 @@ async def _first_start(accounts: Accounts, settings: Settings, made: FirstSecret
             f"an earlier {owner} secret has ended, because it is not set any more; "
             "callers must send one that is set"
         )
-    return is_first
+    if file is not None and not is_first:
+        # Another process was faster; its secrets are in its own file.
+        file.unlink()
+    path = _first_secrets_file(settings)
+    return path if is_first and path.exists() else None
 
 
-def _secrets(setting: SecretStr | None) -> Sequence[str]:
-    """The secrets in a setting, separated by commas or line ends."""
-    if setting is None:
-        return ()
-    lines = setting.get_secret_value().replace(",", "\n").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+def _first_secrets_file(settings: Settings) -> Path:
+    return settings.data_dir / "first-secrets"
+
+
+def _write_first_secrets(settings: Settings, made: _FirstSecrets) -> Path | None:
+    """Write the secrets that a first start makes; None if it makes none."""
+    lines = [
+        f"{variable}={secret}\n"
+        for variable, secret in (
+            ("OPENBULK_USER_SECRET", made.user),
+            ("OPENBULK_ORGANIZATION_SECRET", made.organization),
+        )
+        if secret is not None
+    ]
+    if not lines:
+        return None
+    file = _first_secrets_file(settings)
+    security.write_private(file, "".join(lines))
+    return file
+
+
+def _make_private(folder: Path) -> None:
+    """Make the data directory, or close it to other users of the machine. Raises CannotStart."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.stat().st_mode & _FOR_OTHERS:
+        return
+    try:
+        folder.chmod(folder.stat().st_mode & ~_FOR_OTHERS)
+    except OSError as error:
+        raise CannotStart(
+            f"every user of this machine may look into {folder}, which holds records and the "
+            f"master key, and this user may not close it: run 'chmod o= {folder}' as its owner, "
+            f"or set OPENBULK_DATA_DIR={folder}/openbulk, a folder that openbulk makes for itself"
+        ) from error
+    log.warning("data directory closed to other users", folder=str(folder))
 
 
 @contextmanager
@@ -433,7 +474,7 @@ def _lock_data_dir(settings: Settings) -> Iterator[None]:
     The lock ends with the process, even if that is killed.
     """
     data_dir = settings.data_dir
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(data_dir)
     if is_shared_ledger(settings):
         yield
         return

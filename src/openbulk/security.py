@@ -112,10 +112,10 @@ def load_or_make_master_keys(path: Path) -> list[bytes]:
 def rotate_master_key(path: Path) -> None:
     """Put a new key first. It seals from now on; the older keys still open."""
     rest = path.read_text() if path.exists() else ""
-    _write_private(path, f"{new_master_key()}\n{rest}")
+    write_private(path, f"{new_master_key()}\n{rest}")
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a file with mode 0600, atomically. It is synced to the disk."""
     _write_draft(path, text).replace(path)
     _sync(path.parent)

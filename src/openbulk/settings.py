@@ -1,16 +1,44 @@
 """The settings. Each is an environment variable `OPENBULK_...`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from openbulk.domain.spelling import likely_name
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE, Networks, parse_networks
 
 _LIKENESS = 0.9
 """All variables begin alike, so two that are merely similar are not one with a typo."""
+
+
+MIN_SECRET_CHARACTERS = 20
+
+
+def secrets_in(setting: SecretStr | None) -> Sequence[str]:
+    """The secrets in a setting, separated by commas or line ends."""
+    if setting is None:
+        return ()
+    lines = setting.get_secret_value().replace(",", "\n").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _check_secrets(setting: SecretStr | None) -> SecretStr | None:
+    shortest = min(map(len, secrets_in(setting)), default=MIN_SECRET_CHARACTERS)
+    if shortest < MIN_SECRET_CHARACTERS:
+        raise PydanticCustomError(
+            "secret_too_short",
+            "a secret has {shortest} characters, so it can be guessed; give it at least {least}: "
+            "head -c 32 /dev/urandom | base64 makes one",
+            {"shortest": shortest, "least": MIN_SECRET_CHARACTERS},
+        )
+    return setting
+
+
+Secrets = Annotated[SecretStr | None, AfterValidator(_check_secrets)]
 
 
 class Settings(BaseSettings):
@@ -39,18 +67,26 @@ class Settings(BaseSettings):
         "several with commas: the first seals, each of them opens. Default: the file master.key in "
         "the data directory.",
     )
-    user_secret: SecretStr | None = Field(
+    user_secret: Secrets = Field(
         None,
         description="Secret of the first user. Separate several with commas: each of them holds. "
         "Default: made at the first start.",
     )
-    organization_secret: SecretStr | None = Field(
+    organization_secret: Secrets = Field(
         None,
         description="Secret of the first organization, or several, as for the user. Default: made "
         "at the first start.",
     )
+    allowed_networks: Annotated[Networks, NoDecode, BeforeValidator(parse_networks)] = Field(
+        (),
+        validate_default=False,
+        description="Networks and addresses that instances and callbacks may call beside public "
+        "ones. Separate them with commas: 10.1.0.0/16,127.0.0.1.",
+    )
     allow_private_addresses: bool = Field(
-        False, description="Let instances and callbacks call private and loopback addresses."
+        False,
+        description="Let instances and callbacks call all loopback and private networks, but none "
+        "that is link-local.",
     )
     compatibility: Literal["seed", "live"] = Field(
         "seed",
@@ -78,7 +114,18 @@ class Settings(BaseSettings):
     keep_files_days: float = Field(
         7, gt=0, description="Days until the files of a finished job are deleted."
     )
+    metrics_token: Secrets = Field(
+        None,
+        description="Token for GET /metrics: Authorization: Bearer <token>. Default: "
+        "none; the secrets of a user and the organization open it.",
+    )
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
+
+    @property
+    def egress_networks(self) -> Networks:
+        """The networks that instances and callbacks may call beside public addresses."""
+        private = LOOPBACK_AND_PRIVATE if self.allow_private_addresses else ()
+        return (*self.allowed_networks, *private)
 
     @property
     def live_compatible(self) -> bool:

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from support.harness import Processes, Reply, Server, multipart, request
+from support.harness import Processes, Reply, Server, multipart
 
 EVENT = b"summary,start.date\nChoir,2026-06-04\n"
 
@@ -398,7 +398,7 @@ def test_outcomes_are_counted_by_kind_beside_the_keys_of_the_contract(memory: Se
     assert memory.errors(gone["id"]) == []
     detail = memory.call("GET", f"/bulk/{gone['id']}").json
     assert detail["outcomes"] == {**none, "deleted": 1, "notFound": 2}
-    text = request("GET", f"{memory.process.url}/metrics").body.decode()
+    text = memory.metrics()
     assert 'openbulk_records_total{outcome="not_found"} 2.0' in text
 
 

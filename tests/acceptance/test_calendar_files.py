@@ -1,11 +1,12 @@
 """Calendar files that people have: uploaded once, and again a week later."""
 
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from support.harness import Process, Processes, request
+from support.harness import Process, Processes, Server, request
 
 CASES = Path(__file__).parents[1] / "cases" / "calendar"
 GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,\
@@ -101,7 +102,7 @@ def test_the_status_names_an_alarm_that_was_left_out(processes: Processes) -> No
     (event,) = request("GET", f"{sandbox.url}/sandbox/events").json
     assert event["summary"] == "s"
     assert status["infoMessage"].startswith(
-        "1 row is sent without something that cannot be sent: row 1 (line 4): "
+        "1 row has a remark: row 1 (line 4): "
         "the alarm on line 10 is left out: it is 60480 minutes before the start"
     )
 
@@ -117,9 +118,7 @@ def test_the_status_shows_three_rows_and_counts_the_others(processes: Processes)
     file = f"BEGIN:VCALENDAR\nVERSION:2.0\n{events}END:VCALENDAR\n".encode()
     status = server.done("events", file, {"action": "upsert"})
     assert (status["recordsCount"], status["recordsFailedCount"]) == (12, 0)
-    assert status["infoMessage"].startswith(
-        "12 rows are sent without something that cannot be sent"
-    )
+    assert status["infoMessage"].startswith("12 rows have remarks: row 1 (line 3): ")
     for remark in (
         "row 1 (line 3): ATTENDEE on line 8 is left out",
         "row 3 (line 17): ATTENDEE on line 22 is left out",
@@ -127,3 +126,52 @@ def test_the_status_shows_three_rows_and_counts_the_others(processes: Processes)
         assert remark in status["infoMessage"]
     assert "row 4" not in status["infoMessage"]
     assert status["infoMessage"].endswith("; and 9 more rows")
+
+
+def timetable(*events: str) -> bytes:
+    blocks = "".join(f"BEGIN:VEVENT\nUID:maths@x\n{event}END:VEVENT\n" for event in events)
+    return f"BEGIN:VCALENDAR\nVERSION:2.0\n{blocks}END:VCALENDAR\n".encode()
+
+
+def weekly(hour: str) -> str:
+    return (
+        f"DTSTART;TZID=Europe/Berlin:20261019T{hour}0000\n"
+        f"DTEND;TZID=Europe/Berlin:20261019T{hour}4500\nRRULE:FREQ=WEEKLY;COUNT=3\nSUMMARY:Maths\n"
+    )
+
+
+MOVED_TO_TEN = (
+    "RECURRENCE-ID;TZID=Europe/Berlin:20261026T080000\n"
+    "DTSTART;TZID=Europe/Berlin:20261026T100000\n"
+    "DTEND;TZID=Europe/Berlin:20261026T104500\nSUMMARY:Maths\n"
+)
+
+
+def hours_in(server: Server) -> list[str]:
+    """When something happens, as Google shows the dates of series."""
+    where = urllib.parse.quote("singleEvents='true'")
+    reply = server.call("GET", f"/events?where={where}")
+    assert reply.status == 200, reply.body
+    return sorted(one["start"]["dateTime"][5:13] for one in reply.json)
+
+
+def test_a_date_happens_once_when_its_series_is_moved(processes: Processes) -> None:
+    """The status names the date whose change is gone, and the one whose change stays."""
+    server = processes.server().google(processes.sandbox("google"))
+    upsert = {"action": "upsert"}
+    first = server.done("events", timetable(weekly("08"), MOVED_TO_TEN), upsert)
+    assert (first["recordsFailedCount"], first.get("infoMessage")) == (0, None)
+    assert hours_in(server) == ["10-19T08", "10-26T10", "11-02T08"]
+    again = server.done("events", timetable(weekly("08"), MOVED_TO_TEN), upsert)
+    assert again.get("infoMessage") is None
+    without = server.done("events", timetable(weekly("08")), upsert)
+    assert without["infoMessage"] == (
+        "1 row has a remark: row 1 (line 3): the calendar has changes of its own on these dates of "
+        "the series, which the file does not have, and they stay: 2026-10-26"
+    )
+    moved = server.done("events", timetable(weekly("09")), upsert)
+    assert moved["infoMessage"] == (
+        "1 row has a remark: row 1 (line 3): the series no longer has these dates, and their "
+        "changes were removed from the calendar: 2026-10-26"
+    )
+    assert hours_in(server) == ["10-19T09", "10-26T09", "11-02T09"]

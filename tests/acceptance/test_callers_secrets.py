@@ -7,8 +7,9 @@ import pytest
 
 from support.harness import BASE_PATH, Process, Processes, request
 
-OLD, NEW = ("old-user", "old-organization"), ("new+user/=", "new+organization/=")
-MIXED = ("new+user/=", "old-organization")
+OLD = ("old-secret-of-the-user", "old-secret-of-the-organization")
+NEW = ("new+secret/of=the+user", "new+secret/of=the+organization")
+MIXED = (NEW[0], OLD[1])
 BOTH = (f"{NEW[0]},{OLD[0]}", f"{NEW[1]}, {OLD[1]}\n")
 STEPS = ((OLD, [OLD]), (BOTH, [OLD, NEW, MIXED]), (NEW, [NEW]))
 """What is set, and the secrets that hold then."""
@@ -61,3 +62,27 @@ def test_a_single_server_takes_several_secrets_also_at_its_first_start(
     assert log.count("an earlier user secret has ended") == 1
     for secret in (*OLD, *NEW):
         assert secret not in log
+
+
+def test_an_address_that_tries_secrets_is_stopped(processes: Processes) -> None:
+    server = processes.server()
+    assert server.call("GET", "/instances").status == 200
+    answers = [
+        request(
+            "GET",
+            f"{server.process.url}{BASE_PATH}/instances",
+            headers={"Authorization": f"User wrong-secret-{number:03}, Organization any"},
+        )
+        for number in range(22)
+    ]
+    assert [one.status for one in answers] == [401] * 20 + [429] * 2
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 12
+    # A caller who was here before is still served.
+    assert server.call("GET", "/instances").status == 200
+    log = server.process.log()
+    assert log.count("too many wrong secrets") == 1
+    assert "address=127.0.0.1" in log
+    assert "wrong-secret" not in log
+    metrics = server.metrics()
+    assert 'openbulk_wrong_secrets_total{answer="refused"} 20.0' in metrics
+    assert 'openbulk_wrong_secrets_total{answer="throttled"} 2.0' in metrics

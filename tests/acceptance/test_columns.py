@@ -90,6 +90,30 @@ UPSERT = {"action": "upsert"}
         ),
         ("google", "events", b"summary\nx\n", {}, "start is missing: none of the columns means it"),
         (
+            "google",
+            "events",
+            b"summary,Start,End\nx,2026-03-01,2026-03-02\n",
+            {},
+            "the column 'Start' has to be named start.dateTime or start.date; "
+            "the column 'End' has to be named end.dateTime or end.date",
+        ),
+        (
+            "google",
+            "events",
+            b"Subject,Start Date,Start Tim,Descripton\nx,2026-03-01,10:00,y\n",
+            {},
+            "'Start Tim' is not a column of Google Calendar's CSV; did you mean 'Start Time'?; "
+            "'Descripton' is not a column of Google Calendar's CSV; did you mean 'Description'?",
+        ),
+        (
+            "google",
+            "events",
+            b"Betreff,start.date\nx,2026-03-01\n",
+            {},
+            "'Betreff' is not a field of events; its fields are: summary, start.date, "
+            "start.dateTime, start.timeZone, end.date, end.dateTime, end.timeZone, description",
+        ),
+        (
             "sqlite",
             "people",
             b"Lastnam,E-mail\nx,y\n",
@@ -256,6 +280,30 @@ def test_columns_are_found_in_any_case_by_title_and_with_dots(services: Services
     )
 
 
+def test_a_single_record_is_not_called_a_row_of_a_file(services: Services) -> None:
+    body = {"summary": "x", "start": {"date": "05/06/2026"}, "end": {"date": "05/06/2026"}}
+    refused = services.google.call("POST", "/events", json_body=body)
+    assert (refused.status, refused.json["message"]) == (
+        400,
+        'start.date "05/06/2026" is 2026-06-05 (day first) or 2026-05-06 (month first), and no '
+        "other date of the record shows which; set metaData.dateOrder to DMY or MDY, or write "
+        "dates like 2026-05-30",
+    )
+
+
+def test_a_date_in_another_order_than_its_file_says_which_row_decided(services: Services) -> None:
+    days = "".join(f"x,{day}/05/2026\n" for day in range(13, 23))
+    file = f"summary,start.date\n{days}y,05/30/2026\n".encode()
+    status = services.google.done("events", file)
+    (error,) = services.google.errors(status["id"])
+    assert (error["rowNum"], error["error"]) == (
+        11,
+        'start.date "05/30/2026" is not a date with the day first, and the file is read day '
+        'first: row 1: start.date "13/05/2026" shows it; write it like 30/05/2026, or set '
+        "metaData.dateOrder to MDY to read the file month first",
+    )
+
+
 def test_an_identifier_is_found_as_a_column_is(services: Services) -> None:
     metadata = {**UPSERT, "identifierFieldName": "LASTNAME"}
     for email in (b"1@x.example", b"2@x.example"):
@@ -312,8 +360,8 @@ def test_a_download_from_eloqua_sent_back_leaves_out_what_eloqua_fills(
     file = server.call("GET", f"/bulk/{job_id}/contact", headers={"Accept": "text/csv"}).body
     assert b"C_DateCreated" in file
     status = created(server, "contact", file, **UPSERT)
-    assert "because the service itself fills it: " in status["infoMessage"]
-    assert "C_DateCreated" in status["infoMessage"]
+    assert "were left out: the service sets them itself" in status["infoMessage"]
+    assert "'C_DateCreated'" in status["infoMessage"]
     held = request("GET", f"{services.eloqua_url}/sandbox/contacts").json
     assert [one["C_FirstName"] for one in held if one["C_EmailAddress"] == "cy@example.com"] == [
         "Cy"

@@ -8,6 +8,7 @@ from contextlib import suppress
 import psycopg
 import pytest
 
+from openbulk.api.readiness import REMEMBERED_SECONDS
 from support.google_sandbox import events_csv
 from support.harness import Process, Processes, Server, request
 from support.log_events import SLICE_FAILED
@@ -84,11 +85,13 @@ def test_requests_get_503_while_the_database_is_away(
             assert reply.headers["retry-after"] == "5"
             assert "database does not answer at the moment" in reply.json["message"]
     assert request("GET", f"{address}/healthz").status == 200
+    time.sleep(REMEMBERED_SECONDS)
     ready = request("GET", f"{address}/readyz")
     assert (ready.status, ready.json["broken"]["database"]) == (503, "Unavailable")
     time.sleep(AWAY_SECONDS)
     cluster.start()
     assert memory.done("records", b"name\nAnn\n", within=60)["recordsCount"] == 1
+    time.sleep(REMEMBERED_SECONDS)
     assert request("GET", f"{address}/readyz").status == 200
 
 

@@ -68,7 +68,7 @@ def test_a_table_is_queried_like_any_service(processes: Processes, postgres: Pos
     refused = server.call("PATCH", f"/people/{last['id'] - 1}", json_body={"age": "old"})
     assert (refused.status, refused.json["message"]) == (
         400,
-        "age is 'old', which is not a whole number, such as 42",
+        "age is 'old', which is not a whole number; write it like 42",
     )
     wrong = server.call("POST", "/bulk/query?q=select%20*%20from%20people%20where%20agee=1")
     assert (wrong.status, "did you mean 'age'" in wrong.json["message"]) == (400, True)

@@ -104,7 +104,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
             cell.strip() for cell in row.replace("\\|", "").split("|")
         )
         assert example and meaning, name
-        if field.default is not None:
+        if field.default == ():
+            assert default == "none", (name, default)
+        elif field.default is not None:
             written = (
                 str(field.default).lower()
                 if isinstance(field.default, bool)

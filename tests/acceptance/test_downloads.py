@@ -127,7 +127,7 @@ def test_a_query_that_is_wrong_is_refused_with_the_part_that_is_wrong(server: Se
     for query, part in (
         (
             "select * from evnts",
-            "there is no object 'evnts' to read; the objects are: events, calendars",
+            "there is no object 'evnts' to read; did you mean 'events'?",
         ),
         ("select sumary from events", "has no field 'sumary'; did you mean 'summary'?"),
         (

@@ -351,11 +351,20 @@ def test_credentials_outlive_a_rotation_of_the_master_key(
     assert server.call("GET", "/objects").status == 200
 
 
-def test_a_first_start_prints_its_secrets_once(processes: Processes, tmp_path: Path) -> None:
-    settings = {"OPENBULK_DATA_DIR": str(tmp_path / "data")}
+def test_a_first_start_writes_its_secrets_for_the_owner_alone(
+    processes: Processes, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    settings = {"OPENBULK_DATA_DIR": str(data)}
     first = processes.run("serve", "--port", "0", env=settings)
-    words = first.log().split()
-    user, organization = (words[words.index(kind) + 2] for kind in ("User", "Organization"))
+    written = data / "first-secrets"
+    assert f"First start. The secrets for your calls are in {written}" in first.log()
+    made = dict(line.split("=", 1) for line in written.read_text().splitlines())
+    user, organization = made["OPENBULK_USER_SECRET"], made["OPENBULK_ORGANIZATION_SECRET"]
+    assert user not in first.log()
+    assert organization not in first.log()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [data, *data.rglob("*")]}
+    assert {path: mode for path, mode in modes.items() if mode & 0o077} == {}
     secrets = f"User {user}, Organization {organization}"
     reply = request(
         "GET", f"{first.url}/elements/api-v2/instances", headers={"Authorization": secrets}
@@ -380,7 +389,9 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
     same = processes.server(data_dir=data).process
     assert "secret" not in same.log()
     same.stop()
-    second = processes.server(data_dir=data, OPENBULK_USER_SECRET="unmistakable").process
+    second = processes.server(
+        data_dir=data, OPENBULK_USER_SECRET="unmistakable-secret-of-ann"
+    ).process
     assert (
         "an earlier user secret has ended, because it is not set any more; callers must send one"
         in second.log()
@@ -455,7 +466,7 @@ def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> No
     server.done("records", b"name\nAnn\n")
     assert request("GET", f"{server.process.url}/healthz").status == 200
     assert request("GET", f"{server.process.url}/readyz").json == {"ready": True, "broken": {}}
-    metrics = request("GET", f"{server.process.url}/metrics").body.decode()
+    metrics = server.metrics()
     assert 'openbulk_records_total{outcome="created"} 1.0' in metrics
     assert 'openbulk_jobs_finished_total{status="COMPLETE"} 1.0' in metrics
 
@@ -589,3 +600,71 @@ def test_a_sign_in_url_can_be_requested_with_a_body(processes: Processes) -> Non
     asked = server.call("POST", "/elements/googlecalendar/oauth/url", json_body=body)
     assert asked.json == server.call("GET", f"/elements/googlecalendar/oauth/url?{query}").json
     assert "hush" not in asked.json["oauthUrl"]
+
+
+def test_a_data_directory_that_others_may_read_is_closed(
+    processes: Processes, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    server = processes.server(data_dir=data)
+    assert stat.S_IMODE(data.stat().st_mode) & stat.S_IRWXO == 0
+    assert f"data directory closed to other users folder={data}" in server.process.log()
+
+
+@pytest.mark.parametrize("secret", ["short", "a-secret-that-is-long-enough,short"])
+def test_a_secret_that_can_be_guessed_is_refused_and_not_shown(
+    processes: Processes, secret: str
+) -> None:
+    ended = processes.command("serve", "--port", "0", env={"OPENBULK_USER_SECRET": secret})
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "openbulk cannot start: OPENBULK_USER_SECRET: a secret has 5 characters, so it can be "
+        "guessed; give it at least 20: head -c 32 /dev/urandom | base64 makes one\n"
+    )
+
+
+def test_the_token_of_an_instance_is_replaced_while_its_jobs_stay(processes: Processes) -> None:
+    server = processes.server().instance("memory")
+    job = server.done("records", b"name\nAnn\n")
+    made = server.call("POST", "/instances/1/token")
+    assert (made.status, made.json["id"]) == (200, 1)
+    assert server.call("GET", "/objects").status == 401
+    renewed = Server(server.process, made.json["token"])
+    assert renewed.call("GET", f"/bulk/{job['id']}").status == 200
+    assert renewed.call("GET", "/instances/1").json["token"] == "********"
+    assert made.json["token"] not in server.process.log()
+    missing = renewed.call("POST", "/instances/2/token")
+    assert (missing.status, missing.json["message"]) == (404, "there is no instance '2'")
+
+
+def test_tokens_that_openbulk_does_not_use_are_not_kept(processes: Processes) -> None:
+    unused = {"oauth.user.token": "s3cret", "oauth.basic.header": "s3cret", "oauth.scope": "all"}
+    server = processes.server().instance("memory", unused)
+    configuration = server.call("GET", "/instances/1").json["configuration"]
+    assert set(configuration) == {"oauth.scope"}
+
+
+def test_metrics_need_a_token_or_the_secrets_of_a_caller(processes: Processes) -> None:
+    token = "a-token-for-prometheus-alone"
+    server = processes.server(OPENBULK_METRICS_TOKEN=token)
+
+    def status(**headers: str) -> int:
+        return request("GET", f"{server.process.url}/metrics", headers=headers).status
+
+    assert status() == 401
+    assert status(Authorization="Bearer another-token-that-is-wrong") == 401
+    assert status(Authorization=f"Bearer {token}") == 200
+    assert status(Authorization=server.authorization) == 200
+    other = server.call("GET", "/instances", headers={"Authorization": f"Bearer {token}"})
+    assert other.status == 401
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz", "/docs", "/openapi.json"])
+def test_pages_of_other_origins_call_the_api_alone(processes: Processes, path: str) -> None:
+    server = processes.server()
+    origin = {"Origin": "https://app.example.com", "Authorization": server.authorization}
+    answer = request("GET", f"{server.process.url}{path}", headers=origin)
+    assert answer.status == 200
+    assert "access-control-allow-origin" not in answer.headers
+    assert "access-control-allow-origin" in server.call("GET", "/instances", headers=origin).headers

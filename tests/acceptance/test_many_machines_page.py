@@ -46,8 +46,8 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
         "postgresql://openbulk:choose-one@db.example.com:5432/openbulk": owner.url(name),
         "s3://my-bucket/openbulk": s3.new_bucket(),
         "the-master-key": key,
-        "my-user-secret": USER_SECRET,
-        "my-organization-secret": ORGANIZATION_SECRET,
+        "example-secret-of-a-user": USER_SECRET,
+        "example-secret-of-an-organization": ORGANIZATION_SECRET,
     }
     settings: dict[str, str] = dict(re.findall(r"(\w+)=(\S+)", BLOCKS["bash settings"]))
     assert all(value in settings.values() for value in told)

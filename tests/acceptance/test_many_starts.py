@@ -217,21 +217,23 @@ def test_a_worker_with_another_user_secret_changes_nothing_for_callers(
     processes: Processes, database: str
 ) -> None:
     server = processes.server(OPENBULK_DATABASE_URL=database)
-    processes.worker(OPENBULK_DATABASE_URL=database, OPENBULK_USER_SECRET="mistyped")
+    processes.worker(
+        OPENBULK_DATABASE_URL=database, OPENBULK_USER_SECRET="mistyped-secret-of-tests"
+    )
     assert server.call("GET", "/instances").status == 200
 
 
 def test_a_worker_that_starts_first_leaves_the_secrets_to_the_first_server(
     processes: Processes, database: str
 ) -> None:
-    """The server makes them, and prints them."""
+    """The server makes them, and writes them."""
     settings = {
         "OPENBULK_DATABASE_URL": database,
         "OPENBULK_DATA_DIR": str(processes.folder / "data"),
     }
     processes.run("worker", env=settings)
-    words = processes.run("serve", "--port", "0", env=settings).log().split()
-    user, organization = (words[words.index(who) + 2] for who in ("User", "Organization"))
+    server = Server(processes.run("serve", "--port", "0", env=settings))
+    written = (processes.folder / "data" / "first-secrets").read_text()
+    user, organization = (line.split("=", 1)[1] for line in written.splitlines())
     secrets = f"User {user}, Organization {organization}"
-    server = Server(processes.started[-1])
     assert server.call("GET", "/instances", headers={"Authorization": secrets}).status == 200

@@ -236,6 +236,8 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
         reply = send_example(caller, method, path, operation, known)
         where = f"{method} {path}"
         assert reply.status == 200, (where, reply.body)
+        if path.endswith("/instances/{instance_id}/token"):
+            server = Server(server.process, reply.json["token"])
         if where == f"POST {BASE_PATH}/jobs":
             known["schedule_id"] = reply.json["id"]
         kind = reply.headers["content-type"].partition(";")[0]

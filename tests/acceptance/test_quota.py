@@ -27,7 +27,7 @@ def test_a_job_within_the_quota_does_not_wait_and_the_next_one_says_until_when(
 
     job_id = server.upload("events", events_csv(100)).json["id"]
     deadline = time.monotonic() + 20
-    while "continues at" not in (status := server.status(job_id)).get("infoMessage", ""):
+    while "tries again at" not in (status := server.status(job_id)).get("infoMessage", ""):
         assert time.monotonic() < deadline, status
         time.sleep(0.1)
     assert "Google takes 120 calls a minute for one user, and all are used" in status["infoMessage"]

@@ -239,7 +239,7 @@ def test_two_workers_share_one_quota(
 
     def both_wait() -> bool:
         return all(
-            "continues at" in google.status(job_id).get("infoMessage", "")
+            "tries again at" in google.status(job_id).get("infoMessage", "")
             for google, job_id in zip(instances, jobs, strict=True)
         )
 

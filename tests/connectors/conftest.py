@@ -10,6 +10,7 @@ from aiohttp import web
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.notify.egress import guarded_connector
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.sandbox import google
 from support import Serve, forget
 from support.google_sandbox import configuration, violations
@@ -17,7 +18,7 @@ from support.google_sandbox import configuration, violations
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = guarded_connector(allow_private=True, limit=100)
+    connector = guarded_connector(allowed=LOOPBACK_AND_PRIVATE, limit=100)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:

@@ -82,7 +82,7 @@ class TestGoogleCalendar(GoogleTests):
             (
                 event("x", attendees=[{"email": "Ann Lee"}]),
                 "attendees[0].email",
-                "attendees[0].email is 'Ann Lee', which is no mail address, such as ann@example",
+                "attendees[0].email is 'Ann Lee', which is no mail address; write it like ann@",
             ),
             (
                 event("x", reminders={"overrides": [{"method": "popup", "minutes": 99999}]}),
@@ -247,9 +247,7 @@ async def test_a_private_address_is_refused_for_good(http: aiohttp.ClientSession
         "oauth.api.secret": "secret",
         "oauth.user.refresh_token": "token",
     }
-    async with aiohttp.ClientSession(
-        connector=guarded_connector(allow_private=False, limit=1)
-    ) as guarded:
+    async with aiohttp.ClientSession(connector=guarded_connector(allowed=(), limit=1)) as guarded:
         connector: Connector = GoogleCalendarProvider().connect(
             ConnectionContext(settings, guarded, forget)
         )

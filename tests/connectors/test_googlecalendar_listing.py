@@ -20,6 +20,7 @@ from openbulk.domain.conditions import Comparison, holds
 from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, PageRequest, Query
 from openbulk.notify.egress import guarded_connector
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.sandbox import google
 from support import Serve, forget
 from support.google_sandbox import configuration, event, violations
@@ -142,7 +143,7 @@ async def test_changes_are_the_same_by_whichever_means(
     runner = web.AppRunner(google.make_app(google.Options()), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    connector = guarded_connector(allow_private=True, limit=10)
+    connector = guarded_connector(allowed=LOOPBACK_AND_PRIVATE, limit=10)
     async with (
         aiohttp.ClientSession(connector=connector) as http,
         calendar_of(http, f"http://127.0.0.1:{runner.addresses[0][1]}") as calendar,

@@ -18,6 +18,7 @@ from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.testing.connectors import Connect, ConnectorTests, record
 from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
@@ -50,7 +51,7 @@ def context_without_http(configuration: Mapping[str, str]) -> ConnectionContext:
 
 
 async def resolve(host: str, port: int) -> str:
-    return await allowed_address(host, port, allow_private=True)
+    return await allowed_address(host, port, allowed=LOOPBACK_AND_PRIVATE)
 
 
 def statements(serial: str, deferred: str = "") -> list[str]:
@@ -100,8 +101,8 @@ class SqlTests(ConnectorTests):
         )
         refused = {one.row: problem(one) for one in outcomes if one.kind is OutcomeKind.FAILED}
         assert sorted(refused) == [1, 18, 501, 502, 999, 1000]
-        assert refused[502] == "age is 'old', which is not a whole number, such as 42"
-        assert refused[999] == "born is '30.05.2026', which is not a date, such as 2026-05-30"
+        assert refused[502] == "age is 'old', which is not a whole number; write it like 42"
+        assert refused[999] == "born is '30.05.2026', which is not a date; write it like 2026-05-30"
         assert (
             refused[1000].startswith("people has no column 'nickname'; did you mean 'name'?")
             or "nickname" in refused[1000]
@@ -561,7 +562,7 @@ class TestPostgresql(SqlTests):
         """The setting that allows them is the one for all services."""
 
         async def public_only(host: str, port: int) -> str:
-            return await allowed_address(host, port, allow_private=False)
+            return await allowed_address(host, port, allowed=())
 
         connector = PostgresqlProvider(public_only).connect(
             ConnectionContext(postgres.configuration("postgres"), http, forget)

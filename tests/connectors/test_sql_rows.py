@@ -15,6 +15,7 @@ from openbulk.domain.errors import BadInput, NotFound, Refused
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from support import forget
 from support.postgres import Postgres
 
@@ -60,7 +61,7 @@ Rows = list[dict[str, Any]]
 
 
 async def resolve(host: str, port: int) -> str:
-    return await allowed_address(host, port, allow_private=True)
+    return await allowed_address(host, port, allowed=LOOPBACK_AND_PRIVATE)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.exact_json import decode_json
 from openbulk.notify.egress import allowed_address
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from support import forget
 from support.postgres import Postgres
 
@@ -252,7 +253,7 @@ class SqliteDatabase(Database):
 
 
 async def resolve(host: str, port: int) -> str:
-    return await allowed_address(host, port, allow_private=True)
+    return await allowed_address(host, port, allowed=LOOPBACK_AND_PRIVATE)
 
 
 def require_kept(

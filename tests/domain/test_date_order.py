@@ -104,6 +104,18 @@ def test_one_slip_among_many_dates_costs_its_row_alone() -> None:
     )
 
 
+def test_an_open_date_names_the_cells_that_contradict_each_other() -> None:
+    """Not "no other date shows which": two of them do."""
+    with pytest.raises(DateOrderUnknown) as error:
+        order_of("May 30, 2026", "30 May 2026", "05/06/2026")
+    assert error.value.message == (
+        'row 3: born "05/06/2026" is 2026-06-05 (day first) or 2026-05-06 (month first), and the '
+        'other dates of the file contradict each other: row 1: born "May 30, 2026" (month first) '
+        'and row 2: born "30 May 2026" (day first); set metaData.dateOrder to DMY or MDY, or write '
+        "dates like 2026-05-30"
+    )
+
+
 def test_an_order_that_is_not_known_is_refused() -> None:
     """It is one of three."""
     with pytest.raises(BadInput, match="it can be MDY, DMY, YMD"):

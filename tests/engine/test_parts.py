@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from openbulk.domain.job import Job, Remarks, RowRemark, Status, Upload
+from openbulk.domain.job import (
+    KEPT_REMARKS,
+    REMARK_CHARACTERS,
+    Job,
+    Remarks,
+    RowRemark,
+    Status,
+    Upload,
+)
 from openbulk.domain.records import Action, Problem, Row, Target
 from openbulk.engine.slices.parts import (
     BYTES_PER_PART,
-    KEPT_REMARKS,
-    REMARK_CHARACTERS,
     Cut,
     cut,
     rows_of,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from openbulk.connectors.base import Features
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.engine.slices.lost_answers import complete_outcomes
 from openbulk.engine.slices.progress import (
     Progress,
-    complete_outcomes,
     key_of,
     ordering_columns,
     ordering_keys,

@@ -78,7 +78,9 @@ def test_filled_columns_without_a_place_are_a_remark() -> None:
     """Outlook fills some of its own for each event: they say nothing."""
     header = "Subject,Start Date,Guests,Room,Reminder Date,Priority"
     first, second = rows(f"{header}\na,05/30/2026,b@x.org,,05/30/2026,Normal\nb,05/30/2026,,,,")
-    assert first.remarks == ("column left out, because Google's CSV has no such: Guests 'b@x.org'",)
+    assert first.remarks == (
+        "the column 'Guests' ('b@x.org') is not part of Google Calendar's CSV and is left out",
+    )
     assert not second.remarks
 
 
@@ -233,6 +235,42 @@ def test_two_columns_for_one_field_are_refused(other: str) -> None:
     content = f"Subject,Start Date,End Date,{other}\nA,05/30/2026,05/30/2026,05/31/2026\n"
     with pytest.raises(BadInput, match=r"mean the same; keep one of them|are both called"):
         GoogleCsv().read(io.BytesIO(content.encode()), {})
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("Start Tim", "Start Time"),
+        ("Starttime", "Start Time"),
+        ("Descripton", "Description"),
+        ("Locaton", "Location"),
+        ("End_Date", "End Date"),
+        ("Start Timezone", "start.timeZone"),
+    ],
+)
+def test_a_misspelt_column_is_refused(column: str, meant: str) -> None:
+    """Before there is a row without its value."""
+    with pytest.raises(BadInput, match=f"{column!r} is not a column .* did you mean {meant!r}"):
+        rows(f"Subject,Start Date,{column}\nx,05/30/2026,y\n")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("Meeting Organizer", "Required Attendees", "Optional Attendees", "Meeting Resources"),
+        *("Billing Information", "Categories", "Mileage", "Priority", "Sensitivity", "Due Date"),
+        *("Show time as", "Reminder on/off", "Reminder Date", "Reminder Time", "Guests", "Room"),
+    ],
+)
+def test_a_column_of_another_name_is_not_called_misspelt(column: str) -> None:
+    """Outlook's own columns, and those that people add."""
+    assert rows(f"Subject,Start Date,{column}\nx,05/30/2026,y\n")[0].values
+
+
+def test_a_file_without_start_dates_is_refused_as_a_whole() -> None:
+    """If its caller says that it is Google's."""
+    with pytest.raises(BadInput, match="the column 'Start Date' is missing; the file's columns"):
+        rows("Subject,Start\nx,05/30/2026\n")
 
 
 def test_other_columns_of_outlook_are_ignored() -> None:

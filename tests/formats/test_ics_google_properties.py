@@ -20,6 +20,7 @@ from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Record, Target
 from openbulk.formats.ics import Ics
 from openbulk.notify.egress import guarded_connector
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.sandbox import google
 from support import forget
 from support.google_sandbox import configuration, violations
@@ -38,7 +39,9 @@ async def round_trip(content: bytes, action: Action, end: date) -> tuple[list[Oc
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    session = aiohttp.ClientSession(connector=guarded_connector(allow_private=True, limit=10))
+    session = aiohttp.ClientSession(
+        connector=guarded_connector(allowed=LOOPBACK_AND_PRIVATE, limit=10)
+    )
     try:
         async with session as http:
             context = ConnectionContext(await configuration(http, url), http, forget)

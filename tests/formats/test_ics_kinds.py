@@ -1056,3 +1056,124 @@ def test_a_cancellation_of_the_rest_without_a_start_costs_itself_and_no_other_ev
     assert [row.values is None for row in rows] == [False, True, False]
     assert rows[1].problem is not None
     assert "end the series before it with UNTIL" in rows[1].problem.message
+
+
+# --- what contradicts itself ---
+
+
+def remarks(lines: str, head: str = "") -> Sequence[str]:
+    """The remarks on an event that is sent."""
+    (row,) = read(calendar(lines, head=head))
+    assert row.values is not None, row.problem
+    return row.remarks
+
+
+MOSCOW_AS_BERLIN = """BEGIN:VTIMEZONE
+TZID:Europe/Berlin
+BEGIN:STANDARD
+DTSTART:19700101T000000
+TZOFFSETFROM:+0300
+TZOFFSETTO:+0300
+END:STANDARD
+END:VTIMEZONE
+"""
+
+
+def test_a_vtimezone_that_contradicts_its_name_is_told() -> None:
+    """The name counts, as it does in every program that knows it."""
+    assert event(START, MOSCOW_AS_BERLIN)["start"]["timeZone"] == "Europe/Berlin"
+    assert remarks(START, MOSCOW_AS_BERLIN) == [
+        "DTSTART on line 12 is read as Europe/Berlin, which is +02:00 from UTC then, and the "
+        "VTIMEZONE on line 3 says +03:00; if that is right, give it a name of its own"
+    ]
+
+
+WINTER_ALL_YEAR = MOSCOW_AS_BERLIN.replace("+0300", "+0100")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("DTSTART;TZID=Europe/Berlin:20260104T100000\n", []),
+        ("DTSTART;TZID=Europe/Berlin:20260704T100000\n", ["DTSTART"]),
+        ("DTSTART;TZID=Europe/Berlin:20260329T015959\n", []),
+        ("DTSTART;TZID=Europe/Berlin:20260329T030000\n", ["DTSTART"]),
+        (
+            "DTSTART;TZID=Europe/Berlin:20260328T230000\nDTEND;TZID=Europe/Berlin:20260329T090000\n",
+            ["DTEND"],
+        ),
+        ("DTSTART;TZID=Europe/Paris:20260704T100000\n", []),
+        ("DTSTART:20260704T100000Z\n", []),
+        ("DTSTART;VALUE=DATE:20260704\n", []),
+        (
+            "UID:a\nRECURRENCE-ID;TZID=Europe/Berlin:20260704T100000\nDTSTART:20260704T100000Z\n",
+            ["RECURRENCE-ID"],
+        ),
+    ],
+)
+def test_only_the_moments_of_the_event_count(lines: str, told: Sequence[str]) -> None:
+    found = remarks(lines, WINTER_ALL_YEAR)
+    assert [remark.partition(" on line ")[0] for remark in found] == told
+
+
+def test_a_vtimezone_as_programs_write_it_is_no_contradiction() -> None:
+    head = AMSTERDAM.format(name="Europe/Amsterdam")
+    for day in ("20040704", "20260328", "20260329", "20260330", "20261025", "20400704"):
+        assert remarks(f"DTSTART;TZID=Europe/Amsterdam:{day}T100000\n", head) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "twice"),
+    [
+        (
+            "DTSTART;TZID=Europe/Berlin;TZID=America/New_York:20260604T100000",
+            "TZID twice, 'Europe/Berlin' and 'America/New_York'",
+        ),
+        ("DTSTART;VALUE=DATE;VALUE=DATE-TIME:20260604", "VALUE twice, 'DATE' and 'DATE-TIME'"),
+    ],
+)
+def test_a_parameter_that_is_there_twice_is_not_chosen_from(line: str, twice: str) -> None:
+    assert problem(line) == f"DTSTART on line 4 has {twice}; keep one"
+
+
+def test_a_parameter_that_is_there_twice_alike_means_what_it_says() -> None:
+    start = "DTSTART;TZID=Europe/Berlin;tzid=Europe/Berlin:20260604T100000"
+    assert event(start)["start"]["timeZone"] == "Europe/Berlin"
+    assert event(f"{START}ATTENDEE;CN=Ann;CN=Anna:mailto:ann@x.example")["attendees"]
+
+
+def test_a_property_that_is_not_used_may_have_a_parameter_twice() -> None:
+    assert event(f"{START}X-MINE;TZID=A;TZID=B:1\nCREATED;VALUE=A;VALUE=B:1")["start"]
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "minutes"),
+    [
+        ("DALARM:20260604T074500Z;PT5M;2;Your task", "popup", 15),
+        ("AALARM;TYPE=WAVE;VALUE=URL:20260604T094500;;;file:///ding.wav", "popup", 15),
+        ("MALARM:20260603T100000;PT5M;1;ann@x.example;Hello", "email", 1440),
+    ],
+)
+def test_an_alarm_of_vcalendar_1_is_a_reminder(line: str, method: str, minutes: int) -> None:
+    reminders = event(f"{START}{line}")["reminders"]
+    assert reminders == {
+        "useDefault": False,
+        "overrides": [{"method": method, "minutes": minutes}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("DALARM:20260604T120000Z;;;", "it is after the start"),
+        (
+            "DALARM:tomorrow;;;",
+            "DALARM on line 7 is 'tomorrow', which is neither a day nor a time",
+        ),
+        ("RRULE:FREQ=DAILY;COUNT=2\nDALARM:20260604T074500Z", "cannot be counted from the start"),
+    ],
+)
+def test_an_alarm_of_vcalendar_1_that_cannot_be_one_is_told(line: str, why: str) -> None:
+    (remark,) = remarks(f"{START}UID:a\n{line}")
+    assert "the alarm on line" in remark
+    assert why in remark

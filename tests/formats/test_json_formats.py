@@ -25,8 +25,8 @@ OBJECTS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), min
 BROKEN = {
     '{"a": NaN}': "a is NaN, which JSON does not have; write null, or leave it out",
     '{"a": {"b": [-Infinity]}}': "a.b[0] is -Infinity, which JSON does not have",
-    '{"a": 1, "b": 2, "a": 3}': "a is in its object 2 times; keep one of them",
-    '{"b": [{"a": 1, "a": 1}]}': "b[0].a is in its object 2 times",
+    '{"a": 1, "b": 2, "a": 3}': "a is written 2 times in one JSON object; keep one of them",
+    '{"b": [{"a": 1, "a": 1}]}': "b[0].a is written 2 times in one JSON object",
     '{"a": "cut off \\ud83d"}': "a has half of a surrogate pair in it",
     '{"a": "\\ude00\\ud83d"}': "a has half of a surrogate pair in it",
     '{"a": "\\x"}': "a backslash is before a character that takes none",

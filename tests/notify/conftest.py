@@ -6,13 +6,14 @@ import aiohttp
 import pytest
 
 from openbulk.notify.egress import guarded_connector
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that may call loopback."""
     async with aiohttp.ClientSession(
-        connector=guarded_connector(allow_private=True, limit=10)
+        connector=guarded_connector(allowed=LOOPBACK_AND_PRIVATE, limit=10)
     ) as client:
         yield client
 
@@ -20,7 +21,5 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 async def guarded() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that may call public addresses only, as by default."""
-    async with aiohttp.ClientSession(
-        connector=guarded_connector(allow_private=False, limit=10)
-    ) as client:
+    async with aiohttp.ClientSession(connector=guarded_connector(allowed=(), limit=10)) as client:
         yield client

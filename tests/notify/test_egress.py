@@ -1,8 +1,9 @@
 """Which addresses this server may call."""
 
 import asyncio
+import re
 import socket
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import aiohttp
 import pytest
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.domain.errors import AddressNotAllowed, BadInput
-from openbulk.notify.egress import check_url, guarded_connector, is_public
+from openbulk.notify.egress import check_url, guarded_connector
+from openbulk.notify.networks import (
+    LOOPBACK_AND_PRIVATE,
+    is_public,
+    may_call,
+    parse_networks,
+)
 from support.receiver import Receiver
 
 # From the IANA registries of special-purpose addresses, typed out here so that the tests do not
@@ -88,6 +95,50 @@ def test_the_metadata_services_of_the_clouds_may_not_be_called(address: str) -> 
     assert not is_public(IPv4Address(address))
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "::ffff:169.254.169.254", "fe80::1"),
+        *("168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"),
+        *("224.0.0.1", "0.0.0.0", "::"),
+    ],
+)
+def test_private_networks_are_neither_link_local_nor_the_metadata_of_a_cloud(address: str) -> None:
+    assert not may_call(ip_address(address), LOOPBACK_AND_PRIVATE)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "fd12:3456::1"]
+)
+def test_private_networks_are_loopback_and_those_of_organizations(address: str) -> None:
+    assert may_call(ip_address(address), LOOPBACK_AND_PRIVATE)
+    assert not may_call(ip_address(address), ())
+
+
+def test_an_allowed_network_opens_its_own_addresses_and_no_others() -> None:
+    allowed = parse_networks("10.1.0.0/16, 169.254.7.7,fd12::/48 fd00:ec2::254")
+    for address in ("10.1.255.1", "::ffff:10.1.0.1", "169.254.7.7", "fd12::9", "fd00:ec2::254"):
+        assert may_call(ip_address(address), allowed)
+    for address in ("10.2.0.1", "127.0.0.1", "169.254.169.254", "fd13::1", "fd20:ce::254"):
+        assert not may_call(ip_address(address), allowed)
+    assert may_call(ip_address("8.8.8.8"), allowed)
+
+
+@pytest.mark.parametrize("text", ["10.1.2.3/16", "intranet.example", "10.1.0.0/33", "10.1"])
+def test_networks_that_cannot_be_understood_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        parse_networks(text)
+
+
+async def test_a_call_reaches_an_allowed_network_alone(receiver: Receiver) -> None:
+    connector = guarded_connector(allowed=parse_networks("127.0.0.1"), limit=1)
+    async with aiohttp.ClientSession(connector=connector) as client:
+        async with client.post(f"http://127.0.0.1:{receiver.port}/") as response:
+            assert response.status == 200
+        await _refusal(client, f"http://127.0.0.2:{receiver.port}/")
+    assert len(receiver.received) == 1
+
+
 class Answers(AbstractResolver):
     """A resolver that gives one answer after the other, and then the last one again and again."""
 
@@ -155,11 +206,13 @@ async def test_a_host_with_only_private_addresses_is_refused_by_its_name(
     receiver: Receiver,
 ) -> None:
     connector = guarded_connector(
-        allow_private=False, limit=1, resolver=Answers(["127.0.0.1", "::1", "10.0.0.1", "fd00::1"])
+        allowed=(), limit=1, resolver=Answers(["127.0.0.1", "::1", "10.0.0.1", "fd00::1"])
     )
     async with aiohttp.ClientSession(connector=connector) as client:
         refusal = await _refusal(client, f"http://hooks.example.com:{receiver.port}/")
-    assert f"hooks.example.com:{receiver.port} is at 10.0.0.1, 127.0.0.1, ::1, fd00::1" in refusal
+    assert f"hooks.example.com:{receiver.port} is at a private address" in refusal
+    # Its addresses stay unsaid: a caller could ask for the names of an internal network.
+    assert not any(address in refusal for address in ("127.0.0.1", "10.0.0.1", "::1"))
     assert receiver.received == []
 
 
@@ -182,7 +235,7 @@ async def _call_briefly(client: aiohttp.ClientSession, url: str) -> None:
 async def test_of_several_addresses_only_the_public_ones_are_tried(
     receiver: Receiver, addresses: list[str]
 ) -> None:
-    connector = guarded_connector(allow_private=False, limit=1, resolver=Answers(addresses))
+    connector = guarded_connector(allowed=(), limit=1, resolver=Answers(addresses))
     async with aiohttp.ClientSession(connector=connector) as client:
         await _call_briefly(client, f"http://hooks.example.com:{receiver.port}/")
     assert receiver.received == []
@@ -191,15 +244,14 @@ async def test_of_several_addresses_only_the_public_ones_are_tried(
 async def test_a_name_that_is_public_at_first_and_loopback_later_gets_no_request(
     receiver: Receiver,
 ) -> None:
-    connector = guarded_connector(
-        allow_private=False, limit=1, resolver=Answers([PUBLIC], ["127.0.0.1"])
-    )
+    connector = guarded_connector(allowed=(), limit=1, resolver=Answers([PUBLIC], ["127.0.0.1"]))
     url = f"http://rebind.example.com:{receiver.port}/"
-    check_url(url, "base.url", allow_private=False)
+    check_url(url, "base.url", allowed=())
     async with aiohttp.ClientSession(connector=connector) as client:
         await _call_briefly(client, url)
         connector.clear_dns_cache()
-        assert f"rebind.example.com:{receiver.port} is at 127.0.0.1" in await _refusal(client, url)
+        refusal = await _refusal(client, url)
+        assert f"rebind.example.com:{receiver.port} is at a private address" in refusal
     assert receiver.received == []
 
 
@@ -223,7 +275,7 @@ async def test_a_connection_that_is_refused_costs_no_place_among_the_limit(
     ],
 )
 def test_addresses_that_can_be_called_are_taken(url: str) -> None:
-    check_url(url, "base.url", allow_private=False)
+    check_url(url, "base.url", allowed=())
 
 
 @pytest.mark.parametrize(
@@ -267,7 +319,7 @@ def test_an_address_that_cannot_be_called_is_refused_with_what_would_be_right(
     url: str, what_is_said: str
 ) -> None:
     with pytest.raises(BadInput, match=what_is_said) as caught:
-        check_url(url, "base.url", allow_private=False)
+        check_url(url, "base.url", allowed=())
     assert "secret" not in caught.value.message
 
 
@@ -275,17 +327,17 @@ def test_an_address_that_cannot_be_called_is_refused_with_what_would_be_right(
     "url", ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/", "http://10.1.2.3/"]
 )
 def test_private_addresses_are_taken_where_they_are_allowed(url: str) -> None:
-    check_url(url, "base.url", allow_private=True)
+    check_url(url, "base.url", allowed=LOOPBACK_AND_PRIVATE)
 
 
 def test_a_relative_address_is_refused_where_private_ones_are_allowed() -> None:
     with pytest.raises(BadInput, match=r"https://example\.com/hooks/openbulk"):
-        check_url("/formulas/instances/7/executions", "base.url", allow_private=True)
+        check_url("/formulas/instances/7/executions", "base.url", allowed=LOOPBACK_AND_PRIVATE)
 
 
 @given(st.text(max_size=60) | st.text(max_size=40).map("https://".__add__))
 def test_any_text_is_either_taken_or_refused(text: str) -> None:
     try:
-        check_url(text, "base.url", allow_private=False)
+        check_url(text, "base.url", allowed=())
     except BadInput as refused:
         assert refused.message

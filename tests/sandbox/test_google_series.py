@@ -67,6 +67,38 @@ async def test_a_moved_occurrence_is_shown_where_it_went_and_one_that_was_called
     assert len(await instances(ann, showDeleted="true")) == 4
 
 
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (
+            {
+                "start": {"dateTime": "2026-10-19T09:00:00", **BERLIN},
+                "end": {"dateTime": "2026-10-19T09:45:00", **BERLIN},
+            },
+            ["10-19T09:00", "10-26T09:00", "10-27T10:00", "11-02T09:00", "11-09T09:00"],
+        ),
+        ({"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=1"]}, ["10-19T08:00", "10-27T10:00"]),
+        (
+            {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=3", "EXDATE:20261026T070000Z"]},
+            ["10-19T08:00", "10-27T10:00", "11-02T08:00"],
+        ),
+    ],
+)
+async def test_a_moved_occurrence_stays_when_its_series_loses_its_date(
+    ann: Caller, change: dict[str, Any], shown: list[str]
+) -> None:
+    """Google preserves changes of single dates."""
+    await insert_series(ann)
+    later = {
+        "start": {"dateTime": "2026-10-27T10:00:00", **BERLIN},
+        "end": {"dateTime": "2026-10-27T11:00:00", **BERLIN},
+    }
+    await ann.call("PATCH", f"{EVENTS}/maths2026_20261026T070000Z", json=later)
+    status, _ = await ann.call("PATCH", f"{EVENTS}/maths2026", json=change)
+    assert status == 200
+    assert await starts(ann, orderBy="startTime") == [f"2026-{start}" for start in shown]
+
+
 async def test_single_events_are_those_of_a_time(ann: Caller) -> None:
     """They come in pages. A series without an end is no endless list."""
     await insert_series(ann, "RRULE:FREQ=WEEKLY")

@@ -96,6 +96,13 @@ async def read_all(connector: Connector) -> list[Mapping[str, Any]]:
     ]
 
 
+async def starts(connector: Connector) -> list[str]:
+    """The hours at which something happens, as Google shows the dates of series."""
+    query = Query("events", parameters={"singleEvents": "true"})
+    pages = [page async for page in connector.read(query, PageRequest())]
+    return sorted(one["start"]["dateTime"][:13] for page in pages for one in page.records)
+
+
 class GoogleTests(ConnectorTests):
     """The connector's tests against a sandbox, signed in as Ann."""
 

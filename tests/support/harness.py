@@ -237,6 +237,11 @@ class Server:
         sent = {"Authorization": self.authorization, **(headers or {})}
         return request(method, f"{self.process.url}{BASE_PATH}{path}", headers=sent, **more)
 
+    def metrics(self) -> str:
+        """What Prometheus reads."""
+        headers = {"Authorization": self.authorization}
+        return request("GET", f"{self.process.url}/metrics", headers=headers).body.decode()
+
     def instance(
         self, element: str, configuration: Mapping[str, str] | None = None, **more: Any
     ) -> "Server":

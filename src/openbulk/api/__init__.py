@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from openbulk.api.bulk import downloads, jobs, results, uploads
 from openbulk.api.bulk.job_requests import REPLAYED
@@ -92,7 +93,7 @@ def make_api(services: Services) -> FastAPI:
     # Pages of any origin may call. A request is allowed by the secrets that it carries, never by a
     # cookie.
     api.add_middleware(
-        CORSMiddleware,
+        _CorsOfApi,
         allow_origins=["*"],
         allow_methods=["*"],
         allow_headers=["*"],
@@ -103,6 +104,17 @@ def make_api(services: Services) -> FastAPI:
     present_errors(api)
     describe(api)
     return api
+
+
+class _CorsOfApi(CORSMiddleware):
+    """Lets pages of other origins call the API, and nothing beside it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http" and scope["path"].startswith(f"{BASE_PATH}/"):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 async def _require_hub(hub: HubKey) -> None:

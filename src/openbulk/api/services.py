@@ -1,12 +1,14 @@
 """The parts of a running server that handlers use."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import aiohttp
 from fastapi import Depends, Request
 
+from openbulk.api.guessing import Guesses
+from openbulk.api.readiness import Readiness
 from openbulk.connectors.base import Provider
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
@@ -14,6 +16,7 @@ from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
+from openbulk.notify.networks import Networks
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.files import FileStore
@@ -42,12 +45,17 @@ class Services:
     """Those that instances can be created for."""
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
-    allow_private_addresses: bool
+    allowed_networks: Networks
+    """Networks that instances and callbacks may call beside public addresses."""
     live_compatible: bool
     """Whether to answer as the live service does (`OPENBULK_COMPATIBILITY=live`)."""
     completed_status: str
     """The word for a finished job: `COMPLETE` or, as at the service we replace, `COMPLETED`."""
     max_upload_bytes: int
+    readiness: Readiness
+    metrics_tokens: Sequence[str] = ()
+    """Tokens that open `GET /metrics`, beside callers' secrets."""
+    guesses: Guesses = field(default_factory=Guesses)
 
 
 async def services_of(request: Request) -> Services:

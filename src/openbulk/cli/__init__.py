@@ -182,6 +182,7 @@ def _settings_problem(error: ValidationError) -> str:
 
 _RIGHT_VALUES = {
     "port": "a number from 0 to 65535",
+    "allowed_networks": "networks and addresses with commas between them: 10.1.0.0/16,127.0.0.1",
     "allow_private_addresses": "true or false",
     "compatibility": "seed or live",
     "completed_status": "COMPLETE or COMPLETED",

@@ -10,13 +10,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 import uvicorn
 
 from openbulk.app import (
-    FirstSecrets,
     Server,
     Worker,
     is_shared_ledger,
@@ -44,12 +44,15 @@ _LOGGED_BY_US = (
     "ASGI callable returned without completing response.",
 )
 """Uvicorn's log lines for failed and interrupted requests; openbulk logs its own for each."""
+_FOR_OWNER_ALONE = 0o077
+"""The umask: no file that openbulk makes may be read by other users of the machine."""
 BACKLOG = 2048
 """Connections that may wait to be accepted: uvicorn's default."""
 
 
 def serve(settings: Settings) -> None:
     """Answer requests and work on jobs until SIGTERM or SIGINT. Raises CannotStart."""
+    os.umask(_FOR_OWNER_ALONE)
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
     asyncio.run(_serve(settings))
@@ -62,6 +65,7 @@ def work(settings: Settings) -> None:
             "a worker shares a PostgreSQL database with a server; "
             "set OPENBULK_DATABASE_URL to postgresql://..."
         )
+    os.umask(_FOR_OWNER_ALONE)
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
     asyncio.run(_work(settings))
@@ -168,15 +172,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _greet(address: tuple[Any, ...], secrets: FirstSecrets | None) -> None:
-    """Print the server's address, and before it the secrets that a first start made."""
+def _greet(address: tuple[Any, ...], first_secrets: Path | None) -> None:
+    """Print the server's address, and before it where a first start wrote its secrets."""
     lines = []
-    if secrets is not None and secrets.user is not None:
-        lines.append(f"  User secret          {secrets.user}")
-    if secrets is not None and secrets.organization is not None:
-        lines.append(f"  Organization secret  {secrets.organization}")
-    if lines:
-        lines.insert(0, "First start. These secrets are shown this once; keep them:")
+    if first_secrets is not None:
+        lines.append(f"First start. The secrets for your calls are in {first_secrets}")
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     lines.append(f"openbulk listens on http://{host}:{address[1]}")
     print("\n".join(lines), flush=True)
@@ -188,6 +188,7 @@ def _write_logs(form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _escape_control_characters,
     ]
     rendering = _render_json() if form == "json" else _render_text()
     structlog.configure(
@@ -211,6 +212,18 @@ def _write_logs(form: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("openbulk").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in _LOGGED_BY_US)
+
+
+def _escape_control_characters(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Show control characters as escapes: a name from outside must not write a line of its own."""
+    return {
+        name: value.encode("unicode_escape").decode()
+        if isinstance(value, str) and not value.isprintable()
+        else value
+        for name, value in event.items()
+    }
 
 
 def _render_json() -> list[structlog.typing.Processor]:

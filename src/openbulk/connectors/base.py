@@ -79,6 +79,8 @@ class Features:
     """A caller may identify records by a column that is no field: the service keeps its value."""
     needs: tuple[tuple[str, ...], ...] = ()
     """Fields without which no record can be created; of each group, a record needs one."""
+    common: tuple[str, ...] = ()
+    """Fields that most records have: messages name them first."""
     skips_read_only: bool = False
     """Fields that `metadata` calls read-only are left out before `write`, unless they identify the
     record: a record that was read may be sent back."""
@@ -171,6 +173,8 @@ class Setting:
     secret: bool = False
     choices: tuple[str, ...] = ()
     """The values that it takes, in any case; empty if it takes any text."""
+    receives_secrets: bool = False
+    """It names the host that the instance's secrets are sent to."""
 
 
 UNPACED = Unpaced()

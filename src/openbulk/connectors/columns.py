@@ -27,7 +27,7 @@ MAX_PATH_CHARACTERS = 1_000
 """A longer name is no path: a file may hold anything."""
 MAX_REMEMBERED = 10_000
 """Names that are remembered: each record of a JSON file may have names of its own."""
-MAX_PLANS = 1_000
+MAX_RESOLUTIONS = 1_000
 """Sets of names that are remembered: empty cells make many of them."""
 MAX_SHOWN = 20
 """Fields that a message lists."""
@@ -70,7 +70,7 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _Resolution:
     """How records with the same names are resolved."""
 
     steps: tuple[tuple[str, Path, "_Level"], ...]
@@ -91,7 +91,7 @@ class Columns:
         table has no other way to nest. Raises FieldError if the target's identifier is no field,
         so that no record can have it.
         """
-        known = {**dict.fromkeys(features.extra_columns, _TEXT), **schema.get("properties", {})}
+        known = _known_fields(target, features, schema)
         # A schema that names no field allows any (JSON Schema, core, section 10.3.2).
         whole = {"additionalProperties": "properties" not in schema, **schema, "properties": known}
         self._root = _Level(whole, target.object, names_are_paths)
@@ -103,7 +103,7 @@ class Columns:
         """Columns that were left out of records so far: the service fills them itself."""
         if features.skips_read_only:
             kept = {self.identifier, *features.identifiers}
-            self._root.read_only = _read_only_names(known) - kept
+            self._root.read_only = _read_only_names(schema.get("properties", {})) - kept
 
     @property
     def takes_any(self) -> bool:
@@ -123,7 +123,7 @@ class Columns:
                 message = f"metaData.identifierFieldName: {error.message}"
                 raise UnknownColumn("identifierFieldName", message) from error
             return name
-        self.identifier_is_field = self._root.names(path[0])
+        self.identifier_is_field = self._root.has_field(path[0])
         return path_text(path)
 
     def fields_of(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -161,6 +161,20 @@ class Columns:
         twice = _columns_of_one_field(known)
         return None if twice is None else twice.message
 
+    def inner_columns_of(self, name: str) -> Sequence[str]:
+        """The columns to have in place of one that means a whole object, such as `start`.
+
+        Its dates alone if it has any; none if a column means a single value, a list or anything.
+        """
+        try:
+            column = self._root.column(name)
+        except FieldError:
+            return ()
+        prefix = f"{path_text(column.path)}."
+        fields = column.level.fields
+        dates = [one for one in ("dateTime", "date") if one in fields]
+        return [f"{prefix}{one}" for one in dates or fields]
+
     def describe_unknown(self, names: Iterable[str]) -> list[str]:
         """A sentence for each column that means no field, with the field that it could mean.
 
@@ -194,7 +208,7 @@ class _Level:
         self._columns: dict[str, _Column] = {}
         self._unknown: dict[str, str] = {}
         """Names that mean nothing, and the messages about them."""
-        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._resolutions: dict[tuple[str, ...], _Resolution] = {}
         self._plain: set[str] = set()
         """Names that are fields as they stand, and whose values have no names to resolve."""
         self.read_only: frozenset[str] = frozenset()
@@ -219,7 +233,12 @@ class _Level:
             return None
         return {} if other is True else dict(other)
 
-    def names(self, step: str | int) -> bool:
+    @property
+    def fields(self) -> Schema:
+        """The fields that the schema names, those of lists not among them."""
+        return self._properties
+
+    def has_field(self, step: str | int) -> bool:
         """Whether the schema names this field."""
         return step in self._properties
 
@@ -257,17 +276,19 @@ class _Level:
         if self._plain.issuperset(values):
             return values
         names = tuple(values)
-        plan = self._plans.get(names) or self._plan(names)
-        left_out.update(plan.left_out)
-        if plan.is_flat:
-            return {str(path[0]): values[name] for name, path, _ in plan.steps}
-        fields = {path: level.convert(values[name], left_out) for name, path, level in plan.steps}
+        resolution = self._resolutions.get(names) or self._resolve_names(names)
+        left_out.update(resolution.left_out)
+        if resolution.is_flat:
+            return {str(path[0]): values[name] for name, path, _ in resolution.steps}
+        fields = {
+            path: level.convert(values[name], left_out) for name, path, level in resolution.steps
+        }
         try:
             return nest_paths(fields)
         except ValueError as error:
             raise FieldError(None, f"{error}; keep one of the columns") from error
 
-    def _plan(self, names: tuple[str, ...]) -> _Plan:
+    def _resolve_names(self, names: tuple[str, ...]) -> _Resolution:
         """How records with these names are resolved. Raises FieldError."""
         columns = {name: self.column(name) for name in names}
         left_out = {name: None for name, column in columns.items() if column.is_left_out}
@@ -275,15 +296,15 @@ class _Level:
         twice = _columns_of_one_field(kept)
         if twice is not None:
             raise twice
-        plan = _Plan(
+        resolution = _Resolution(
             tuple((name, column.path, column.level) for name, column in kept.items()),
             left_out,
             is_flat=all(len(one.path) == 1 and not one.level.has_names for one in kept.values()),
         )
-        if len(self._plans) == MAX_PLANS:
-            self._plans.clear()
-        self._plans[names] = plan
-        return plan
+        if len(self._resolutions) == MAX_RESOLUTIONS:
+            self._resolutions.clear()
+        self._resolutions[names] = resolution
+        return resolution
 
     def convert(self, value: Any, left_out: dict[str, None]) -> Any:
         """A value whose own names are those of fields. Raises FieldError."""
@@ -391,12 +412,19 @@ class _Level:
         if near:
             hint = f"did you mean {self._known_names[near[0]]!r}?"
         else:
-            names = list(map(self._full, self._properties))
+            names = [self._full(path) for path in self._shown_fields()]
             more = f" and {len(names) - MAX_SHOWN} more" * (len(names) > MAX_SHOWN)
             hint = f"{_FIELDS_ARE}{', '.join(names[:MAX_SHOWN])}{more}"
         full = self._full(name)
         shown = full if len(full) <= MAX_QUOTED else f"{full[:MAX_QUOTED]}..."
         return f"{shown!r} is not a field of {self._object}; {hint}"
+
+    def _shown_fields(self) -> Iterator[str]:
+        """The fields that can be written; in a table, a column is one of those inside a field."""
+        for name, field in self._properties.items():
+            if not field.get("readOnly"):
+                inner = field.get("properties", {}) if self._names_are_paths else {}
+                yield from [path for path, _ in _paths(inner, f"{name}.", MAX_DEPTH)] or [name]
 
     @cached_property
     def _known_names(self) -> Mapping[str, str]:
@@ -448,13 +476,29 @@ def _group(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
     return groups
 
 
+def _known_fields(target: Target, features: Features, schema: Schema) -> dict[str, Any]:
+    """The fields that a file may have, those that most records have or need first.
+
+    What identifies a record is not read-only in a file: it is there to be compared.
+    """
+    fields = {**schema.get("properties", {}), **dict.fromkeys(features.extra_columns, _TEXT)}
+    identifiers = {features.id, *features.identifiers, target.identifier_field}
+    for name in identifiers & fields.keys() if target.action is not Action.CREATE else ():
+        fields[name] = {**fields[name], "readOnly": False}
+    needed = (fields_of_group[0] for fields_of_group in features.needs)
+    first = [*features.common, *needed, *schema.get("required", ())]
+    return {name: fields[name] for name in dict.fromkeys([*first, *fields]) if name in fields}
+
+
 def _read_only_names(properties: Schema) -> frozenset[str]:
     return frozenset(name for name, field in properties.items() if field.get("readOnly"))
 
 
 def _paths(properties: Schema, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
-    """The paths and titles of fields, and of the fields inside them."""
+    """The paths and titles of the fields that can be written, and of the fields inside them."""
     for name, field in properties.items():
+        if field.get("readOnly"):
+            continue
         path = f"{prefix}{name}"
         yield path, field.get("title", "")
         if depth < MAX_DEPTH:

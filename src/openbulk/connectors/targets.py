@@ -75,4 +75,5 @@ def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
     readable = [name for name, features in objects.items() if features.can_read]
     if object in readable:
         return None
-    return f"there is no object {object!r} to read; the objects are: {', '.join(readable)}"
+    hint = did_you_mean(object, readable, f"the objects are: {', '.join(readable)}")
+    return f"there is no object {object!r} to read; {hint}"

@@ -49,8 +49,15 @@ class Sighting:
 
     field: str
     text: str
-    row: int
+    row: int | None
+    """None in a single record, which is no row of a file."""
     count: int = 1
+
+    @property
+    def place(self) -> str:
+        """Where the cell is, and what it holds: `row 3: Start Date "31/05/2026"`."""
+        row = "" if self.row is None else f"row {self.row}: "
+        return f'{row}{self.field} "{self.text}"'
 
 
 @dataclass(slots=True)
@@ -60,7 +67,7 @@ class DateSigns:
     seen: dict[str, Sighting] = field(default_factory=dict)
     """By sign: the mark between the numbers, and the order; `?` if two orders are possible."""
 
-    def add(self, column: str, text: str, row: int) -> bool:
+    def add(self, column: str, text: str, row: int | None) -> bool:
         """Note what a cell shows; False if it is neither a date nor a time."""
         if is_iso(text):
             return True
@@ -116,7 +123,8 @@ def stated_order(options: Mapping[str, Any]) -> DateOrder | None:
         raise BadInput(
             f"metaData.dateOrder {stated!r} is not known; it can be {', '.join(EXAMPLES)}"
         )
-    return DateOrder(order, order)
+    reason = f"metaData.dateOrder is {order}"
+    return DateOrder(order, order, reason, reason)
 
 
 def decide_order(columns: Iterable[DateSigns], options: Mapping[str, Any]) -> DateOrder:
@@ -128,16 +136,37 @@ def decide_order(columns: Iterable[DateSigns], options: Mapping[str, Any]) -> Da
     if stated is not None:
         return stated
     seen = _merge(columns)
+    hints: Mapping[str, Sighting] = {}
     slashes = _shown_order(seen, _SLASHES)
+    shown_by = seen.get(f"{_SLASHES}{slashes}")
     if slashes is None:
-        hints = {order for sign, order in _HINTS.items() if sign in seen}
-        slashes = hints.pop() if len(hints) == 1 else None
-    dots = _shown_order(seen, _DOTS) or DAY_FIRST
+        hints = _hints(seen)
+        slashes, shown_by = next(iter(hints.items())) if len(hints) == 1 else (None, None)
+    shown_dots = _shown_order(seen, _DOTS)
     undecided = seen.get(f"{_SLASHES}{_OPEN}") if slashes is None else None
     undecided = undecided or seen.get(f"{_DOTS}{_OPEN}")
     if undecided is not None:
-        raise _open_date(undecided)
-    return DateOrder(slashes, dots)
+        raise _open_date(undecided, hints)
+    dots = shown_dots or DAY_FIRST
+    return DateOrder(
+        slashes,
+        dots,
+        _reason(shown_by),
+        _reason(seen.get(f"{_DOTS}{dots}")) or "dates with dots have it so",
+    )
+
+
+def _hints(seen: Mapping[str, Sighting]) -> Mapping[str, Sighting]:
+    """By order, the first cell that goes with it and decides nothing by itself."""
+    hints: dict[str, Sighting] = {}
+    for sign, order in _HINTS.items():
+        if sign in seen:
+            hints.setdefault(order, seen[sign])
+    return hints
+
+
+def _reason(shown_by: Sighting | None) -> str:
+    return "" if shown_by is None else f"{shown_by.place} shows it"
 
 
 def _merge(columns: Iterable[DateSigns]) -> Mapping[str, Sighting]:
@@ -150,7 +179,7 @@ def _merge(columns: Iterable[DateSigns]) -> Mapping[str, Sighting]:
             if other is None:
                 merged[name] = sighting
                 continue
-            first = min(other, sighting, key=lambda one: one.row)
+            first = min(other, sighting, key=lambda one: one.row or 0)
             merged[name] = replace(first, count=other.count + sighting.count)
     return merged
 
@@ -174,22 +203,31 @@ def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
 
 
 def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
-    cells = " and ".join(
-        f'row {one.row}: {one.field} "{one.text}" ({ORDER_WORDS[order]})'
-        for order, one in votes.items()
-    )
     return DateOrderUnknown(
-        f"the dates of the file contradict each other: {cells}; write all dates alike, best like "
-        "2026-05-30"
+        f"the dates of the {_whole(votes)} contradict each other: {_cells(votes)}; write all dates "
+        "alike, best like 2026-05-30"
     )
 
 
-def _open_date(sighting: Sighting) -> DateOrderUnknown:
+def _cells(by_order: Mapping[str, Sighting]) -> str:
+    return " and ".join(f"{one.place} ({ORDER_WORDS[order]})" for order, one in by_order.items())
+
+
+def _whole(by_order: Mapping[str, Sighting]) -> str:
+    """What the cells are in: a file, or a single record."""
+    return "record" if any(one.row is None for one in by_order.values()) else "file"
+
+
+def _open_date(sighting: Sighting, hints: Mapping[str, Sighting]) -> DateOrderUnknown:
+    """The error for a date that is two days. `hints` are cells that contradict each other."""
     found = read_date(sighting.text)
     assert found is not None
     readings = found.readings()
+    whole = _whole({_OPEN: sighting})
+    why = f"no other date of the {whole} shows which"
+    if hints:
+        why = f"the other dates of the {whole} contradict each other: {_cells(hints)}"
     return DateOrderUnknown(
-        f'row {sighting.row}: {sighting.field} "{sighting.text}" is '
-        f"{' or '.join(readings.values())}, and no other date of the file shows which; set "
+        f"{sighting.place} is {' or '.join(readings.values())}, and {why}; set "
         f"metaData.dateOrder to {' or '.join(readings)}, or write dates like 2026-05-30"
     )

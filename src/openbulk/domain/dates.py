@@ -7,10 +7,9 @@ import re
 from calendar import day_name, month_name, monthrange
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
 
 from openbulk.domain.month_names import MONTHS, WEEKDAYS, fold
 from openbulk.domain.times_of_day import parse_time, plain_text, shows_half_day
@@ -19,7 +18,8 @@ EXAMPLES: Mapping[str, str] = {"MDY": "05/30/2026", "DMY": "30/05/2026", "YMD": 
 """The orders of month, day and year, each with an example."""
 
 
-class DateOrder(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class DateOrder:
     """The order of the numbers in a file's dates, as keys of EXAMPLES."""
 
     slashes: str | None = None
@@ -27,6 +27,9 @@ class DateOrder(NamedTuple):
     be read."""
     dots: str = "DMY"
     """In dates with dots: `07.09.2026` has the day first."""
+    slashes_reason: str = field(default="", compare=False)
+    """Why dates with `/` or `-` are read so: the row that shows it, or metaData."""
+    dots_reason: str = field(default="", compare=False)
 
     @property
     def example(self) -> str:
@@ -135,7 +138,7 @@ class WrittenDate:
             raise self._not_a_date("the year has neither two digits nor four")
         year, month, day = _full_year(numbers["Y"]), int(numbers["M"]), int(numbers["D"])
         if not 1 <= month <= _MONTHS:
-            raise self._not_a_date(f"there is no month {month}")
+            raise self._no_month(month, order)
         if year in _WRONG_YEARS:
             raise self._not_a_date(_WRONG_YEARS[year].format(year))
         last_day = monthrange(year, month)[1]
@@ -147,6 +150,19 @@ class WrittenDate:
         if self.weekday not in {None, found.isoweekday()}:
             raise self._not_a_date(f"{found} is a {day_name[found.weekday()]}")
         return found
+
+    def _no_month(self, month: int, order: DateOrder) -> ValueError:
+        """The error for a month that does not exist, perhaps because of the file's order."""
+        reason = order.dots_reason if self.mark == "." else order.slashes_reason
+        if not self.orders or not reason:
+            return self._not_a_date(f"there is no month {month}")
+        used, possible = ORDER_WORDS[self._order_in(order)], self.orders[0]
+        example = EXAMPLES[self._order_in(order)].replace("/", self.mark)
+        return ValueError(
+            f'"{self.text}" is not a date with the {used}, and the file is read {used}: {reason}; '
+            f"write it like {example}, or set metaData.dateOrder to {possible} to read the file "
+            f"{ORDER_WORDS[possible]}"
+        )
 
     def _order_in(self, order: DateOrder) -> str:
         if self.mark == " " or len(self.numbers[0]) == _LONG_YEAR:

@@ -5,6 +5,7 @@ OpenbulkError
 │   ├── BadInput               ... correct the request
 │   │   └── DateOrderUnknown   ... say how the file's dates are read (domain/date_order.py)
 │   ├── NotSignedIn            ... send the right secrets
+│   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
 │   ├── NotAllowed             ... ask somebody who may
 │   ├── NotPossible            ... this thing cannot do it
 │   ├── NotFound               ... it does not exist, or is not yours
@@ -64,6 +65,15 @@ class BadInput(CallerError):
 
 class NotSignedIn(CallerError):
     """The secrets in the request are missing or wrong."""
+
+
+class TooManyGuesses(CallerError):
+    """Too many wrong secrets came from this address."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds until the address may try again."""
 
 
 class NotAllowed(CallerError):

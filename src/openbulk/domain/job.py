@@ -1,6 +1,6 @@
 """A job: one file on its way into one object of one service, or out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -148,9 +148,15 @@ class Position:
     """How often reading restarted, because a page token or a bookmark had expired."""
 
 
+KEPT_REMARKS = 20
+"""Rows whose remarks are kept; the others are counted."""
+REMARK_CHARACTERS = 300
+"""A longer remark is shortened: one event may have thousands of guests without an address."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowRemark:
-    """What was left out of one row."""
+    """What a person should know of one row: what was left out of it, or what else it changed."""
 
     row: int
     line: int | None
@@ -160,14 +166,32 @@ class RowRemark:
 
 @dataclass(frozen=True, slots=True)
 class Remarks:
-    """What was left out of a job's rows, because no service takes it."""
+    """What a person should know of a job's rows, although they were sent."""
 
     rows: int = 0
-    """Rows from which something was left out."""
+    """Remarks on single rows."""
     first: tuple[RowRemark, ...] = ()
-    """The first of these rows, in the order of the file; the others are only counted."""
+    """The first of them; the others are only counted. What a row changed comes before what was left
+    out of one."""
     columns: tuple[str, ...] = ()
     """Columns that were left out of every row, because the service fills them itself."""
+
+    def add(self, written: Sequence[RowRemark]) -> "Remarks":
+        """These remarks, and those on rows that were written since."""
+        if not written:
+            return self
+        shortened = (
+            replace(remark, text=shorten_remark(remark.text)) for remark in written[:KEPT_REMARKS]
+        )
+        first = (*shortened, *self.first)[:KEPT_REMARKS]
+        return replace(self, rows=self.rows + len(written), first=first)
+
+
+def shorten_remark(text: str) -> str:
+    """A remark of at most so many characters as are kept."""
+    if len(text) <= REMARK_CHARACTERS:
+        return text
+    return f"{text[: REMARK_CHARACTERS - 1]}…"
 
 
 NO_REMARKS = Remarks()

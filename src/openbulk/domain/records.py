@@ -1,10 +1,10 @@
 """Records on their way into a service or out of it, and their outcomes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 Path = tuple[str | int, ...]
 """Where a field is: the names of the objects around it, the numbers of list items, its name."""
@@ -66,6 +66,28 @@ class Record:
     call harmless."""
 
 
+class JobRecords(Protocol):
+    """All records of a job's file, for a connector to which one of them means another.
+
+    Reading them takes about 30 µs a record. They are the same for every process that works on the
+    job, however often it was killed.
+    """
+
+    fence: int
+    """A number of the slice that reads them. The next slice of the job has the next number, unless
+    the job was taken over or restarted in between."""
+    cursor: int
+    """All rows up to here had an outcome when the slice began."""
+    last: int
+    """The last row that had an outcome when the slice began; 0 if none had."""
+
+    def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
+        """The records behind a row, each with the service's id of what it has written or found.
+
+        The id is None if the record has no outcome yet, was refused, or has deleted something.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where the records of a job go, and what the service does with them."""
@@ -87,6 +109,8 @@ class Target:
     records: int | None = None
     """Number of records in the job; None until it is known. It decides whether one lookup of all
     records pays."""
+    job_records: JobRecords | None = field(default=None, compare=False, repr=False)
+    """The records of the job, with those that another process has sent; None for a single call."""
 
 
 class Row(NamedTuple):
@@ -120,6 +144,8 @@ class Outcome:
     """Set if and only if the kind is `failed` or `unknown`."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
+    remark: str = ""
+    """What a person should know of a record that was written, in a sentence; "" for nothing."""
     is_early: bool = False
     """The record failed because the service lacks another one, which may come later in the file:
     it is sent again behind the others."""

@@ -35,7 +35,7 @@ class _Column:
     other_cells: int = 0
     has_dates: bool = False
 
-    def add(self, path: str, value: Any, row: int) -> bool:
+    def add(self, path: str, value: Any, row: int | None) -> bool:
         """Note what a cell shows; False if the column need not be looked at any more."""
         if self._is_date(path, value, row):
             self.has_dates = True
@@ -43,7 +43,7 @@ class _Column:
             self.other_cells += 1
         return self.has_dates or self.other_cells < LOOKED_AT
 
-    def _is_date(self, path: str, value: Any, row: int) -> bool:
+    def _is_date(self, path: str, value: Any, row: int | None) -> bool:
         if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
             return False
         if value[4:5] == value[7:8] == "-":  # ISO 8601, which shows nothing of other dates
@@ -61,7 +61,13 @@ class DateColumns:
 
     def add(self, row: Row) -> None:
         """Note what a row shows."""
-        values = row.values or {}
+        self._add(row.values or {}, row.number)
+
+    def add_record(self, values: Mapping[str, Any]) -> None:
+        """Note what a single record shows, which is no row of a file."""
+        self._add(values, None)
+
+    def _add(self, values: Mapping[str, Any], row: int | None) -> None:
         if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
             self._watched += [name for name in values if name not in self._known]
             self._known |= values.keys()
@@ -69,7 +75,7 @@ class DateColumns:
             looks = [self._look(name, values.get(name), row) for name in self._watched]
             self._watched = list(compress(self._watched, looks))
 
-    def _look(self, path: str, value: Any, row: Row) -> bool:
+    def _look(self, path: str, value: Any, row: int | None) -> bool:
         """Note what a cell shows; False if its column need not be looked at any more."""
         if value is None:
             return True
@@ -81,7 +87,7 @@ class DateColumns:
             if len(self._columns) >= MAX_COLUMNS:
                 return False
             column = self._columns[path] = _Column()
-        return column.add(path, value, row.number)
+        return column.add(path, value, row)
 
     def signs(self) -> Mapping[str, DateSigns]:
         """By dotted name, the columns that show something."""

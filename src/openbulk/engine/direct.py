@@ -37,7 +37,6 @@ from openbulk.domain.records import (
     Outcome,
     OutcomeKind,
     Record,
-    Row,
     Target,
     select_fields,
 )
@@ -240,7 +239,7 @@ class Direct:
         """
         schema = await _call(lambda: self.connector.metadata(target.object))
         shown = DateColumns()
-        shown.add(Row(1, values))
+        shown.add_record(values)
         try:
             columns = Columns(target, features, schema)
             dates = DateFields(schema)

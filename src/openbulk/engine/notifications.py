@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,7 +13,15 @@ from openbulk.domain.job import Job
 from openbulk.engine import metrics
 from openbulk.engine.queue.dbos_queue import LaneQueue, NextAttempt
 from openbulk.engine.queue.periodic import do_each
-from openbulk.notify.callbacks import Attempt, Notification, deliver, wait_before_next
+from openbulk.notify.callbacks import (
+    HOSTS,
+    Attempt,
+    Notification,
+    deliver,
+    host_of,
+    sends_secrets,
+    wait_before_next,
+)
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries, Delivery
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
@@ -94,7 +102,17 @@ class Notifications:
         # An instance may be deleted while its notifications are repeated: they are then sent
         # without the headers and signatures that it had configured.
         configuration = instance.configuration if instance else {}
+        if sends_secrets(configuration) and not configuration.get(HOSTS):
+            # The first host that is called is the one that they are for.
+            configuration = await self._remember_host(delivery)
         return await deliver(self._http, notification, configuration, self._now())
+
+    async def _remember_host(self, delivery: Delivery) -> Mapping[str, str]:
+        """Bind the secrets of an instance to a callback's host; return the configuration."""
+        bind = partial(
+            self._accounts.set_missing_entry, delivery.instance_id, HOSTS, host_of(delivery.url)
+        )
+        return await retry_while_unavailable(bind, self._draining)
 
 
 def _result_for_metrics(attempt: Attempt, wait: float | None) -> str:

@@ -102,20 +102,33 @@ class _Check:
         if not self._rows:
             return None
         checks = (
-            self._header,
-            self._unknown_identifier,
-            self._every_row,
-            self._missing_identifier,
-            self._missing_identity,
-            self._missing_field,
+            self._describe_header,
+            self._describe_objects_as_text,
+            self._describe_unknown_identifier,
+            self._describe_unsendable_rows,
+            self._describe_absent_identifier,
+            self._describe_absent_identity,
+            self._describe_absent_field,
         )
         return next(filter(None, (check() for check in checks)), None)
 
-    def _header(self) -> str | None:
+    def _describe_header(self) -> str | None:
         """Two columns of a table mean one field. A JSON record has names of its own."""
         return self._columns.problem_of(self._names) if self._is_table else None
 
-    def _every_row(self) -> str | None:
+    def _describe_objects_as_text(self) -> str | None:
+        """Columns of a table mean a whole object, such as `start`, and have plain texts in it."""
+        if not self._is_table:
+            return None
+        problems = []
+        for name in self._names:
+            inner = self._columns.inner_columns_of(name)
+            cells = [values[name] for values in self._rows if values.get(name)]
+            if inner and cells and not any(str(cell).lstrip().startswith("{") for cell in cells):
+                problems.append(f"the column {name!r} has to be named {' or '.join(inner)}")
+        return "; ".join(problems)
+
+    def _describe_unsendable_rows(self) -> str | None:
         """None of the rows can be sent."""
         problem = ""
         for values in self._rows:
@@ -129,22 +142,24 @@ class _Check:
         more = f"; and {len(unknown) - MAX_NAMED} more" * (len(unknown) > MAX_NAMED)
         return "; ".join(unknown[:MAX_NAMED]) + more or problem
 
-    def _unknown_identifier(self) -> str | None:
+    def _describe_unknown_identifier(self) -> str | None:
         """The identifier is neither a field nor a column. Sent so, records would exist twice."""
-        return None if self._columns.identifier_is_field else self._no_identifier()
+        return None if self._columns.identifier_is_field else self._describe_no_identifier()
 
-    def _missing_identifier(self) -> str | None:
+    def _describe_absent_identifier(self) -> str | None:
         """No row has the identifier, so each would be refused."""
-        return None if self._target.action is Action.CREATE else self._no_identifier()
+        return None if self._target.action is Action.CREATE else self._describe_no_identifier()
 
-    def _no_identifier(self) -> str | None:
+    def _describe_no_identifier(self) -> str | None:
         field, name = self._columns.identifier, self._target.identifier_field
         if field is None or not self._is_known or self._has(field):
             return None
-        hint = did_you_mean(str(name), self._names, f"its columns are: {', '.join(self._names)}")
+        hint = did_you_mean(
+            str(name), self._names, f"the file's columns are: {', '.join(self._names)}"
+        )
         return f"metaData.identifierFieldName is {name!r}, and no row has a value there; {hint}"
 
-    def _missing_identity(self) -> str | None:
+    def _describe_absent_identity(self) -> str | None:
         """No row has what identifies a record where the caller names no identifier."""
         fields = self._features.identity.get(self._target.action)
         if fields is None or self._target.identifier_field or not self._is_known:
@@ -153,7 +168,7 @@ class _Check:
         if not fields:
             return (
                 f"{self._target.object!r} has no primary key; metaData.identifierFieldName has to "
-                f"name the column that identifies a record; the columns are: {columns}"
+                f"name the column that identifies a record; the file's columns are: {columns}"
             )
         missing = next((one for one in fields if not self._has(one)), None)
         if missing is None:
@@ -163,7 +178,7 @@ class _Check:
             f"({columns}); metaData.identifierFieldName can name another one"
         )
 
-    def _missing_field(self) -> str | None:
+    def _describe_absent_field(self) -> str | None:
         """A table has no column for a field that each new record needs."""
         is_new = self._target.action is Action.CREATE and not self._target.identifier_field
         if not is_new or not self._is_table:

@@ -88,7 +88,9 @@ class ValueDecoder:
         fields = dict(pairs)
         if len(fields) != len(pairs):
             name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-            fields[name] = self._unusable(f"is in its object {count} times; keep one of them")
+            fields[name] = self._unusable(
+                f"is written {count} times in one JSON object; keep one of them"
+            )
         return fields
 
     def _unusable(self, reason: str) -> _Unusable:

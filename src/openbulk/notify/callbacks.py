@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -37,6 +38,8 @@ SIGNATURE_KEY = "event.notification.signature.key"
 EXTRA_HEADERS = "event.notification.callback.headers"
 USER_NAME = "event.notification.basic.username"
 PASSWORD = "event.notification.basic.password"  # noqa: S105 - the name of a setting
+HOSTS = "event.notification.callback.hosts"
+"""The hosts that get the headers and the password of an instance, with commas between them."""
 
 USER_AGENT = f"openbulk/{version('openbulk')}"
 
@@ -101,6 +104,7 @@ async def deliver(
     receiver cannot keep openbulk waiting for its end. `http` needs a `guarded_connector`.
     """
     try:
+        check_host(notification.url, configuration)
         prepared = headers(notification, configuration, now)
     except BadInput as error:
         # Not hopeless: a person may correct the configuration before the next attempt.
@@ -118,6 +122,29 @@ async def deliver(
         return Attempt(f"no answer within {timeout:g} s")
     except (aiohttp.ClientError, UnicodeError) as error:
         return attempt_of_error(error)
+
+
+def host_of(url: str) -> str:
+    """The host in a URL, as `event.notification.callback.hosts` has it."""
+    return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def sends_secrets(configuration: Mapping[str, str]) -> bool:
+    """Whether an instance's notifications carry its own headers or its password."""
+    return any(configuration.get(name) for name in (EXTRA_HEADERS, USER_NAME, PASSWORD))
+
+
+def check_host(url: str, configuration: Mapping[str, str]) -> None:
+    """Raise BadInput if a callback would carry an instance's secrets to a host that is not listed.
+
+    Whoever may start a job need not know these secrets, and chooses the URL.
+    """
+    listed = configuration.get(HOSTS, "").replace(",", " ").casefold().split()
+    if listed and sends_secrets(configuration) and host_of(url) not in listed:
+        raise BadInput(
+            f"callbacks of this instance carry its headers and password, and go to "
+            f"{' and '.join(listed)} alone; to allow {host_of(url)}, add it to {HOSTS}"
+        )
 
 
 def wait_before_next(attempt: Attempt, number: int, *, chance: float) -> float | None:

@@ -1,13 +1,14 @@
 """The addresses that this server may call."""
 
 import socket
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from openbulk.domain.errors import AddressNotAllowed, BadInput
+from openbulk.notify.networks import Networks, may_call
 
 MAX_URL_LENGTH = 2048
 EXAMPLE = "https://example.com/hooks/openbulk"
@@ -16,53 +17,18 @@ _SHOWN_CHARACTERS = 60
 LOCAL_NAMES = frozenset(
     {"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"}
 )
-ALLOW = "to allow it, restart the server with OPENBULK_ALLOW_PRIVATE_ADDRESSES=true"
-
-# The standard library's `is_global` follows the registry of its day (Python 3.11.7 calls
-# 64:ff9b:1::/48 and 3fff::/20 global), and calls multicast global. This list holds on any Python:
-# https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry and
-# .../ipv6-address-space.
-_SPECIAL = (
-    # Protocol assignments; a cloud keeps its instance metadata at 192.0.0.192.
-    IPv4Network("192.0.0.0/24"),
-    IPv4Network("192.88.99.0/24"),  # relays of 6to4, withdrawn by RFC 7526
-    # The host agent of every machine at Azure, on an address that looks public.
-    IPv4Network("168.63.129.16/32"),
-    IPv4Network("224.0.0.0/4"),  # multicast
-    # Global unicast is 2000::/3 alone; these three are all the rest.
-    IPv6Network("::/3"),
-    IPv6Network("4000::/2"),
-    IPv6Network("8000::/1"),
-    IPv6Network("2001::/23"),  # protocol assignments, Teredo among them
-    IPv6Network("2001:db8::/32"),  # documentation
-    IPv6Network("3fff::/20"),  # documentation
+ALLOW = (
+    "to allow it, restart the server with its network in OPENBULK_ALLOWED_NETWORKS, such as "
+    "10.1.0.0/16; OPENBULK_ALLOW_PRIVATE_ADDRESSES=true allows loopback and private networks"
 )
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the last 32 bits
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is globally routable unicast.
-
-    An IPv6 address with an IPv4 address inside (mapped, 6to4, NAT64) is as public as that one.
-    """
-    inner = _inner_address(address)
-    is_special = any(inner in network for network in _SPECIAL)
-    return inner.is_global and not is_special
-
-
-def _inner_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside an IPv6 address; the address itself if there is none."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
 
 
 def guarded_connector(
-    *, allow_private: bool, limit: int, resolver: AbstractResolver | None = None
+    *, allowed: Networks, limit: int, resolver: AbstractResolver | None = None
 ) -> aiohttp.TCPConnector:
-    """A connector that opens connections to public addresses only; at most `limit` at a time.
+    """A connector that opens connections to public and allowed addresses only.
+
+    It opens at most `limit` at a time.
 
     Any other address fails as `ClientConnectorError` with an `AddressNotAllowed` as its `os_error`,
     before a packet is sent. The check sees the address that is about to be connected to, after the
@@ -70,10 +36,12 @@ def guarded_connector(
     past it. If a host has several addresses, only the public ones are tried. Without `resolver`,
     the system resolves names. Call it inside a running event loop.
     """
-    if allow_private:
-        return aiohttp.TCPConnector(limit=limit, resolver=resolver)
-    guard = _GuardedResolver(resolver or aiohttp.ThreadedResolver())
-    return aiohttp.TCPConnector(limit=limit, resolver=guard, socket_factory=_guarded_socket)
+    guard = _GuardedResolver(resolver or aiohttp.ThreadedResolver(), allowed)
+
+    def open_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
+        return _guarded_socket(address_info, allowed)
+
+    return aiohttp.TCPConnector(limit=limit, resolver=guard, socket_factory=open_socket)
 
 
 class _GuardedResolver(AbstractResolver):
@@ -83,54 +51,53 @@ class _GuardedResolver(AbstractResolver):
     fail, aiohappyeyeballs raises one plain OSError for all of them, without the host's name.
     """
 
-    def __init__(self, resolver: AbstractResolver) -> None:
+    def __init__(self, resolver: AbstractResolver, allowed: Networks) -> None:
         self._resolver = resolver
+        self._allowed = allowed
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
-        allowed = [result for result in found if _is_public_text(result["host"])]
+        allowed = [result for result in found if _may_call(result["host"], self._allowed)]
         if found and not allowed:
-            places = ", ".join(sorted({result["host"] for result in found}))
-            raise AddressNotAllowed(f"{host}:{port} is at {places}, a private address; {ALLOW}")
+            # The address stays unsaid: a caller could ask for the names of an internal network.
+            raise AddressNotAllowed(f"{host}:{port} is at a private address; {ALLOW}")
         return allowed
 
     async def close(self) -> None:
         await self._resolver.close()
 
 
-async def allowed_address(host: str, port: int, *, allow_private: bool) -> str:
+async def allowed_address(host: str, port: int, *, allowed: Networks) -> str:
     """The address of a host, for a connection that a database driver opens.
 
     Raises AddressNotAllowed, and OSError if the host has no address.
     """
-    resolver: AbstractResolver = aiohttp.ThreadedResolver()
-    if not allow_private:
-        resolver = _GuardedResolver(resolver)
+    resolver = _GuardedResolver(aiohttp.ThreadedResolver(), allowed)
     found = await resolver.resolve(host, port, socket.AF_UNSPEC)
     if not found:
         raise OSError(f"{host} has no address")
     return found[0]["host"]
 
 
-def _guarded_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
+def _guarded_socket(address_info: aiohttp.AddrInfoType, allowed: Networks) -> socket.socket:
     """Make the socket of a connection. Also checks an address that needed no resolver."""
     family, kind, protocol, _, (host, port, *_) = address_info
-    if not _is_public_text(str(host)):
+    if not _may_call(str(host), allowed):
         place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
         raise AddressNotAllowed(f"{place} is a private address; {ALLOW}")
     return socket.socket(family, kind, protocol)
 
 
-def _is_public_text(text: str) -> bool:
+def _may_call(text: str, allowed: Networks) -> bool:
     try:
-        return is_public(ip_address(text))
+        return may_call(ip_address(text), allowed)
     except ValueError:
         return False
 
 
-def check_url(url: str, name: str, *, allow_private: bool, example: str = EXAMPLE) -> None:
+def check_url(url: str, name: str, *, allowed: Networks, example: str = EXAMPLE) -> None:
     """Refuse a URL that cannot be called. Raises BadInput.
 
     The message names the key or header that holds the URL, and shows the example.
@@ -147,7 +114,7 @@ def check_url(url: str, name: str, *, allow_private: bool, example: str = EXAMPL
     if problem is not None:
         raise BadInput(f"{name} {problem}; write it like {example}")
     host = _host_of(parts)
-    if not allow_private and _looks_private(host):
+    if not _may_be_called(host, allowed):
         raise BadInput(f"{name} is at {host}, a private address; {ALLOW}")
 
 
@@ -182,10 +149,11 @@ def _parse_url(url: str) -> SplitResult | None:
     return parts if is_readable else None
 
 
-def _looks_private(host: str) -> bool:
+def _may_be_called(host: str, allowed: Networks) -> bool:
+    """Whether a host may be called, as far as it shows before its name is resolved."""
     if host in LOCAL_NAMES or host.endswith(".localhost"):
-        return True
+        return _may_call("127.0.0.1", allowed) or _may_call("::1", allowed)
     try:
-        return not is_public(ip_address(host))
+        return may_call(ip_address(host), allowed)
     except ValueError:
-        return False
+        return True

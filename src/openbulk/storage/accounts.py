@@ -299,6 +299,39 @@ class Accounts:
             )
         return version
 
+    async def replace_token(self, instance_id: int, token: str) -> None:
+        """Give an instance another token; the earlier one ends at once."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(instances)
+                .where(instances.c.id == instance_id)
+                .values(token_fingerprint=fingerprint(token))
+            )
+
+    async def set_missing_entry(self, instance_id: int, name: str, value: str) -> Mapping[str, str]:
+        """Set an entry of a configuration if it has none; return the configuration.
+
+        It is empty if the instance is gone.
+        """
+        async with self._engine.begin() as connection:
+            row = (
+                await connection.execute(
+                    select(instances).where(instances.c.id == instance_id).with_for_update()
+                )
+            ).first()
+            if row is None:
+                return {}
+            configuration = self._instance(row).configuration
+            if configuration.get(name):
+                return configuration
+            configuration = {**configuration, name: value}
+            await connection.execute(
+                update(instances)
+                .where(instances.c.id == instance_id)
+                .values(sealed_configuration=self._seal(instance_id, configuration))
+            )
+        return configuration
+
     async def delete_instance(self, instance_id: int) -> None:
         """Forget an instance, its credentials, and its bookmarks."""
         async with self._engine.begin() as connection:

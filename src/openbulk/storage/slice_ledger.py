@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import NO_REMARKS, Job, Remarks, Status
+from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
@@ -38,6 +38,12 @@ from openbulk.storage.tables import intents, jobs, outcomes, parts
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
 
+_KINDS_THAT_LEAVE_A_RECORD = (
+    OutcomeKind.CREATED,
+    OutcomeKind.UPDATED,
+    OutcomeKind.UPSERTED,
+    OutcomeKind.UNCHANGED,
+)
 _NEVER_LOOKED_UP = (
     "nobody knows whether the service has taken this record "
     "(the job ended before it could be looked up); check there before you send it again"
@@ -213,6 +219,24 @@ class SliceLedger:
 
         return await self.read(read)
 
+    async def parts_after(self, row: int) -> Sequence[Part]:
+        """The parts with the rows after this one, whatever the job's cursor is."""
+        return await self.read(lambda connection: parts_from(connection, self.job.id, row + 1))
+
+    async def ids_written(self, first: int, last: int) -> Mapping[int, str]:
+        """The service's ids of the records that these rows have written or found, by row."""
+        question = select(outcomes.c.row, outcomes.c.record_id).where(
+            outcomes.c.job_id == self.job.id,
+            outcomes.c.row.between(first, last),
+            outcomes.c.record_id.is_not(None),
+            outcomes.c.kind.in_(_KINDS_THAT_LEAVE_A_RECORD),
+        )
+
+        async def read(connection: AsyncConnection) -> dict[int, str]:
+            return {row.row: row.record_id for row in await connection.execute(question)}
+
+        return await self.read(read)
+
     async def add_left_out(self, columns: Iterable[str]) -> None:
         """Record columns that were left out of the rows; no-op if all of them are recorded."""
         remarks = self.job.remarks
@@ -267,6 +291,15 @@ class SliceLedger:
         }
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
+        remarks = self.job.remarks.add(
+            [
+                RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
+                for outcome in results
+                if outcome.remark
+            ]
+        )
+        if remarks != self.job.remarks:
+            changes["remarks"] = remarks_value(remarks)
 
         async def write(connection: AsyncConnection) -> None:
             await self.change_job(connection, **changes)
@@ -281,6 +314,7 @@ class SliceLedger:
             # only its answer was lost.
             if not await self._has_recorded(results):
                 raise
+        self.job = replace(self.job, remarks=remarks)
 
     async def _has_recorded(self, results: Sequence[Outcome]) -> bool:
         kinds = {outcome.row: outcome.kind.value for outcome in results}

@@ -224,7 +224,7 @@ async def _submit(
         wanted = continue_job(wanted, earlier)
     resolved = await resolve_download(wanted, connector)
     work = resolved.download.restrict_to(resolved.changes)
-    check_callback_url(work.callback_url, services)
+    await check_callback_url(work.callback_url, services, instance)
     return await submit(request, response, services, instance, work, idempotency_key)
 
 

@@ -12,6 +12,7 @@ from openbulk.api.wire.jobs import present_new_job
 from openbulk.domain.errors import BadInput, Conflict, DiskFull, IdempotencyKeyTaken, NotFound
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
+from openbulk.notify.callbacks import check_host
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import Caller
 
@@ -51,10 +52,14 @@ def callback_url_of(request: Request) -> str | None:
     return request.headers.get(CALLBACK_HEADER) or None
 
 
-def check_callback_url(url: str | None, services: Services) -> None:
-    """Raise BadInput if this server must not call the URL."""
-    if url is not None:
-        check_url(url, CALLBACK_HEADER, allow_private=services.allow_private_addresses)
+async def check_callback_url(url: str | None, services: Services, calling: CallingInstance) -> None:
+    """Raise BadInput if this server must not call the URL, or not for this instance."""
+    if url is None:
+        return
+    check_url(url, CALLBACK_HEADER, allowed=services.allowed_networks)
+    instance = await services.accounts.instance(calling.id)
+    if instance is not None:
+        check_host(url, instance.configuration)
 
 
 def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None:

@@ -106,7 +106,8 @@ async def upload(
     openbulk answers as soon as the file has arrived. The answer has the job's id.
     """
     callback_url = callback_url_of(request)
-    check_callback_url(callback_url, services)  # before the file arrives, which may be large
+    # Before the file arrives, which may be large.
+    await check_callback_url(callback_url, services, instance)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:

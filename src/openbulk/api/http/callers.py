@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
 from openbulk.storage.accounts import Caller, User
@@ -46,6 +46,8 @@ def parse_authorization(header: str) -> Secrets:
 async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     """Who calls. Raises NotSignedIn if a secret is missing, or if any that is sent is wrong.
 
+    Raises TooManyGuesses if too many wrong ones came from the caller's address.
+
     The request needs the organization's secret too, unless it carries an instance's token.
     """
     secrets = parse_authorization(request.headers.get("authorization", ""))
@@ -53,11 +55,23 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
-    caller = await services.accounts.identify(secrets.user, secrets.organization, secrets.element)
+    address = request.client.host if request.client else ""
+    services.guesses.check(address, secrets.user)
+    try:
+        caller = await _identify(secrets, secrets.user, services)
+    except NotSignedIn:
+        services.guesses.note_wrong(address)
+        raise
+    services.guesses.note_right(secrets.user)
+    return caller
+
+
+async def _identify(secrets: Secrets, user_secret: str, services: Services) -> Caller:
+    caller = await services.accounts.identify(user_secret, secrets.organization, secrets.element)
     if caller is None:
         raise NotSignedIn(
             "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
-            "or what the server printed at its first start"
+            "or in the file first-secrets of the server's data directory"
         )
     if secrets.organization is not None and not caller.knows_organization:
         raise NotSignedIn(

@@ -3,6 +3,7 @@
 An answer never shows a stack trace.
 """
 
+import math
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -27,6 +28,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.NotPossible: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.TooManyGuesses: 429,
     # openbulk's own database or file store is unavailable: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
@@ -57,6 +59,8 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
     headers = {}
     if isinstance(error, errors.NotPossible):
         headers = allow_header(methods_of_abilities(error.can))
+    if isinstance(error, errors.TooManyGuesses):
+        headers = {"Retry-After": str(math.ceil(error.retry_after))}
     return error_answer(
         request, STATUS[type(error)], error.message, error.provider_message, headers
     )
@@ -90,7 +94,7 @@ def _body_problem(request: Request, error_type: str) -> str:
     if error_type == "missing":
         return "the body is missing; send a JSON object"
     if "json" not in request.headers.get("content-type", ""):
-        return "the body is not read as JSON; send the header 'Content-Type: application/json'"
+        return "send the header 'Content-Type: application/json': without it, the body is not JSON"
     return "the body must be a JSON object"
 
 

@@ -1,21 +1,21 @@
 """Operator endpoints: liveness, readiness and metrics."""
 
-import asyncio
+from collections.abc import Sequence
+from hmac import compare_digest
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.api.http.callers import identify_caller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.schema import EXACT, doc
 
 router = APIRouter(tags=["Operation"], responses=may_answer(405))
-ANSWER_SECONDS = 3.0
-"""Seconds after which a part that does not answer counts as broken."""
 
 
 @with_config(EXACT)
@@ -50,25 +50,29 @@ async def healthz() -> PlainTextResponse:
 @router.get("/readyz", summary="Check that the server can take work", responses=_READY)
 async def readyz(services: ServicesOfApp) -> Response:
     """200 if database and file store answer and the engine polls for work; 503 otherwise."""
-    broken = {}
-    checks = (("database", services.accounts.is_empty), ("files", services.files.check))
-    for part, check in checks:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await check()
-        except Exception as error:  # the server cannot take work, whatever the reason
-            broken[part] = type(error).__name__
+    broken = dict(await services.readiness.broken_parts())
     if not services.engine.is_working():
         broken["engine"] = "does not poll for work"
     return JSONResponse({"ready": not broken, "broken": broken}, 503 if broken else 200)
+
+
+def _is_one_of(token: str, tokens: Sequence[str]) -> bool:
+    return any(compare_digest(token.strip().encode(), one.encode()) for one in tokens)
 
 
 @router.get(
     "/metrics",
     summary="Retrieve metrics for Prometheus",
     response_class=PlainTextResponse,
-    responses=_plain_text('openbulk_jobs_total{status="COMPLETE"} 1.0\n'),
+    responses=_plain_text('openbulk_jobs_total{status="COMPLETE"} 1.0\n') | may_answer(401),
 )
-async def metrics() -> Response:
-    """Counters and gauges in the Prometheus text format."""
+async def metrics(request: Request, services: ServicesOfApp) -> Response:
+    """Counters and gauges in the Prometheus text format.
+
+    Send `Authorization: Bearer <token>` with the token of `OPENBULK_METRICS_TOKEN`, or the secrets
+    of a user and the organization.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not _is_one_of(token, services.metrics_tokens):
+        await identify_caller(request, services)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -28,7 +28,7 @@ _TAGS = {
     "Workflows": "Jobs that copy records from one instance into another.",
     "Schedules": "Requests that openbulk repeats.",
     "Elements": "Services that instances can be made of.",
-    "Operation": "Operator endpoints are at the root and need no credentials.",
+    "Operation": "Operator endpoints are at the root.",
     _IN_A_HUB: "Every path above with the prefix `/hubs/{hub}`, which has no other meaning.",
 }
 _SECRETS = {
@@ -38,7 +38,7 @@ _SECRETS = {
     "description": "`User <secret>, Organization <secret>`, in any order. To call on behalf of an "
     "instance, add `, Element <token>`.",
 }
-_WITHOUT_SECRETS = ("/healthz", "/readyz", "/metrics")
+_WITHOUT_SECRETS = ("/healthz", "/readyz")
 _REF = "#/components/schemas/"
 
 
@@ -77,6 +77,15 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
         "belongs to another request."
     },
     413: {"description": "The request is too large."},
+    429: {
+        "description": "Too many wrong secrets came from this address.",
+        "headers": {
+            "Retry-After": {
+                "description": "Seconds until it may try again.",
+                "schema": {"type": "integer"},
+            }
+        },
+    },
     502: {"description": "The service did not carry out the request. The message says why."},
     507: {"description": "The disk of the server is full. Nothing was done; try again later."},
 }
@@ -90,7 +99,9 @@ def answers(shape: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
 
 
 def may_answer(*problems: int) -> dict[int | str, dict[str, Any]]:
-    """The problems of an operation, by their statuses."""
+    """The problems of an operation, by their statuses. Secrets that are wrong may be guesses."""
+    if 401 in problems:
+        problems = (*problems, 429)
     return {
         status: {"model": Problem, **_PROBLEMS[status], "content": _example_of(status)}
         for status in problems
@@ -111,6 +122,7 @@ _PROBLEM_EXAMPLES = {
     405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET",),
     409: ("job 7 is RUNNING; fetch its records once it is finished",),
     413: ("the body is larger than 1048576 bytes",),
+    429: ("too many wrong secrets came from your address; wait, and send the right one",),
     502: ("the service answered 503 with a body that is not JSON",),
     507: (
         "the server has no room left for what it has to remember: its disk is full. Nothing was "

@@ -182,7 +182,7 @@ async def sign_in(
         check_url(
             base_url,
             "base.url",
-            allow_private=services.allow_private_addresses,
+            allowed=services.allowed_networks,
             example="https://www.example.com",
         )
     for name in provider_data or ():

@@ -21,6 +21,7 @@ from openbulk.api.wire.elements import (
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.connectors.base import Provider
+from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.errors import NotFound, ServiceError
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
@@ -106,7 +107,8 @@ async def metadata(
 def check_hub(hub: str) -> None:
     """Raise NotFound if there is no such hub."""
     if hub not in HUBS:
-        raise NotFound(f"there is no hub {hub!r}; the hubs are: {', '.join(sorted(HUBS))}")
+        hint = did_you_mean(hub, HUBS, f"the hubs are: {', '.join(sorted(HUBS))}")
+        raise NotFound(f"there is no hub {hub!r}; {hint}")
 
 
 def find_provider(services: Services, key: str) -> Provider:

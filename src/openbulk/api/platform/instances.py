@@ -29,9 +29,15 @@ from openbulk.api.platform.instance_bodies import (
     EntryBody,
     InstanceBody,
 )
+from openbulk.api.platform.stored_secrets import require_secrets_again
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import instances as wire
-from openbulk.api.wire.elements import CONTRACT_SETTINGS, PLATFORM_SETTINGS
+from openbulk.api.wire.elements import (
+    CONTRACT_SECRETS,
+    CONTRACT_SETTINGS,
+    NOTIFICATION_SECRETS,
+    PLATFORM_SETTINGS,
+)
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import MASK, Nothing
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
@@ -352,6 +358,10 @@ async def _with_changes(
         given = _entry_texts(body.configuration, provider, instance.configuration)
         # A masked value sent back leaves the secret unchanged.
         entries = {name: value for name, value in given.items() if value != MASK}
+        has_code = bool(body.providerData and body.providerData.get("code"))
+        renewed = {REFRESH_TOKEN} if has_code else ()
+        for settings in (provider.settings, NOTIFICATION_SECRETS):
+            require_secrets_again(settings, instance.configuration, entries, renewed)
         wanted = {**instance.configuration, **entries}
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
@@ -362,6 +372,25 @@ async def _with_changes(
     if body.disabled is not None:
         instance = replace(instance, disabled=body.disabled)
     return instance
+
+
+@router.post(
+    "/instances/{instance_id}/token",
+    summary="Replace the token of an instance",
+    responses=answers(wire.Instance, 404, 507),
+)
+async def replace_token(
+    instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
+) -> dict[str, Any]:
+    """Make a new token, which only this answer shows. The earlier one ends at once.
+
+    Jobs and schedules of the instance continue.
+    """
+    instance = await _find_instance(services, user, instance_id)
+    token = new_secret()
+    await services.accounts.replace_token(instance.id, token)
+    log.info("token replaced", instance=instance.id)
+    return _present_instance(services, instance, user, token)
 
 
 @router.delete(
@@ -432,7 +461,11 @@ def _entry_texts(
     choices = {one.name: one.choices for one in (*provider.settings, *PLATFORM_SETTINGS)}
     known = dict.fromkeys([*choices, *existing, *CONTRACT_SETTINGS])
     entries = with_known_spelling(configuration or {}, known, "the configuration", "entry")
-    texts = {name: option_text(value) for name, value in entries.items() if value is not None}
+    texts = {
+        name: option_text(value)
+        for name, value in entries.items()
+        if value is not None and name not in CONTRACT_SECRETS - choices.keys()
+    }
     for name, text in texts.items():
         possible = choices.get(name)
         if text and possible and known_spelling(text, possible) is None:

@@ -83,7 +83,7 @@ async def make_specs(
 
     Raises BadInput if one cannot be carried out, ServiceError if a service does not answer.
     """
-    check_callback_url(callback_url, services)
+    await check_callback_url(callback_url, services, instance)
     if uri == WORKFLOWS:
         return [
             await _spec_of_transfer(services, instance, item, callback_url)
@@ -114,7 +114,7 @@ async def _spec_of_download(
         )
     connector = (await services.connections.to(instance.id)).connector
     resolved = await resolve_download(request, connector)
-    check_callback_url(resolved.download.callback_url, services)
+    await check_callback_url(resolved.download.callback_url, services, instance)
     return TransferSpec(resolved.download, resolved.changes, destination, dict(shown_request))
 
 

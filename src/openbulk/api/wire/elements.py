@@ -46,18 +46,28 @@ HUBS = frozenset(
     ]
 )
 """The hubs of the service that openbulk replaces. In a path, a hub is a mere prefix."""
-PLATFORM_SETTINGS = (
-    base.Setting("event.notification.signature.key", "Key that signs notifications.", secret=True),
+NOTIFICATION_SECRETS = (
     base.Setting(
         "event.notification.callback.headers", "Headers to add to notifications.", secret=True
     ),
+    base.Setting("event.notification.basic.username", "User name for notifications."),
+    base.Setting("event.notification.basic.password", "Password for notifications.", secret=True),
+    base.Setting(
+        "event.notification.callback.hosts",
+        "Hosts that notifications with headers or password go to, with commas between them; "
+        "default: the first one called.",
+        receives_secrets=True,
+    ),
+)
+"""What notifications carry, and where they may carry it."""
+PLATFORM_SETTINGS = (
+    base.Setting("event.notification.signature.key", "Key that signs notifications.", secret=True),
+    *NOTIFICATION_SECRETS,
     base.Setting(
         "bulk.json.lines",
         "true: application/json answers of downloads are JSON Lines, as some clients expect.",
         choices=("true", "false"),
     ),
-    base.Setting("event.notification.basic.username", "User name for notifications."),
-    base.Setting("event.notification.basic.password", "Password for notifications.", secret=True),
 )
 """Settings that an instance of every service takes."""
 CONTRACT_SETTINGS = frozenset(
@@ -101,6 +111,8 @@ CONTRACT_SETTINGS = frozenset(
     ]
 )
 """Settings of the service that openbulk replaces. Clients send them; they have no effect here."""
+CONTRACT_SECRETS = frozenset(["oauth.basic.header", "oauth.user.token"])
+"""Those of them that are secrets. They are not stored."""
 NO_EFFECT = "Of the service that openbulk replaces; it has no effect here."
 
 

@@ -17,7 +17,7 @@ def _information(job: Job) -> Iterator[str]:
     if job.waiting_for is not None:
         yield job.waiting_for
         if job.waiting_until:
-            yield f"continues at {job.waiting_until.isoformat(timespec='seconds')}"
+            yield f"openbulk tries again at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.unused_options:
         has = "has" if len(job.unused_options) == 1 else "have"
         yield f"{', '.join(job.unused_options)} {has} no effect on this job"
@@ -29,47 +29,55 @@ def _information(job: Job) -> Iterator[str]:
 
 def _information_on_outcomes(job: Job) -> Iterator[str]:
     if job.mailed_outside:
-        yield f"{job.mailed_outside} records have attendees outside the organization, who got mail"
+        have = "record has" if job.mailed_outside == 1 else "records have"
+        yield f"{job.mailed_outside} {have} attendees outside the organization, who got mail"
     if job.counts.not_found:
         yield _not_found_sentence(job.counts.not_found)
     if job.counts.unknown:
-        yield f"{job.counts.unknown} records may or may not have been written; /errors lists them"
+        records, them = _records(job.counts.unknown), "it" if job.counts.unknown == 1 else "them"
+        yield f"{records} may or may not have been written; /errors lists {them}"
     if job.is_finished and not job.is_download and job.not_reached:
-        yield f"{job.not_reached} of {job.records} records were not reached"
+        were = "was" if job.not_reached == 1 else "were"
+        yield f"{job.not_reached} of {_records(job.records or 0)} {were} not reached"
 
 
 def _not_found_sentence(count: int) -> str:
-    records, they = ("record", "it") if count == 1 else ("records", "they")
+    they = "it" if count == 1 else "they"
     return (
-        f"{count} {records} to delete could not be found at the service: {they} may have been "
+        f"{_records(count)} to delete could not be found at the service: {they} may have been "
         "deleted before, or the identifier is wrong"
     )
 
 
 def _remark_sentences(remarks: Remarks) -> Iterator[str]:
-    """What rows were sent without."""
+    """What a person should know of rows that were sent."""
     if remarks.rows:
         yield _sentence_of_rows(remarks)
     if remarks.columns:
-        plural = "s" * (len(remarks.columns) > 1)
-        columns = ", ".join(remarks.columns)
-        yield f"column{plural} left out, because the service itself fills it: {columns}"
+        names = ", ".join(map(repr, remarks.columns))
+        is_one = len(remarks.columns) == 1
+        columns, them = ("column", "it") if is_one else ("columns", "them")
+        was = "was" if is_one else "were"
+        yield f"the {columns} {names} {was} left out: the service sets {them} itself"
 
 
 def _sentence_of_rows(remarks: Remarks) -> str:
-    """A sentence about the values that single rows were sent without."""
+    """A sentence about what single rows were sent without, or have changed beside themselves."""
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:
         shown.append(f"and {more} more {_rows(more)}")
-    are = "is" if remarks.rows == 1 else "are"
-    count = f"{remarks.rows} {_rows(remarks.rows)}"
-    return f"{count} {are} sent without something that cannot be sent: {'; '.join(shown)}"
+    have = "has a remark" if remarks.rows == 1 else "have remarks"
+    return f"{remarks.rows} {_rows(remarks.rows)} {have}: {'; '.join(shown)}"
 
 
 def _row_remark(remark: RowRemark) -> str:
     line = "" if remark.line is None else f" (line {remark.line})"
     return f"row {remark.row}{line}: {remark.text}"
+
+
+def _records(number: int) -> str:
+    return f"{number} record" if number == 1 else f"{number} records"
 
 
 def _rows(number: int) -> str:

@@ -7,6 +7,7 @@ from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.wire.job_information import info_message
+from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain.job import Download, Job, Status
 from openbulk.storage import ledger
@@ -283,12 +284,17 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "createdDate": epoch_ms(job.created_at),
         "completionTime": epoch_ms(job.finished_at),
         "fileFormat": job.work.file_format.upper(),  # upper case in v3, lower case in v2
-        "jobCriteria": dict(job.options),
+        "jobCriteria": mask_callbacks(job.options),
         "metaData": {"object": job.object},
-        "notificationUrl": job.work.callback_url,
+        "notificationUrl": _shown_callback(job),
         "defaultSelectFields": ",".join(job.download.query.fields),
         "native": False,
     }
+
+
+def _shown_callback(job: Job) -> str | None:
+    url = job.work.callback_url
+    return None if url is None else mask_url(url)
 
 
 def _status_v2(job: Job, completed_status: str) -> dict[str, Any]:
@@ -329,7 +335,7 @@ def present_job_item(job: Job, completed_status: str) -> dict[str, Any]:
             "record_count": _record_count(job),
             "error_count": failed_count(job),
             "fileFormat": job.work.file_format,
-            "notification_url": job.work.callback_url,
+            "notification_url": _shown_callback(job),
             "createdDate": epoch_ms(job.created_at),
             "completion_time": epoch_ms(job.finished_at),
         }

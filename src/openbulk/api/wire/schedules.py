@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.api.wire.masking import mask_callbacks
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain import workflow
 from openbulk.domain.job import Job
@@ -111,7 +112,7 @@ def present_schedule(
         "description": schedule.description,
         "instanceId": schedule.instance_id,
         "disallowConcurrent": True,
-        "data": dict(schedule.request),
+        "data": mask_callbacks(schedule.request),
         "schedule": schedule.cron,
         "trigger": without_none(trigger),
     }

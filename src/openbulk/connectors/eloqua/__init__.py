@@ -165,6 +165,7 @@ class EloquaProvider:
         Setting(
             "base.url",
             "Where to sign in; default: https://login.eloqua.com. For sandboxes and proxies.",
+            receives_secrets=True,
         ),
     )
     options: Sequence[Option] = (

@@ -14,13 +14,13 @@ from openbulk.connectors.googlecalendar.collections import (
 )
 from openbulk.connectors.googlecalendar.errors import read_refusal, throttle_of
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
+from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import is_deleted
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.listing import read_events
 from openbulk.connectors.googlecalendar.options import OPTIONS
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
-from openbulk.connectors.googlecalendar.uploads import EventUploads
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.options import Option
@@ -41,6 +41,7 @@ EVENT_FEATURES = Features(
     any_identifier=True,
     # An occurrence of a series has its time from the series.
     needs=(("start", "originalStartTime"),),
+    common=("summary", "start", "end", "description", "location", "attendees", "recurrence"),
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",
@@ -163,7 +164,11 @@ class GoogleCalendarProvider:
             "quota.project.day",
             "Calls a day for the whole project; default: 1000000, above which Google charges.",
         ),
-        Setting("base.url", "Address of the API; default: Google's. For sandboxes and proxies."),
+        Setting(
+            "base.url",
+            "Address of the API; default: Google's. For sandboxes and proxies.",
+            receives_secrets=True,
+        ),
     )
     options: Sequence[Option] = OPTIONS
     oauth: OAuth | None = GoogleOAuth()

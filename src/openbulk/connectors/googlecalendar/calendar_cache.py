@@ -8,6 +8,7 @@ import asyncio
 import math
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -29,13 +30,13 @@ CREATE TABLE events
 CREATE INDEX by_uid ON events (uid, occurrence);
 CREATE INDEX by_value ON events (value, occurrence);
 CREATE INDEX by_alike ON events (alike) WHERE alike IS NOT NULL;
-CREATE TABLE claims (value TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID;
 """
 _PUT = "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?)"
 _BY_ID = "SELECT event FROM events WHERE id = :id LIMIT 1"
 _BY_UID = "SELECT event FROM events WHERE uid = :value AND occurrence = :occurrence LIMIT 1"
 _BY_VALUE = "SELECT event FROM events WHERE value = :value AND occurrence = :occurrence LIMIT 1"
 _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY id LIMIT 1"
+_OCCURRENCES = "SELECT event FROM events WHERE uid = ? AND occurrence <> ''"
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
@@ -94,13 +95,9 @@ class CalendarCache:
             row = self._database.execute(_BY_SUMMARY_AND_START, values).fetchone()
         return None if row is None else orjson.loads(row[0])
 
-    def claim(self, identity: Identity, row: int) -> int:
-        """The first row of the job that means this event: `row` itself, or one before it."""
-        value = f"{identity.alike or identity.value} {identity.occurrence}"
-        self._database.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (value, row))
-        query = "SELECT row FROM claims WHERE value = ?"
-        (first,) = self._database.execute(query, (value,)).fetchone()
-        return int(first)
+    def occurrences(self, uid: str) -> Sequence[Event]:
+        """The occurrences of a series that differ from it, called off ones included."""
+        return [orjson.loads(event) for (event,) in self._database.execute(_OCCURRENCES, (uid,))]
 
     def note_absent(self, identity: Identity) -> None:
         """Remember for a while that the calendar does not have an event."""

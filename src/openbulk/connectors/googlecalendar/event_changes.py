@@ -6,7 +6,7 @@ from typing import Any
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
-from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
@@ -21,15 +21,18 @@ _APPEARANCE = frozenset({"start", "summary"})
 class EventChanges:
     """Changes the events of one account as rows say."""
 
-    def __init__(self, calls: EventCalls, finder: EventFinder) -> None:
+    def __init__(self, calls: EventCalls, lookup: EventLookup) -> None:
         self._calls = calls
-        self._finder = finder
+        self._lookup = lookup
 
-    async def change(self, row: EventRow, event: Event | None) -> Outcome | None:
+    async def change(
+        self, row: EventRow, event: Event | None, *, is_of_series: bool = False
+    ) -> Outcome | None:
         """Write the fields in which an event differs from its row; None if there is no event.
 
         There is none if the look-up found none, or if somebody has deleted it since. Raises
-        FieldError if the row is of an older version, or means another event.
+        FieldError if the row is of an older version, or means another event. With `is_of_series` it
+        changes the series of an earlier row on purpose.
         """
         if event is None:
             return None
@@ -39,33 +42,42 @@ class EventChanges:
                 return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
             return await self.remove(row, old_id)
-        first_row = self._finder.claim(row)
-        different = changes(await self._fields_for(row, event), event)
+        wanted = await self._fields_for(row, event)
+        if is_cancelled(event):
+            # A date that was called off takes place again.
+            wanted = {"status": "confirmed", **wanted}
+        different = changes(wanted, event)
+        claims = self._lookup.claims_of(row.target)
+        claims.claim(row, old_id)
         if not different:
-            is_created = first_row == row.number and has_marker(event, row.job_marker)
             # Created if this job created the event and the answer was lost.
+            is_created = (
+                has_marker(event, row.job_marker)
+                and await claims.first_row(row, old_id) == row.number
+            )
             kind = OutcomeKind.CREATED if is_created else OutcomeKind.UNCHANGED
             return Outcome(row.number, kind, old_id)
         _require_newest(row, event)
-        if first_row != row.number:
+        first_row = await claims.first_row(row, old_id)
+        if first_row != row.number and not is_of_series:
             _require_same_event(row, first_row, different)
         changed = await self._calls.patch(row, old_id, different)
         if changed is None:
-            self._finder.forget(row, old_id)
+            self._lookup.forget(row, old_id)
             return None
-        self._finder.remember(row, changed)
+        self._lookup.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, old_id, changed)
 
     async def remove(self, row: EventRow, old_id: str) -> Outcome:
         """Delete an event, or cancel an occurrence."""
         deletion = await self._calls.delete(row, old_id)
-        self._finder.forget(row, old_id)
+        self._lookup.forget(row, old_id)
         if deletion is Deletion.DONE:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)
         if deletion is Deletion.DONE_BEFORE:
             return Outcome(row.number, kind_of_missing(row), old_id)
         # If the calendar is missing, fetching its zone fails, and so does the row.
-        await self._finder.zone_of(row.calendar)
+        await self._lookup.zone_of(row.calendar)
         return Outcome(row.number, kind_of_missing(row))
 
     async def _fields_for(self, row: EventRow, event: Event) -> Mapping[str, Any]:
@@ -81,7 +93,7 @@ class EventChanges:
         if not lines:
             return row.fields
         end = row.fields.get("end", event.get("end", {}))
-        zone = await self._finder.zone_of(row.calendar)
+        zone = await self._lookup.zone_of(row.calendar)
         return {**row.fields, "recurrence": fit_lines(lines, start, end, zone)}
 
 

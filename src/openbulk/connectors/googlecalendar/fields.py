@@ -178,7 +178,7 @@ def _free_text(text: str, path: str) -> str:
 def _email(text: str, path: str) -> str:
     if not _ADDRESS.fullmatch(text.strip()):
         raise FieldError(
-            path, f"{path} is {text!r}, which is no mail address, such as ann@example.com"
+            path, f"{path} is {text!r}, which is no mail address; write it like ann@example.com"
         )
     return text.strip()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from openbulk.connectors.googlecalendar.api import CalendarApi, events_path, read_page
 from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, read_refusal
-from openbulk.connectors.googlecalendar.event_finder import MAX_EVENTS_PAGE
+from openbulk.connectors.googlecalendar.event_lookup import MAX_EVENTS_PAGE
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_deleted
 from openbulk.connectors.http import Answer

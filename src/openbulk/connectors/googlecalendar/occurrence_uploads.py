@@ -12,7 +12,7 @@ from openbulk.connectors.googlecalendar.event_changes import (
     kind_of_missing,
     outcome_of,
 )
-from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart
@@ -26,15 +26,15 @@ _COMPARING = frozenset({Action.UPDATE, Action.UPSERT})
 class OccurrenceUploads:
     """Writes occurrences of the series of one account."""
 
-    def __init__(self, calls: EventCalls, finder: EventFinder, changes: EventChanges) -> None:
+    def __init__(self, calls: EventCalls, lookup: EventLookup, changes: EventChanges) -> None:
         self._calls = calls
-        self._finder = finder
+        self._lookup = lookup
         self._changes = changes
-        self._splits = SeriesSplits(calls, finder, changes)
+        self._splits = SeriesSplits(calls, lookup, changes)
 
     async def write(self, row: EventRow, original_start: OriginalStart) -> Outcome:
         """Do the target's action with an occurrence. Raises FieldError."""
-        series = await self._finder.find_series(row)
+        series = await self._lookup.find_series(row)
         if series is None:
             return await self._write_without_series(row, original_start)
         original_start = await self._fit(row, original_start, series)
@@ -42,7 +42,7 @@ class OccurrenceUploads:
             return await self._splits.write(row, series, original_start)
         row = _place(row, original_start.name)
         if row.target.action in _COMPARING:
-            outcome = await self._changes.change(row, await self._finder.find(row))
+            outcome = await self._changes.change(row, await self._lookup.find(row))
             if outcome is not None:
                 return outcome
         return await self._change_first_time(row, original_start, series)
@@ -54,7 +54,7 @@ class OccurrenceUploads:
         zone = "UTC"
         # The day of a moment is that in the calendar's zone.
         if series["start"].get("date") and not original_start.time.is_day:
-            zone = await self._finder.zone_of(row.calendar)
+            zone = await self._lookup.zone_of(row.calendar)
         return original_start.fit_to(series, zone)
 
     async def _change_first_time(
@@ -74,20 +74,20 @@ class OccurrenceUploads:
                 "series has it there, or remove originalStartTime (RECURRENCE-ID) to make it a "
                 "single event",
             )
-        self._finder.remember(row, changed)
+        self._lookup.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, occurrence_id, changed)
 
     async def _write_without_series(self, row: EventRow, original_start: OriginalStart) -> Outcome:
         """A guest may have been invited to one date alone, which is in the calendar then."""
         if original_start.name is not None:
             row = _place(row, original_start.name)
-            outcome = await self._changes.change(row, await self._finder.find_alone(row))
+            outcome = await self._changes.change(row, await self._lookup.find_alone(row))
             if outcome is not None:
                 return outcome
         if row.is_removal:
             return Outcome(row.number, kind_of_missing(row))
         series = row.identity.series
-        refused_row = self._finder.refused_row(row, series)
+        refused_row = self._lookup.refused_row(row, series)
         if refused_row is not None:
             raise FieldError(
                 "originalStartTime",

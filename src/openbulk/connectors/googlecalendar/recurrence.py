@@ -8,7 +8,7 @@ expands the series wrongly or not at all.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -27,6 +27,10 @@ _FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
 """Google refuses rules that recur more often (googleapis/google-api-ruby-client issue 572)."""
 _DEFAULT_PARTS = frozenset({"", "INTERVAL=1", "WKST=MO"})
 """Parts of a rule that change nothing (RFC 5545, section 3.3.10)."""
+_MAX_EXPANDED = 100_000
+"""A series with more dates than these is taken to have all that it may have."""
+_YEARS_BEHIND = 100
+"""Years behind the last date that is left out in which another one is looked for."""
 _ANY_START = TimeValue(datetime(2026, 1, 1, 12), "UTC")  # noqa: DTZ001
 
 EventTime = Mapping[str, Any]
@@ -83,6 +87,16 @@ class OriginalStart:
         if self.time.is_day or self.time.zone:
             return occurrence_name(self.time)
         return None
+
+    def pack(self) -> tuple[str, bool, str | None]:
+        """The time as three columns of a database; `unpack` reads them."""
+        return self.time.local.isoformat(), self.time.is_day, self.time.zone
+
+    @classmethod
+    def unpack(cls, moment: str, is_day: bool, zone: str | None) -> "OriginalStart":
+        """One occurrence, from the columns that `pack` made."""
+        local = datetime.fromisoformat(moment)
+        return cls(TimeValue(local.date() if is_day else local, zone), is_this_and_future=False)
 
     def fit_to(self, series: Mapping[str, Any], calendar_zone: str) -> "OriginalStart":
         """In the type and the zone of its series, which is as Google holds it.
@@ -171,6 +185,50 @@ def _parse_line(line: str) -> Property:
             "RRULE:FREQ=WEEKLY;COUNT=10, and the start is in start",
         )
     return found
+
+
+# --- expanding ---
+
+
+def dates_that_are_none(series: Mapping[str, Any], names: Iterable[str | None]) -> frozenset[str]:
+    """Those of some occurrences that a series, as Google holds it, does not have.
+
+    They are named as `occurrence_name` does it. Empty if openbulk cannot expand the series.
+    """
+    start = time_value(series["start"])
+    rest = set(filter(None, names))
+    if not rest:
+        return frozenset()
+    last = max(map(_latest_local_time, rest))
+    try:
+        recurrence = read_lines(series.get("recurrence", ()), start, start, "UTC")
+    except FieldError:
+        return frozenset()
+    for count, one in enumerate(recurrence.occurrences(start, last)):
+        rest.discard(occurrence_name(one))
+        if not rest or count == _MAX_EXPANDED:
+            return frozenset()
+    return frozenset(rest)
+
+
+def never_happens(fields: Mapping[str, Any]) -> bool:
+    """Whether EXDATE leaves out every date of a series. `fields` fit its start."""
+    lines = fields.get("recurrence", ())
+    if not any(line.startswith("EXDATE") for line in lines) or not fields.get("start"):
+        return False
+    start = time_value(fields["start"])
+    recurrence = read_lines(lines, start, start, "UTC")
+    if any(rule.name == "EXRULE" for rule in recurrence.rules):
+        return False
+    last = max(one.local for one in (start, *recurrence.left_out))
+    last = last.replace(year=min(last.year + _YEARS_BEHIND, MAXYEAR), day=1)
+    return next(recurrence.occurrences(start, last), None) is None
+
+
+def _latest_local_time(name: str) -> datetime:
+    """A time that is no earlier than an occurrence on the clocks of any zone."""
+    day = datetime.strptime(name[:8], "%Y%m%d")  # noqa: DTZ007
+    return day + timedelta(days=3) if day.year < MAXYEAR else datetime.max  # noqa: DTZ901
 
 
 # --- comparing ---

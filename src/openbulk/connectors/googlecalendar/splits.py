@@ -12,7 +12,7 @@ from typing import Any
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges, kind_of_missing
-from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, Identity
@@ -45,9 +45,9 @@ _INHERITED_FIELDS = frozenset(
 class SeriesSplits:
     """Splits the series of one account."""
 
-    def __init__(self, calls: EventCalls, finder: EventFinder, changes: EventChanges) -> None:
+    def __init__(self, calls: EventCalls, lookup: EventLookup, changes: EventChanges) -> None:
         self._calls = calls
-        self._finder = finder
+        self._lookup = lookup
         self._changes = changes
 
     async def write(self, row: EventRow, series: Event, original_start: OriginalStart) -> Outcome:
@@ -73,12 +73,12 @@ class SeriesSplits:
         shorter = {"recurrence": earlier_part.recurrence.lines()}
         shortened = await self._calls.patch(row, str(series["id"]), shorter)
         if shortened is not None:
-            self._finder.remember(row, shortened)
+            self._lookup.remember(row, shortened)
         return outcome
 
     async def _find_later(self, later_row: EventRow) -> Event | None:
         """The later part of the series, if it was split before."""
-        later = await self._finder.fetch(later_row, later_row.identity)
+        later = await self._lookup.fetch(later_row, later_row.identity)
         if later is not None and is_cancelled(later):
             return None
         return later
@@ -102,7 +102,7 @@ class SeriesSplits:
         whole_row = replace(
             row, identity=row.identity.series, original_start=None, fields=_fields_of(part)
         )
-        outcome = await self._changes.change(whole_row, series)
+        outcome = await self._changes.change(whole_row, series, is_of_series=True)
         return outcome or Outcome(row.number, OutcomeKind.UNCHANGED)
 
     async def _require_no_later_exceptions(
@@ -110,7 +110,7 @@ class SeriesSplits:
     ) -> None:
         """Raise FieldError if later dates have changes of their own, which Google would drop."""
         name = original_start.name or ""
-        later = [one for one in await self._finder.exceptions_of(row, series) if one > name]
+        later = [one for one in await self._lookup.exceptions_of(row, series) if one > name]
         if later:
             raise FieldError(
                 "originalStartTime",
@@ -130,7 +130,7 @@ class SeriesSplits:
                 f"the dates from there on were a series with {later_row.identity}, which was "
                 "deleted; send them as a series with an iCalUID of its own",
             )
-        self._finder.remember(later_row, event)
+        self._lookup.remember(later_row, event)
         return Outcome(later_row.number, OutcomeKind.UPDATED, str(event["id"]))
 
 

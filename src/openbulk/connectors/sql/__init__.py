@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sql.databases import Resolve, open_postgresql, open_sqlite
+from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone, row_failure
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.rows import zone_of
@@ -282,8 +282,8 @@ class PostgresqlProvider:
     hub = "db"
     event_objects = frozenset[str]()
     settings: Sequence[Setting] = (
-        Setting("db.host", "Host name or address of the server."),
-        Setting("db.port", "Its port; default: 5432."),
+        Setting("db.host", "Host name or address of the server.", receives_secrets=True),
+        Setting("db.port", "Its port; default: 5432.", receives_secrets=True),
         Setting("db.name", "Name of the database."),
         Setting("db.schema", "The schema whose tables are objects; default: public."),
         Setting(
@@ -291,6 +291,12 @@ class PostgresqlProvider:
         ),
         Setting("username", "User of the database."),
         Setting("password", "Password of that user.", secret=True),
+        Setting(
+            "db.auth.method",
+            "How the password is proved to the server (libpq's require_auth); default: "
+            "scram-sha-256.",
+            choices=AUTH_METHODS,
+        ),
     )
     options: Sequence[Option] = _OPTIONS
     oauth: OAuth | None = None

@@ -25,7 +25,10 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_:-]{1,63}(?:\.[A-Za-z0-9_:-]{1,63}
 
 Labels have from 1 to 63 characters, and a dot may end the name (RFC 1035, section 2.3.4)."""
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_OPEN_MODES = ("disable", "allow", "prefer")
+"""Modes of TLS that may end in a connection without it."""
+_SSL_MODES = (*_OPEN_MODES, "require", "verify-ca", "verify-full")
+AUTH_METHODS = ("scram-sha-256", "md5", "password", "none")
 # A lock of another session, or a trigger that hangs, must not hold a lane forever.
 _SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
 
@@ -51,6 +54,15 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
         raise BadInput(
             f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}"
         )
+    password = configuration.get("password") or None
+    # Libpq would send the password to a host that asks for it in clear, or as an MD5 hash, which is
+    # as good as the password. With SCRAM the host learns nothing, and proves that it knows it, too.
+    auth = configuration.get("db.auth.method") or (password and "scram-sha-256")
+    if auth == "password" and ssl_mode in _OPEN_MODES:
+        raise BadInput(
+            "db.auth.method is password, which sends the password to the server: set db.ssl.mode "
+            "to verify-full, verify-ca or require"
+        )
 
     # `hostaddr` connects to the address that was checked, whatever DNS answers a moment later;
     # `host` is still the name that the server's certificate is for (libpq, section 34.1.2).
@@ -61,7 +73,8 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
             port=port,
             dbname=configuration["db.name"],
             user=configuration["username"],
-            password=configuration.get("password") or None,
+            password=password,
+            require_auth=auth,
             sslmode=ssl_mode,
             # The password is the instance's alone, never one of the server's own user (~/.pgpass).
             passfile="/dev/null",

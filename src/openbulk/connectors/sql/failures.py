@@ -56,6 +56,7 @@ _SQLITE_ALONE = ("SQLITE_CONSTRAINT_NOTNULL", "SQLITE_CONSTRAINT_CHECK", "SQLITE
 _SQLITE_NEW_ROW = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 _SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hba.conf entry")
 """libpq's messages for a connection that is refused before there is a SQLSTATE."""
+_AUTH_WORDS = re.compile('authentication method requirement "([^"]*)" failed')
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
 """Messages of an OperationalError that does not pass: the configuration or the file is wrong."""
 _SQLITE_COLUMN = re.compile(r"constraint failed: [^.,]+\.([^,]+)$")
@@ -158,6 +159,12 @@ def failure(error: Exception) -> ServiceError:
     if isinstance(error, AddressNotAllowed):
         return Refused(str(error))
     state, message = _sqlstate(error), _message(error)
+    if wanted := _AUTH_WORDS.search(message):
+        return SignInAgain(
+            f"the database does not take a proof of the password by {wanted[1]}; store its "
+            "password as SCRAM, or set db.auth.method to what it takes",
+            provider_message=message,
+        )
     if state.startswith(_SIGN_IN_CLASSES) or _SIGN_IN_WORDS.search(message):
         return SignInAgain(
             "the database does not accept this instance's credentials", provider_message=message

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import NextSlice
+from openbulk.engine.queue.plain_data import PlainData, refuse_code_in_pickles
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 
 APPLICATION_VERSION = "1"
@@ -79,6 +80,7 @@ class LaneQueue:
     """Runs the engine's work durably: it survives the process. A process has one queue."""
 
     def __init__(self, database: Engine, executor_id: str = "embedded") -> None:
+        refuse_code_in_pickles()
         config: DBOSConfig = {
             "name": _NAME,
             "system_database_url": database.url.render_as_string(hide_password=False),
@@ -87,6 +89,7 @@ class LaneQueue:
             "executor_id": executor_id,
             "log_level": "WARNING",
             "dbos_system_schema": _SCHEMA,
+            "serializer": PlainData(),
             "use_listen_notify": False,  # openbulk waits for none of DBOS's notifications
         }
         self._database = database

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark
+from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Job, Remarks, RowRemark, shorten_remark
 from openbulk.domain.records import Problem, Row
 from openbulk.engine.date_columns import DateColumns, keep_signs
 from openbulk.exact_json import pack_line, unpack_line
@@ -13,10 +13,6 @@ from openbulk.storage.files import FileStore, Part
 RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 4 * 1024 * 1024
 """A part ends at whichever limit it reaches first. This bounds the memory of a slice."""
-KEPT_REMARKS = 20
-"""Rows whose remarks are kept; the others are counted."""
-REMARK_CHARACTERS = 300
-"""A longer remark is shortened: one event may have thousands of guests without an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class _RemarkCollector:
         """Note the remarks of a row that is sent."""
         self.rows += 1
         if len(self.first) < KEPT_REMARKS:
-            text = _shorten("; ".join(row.remarks))
+            text = shorten_remark("; ".join(row.remarks))
             self.first.append(RowRemark(row.number, row.line, text))
 
 
@@ -99,10 +95,6 @@ def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
     if row.remarks and row.problem is None:
         remarks.add(row)
     return packed
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= REMARK_CHARACTERS else f"{text[: REMARK_CHARACTERS - 1]}…"
 
 
 async def rows_of(

@@ -8,8 +8,6 @@ from openbulk.connectors.base import Features
 from openbulk.domain.records import (
     Action,
     Outcome,
-    OutcomeKind,
-    Problem,
     Record,
     Target,
     value_at,
@@ -53,34 +51,6 @@ def ordering_keys_of(columns: Mapping[str, str], batch: Sequence[Record]) -> Set
     return {key for record in batch for key in ordering_keys(columns, record)}
 
 
-KIND_BY_ACTION = {
-    Action.CREATE: OutcomeKind.CREATED,
-    Action.UPDATE: OutcomeKind.UPDATED,
-    Action.UPSERT: OutcomeKind.UPSERTED,
-    Action.DELETE: OutcomeKind.DELETED,
-}
-"""The outcome of a record that the service has after a lost answer."""
-
-
-def unknown_problem(reason: str) -> Problem:
-    """The problem of a record whose outcome is unknown."""
-    return Problem(
-        f"nobody knows whether the service has taken this record ({reason}); check there before "
-        "you send it again"
-    )
-
-
-def complete_outcomes(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Exactly one outcome for each record; unknown if the connector returned none."""
-    by_row = {outcome.row: outcome for outcome in outcomes}
-    return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
-
-
-def _unsaid_outcome(row: int) -> Outcome:
-    problem = unknown_problem("the connector did not say")
-    return Outcome(row, OutcomeKind.UNKNOWN, problem=problem)
-
-
 @dataclass(slots=True)
 class Progress:
     """The progress of a slice through its job's rows."""
@@ -112,6 +82,6 @@ class Progress:
         lines: dict[int, int | None] = {}
         for outcome in results:
             line = self.lines.pop(outcome.row, None)
-            if outcome.problem is not None:
+            if outcome.problem is not None or outcome.remark:
                 lines[outcome.row] = line
         return results, lines

@@ -19,7 +19,6 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.errors import (
     AnswerLost,
-    CallWithdrawn,
     DiskFull,
     Fenced,
     RetryLater,
@@ -33,15 +32,14 @@ from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
+from openbulk.engine.slices.job_records import FileRecords
+from openbulk.engine.slices.lost_answers import complete_outcomes, look_up
 from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.progress import (
-    KIND_BY_ACTION,
     Progress,
-    complete_outcomes,
     key_of,
     ordering_columns,
     ordering_keys_of,
-    unknown_problem,
 )
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
@@ -114,6 +112,8 @@ class UploadSlice:
             return ending_of(error)
         self._parts, with_outcome = await self._ledger.rows_to_send()
         self._progress.done = set(with_outcome)
+        records = FileRecords(self._ledger, self._files, self._record_of, with_outcome)
+        self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
@@ -300,7 +300,7 @@ class UploadSlice:
                 return await self._connector.write(self._target, batch)
             except AnswerLost as error:
                 if not features.idempotent_writes:
-                    return await self._look_up(batch, error.message)
+                    return await look_up(self._connector, self._target, batch, error.message)
                 if self._may_not_resend(resends):
                     raise
             except RetryLater as error:
@@ -312,27 +312,6 @@ class UploadSlice:
     def _may_not_resend(self, resends: int) -> bool:
         return resends == MAX_RESENDS or self._ending is not None
 
-    async def _look_up(self, batch: Sequence[Record], reason: str) -> Sequence[Outcome]:
-        """Find out what became of a batch after its answer was lost.
-
-        Raises AnswerLost if the service cannot answer now: the intents stay open, and the next
-        slice looks them up.
-        """
-        try:
-            ids = await self._connector.find(self._target, batch)
-        except CallWithdrawn:
-            raise
-        except ServiceError as error:
-            raise AnswerLost(error.message, provider_message=error.provider_message) from error
-        found = KIND_BY_ACTION[self._target.action]
-        problem = unknown_problem(reason)
-        return [
-            Outcome(record.row, found, ids[record.key])
-            if record.key in ids
-            else Outcome(record.row, OutcomeKind.UNKNOWN, problem=problem)
-            for record in batch
-        ]
-
     async def _look_up_open_intents(self, features: Features) -> None:
         """Look up the records that were being sent when an earlier runner of this job died."""
         if features.idempotent_writes:
@@ -343,7 +322,8 @@ class UploadSlice:
         batch = await self._records_at(rows)
         try:
             reason = "openbulk was stopped in the middle of the call"
-            self._progress.add(await self._look_up(batch, reason))
+            outcomes = await look_up(self._connector, self._target, batch, reason)
+            self._progress.add(outcomes)
         except ServiceError as error:
             self._end(ending_of(error))
         await self._record()

@@ -17,9 +17,9 @@ from openbulk.formats.googlecsv.columns import (
     GOOGLE_COLUMNS,
     find_unread_columns,
     names_googles_columns,
-    require_distinct_columns,
+    require_usable_header,
 )
-from openbulk.formats.googlecsv.date_order import detect_date_order
+from openbulk.formats.googlecsv.date_order_detection import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
 from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING, NULL_VALUE
@@ -49,7 +49,7 @@ class GoogleCsv:
         """
         encoding = detect_encoding(file, options)
         table = Csv().open(file, encoding, options)
-        require_distinct_columns(table.header)
+        require_usable_header(table.header)
         order = detect_date_order(table.rows(), options, table.header)
         file.seek(0)
         unread = find_unread_columns(table.header)

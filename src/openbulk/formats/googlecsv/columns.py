@@ -6,6 +6,7 @@ from typing import Any
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import flatten
+from openbulk.domain.spelling import likely_name
 from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.csv.rows import read_header
@@ -42,6 +43,8 @@ _OUTLOOK_COLUMNS = frozenset(
     }
 )
 """Columns that Outlook fills for each event, and that say nothing of most."""
+_LIKENESS_OF_TYPOS = 0.82
+"""`Start Tim` is like `Start Time`, but `Due Date` is not like `End Date`."""
 
 Cells = Mapping[str, str]
 """The cells of a row, by the names of their columns in lower case."""
@@ -64,7 +67,33 @@ def find_unread_columns(header: Sequence[str]) -> Sequence[str]:
     return [name for name in header if name_column(name) not in without_notice]
 
 
-def require_distinct_columns(header: Sequence[str]) -> None:
+def require_usable_header(header: Sequence[str]) -> None:
+    """Raise BadInput for a header with which rows would lose values, or could not be events."""
+    _require_distinct_columns(header)
+    columns = set(map(name_column, header))
+    absent = [name for name in (*GOOGLE_COLUMNS, *API_COLUMNS) if name.lower() not in columns]
+    misspelt = [_describe_misspelt(name, absent) for name in find_unread_columns(header)]
+    problems = list(filter(None, misspelt))
+    if problems:
+        raise BadInput("; ".join(problems))
+    if START_DATE not in columns:
+        raise BadInput(
+            "the column 'Start Date' is missing; the file's columns are: " + ", ".join(header)
+        )
+
+
+def _describe_misspelt(name: str, absent: Sequence[str]) -> str | None:
+    """The problem of a column that is most likely a known one with a typo; None for others.
+
+    `absent` are the columns that the file does not have.
+    """
+    meant = likely_name(" ".join(name.split()), absent, _LIKENESS_OF_TYPOS)
+    if meant is None:
+        return None
+    return f"{name!r} is not a column of Google Calendar's CSV; did you mean {meant!r}?"
+
+
+def _require_distinct_columns(header: Sequence[str]) -> None:
     """Raise BadInput if two columns mean one field of an event: `Subject` and `summary`."""
     first: dict[str, str] = {}
     for name in header:

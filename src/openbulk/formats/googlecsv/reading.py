@@ -66,11 +66,12 @@ def read_event(row: Row, order: DateOrder, unread: Sequence[str] = ()) -> Row:
 
 
 def _remarks(values: Mapping[str, Any], unread: Sequence[str]) -> Sequence[str]:
-    lost = [f"{name} {str(values[name])!r}" for name in unread if values.get(name)]
+    lost = [f"{name!r} ({str(values[name])!r})" for name in unread if values.get(name)]
     if not lost:
         return ()
-    plural = "s" * (len(lost) > 1)
-    return (f"column{plural} left out, because Google's CSV has no such: {', '.join(lost)}",)
+    columns, are = ("column", "is") if len(lost) == 1 else ("columns", "are")
+    names = " and ".join(filter(None, (", ".join(lost[:-1]), lost[-1])))
+    return (f"the {columns} {names} {are} not part of Google Calendar's CSV and {are} left out",)
 
 
 def _event(cells: Cells, order: DateOrder) -> dict[str, Any]:
@@ -194,11 +195,17 @@ def _date(cells: Cells, column: str, order: DateOrder) -> tuple[WrittenDate, dat
             raise ValueError(f'"{cells[column]}" has an offset; the times of this CSV are local')
         return found, found.day(order)
     except ValueError as error:
-        raise _WrongCell(
-            column,
-            f"{error}; dates in this file look like {order.example}; "
-            "metaData.dateOrder sets another order",
-        ) from error
+        raise _WrongCell(column, _with_example(str(error), order)) from error
+
+
+def _with_example(problem: str, order: DateOrder) -> str:
+    """The problem of a date, and what would be right if it does not say that itself."""
+    if "metaData.dateOrder" in problem:
+        return problem
+    return (
+        f"{problem}; dates in this file look like {order.example}; "
+        "metaData.dateOrder sets another order"
+    )
 
 
 def _time(cells: Cells, column: str, day: date, order: DateOrder) -> timedelta:

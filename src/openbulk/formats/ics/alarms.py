@@ -1,6 +1,7 @@
 """The reminders of an event: VALARM, both ways."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ _MAX_MINUTES = 40_320
 """Google's limit, four weeks (discovery document of Calendar v3, `EventReminder.minutes`)."""
 _METHODS = {"EMAIL": "email"}
 _DEFAULT_METHOD = "popup"
+_OLD_ALARMS = {"AALARM": "AUDIO", "DALARM": "DISPLAY", "MALARM": "EMAIL", "PALARM": "PROCEDURE"}
 _DURATION_BEGINS = ("P", "+P", "-P")
 
 
@@ -24,6 +26,7 @@ _DURATION_BEGINS = ("P", "+P", "-P")
 
 
 def read_reminders(
+    event: Properties,
     alarms: Sequence[Properties],
     start: TimeValue | None,
     calendar: CalendarProperties,
@@ -37,7 +40,7 @@ def read_reminders(
     with a remark.
     """
     overrides: list[dict[str, Any]] = []
-    for alarm in alarms:
+    for alarm in [*alarms, *_old_alarms(event, start)]:
         try:
             reminder = _read_reminder(alarm, None if is_series else start, calendar)
         except (ValueError, OverflowError) as error:
@@ -52,6 +55,20 @@ def read_reminders(
     if not overrides:
         return {}
     return {"reminders": {"useDefault": False, "overrides": overrides[:_MAX_REMINDERS]}}
+
+
+def _old_alarms(event: Properties, start: TimeValue | None) -> Iterator[Properties]:
+    """The alarms of vCalendar 1.0 (section 2.3): properties of the event that begin with a time.
+
+    A local time is in the zone of the event.
+    """
+    zone = {} if start is None or start.zone is None else {"TZID": start.zone}
+    for name, action in _OLD_ALARMS.items():
+        for found in event.by_name.get(name, ()):
+            moment = found.value.partition(";")[0]
+            trigger = replace(found, value=moment, parameters=zone)
+            properties = {"ACTION": [Property("ACTION", action)], "TRIGGER": [trigger]}
+            yield Properties(found.line, properties)
 
 
 def _read_reminder(

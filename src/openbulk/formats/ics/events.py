@@ -19,7 +19,13 @@ from openbulk.formats.ics.calendar_properties import CalendarProperties
 from openbulk.formats.ics.components import Component
 from openbulk.formats.ics.content_lines import content_line, escape_text, format_local_time
 from openbulk.formats.ics.recurrence import Recurrence, read_recurrence, recurrence_lines
-from openbulk.formats.ics.times import EventTimes, SeriesStart, read_times, time_lines
+from openbulk.formats.ics.times import (
+    EventTimes,
+    SeriesStart,
+    contradictions,
+    read_times,
+    time_lines,
+)
 from openbulk.formats.ics.vevent import Properties, parse_vevent
 
 _TEXTS = {
@@ -102,6 +108,7 @@ def parse_event(
     texts, choices = _read_texts(event), _read_choices(event, calendar)
     is_cancelled = choices.get("status") == "cancelled"
     times = read_times(event, calendar, is_cancelled=is_cancelled, series=series)
+    remarks += contradictions(event, times, calendar)
     recurrence = _read_recurrence(event, times, calendar, remarks)
     series_fields = recurrence.as_api()
     is_series = bool(series_fields)
@@ -114,7 +121,7 @@ def parse_event(
         **read_people(event, remarks),
         **_read_extended_properties(event),
         **series_fields,
-        **read_reminders(vevent.alarms, times.start, calendar, remarks, is_series=is_series),
+        **read_reminders(event, vevent.alarms, times.start, calendar, remarks, is_series=is_series),
     }
     uid, number = texts.get("iCalUID", ""), sequence.get("sequence", 0)
     return ParsedEvent(uid, number, times, recurrence, values, remarks, _read_stamp(event))

@@ -40,6 +40,9 @@ _SAMPLES = (
 """Moments on a zone's own clocks: the weeks of a year, then the months since America's rules."""
 
 
+_LINE_END = "\r\n"
+_CHECKED_YEARS = range(1970, 2101)
+"""Years in which a VTIMEZONE is compared with the zone of its name: later ones take too long."""
 _MAX_NAME_CHARACTERS = 250
 _ZONE_NAMES = frozenset({"TZID", "X-LIC-LOCATION"})
 _NOT_PLACES = frozenset({"localtime", "Factory"})
@@ -72,6 +75,8 @@ class VTimezone:
     """Why none fits, as the end of a sentence about the VTIMEZONE."""
     line: int = 0
     """The line of the file on which it begins."""
+    rules: str = ""
+    """Its lines, if its name says which zone it is: they may contradict that zone."""
 
 
 @cache
@@ -164,7 +169,7 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     name = names.get("TZID", "")[:_MAX_NAME_CHARACTERS]
     zone = _first_known([name, *_names_of_places(name), names.get("X-LIC-LOCATION", "")])
     if zone is not None:
-        return VTimezone(name, zone)
+        return VTimezone(name, zone, rules=_LINE_END.join(lines))
     described = _offsets_of_vtimezone(lines)
     if not described:
         return VTimezone(name, problem="has rules that cannot be evaluated")
@@ -200,23 +205,62 @@ def _city_of(zone: str) -> str:
 
 def _offsets_of_vtimezone(lines: Sequence[str]) -> Offsets:
     """Empty if they cannot be computed at a reasonable cost."""
+    described = _zone_by_rules(lines)
+    return () if described is None else _offsets_at(described, _SAMPLES)
+
+
+def _zone_by_rules(lines: Sequence[str]) -> tzinfo | None:
+    """The zone as its VTIMEZONE describes it; None if that takes too long to compute."""
     rules = list(filter(_RULE.match, lines))
     if len(rules) > _MAX_RULES or not all(map(_YEARLY_RULE.fullmatch, rules)):
-        return ()
+        return None
     # The library remembers a zone for each name that it sees, for as long as the process lives.
     renamed = [_TZID.sub("TZID:openbulk", line) for line in lines]
     try:
-        component: Any = Timezone.from_ical("\r\n".join(renamed) + "\r\n")
-        return _offsets(component.to_tz(lookup_tzid=False))
+        component: Any = Timezone.from_ical(_LINE_END.join(renamed) + _LINE_END)
+        zone: tzinfo = component.to_tz(lookup_tzid=False)
+        return zone
     except Exception:
         # The library raises errors of all kinds. An event in this zone reports it as not known.
-        return ()
+        return None
+
+
+# --- a description that contradicts its name ---
+
+
+def described_offset(described: VTimezone, zone: str, local: datetime) -> timedelta | None:
+    """The offset of a time by the rules of a VTIMEZONE, if the zone of its name has another one.
+
+    None if they agree, or the VTIMEZONE cannot be evaluated then.
+    """
+    is_checked = bool(described.rules) and local.year in _CHECKED_YEARS
+    if not is_checked or not _differs_in(described.rules, zone, local.year):
+        return None
+    rules = _zone_of_rules(described.rules)
+    assert rules is not None, "it differs"
+    (stated,), (actual,) = _offsets_at(rules, [local]), _offsets_at(ZoneInfo(zone), [local])
+    return None if stated == actual else stated
+
+
+@lru_cache(maxsize=1_024)
+def _differs_in(rules: str, zone: str, year: int) -> bool:
+    """Whether a VTIMEZONE contradicts a zone in any week of a year."""
+    described = _zone_of_rules(rules)
+    if described is None:
+        return False
+    weeks = [datetime(year, 1, 1, 12) + timedelta(weeks=week) for week in range(_WEEKS)]  # noqa: DTZ001
+    return _offsets_at(described, weeks) != _offsets_at(ZoneInfo(zone), weeks)
+
+
+@lru_cache(maxsize=64)
+def _zone_of_rules(rules: str) -> tzinfo | None:
+    return _zone_by_rules(rules.split(_LINE_END))
 
 
 @cache
 def _offsets_of_zone(zone: str) -> Offsets:
-    return _offsets(ZoneInfo(zone))
+    return _offsets_at(ZoneInfo(zone), _SAMPLES)
 
 
-def _offsets(zone: tzinfo) -> Offsets:
-    return tuple(moment.replace(tzinfo=zone).utcoffset() or timedelta() for moment in _SAMPLES)
+def _offsets_at(zone: tzinfo, moments: Iterable[datetime]) -> Offsets:
+    return tuple(moment.replace(tzinfo=zone).utcoffset() or timedelta() for moment in moments)

@@ -3,8 +3,8 @@
 import binascii
 import quopri
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from openbulk.formats.encodings import decode_named
 from openbulk.formats.ics.content_lines import unescape_text
@@ -21,6 +21,8 @@ _LAST_TIMES = re.compile(r":(?=\s*\d{8}[\sTZPWDHMS\d,/+-]*$)", re.I)
 _TIMES = frozenset({"DTSTART", "DTEND", "RECURRENCE-ID", "EXDATE", "RDATE"})
 _VCALENDAR_1_ENCODINGS = frozenset({"QUOTED-PRINTABLE", "BASE64", "8BIT", "7BIT"})
 """The encodings of vCalendar 1.0, which it also writes without `ENCODING=`."""
+_DECIDING_PARAMETERS = frozenset({"TZID", "VALUE", "RANGE", "RELATED", "ENCODING", "CHARSET"})
+"""Parameters that say what the value means: a property has each at most once (RFC 5545, 3.2)."""
 _SHOWN_CHARACTERS = 60
 
 
@@ -124,9 +126,22 @@ def parse_property(line: str, number: int = 0) -> Property | None:
     colon = _find_colon(name, line, match.end())
     if colon == len(line):
         return None
-    pairs = map(_split_parameter, _PARAMETER.findall(line[match.end() : colon]))
+    pairs = [*map(_split_parameter, _PARAMETER.findall(line[match.end() : colon]))]
     parameters = {key: value for key, value in pairs if key}
-    return Property(name, line[colon + 1 :], parameters, number, name == match[1])
+    found = Property(name, line[colon + 1 :], parameters, number, name == match[1])
+    if len(pairs) > len(parameters):
+        return replace(found, damage=_doubt(found, pairs))
+    return found
+
+
+def _doubt(found: Property, pairs: Iterable[tuple[str, str]]) -> str:
+    """What is wrong with a property that has a parameter twice; "" if that changes nothing."""
+    for key, value in pairs:
+        last = found.parameters.get(key, "")
+        if key in _DECIDING_PARAMETERS and value.upper() != last.upper():
+            both = f"{quote_value(value)} and {quote_value(last)}"
+            return f"{found.place} has {key} twice, {both}; keep one"
+    return ""
 
 
 def _find_colon(name: str, line: str, begin: int) -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from itertools import chain
 from typing import Any
 
 from openbulk.formats.ics.api_fields import field_of
@@ -53,6 +54,20 @@ class Recurrence:
     def times_of_day(self, start: time) -> Sequence[frozenset[time]]:
         """The times of a day that each RRULE sets, as in `Rule.times_of_day`."""
         return [rule.times_of_day(start) for rule in self.rules if rule.name == "RRULE"]
+
+    def occurrences(self, start: TimeValue, last: datetime) -> Iterator[TimeValue]:
+        """When an event with this start happens, up to `last`, in no order, and some of it twice.
+
+        The start is always one of its occurrences (RFC 5545, section 3.8.5.3).
+        """
+        excluded = {one.in_utc() for one in self.left_out}
+        by_rule = {"RRULE": list[Iterator[TimeValue]](), "EXRULE": list[Iterator[TimeValue]]()}
+        for rule in self.rules:
+            by_rule[rule.name].append(rule.occurrences(start, last))
+        excluded.update(one.in_utc() for one in chain.from_iterable(by_rule["EXRULE"]))
+        for one in chain([start], self.added, *by_rule["RRULE"]):
+            if one.in_utc() not in excluded:
+                yield one
 
     def as_api(self) -> dict[str, Sequence[str]]:
         """`recurrence`, if there is one."""

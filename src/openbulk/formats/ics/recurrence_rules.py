@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from math import prod
 
 from dateutil.rrule import rrulestr
@@ -93,6 +93,15 @@ class Rule:
         """
         parts = {**self.endless_parts(), "UNTIL": format_local_time(last)}
         yield from rrulestr(_join_parts(parts), dtstart=start)
+
+    def occurrences(self, start: TimeValue, last: datetime) -> Iterator[TimeValue]:
+        """Its occurrences up to the last one, in order."""
+        count = int(self.parts["COUNT"]) if "COUNT" in self.parts else None
+        for moment in islice(self.expand(start.local, last), count):
+            one = TimeValue(moment.date() if start.is_day else moment, start.zone)
+            if self.until is not None and one.in_utc().local > self.until.local:
+                return
+            yield one
 
 
 def _without(keys: Collection[str], parts: Mapping[str, str]) -> dict[str, str]:

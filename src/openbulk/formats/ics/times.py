@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from openbulk.formats.ics.api_fields import field_of
 from openbulk.formats.ics.calendar_properties import CalendarProperties
-from openbulk.formats.ics.content_lines import content_line, format_local_time
-from openbulk.formats.ics.iana_zones import known_zones
+from openbulk.formats.ics.content_lines import content_line, format_local_time, format_offset
+from openbulk.formats.ics.iana_zones import described_offset, known_zones, zone_name
 from openbulk.formats.ics.properties import Property
 from openbulk.formats.ics.time_values import (
     ZONE_OF_UTC_TIME,
@@ -219,6 +219,32 @@ def _is_this_and_future(found: Property) -> bool:
             f"write RANGE={_THIS_AND_FUTURE}, or an event for each occurrence"
         )
     return bool(stated)
+
+
+def contradictions(
+    event: Properties, times: EventTimes, calendar: CalendarProperties
+) -> Iterator[str]:
+    """A remark if the VTIMEZONE of a time has another offset than the zone of its name.
+
+    The name counts: programs write rules of other years, or the same ones for every zone.
+    """
+    stated = {"DTSTART": times.start, "DTEND": times.end, "RECURRENCE-ID": times.original_start}
+    for name, time in stated.items():
+        found = event.get(name)
+        if found is None or time is None or time.zone is None:
+            continue
+        described = calendar.described_zones.get(zone_name(found.parameters.get("TZID", "")))
+        if described is None:
+            continue
+        offset = described_offset(described, time.zone, time.local)
+        if offset is not None:
+            actual = time.local.replace(tzinfo=ZoneInfo(time.zone)).utcoffset() or timedelta()
+            yield (
+                f"{found.place} is read as {time.zone}, which is {format_offset(actual, ':')} from "
+                f"UTC then, and the VTIMEZONE on line {described.line} says "
+                f"{format_offset(offset, ':')}; if that is right, give it a name of its own"
+            )
+            return
 
 
 # --- to a file ---

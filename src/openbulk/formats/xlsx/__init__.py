@@ -16,9 +16,9 @@ from openbulk.formats.googlecsv.columns import (
     GOOGLE_COLUMNS,
     find_unread_columns,
     is_google_header,
-    require_distinct_columns,
+    require_usable_header,
 )
-from openbulk.formats.googlecsv.date_order import detect_date_order
+from openbulk.formats.googlecsv.date_order_detection import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
 from openbulk.formats.options import DATE_ORDER, SHEET
@@ -95,7 +95,7 @@ class GoogleXlsx:
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The events of a sheet; a row with a wrong date is broken. Raises BadInput, as Xlsx."""
         sheet = SheetReader.of(file, options, self.looks_like)
-        require_distinct_columns(sheet.header)
+        require_usable_header(sheet.header)
         order = detect_date_order(sheet.rows(), options, sheet.header)
         unread = find_unread_columns(sheet.header)
         return (read_event(row, order, unread) for row in sheet.rows())

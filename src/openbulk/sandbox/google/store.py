@@ -278,7 +278,11 @@ class Store:
         """Change an event. Raises Rejected.
 
         With `merge`, fields that the body leaves out stay (PATCH); without it they go (PUT).
-        A tombstone comes back to life if the new status is not `cancelled`.
+        A tombstone comes back to life if the new status is not `cancelled`. Changed occurrences
+        stay, also those of dates that their series does not have any more: "changes are preserved
+        even if the recurring event itself is updated"
+        (https://gsuite-developers.googleblog.com/2011/12/calendar-v3-best-practices-recurring.html).
+        Shortening a series does not remove them, either (BuilderIO/agent-native#3488).
         """
         old = event.body
         fields = apply_patch(old, writable_fields(body)) if merge else _new_fields(body)

@@ -6,6 +6,7 @@ from typing import Any
 
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
+from openbulk.connectors.googlecalendar.claims import Claims
 from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
@@ -23,6 +24,8 @@ MAX_EVENTS_PAGE = 2500
 FEW_RECORDS = 20
 """A job of up to this many records looks events up one by one; a larger one lists the calendar."""
 MAX_CACHES = 8
+MAX_JOBS = 32
+"""Jobs whose claims are kept."""
 MAX_REFUSED = 10_000
 _ANY_ZONE = timedelta(days=1)
 _MOMENT = timedelta(seconds=1)
@@ -30,12 +33,13 @@ _MOMENT = timedelta(seconds=1)
 then."""
 
 
-class EventFinder:
+class EventLookup:
     """Finds events in the calendars of one account, by one listing for a large job."""
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._caches: dict[tuple[str, str, str | None], CalendarCache] = {}
+        self._claims: dict[str, Claims] = {}
         self._zones: dict[str, str] = {}
         self._refused: dict[tuple[str, str, str], int] = {}
         """Rows that were refused, by job and identifier."""
@@ -87,16 +91,16 @@ class EventFinder:
         event = await self.fetch(row, series)
         return [event] if event else []
 
-    async def exceptions_of(self, row: EventRow, series: Event) -> Sequence[str]:
-        """The occurrences that differ from their series, as `Identity.occurrence` names them."""
-        search = _search_parameters(Identity(ICAL_UID, str(series["iCalUID"])))
-        events = await self._events(row, search)
-        names = (
-            occurrence_of(event)
-            for event in events
-            if event.get("recurringEventId") == series["id"]
-        )
-        return list(filter(None, names))
+    async def exceptions_of(self, row: EventRow, series: Event) -> Mapping[str, Event]:
+        """The occurrences that differ from their series, by the names of `Identity.occurrence`."""
+        uid = str(series["iCalUID"])
+        cache = self._cache_of(row)
+        if cache.is_complete:
+            events = cache.occurrences(uid)
+        else:
+            events = await self._events(row, _search_parameters(Identity(ICAL_UID, uid)))
+        own = (event for event in events if event.get("recurringEventId") == series["id"])
+        return {name: event for event in own if (name := occurrence_of(event)) is not None}
 
     def note_refused(self, target: Target, record: Record) -> None:
         """Remember that a row which may be a series was refused: its occurrences say so."""
@@ -147,14 +151,22 @@ class EventFinder:
         return self._zones[calendar]
 
     def remember(self, row: EventRow, event: Event) -> None:
-        """Cache an event that a row wrote, as Google returned it."""
+        """Cache an event that a row wrote, as Google returned it. The row means it."""
+        self.claims_of(row.target).claim(row, str(event["id"]))
         # A job that only creates looks nothing up but the series of occurrences.
         if row.target.action is not Action.CREATE or event.get("recurrence"):
             self._cache_of(row).put(event)
 
-    def claim(self, row: EventRow) -> int:
-        """The first row of the job that means the event of this one."""
-        return self._cache_of(row).claim(row.identity, row.number)
+    def claims_of(self, target: Target) -> Claims:
+        """The events that the rows of a job mean."""
+        # The job that has waited longest for a row has most likely ended. If not, its claims are
+        # read from its file again.
+        claims = self._claims.pop(target.run, None) or Claims()
+        if len(self._claims) == MAX_JOBS:
+            self._claims.pop(next(iter(self._claims))).close()
+        self._claims[target.run] = claims
+        claims.begin_slice(target)
+        return claims
 
     def forget(self, row: EventRow, event_id: str) -> None:
         """Drop an event that a row deleted from the cache."""

@@ -4,17 +4,20 @@ An event that already matches its row is left alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
-from openbulk.connectors.googlecalendar.event_finder import EventFinder
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
+from openbulk.connectors.googlecalendar.recurrence import never_happens
+from openbulk.connectors.googlecalendar.series_exceptions import SeriesExceptions
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
@@ -26,9 +29,10 @@ class EventUploads:
 
     def __init__(self, api: CalendarApi) -> None:
         self._calls = EventCalls(api)
-        self._finder = EventFinder(api)
-        self._changes = EventChanges(self._calls, self._finder)
-        self._occurrences = OccurrenceUploads(self._calls, self._finder, self._changes)
+        self._lookup = EventLookup(api)
+        self._changes = EventChanges(self._calls, self._lookup)
+        self._occurrences = OccurrenceUploads(self._calls, self._lookup, self._changes)
+        self._exceptions = SeriesExceptions(self._calls, self._lookup)
         self._reader: RowReader | None = None
         """The reader of the latest job."""
         self._missing: dict[tuple[str, str], RecordRefused] = {}
@@ -44,7 +48,7 @@ class EventUploads:
         """Do the target's action with one record. Raises ServiceError."""
         outcome = await self._write(record, target)
         if outcome.problem is not None:
-            self._finder.note_refused(target, record)
+            self._lookup.note_refused(target, record)
         return outcome
 
     async def _write(self, record: Record, target: Target) -> Outcome:
@@ -52,7 +56,7 @@ class EventUploads:
             row = await self._prepare(record, target)
             if row.original_start is not None:
                 return await self._occurrences.write(row, row.original_start)
-            return await self._actions[target.action](row)
+            return _with_remark(row, await self._actions[target.action](row))
         except FieldError as error:
             return error.outcome(record.row)
         except OverflowError:
@@ -66,12 +70,13 @@ class EventUploads:
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         if self._reader is None or self._reader.target is not target:
             self._reader = RowReader(target)
+            self._lookup.claims_of(target)
         reader = self._reader
         draft = reader.draft(record)
         missing = self._missing.get((target.run, draft.calendar))
         if missing is not None:
             raise missing
-        return await reader.row(draft, self._finder.zone_of)
+        return await reader.row(draft, self._lookup.zone_of)
 
     def _remember_missing(self, error: RecordRefused, target: Target) -> None:
         """Remember a missing calendar: it costs a job one call, not one for each of its rows."""
@@ -90,7 +95,7 @@ class EventUploads:
         return await self._insert_once(row)
 
     async def _update(self, row: EventRow) -> Outcome:
-        outcome = await self._changes.change(row, await self._finder.find(row))
+        outcome = await self._change(row)
         if outcome is not None:
             return outcome
         raise FieldError(
@@ -100,18 +105,26 @@ class EventUploads:
         )
 
     async def _upsert(self, row: EventRow) -> Outcome:
-        self._finder.claim(row)
-        outcome = await self._changes.change(row, await self._finder.find(row))
+        self._lookup.claims_of(row.target).claim(row)
+        outcome = await self._change(row)
         if outcome is not None:
             return outcome
         if row.is_removal:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         return await self._create_missing(row)
 
+    async def _change(self, row: EventRow) -> Outcome | None:
+        """Change the event that a row means; None if there is none."""
+        event = await self._lookup.find(row)
+        outcome = await self._changes.change(row, event)
+        if event is None or outcome is None or row.is_removal:
+            return outcome
+        return await self._exceptions.settle(row, event, outcome)
+
     async def _delete(self, row: EventRow) -> Outcome:
         if row.identity.field == ID:
             return await self._changes.remove(row, row.identity.value)
-        event = await self._finder.find(row)
+        event = await self._lookup.find(row)
         if event is None:
             return Outcome(row.number, OutcomeKind.NOT_FOUND)
         return await self._changes.remove(row, str(event["id"]))
@@ -120,7 +133,7 @@ class EventUploads:
 
     async def _create_nothing(self, row: EventRow) -> Outcome:
         """The outcome of a cancelled event: there is nothing to create. Raises FieldError."""
-        event = await self._finder.fetch(row, row.identity)
+        event = await self._lookup.fetch(row, row.identity)
         if event is None or is_cancelled(event):
             return Outcome(row.number, OutcomeKind.UNCHANGED)
         raise FieldError(
@@ -138,7 +151,7 @@ class EventUploads:
         # An id derived from the record's key can only be this record's. A caller's id may be
         # another event's, which then lacks this record's marker.
         if row.record_marker:
-            event = await self._finder.fetch_taken(row, new_id)
+            event = await self._lookup.fetch_taken(row, new_id)
             if not has_marker(event, row.record_marker):
                 raise _id_conflict(row)
         return Outcome(row.number, OutcomeKind.CREATED, new_id)
@@ -171,12 +184,12 @@ class EventUploads:
         """Create an event, or change the one that has the id; None if that one was deleted."""
         event = await self._calls.insert(row, new_id, row.job_marker)
         if event is not None:
-            self._finder.remember(row, event)
+            self._lookup.remember(row, event)
             return outcome_of(row, OutcomeKind.CREATED, new_id, event)
-        event = await self._finder.fetch_taken(row, new_id)
+        event = await self._lookup.fetch_taken(row, new_id)
         if is_cancelled(event):
             return None
-        self._finder.remember(row, event)
+        self._lookup.remember(row, event)
         return await self._changes.change(row, event)
 
     async def _import(self, row: EventRow) -> Outcome:
@@ -189,12 +202,12 @@ class EventUploads:
         event = await self._calls.import_event(row, row.record_marker)
         if event is None:
             return await self._resolve_duplicate(row)
-        self._finder.remember(row, event)
+        self._lookup.remember(row, event)
         return Outcome(row.number, OutcomeKind.CREATED, str(event["id"]))
 
     async def _resolve_duplicate(self, row: EventRow) -> Outcome:
         """The outcome of an import if its iCalUID is taken."""
-        event = await self._finder.fetch(row, row.identity, showDeleted="true")
+        event = await self._lookup.fetch(row, row.identity, showDeleted="true")
         if event is None:
             raise _id_conflict(row)
         if is_cancelled(event):
@@ -210,6 +223,17 @@ class EventUploads:
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
         return outcome_of(row, OutcomeKind.CREATED, old_id, event)
+
+
+def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
+    """The outcome, with a remark if the row is a series that never happens."""
+    if row.is_removal or not never_happens(row.fields):
+        return outcome
+    remarks = [
+        "EXDATE leaves out every date of this series: it never happens",
+        outcome.remark,
+    ]
+    return replace(outcome, remark="; ".join(filter(None, remarks)))
 
 
 def _id_conflict(row: EventRow) -> FieldError:

@@ -1,0 +1,86 @@
+"""Limits how many wrong secrets an address may send."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TypeVar
+
+import structlog
+from prometheus_client import Counter
+
+from openbulk.domain.errors import TooManyGuesses
+from openbulk.security import fingerprint
+
+Value = TypeVar("Value")
+log = structlog.get_logger()
+WRONG_SECRETS = Counter(
+    "openbulk_wrong_secrets", "Requests with a wrong secret, by what became of them.", ["answer"]
+)
+GUESSES = 20
+"""Wrong secrets that an address may send at once."""
+SECONDS_A_GUESS = 6.0
+"""Then it may send one more after each of these."""
+_REMEMBERED = 10_000
+"""Addresses, and callers, that are remembered; those that called longest ago are forgotten."""
+
+
+class Guesses:
+    """The wrong secrets of the last minutes, in this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._free_at: OrderedDict[str, float] = OrderedDict()
+        """By address, when it may send as many wrong secrets as at first."""
+        self._known: OrderedDict[str, None] = OrderedDict()
+        """Fingerprints of users' secrets that were right: they are no guesses."""
+
+    def check(self, address: str, user_secret: str) -> None:
+        """Raise TooManyGuesses if an address has sent too many wrong secrets.
+
+        Callers who have been here before are let through: they may share the address, which is that
+        of a whole school or of a proxy.
+        """
+        wait = self._wait(_network_of(address))
+        if wait > 0 and fingerprint(user_secret) not in self._known:
+            WRONG_SECRETS.labels("throttled").inc()
+            raise TooManyGuesses(
+                "too many wrong secrets came from your address; wait, and send the right one",
+                retry_after=wait,
+            )
+
+    def note_right(self, user_secret: str) -> None:
+        """Remember a caller."""
+        _remember(self._known, fingerprint(user_secret), None)
+
+    def note_wrong(self, address: str) -> None:
+        """Count a wrong secret."""
+        network = _network_of(address)
+        now = self._clock()
+        free_at = max(now, self._free_at.get(network, now)) + SECONDS_A_GUESS
+        _remember(self._free_at, network, free_at)
+        WRONG_SECRETS.labels("refused").inc()
+        if self._wait(network) > 0:
+            log.warning("too many wrong secrets", address=address)
+
+    def _wait(self, network: str) -> float:
+        """Seconds until an address may send a wrong secret; 0 or less if it may now."""
+        now = self._clock()
+        return self._free_at.get(network, now) - now - (GUESSES - 1) * SECONDS_A_GUESS
+
+
+def _network_of(address: str) -> str:
+    """An IPv4 address, or the network of an IPv6 one: a machine has as many as it likes in it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    is_whole = not isinstance(parsed, IPv6Address) or parsed.ipv4_mapped is not None
+    return address if is_whole else str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
+
+
+def _remember(kept: OrderedDict[str, Value], key: str, value: Value) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > _REMEMBERED:
+        kept.popitem(last=False)

@@ -1,0 +1,98 @@
+"""What becomes of the changed dates of a series when a row writes the series again.
+
+Google keeps them: "changes are preserved even if the recurring event itself is updated"
+(https://gsuite-developers.googleblog.com/2011/12/calendar-v3-best-practices-recurring.html), also
+those of dates that the series does not have any more (BuilderIO/agent-native pull request 3488).
+Such a date would happen twice: where the series now has it, and where it was before.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
+from openbulk.connectors.googlecalendar.event_rows import EventRow
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled
+from openbulk.connectors.googlecalendar.file_dates import FileDates
+from openbulk.connectors.googlecalendar.recurrence import dates_that_are_none
+from openbulk.domain.records import Outcome, Target
+
+MAX_JOBS = 8
+"""Jobs whose dates are kept; those of another one are read again."""
+_SHOWN_DATES = 5
+_SCHEDULE = frozenset({"start", "recurrence"})
+
+
+class SeriesExceptions:
+    """Looks after the changed dates of the series of one account."""
+
+    def __init__(self, calls: EventCalls, lookup: EventLookup) -> None:
+        self._calls = calls
+        self._lookup = lookup
+        self._dates: dict[str, FileDates] = {}
+
+    async def settle(self, row: EventRow, before: Event, outcome: Outcome) -> Outcome:
+        """Remove changed dates that a series has no more; return the outcome with a remark.
+
+        Changes of dates that it still has stay: nobody can say whether a person has made them. The
+        remark names both. Dates with rows of their own in the file are left to these rows.
+        """
+        if not before.get("recurrence") or not _SCHEDULE & row.fields.keys():
+            return outcome
+        series = await self._lookup.find(row) or before
+        exceptions = await self._lookup.exceptions_of(row, series)
+        if not exceptions:
+            return outcome
+        named = await self._dates_with_rows(row, series)
+        unnamed = {name: one for name, one in exceptions.items() if name not in named}
+        gone = dates_that_are_none(series, unnamed)
+        removed = {name: unnamed[name] for name in gone if not is_cancelled(unnamed[name])}
+        for event in removed.values():
+            await self._calls.delete(row, str(event["id"]))
+            self._lookup.forget(row, str(event["id"]))
+        # A single call has no file that could name them.
+        is_whole_file = row.target.job_records is not None
+        kept = unnamed.keys() - gone if is_whole_file else ()
+        return replace(outcome, remark=_remark(removed, kept))
+
+    async def _dates_with_rows(self, row: EventRow, series: Event) -> frozenset[str]:
+        """The dates of a series that have rows of their own in the job."""
+        dates = await self._dates_of(row.target)
+        zone = "UTC"
+        # The day of a moment is that in the calendar's zone.
+        if series["start"].get("date"):
+            zone = await self._lookup.zone_of(row.calendar)
+        return dates.of_series(series, row.calendar, zone)
+
+    async def _dates_of(self, target: Target) -> FileDates:
+        if target.run not in self._dates:
+            if len(self._dates) == MAX_JOBS:
+                self._dates.pop(next(iter(self._dates)))
+            self._dates[target.run] = FileDates()
+        dates = self._dates[target.run]
+        await dates.load(target)
+        return dates
+
+
+def _remark(removed: Iterable[str], kept: Iterable[str]) -> str:
+    """What a person should know of the dates of a series; "" for nothing."""
+    sentences = []
+    if removed:
+        sentences.append(
+            "the series no longer has these dates, and their changes were removed from the "
+            f"calendar: {_list_days(removed)}"
+        )
+    if kept:
+        sentences.append(
+            "the calendar has changes of its own on these dates of the series, which the file does "
+            f"not have, and they stay: {_list_days(kept)}"
+        )
+    return "; ".join(sentences)
+
+
+def _list_days(names: Iterable[str]) -> str:
+    """`2026-06-08, 2026-06-15 and 3 more`."""
+    days = sorted(f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in names)
+    more = len(days) - _SHOWN_DATES
+    shown = ", ".join(days[:_SHOWN_DATES])
+    return f"{shown} and {more} more" if more > 0 else shown

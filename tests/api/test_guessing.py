@@ -1,0 +1,76 @@
+"""Wrong secrets are limited by address, and right ones are not."""
+
+import pytest
+
+from openbulk.api.guessing import GUESSES, SECONDS_A_GUESS, Guesses
+from openbulk.domain.errors import TooManyGuesses
+
+SECRET = "secret of somebody"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def guesses(clock: Clock) -> Guesses:
+    return Guesses(clock)
+
+
+def guess(guesses: Guesses, address: str, count: int) -> None:
+    for number in range(count):
+        guesses.check(address, f"guess {number}")
+        guesses.note_wrong(address)
+
+
+def test_an_address_may_guess_so_often_and_then_slowly(guesses: Guesses, clock: Clock) -> None:
+    guess(guesses, "192.0.2.1", GUESSES)
+    with pytest.raises(TooManyGuesses) as refused:
+        guesses.check("192.0.2.1", "another")
+    assert refused.value.retry_after == SECONDS_A_GUESS
+    clock.now += SECONDS_A_GUESS + 0.01
+    guess(guesses, "192.0.2.1", 1)
+    with pytest.raises(TooManyGuesses):
+        guesses.check("192.0.2.1", "another")
+    clock.now += GUESSES * SECONDS_A_GUESS + 1
+    guess(guesses, "192.0.2.1", GUESSES)
+
+
+def test_another_address_is_not_held_up(guesses: Guesses) -> None:
+    guess(guesses, "192.0.2.1", GUESSES)
+    guesses.check("192.0.2.2", "another")
+    guesses.check("::ffff:192.0.2.2", "another")
+
+
+def test_a_caller_who_has_been_here_is_not_held_up_by_an_address_that_guesses(
+    guesses: Guesses,
+) -> None:
+    guesses.note_right(SECRET)
+    guess(guesses, "192.0.2.1", GUESSES)
+    guesses.check("192.0.2.1", SECRET)
+    with pytest.raises(TooManyGuesses):
+        guesses.check("192.0.2.1", f"{SECRET}!")
+
+
+def test_the_addresses_of_one_ipv6_network_count_together(guesses: Guesses) -> None:
+    for number in range(GUESSES):
+        guess(guesses, f"2001:db8:1:2::{number:x}", 1)
+    with pytest.raises(TooManyGuesses):
+        guesses.check("2001:db8:1:2:ffff::1", "another")
+    guesses.check("2001:db8:1:3::1", "another")
+
+
+def test_what_is_remembered_is_bounded(guesses: Guesses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openbulk.api.guessing._REMEMBERED", 100)
+    for number in range(1000):
+        guesses.note_wrong(f"address {number}")
+        guesses.note_right(f"secret {number}")
+    assert len(guesses._free_at) == len(guesses._known) == 100
