@@ -447,8 +447,18 @@ MET_BY_ITSELF = {200, 401, 405, 429, 507}
 test_full_disk.py."""
 BODIES = 413
 """Met below for every operation with a JSON body."""
-ELSEWHERE = {("GET", "/readyz"): {503}}
-"""In test_services.py."""
+TOO_MANY = (
+    "/instances",
+    "/elements/{key}/instances",
+    "/jobs",
+    "/bulk/workflows",
+    f"{HUB}/bulk/workflows",
+)
+ELSEWHERE: dict[tuple[str, str], set[int]] = {
+    ("GET", "/readyz"): {503},
+    **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
+}
+"""In test_services.py, and test_doors.py for more instances or schedules than the limit."""
 
 
 def in_hub(path: str) -> bool:
